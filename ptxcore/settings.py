@@ -1,0 +1,200 @@
+"""Everything that defines how one fold is trained and scored.
+
+The field names are the names that a search space may use. A setting is checked when the object is
+made, so that a sweep refuses a bad configuration before it holds a worker.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from ptxcore.errors import SettingsError
+
+NETWORKS = ("attention_unet", "unet")
+NORMS = ("batch", "instance")
+SCHEDULES = ("cosine", "plateau")
+SELECTIONS = ("monitor", "fold")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldSettings:
+    """The configuration of a fold.
+
+    Attributes:
+        network: "attention_unet" (Oktay 2018) or "unet" (Ronneberger 2015).
+        channels: Width of the first level; each level below doubles it. At least 1.
+        levels: Resolutions of the network, 2 to 7.
+        dropout: Probability in [0, 1).
+        norm: "batch" or "instance".
+        image_size: Longer side in pixels of the whole image as the network sees it; 0 keeps the
+            original grid.
+        patch_size: Side in pixels of training patches and of the sliding window on that grid;
+            0 takes whole images.
+        overlap: Of neighbouring windows, in [0, 1).
+        bce_weight: Weight of binary cross-entropy, at least 0.
+        dice_weight: Weight of the soft Dice loss, at least 0; not both weights may be 0.
+        augmentation_strength: 0 (none, exactly) to 1 (the strongest).
+        positive_fraction: Share of training samples drawn from positive cases, in [0, 1].
+        learning_rate: Of AdamW at the top of its schedule, above 0.
+        weight_decay: Of AdamW, on weights alone (no norms, no biases), at least 0.
+        schedule: "cosine" or "plateau".
+        warmup_epochs: Epochs of linear warm-up, at least 0.
+        batch_size: Patches per step, at least 1.
+        steps_per_epoch: Steps of an epoch; 0 takes as many as one pass over the training cases.
+        max_epochs: Epochs at most, 1 to 9,999.
+        patience: Epochs without improvement after which training stops, at least 1.
+        min_delta: The smallest change that counts as one, at least 0.
+        stop_metric: The monitor's metric that early stopping watches; "loss" is minimised.
+        selection: Where the stopping metric is measured: "monitor" (a split inside the training
+            cases) or "fold" (the scored fold itself, which makes its score optimistic).
+        gradient_clip: Largest gradient norm; 0 never clips.
+        threshold: Probability at which a pixel counts as pneumothorax in fold scores, in (0, 1).
+        tta: Whether the held fold is predicted with its mirror image too.
+    """
+
+    network: str = "attention_unet"
+    channels: int = 16
+    levels: int = 5
+    dropout: float = 0.1
+    norm: str = "batch"
+    image_size: int = 512
+    patch_size: int = 256
+    overlap: float = 0.25
+    bce_weight: float = 1.0
+    dice_weight: float = 1.0
+    augmentation_strength: float = 0.5
+    positive_fraction: float = 0.5
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"
+    warmup_epochs: int = 1
+    batch_size: int = 8
+    steps_per_epoch: int = 0
+    max_epochs: int = 40
+    patience: int = 12
+    min_delta: float = 0.0
+    stop_metric: str = "average_precision"
+    selection: str = "monitor"
+    gradient_clip: float = 1.0
+    threshold: float = 0.5
+    tta: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse wrong types, values out of range and combinations that make no sense."""
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _typed(field.name, getattr(self, field.name)))
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise SettingsError(_message(name, getattr(self, name), f"one of {allowed}"))
+        for name, (low, high, closed) in _RANGES.items():
+            value = getattr(self, name)
+            inside = low <= value <= high if closed else low <= value < high
+            if not inside:
+                end = "]" if closed and high < math.inf else ")"
+                raise SettingsError(_message(name, value, f"a value in [{low}, {high}{end}"))
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        if self.learning_rate <= 0:
+            raise SettingsError(_message("learning_rate", self.learning_rate, "a value above 0"))
+        if self.threshold <= 0:
+            raise SettingsError(_message("threshold", self.threshold, "a value in (0, 1)"))
+        if self.bce_weight == 0 and self.dice_weight == 0:
+            raise SettingsError("bce_weight and dice_weight: found 0 and 0, expected one above 0")
+        for name in ("image_size", "patch_size"):
+            if 0 < getattr(self, name) < 32:
+                raise SettingsError(_message(name, getattr(self, name), "0, or at least 32 px"))
+        if self.patch_size and self.image_size and self.patch_size > self.image_size:
+            raise SettingsError(
+                f"patch_size: found {self.patch_size} px on an image_size of {self.image_size} px, "
+                "expected a patch no larger than the image (0 takes the whole image)"
+            )
+        if self.warmup_epochs >= self.max_epochs and self.warmup_epochs > 0 and self.max_epochs > 1:
+            raise SettingsError(
+                f"warmup_epochs: found {self.warmup_epochs} of {self.max_epochs} epochs, "
+                "expected fewer than max_epochs"
+            )
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> FoldSettings:
+        """Build settings from names and values, as a search space or a checkpoint gives them.
+
+        Raises:
+            SettingsError: A name is unknown, or a value is refused.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+                raise SettingsError(f"{name}: no such setting; {hint}")
+        return cls(**values)
+
+    @property
+    def is_whole_image(self) -> bool:
+        """Whether patches are whole images, so that no window slides."""
+        return self.patch_size == 0 or self.patch_size == self.image_size
+
+    def as_dict(self) -> dict[str, Any]:
+        """Names and values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    def digest(self) -> str:
+        """SHA-256 of the settings, as 64 hexadecimal digits."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "network": NETWORKS,
+    "norm": NORMS,
+    "schedule": SCHEDULES,
+    "selection": SELECTIONS,
+}
+# name: (lowest, highest, whether the highest itself is allowed)
+_RANGES: dict[str, tuple[float, float, bool]] = {
+    "channels": (1, 1024, True),
+    "levels": (2, 7, True),
+    "dropout": (0.0, 1.0, False),
+    "image_size": (0, 8192, True),
+    "patch_size": (0, 8192, True),
+    "overlap": (0.0, 1.0, False),
+    "bce_weight": (0.0, math.inf, False),
+    "dice_weight": (0.0, math.inf, False),
+    "augmentation_strength": (0.0, 1.0, True),
+    "positive_fraction": (0.0, 1.0, True),
+    "learning_rate": (0.0, math.inf, False),
+    "weight_decay": (0.0, math.inf, False),
+    "warmup_epochs": (0, 9_999, True),
+    "batch_size": (1, 65_536, True),
+    "steps_per_epoch": (0, 1_000_000, True),
+    "max_epochs": (1, 9_999, True),
+    "patience": (1, 9_999, True),
+    "min_delta": (0.0, math.inf, False),
+    "gradient_clip": (0.0, math.inf, False),
+    "threshold": (0.0, 1.0, False),
+}
+_TYPES: dict[str, type] = {
+    field.name: {"str": str, "int": int, "float": float, "bool": bool}[str(field.type)]
+    for field in dataclasses.fields(FoldSettings)
+}
+
+
+def _typed(name: str, value: object) -> object:
+    """The value as the field's type: whole numbers pass for floats, and nothing else is bent."""
+    wanted = _TYPES[name]
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not wanted:
+        raise SettingsError(_message(name, value, f"a value of type {wanted.__name__}"))
+    return value
+
+
+def _message(name: str, found: object, expected: str) -> str:
+    return f"{name}: found {found!r}, expected {expected}"

@@ -1,0 +1,113 @@
+"""Plain data passed between the parts of the core: no behaviour, no heavy imports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Logit range covered by the histograms of a :class:`CaseTable`, and the number of bins.
+#: 256 bins of 1/16 logit: the threshold 0.5 (logit 0) is an edge, and probabilities from
+#: 0.0003 to 0.9997 are told apart, so a network early in training can still be ranked.
+LOGIT_RANGE: tuple[float, float] = (-8.0, 8.0)
+NUM_LOGIT_BINS: int = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseTable:
+    """Per-case counts of one scoring, on the original mask grid; every metric is derived from it.
+
+    Attributes:
+        case_ids: Unicode array of shape (N,).
+        truth: Pixels inside the true mask by logit bin, int64, shape (N, NUM_LOGIT_BINS).
+        background: Pixels outside the true mask by logit bin, int64, same shape.
+    """
+
+    case_ids: NDArray[np.str_]
+    truth: NDArray[np.int64]
+    background: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How a probability map becomes a mask: empty unless more than `min_area` of the image
+    lies above `top`; otherwise every pixel at or above `bottom`.
+
+    Attributes:
+        top: Probability in (0, 1).
+        min_area: Share of the image's pixels in [0, 1); 0 means any pixel.
+        bottom: Probability in (0, 1), at most `top`.
+    """
+
+    top: float = 0.5
+    min_area: float = 0.0
+    bottom: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """Where and how a network runs; measured once per sweep, then frozen.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        precision: "float32" or "bfloat16" (autocast).
+        channels_last: Memory layout of network and batches.
+        num_threads: CPU threads of one trial.
+    """
+
+    device: str = "cpu"
+    precision: str = "float32"
+    channels_last: bool = False
+    num_threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldResult:
+    """The held fold, scored once with the best weights.
+
+    Attributes:
+        metrics: Official metrics of the held fold by name, see `ptxcore.metrics`.
+        curves: One value per epoch by name: "train_loss", "learning_rate", "seconds" and
+            "monitor_<metric>"; whole fold, epochs before a resume included.
+        cases: Per-case counts behind `metrics`.
+        weights: Folder with the best weights, None when nothing was saved.
+        best_epoch: One-based epoch of the best weights.
+        num_epochs: Epochs trained.
+        seconds: Wall time of the fold, all attempts together.
+        selection: "monitor" (leak-free) or "fold" (best epoch chosen on the scored cases).
+    """
+
+    metrics: Mapping[str, float]
+    curves: Mapping[str, tuple[float, ...]]
+    cases: CaseTable
+    weights: Path | None
+    best_epoch: int
+    num_epochs: int
+    seconds: float
+    selection: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochReport:
+    """What one epoch of one fold gave.
+
+    Attributes:
+        fold: Zero-based fold.
+        epoch: One-based epoch.
+        train_loss: Mean over the steps of the epoch.
+        learning_rate: At the end of the epoch.
+        monitor: Metrics on whole monitor images by name ("loss" among them).
+        seconds: Wall time of the epoch.
+        result: Set on the last report of the fold alone.
+    """
+
+    fold: int
+    epoch: int
+    train_loss: float
+    learning_rate: float
+    monitor: Mapping[str, float]
+    seconds: float
+    result: FoldResult | None = None

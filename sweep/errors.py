@@ -1,0 +1,47 @@
+"""Errors of the sweep platform.
+
+    SweepError
+    ├── UsageError         what the user asked for cannot be done as asked (exit code 2)
+    │   ├── SpaceError     a search space file: message starts with `file:line: key:`
+    │   ├── NameTaken      a sweep of that name exists
+    │   └── UnknownSweep   no sweep of that name
+    ├── LeaseHeld          another driver is writing this ledger
+    ├── LedgerError        the ledger does not hold what it should
+    └── GateRefused        a champion was not promoted; carries the reasons (exit code 3)
+"""
+
+
+class SweepError(Exception):
+    """Base class of every error that `sweep` raises on purpose."""
+
+
+class UsageError(SweepError):
+    """The request cannot be met as it stands; the message says what to change."""
+
+
+class SpaceError(UsageError):
+    """A search space file is invalid; the message carries file, line and key."""
+
+
+class NameTaken(UsageError):
+    """A sweep of that name exists already."""
+
+
+class UnknownSweep(UsageError):
+    """The ledger holds no sweep of that name."""
+
+
+class LeaseHeld(SweepError):
+    """Another driver holds the lease of this sweep."""
+
+
+class LedgerError(SweepError):
+    """The ledger lacks something it must hold, or holds it in a form we cannot read."""
+
+
+class GateRefused(SweepError):
+    """The promotion gate said no."""
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        super().__init__("not promoted: " + "; ".join(reasons))
+        self.reasons = reasons

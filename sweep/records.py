@@ -1,0 +1,129 @@
+"""What happened and what was decided: plain values that every part of the platform shares.
+
+Candidates are numbered from 0 in the order they were proposed; the number equals the Optuna
+trial number. Folds are numbered from 0, epochs from 1. Scores are "higher is better" inside
+the platform: the ledger turns a minimised objective around at its border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+#: Stored Optuna step of (fold, epoch): fold * STEPS_PER_FOLD + epoch.
+STEPS_PER_FOLD = 10_000
+
+
+class State(StrEnum):
+    """Where a candidate stands."""
+
+    RUNNING = "running"  # a fold of it is being trained
+    PARKED = "parked"  # between folds, may be continued
+    COMPLETE = "complete"  # all folds finished
+    PRUNED = "pruned"  # stopped for good by the pruner
+    FAILED = "failed"  # ended by an error, for good
+    ABANDONED = "abandoned"  # parked when the sweep ended
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the candidate can never run again in this sweep."""
+        return self in (State.COMPLETE, State.PRUNED, State.FAILED, State.ABANDONED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One epoch of one fold, as reported by a worker. `value` is the objective on the monitor split."""
+
+    candidate: int
+    fold: int
+    attempt: int
+    epoch: int
+    value: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldScore:
+    """One finished fold. `score` is the objective on the held fold.
+
+    Attributes:
+        metrics: Metrics of the held fold by name.
+        curves: Per-epoch values by name, one per epoch.
+        cases: Path of the per-case table, relative to the sweep's storage; None if not kept.
+        weights: Path of the best weights, relative likewise; None if not kept.
+    """
+
+    candidate: int
+    fold: int
+    attempt: int
+    score: float
+    seconds: float
+    num_epochs: int
+    best_epoch: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    cases: str | None = None
+    weights: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateAdded:
+    """A new configuration entered the sweep."""
+
+    candidate: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldStarted:
+    """A slot was given to a fold."""
+
+    candidate: int
+    fold: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldFinished:
+    """A fold was scored and committed. A NaN or infinite score counts as worst."""
+
+    candidate: int
+    fold: int
+    score: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldLost:
+    """A fold ended without a score and may be tried again (a worker died, the driver stopped)."""
+
+    candidate: int
+    fold: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateStopped:
+    """A candidate left for good before its last fold: pruned or failed."""
+
+    candidate: int
+    state: State
+
+
+Event = CandidateAdded | FoldStarted | FoldFinished | FoldLost | CandidateStopped
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFold:
+    """Give a free slot to the next fold of a known candidate."""
+
+    candidate: int
+    fold: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewCandidate:
+    """Give a free slot to the first fold of a configuration still to be proposed."""
+
+
+Decision = RunFold | NewCandidate
