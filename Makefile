@@ -1,0 +1,51 @@
+# make demo   the main job on a generated chest phantom, set-up included
+# make test   the test suite, set-up included
+# Both need Python 3.11 or newer, make and a network, nothing else.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ptxsweep-installed
+HOME_FOLDER ?= runs/demo
+
+export RAY_USAGE_STATS_ENABLED = 0
+export MLFLOW_DISABLE_TELEMETRY = true
+export NO_ALBUMENTATIONS_UPDATE = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench
+
+help:
+	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
+	@echo "make demo    search, report, promote and predict on a phantom"
+	@echo "             make demo DATA=folder RLE=masks.csv does the same on your own data"
+	@echo "make test    run every test"
+	@echo "make check   ruff, mypy --strict, import directions"
+	@echo "make bench   measure speed and memory, printed as ratios"
+
+setup: $(STAMP)
+
+# The stamp is younger than both files exactly when the last installation succeeded.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "found $$($(PYTHON) --version), expected Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "python could not make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/ptxsweep demo --home "$(HOME_FOLDER)" $(if $(DATA),--dicom "$(DATA)") $(if $(RLE),--rle "$(RLE)")
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_imports.py
+
+bench: setup
+	@set -e; for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
