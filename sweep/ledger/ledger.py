@@ -1,0 +1,397 @@
+"""The Optuna study of a sweep as its ledger.
+
+Written by one driver that holds the lease; read by anybody. Each write is one commit that costs
+the same however long the sweep is, then the same entry is applied to the projection in memory, so
+the two differ by nothing but a write that failed. `optuna-dashboard` reads the study as it is.
+
+A candidate's end takes two commits (the reason, then Optuna's state), because Optuna lets nobody
+change a finished trial. `settle` completes what a crash left between two commits: it is what a
+resuming driver calls first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from sweep.errors import LedgerError, NameTaken, UnknownSweep
+from sweep.ledger import rows
+from sweep.ledger.lease import Lease
+from sweep.ledger.store import compare_and_swap, open_storage, read_attribute
+from sweep.projection import NAN_REASON, Candidate, Projection
+from sweep.records import Epoch, FoldScore, State
+
+HEADER_KEY = "ptxsweep:header"
+STATE_KEY = "ptxsweep:state"
+_REQUIRED = ("metric", "maximize", "num_folds", "seed")
+_SWEEP_STATES = ("running", "finished", "interrupted")
+#: An abandoned candidate is no error to Optuna, and its estimate is worth keeping.
+_OPTUNA_STATE = {
+    State.COMPLETE: TrialState.COMPLETE,
+    State.PRUNED: TrialState.PRUNED,
+    State.ABANDONED: TrialState.PRUNED,
+    State.FAILED: TrialState.FAIL,
+}
+
+
+class Ledger:
+    """One sweep's ledger. Not thread-safe: one driver, one thread.
+
+    Attributes:
+        name: Name of the sweep and of its Optuna study.
+        projection: Everything it holds, in memory.
+    """
+
+    def __init__(
+        self, storage: RDBStorage, name: str, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Read a sweep's ledger; `Ledger.open` and `Ledger.create` are the usual ways in.
+
+        Args:
+            storage: An Optuna storage that holds the study.
+            name: Name of the sweep.
+            clock: Seconds since the epoch, for time stamps and the lease.
+
+        Raises:
+            UnknownSweep: There is no sweep of that name.
+        """
+        self.name = name
+        self._storage, self._clock = storage, clock
+        self._lease: Lease | None = None
+        self._study_id = _study_id(storage, name)
+        self._trial_ids: list[int] = []  # Optuna's, by candidate
+        self._untold: list[int] = []  # candidates that ended here, but not yet for Optuna
+        self._seq = 0  # of the next entry
+        self.projection = self._load()
+
+    @classmethod
+    def open(cls, storage_url: str, name: str) -> Ledger:
+        """Open an existing sweep; reading needs no lease.
+
+        Raises:
+            UnknownSweep: There is no sweep of that name.
+            LedgerError: The database cannot be reached, or holds what we cannot read.
+        """
+        return cls(open_storage(storage_url), name)
+
+    @classmethod
+    def create(cls, storage_url: str, name: str, *, header: Mapping[str, Any]) -> Ledger:
+        """Lay out a new sweep. The header is written once, in one commit.
+
+        A study left without a header by a crash is taken over; of two drivers that create the
+        same name at once, one is refused.
+
+        Args:
+            storage_url: SQLAlchemy URL.
+            name: Name of the sweep.
+            header: Plain JSON values; "metric", "maximize", "num_folds" and "seed" are required.
+
+        Raises:
+            NameTaken: A sweep, or another Optuna study, of that name exists.
+            LedgerError: The header lacks a required key.
+        """
+        for key in _REQUIRED:
+            if key not in header:
+                raise LedgerError(f"header: found no {key!r}, expected all of {_REQUIRED}")
+        storage = open_storage(storage_url)
+        direction = StudyDirection.MAXIMIZE if header["maximize"] else StudyDirection.MINIMIZE
+        taken = NameTaken(
+            f"a sweep named {name!r} exists in this ledger; choose another name, or resume it"
+        )
+        try:
+            with _quiet():
+                study_id = storage.create_new_study([direction], name)
+        except DuplicatedStudyError:
+            study_id = storage.get_study_id_from_name(name)
+            if storage.get_n_trials(study_id) or storage.get_study_directions(study_id) != [
+                direction
+            ]:
+                raise taken from None
+        if compare_and_swap(storage, study_id, HEADER_KEY, None, dict(header)) is None:
+            raise taken
+        return cls(storage, name)
+
+    def close(self) -> None:
+        """Give the lease back, if we hold it, and drop the database connections."""
+        self.release()
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    # The lease.
+
+    def acquire(self, owner: str, ttl_seconds: float = 60.0) -> None:
+        """Take the lease, then read the ledger again: another driver may have written since.
+
+        Raises:
+            LeaseHeld: Another driver holds it.
+        """
+        self._lease = Lease(self._storage, self._study_id, owner, ttl_seconds, self._clock)
+        self.projection = self._load()
+
+    def renew(self) -> None:
+        """Prolong the lease; call at least once in its life when nothing is written.
+
+        Raises:
+            LeaseHeld: Another driver took over; write no more.
+        """
+        self._held().check()
+
+    def release(self) -> None:
+        """Give the lease back; does nothing without one."""
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
+
+    # Writes. Each raises LeaseHeld when another driver took over, LedgerError without a lease.
+
+    def add_candidate(
+        self,
+        parameters: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        settings: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Enter a configuration, in one commit.
+
+        Args:
+            parameters: Chosen values.
+            distributions: Of each of them.
+            settings: The whole configuration, plain JSON values; the parameters when None.
+
+        Returns:
+            Its number.
+        """
+        self._held().check()
+        at, whole = self._now(), dict(parameters if settings is None else settings)
+        template = FrozenTrial(
+            number=-1,
+            trial_id=-1,
+            state=TrialState.RUNNING,
+            value=None,
+            datetime_start=datetime.now(),
+            datetime_complete=None,
+            params=dict(parameters),
+            distributions={name: distributions[name] for name in parameters},
+            user_attrs={rows.ADDED: {"seq": self._seq, "at": at, "settings": whole}},
+            system_attrs={},
+            intermediate_values={},
+        )
+        number = len(self.projection.candidates)
+        self._trial_ids.append(self._storage.create_new_trial(self._study_id, template))
+        self._seq += 1
+        self.projection.add(
+            Candidate(
+                number=number,
+                parameters=template.params,
+                settings=whole,
+                distributions=template.distributions,
+                created_at=at,
+            )
+        )
+        return number
+
+    def start_fold(self, candidate: int, fold: int) -> int:
+        """Give a slot to a fold.
+
+        Returns:
+            The one-based number of this attempt, which its reports must carry.
+        """
+        one = self.projection.candidates[candidate]
+        if one.running_fold is not None or fold in one.folds or one.state.is_final:
+            raise LedgerError(f"candidate {candidate} ({one.state}) cannot start fold {fold}")
+        attempt = one.attempts.get(fold, 0) + 1
+        at = self._write(candidate, rows.attempt_key(fold, attempt), {})
+        self.projection.start(candidate, fold, attempt, at)
+        return attempt
+
+    def record_epoch(self, epoch: Epoch) -> bool:
+        """Keep an epoch's value.
+
+        Returns:
+            False when it was dropped: of an older attempt, or known already.
+        """
+        one = self.projection.candidates[epoch.candidate]
+        known = one.epochs.get(epoch.fold, {})
+        if not one.accepts(epoch.fold, epoch.attempt) or epoch.epoch in known:
+            return False
+        self._held().check()
+        self._storage.set_trial_intermediate_value(
+            self._trial_ids[epoch.candidate],
+            rows.stored_step(epoch.fold, epoch.epoch),
+            self.projection.displayed(epoch.value),
+        )
+        self.projection.epoch(epoch)
+        return True
+
+    def finish_fold(self, score: FoldScore) -> bool:
+        """Commit a fold's score: from here on the fold is never trained again.
+
+        Returns:
+            False when it was dropped: of an older attempt.
+        """
+        one = self.projection.candidates[score.candidate]
+        if not one.accepts(score.fold, score.attempt):
+            return False
+        row = rows.score_row(score, self.projection.displayed(score.score))
+        at = self._write(score.candidate, rows.score_key(score.fold), row)
+        self.projection.finish(score, at)
+        return True
+
+    def lose_fold(self, candidate: int, reason: str) -> None:
+        """Note that the running fold ended without a score; it may be tried again."""
+        one = self.projection.candidates[candidate]
+        fold = one.running_fold
+        if fold is None:
+            raise LedgerError(f"candidate {candidate}: no fold is running, none can be lost")
+        key = rows.lost_key(fold, one.attempts[fold])
+        at = self._write(candidate, key, {"reason": reason})
+        self.projection.lose(candidate, fold, at, reason)
+
+    def end(
+        self,
+        candidate: int,
+        state: State,
+        reason: str | None = None,
+        score: float | None = None,
+    ) -> None:
+        """End a candidate for good.
+
+        Args:
+            candidate: Its number.
+            state: COMPLETE, PRUNED, FAILED or ABANDONED.
+            reason: Why.
+            score: Told to Optuna as the trial's value; the mean over finished folds when None.
+        """
+        at = self._write(candidate, rows.ENDED, {"state": state.value, "reason": reason})
+        self._tell(candidate, state, score)
+        self.projection.end(candidate, state, reason, at)
+
+    def annotate(self, candidate: int, key: str, value: Any) -> None:
+        """Attach a plain JSON value to a candidate that may still run."""
+        self._held().check()
+        self._storage.set_trial_user_attr(self._trial_ids[candidate], rows.NOTE + key, value)
+        self.projection.note(candidate, key, value)
+
+    def set_sweep_state(self, state: str, reason: str | None = None) -> None:
+        """Note where the whole sweep stands: "running", "finished" or "interrupted"."""
+        if state not in _SWEEP_STATES:
+            raise LedgerError(f"sweep state: found {state!r}, expected one of {_SWEEP_STATES}")
+        self._held().check()
+        value = {"state": state, "reason": reason, "at": self._now()}
+        self._storage.set_study_user_attr(self._study_id, STATE_KEY, value)
+        self.projection.sweep_state, self.projection.sweep_reason = state, reason
+
+    def settle(self) -> None:
+        """Complete what a crash left between two commits.
+
+        A candidate that ended but was never told is told; one with all its folds becomes
+        COMPLETE, one with a value that is not finite FAILED. Calling it again changes nothing.
+        """
+        for number in self._untold:
+            self._held().check()
+            self._tell(number, self.projection.candidates[number].state, None)
+        self._untold = []
+        for one in list(self.projection.open_candidates()):
+            if one.is_diverged:
+                self.end(one.number, State.FAILED, NAN_REASON)
+            elif one.next_fold(self.projection.num_folds) is None:
+                self.end(one.number, State.COMPLETE)
+
+    # Reading.
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """What was fixed when the sweep was created."""
+        return self.projection.header
+
+    @property
+    def study(self) -> optuna.Study:
+        """The Optuna study itself, for readers that want one."""
+        return optuna.load_study(study_name=self.name, storage=self._storage)
+
+    def refresh(self) -> None:
+        """Read everything again, as a viewer of a sweep that another process writes."""
+        self.projection = self._load()
+
+    def _load(self) -> Projection:
+        text = read_attribute(self._storage, self._study_id, HEADER_KEY)
+        if text is None:
+            raise UnknownSweep(f"the study {self.name!r} was not made by a sweep, or not finished")
+        projection = Projection(header=json.loads(text))
+        state = json.loads(read_attribute(self._storage, self._study_id, STATE_KEY) or "{}")
+        projection.sweep_state = state.get("state", "created")
+        projection.sweep_reason = state.get("reason")
+        trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        self._trial_ids = [trial._trial_id for trial in trials]
+        self._seq = rows.load(projection, trials)
+        self._untold = [
+            trial.number
+            for trial in trials
+            if rows.ENDED in trial.user_attrs and not trial.state.is_finished()
+        ]
+        return projection
+
+    def _write(self, candidate: int, key: str, row: dict[str, Any]) -> str:
+        self._held().check()
+        at = self._now()
+        stored = {"seq": self._seq, "at": at, **row}
+        self._storage.set_trial_user_attr(self._trial_ids[candidate], key, stored)
+        self._seq += 1
+        return at
+
+    def _tell(self, candidate: int, state: State, score: float | None) -> None:
+        one = self.projection.candidates[candidate]
+        value = one.mean if score is None else score
+        keeps_value = state is not State.FAILED and math.isfinite(value)
+        values = [self.projection.displayed(value)] if keeps_value else None
+        self._storage.set_trial_state_values(
+            self._trial_ids[candidate], _OPTUNA_STATE[state], values
+        )
+
+    def _held(self) -> Lease:
+        if self._lease is None:
+            raise LedgerError("this ledger was opened for reading; acquire() its lease to write")
+        return self._lease
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
+
+
+def list_sweeps(storage_url: str) -> list[str]:
+    """Names of all sweeps in a database, oldest first.
+
+    Raises:
+        LedgerError: The database cannot be reached.
+    """
+    studies = open_storage(storage_url).get_all_studies()
+    return [study.study_name for study in studies if HEADER_KEY in study.user_attrs]
+
+
+def _study_id(storage: RDBStorage, name: str) -> int:
+    try:
+        return storage.get_study_id_from_name(name)
+    except KeyError:
+        names = [s.study_name for s in storage.get_all_studies() if HEADER_KEY in s.user_attrs]
+        known = ", ".join(names) if names else "none"
+        raise UnknownSweep(f"no sweep is named {name!r}; this ledger holds: {known}") from None
+
+
+class _quiet:
+    """Optuna announces every new study on stderr; so do we, in our own words, elsewhere."""
+
+    def __enter__(self) -> None:
+        self._verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(max(self._verbosity, optuna.logging.WARNING))
+
+    def __exit__(self, *_: object) -> None:
+        optuna.logging.set_verbosity(self._verbosity)

@@ -1,0 +1,187 @@
+"""How entries of the history lie in an Optuna trial, and how they are read back.
+
+Every entry is one user attribute, so each is written in one commit and none is ever rewritten.
+All but epochs carry `seq`, a number that grows over the whole sweep, which gives the history its
+order back. Epoch values are Optuna's intermediate values at step fold * 10,000 + epoch.
+
+Keys of a trial:
+    added                     {"seq", "at", "settings"}
+    fold:2:attempt:1          {"seq", "at"}
+    fold:2:attempt:1:lost     {"seq", "at", "reason"}
+    fold:2:score              {"seq", "at", "attempt", "score", "seconds", ...}
+    ended                     {"seq", "at", "state", "reason"}
+    note:KEY                  any value
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from sweep.errors import LedgerError
+from sweep.projection import Candidate, Projection
+from sweep.records import STEPS_PER_FOLD, Epoch, FoldScore, State
+
+ADDED, ENDED, NOTE = "added", "ended", "note:"
+
+
+def attempt_key(fold: int, attempt: int) -> str:
+    """Key of the start of a try at a fold."""
+    return f"fold:{fold}:attempt:{attempt}"
+
+
+def lost_key(fold: int, attempt: int) -> str:
+    """Key of a try that ended without a score."""
+    return f"{attempt_key(fold, attempt)}:lost"
+
+
+def score_key(fold: int) -> str:
+    """Key of a finished fold."""
+    return f"fold:{fold}:score"
+
+
+def stored_step(fold: int, epoch: int) -> int:
+    """Optuna step of an epoch."""
+    return fold * STEPS_PER_FOLD + epoch
+
+
+def score_row(score: FoldScore, stored_score: float) -> dict[str, Any]:
+    """A fold score for JSON; `stored_score` is it in the metric's own sign."""
+    return {
+        "attempt": score.attempt,
+        "score": _plain(stored_score),
+        "seconds": _plain(score.seconds),
+        "num_epochs": score.num_epochs,
+        "best_epoch": score.best_epoch,
+        "metrics": {name: _plain(value) for name, value in score.metrics.items()},
+        "curves": {name: [_plain(v) for v in values] for name, values in score.curves.items()},
+        "cases": score.cases,
+        "weights": score.weights,
+    }
+
+
+@dataclass(frozen=True)
+class _Entry:
+    seq: int
+    at: str
+    kind: str
+    candidate: int
+    fold: int
+    attempt: int
+    row: Mapping[str, Any]
+
+
+def load(projection: Projection, trials: list[FrozenTrial]) -> int:
+    """Apply the stored history to an empty projection.
+
+    Returns:
+        The sequence number that the next entry takes.
+
+    Raises:
+        LedgerError: A row lacks what it must hold.
+    """
+    try:
+        entries = sorted(
+            (entry for trial in trials for entry in _entries(trial)), key=lambda one: one.seq
+        )
+        by_number = {trial.number: trial for trial in trials}
+        for entry in entries:
+            _apply(projection, entry, by_number[entry.candidate])
+        for trial in trials:
+            _load_unordered(projection, trial)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise LedgerError(
+            f"the ledger holds a row that this version cannot read ({error!r}); "
+            "was the study written by hand or by a newer version?"
+        ) from error
+    return entries[-1].seq + 1 if entries else 0
+
+
+def _entries(trial: FrozenTrial) -> list[_Entry]:
+    found = []
+    for key, row in trial.user_attrs.items():
+        if key.startswith(NOTE):
+            continue
+        parts = key.split(":")
+        fold = int(parts[1]) if parts[0] == "fold" else -1
+        kind, attempt = parts[0], -1
+        if parts[0] == "fold":
+            kind = "score" if parts[2] == "score" else parts[-1] if len(parts) == 5 else "attempt"
+            attempt = int(row["attempt"]) if kind == "score" else int(parts[3])
+        found.append(
+            _Entry(int(row["seq"]), str(row["at"]), kind, trial.number, fold, attempt, row)
+        )
+    return found
+
+
+def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
+    row, number = entry.row, entry.candidate
+    match entry.kind:
+        case "added":
+            projection.add(
+                Candidate(
+                    number=number,
+                    parameters=dict(trial.params),
+                    settings=dict(row["settings"]),
+                    distributions=dict(trial.distributions),
+                    created_at=entry.at,
+                )
+            )
+        case "attempt":
+            projection.start(number, entry.fold, entry.attempt, entry.at)
+        case "lost":
+            projection.lose(number, entry.fold, entry.at, str(row["reason"]))
+        case "score":
+            projection.finish(_score(projection, entry), entry.at)
+        case "ended":
+            projection.end(number, State(row["state"]), row["reason"], entry.at)
+        case kind:
+            raise ValueError(f"unknown kind of row {kind!r}")
+
+
+def _score(projection: Projection, entry: _Entry) -> FoldScore:
+    row = entry.row
+    return FoldScore(
+        candidate=entry.candidate,
+        fold=entry.fold,
+        attempt=entry.attempt,
+        score=projection.displayed(_number(row["score"])),
+        seconds=_number(row["seconds"]),
+        num_epochs=int(row["num_epochs"]),
+        best_epoch=int(row["best_epoch"]),
+        metrics={name: _number(value) for name, value in row["metrics"].items()},
+        curves={name: tuple(map(_number, values)) for name, values in row["curves"].items()},
+        cases=row["cases"],
+        weights=row["weights"],
+    )
+
+
+def _load_unordered(projection: Projection, trial: FrozenTrial) -> None:
+    for step, value in trial.intermediate_values.items():
+        fold, epoch = divmod(step, STEPS_PER_FOLD)
+        projection.epoch(
+            Epoch(
+                candidate=trial.number,
+                fold=fold,
+                attempt=0,
+                epoch=epoch,
+                value=projection.displayed(value),
+                seconds=math.nan,
+            )
+        )
+    for key, value in trial.user_attrs.items():
+        if key.startswith(NOTE):
+            projection.note(trial.number, key.removeprefix(NOTE), value)
+
+
+def _plain(value: float) -> float | None:
+    """JSON has no NaN and no infinity; both are kept as null and read back as NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -1,0 +1,89 @@
+"""The database behind a ledger: an Optuna storage, plus the one thing Optuna lacks.
+
+Optuna's `set_study_user_attr` reads and then writes, so two drivers can both believe they were
+first. `compare_and_swap` does both in one statement on Optuna's own table; SQLite, PostgreSQL and
+MySQL all make that atomic.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+from sqlalchemy import column, table
+
+from sweep.errors import LedgerError
+
+_ATTRIBUTES = table(
+    "study_user_attributes", column("study_id"), column("key"), column("value_json")
+)
+#: Seconds a writer waits for another one's lock on a SQLite file.
+_SQLITE_TIMEOUT_SECONDS = 60.0
+
+
+def open_storage(url: str) -> RDBStorage:
+    """Open (and, when new, lay out) the database at an SQLAlchemy URL.
+
+    Raises:
+        LedgerError: The database cannot be reached, or its driver is not installed.
+    """
+    arguments: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("sqlite"):
+        arguments = {"connect_args": {"timeout": _SQLITE_TIMEOUT_SECONDS}}
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
+    try:
+        return RDBStorage(url, engine_kwargs=arguments)
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        shown = url if url.startswith("sqlite") else url.split("@")[-1]
+        raise LedgerError(
+            f"cannot open the ledger database at {shown}: {error.__class__.__name__}; "
+            "check that the address is right, the server runs and its driver is installed"
+        ) from error
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def read_attribute(storage: RDBStorage, study_id: int, key: str) -> str | None:
+    """The stored text of a study attribute, None when it was never written."""
+    query = sqlalchemy.select(_ATTRIBUTES.c.value_json).where(
+        _ATTRIBUTES.c.study_id == study_id, _ATTRIBUTES.c.key == key
+    )
+    with storage.engine.connect() as connection:
+        found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else str(found)
+
+
+def compare_and_swap(
+    storage: RDBStorage, study_id: int, key: str, old: str | None, value: Any
+) -> str | None:
+    """Write a study attribute if it still reads `old` (None: if it was never written).
+
+    Returns:
+        The text as stored, or None when somebody else was faster and nothing was written.
+    """
+    text = json.dumps(value, sort_keys=True)
+    statement: sqlalchemy.Insert | sqlalchemy.Update
+    if old is None:
+        statement = sqlalchemy.insert(_ATTRIBUTES).values(
+            study_id=study_id, key=key, value_json=text
+        )
+    else:
+        statement = (
+            sqlalchemy.update(_ATTRIBUTES)
+            .where(
+                _ATTRIBUTES.c.study_id == study_id,
+                _ATTRIBUTES.c.key == key,
+                _ATTRIBUTES.c.value_json == old,
+            )
+            .values(value_json=text)
+        )
+    try:
+        with storage.engine.begin() as connection:
+            written = connection.execute(statement).rowcount == 1
+    except sqlalchemy.exc.IntegrityError:  # the unique key (study, attribute) was there already
+        return None
+    return text if written else None

@@ -1,0 +1,44 @@
+"""A priority index whose entries can be moved and removed."""
+
+from __future__ import annotations
+
+import heapq
+
+
+class RankedIndex:
+    """Keys by rank, lowest first: a heap with lazy deletion.
+
+    A moved or removed key leaves its old entry in the heap, to be dropped when it comes up.
+    `put` and `discard` cost O(log n), `first(k)` O(k log n), amortised.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[tuple[float, ...], int]] = []
+        self._rank: dict[int, tuple[float, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rank)
+
+    def put(self, key: int, rank: tuple[float, ...]) -> None:
+        """Add a key, or move it."""
+        if self._rank.get(key) == rank:
+            return
+        self._rank[key] = rank
+        heapq.heappush(self._heap, (rank, key))
+
+    def discard(self, key: int) -> None:
+        """Remove a key, if it is there."""
+        self._rank.pop(key, None)
+
+    def first(self, count: int) -> list[int]:
+        """The `count` keys of lowest rank, in order; ties go to the lower key."""
+        kept: list[tuple[tuple[float, ...], int]] = []
+        while self._heap and len(kept) < count:
+            entry = heapq.heappop(self._heap)
+            is_current = self._rank.get(entry[1]) == entry[0]
+            # A key put back at a rank it had before can be in the heap twice, side by side.
+            if is_current and (not kept or kept[-1] != entry):
+                kept.append(entry)
+        for entry in kept:
+            heapq.heappush(self._heap, entry)
+        return [key for _, key in kept]

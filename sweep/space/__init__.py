@@ -1,0 +1,18 @@
+"""What may vary: a declarative search space (YAML) as Optuna distributions."""
+
+from sweep.space._load import load_space, parse_space, shipped_spaces
+from sweep.space._models import Objective, ParameterSpec, PolicySpec, SamplerSpec
+from sweep.space._pruners import PrunerSpec
+from sweep.space._space import SearchSpace
+
+__all__ = [
+    "Objective",
+    "ParameterSpec",
+    "PolicySpec",
+    "PrunerSpec",
+    "SamplerSpec",
+    "SearchSpace",
+    "load_space",
+    "parse_space",
+    "shipped_spaces",
+]

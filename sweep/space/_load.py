@@ -1,0 +1,243 @@
+"""From a file, or the name of a shipped one, to a search space; every error has its line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+from graphlib import CycleError, TopologicalSorter
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from sweep.errors import SpaceError
+from sweep.space import _yaml
+from sweep.space._base import Problem
+from sweep.space._models import (
+    CategoricalParameter,
+    FloatParameter,
+    IntParameter,
+    Objective,
+    PolicySpec,
+    SamplerSpec,
+    SpaceFile,
+)
+from sweep.space._pruners import PRUNER_SPECS
+from sweep.space._space import SearchSpace, build
+
+_SUFFIX = ".yaml"
+_TYPES: dict[str, type[BaseModel]] = {
+    "float": FloatParameter,
+    "int": IntParameter,
+    "categorical": CategoricalParameter,
+}
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "objective": Objective,
+    "policy": PolicySpec,
+    "sampler": SamplerSpec,
+}
+
+
+def shipped_spaces() -> dict[str, Traversable]:
+    """The search spaces that come with the platform, by name."""
+    folder = files("search_spaces")
+    return {
+        entry.name.removesuffix(_SUFFIX): entry
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(_SUFFIX)
+    }
+
+
+def load_space(
+    path_or_name: str | Path,
+    known: Collection[str] | None = None,
+    metrics: Mapping[str, str] | None = None,
+) -> SearchSpace:
+    """Read a search space.
+
+    Args:
+        path_or_name: A YAML file, or the name of a shipped space.
+        known: Names that `parameters` and `fixed` may use; None allows any.
+        metrics: Direction ("maximize" or "minimize") by name of metric; None allows any metric,
+            and takes higher as better unless the file says otherwise.
+
+    Raises:
+        SpaceError: There is no such file or space, or its content is unsound; the message has
+            one line `file:line: key: found, expected` per problem.
+    """
+    path = Path(path_or_name)
+    shipped = shipped_spaces()
+    if path.is_file():
+        return parse_space(path.read_text(encoding="utf-8"), str(path), known, metrics)
+    if str(path_or_name) in shipped:
+        entry = shipped[str(path_or_name)]
+        return parse_space(entry.read_text(encoding="utf-8"), entry.name, known, metrics)
+    hint = _did_you_mean(str(path_or_name), shipped)
+    raise SpaceError(
+        f"{path_or_name}: found neither a file nor a shipped search space of that name; {hint}"
+    )
+
+
+def parse_space(
+    text: str,
+    source: str,
+    known: Collection[str] | None = None,
+    metrics: Mapping[str, str] | None = None,
+) -> SearchSpace:
+    """Read a search space from text; see `load_space`."""
+    data, lines = _yaml.load_yaml(text, source)
+    where = _Where(source, lines)
+    try:
+        file = SpaceFile.model_validate(data)
+    except ValidationError as error:
+        problems = [_told(where, one, data) for one in error.errors()]
+        raise SpaceError("\n".join(dict.fromkeys(problems))) from error
+    order, cyclic = _order(file, where)
+    problems = [*cyclic, *_problems(file, where, known, metrics)]
+    if problems:
+        raise SpaceError("\n".join(problems))
+    if metrics is not None and file.objective.direction is None:
+        objective = Objective.model_validate(
+            {"metric": file.objective.metric, "direction": metrics[file.objective.metric]}
+        )
+        file = file.model_copy(update={"objective": objective})
+    dotted = {_yaml.dotted(path): line for path, line in lines.items()}
+    return build(file, order, text=text, source=source, lines=dotted)
+
+
+class _Where:
+    """Turns a path into `file:line: key`."""
+
+    def __init__(self, source: str, lines: Mapping[_yaml.Path, int]) -> None:
+        self._source, self._lines = source, lines
+
+    def __call__(self, *path: str | int) -> str:
+        nearest = path
+        while nearest not in self._lines:
+            nearest = nearest[:-1]
+        return f"{self._source}:{self._lines[nearest]}: {_yaml.dotted(path)}"
+
+
+def _told(where: _Where, error: ErrorDetails, data: dict[str, Any]) -> str:
+    """A pydantic error as `file:line: key: found, expected`."""
+    path = _in_file(error["loc"], data)
+    problem = error.get("ctx", {}).get("error")
+    if isinstance(problem, Problem):
+        return f"{where(*path, problem.key)}: {problem}"
+    match error["type"]:
+        case "extra_forbidden":
+            fields = _fields(path[:-1], data)
+            return f"{where(*path)}: found an unknown key, {_did_you_mean(str(path[-1]), fields)}"
+        case "missing":
+            return f"{where(*path)}: found nothing, expected a value (the key is required)"
+        case "union_tag_invalid" | "union_tag_not_found":
+            key, names = ("type", _TYPES) if path[0] == "parameters" else ("name", PRUNER_SPECS)
+            if not isinstance(error["input"], dict):
+                return f"{where(*path)}: found {error['input']!r}, expected a mapping"
+            found = error["input"].get(key)
+            return f"{where(*path, key)}: found {found!r}, {_did_you_mean(str(found), names)}"
+    expected = error["msg"].removeprefix("Input should be ")
+    if _is_scalar_slot(path):
+        expected = "a number, text, true, false or null"
+    return f"{where(*path)}: found {error['input']!r}, expected {expected}"
+
+
+def _in_file(location: tuple[str | int, ...], data: dict[str, Any]) -> _yaml.Path:
+    """The place in the file: pydantic adds the chosen member of a union to the path."""
+    path = list(location)
+    if path[0] == "parameters" and len(path) > 2 and path[2] in _TYPES:
+        del path[2]
+    if path[0] == "pruner" and len(path) > 1 and path[1] in PRUNER_SPECS:
+        del path[1]
+    here: Any = data
+    for index, part in enumerate(path):
+        is_key = isinstance(here, dict) and (part in here or index == len(path) - 1)
+        is_item = isinstance(here, list) and isinstance(part, int)
+        if not is_key and not is_item:
+            return tuple(path[:index])
+        here = here.get(part) if isinstance(here, dict) else here[int(part)]
+    return tuple(path)
+
+
+def _is_scalar_slot(path: _yaml.Path) -> bool:
+    return path[0] in ("fixed", "candidates") or "when" in path or "choices" in path
+
+
+def _fields(path: _yaml.Path, data: Any) -> list[str]:
+    """Names that the mapping at a path may hold."""
+    here = data
+    for part in path:
+        here = here[part]
+    if not path:
+        return list(SpaceFile.model_fields)
+    if path[0] == "parameters":
+        return list(_TYPES[here["type"]].model_fields)
+    if path[0] == "pruner":
+        return list(PRUNER_SPECS[here["name"]].model_fields)
+    return list(_SECTIONS[str(path[0])].model_fields)
+
+
+def _order(file: SpaceFile, where: _Where) -> tuple[list[str], list[str]]:
+    """Parameters with parents before children, otherwise as in the file; and what is wrong."""
+    problems = []
+    graph: dict[str, list[str]] = {}
+    for name, one in file.parameters.items():
+        graph[name] = []
+        for parent, allowed in one.conditions().items():
+            place = where("parameters", name, "when", parent)
+            if parent not in file.parameters:
+                hint = _did_you_mean(parent, file.parameters)
+                problems.append(f"{place}: found no parameter of that name, {hint}")
+                continue
+            graph[name].append(parent)
+            for value in allowed:
+                expected = file.parameters[parent].refuses(value)
+                if expected is not None:
+                    problems.append(f"{place}: found {value!r}, expected {expected}")
+    try:
+        return list(TopologicalSorter(graph).static_order()), problems
+    except CycleError as error:
+        names = " -> ".join(error.args[1])
+        place = where("parameters", error.args[1][0], "when")
+        return [], [*problems, f"{place}: found a circle ({names}), expected none"]
+
+
+def _problems(
+    file: SpaceFile,
+    where: _Where,
+    known: Collection[str] | None,
+    metrics: Mapping[str, str] | None,
+) -> Iterator[str]:
+    if metrics is not None and file.objective.metric not in metrics:
+        hint = _did_you_mean(file.objective.metric, metrics)
+        yield f"{where('objective', 'metric')}: found {file.objective.metric!r}, {hint}"
+    for section, names in (("fixed", file.fixed), ("parameters", file.parameters)):
+        for name in names:
+            if known is not None and name not in known:
+                hint = _did_you_mean(name, known)
+                yield f"{where(section, name)}: found an unknown setting, {hint}"
+    for name in file.fixed:
+        if name in file.parameters:
+            yield f"{where('fixed', name)}: found in `parameters` too, expected it in one of them"
+    if len(file.candidates) >= file.policy.num_trials:
+        yield (
+            f"{where('candidates')}: found {len(file.candidates)}, expected fewer than "
+            f"policy.num_trials ({file.policy.num_trials}), of which the default takes one"
+        )
+    for index, candidate in enumerate(file.candidates):
+        for name, value in candidate.items():
+            place = where("candidates", index, name)
+            if name not in file.parameters:
+                yield f"{place}: found an unknown key, {_did_you_mean(name, file.parameters)}"
+            elif (expected := file.parameters[name].refuses(value)) is not None:
+                yield f"{place}: found {value!r}, expected {expected}"
+
+
+def _did_you_mean(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name, list(known), n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"expected one of: {', '.join(known) or 'none'}"

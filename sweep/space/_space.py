@@ -1,0 +1,155 @@
+"""A search space that was read and found sound."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from optuna import Trial
+from optuna.distributions import BaseDistribution
+
+from sweep.space._models import (
+    CategoricalParameter,
+    FloatParameter,
+    Objective,
+    ParameterSpec,
+    PolicySpec,
+    SamplerSpec,
+    SpaceFile,
+    is_among,
+)
+from sweep.space._pruners import PrunerSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """What may vary, what stays, and how the sweep is led.
+
+    Attributes:
+        name: Of the space.
+        description: For people.
+        text: The YAML source.
+        source: Where it came from, for messages.
+        lines: One-based line of every dotted key.
+        objective: Metric and direction.
+        num_folds: Folds of a complete candidate.
+        policy: Which fold next, and when the sweep ends.
+        pruner: Who stops.
+        sampler: What to try next.
+        candidates: Whole configurations of parameters to try right after the default.
+        fixed: Settings that do not vary.
+        parameters: What varies, parents of a condition before their children.
+    """
+
+    name: str
+    description: str
+    text: str
+    source: str
+    lines: Mapping[str, int]
+    objective: Objective
+    num_folds: int
+    policy: PolicySpec
+    pruner: PrunerSpec
+    sampler: SamplerSpec
+    candidates: tuple[dict[str, Any], ...]
+    fixed: dict[str, Any]
+    parameters: dict[str, ParameterSpec]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, comments and order of keys aside; 64 hexadecimal digits."""
+        content = {
+            "objective": [self.objective.metric, self.objective.maximize],
+            "folds": self.num_folds,
+            "policy": self.policy.model_dump(),
+            "pruner": self.pruner.model_dump(),
+            "sampler": self.sampler.model_dump(),
+            "candidates": self.candidates,
+            "fixed": self.fixed,
+            "parameters": {name: one.model_dump() for name, one in self.parameters.items()},
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def locate(self, key: str) -> str:
+        """`file:line` of a dotted key, of the file alone when it is not in it."""
+        for dotted in (f"parameters.{key}", f"fixed.{key}", key):
+            if dotted in self.lines:
+                return f"{self.source}:{self.lines[dotted]}"
+        return self.source
+
+    def defaults(self) -> dict[str, Any]:
+        """The default of every parameter, active or not."""
+        return {name: one.default for name, one in self.parameters.items()}
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Optuna's view of every parameter."""
+        return {name: one.distribution for name, one in self.parameters.items()}
+
+    def is_active(self, name: str, values: Mapping[str, Any]) -> bool:
+        """Whether a parameter's conditions hold. A parent that is not active is at its default."""
+        return all(
+            is_among(values[parent], allowed)
+            for parent, allowed in self.parameters[name].conditions().items()
+        )
+
+    def active(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Of given values only those of active parameters; missing ones take their default."""
+        whole: dict[str, Any] = {}
+        chosen: dict[str, Any] = {}
+        for name, one in self.parameters.items():
+            whole[name] = one.default
+            if self.is_active(name, whole):
+                whole[name] = chosen[name] = values.get(name, one.default)
+        return chosen
+
+    def suggest(self, trial: Trial) -> dict[str, Any]:
+        """Let Optuna choose the active parameters.
+
+        Returns:
+            The whole configuration: fixed settings, chosen values, inactive defaults.
+        """
+        whole: dict[str, Any] = {}
+        for name, one in self.parameters.items():
+            whole[name] = one.default
+            if self.is_active(name, whole):
+                whole[name] = _ask(trial, name, one)
+        return {**self.fixed, **whole}
+
+    def complete(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole configuration of chosen values; what is not active takes its default."""
+        return {**self.fixed, **self.defaults(), **self.active(parameters)}
+
+
+def build(
+    file: SpaceFile, order: list[str], *, text: str, source: str, lines: Mapping[str, int]
+) -> SearchSpace:
+    """Put a checked file into its final form; `order` has parents before children."""
+    parameters = {name: file.parameters[name] for name in order}
+    defaults = {name: one.default for name, one in parameters.items()}
+    return SearchSpace(
+        name=file.name,
+        description=file.description,
+        text=text,
+        source=source,
+        lines=lines,
+        objective=file.objective,
+        num_folds=file.folds,
+        policy=file.policy,
+        pruner=file.pruner,
+        sampler=file.sampler,
+        candidates=tuple({**defaults, **one} for one in file.candidates),
+        fixed=dict(file.fixed),
+        parameters=parameters,
+    )
+
+
+def _ask(trial: Trial, name: str, one: ParameterSpec) -> Any:
+    if isinstance(one, CategoricalParameter):
+        return trial.suggest_categorical(name, one.choices)
+    if isinstance(one, FloatParameter):
+        return trial.suggest_float(name, one.low, one.high, log=one.log, step=one.step)
+    return trial.suggest_int(name, one.low, one.high, log=one.log, step=one.step)

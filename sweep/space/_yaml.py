@@ -1,0 +1,88 @@
+"""YAML that remembers its lines.
+
+Safe loading only, with three changes to PyYAML's reading of YAML 1.1: `1e-4` is a number (PyYAML
+wants `1.0e-4` and makes text of the rest), `yes`, `no`, `on` and `off` are text, and a key given
+twice is an error instead of a silent overwrite.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from sweep.errors import SpaceError
+
+Path = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    pass
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":float"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)
+
+
+def load_yaml(text: str, source: str) -> tuple[dict[str, Any], dict[Path, int]]:
+    """Read a mapping and the one-based line of every key and item.
+
+    Args:
+        text: The file's content.
+        source: Its name, for messages.
+
+    Raises:
+        SpaceError: It is not YAML, not a mapping, or gives a key twice.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise SpaceError(f"{source}:1: found no keys, expected a mapping with `name`, ...")
+        lines: dict[Path, int] = {}
+        _note_lines(node, (), lines, source)
+        data = loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SpaceError(f"{source}:{line}: not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise SpaceError(f"{source}:1: not YAML: {error}") from error
+    finally:
+        loader.dispose()
+    return data, lines
+
+
+def _note_lines(node: yaml.Node, path: Path, lines: dict[Path, int], source: str) -> None:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _note_lines(item, (*path, index), lines, source)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*path, str(key.value))
+            if inner in lines:
+                raise SpaceError(
+                    f"{source}:{key.start_mark.line + 1}: {dotted(inner)}: found a second time, "
+                    f"expected once (first on line {lines[inner]})"
+                )
+            lines[inner] = key.start_mark.line + 1
+            _note_lines(value, inner, lines, source)
+
+
+def dotted(path: Path) -> str:
+    """A path as people write it."""
+    return ".".join(str(part) for part in path)

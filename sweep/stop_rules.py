@@ -1,0 +1,128 @@
+"""When a sweep ends. A stop rule sees what a policy sees, orders nothing and stops nobody."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Protocol
+
+from sweep.errors import UsageError
+from sweep.records import CandidateAdded, CandidateStopped, Event, FoldFinished
+
+
+class StopRule(Protocol):
+    """Says once and for good that a sweep is over."""
+
+    def observe(self, event: Event) -> None:
+        """Take note of what happened."""
+
+    def reason(self) -> str | None:
+        """Why the sweep is over, None while it is not."""
+
+
+class _Tally:
+    """Counts folds: who is complete, who was stopped."""
+
+    def __init__(self, num_folds: int) -> None:
+        self._num_folds = num_folds
+        self._scores: dict[int, int] = {}
+        self._diverged: set[int] = set()
+        self.added: set[int] = set()
+        self.complete: set[int] = set()  # never shares a number with `stopped`
+        self.stopped: set[int] = set()
+
+    def observe(self, event: Event) -> None:
+        number = event.candidate
+        match event:
+            case CandidateAdded():
+                self.added.add(number)
+            case CandidateStopped():
+                self.stopped.add(number)
+                self.complete.discard(number)
+            case FoldFinished(score=score):
+                self._scores[number] = self._scores.get(number, 0) + 1
+                if not math.isfinite(score):
+                    self._diverged.add(number)
+                if self._scores[number] == self._num_folds:
+                    ends = self.stopped if number in self._diverged else self.complete
+                    ends.add(number)
+            case _:
+                pass
+
+
+class CompletedCount:
+    """Over when enough candidates are complete, the required ones among them.
+
+    A required candidate that was stopped (it failed) is not waited for.
+    """
+
+    def __init__(
+        self, num_completions: int, *, num_folds: int, required: Iterable[int] = (0,)
+    ) -> None:
+        """Args are counts of at least 1, and numbers of candidates.
+
+        Raises:
+            UsageError: num_completions is below 1.
+        """
+        if num_completions < 1:
+            raise UsageError(f"num_completions: found {num_completions}, expected at least 1")
+        self._wanted, self._required = num_completions, frozenset(required)
+        self._tally = _Tally(num_folds)
+
+    def observe(self, event: Event) -> None:
+        """Take note of what happened."""
+        self._tally.observe(event)
+
+    def reason(self) -> str | None:
+        """Why the sweep is over, None while it is not."""
+        done, stopped = self._tally.complete, self._tally.stopped
+        if len(done) < self._wanted or any(
+            number not in done and number not in stopped for number in self._required
+        ):
+            return None
+        return f"{len(done)} candidates completed, {self._wanted} were asked for"
+
+
+class AllDone:
+    """Over when every candidate that was to be tried is complete or stopped."""
+
+    def __init__(self, num_trials: int, *, num_folds: int) -> None:
+        """Args are counts of at least 1."""
+        self._num_trials = num_trials
+        self._tally = _Tally(num_folds)
+
+    def observe(self, event: Event) -> None:
+        """Take note of what happened."""
+        self._tally.observe(event)
+
+    def reason(self) -> str | None:
+        """Why the sweep is over, None while it is not."""
+        tally = self._tally
+        num_done = len(tally.complete) + len(tally.stopped)
+        if len(tally.added) < self._num_trials or num_done < len(tally.added):
+            return None
+        return f"all {num_done} candidates are done"
+
+
+class AnyOf:
+    """Over when any of several rules says so; the first to say so gives the reason."""
+
+    def __init__(self, *rules: StopRule) -> None:
+        self._rules = rules
+
+    def observe(self, event: Event) -> None:
+        """Take note of what happened."""
+        for rule in self._rules:
+            rule.observe(event)
+
+    def reason(self) -> str | None:
+        """Why the sweep is over, None while it is not."""
+        return next((found for rule in self._rules if (found := rule.reason()) is not None), None)
+
+
+def make_stop_rule(num_trials: int, num_completions: int | None, num_folds: int) -> StopRule:
+    """The rule of a search space: enough completions if it names a number, else everything."""
+    everything = AllDone(num_trials, num_folds=num_folds)
+    if num_completions is None:
+        return everything
+    return AnyOf(CompletedCount(num_completions, num_folds=num_folds), everything)
