@@ -23,6 +23,7 @@ from sweep.space._models import (
     is_among,
 )
 from sweep.space._pruners import PrunerSpec
+from sweep.space._yaml import load_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,10 @@ class SearchSpace:
             "parameters": {name: one.model_dump() for name, one in self.parameters.items()},
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def tree(self) -> dict[str, Any]:
+        """The file's content as plain values, to be changed and written as another space."""
+        return load_yaml(self.text, self.source)[0]
 
     def locate(self, key: str) -> str:
         """`file:line` of a dotted key, of the file alone when it is not in it."""

@@ -1,0 +1,150 @@
+"""What k fold scores say: means, corrected intervals, paired comparisons.
+
+The scores of k folds are correlated, because any two training parts share most of their cases, so
+SD / sqrt(k) understates the error of their mean. Nadeau and Bengio (Machine Learning 52, 2003)
+correct it: SE^2 = (1/k + n_test/n_train) s^2, which is (1/k + 1/(k-1)) s^2 for k-fold
+cross-validation. At k = 5 the 95% half-width is 1.86 SD instead of 1.24.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from sweep.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A mean over folds and how sure it is.
+
+    Attributes:
+        mean: Over folds.
+        sd: Sample standard deviation over folds (divisor k - 1); NaN for one fold.
+        low: Lower end of the interval; NaN for one fold.
+        high: Upper end; NaN for one fold.
+        confidence: Of the interval, in (0, 1).
+        num_folds: k.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    confidence: float
+    num_folds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedDifference(Interval):
+    """The mean of first minus second on the same folds.
+
+    Attributes:
+        p_value: Two-sided, of the corrected resampled t-test; NaN for one fold.
+    """
+
+    p_value: float
+
+
+def mean_sd(scores: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (divisor k - 1; NaN for one fold).
+
+    Raises:
+        UsageError: There is no score, or one is not finite.
+    """
+    values = _checked(scores)
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    return float(np.mean(values)), sd
+
+
+def corrected_interval(
+    scores: Sequence[float], *, confidence: float = 0.95, test_train_ratio: float | None = None
+) -> Interval:
+    """Nadeau-Bengio interval of the mean over folds.
+
+    Args:
+        scores: One per fold.
+        confidence: In (0, 1).
+        test_train_ratio: n_test / n_train of a fold; 1 / (k - 1) when None.
+
+    Raises:
+        UsageError: There is no score, one is not finite, or the confidence is out of range.
+    """
+    mean, sd = mean_sd(scores)
+    half = _half_width(sd, len(scores), confidence, test_train_ratio)
+    return Interval(
+        mean=mean,
+        sd=sd,
+        low=mean - half,
+        high=mean + half,
+        confidence=confidence,
+        num_folds=len(scores),
+    )
+
+
+def paired_difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    confidence: float = 0.95,
+    test_train_ratio: float | None = None,
+) -> PairedDifference:
+    """Corrected resampled t-test (Nadeau and Bengio 2003) of two configurations on the same folds.
+
+    Args:
+        first: Scores of one, by fold.
+        second: Scores of the other on the same folds, in the same order.
+        confidence: In (0, 1).
+        test_train_ratio: n_test / n_train of a fold; 1 / (k - 1) when None.
+
+    Raises:
+        UsageError: The lengths differ, there is no score, one is not finite, or the confidence is
+            out of range.
+    """
+    if len(first) != len(second):
+        raise UsageError(
+            f"paired scores: found {len(first)} and {len(second)} folds, expected the same folds"
+        )
+    differences = _checked(first) - _checked(second)
+    plain = corrected_interval(
+        differences.tolist(), confidence=confidence, test_train_ratio=test_train_ratio
+    )
+    error = _standard_error(plain.sd, plain.num_folds, test_train_ratio)
+    if math.isnan(error):
+        p_value = math.nan
+    elif error == 0.0:  # every fold differs by the same amount
+        p_value = 1.0 if plain.mean == 0.0 else 0.0
+    else:
+        p_value = float(2 * stats.t.sf(abs(plain.mean) / error, plain.num_folds - 1))
+    return PairedDifference(**vars(plain), p_value=p_value)
+
+
+def _checked(scores: Sequence[float]) -> np.ndarray:
+    values = np.asarray(scores, dtype=np.float64)
+    if values.size == 0:
+        raise UsageError("fold scores: found none, expected at least one")
+    if not np.isfinite(values).all():
+        raise UsageError("fold scores: found NaN or infinity, expected finite numbers")
+    return values
+
+
+def _standard_error(sd: float, num_folds: int, test_train_ratio: float | None) -> float:
+    if num_folds < 2:
+        return math.nan
+    ratio = 1 / (num_folds - 1) if test_train_ratio is None else test_train_ratio
+    return sd * math.sqrt(1 / num_folds + ratio)
+
+
+def _half_width(
+    sd: float, num_folds: int, confidence: float, test_train_ratio: float | None
+) -> float:
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence: found {confidence}, expected a value in (0, 1)")
+    error = _standard_error(sd, num_folds, test_train_ratio)
+    if math.isnan(error):
+        return math.nan
+    return float(stats.t.ppf((1 + confidence) / 2, num_folds - 1)) * error
