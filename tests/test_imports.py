@@ -48,9 +48,12 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "prepare": ({"ptxcore"}, None),
     "finish": ({"ptxcore"}, None),
     "summary": (set(), None),
+    "progress": (set(), {"errors", "records", "projection", "space"}),
     "launch": ({"ptxcore", "mlflow", "torch"}, None),
     "confirm": ({"ptxcore", "mlflow", "torch", "optuna"}, None),
     "promote": ({"ptxcore", "mlflow", "torch", "optuna"}, None),
+    "predict": ({"ptxcore", "mlflow"}, None),
+    "doctor": (GUARDED, None),
     "demo": ({"ptxcore", "dashboards"}, None),
     "cli": (GUARDED, None),
 }

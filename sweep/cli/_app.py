@@ -1,0 +1,129 @@
+"""The command tree, and the one place where an exception becomes a line and an exit code.
+
+`--help` must answer in under 0.4 s, so a command's file is imported when the command is named,
+and PyTorch, Ray, MLflow, Optuna and MONAI only inside the functions that need them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from ptxcore.errors import CoreError, TrainingDiverged
+from sweep.errors import GateRefused, LeaseHeld, LedgerError, SweepError, UsageError
+
+#: Read by libraries when they are imported; a user's own values win.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+}
+
+OK, UNEXPECTED, BAD_INPUT, REFUSED, INTERRUPTED, LEDGER = range(6)
+ABORTED = 130  # as shells have it: 128 + SIGINT
+
+_COMMANDS = {
+    "data": ("sweep.cli.data", "Import images and masks into a case store, check it, describe it."),
+    "run": ("sweep.cli.run", "Start a sweep."),
+    "resume": ("sweep.cli.run", "Go on with an interrupted sweep."),
+    "list": ("sweep.cli.show", "List the sweeps of a ledger."),
+    "show": ("sweep.cli.show", "Show every trial of a sweep."),
+    "report": ("sweep.cli.report", "Write a sweep's report as one HTML file."),
+    "promote": ("sweep.cli.promote", "Make a sweep's winner the champion, if the evidence holds."),
+    "predict": ("sweep.cli.predict", "Segment DICOM files with a champion."),
+    "demo": ("sweep.cli.demo", "Do all of it on a generated chest phantom, or on your own data."),
+    "doctor": ("sweep.cli.doctor", "Say what is installed, what works and what is in the way."),
+}
+
+_EPILOG = """\b
+Exit codes:
+  0    done
+  1    unexpected error
+  2    bad usage or bad input
+  3    the gate refused a promotion
+  4    interrupted, `ptxsweep resume` goes on
+  5    another driver is at work on the sweep, or the ledger cannot be used
+  130  Ctrl-C, with nothing to resume
+\b
+PTXSWEEP_DEBUG=1 shows the traceback of an error."""
+
+
+class _Lazy(click.Group):
+    """A group that knows its commands' names and help, and imports one when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(_COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.command(cls=_Lazy, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ptxsweep", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Find, prove and promote the best Attention U-Net for pneumothorax on chest X-rays."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: Without the program's name; those of the process unless given.
+
+    Returns:
+        The exit code, see the epilog of `ptxsweep --help`.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        code = cli.main(args=arguments, prog_name="ptxsweep", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader left (`ptxsweep show NAME | head`); there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNEXPECTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("error: interrupted", err=True)
+        return ABORTED
+    except Exception as error:
+        return _explain(error)
+    return int(code or OK)
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code of an exception."""
+    if isinstance(error, GateRefused):
+        return REFUSED
+    if isinstance(error, (LeaseHeld, LedgerError)):
+        return LEDGER
+    if isinstance(error, UsageError):
+        return BAD_INPUT
+    if isinstance(error, CoreError) and not isinstance(error, TrainingDiverged):
+        return BAD_INPUT
+    return UNEXPECTED
+
+
+def _explain(error: Exception) -> int:
+    if os.environ.get("PTXSWEEP_DEBUG") == "1":
+        traceback.print_exception(error)
+    text = str(error) or type(error).__name__
+    if not isinstance(error, (SweepError, CoreError)):
+        text = f"{type(error).__name__}: {text} (PTXSWEEP_DEBUG=1 shows where)"
+    click.echo("error: " + " ".join(text.split()), err=True)
+    return exit_code(error)

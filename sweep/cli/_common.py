@@ -1,0 +1,169 @@
+"""What every command shares: where sweeps live, and how results reach standard output."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sweep.home import Home
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+ANY_PATH = click.Path(path_type=Path)
+
+_STDOUT = "ptxsweep.stdout"
+
+
+def _reserve_stdout(context: click.Context, _: click.Parameter, as_json: bool) -> bool:
+    """Keep standard output for the one JSON object.
+
+    Libraries and Ray's processes print where they like. Their descriptor 1 becomes standard
+    error, ours is kept aside.
+    """
+    if as_json:
+        sys.stdout.flush()
+        kept = os.dup(1)
+        os.dup2(2, 1)
+
+        def restore() -> None:
+            sys.stdout.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+        context.meta[_STDOUT] = kept
+        context.call_on_close(restore)
+    return as_json
+
+
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    is_eager=True,
+    callback=_reserve_stdout,
+    help="Print one JSON object on standard output; everything else goes to standard error.",
+)
+
+
+def home_options(function: Function) -> Function:
+    """Options that say where sweeps live; the command gets them as one `home: Home`."""
+    options = (
+        click.option(
+            "--home",
+            "home_folder",
+            type=ANY_PATH,
+            help="Folder of your sweeps [PTXSWEEP_HOME, else ./ptxsweep-home].",
+        ),
+        click.option(
+            "--ledger", help="SQLAlchemy address [PTXSWEEP_LEDGER, else SQLite in the home]."
+        ),
+        click.option(
+            "--tracking-uri", help="Of MLflow [MLFLOW_TRACKING_URI, else SQLite in the home]."
+        ),
+        click.option(
+            "--storage",
+            type=ANY_PATH,
+            help="Folder that all workers can write [PTXSWEEP_STORAGE, else in the home].",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def open_home(options: dict[str, Any]) -> Home:
+    """Take the values of `home_options` out of a command's arguments."""
+    from sweep.home import Home
+
+    return Home.at(
+        options.pop("home_folder"),
+        ledger=options.pop("ledger"),
+        tracking_uri=options.pop("tracking_uri"),
+        storage=options.pop("storage"),
+    )
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE` texts as a mapping; a value is a number, true, false, null or a text.
+
+    Raises:
+        UsageError: A text has no key, or a key comes twice.
+    """
+    from sweep.errors import UsageError
+
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key or key in settings:
+            expected = "each key once" if key in settings else "KEY=VALUE"
+            raise UsageError(f"--set: found {pair!r}, expected {expected}")
+        settings[key] = _scalar(text)
+    return settings
+
+
+def _scalar(text: str) -> Any:
+    words: dict[str, Any] = {"true": True, "false": False, "null": None}
+    if text in words:
+        return words[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def emit(payload: Any) -> None:
+    """Write the one JSON object. Dataclasses become objects; NaN and infinities become null."""
+    text = json.dumps(plain(payload), indent=2, allow_nan=False) + "\n"
+    kept = click.get_current_context().meta.get(_STDOUT)
+    if kept is None:
+        click.echo(text, nl=False)
+        return
+    with os.fdopen(os.dup(kept), "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(one) for one in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, (int, str)):
+        return value
+    if hasattr(value, "item"):  # a NumPy scalar
+        return plain(value.item())
+    return str(value)
+
+
+def say(text: str) -> None:
+    """A line about progress, on standard error."""
+    click.echo(text, err=True)
+
+
+def console() -> Console:
+    """Standard output for tables: as wide as they need when nobody looks at a screen."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False)

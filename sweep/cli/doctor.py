@@ -1,0 +1,31 @@
+"""`ptxsweep doctor`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from sweep.cli._common import emit, home_options, json_option, open_home
+
+_MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
+
+
+@click.command("doctor")
+@home_options
+@json_option
+def doctor_command(as_json: bool, **options: Any) -> int:
+    """Say what is installed, what works and what is in the way.
+
+    Exit code 1 if something will fail. Passwords and tokens are never shown.
+    """
+    from sweep.doctor import examine
+
+    findings = examine(open_home(options))
+    problems = sum(one.status == "problem" for one in findings)
+    if as_json:
+        emit({"problems": problems, "findings": findings})
+    else:
+        for one in findings:
+            click.echo(f"{_MARKS[one.status]}  {one.topic:16}  {one.text}")
+    return 1 if problems else 0

@@ -1,0 +1,112 @@
+"""What a driver shows while it works: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sweep.progress import Overview, overview
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sweep.projection import Projection
+
+#: Rows of the live table; the leaders come first.
+NUM_ROWS = 12
+_DASH = "-"
+
+
+@contextmanager
+def watching(name: str) -> Iterator[Callable[[Projection], None]]:
+    """A callback that shows a sweep's progress on standard error while the block runs."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.live import Live
+
+        with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
+            yield lambda projection: live.update(table(name, projection))
+        return
+    yield _Lines(name)
+
+
+class _Lines:
+    """One line per change of what is done, and one a minute in between."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._last: object = None
+        self._said_at = time.monotonic()
+
+    def __call__(self, projection: Projection) -> None:
+        now = overview(projection)
+        mark = (now.num_folds_run, now.num_candidates)
+        if mark == self._last and time.monotonic() - self._said_at < 60:
+            return
+        self._last, self._said_at = mark, time.monotonic()
+        print(f"{self._name}: {line(now)}", file=sys.stderr, flush=True)
+
+
+def line(now: Overview) -> str:
+    """An overview in one line."""
+    parts = [
+        f"trials {now.num_candidates}/{now.num_wanted}",
+        f"folds {now.num_folds_run}/~{now.num_folds_expected}",
+    ]
+    if now.leader is not None:
+        kind = "best" if now.is_complete else "best so far, unfinished:"
+        parts.append(f"{kind} #{now.leader} {_number(now.score)}")
+        parts.append(f"Dice {_number(now.dice)} (predicting nothing {_number(now.baseline)})")
+    if now.seconds_left is not None:
+        parts.append(f"about {duration(now.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def table(name: str, projection: Projection) -> Table:
+    """The live table: an overview in its title, the leaders in its rows."""
+    from rich.table import Table
+
+    now = overview(projection)
+    phantom = " (phantom)" if projection.header.get("phantom") else ""
+    result = Table(
+        title=f"{name}{phantom}: {line(now)}",
+        caption="Dice counts a case as 1 when mask and prediction are both empty",
+        expand=False,
+    )
+    for heading in ("trial", "state", "folds", str(projection.header["metric"]), "Dice", "seconds"):
+        result.add_column(heading, justify="left" if heading == "state" else "right")
+    ranked = sorted(
+        projection.candidates,
+        key=lambda one: (one.running_fold is None, not one.folds, -one.mean if one.folds else 0.0),
+    )
+    for one in ranked[:NUM_ROWS]:
+        dice = [score.metrics["dice"] for score in one.folds.values() if "dice" in score.metrics]
+        running = "" if one.running_fold is None else f" fold {one.running_fold}"
+        if one.running_fold is not None:
+            running += f" epoch {len(one.epochs.get(one.running_fold, {}))}"
+        result.add_row(
+            f"{one.number}",
+            f"{one.state}{running}",
+            f"{len(one.folds)}/{projection.num_folds}",
+            _number(projection.displayed(one.mean) if one.folds else None),
+            _number(sum(dice) / len(dice) if dice else None),
+            f"{one.seconds:.0f}",
+        )
+    if len(ranked) > NUM_ROWS:
+        result.add_row("...", f"{len(ranked) - NUM_ROWS} more", "", "", "", "")
+    return result
+
+
+def duration(seconds: float) -> str:
+    """A time span for people: "45 s", "12 min", "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _number(value: float | None) -> str:
+    return _DASH if value is None else f"{value:.3f}"

@@ -1,0 +1,183 @@
+"""`ptxsweep run` and `ptxsweep resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sweep.cli._common import (
+    EXISTING_FOLDER,
+    Function,
+    emit,
+    home_options,
+    json_option,
+    open_home,
+    parse_settings,
+    say,
+)
+
+if TYPE_CHECKING:
+    from sweep.ray_run import Resources
+    from sweep.summary import SweepSummary
+
+
+def _resource_options(function: Function) -> Function:
+    options = (
+        click.option("--address", help="Of a running Ray cluster; without it Ray starts here."),
+        click.option("--workers", type=click.IntRange(1), help="Folds at once [all that fit]."),
+        click.option(
+            "--cpus-per-trial",
+            "cpus",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            help="CPUs of one trial, also its threads.",
+        ),
+        click.option(
+            "--gpus-per-trial",
+            "gpus",
+            type=click.FloatRange(0),
+            default=0.0,
+            show_default=True,
+            help="GPUs of one trial; a fraction shares one.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _resources(options: dict[str, Any]) -> Resources:
+    from sweep.ray_run import Resources
+
+    return Resources(**{name: options.pop(name) for name in ("address", "workers", "cpus", "gpus")})
+
+
+@click.command("run")
+@click.argument("space")
+@click.option(
+    "--store",
+    type=EXISTING_FOLDER,
+    required=True,
+    envvar="PTXSWEEP_STORE",
+    help="Case store written by `ptxsweep data import` [PTXSWEEP_STORE].",
+)
+@click.option("--name", help="Of the sweep [the name in SPACE].")
+@click.option("--num-trials", type=click.IntRange(1), help="Configurations to try.")
+@click.option(
+    "--num-completions", type=click.IntRange(1), help="Complete configurations that end the sweep."
+)
+@click.option("--folds", "num_folds", type=click.IntRange(2), help="Folds of the plan.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Hold a setting at a value; may be given many times.",
+)
+@click.option(
+    "--cases",
+    type=click.Choice(["all", "positive"]),
+    default="all",
+    show_default=True,
+    help="Which cases of the store take part.",
+)
+@click.option(
+    "--holdout-fraction",
+    type=click.FloatRange(0, 0.5),
+    default=0.15,
+    show_default=True,
+    help="Share of the cases that the search never sees.",
+)
+@click.option(
+    "--monitor-fraction",
+    type=click.FloatRange(0.01, 0.5),
+    default=0.15,
+    show_default=True,
+    help="Share of each training part that early stopping watches.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@_resource_options
+@home_options
+@json_option
+def run_command(
+    space: str,
+    store: Path,
+    name: str | None,
+    num_trials: int | None,
+    num_completions: int | None,
+    num_folds: int | None,
+    settings: tuple[str, ...],
+    seed: int,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Start a sweep over SPACE, a shipped search space or a YAML file.
+
+    Ctrl-C stops it cleanly; `ptxsweep resume` goes on. Exit code 4 says that it was interrupted.
+    """
+    from sweep import launch
+    from sweep.cli.live import watching
+    from sweep.prepare import Overrides
+
+    overrides = Overrides(
+        fixed=parse_settings(settings),
+        num_trials=num_trials,
+        num_completions=num_completions,
+        num_folds=num_folds,
+    )
+    plan = launch.PlanOptions(
+        cases=options.pop("cases"),
+        holdout_fraction=options.pop("holdout_fraction"),
+        monitor_fraction=options.pop("monitor_fraction"),
+    )
+    home, resources = open_home(options), _resources(options)
+    with watching(name or space) as on_progress:
+        summary = launch.run(
+            space,
+            store=store,
+            home=home,
+            name=name,
+            seed=seed,
+            overrides=overrides,
+            plan_options=plan,
+            resources=resources,
+            on_progress=on_progress,
+        )
+    return _finish(summary, as_json)
+
+
+@click.command("resume")
+@click.argument("name")
+@click.option("--store", type=EXISTING_FOLDER, help="Where the case store is now, if it moved.")
+@_resource_options
+@home_options
+@json_option
+def resume_command(name: str, store: Path | None, as_json: bool, **options: Any) -> int:
+    """Go on with the interrupted sweep NAME: finished folds stay, unfinished ones continue."""
+    from sweep import launch
+    from sweep.cli.live import watching
+
+    home, resources = open_home(options), _resources(options)
+    with watching(name) as on_progress:
+        summary = launch.resume(
+            name, home=home, store=store, resources=resources, on_progress=on_progress
+        )
+    return _finish(summary, as_json)
+
+
+def _finish(summary: SweepSummary, as_json: bool) -> int:
+    """Print the result; 4 when the sweep can go on."""
+    from sweep.cli._app import INTERRUPTED, OK
+    from sweep.cli.show import print_sweep
+
+    if as_json:
+        emit(summary)
+    else:
+        print_sweep(summary)
+    if summary.state != "finished":
+        say(f"interrupted ({summary.reason}); `ptxsweep resume {summary.name}` goes on with it")
+        return INTERRUPTED
+    return OK

@@ -1,0 +1,116 @@
+"""`ptxsweep list` and `ptxsweep show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sweep.cli._common import console, emit, home_options, json_option, open_home
+
+if TYPE_CHECKING:
+    from sweep.summary import SweepSummary
+
+#: Shown for the winner, in this order, beside the objective.
+_OFFICIAL = ("dice", "dice_positive", "iou", "case_sensitivity", "case_specificity")
+
+
+@click.command("list")
+@home_options
+@json_option
+def list_command(as_json: bool, **options: Any) -> None:
+    """List the sweeps of a ledger with their state."""
+    from sweep.ledger import Ledger, list_sweeps
+
+    home = open_home(options)
+    sweeps = []
+    for name in list_sweeps(home.ledger_url):
+        ledger = Ledger.open(home.ledger_url, name)
+        projection = ledger.projection
+        best = projection.best()
+        sweeps.append(
+            {
+                "name": name,
+                "state": projection.sweep_state,
+                "reason": projection.sweep_reason,
+                "num_trials": len(projection.candidates),
+                "num_folds_run": sum(len(one.folds) for one in projection.candidates),
+                "metric": projection.header["metric"],
+                "best": None if best is None else projection.displayed(best.mean),
+                "phantom": bool(projection.header.get("phantom", False)),
+                "created_at": projection.header.get("created_at"),
+            }
+        )
+        ledger.close()
+    if as_json:
+        emit({"sweeps": sweeps})
+        return
+    for one in sweeps:
+        best_text = "-" if one["best"] is None else f"{one['best']:.4f}"
+        click.echo(
+            f"{one['name']:24} {one['state']:12} trials {one['num_trials']:4} "
+            f"folds {one['num_folds_run']:5}  best {one['metric']} {best_text}"
+            + ("  phantom" if one["phantom"] else "")
+        )
+    if not sweeps:
+        click.echo("no sweeps yet")
+
+
+@click.command("show")
+@click.argument("name")
+@home_options
+@json_option
+def show_command(name: str, as_json: bool, **options: Any) -> None:
+    """Show every trial of the sweep NAME: state, configuration, fold scores, seconds."""
+    from sweep.ledger import Ledger
+    from sweep.summary import summarise
+
+    home = open_home(options)
+    ledger = Ledger.open(home.ledger_url, name)
+    summary = summarise(ledger)
+    ledger.close()
+    if as_json:
+        emit(summary)
+    else:
+        print_sweep(summary)
+
+
+def print_sweep(summary: SweepSummary) -> None:
+    """A sweep as a table, and what it found in a few lines."""
+    from rich.table import Table
+
+    table = Table(title=f"{summary.name}{' (phantom)' if summary.phantom else ''}")
+    for heading in ("trial", "state", summary.metric, "folds", "seconds", "parameters"):
+        table.add_column(heading, justify="right" if heading in ("trial", "seconds") else "left")
+    for one in summary.candidates:
+        scores = " ".join("-" if score is None else f"{score:.3f}" for score in one.fold_scores)
+        table.add_row(
+            f"{one.number}{' *' if one.number == summary.best else ''}",
+            one.state + (f": {one.reason}" if one.reason and one.state == "failed" else ""),
+            "-" if one.mean is None else f"{one.mean:.4f}",
+            scores,
+            f"{sum(seconds or 0.0 for seconds in one.fold_seconds):.1f}",
+            ", ".join(f"{key} {_short(value)}" for key, value in one.parameters.items()),
+        )
+    console().print(table)
+    click.echo(
+        f"{summary.state}: {summary.reason or 'no reason given'}; {summary.num_folds_run} folds "
+        f"run, a full grid takes {summary.num_folds_full_grid}"
+    )
+    if summary.best is not None:
+        _print_winner(summary)
+
+
+def _print_winner(summary: SweepSummary) -> None:
+    assert summary.best is not None
+    metrics = summary.candidates[summary.best].metrics
+    click.echo(f"winner: trial {summary.best}, mean and SD over the folds")
+    for name in dict.fromkeys((summary.metric, *_OFFICIAL)):
+        if name in metrics:
+            click.echo(f"  {name:20} {metrics[name]['mean']:.4f} +- {metrics[name]['sd']:.4f}")
+    if summary.baseline is not None:
+        click.echo(f"  {'predicting nothing':20} {summary.baseline:.4f} (dice, both empty = 1)")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,222 @@
+"""What is installed, what works and what is in the way: one finding per line, secrets masked."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweep.home import Home
+
+#: Shown by name; the rest of constraints.txt is compared too, and named where it differs.
+PACKAGES = (
+    "torch", "ray", "optuna", "mlflow", "monai", "albumentations", "pydicom", "numpy", "pandas",
+    "plotly", "pillow",
+)  # fmt: skip
+_IN_ADDRESS = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
+_IN_QUERY = re.compile(r"((?:pass|token|secret|key)\w*=)[^&\s]+", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"pass|token|secret|key|credential", re.IGNORECASE)
+_GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        topic: What it is about.
+        status: "ok", "note" (works, but know it) or "problem" (something will fail).
+        text: What was found, and what to do about it.
+    """
+
+    topic: str
+    status: str
+    text: str
+
+
+def mask(text: str) -> str:
+    """A text without the password of any address in it."""
+    return _IN_QUERY.sub(r"\1***", _IN_ADDRESS.sub(r"\1:***@", text))
+
+
+def examine(home: Home, *, constraints: Path | None = None) -> list[Finding]:
+    """Look at everything a sweep needs. Nothing is created or changed.
+
+    Args:
+        home: Where sweeps live.
+        constraints: The tested set of versions; None takes the file beside the code, if any.
+    """
+    checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+        ("python", _python),
+        ("environment", lambda: _environment(os.environ)),
+        ("versions", lambda: _versions(constraints or _own_constraints())),
+        ("device", _device),
+        ("memory", _memory),
+        ("disk", lambda: _disk(home)),
+        ("ledger", lambda: _ledger(home)),
+        ("mlflow", lambda: _mlflow(home)),
+    )
+    findings: list[Finding] = []
+    for topic, check in checks:
+        try:
+            findings += check()
+        except Exception as error:  # a broken installation must not stop the other checks
+            text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            findings.append(Finding(topic=topic, status="problem", text=mask(text)[:300]))
+    return findings
+
+
+def _python() -> Iterator[Finding]:
+    found = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    fits = sys.version_info >= (3, 11)
+    yield Finding(topic="python", status="ok" if fits else "problem", text=found)
+
+
+def _own_constraints() -> Path | None:
+    path = Path(__file__).resolve().parent.parent / "constraints.txt"
+    return path if path.is_file() else None
+
+
+def _versions(constraints: Path | None) -> Iterator[Finding]:
+    pinned = {} if constraints is None else read_constraints(constraints.read_text("utf-8"))
+    for name in PACKAGES:
+        found = installed(name)
+        if found is None:
+            yield Finding(topic=name, status="problem", text="not installed")
+        elif name in pinned and not _same(found, pinned[name]):
+            yield Finding(topic=name, status="note", text=f"{found}, tested with {pinned[name]}")
+        else:
+            yield Finding(topic=name, status="ok", text=found)
+    others = [
+        f"{name} {found} (tested {wanted})"
+        for name, wanted in pinned.items()
+        if name not in PACKAGES and (found := installed(name)) and not _same(found, wanted)
+    ]
+    if others:
+        yield Finding(topic="other versions", status="note", text=", ".join(others))
+    if constraints is None:
+        text = "constraints.txt is not beside the code, so versions were not compared"
+        yield Finding(topic="other versions", status="note", text=text)
+
+
+def read_constraints(text: str) -> dict[str, str]:
+    """Names and versions of the lines `name==version`."""
+    pairs = (line.split("#")[0].strip().partition("==") for line in text.splitlines())
+    return {name.lower(): version for name, equals, version in pairs if equals}
+
+
+def installed(name: str) -> str | None:
+    """Version of an installed distribution, None if it is not there."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _same(found: str, wanted: str) -> bool:
+    """A local label such as "+cpu" names the same release."""
+    return found.split("+")[0] == wanted.split("+")[0]
+
+
+def _device() -> Iterator[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            found = torch.cuda.get_device_properties(index)
+            text = f"{found.name}, {found.total_memory / _GIB:.0f} GiB"
+            yield Finding(topic=f"gpu {index}", status="ok", text=text)
+        supported = torch.cuda.is_bf16_supported()
+    else:
+        yield Finding(topic="gpu", status="note", text="none found, folds train on the CPU")
+        flags = _cpu_flags()
+        supported = bool(flags & {"amx_bf16", "avx512_bf16"})
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Finding(topic="cpu", status="ok", text=f"{cores} cores for this process")
+    text = "in hardware" if supported else "emulated; a sweep measures it and takes float32"
+    yield Finding(topic="bfloat16", status="ok" if supported else "note", text=text)
+
+
+def _cpu_flags() -> set[str]:
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return set()
+    lines = path.read_text("utf-8").splitlines()
+    return next((set(line.split()) for line in lines if line.startswith("flags")), set())
+
+
+def _memory() -> Iterator[Finding]:
+    path = Path("/proc/meminfo")
+    if path.is_file():
+        found = dict(line.split(":") for line in path.read_text("utf-8").splitlines())
+        free = int(found["MemAvailable"].split()[0]) * 1024
+        status = "ok" if free >= 4 * _GIB else "note"
+        yield Finding(topic="memory", status=status, text=f"{free / _GIB:.1f} GiB available")
+    shared = Path("/dev/shm")
+    if shared.is_dir():
+        free = shutil.disk_usage(shared).free
+        text = f"{free / _GIB:.1f} GiB free in {shared}"
+        if free < 2 * _GIB:
+            text += "; Ray wants 2 GiB, else it writes its objects to disk (docker: --shm-size)"
+        status = "ok" if free >= 2 * _GIB else "note"
+        yield Finding(topic="shared memory", status=status, text=text)
+
+
+def _disk(home: Home) -> Iterator[Finding]:
+    for topic, folder in (("home", home.folder), ("storage", home.storage)):
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(there).free
+        if not os.access(there, os.W_OK):
+            text, status = f"{there} cannot be written", "problem"
+        else:
+            text = f"{folder}, {free / _GIB:.0f} GiB free"
+            status = "ok" if free >= 5 * _GIB else "note"
+        yield Finding(topic=topic, status=status, text=text)
+
+
+def _ledger(home: Home) -> Iterator[Finding]:
+    address = mask(home.ledger_url)
+    if _is_absent_file(home.ledger_url):
+        yield Finding(topic="ledger", status="ok", text=f"{address}, made by the first sweep")
+        return
+    from sweep.ledger import list_sweeps
+
+    begun = time.perf_counter()
+    sweeps = list_sweeps(home.ledger_url)
+    spent = (time.perf_counter() - begun) * 1000
+    text = f"{address}, {len(sweeps)} sweeps, read in {spent:.0f} ms"
+    yield Finding(topic="ledger", status="ok", text=text)
+
+
+def _mlflow(home: Home) -> Iterator[Finding]:
+    address = mask(home.tracking_uri)
+    if _is_absent_file(home.tracking_uri):
+        yield Finding(topic="mlflow", status="ok", text=f"{address}, made by the first sweep")
+        return
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    from mlflow import MlflowClient
+
+    MlflowClient(tracking_uri=home.tracking_uri).search_experiments(max_results=1)
+    yield Finding(topic="mlflow", status="ok", text=f"{address} answers")
+
+
+def _is_absent_file(address: str) -> bool:
+    name = address.removeprefix("sqlite:///")
+    return name != address and not Path(name).exists()
+
+
+def _environment(variables: Mapping[str, str]) -> Iterator[Finding]:
+    ours = ("PTXSWEEP_", "MLFLOW_", "RAY_", "CUDA_VISIBLE", "OMP_NUM")
+    for name in sorted(variables):
+        if name.startswith(ours):
+            value: Any = "***" if _SECRET_NAME.search(name) else mask(variables[name])
+            yield Finding(topic=name, status="ok", text=str(value))
