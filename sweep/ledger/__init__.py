@@ -1,6 +1,15 @@
 """The Optuna study of a sweep as its ledger: lease, writes, projection."""
 
-from sweep.ledger.ledger import Ledger, list_sweeps
+from sweep.ledger.catalog import create_study, list_sweeps
+from sweep.ledger.ledger import Ledger
 from sweep.projection import NAN_REASON, Attempt, Candidate, Projection
 
-__all__ = ["NAN_REASON", "Attempt", "Candidate", "Ledger", "Projection", "list_sweeps"]
+__all__ = [
+    "NAN_REASON",
+    "Attempt",
+    "Candidate",
+    "Ledger",
+    "Projection",
+    "create_study",
+    "list_sweeps",
+]

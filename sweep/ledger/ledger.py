@@ -20,21 +20,17 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.errors import LedgerError, NameTaken, UnknownSweep
-from sweep.ledger import rows
+from sweep.errors import LedgerError, UnknownSweep
+from sweep.ledger import catalog, rows
 from sweep.ledger.lease import Lease
-from sweep.ledger.store import compare_and_swap, open_storage, read_attribute
+from sweep.ledger.store import open_storage, read_attribute
 from sweep.projection import NAN_REASON, Candidate, Projection
 from sweep.records import Epoch, FoldScore, State
 
-HEADER_KEY = "ptxsweep:header"
 STATE_KEY = "ptxsweep:state"
-_REQUIRED = ("metric", "maximize", "num_folds", "seed")
 _SWEEP_STATES = ("running", "finished", "interrupted")
 #: An abandoned candidate is no error to Optuna, and its estimate is worth keeping.
 _OPTUNA_STATE = {
@@ -69,7 +65,7 @@ class Ledger:
         self.name = name
         self._storage, self._clock = storage, clock
         self._lease: Lease | None = None
-        self._study_id = _study_id(storage, name)
+        self._study_id = catalog.study_id(storage, name)
         self._trial_ids: list[int] = []  # Optuna's, by candidate
         self._untold: list[int] = []  # candidates that ended here, but not yet for Optuna
         self._seq = 0  # of the next entry
@@ -87,10 +83,7 @@ class Ledger:
 
     @classmethod
     def create(cls, storage_url: str, name: str, *, header: Mapping[str, Any]) -> Ledger:
-        """Lay out a new sweep. The header is written once, in one commit.
-
-        A study left without a header by a crash is taken over; of two drivers that create the
-        same name at once, one is refused.
+        """Lay out a new sweep.
 
         Args:
             storage_url: SQLAlchemy URL.
@@ -101,25 +94,8 @@ class Ledger:
             NameTaken: A sweep, or another Optuna study, of that name exists.
             LedgerError: The header lacks a required key.
         """
-        for key in _REQUIRED:
-            if key not in header:
-                raise LedgerError(f"header: found no {key!r}, expected all of {_REQUIRED}")
         storage = open_storage(storage_url)
-        direction = StudyDirection.MAXIMIZE if header["maximize"] else StudyDirection.MINIMIZE
-        taken = NameTaken(
-            f"a sweep named {name!r} exists in this ledger; choose another name, or resume it"
-        )
-        try:
-            with _quiet():
-                study_id = storage.create_new_study([direction], name)
-        except DuplicatedStudyError:
-            study_id = storage.get_study_id_from_name(name)
-            if storage.get_n_trials(study_id) or storage.get_study_directions(study_id) != [
-                direction
-            ]:
-                raise taken from None
-        if compare_and_swap(storage, study_id, HEADER_KEY, None, dict(header)) is None:
-            raise taken
+        catalog.create_study(storage, name, header)
         return cls(storage, name)
 
     def close(self) -> None:
@@ -324,7 +300,7 @@ class Ledger:
         self.projection = self._load()
 
     def _load(self) -> Projection:
-        text = read_attribute(self._storage, self._study_id, HEADER_KEY)
+        text = read_attribute(self._storage, self._study_id, catalog.HEADER_KEY)
         if text is None:
             raise UnknownSweep(f"the study {self.name!r} was not made by a sweep, or not finished")
         projection = Projection(header=json.loads(text))
@@ -365,33 +341,3 @@ class Ledger:
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds")
-
-
-def list_sweeps(storage_url: str) -> list[str]:
-    """Names of all sweeps in a database, oldest first.
-
-    Raises:
-        LedgerError: The database cannot be reached.
-    """
-    studies = open_storage(storage_url).get_all_studies()
-    return [study.study_name for study in studies if HEADER_KEY in study.user_attrs]
-
-
-def _study_id(storage: RDBStorage, name: str) -> int:
-    try:
-        return storage.get_study_id_from_name(name)
-    except KeyError:
-        names = [s.study_name for s in storage.get_all_studies() if HEADER_KEY in s.user_attrs]
-        known = ", ".join(names) if names else "none"
-        raise UnknownSweep(f"no sweep is named {name!r}; this ledger holds: {known}") from None
-
-
-class _quiet:
-    """Optuna announces every new study on stderr; so do we, in our own words, elsewhere."""
-
-    def __enter__(self) -> None:
-        self._verbosity = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(max(self._verbosity, optuna.logging.WARNING))
-
-    def __exit__(self, *_: object) -> None:
-        optuna.logging.set_verbosity(self._verbosity)

@@ -1,41 +1,20 @@
-"""Projections of the ledger as Optuna studies: what samplers and pruners are allowed to see.
-
-The raw study misleads both: to Optuna a parked candidate is still RUNNING, so TPE's constant liar
-counts the most promising ones as bad, and its steps mix folds with epochs. Three views instead:
-
-* `epoch_view`: one fold; step = epoch. Who finished the fold is COMPLETE there.
-* `fold_view`: step = fold. Who is parked is COMPLETE there, with the running mean of its folds.
-* `sampler_study`: no steps; every candidate with a finished fold is COMPLETE with its running
-  mean, complete or not.
-
-The first two are asked after every epoch, so they are read-only and reuse the trials that did not
-change: one Optuna trial is built per decision. (Optuna's in-memory storage, filled anew each time,
-would cost a deep copy of the whole sweep.) The sampler needs a study that it can add a trial to
-and is asked once per candidate, so it gets Optuna's in-memory storage.
-
-Values are in the metric's own sign, under the study's direction.
-"""
+"""The three views, as functions of a projection."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
+from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.projection import NAN_REASON, Candidate, Projection
 from sweep.records import State
+from sweep.views._storage import VIEW_NAME, ReadOnlyStorage, direction
 
-#: Name of every view; a constant, because Hyperband draws a bracket from it and the number.
-VIEW_NAME = "ptxsweep-view"
-MARKS_NOTE = "pruner-marks"
 _NEVER = datetime(2000, 1, 1)  # Optuna wants a start; no sampler or pruner reads it
 
 
@@ -52,7 +31,7 @@ class View:
             trial_of: What a candidate looks like in this view.
             scope: Tells the marks of this view from those of other views.
         """
-        self._storage = _ReadOnlyStorage(projection, trial_of, scope)
+        self._storage = ReadOnlyStorage(projection, trial_of, scope)
         self.study = optuna.Study(VIEW_NAME, self._storage)
 
     def trial(self, candidate: int) -> FrozenTrial:
@@ -120,7 +99,7 @@ def sampler_study(projection: Projection, sampler: optuna.samplers.BaseSampler) 
     storage = InMemoryStorage()
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
-    study_id = storage.create_new_study([_direction(projection)], VIEW_NAME)
+    study_id = storage.create_new_study([direction(projection)], VIEW_NAME)
     optuna.logging.set_verbosity(verbosity)
     for one in projection.candidates:
         storage.create_new_trial(study_id, _estimate(projection, one))
@@ -163,10 +142,6 @@ def _running_means(scores: dict[int, float]) -> dict[int, float]:
     return means
 
 
-def _direction(projection: Projection) -> StudyDirection:
-    return StudyDirection.MAXIMIZE if projection.maximize else StudyDirection.MINIMIZE
-
-
 def _trial(
     projection: Projection,
     one: Candidate,
@@ -188,115 +163,3 @@ def _trial(
         system_attrs={},
         intermediate_values={step: projection.displayed(v) for step, v in steps.items()},
     )
-
-
-class _ReadOnlyStorage(BaseStorage):
-    """One study whose trials are built from candidates when they changed.
-
-    Only marks of a pruner can be written, and they go to a buffer.
-    """
-
-    def __init__(
-        self, projection: Projection, trial_of: Callable[[Candidate], FrozenTrial], scope: str
-    ) -> None:
-        self._projection, self._trial_of, self._scope = projection, trial_of, scope
-        self._trials: list[FrozenTrial] = []
-        self._revisions: list[int] = []
-        self.new_marks: dict[int, dict[str, Any]] = {}
-
-    def get_trial(self, trial_id: int) -> FrozenTrial:
-        one = self._projection.candidates[trial_id]
-        while len(self._trials) <= trial_id:
-            self._revisions.append(-1)
-            self._trials.append(self._trial_of(self._projection.candidates[len(self._trials)]))
-        if self._revisions[trial_id] != one.revision:
-            trial = self._trial_of(one)
-            marks = one.notes.get(MARKS_NOTE, {})
-            trial.system_attrs = dict(marks.get(self._scope, {}))
-            self._trials[trial_id], self._revisions[trial_id] = trial, one.revision
-        return self._trials[trial_id]
-
-    def get_all_trials(
-        self,
-        study_id: int,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,
-    ) -> list[FrozenTrial]:
-        trials = [self.get_trial(number) for number in range(len(self._projection.candidates))]
-        return trials if states is None else [trial for trial in trials if trial.state in states]
-
-    def get_n_trials(
-        self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None
-    ) -> int:
-        states = (state,) if isinstance(state, TrialState) else state
-        return len(self.get_all_trials(study_id, deepcopy=False, states=states))
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        marks = self.new_marks.setdefault(trial_id, {}).setdefault(self._scope, {})
-        marks[key] = value
-
-    def get_study_id_from_name(self, study_name: str) -> int:
-        return 0
-
-    def get_study_name_from_id(self, study_id: int) -> str:
-        return VIEW_NAME
-
-    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return [_direction(self._projection)]
-
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        return {}
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return {}
-
-    def get_all_studies(self) -> list[FrozenStudy]:
-        directions = self.get_study_directions(0)
-        return [FrozenStudy(VIEW_NAME, None, {}, {}, 0, directions=directions)]
-
-    # Everything else writes, and a view cannot be written.
-
-    def create_new_study(
-        self, directions: Sequence[StudyDirection], study_name: str | None = None
-    ) -> NoReturn:
-        _refuse()
-
-    def delete_study(self, study_id: int) -> NoReturn:
-        _refuse()
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> NoReturn:
-        _refuse()
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> NoReturn:
-        _refuse()
-
-    def create_new_trial(
-        self, study_id: int, template_trial: FrozenTrial | None = None
-    ) -> NoReturn:
-        _refuse()
-
-    def set_trial_param(
-        self,
-        trial_id: int,
-        param_name: str,
-        param_value_internal: float,
-        distribution: BaseDistribution,
-    ) -> NoReturn:
-        _refuse()
-
-    def set_trial_state_values(
-        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
-    ) -> NoReturn:
-        _refuse()
-
-    def set_trial_intermediate_value(
-        self, trial_id: int, step: int, intermediate_value: float
-    ) -> NoReturn:
-        _refuse()
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> NoReturn:
-        _refuse()
-
-
-def _refuse() -> NoReturn:
-    raise RuntimeError("a view of the ledger is read-only; write through the ledger")

@@ -1,0 +1,83 @@
+"""Which sweeps a database holds, and how one comes into being."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+
+from sweep.errors import LedgerError, NameTaken, UnknownSweep
+from sweep.ledger.store import compare_and_swap, open_storage
+
+#: A study is a sweep exactly when it has this attribute.
+HEADER_KEY = "ptxsweep:header"
+_REQUIRED = ("metric", "maximize", "num_folds", "seed")
+
+
+def create_study(storage: RDBStorage, name: str, header: Mapping[str, Any]) -> None:
+    """Lay out a sweep. The header is written once, in one commit.
+
+    A study left without a header by a crash is taken over; of two drivers that create the same
+    name at once, one is refused.
+
+    Args:
+        storage: Where.
+        name: Of the sweep.
+        header: Plain JSON values; "metric", "maximize", "num_folds" and "seed" are required.
+
+    Raises:
+        NameTaken: A sweep, or another Optuna study, of that name exists.
+        LedgerError: The header lacks a required key.
+    """
+    for key in _REQUIRED:
+        if key not in header:
+            raise LedgerError(f"header: found no {key!r}, expected all of {_REQUIRED}")
+    directions = [StudyDirection.MAXIMIZE if header["maximize"] else StudyDirection.MINIMIZE]
+    taken = NameTaken(f"a sweep named {name!r} exists; choose another name, or resume it")
+    # Optuna announces every new study on stderr.
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
+    try:
+        found = storage.create_new_study(directions, name)
+    except DuplicatedStudyError:
+        found = storage.get_study_id_from_name(name)
+        if storage.get_n_trials(found) or storage.get_study_directions(found) != directions:
+            raise taken from None
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    if compare_and_swap(storage, found, HEADER_KEY, None, dict(header)) is None:
+        raise taken
+
+
+def list_sweeps(storage_url: str) -> list[str]:
+    """Names of all sweeps in a database, oldest first.
+
+    Raises:
+        LedgerError: The database cannot be reached.
+    """
+    storage = open_storage(storage_url)
+    try:
+        return _names(storage)
+    finally:
+        storage.engine.dispose()
+
+
+def study_id(storage: RDBStorage, name: str) -> int:
+    """Optuna's id of a study.
+
+    Raises:
+        UnknownSweep: There is no study of that name; the message names the sweeps there are.
+    """
+    try:
+        return storage.get_study_id_from_name(name)
+    except KeyError:
+        known = ", ".join(_names(storage)) or "none"
+        raise UnknownSweep(f"no sweep is named {name!r}; this ledger holds: {known}") from None
+
+
+def _names(storage: RDBStorage) -> list[str]:
+    return [one.study_name for one in storage.get_all_studies() if HEADER_KEY in one.user_attrs]
