@@ -1,0 +1,74 @@
+"""Where a user's sweeps live: ledger, tracking store, and one folder per sweep."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweep.errors import UsageError
+
+DEFAULT_FOLDER = "ptxsweep-home"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """Addresses of everything that outlives a driver.
+
+    Attributes:
+        folder: Holds `sweeps/<name>/` and, unless other addresses are given, the two stores.
+        ledger_url: SQLAlchemy address of the Optuna storage.
+        tracking_uri: Of MLflow.
+        storage: Folder that every worker can write; `sweeps` below `folder` unless given.
+    """
+
+    folder: Path
+    ledger_url: str
+    tracking_uri: str
+    storage: Path
+
+    @classmethod
+    def at(
+        cls,
+        folder: Path | str | None = None,
+        *,
+        ledger: str | None = None,
+        tracking_uri: str | None = None,
+        storage: Path | str | None = None,
+    ) -> Home:
+        """The home at `folder`; what is not given comes from the environment, then by default.
+
+        `PTXSWEEP_HOME`, `PTXSWEEP_LEDGER`, `MLFLOW_TRACKING_URI` and `PTXSWEEP_STORAGE` are read.
+        """
+        path = Path(folder or os.environ.get("PTXSWEEP_HOME") or DEFAULT_FOLDER).absolute()
+        where = storage or os.environ.get("PTXSWEEP_STORAGE") or path / "sweeps"
+        return cls(
+            folder=path,
+            ledger_url=ledger
+            or os.environ.get("PTXSWEEP_LEDGER")
+            or f"sqlite:///{path / 'ledger.db'}",
+            tracking_uri=tracking_uri
+            or os.environ.get("MLFLOW_TRACKING_URI")
+            or f"sqlite:///{path / 'mlflow.db'}",
+            storage=Path(where).absolute(),
+        )
+
+    def sweep_folder(self, name: str) -> Path:
+        """Folder of one sweep; trials, plans and the report lie in it.
+
+        Raises:
+            UsageError: The name could leave the folder, or is no file name everywhere.
+        """
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"sweep name: found {name!r}, expected 1 to 64 letters, digits, '.', '_' or '-', "
+                "the first a letter or digit"
+            )
+        return self.storage / name
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of MLflow artifacts when no server keeps them."""
+        return self.folder / "mlartifacts"

@@ -1,0 +1,208 @@
+"""Hands a conductor to Ray Tune and waits until the sweep ends or is interrupted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+# Read by Ray at import or at start; a user's own values win.
+for _name, _value in {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+import ray  # noqa: E402
+from ray import tune  # noqa: E402
+
+from sweep.conductor import Conductor  # noqa: E402
+from sweep.errors import UsageError  # noqa: E402
+from sweep.ray_scheduler import FoldScheduler, Slots  # noqa: E402
+from sweep.ray_search import FoldSearch  # noqa: E402
+from sweep.ray_trial import FoldTrainable, Job  # noqa: E402
+
+#: How often the cluster is asked for its size, since nodes come and go.
+RESOURCE_PERIOD_SECONDS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one trial takes and how many may run at once.
+
+    Attributes:
+        cpus: CPUs per trial, also its number of threads.
+        gpus: GPUs per trial, a fraction shares one.
+        workers: Folds at once at most; None for as many as the cluster holds.
+        address: Of a running Ray cluster; None starts one on this machine.
+    """
+
+    cpus: int = 1
+    gpus: float = 0.0
+    workers: int | None = None
+    address: str | None = None
+
+
+class Interrupt:
+    """Set by SIGINT or SIGTERM: the sweep stops cleanly and can be resumed."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catch the two signals while the block runs; elsewhere than in the main thread, none."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, self._handle)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.received = signal.Signals(number)
+
+
+@contextmanager
+def ray_cluster(resources: Resources) -> Iterator[None]:
+    """A connection to Ray; one that exists already (in a notebook, say) is used and left open."""
+    if ray.is_initialized():
+        yield
+        return
+    if resources.address is not None:
+        ray.init(address=resources.address, log_to_driver=False, logging_level="error")
+    else:
+        slots = resources.workers or max(1, (os.cpu_count() or 1) // resources.cpus)
+        ray.init(
+            address="local",
+            num_cpus=slots * resources.cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def slot_counter(resources: Resources) -> Callable[[], int]:
+    """A function that says how many trials the cluster holds now."""
+    asked_at, known = -RESOURCE_PERIOD_SECONDS, 0
+
+    def total() -> int:
+        nonlocal asked_at, known
+        if time.monotonic() - asked_at >= RESOURCE_PERIOD_SECONDS:
+            asked_at, known = time.monotonic(), _count(ray.cluster_resources(), resources)
+        return known
+
+    return total
+
+
+def _count(cluster: dict[str, float], resources: Resources) -> int:
+    fits = int(cluster.get("CPU", 0.0) // resources.cpus)
+    if resources.gpus > 0:
+        fits = min(fits, int(cluster.get("GPU", 0.0) // resources.gpus))
+    return fits if resources.workers is None else min(fits, resources.workers)
+
+
+class _EndOfSweep(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
+    """Ends Ray's run when the conductor or a signal says so; single trials are not its business."""
+
+    def __init__(self, conductor: Conductor, interrupt: Interrupt) -> None:
+        self._conductor = conductor
+        self._interrupt = interrupt
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Empty: Ray pickles this for `Tuner.restore`, which a resume by ledger replaces."""
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._interrupt.received is not None or self._conductor.stop_reason() is not None
+
+
+def drive(
+    conductor: Conductor,
+    job: Job,
+    resources: Resources,
+    *,
+    folder: Path,
+    interrupt: Interrupt,
+    on_poll: Callable[[], None],
+    trainable: type[tune.Trainable] = FoldTrainable,
+) -> None:
+    """Run the sweep on Ray until its end or an interrupt. `ray_cluster` must be open.
+
+    Args:
+        conductor: Decides; Ray only executes.
+        job: What is the same for all trials.
+        resources: Per trial.
+        folder: Of the sweep; Ray's own files go below it and are removed in the end.
+        interrupt: Ends the run early.
+        on_poll: Called many times a second on the driver: lease, progress, tracking.
+        trainable: Another one that reports as `FoldTrainable` does, to measure the platform alone.
+
+    Raises:
+        UsageError: The cluster cannot hold one trial.
+    """
+    slots = Slots(slot_counter(resources))
+    if slots.free == 0:
+        raise UsageError(
+            f"one trial needs {resources.cpus} CPUs and {resources.gpus:g} GPUs, the cluster has "
+            f"{ray.cluster_resources().get('CPU', 0):g} and "
+            f"{ray.cluster_resources().get('GPU', 0):g}; lower --cpus-per-trial or --gpus-per-trial"
+        )
+    scheduler = FoldScheduler(conductor, slots, on_poll=on_poll)
+    ray_folder = folder / "ray"
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
+        param_space={"job": job},
+        tune_config=tune.TuneConfig(
+            search_alg=FoldSearch(conductor, scheduler, slots),
+            scheduler=scheduler,
+            num_samples=-1,
+            reuse_actors=True,
+            trial_dirname_creator=_trial_name,
+            trial_name_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name="run",
+            storage_path=str(ray_folder),
+            stop=_EndOfSweep(conductor, interrupt),
+            failure_config=tune.FailureConfig(max_failures=-1),
+            # Its default saves every trial that ends, which costs the actor if it cannot save.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(ray_folder, ignore_errors=True)
+
+
+def _trial_name(trial: Any) -> str:
+    return f"{trial.config['assignment']['candidate']:04d}"

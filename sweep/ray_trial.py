@@ -1,0 +1,187 @@
+"""The Ray trainable: drives one fold of one candidate, an epoch a step, on a reusable actor.
+
+It decides nothing. What to train stands in the configuration that the driver sets before each
+start (`Job` for the sweep, `assignment` for the fold); what happened goes back as one plain
+result per epoch. Every error that the core raises is a result too, so that the driver can tell
+a diverged loss (final) from a lost worker (tried again).
+
+A fold's folder is held under a lock while it is trained: a worker that outlives its driver must
+end before another may continue the same fold.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+from ray import tune
+
+from sweep.records import Epoch, FoldScore
+
+if TYPE_CHECKING:
+    from ptxcore.types import EpochReport, FoldResult
+
+#: A worker whose driver was killed is gone after about 20 s with Ray's settings.
+LOCK_TIMEOUT_SECONDS = 90.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is the same for all trials of a sweep.
+
+    Attributes:
+        store: Folder of the case store on this node.
+        data_hash: Content hash that the store must have.
+        plan: File of the search part of the fold plan: it does not name the hold-out.
+        plan_digest: Digest that the plan must have.
+        folder: Where trials write, one folder per candidate and fold.
+        seed: Of the sweep; the fold and its parts derive their own.
+        metric: Name of the objective among the fold's metrics.
+        sign: 1.0 to maximise, -1.0 to minimise.
+        runtime: Device, precision and layout, frozen for the sweep.
+        version: Of ptxsweep on the driver.
+    """
+
+    store: str
+    data_hash: str
+    plan: str
+    plan_digest: str
+    folder: str
+    seed: int
+    metric: str
+    sign: float
+    runtime: Mapping[str, Any]
+    version: str
+
+
+def fold_folder(candidate: int, fold: int) -> Path:
+    """Folder of one fold, relative to the sweep's folder."""
+    return Path("trials") / f"{candidate:04d}" / f"fold-{fold}"
+
+
+class FoldTrainable(tune.Trainable):
+    """One step trains one epoch; the last step of a fold also scores the held cases."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Note the assignment; files are opened in the first step, where errors are results."""
+        self._reports: Iterator[EpochReport] | None = None
+        self._lock: FileLock | None = None
+        self._assign(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take another fold on the same actor."""
+        self.cleanup()
+        self._assign(new_config)
+        return True
+
+    def _assign(self, config: Mapping[str, Any]) -> None:
+        self._job: Job = config["job"]
+        self._candidate: int = config["assignment"]["candidate"]
+        self._fold: int = config["assignment"]["fold"]
+        self._attempt: int = config["assignment"]["attempt"]
+        self._parameters: dict[str, Any] = config["assignment"]["parameters"]
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch.
+
+        Returns:
+            "epoch" (an `Epoch`), with the fold's last one also "score" (a `FoldScore`); or
+            "failed" (the reason) with "final" (whether another attempt is pointless).
+        """
+        result: dict[str, Any] = {"candidate": self._candidate, "attempt": self._attempt}
+        from ptxcore.errors import CoreError
+
+        try:
+            if self._reports is None:
+                self._reports = self._open()
+            report = next(self._reports)
+        except CoreError as error:
+            self.cleanup()
+            return result | {"failed": f"{type(error).__name__}: {error}", "final": True}
+        except Exception as error:  # a result, so that the driver counts and names it
+            self.cleanup()
+            return result | {"failed": f"{type(error).__name__}: {error}", "final": False}
+        result["epoch"] = self._epoch(report)
+        if report.result is not None:
+            result["score"] = self._score(report.result)
+            self.cleanup()
+        return result
+
+    def cleanup(self) -> None:
+        """Let go of the fold: its generator, its lock, and cached device memory."""
+        generator, self._reports = self._reports, None
+        if generator is not None and hasattr(generator, "close"):
+            generator.close()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+        if self._job.runtime.get("device") == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def _open(self) -> Iterator[EpochReport]:
+        from ptxcore.data.folds import SearchPlan
+        from ptxcore.data.store import CaseStore
+        from ptxcore.errors import FoldPlanError, StoreError
+        from ptxcore.settings import FoldSettings
+        from ptxcore.training import train_fold
+        from ptxcore.types import Runtime
+
+        job = self._job
+        here = importlib.metadata.version("ptxsweep")
+        if here != job.version:
+            raise StoreError(
+                f"this worker has ptxsweep {here}, the driver {job.version}; "
+                "install the driver's version on every node"
+            )
+        store = CaseStore.open(Path(job.store))
+        if store.data_hash != job.data_hash:
+            raise StoreError("the case store on this node is not the one the sweep started with")
+        plan = SearchPlan.load(Path(job.plan))
+        if plan.digest != job.plan_digest:
+            raise FoldPlanError("the fold plan is not the one the sweep started with")
+        directory = Path(job.folder) / fold_folder(self._candidate, self._fold)
+        directory.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(directory / ".lock", timeout=LOCK_TIMEOUT_SECONDS)
+        self._lock.acquire()
+        return train_fold(
+            FoldSettings.from_mapping(self._parameters),
+            store,
+            plan,
+            self._fold,
+            seed=job.seed,
+            runtime=Runtime(**job.runtime),
+            directory=directory,
+        )
+
+    def _epoch(self, report: EpochReport) -> Epoch:
+        return Epoch(
+            candidate=self._candidate,
+            fold=self._fold,
+            attempt=self._attempt,
+            epoch=report.epoch,
+            value=self._job.sign * report.monitor.get(self._job.metric, math.nan),
+            seconds=report.seconds,
+        )
+
+    def _score(self, result: FoldResult) -> FoldScore:
+        folder = fold_folder(self._candidate, self._fold)
+        return FoldScore(
+            candidate=self._candidate,
+            fold=self._fold,
+            attempt=self._attempt,
+            score=self._job.sign * result.metrics[self._job.metric],
+            seconds=result.seconds,
+            num_epochs=result.num_epochs,
+            best_epoch=result.best_epoch,
+            metrics=dict(result.metrics),
+            curves=dict(result.curves),
+            cases=str(folder / "cases.npz"),
+            weights=None if result.weights is None else str(folder / result.weights.name),
+        )

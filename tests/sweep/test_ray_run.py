@@ -1,0 +1,178 @@
+"""Real Ray, real ledger; the trainable computes its scores, so only the platform is tested."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray import tune
+
+from sweep.conductor import Conductor
+from sweep.ledger import Ledger
+from sweep.policies import make_policy
+from sweep.ray_run import Interrupt, Resources, drive, ray_cluster
+from sweep.ray_trial import Job
+from sweep.records import Epoch, FoldScore, State
+from sweep.space import parse_space
+from sweep.stop_rules import make_stop_rule
+
+NUM_EPOCHS = 2
+
+SPACE = """
+name: arithmetic
+description: scores without training
+objective: {metric: dice}
+folds: 3
+policy: {name: POLICY, num_trials: 6, num_completions: COMPLETIONS}
+pruner: {name: none}
+sampler: {name: random}
+fixed: {}
+parameters:
+  learning_rate: {type: float, low: 0.0, high: 1.0, default: 0.5}
+"""
+
+
+class Arithmetic(tune.Trainable):
+    """Scores the learning rate; `job.store` names a folder in which a fold can be made to fail."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.job: Job = new_config["job"]
+        self.given = new_config["assignment"]
+        self.epoch = 0
+        (Path(self.job.store) / f"worker-{os.getpid()}").touch()
+        return True
+
+    def step(self) -> dict[str, Any]:
+        self.epoch += 1
+        given = {key: self.given[key] for key in ("candidate", "fold", "attempt")}
+        result: dict[str, Any] = {key: given[key] for key in ("candidate", "attempt")}
+        trap = Path(self.job.store) / f"{given['candidate']}-{given['fold']}"
+        if trap.exists():
+            how = trap.read_text()
+            trap.unlink()
+            if how == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return {**result, "failed": how, "final": how == "diverged"}
+        value = self.given["parameters"]["learning_rate"] + 0.01 * given["fold"]
+        result["epoch"] = Epoch(**given, epoch=self.epoch, value=value, seconds=0.0)
+        if self.epoch == NUM_EPOCHS:
+            result["score"] = FoldScore(
+                **given, score=value, seconds=0.1, num_epochs=NUM_EPOCHS, best_epoch=1
+            )
+        return result
+
+
+def _sweep(
+    folder: Path, *, policy: str = "standard", completions: int = 6, on_poll: Any = None
+) -> tuple[Ledger, Conductor]:
+    url = f"sqlite:///{folder / 'ledger.db'}"
+    space = parse_space(
+        SPACE.replace("POLICY", policy).replace("COMPLETIONS", str(completions)), "arithmetic"
+    )
+    header = {"metric": "dice", "maximize": True, "num_folds": 3, "seed": 7}
+    try:
+        ledger = Ledger.create(url, "arithmetic", header=header)
+    except Exception:
+        ledger = Ledger.open(url, "arithmetic")
+    ledger.acquire("test")
+    conductor = Conductor(
+        ledger,
+        space,
+        make_policy(space.policy.name, space.policy.settings(), 3),
+        make_stop_rule(space.policy.num_trials, space.policy.num_completions, 3),
+        seed=7,
+    )
+    job = Job(
+        store=str(folder),
+        data_hash="",
+        plan="",
+        plan_digest="",
+        folder=str(folder),
+        seed=7,
+        metric="dice",
+        sign=1.0,
+        runtime={},
+        version="",
+    )
+    interrupt = Interrupt()
+    drive(
+        conductor,
+        job,
+        Resources(workers=2),
+        folder=folder,
+        interrupt=interrupt,
+        on_poll=(lambda: on_poll(ledger, interrupt)) if on_poll else (lambda: None),
+        trainable=Arithmetic,
+    )
+    return ledger, conductor
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray() -> Any:
+    with ray_cluster(Resources(workers=2)):
+        yield
+
+
+def test_standard_order_trains_every_fold_once(tmp_path: Path) -> None:
+    ledger, conductor = _sweep(tmp_path)
+    assert conductor.stop_reason() is not None
+    assert len(list(tmp_path.glob("worker-*"))) == 2, "actors were rebuilt instead of reused"
+    for one in ledger.projection.candidates:
+        assert one.state is State.COMPLETE
+        assert sorted(one.folds) == [0, 1, 2]
+        assert one.attempts == {0: 1, 1: 1, 2: 1}
+        assert all(len(epochs) == NUM_EPOCHS for epochs in one.epochs.values())
+
+
+def test_greedy_parks_and_wakes_the_best_first(tmp_path: Path) -> None:
+    ledger, conductor = _sweep(tmp_path, policy="greedy", completions=2)
+    conductor.close("unused")
+    states = [one.state for one in ledger.projection.candidates]
+    assert states.count(State.COMPLETE) == 2
+    assert states[0] is State.COMPLETE
+    assert ledger.projection.sweep_state == "finished"
+    assert len(list(tmp_path.glob("worker-*"))) == 2, "actors were rebuilt instead of reused"
+    assert not any(one.running_fold is not None for one in ledger.projection.candidates)
+
+
+def test_a_killed_worker_repeats_its_fold_alone(tmp_path: Path) -> None:
+    (tmp_path / "1-1").write_text("die")
+    ledger, _ = _sweep(tmp_path)
+    assert [one.state for one in ledger.projection.candidates] == [State.COMPLETE] * 6
+    attempts = {one.number: dict(one.attempts) for one in ledger.projection.candidates}
+    assert attempts.pop(1) == {0: 1, 1: 2, 2: 1}
+    assert all(value == {0: 1, 1: 1, 2: 1} for value in attempts.values())
+
+
+def test_a_diverged_candidate_fails_and_the_sweep_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "2-0").write_text("diverged")
+    (tmp_path / "3-2").write_text("out of memory")
+    ledger, _ = _sweep(tmp_path)
+    one = ledger.projection.candidates
+    assert (one[2].state, one[2].reason) == (State.FAILED, "diverged")
+    assert (one[3].state, one[3].attempts[2]) == (State.COMPLETE, 2)
+    assert [c.state for c in one].count(State.COMPLETE) == 5
+
+
+def test_an_interrupt_leaves_a_sweep_that_goes_on(tmp_path: Path) -> None:
+    def interrupt_after_four(ledger: Ledger, interrupt: Interrupt) -> None:
+        if sum(len(one.folds) for one in ledger.projection.candidates) >= 4:
+            interrupt.received = signal.SIGTERM
+
+    ledger, conductor = _sweep(tmp_path, on_poll=interrupt_after_four)
+    conductor.close("SIGTERM")
+    assert ledger.projection.sweep_state == "interrupted"
+    done = {(c.number, f) for c in ledger.projection.candidates for f in c.folds}
+    assert 4 <= len(done) < 18
+    ledger.close()
+    ledger, conductor = _sweep(tmp_path)
+    assert [one.state for one in ledger.projection.candidates] == [State.COMPLETE] * 6
+    for one in ledger.projection.candidates:
+        for fold in one.folds:
+            assert one.attempts[fold] == 1 or (one.number, fold) not in done
