@@ -93,15 +93,18 @@ class Candidate:
 
     @property
     def mean(self) -> float:
-        """Mean score of the finished folds, higher is better; NaN before the first."""
-        if not self.folds:
+        """Mean score of the finished folds, higher is better; NaN before the first, and when a
+        score is not finite.
+        """
+        scores = [score.score for score in self.folds.values()]
+        if not scores or not all(map(math.isfinite, scores)):
             return math.nan
-        return math.fsum(score.score for score in self.folds.values()) / len(self.folds)
+        return math.fsum(scores) / len(scores)
 
     @property
     def seconds(self) -> float:
         """Training time of the finished folds."""
-        return math.fsum(score.seconds for score in self.folds.values())
+        return sum(score.seconds for score in self.folds.values())
 
     @property
     def is_diverged(self) -> bool:

@@ -50,8 +50,9 @@ class Progress:
     @property
     def mean(self) -> float:
         """Running mean of the finished folds; a score that is not finite makes it the worst."""
-        mean = math.fsum(self.scores.values()) / len(self.scores) if self.scores else -math.inf
-        return mean if math.isfinite(mean) else -math.inf
+        if not self.scores or not all(map(math.isfinite, self.scores.values())):
+            return -math.inf
+        return sum(self.scores.values()) / len(self.scores)
 
     def next_fold(self) -> int:
         """The lowest fold that is not finished."""

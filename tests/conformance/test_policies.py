@@ -1,0 +1,165 @@
+"""Every policy, through its whole life."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweep.errors import UsageError
+from sweep.policies import POLICIES, Policy, make_policy
+from sweep.records import (
+    CandidateAdded,
+    CandidateStopped,
+    FoldFinished,
+    FoldLost,
+    FoldStarted,
+    NewCandidate,
+    RunFold,
+    State,
+)
+
+NAMES = sorted(POLICIES)
+
+
+def make(name: str, num_trials: int = 4, num_folds: int = 3) -> Policy:
+    return make_policy(name, {"num_trials": num_trials}, num_folds)
+
+
+class Life:
+    """Carries out decisions, and checks that none breaks a rule that holds for all policies."""
+
+    def __init__(self, policy: Policy, num_trials: int, num_folds: int) -> None:
+        self.policy, self.num_trials, self.num_folds = policy, num_trials, num_folds
+        self.num_added = 0
+        self.running: dict[int, int] = {}
+        self.finished: dict[int, set[int]] = {}
+        self.stopped: set[int] = set()
+
+    def fill(self, num_slots: int) -> None:
+        while (free := num_slots - len(self.running)) > 0:
+            decisions = self.policy.decide(free)
+            assert decisions == self.policy.decide(free), "decide changed something"
+            self.check(decisions, free)
+            if not decisions:
+                return
+            self.carry_out(decisions[0])
+
+    def check(self, decisions: list[NewCandidate | RunFold], free: int) -> None:
+        assert len(decisions) <= free
+        known = [one.candidate for one in decisions if isinstance(one, RunFold)]
+        assert len(known) == len(set(known))
+        num_new = len(decisions) - len(known)
+        assert self.num_added + num_new <= self.num_trials
+        for one in decisions:
+            if isinstance(one, RunFold):
+                assert one.candidate not in self.running, "two folds of one candidate at once"
+                assert one.candidate not in self.stopped
+                assert one.fold not in self.finished[one.candidate], "a finished fold again"
+                assert one.fold == len(self.finished[one.candidate]), "folds out of order"
+
+    def carry_out(self, decision: NewCandidate | RunFold) -> None:
+        if isinstance(decision, NewCandidate):
+            candidate, fold = self.num_added, 0
+            self.num_added += 1
+            self.finished[candidate] = set()
+            self.policy.observe(CandidateAdded(candidate=candidate))
+        else:
+            candidate, fold = decision.candidate, decision.fold
+        self.running[candidate] = fold
+        self.policy.observe(FoldStarted(candidate=candidate, fold=fold))
+
+    def end(self, candidate: int, how: str, score: float) -> None:
+        fold = self.running.pop(candidate)
+        if how == "finish":
+            self.finished[candidate].add(fold)
+            self.policy.observe(
+                FoldFinished(candidate=candidate, fold=fold, score=score, seconds=1.0)
+            )
+        elif how == "lose":
+            self.policy.observe(FoldLost(candidate=candidate, fold=fold))
+        else:
+            self.stopped.add(candidate)
+            state = State.PRUNED if how == "prune" else State.FAILED
+            self.policy.observe(CandidateStopped(candidate=candidate, state=state))
+
+
+scores = st.one_of(
+    st.floats(-1, 1), st.sampled_from([math.nan, math.inf, -math.inf, 0.5, 0.5, 0.5])
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_order_of_events_keeps_the_rules_and_comes_to_an_end(
+    name: str, data: st.DataObject
+) -> None:
+    num_trials = data.draw(st.integers(1, 8))
+    num_folds = data.draw(st.integers(1, 5))
+    num_slots = data.draw(st.integers(1, 4))
+    life = Life(make(name, num_trials, num_folds), num_trials, num_folds)
+    num_losses = 0
+    for _ in range(num_trials * num_folds + 20):
+        life.fill(num_slots)
+        if not life.running:
+            break
+        candidate = data.draw(st.sampled_from(sorted(life.running)))
+        how = data.draw(st.sampled_from(["finish"] * 5 + ["lose", "prune", "fail"]))
+        if how == "lose":
+            num_losses += 1
+            how = "lose" if num_losses <= 20 else "finish"
+        life.end(candidate, how, data.draw(scores))
+    assert not life.running, "the policy never came to an end"
+    assert life.num_added == num_trials
+    for number, folds in life.finished.items():
+        assert number in life.stopped or len(folds) == num_folds
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_slots_no_decisions(name: str) -> None:
+    assert make(name).decide(0) == []
+    assert make(name).decide(-1) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_replayed_history_gives_the_same_decisions(name: str) -> None:
+    first, second = make(name), make(name)
+    events = [
+        CandidateAdded(candidate=0),
+        FoldStarted(candidate=0, fold=0),
+        CandidateAdded(candidate=1),
+        FoldStarted(candidate=1, fold=0),
+        FoldFinished(candidate=0, fold=0, score=0.3, seconds=1.0),
+        FoldLost(candidate=1, fold=0),
+    ]
+    for event in events:
+        first.observe(event)
+        first.decide(2)  # questions in between must not matter
+    for event in events:
+        second.observe(event)
+    assert first.decide(3) == second.decide(3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_candidate_added_but_never_started_is_begun(name: str) -> None:
+    policy = make(name, num_trials=1)
+    policy.observe(CandidateAdded(candidate=0))
+    assert policy.decide(2) == [RunFold(candidate=0, fold=0)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("key", ["num_trials", "num_folds"])
+def test_counts_below_one_are_refused(name: str, key: str) -> None:
+    given_counts = {"num_trials": 2, "num_folds": 2, key: 0}
+    with pytest.raises(UsageError, match=f"{key}: found 0, expected at least 1"):
+        make(name, **given_counts)
+
+
+def test_an_unknown_policy_is_refused_with_a_hint() -> None:
+    with pytest.raises(UsageError, match="found 'gredy'.*did you mean 'greedy'"):
+        make("gredy")
+    with pytest.raises(UsageError, match="known are greedy, standard"):
+        make("xyz")

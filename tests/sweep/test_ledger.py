@@ -1,0 +1,361 @@
+"""The ledger on real SQLite files: what is written is what is read, by one driver at a time."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from in_process import memory_storage
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+
+from sweep.errors import LeaseHeld, LedgerError, NameTaken, UnknownSweep
+from sweep.ledger import Ledger, list_sweeps
+from sweep.ledger.lease import LEASE_KEY, Lease
+from sweep.ledger.store import compare_and_swap, open_storage, read_attribute
+from sweep.records import (
+    CandidateAdded,
+    CandidateStopped,
+    Epoch,
+    FoldFinished,
+    FoldLost,
+    FoldScore,
+    FoldStarted,
+    State,
+)
+
+HEADER = {"metric": "dice", "maximize": True, "num_folds": 2, "seed": 0, "phantom": True}
+X = {"x": FloatDistribution(0.0, 1.0)}
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    made = Ledger.create(url, "first", header=HEADER)
+    made.acquire("driver")
+    yield made
+    made.close()
+
+
+def epoch(number: int, value: float, *, fold: int = 0, attempt: int = 1) -> Epoch:
+    return Epoch(candidate=0, fold=fold, attempt=attempt, epoch=number, value=value, seconds=1.0)
+
+
+def score(value: float, *, fold: int = 0, attempt: int = 1) -> FoldScore:
+    return FoldScore(
+        candidate=0,
+        fold=fold,
+        attempt=attempt,
+        score=value,
+        seconds=12.5,
+        num_epochs=2,
+        best_epoch=1,
+        metrics={"dice": value, "iou": math.nan},
+        curves={"monitor_dice": (0.1, 0.2)},
+        cases="trials/0000/fold-0/cases.npz",
+        weights=None,
+    )
+
+
+def complete_one(ledger: Ledger, value: float = 0.5) -> None:
+    ledger.add_candidate({"x": 0.25}, X, {"x": 0.25, "network": "unet"})
+    for fold in range(2):
+        ledger.start_fold(0, fold)
+        ledger.record_epoch(epoch(1, 0.1, fold=fold))
+        ledger.finish_fold(score(value, fold=fold))
+    ledger.end(0, State.COMPLETE)
+
+
+def test_a_reader_sees_what_the_driver_holds(url: str, ledger: Ledger) -> None:
+    complete_one(ledger)
+    ledger.set_sweep_state("running")
+    read = Ledger.open(url, "first").projection
+    one = read.candidates[0]
+    assert one.settings == {"x": 0.25, "network": "unet"}
+    assert one.parameters == {"x": 0.25}
+    assert one.distributions == X
+    assert one.epochs == {0: {1: 0.1}, 1: {1: 0.1}}
+    assert one.folds[0].curves == {"monitor_dice": (0.1, 0.2)}
+    assert one.folds[0].cases == "trials/0000/fold-0/cases.npz"
+    assert math.isnan(one.folds[0].metrics["iou"])
+    assert (one.state, one.mean, one.seconds) == (State.COMPLETE, 0.5, 25.0)
+    assert read.events() == ledger.projection.events()
+    assert repr(read) == repr(ledger.projection).replace(
+        f"revision={ledger.projection.candidates[0].revision}", f"revision={one.revision}"
+    )
+    assert read.best() is one
+    assert read.sweep_state == "running"
+    assert read.header == HEADER
+
+
+def test_history_is_in_the_order_of_commitment(url: str, ledger: Ledger) -> None:
+    ledger.add_candidate({"x": 0.1}, X)
+    ledger.start_fold(0, 0)
+    ledger.add_candidate({"x": 0.2}, X)
+    ledger.start_fold(1, 0)
+    ledger.lose_fold(0, "worker died")
+    ledger.end(1, State.PRUNED, "weak")
+    ledger.start_fold(0, 0)
+    ledger.finish_fold(score(0.4, attempt=2))
+    expected = [
+        CandidateAdded(candidate=0, parameters={"x": 0.1}),
+        FoldStarted(candidate=0, fold=0),
+        CandidateAdded(candidate=1, parameters={"x": 0.2}),
+        FoldStarted(candidate=1, fold=0),
+        FoldLost(candidate=0, fold=0),
+        CandidateStopped(candidate=1, state=State.PRUNED),
+        FoldStarted(candidate=0, fold=0),
+        FoldFinished(candidate=0, fold=0, score=0.4, seconds=12.5),
+    ]
+    assert ledger.projection.events() == expected
+    read = Ledger.open(url, "first").projection
+    assert read.events() == expected
+    outcomes = [(one.attempt, one.outcome, one.reason) for one in read.candidates[0].log]
+    assert outcomes == [(1, "lost", "worker died"), (2, "finished", None)]
+    assert read.candidates[1].log[0].outcome == "stopped"
+
+
+def test_late_and_repeated_reports_are_dropped(ledger: Ledger) -> None:
+    ledger.add_candidate({"x": 0.1}, X)
+    assert ledger.start_fold(0, 0) == 1
+    assert ledger.record_epoch(epoch(1, 0.1))
+    assert not ledger.record_epoch(epoch(1, 0.9))
+    ledger.lose_fold(0, "worker died")
+    assert not ledger.record_epoch(epoch(2, 0.2))
+    assert ledger.start_fold(0, 0) == 2
+    assert not ledger.record_epoch(epoch(2, 0.2))
+    assert not ledger.finish_fold(score(0.9))
+    assert not ledger.record_epoch(epoch(1, 0.1, attempt=2))  # trained again after a resume
+    assert ledger.record_epoch(epoch(2, 0.3, attempt=2))
+    assert ledger.finish_fold(score(0.5, attempt=2))
+    assert not ledger.finish_fold(score(0.6, attempt=2))
+    one = ledger.projection.candidates[0]
+    assert one.epochs == {0: {1: 0.1, 2: 0.3}}
+    assert one.folds[0].score == 0.5
+
+
+def test_optuna_reads_the_study_as_its_own(url: str, ledger: Ledger) -> None:
+    complete_one(ledger, 0.625)
+    ledger.add_candidate({"x": 0.5}, X)
+    ledger.start_fold(1, 0)
+    ledger.finish_fold(
+        FoldScore(
+            candidate=1, fold=0, attempt=1, score=0.3, seconds=1.0, num_epochs=1, best_epoch=1
+        )
+    )
+    ledger.end(1, State.ABANDONED, "the sweep is over")
+    ledger.add_candidate({"x": 0.75}, X)
+    ledger.start_fold(2, 0)
+    ledger.end(2, State.FAILED, "out of memory")
+    study = optuna.load_study(study_name="first", storage=url)
+    states = [trial.state for trial in study.trials]
+    assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
+    assert study.best_trial.number == 0
+    assert study.best_value == 0.625
+    assert study.trials[1].value == 0.3
+    assert study.trials[0].intermediate_values == {1: 0.1, 10_001: 0.1}
+
+
+def test_a_minimised_metric_keeps_its_sign_in_storage(url: str) -> None:
+    ledger = Ledger.create(url, "loss", header={**HEADER, "metric": "loss", "maximize": False})
+    ledger.acquire("driver")
+    ledger.add_candidate({"x": 0.1}, X)
+    for fold in range(2):
+        ledger.start_fold(0, fold)
+        ledger.record_epoch(epoch(1, -2.0, fold=fold))
+        ledger.finish_fold(score(-0.5, fold=fold))
+    ledger.end(0, State.COMPLETE)
+    study = ledger.study
+    assert study.direction is optuna.study.StudyDirection.MINIMIZE
+    assert study.best_value == 0.5
+    assert study.trials[0].intermediate_values[1] == 2.0
+    read = Ledger.open(url, "loss").projection
+    assert read.candidates[0].folds[0].score == -0.5
+    assert read.candidates[0].epochs[0][1] == -2.0
+    assert read.displayed(read.mean(0)) == 0.5
+
+
+def test_values_that_are_not_finite_survive_as_nan(url: str, ledger: Ledger) -> None:
+    ledger.add_candidate({"x": 0.1}, X)
+    ledger.start_fold(0, 0)
+    ledger.record_epoch(epoch(1, math.nan))
+    ledger.finish_fold(score(-math.inf))
+    read = Ledger.open(url, "first").projection.candidates[0]
+    assert math.isnan(read.folds[0].score)
+    assert math.isnan(read.epochs[0][1])
+    assert read.is_diverged
+
+
+def test_notes(url: str, ledger: Ledger) -> None:
+    ledger.add_candidate({"x": 0.1}, X)
+    ledger.annotate(0, "marks", {"a": [1, 2]})
+    assert Ledger.open(url, "first").projection.candidates[0].notes == {"marks": {"a": [1, 2]}}
+
+
+def test_names_are_taken_once(url: str, ledger: Ledger) -> None:
+    with pytest.raises(NameTaken, match="a sweep named 'first' exists"):
+        Ledger.create(url, "first", header=HEADER)
+    optuna.create_study(storage=url, study_name="alien").add_trial(
+        optuna.trial.create_trial(value=1.0)
+    )
+    with pytest.raises(NameTaken, match="'alien'"):
+        Ledger.create(url, "alien", header=HEADER)
+    with pytest.raises(UnknownSweep, match="'alien' was not made by a sweep"):
+        Ledger.open(url, "alien")
+    with pytest.raises(UnknownSweep, match="no sweep is named 'frist'.*holds: first"):
+        Ledger.open(url, "frist")
+    assert list_sweeps(url) == ["first"]
+
+
+def test_a_creation_that_crashed_is_completed(url: str) -> None:
+    direction = optuna.study.StudyDirection.MAXIMIZE
+    open_storage(url).create_new_study([direction], "half")
+    assert list_sweeps(url) == []
+    Ledger.create(url, "half", header=HEADER)
+    assert list_sweeps(url) == ["half"]
+
+
+def test_header_lacks_nothing(url: str) -> None:
+    with pytest.raises(LedgerError, match="header: found no 'seed'"):
+        Ledger.create(url, "x", header={k: v for k, v in HEADER.items() if k != "seed"})
+    assert list_sweeps(url) == []
+
+
+def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="cannot open the ledger database at sqlite:///"):
+        open_storage(f"sqlite:///{tmp_path / 'missing' / 'ledger.db'}")
+
+
+def test_writing_needs_the_lease(url: str, ledger: Ledger) -> None:
+    reader = Ledger.open(url, "first")
+    with pytest.raises(LedgerError, match="opened for reading; acquire"):
+        reader.add_candidate({"x": 0.1}, X)
+    ledger.release()
+    with pytest.raises(LedgerError, match="opened for reading"):
+        ledger.set_sweep_state("running")
+    with pytest.raises(LedgerError, match="found 'done', expected one of"):
+        ledger.set_sweep_state("done")
+
+
+def test_what_makes_no_sense_is_refused(ledger: Ledger) -> None:
+    ledger.add_candidate({"x": 0.1}, X)
+    with pytest.raises(LedgerError, match="no fold is running, none can be lost"):
+        ledger.lose_fold(0, "?")
+    ledger.start_fold(0, 0)
+    with pytest.raises(LedgerError, match=r"candidate 0 \(running\) cannot start fold 1"):
+        ledger.start_fold(0, 1)
+    ledger.end(0, State.PRUNED)
+    with pytest.raises(LedgerError, match=r"candidate 0 \(pruned\) cannot start fold 1"):
+        ledger.start_fold(0, 1)
+
+
+def test_a_second_driver_is_refused_until_the_lease_runs_out() -> None:
+    storage, clock = memory_storage(), Clock()
+    study = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "s")
+    first = Lease(storage, study, "host-a:1", 60.0, clock)
+    with pytest.raises(LeaseHeld, match=r"another driver \(host-a:1\).* 60 s left"):
+        Lease(storage, study, "host-b:2", 60.0, clock)
+    clock.now += 31
+    first.check()  # past half of its life it renews itself
+    clock.now += 59
+    with pytest.raises(LeaseHeld, match="1 s left"):
+        Lease(storage, study, "host-b:2", 60.0, clock)
+    clock.now += 2
+    second = Lease(storage, study, "host-b:2", 60.0, clock)
+    assert second.token == first.token + 1
+    with pytest.raises(LeaseHeld, match="host-b:2"):
+        first.check()
+    first.release()  # gives nothing away that it does not hold
+    with pytest.raises(LeaseHeld, match="host-b:2"):
+        Lease(storage, study, "host-a:3", 60.0, clock)
+    second.release()
+    assert Lease(storage, study, "host-a:3", 60.0, clock).token == second.token + 1
+
+
+def test_a_lease_that_ran_out_unnoticed_is_kept_if_nobody_took_it() -> None:
+    storage, clock = memory_storage(), Clock()
+    study = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "s")
+    lease = Lease(storage, study, "a", 60.0, clock)
+    clock.now += 600  # a laptop asleep
+    lease.check()
+    with pytest.raises(LeaseHeld, match="60 s left"):
+        Lease(storage, study, "b", 60.0, clock)
+
+
+def test_the_lease_of_a_dead_process_of_this_machine_is_free(url: str) -> None:
+    Ledger.create(url, "first", header=HEADER)
+    code = (
+        "import sys; from sweep.ledger import Ledger\n"
+        "Ledger.open(sys.argv[1], 'first').acquire('child', 3600)\n"
+        "import os; os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, url], check=False, cwd=os.getcwd())
+    assert done.returncode == -9
+    ledger = Ledger.open(url, "first")
+    ledger.acquire("parent")
+    with pytest.raises(LeaseHeld, match="parent"):
+        Ledger.open(url, "first").acquire("another")
+    ledger.close()
+
+
+def test_the_ledger_is_read_again_once_the_lease_is_held(url: str, ledger: Ledger) -> None:
+    late = Ledger.open(url, "first")
+    ledger.add_candidate({"x": 0.1}, X)
+    ledger.release()
+    late.acquire("late")
+    assert len(late.projection.candidates) == 1
+    late.close()
+
+
+def test_a_write_under_a_lost_lease_is_refused() -> None:
+    storage, clock = memory_storage(), Clock()
+    from in_process import new_sweep, toy_space
+
+    name = new_sweep(storage, toy_space())
+    first = Ledger(storage, name, clock=clock)
+    first.acquire("first", 60.0)
+    clock.now += 61
+    second = Ledger(storage, name, clock=clock)
+    second.acquire("second", 60.0)
+    with pytest.raises(LeaseHeld, match="second"):
+        first.add_candidate({"x": 0.1}, X)
+    assert second.add_candidate({"x": 0.1}, X) == 0
+
+
+def test_compare_and_swap() -> None:
+    storage = memory_storage()
+    study = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "s")
+    one = compare_and_swap(storage, study, LEASE_KEY, None, {"a": 1})
+    assert one == read_attribute(storage, study, LEASE_KEY) == '{"a": 1}'
+    assert compare_and_swap(storage, study, LEASE_KEY, None, {"a": 2}) is None
+    assert compare_and_swap(storage, study, LEASE_KEY, "stale", {"a": 2}) is None
+    assert compare_and_swap(storage, study, LEASE_KEY, one, {"a": 3}) == '{"a": 3}'
+
+
+def test_a_row_that_cannot_be_read_is_told(url: str, ledger: Ledger) -> None:
+    ledger.add_candidate({"x": 0.1}, X)
+    storage = open_storage(url)
+    trial = storage.get_all_trials(storage.get_study_id_from_name("first"))[0]
+    storage.set_trial_user_attr(trial._trial_id, "fold:0:score", {"seq": 9, "at": "now"})
+    with pytest.raises(LedgerError, match="a row that this version cannot read"):
+        Ledger.open(url, "first")

@@ -1,0 +1,123 @@
+"""Exact decisions of each policy on scripted traces."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from sweep.policies import Greedy, Policy, Standard
+from sweep.policies._index import RankedIndex
+from sweep.records import (
+    CandidateAdded,
+    CandidateStopped,
+    FoldFinished,
+    FoldLost,
+    FoldStarted,
+    NewCandidate,
+    RunFold,
+    State,
+)
+
+NEW = NewCandidate()
+
+
+def run(candidate: int, fold: int) -> RunFold:
+    return RunFold(candidate=candidate, fold=fold)
+
+
+def add(policy: Policy, candidate: int) -> None:
+    policy.observe(CandidateAdded(candidate=candidate))
+    policy.observe(FoldStarted(candidate=candidate, fold=0))
+
+
+def start(policy: Policy, candidate: int, fold: int) -> None:
+    policy.observe(FoldStarted(candidate=candidate, fold=fold))
+
+
+def finish(policy: Policy, candidate: int, fold: int, score: float) -> None:
+    policy.observe(FoldFinished(candidate=candidate, fold=fold, score=score, seconds=1.0))
+
+
+def first_folds(policy: Policy, *scores: float) -> None:
+    for candidate, score in enumerate(scores):
+        add(policy, candidate)
+        finish(policy, candidate, 0, score)
+
+
+def test_greedy_gives_everyone_a_first_fold_then_follows_the_mean() -> None:
+    policy = Greedy(num_trials=4, num_folds=3)
+    assert policy.decide(3) == [NEW, NEW, NEW]
+    first_folds(policy, 0.1, 0.5, 0.9)
+    assert policy.decide(2) == [NEW, run(0, 1)]  # a new one, then the pinned default
+    add(policy, 3)
+    assert policy.decide(3) == [run(0, 1), run(2, 1), run(1, 1)]
+    finish(policy, 3, 0, 0.7)
+    assert policy.decide(4) == [run(0, 1), run(2, 1), run(3, 1), run(1, 1)]
+    start(policy, 0, 1)
+    finish(policy, 0, 1, 0.0)
+    start(policy, 0, 2)
+    finish(policy, 0, 2, 0.0)
+    assert policy.decide(1) == [run(2, 1)]
+    start(policy, 2, 1)
+    finish(policy, 2, 1, 0.3)  # its mean falls to 0.6, below 0.7
+    assert policy.decide(2) == [run(3, 1), run(2, 2)]
+    policy.observe(CandidateStopped(candidate=3, state=State.PRUNED))
+    assert policy.decide(3) == [run(2, 2), run(1, 1)]
+
+
+def test_greedy_prefers_more_folds_then_the_lower_number_on_equal_means() -> None:
+    policy = Greedy(num_trials=4, num_folds=4, pinned=3)
+    first_folds(policy, 0.5, 0.5, 0.5, 0.0)
+    start(policy, 2, 1)
+    finish(policy, 2, 1, 0.5)
+    assert policy.decide(9) == [run(3, 1), run(2, 2), run(0, 1), run(1, 1)]
+
+
+def test_greedy_retries_a_lost_fold_before_equals_and_a_lost_first_fold_before_new_ones() -> None:
+    policy = Greedy(num_trials=3, num_folds=3)
+    add(policy, 0)
+    policy.observe(FoldLost(candidate=0, fold=0))
+    assert policy.decide(2) == [run(0, 0), NEW]
+    start(policy, 0, 0)
+    finish(policy, 0, 0, 0.2)
+    for candidate in (1, 2):
+        add(policy, candidate)
+        finish(policy, candidate, 0, 0.5)
+    start(policy, 2, 1)
+    assert policy.decide(9) == [run(0, 1), run(1, 1)]
+    policy.observe(FoldLost(candidate=2, fold=1))
+    assert policy.decide(9) == [run(0, 1), run(2, 1), run(1, 1)]
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_greedy_takes_a_score_that_is_not_finite_as_the_worst(score: float) -> None:
+    policy = Greedy(num_trials=3, num_folds=3)
+    first_folds(policy, 0.0, score, -1e9)
+    assert policy.decide(3) == [run(0, 1), run(2, 1), run(1, 1)]
+
+
+def test_standard_finishes_candidates_in_order() -> None:
+    policy = Standard(num_trials=3, num_folds=2)
+    assert policy.decide(1) == [NEW]
+    add(policy, 0)
+    assert policy.decide(2) == [NEW, NEW]  # candidate 0 is busy, slots are not left idle
+    add(policy, 1)
+    finish(policy, 1, 0, 0.9)
+    assert policy.decide(2) == [run(1, 1), NEW]
+    finish(policy, 0, 0, 0.1)
+    assert policy.decide(3) == [run(0, 1), run(1, 1), NEW]
+
+
+def test_index_keeps_order_while_keys_move_and_leave() -> None:
+    index = RankedIndex()
+    for key, rank in enumerate((3.0, 1.0, 2.0)):
+        index.put(key, (rank,))
+    assert index.first(2) == [1, 2]
+    index.put(1, (9.0,))
+    index.discard(2)
+    index.put(0, (4.0,))
+    index.put(0, (3.0,))  # back at a rank it had before: two entries, one answer
+    assert index.first(9) == [0, 1]
+    assert index.first(9) == [0, 1]
+    assert len(index) == 2

@@ -1,0 +1,239 @@
+"""Search spaces: what they give Optuna, and how each mistake is told."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+
+from ptxcore.settings import FoldSettings
+from sweep.errors import SpaceError
+from sweep.pruners import make_pruner
+from sweep.space import load_space, parse_space, shipped_spaces
+
+GOOD = """\
+name: small
+objective: {metric: dice}
+policy: {name: greedy, num_trials: 5, num_completions: 2}
+candidates:
+  - {rate: 5e-4}
+fixed: {network: unet}
+parameters:
+  overlap: {type: float, low: 0, high: 0.5, step: 0.25, default: 0.25, when: {patch: [128, 256]}}
+  rate: {type: float, low: 1e-4, high: 1e-2, log: true, default: 1e-3}
+  patch:
+    type: categorical
+    choices: [128, 256, 512]
+    default: 512
+  depth: {type: int, low: 2, high: 6, step: 2, default: 4, when: {answer: no}}
+  answer: {type: categorical, choices: [yes, no], default: yes}
+"""
+
+
+def edited(old: str, new: str) -> str:
+    assert GOOD.count(old) == 1, old
+    return GOOD.replace(old, new)
+
+
+def test_distributions() -> None:
+    space = parse_space(GOOD, "small.yaml")
+    floats, ints = optuna.distributions.FloatDistribution, optuna.distributions.IntDistribution
+    categorical = optuna.distributions.CategoricalDistribution
+    assert space.distributions() == {
+        "rate": floats(1e-4, 1e-2, log=True),
+        "patch": categorical((128, 256, 512)),
+        "answer": categorical(("yes", "no")),  # text, as written, and no booleans
+        "overlap": floats(0, 0.5, step=0.25),
+        "depth": ints(2, 6, step=2),
+    }
+
+
+def test_conditions_choose_what_is_active() -> None:
+    space = parse_space(GOOD, "small.yaml")
+    defaults = space.defaults()
+    assert defaults == {"rate": 1e-3, "patch": 512, "answer": "yes", "overlap": 0.25, "depth": 4}
+    assert space.active(defaults) == {"rate": 1e-3, "patch": 512, "answer": "yes"}
+    chosen = {"patch": 128, "overlap": 0.5, "depth": 6}
+    assert space.active(chosen) == {"rate": 1e-3, "patch": 128, "answer": "yes", "overlap": 0.5}
+    assert space.complete({"patch": 512, "overlap": 0.5}) == {
+        "network": "unet",
+        "rate": 1e-3,
+        "patch": 512,
+        "answer": "yes",
+        "overlap": 0.25,
+        "depth": 4,
+    }
+
+
+def test_suggest_asks_optuna_for_active_parameters_alone() -> None:
+    space = parse_space(GOOD, "small.yaml")
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    seen = set()
+    for _ in range(30):
+        trial = study.ask()
+        whole = space.suggest(trial)
+        assert whole == space.complete(trial.params)
+        assert space.active(trial.params) == trial.params
+        assert ("overlap" in trial.params) == (trial.params["patch"] != 512)
+        seen.add(trial.params["patch"])
+    assert seen == {128, 256, 512}
+
+
+def test_listed_candidates_are_completed_with_defaults() -> None:
+    space = parse_space(GOOD, "small.yaml")
+    assert space.candidates == ({**space.defaults(), "rate": 5e-4},)
+
+
+def test_digest_depends_on_content_alone() -> None:
+    space = parse_space(GOOD, "small.yaml")
+    same = parse_space("# a comment\n" + GOOD, "elsewhere.yaml")
+    other = parse_space(edited("num_trials: 5", "num_trials: 6"), "small.yaml")
+    assert space.digest == same.digest != other.digest
+    assert same.locate("rate") == "elsewhere.yaml:10"
+    assert same.locate("network") == "elsewhere.yaml:7"
+    assert same.locate("nothing") == "elsewhere.yaml"
+
+
+def test_tree_reads_short_exponents_as_numbers() -> None:
+    tree = parse_space(GOOD, "small.yaml").tree()
+    assert tree["parameters"]["rate"]["low"] == 1e-4
+    again = parse_space(yaml.safe_dump(tree), "again.yaml")
+    assert again.digest == parse_space(GOOD, "small.yaml").digest
+
+
+def test_direction_comes_from_the_metric_unless_the_file_says_otherwise() -> None:
+    metrics = {"dice": "maximize", "loss": "minimize"}
+    assert parse_space(GOOD, "f", metrics=metrics).objective.maximize
+    loss = parse_space(edited("{metric: dice}", "{metric: loss}"), "f", metrics=metrics)
+    assert not loss.objective.maximize
+    assert loss.objective.score(0.3) == -0.3
+    odd = edited("{metric: dice}", "{metric: dice, direction: minimize}")
+    assert not parse_space(odd, "f", metrics=metrics).objective.maximize
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: small", "name: 'a b'", r"f:1: name: found 'a b', expected .*match pattern"),
+        ("{metric: dice}", "{metric: dise}", r"f:2: objective.metric: found 'dise', did you mean"),
+        ("{metric: dice}", "{}", r"f:2: objective.metric: found nothing, expected a value"),
+        ("{metric: dice}", "dice", r"f:2: objective: found 'dice', expected a valid dictionary"),
+        ("name: greedy", "name: gredy", r"f:3: policy.name: found 'gredy', expected 'greedy' or"),
+        ("num_trials: 5", "num_trial: 5", r"f:3: policy.num_trial: .*did you mean 'num_trials'"),
+        ("num_trials: 5", "num_trials: 0", r"f:3: policy.num_trials: found 0, expected greater"),
+        ("num_trials: 5", "num_trials: 5.5", r"f:3: policy.num_trials: found 5.5, expected a val"),
+        ("ons: 2}", "ons: 9}", r"f:3: policy.num_completions: found 9, expected at most num_tr"),
+        ("rate: 5e-4", "rat: 5e-4", r"f:5: candidates.0.rat: .*did you mean 'rate'"),
+        ("rate: 5e-4", "rate: 5", r"f:5: candidates.0.rate: found 5, expected a value in \[0.00"),
+        ("rate: 5e-4", "rate: true", r"f:5: candidates.0.rate: found True, expected a number"),
+        ("rate: 5e-4", "rate: [1]", r"f:5: candidates.0.rate: found \[1\], expected a number, t"),
+        ("network: unet", "netwrk: unet", r"f:6: fixed.netwrk: .*did you mean 'network'"),
+        ("network: unet", "rate: 1", r"f:6: fixed.rate: found in `parameters` too"),
+        ("  rate: {", "  rte: {", r"f:9: parameters.rte: found an unknown setting, .*'rate'"),
+        ("high: 1e-2", "hihg: 1e-2", r"f:9: parameters.rate.hihg: .*did you mean 'high'"),
+        ("low: 1e-4", "low: 1", r"f:9: parameters.rate.low: found 1.*, expected at most high"),
+        ("low: 1e-4", "low: 0", r"f:9: parameters.rate.low: found 0.*, expected a value above 0"),
+        ("low: 1e-4", "low: abc", r"f:9: parameters.rate.low: found 'abc', expected a valid num"),
+        ("high: 1e-2", "high: .inf", r"f:9: parameters.rate.high: found inf, expected a finite"),
+        ("default: 1e-3", "default: 1", r"f:9: parameters.rate.default: found 1.*expected a val"),
+        (", default: 1e-3", "", r"f:9: parameters.rate.default: found nothing, expected a value"),
+        ("log: true, ", "log: true, step: 1e-4, ", r"f:9: parameters.rate.step: .*no step on a"),
+        ("type: categorical\n", "type: choice\n", r"f:11: parameters.patch.type: found 'choice'"),
+        ("[128, 256, 512]", "[128, 128, 512]", r"f:12: parameters.patch.choices: found 128, exp"),
+        ("[128, 256, 512]", "[]", r"f:12: parameters.patch.choices: found \[\], expected"),
+        ("default: 512", "default: 64", r"f:13: parameters.patch.default: found 64, expected one"),
+        ("high: 0.5", "high: 0.6", r"f:8: parameters.overlap.high: found 0.6, expected low \(0"),
+        ("high: 6", "high: 6.5", r"f:14: parameters.depth.high: found 6.5, expected a valid int"),
+        ("{patch: [128, 256]}", "{pach: 1}", r"f:8: parameters.overlap.when.pach: .*'patch'"),
+        ("{patch: [128, 256]}", "{patch: 64}", r"f:8: parameters.overlap.when.patch: found 64, e"),
+        (
+            "default: 512",
+            "default: 512\n    when: {overlap: 0.25}",
+            r"parameters.\w+.when: found a circle \(\w+ -> \w+ -> \w+\), expected none",
+        ),
+        (
+            "fixed: {network: unet}",
+            "pruner: {name: median, n_warmup: 3}\nfixed: {}",
+            r"f:6: pruner.n_warmup: found an unknown key, did you mean 'n_warmup_\w+'",
+        ),
+        (
+            "fixed: {network: unet}",
+            "pruner: {name: medan}",
+            r"f:6: pruner.name: found 'medan', did you mean 'median'",
+        ),
+        (
+            "fixed: {network: unet}",
+            "pruner: median",
+            r"f:6: pruner: found 'median', expected a",
+        ),
+        (
+            "fixed: {network: unet}",
+            "pruner: {name: hyperband}",
+            r"f:6: pruner.max_resource: found nothing",
+        ),
+        (
+            "fixed: {network: unet}",
+            "pruner: {name: threshold}",
+            r"f:6: pruner.lower: found None, expected `lower`",
+        ),
+        ("fixed: {network: unet}", "name: twice", r"f:6: name: found a second time, .*line 1"),
+        ("fixed: {network: unet}", "fixd: {}", r"f:6: fixd: found an unknown key, .*'fixed'"),
+        ("fixed: {network: unet}", "fixed: {", r"f:\d+: not YAML: "),
+        ("fixed: {network: unet}", "fixed: !!python/object:os.system {}", r"f:6: not YAML: could"),
+        ("candidates:\n", "candidates:\n  - {}\n  - {}\n  - {}\n  - {}\n", r"f:4: candidates: fo"),
+    ],
+)
+def test_every_mistake_names_file_line_and_key(old: str, new: str, message: str) -> None:
+    known = ["network", "rate", "overlap", "patch", "depth", "answer"]
+    with pytest.raises(SpaceError, match=message):
+        parse_space(edited(old, new), "f", known=known, metrics={"dice": "maximize"})
+
+
+def test_several_mistakes_are_told_at_once() -> None:
+    text = edited("low: 1e-4", "low: 1").replace("default: 512", "default: 64")
+    both = r"f:9: parameters\.rate\.low: .*\nf:13: parameters\.patch\.default: "
+    with pytest.raises(SpaceError, match=both):
+        parse_space(text, "f")
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "just words\n"])
+def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
+    with pytest.raises(SpaceError, match="f:1: found no keys, expected a mapping"):
+        parse_space(text, "f")
+
+
+def test_loading_by_path_and_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+    assert load_space(path).name == "small"
+    assert load_space("attention_unet").name == "attention_unet"
+    with pytest.raises(SpaceError, match=r"attention_unt: found neither .*'attention_unet'"):
+        load_space("attention_unt")
+
+
+@pytest.mark.parametrize("name", sorted(shipped_spaces()))
+def test_shipped_spaces_hold_settings_that_exist(name: str) -> None:
+    known = [field.name for field in dataclasses.fields(FoldSettings)]
+    space = load_space(name, known=known)
+    make_pruner(space.pruner.name, space.pruner.settings())
+    FoldSettings.from_mapping(space.complete(space.defaults()))
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(50):
+        FoldSettings.from_mapping(space.suggest(study.ask()))
+
+
+def test_overlap_varies_only_where_it_makes_a_difference() -> None:
+    space = load_space("attention_unet")
+    assert space.fixed["image_size"] == 1024
+
+    def num_windows(patch: int, overlap: float) -> int:
+        stride = max(1, int(patch * (1 - overlap)))
+        return (-(-(1024 - patch) // stride) + 1) ** 2
+
+    spec = space.parameters["overlap"]
+    for patch in space.parameters["patch_size"].choices:
+        differs = len({num_windows(patch, overlap) for overlap in spec.choices}) > 1
+        assert space.is_active("overlap", {**space.defaults(), "patch_size": patch}) == differs
