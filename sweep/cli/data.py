@@ -2,9 +2,150 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import click
+
+from sweep.cli._common import (
+    ANY_PATH,
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    emit,
+    json_option,
+    plain,
+    say,
+)
 
 
 @click.group("data")
 def data_command() -> None:
     """Import images and masks into a case store, check it, describe it."""
+
+
+@data_command.command("import")
+@click.option("--dicom", type=EXISTING_FOLDER, help="Folder with DICOM files, searched through.")
+@click.option("--rle", type=EXISTING_FILE, help="CSV of run-length encoded masks (SIIM-ACR).")
+@click.option("--png", type=EXISTING_FOLDER, help="Folder with `images` and `masks` as PNG pairs.")
+@click.option("--groups", type=EXISTING_FILE, help="CSV that maps images to patients.")
+@click.option(
+    "--unannotated",
+    type=click.Choice(["exclude", "negative"]),
+    default="exclude",
+    show_default=True,
+    help="What an image without a row in the CSV is.",
+)
+@click.option("--store", type=ANY_PATH, required=True, help="Folder to write; must not exist.")
+@click.option("--workers", type=click.IntRange(1), help="Decoding processes [one per core].")
+@json_option
+def import_command(
+    dicom: Path | None,
+    rle: Path | None,
+    png: Path | None,
+    groups: Path | None,
+    unannotated: str,
+    store: Path,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Import DICOM files with their masks, or PNG pairs, into a new case store.
+
+    The store holds no names, no dates and no identifiers, only hashes. Either all of it is
+    written or nothing.
+    """
+    from ptxcore.data.importing import import_cases
+
+    report = import_cases(
+        dicom=dicom,
+        rle=rle,
+        png=png,
+        store=store,
+        groups=groups,
+        unannotated=unannotated,
+        workers=workers,
+        on_progress=_counter("imported"),
+    )
+    if as_json:
+        emit({"store": str(store), **plain(report)})
+        return
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+    click.echo(
+        f"{store}: {report.num_cases} cases, {report.num_positive} positive, "
+        f"{report.num_excluded} excluded"
+    )
+
+
+@data_command.command("check")
+@click.argument("store", type=EXISTING_FOLDER)
+@json_option
+def check_command(store: Path, as_json: bool) -> None:
+    """Read all of STORE and compare it with the hashes of its manifest."""
+    from ptxcore.data.store import CaseStore
+
+    cases = CaseStore.open(store)
+    cases.verify()
+    if as_json:
+        emit({"store": str(store), "num_cases": len(cases.cases), "data_hash": cases.data_hash})
+        return
+    click.echo(f"{store}: {len(cases.cases)} cases, all as the manifest says ({cases.data_hash})")
+
+
+@data_command.command("info")
+@click.argument("store", type=EXISTING_FOLDER)
+@json_option
+def info_command(store: Path, as_json: bool) -> None:
+    """Describe STORE: cases, sizes, masks, views."""
+    from ptxcore.data.store import CaseStore
+
+    from sweep.describe import describe_store
+
+    facts = describe_store(CaseStore.open(store))
+    if as_json:
+        emit({"store": str(store), **facts})
+        return
+    for name, value in facts.items():
+        shown = (
+            ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        )
+        click.echo(f"{name:22} {shown}")
+
+
+@data_command.command("phantom")
+@click.argument("folder", type=ANY_PATH)
+@click.option("--num-cases", type=click.IntRange(1), default=120, show_default=True)
+@click.option("--size", type=click.IntRange(64), default=512, show_default=True, help="In pixels.")
+@click.option(
+    "--prevalence",
+    type=click.FloatRange(0, 1),
+    default=0.22,
+    show_default=True,
+    help="Share of cases with a pneumothorax.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@json_option
+def phantom_command(
+    folder: Path, num_cases: int, size: int, prevalence: float, seed: int, as_json: bool
+) -> None:
+    """Draw a chest phantom into FOLDER, as DICOM files and a CSV of masks."""
+    from ptxcore.data.phantom import write_phantom
+
+    files = write_phantom(folder, num_cases=num_cases, size=size, prevalence=prevalence, seed=seed)
+    if as_json:
+        emit({"dicom": str(files.dicom), "rle": str(files.rle), "num_cases": num_cases})
+        return
+    click.echo(f"phantom: {num_cases} cases; DICOM in {files.dicom}, masks in {files.rle}")
+
+
+def _counter(verb: str) -> Callable[[int, int], None]:
+    """A callback (done, total) that says a line at every tenth."""
+    said = 0
+
+    def on_progress(done: int, total: int) -> None:
+        nonlocal said
+        tenth = 10 * done // max(1, total)
+        if tenth > said:
+            said = tenth
+            say(f"{verb} {done} of {total}")
+
+    return on_progress

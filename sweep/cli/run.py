@@ -15,6 +15,7 @@ from sweep.cli._common import (
     json_option,
     open_home,
     parse_settings,
+    require_ledger,
     say,
 )
 
@@ -118,12 +119,14 @@ def run_command(
 
     Ctrl-C stops it cleanly; `ptxsweep resume` goes on. Exit code 4 says that it was interrupted.
     """
+    fixed = parse_settings(settings)
+
     from sweep import launch
     from sweep.cli.live import watching
     from sweep.prepare import Overrides
 
     overrides = Overrides(
-        fixed=parse_settings(settings),
+        fixed=fixed,
         num_trials=num_trials,
         num_completions=num_completions,
         num_folds=num_folds,
@@ -157,10 +160,13 @@ def run_command(
 @json_option
 def resume_command(name: str, store: Path | None, as_json: bool, **options: Any) -> int:
     """Go on with the interrupted sweep NAME: finished folds stay, unfinished ones continue."""
+    home = open_home(options)
+    require_ledger(home)
+
     from sweep import launch
     from sweep.cli.live import watching
 
-    home, resources = open_home(options), _resources(options)
+    resources = _resources(options)
     with watching(name) as on_progress:
         summary = launch.resume(
             name, home=home, store=store, resources=resources, on_progress=on_progress

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sweep.cli._common import console, emit, home_options, json_option, open_home
+from sweep.cli._common import console, emit, home_options, json_option, open_home, require_ledger
 
 if TYPE_CHECKING:
     from sweep.summary import SweepSummary
@@ -23,6 +23,7 @@ def list_command(as_json: bool, **options: Any) -> None:
     from sweep.ledger import Ledger, list_sweeps
 
     home = open_home(options)
+    require_ledger(home)
     sweeps = []
     for name in list_sweeps(home.ledger_url):
         ledger = Ledger.open(home.ledger_url, name)
@@ -52,8 +53,6 @@ def list_command(as_json: bool, **options: Any) -> None:
             f"folds {one['num_folds_run']:5}  best {one['metric']} {best_text}"
             + ("  phantom" if one["phantom"] else "")
         )
-    if not sweeps:
-        click.echo("no sweeps yet")
 
 
 @click.command("show")
@@ -66,6 +65,7 @@ def show_command(name: str, as_json: bool, **options: Any) -> None:
     from sweep.summary import summarise
 
     home = open_home(options)
+    require_ledger(home)
     ledger = Ledger.open(home.ledger_url, name)
     summary = summarise(ledger)
     ledger.close()

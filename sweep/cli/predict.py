@@ -1,0 +1,46 @@
+"""`ptxsweep predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sweep.cli._common import ANY_PATH, emit, home_options, json_option, open_home
+from sweep.errors import UsageError
+
+
+@click.command("predict")
+@click.argument("dicom", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--champion", metavar="NAME", help="Registered model whose champion predicts.")
+@click.option("--model", metavar="URI", help="Of a model in MLflow, as in models:/NAME@champion.")
+@click.option("--out", type=ANY_PATH, required=True, help="Folder for maps and masks.")
+@home_options
+@json_option
+def predict_command(
+    dicom: tuple[Path, ...],
+    champion: str | None,
+    model: str | None,
+    out: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Segment DICOM files (or folders of them) and write a probability map and a mask each.
+
+    Per file, OUT gets `<stem>.probability.png` (16 bit, 65535 is a probability of 1) and
+    `<stem>.mask.png` (0 or 255), on the grid of the image. Not for clinical use.
+    """
+    if (champion is None) == (model is None):
+        raise UsageError("predict: give either --champion NAME or --model URI")
+
+    from sweep.predict import predict_files
+
+    uri = model or f"models:/{champion}@champion"
+    predictions = predict_files(open_home(options), uri, dicom, out)
+    if as_json:
+        emit({"model": uri, "out": str(out), "predictions": predictions})
+        return
+    for one in predictions:
+        found = f"{one.mask_px} px ({one.share:.2%})" if one.mask_px else "nothing"
+        click.echo(f"{one.source}: {found}, highest probability {one.highest:.3f} -> {one.mask}")

@@ -1,0 +1,3 @@
+"""`ptxsweep promote`."""
+
+from __future__ import annotations

@@ -1,0 +1,34 @@
+"""A case store in a few numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from ptxcore.data.store import CaseStore
+
+
+def describe_store(store: CaseStore) -> dict[str, Any]:
+    """Counts, sizes and hashes of a store, ready for JSON.
+
+    Returns:
+        "dice_all_empty" is the Dice (both empty = 1) of predicting nothing on all cases;
+        "mask_share" holds percentiles of the masked share of the pixels over positive cases.
+    """
+    cases = store.cases
+    positive = [case for case in cases if case.mask_px > 0]
+    shares = [case.mask_px / (case.height * case.width) for case in positive]
+    quantiles = np.percentile(shares, [0, 25, 50, 75, 100]) if shares else []
+    names = ("smallest", "lower quartile", "median", "upper quartile", "largest")
+    return {
+        "phantom": store.phantom,
+        "num_cases": len(cases),
+        "num_positive": len(positive),
+        "num_groups": len({case.group for case in cases}),
+        "dice_all_empty": round(1 - len(positive) / len(cases), 4),
+        "sizes": dict(Counter(f"{case.width}x{case.height}" for case in cases)),
+        "views": dict(Counter(case.view or "unknown" for case in cases)),
+        "mask_share": {n: round(float(q), 5) for n, q in zip(names, quantiles, strict=False)},
+        "data_hash": store.data_hash,
+    }

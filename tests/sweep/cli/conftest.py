@@ -1,0 +1,71 @@
+"""A sweep in a real ledger: candidate 0 complete, 1 parked after a fold, 2 in its first fold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweep.home import Home
+from sweep.ledger import Ledger
+from sweep.records import Epoch, FoldScore, State
+from sweep.space import parse_space
+
+SPACE = """
+name: small
+objective: {metric: average_precision}
+folds: 2
+policy: {name: greedy, num_trials: 4, num_completions: 2}
+pruner: {name: none}
+parameters:
+  learning_rate: {type: float, low: 1.0e-4, high: 1.0e-2, log: true, default: 1.0e-3}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return Home.at(folder)
+
+
+@pytest.fixture
+def ledger(home: Home) -> Ledger:
+    """The ledger of the sweep "small", lease released."""
+    space = parse_space(SPACE, "small.yaml")
+    header = {
+        "space_text": SPACE,
+        "metric": "average_precision",
+        "maximize": True,
+        "num_folds": 2,
+        "seed": 0,
+        "phantom": True,
+        "created_at": "2026-01-01T00:00:00+00:00",
+    }
+    ledger = Ledger.create(home.ledger_url, "small", header=header)
+    ledger.acquire(owner="test")
+    ledger.set_sweep_state("running")
+    for rate in (0.001, 0.002, 0.004):
+        values = {"learning_rate": rate}
+        ledger.add_candidate(values, space.distributions(), settings=space.complete(values))
+    for candidate, fold, score in ((0, 0, 0.5), (0, 1, 0.7), (1, 0, 0.8)):
+        attempt = ledger.start_fold(candidate, fold)
+        ledger.finish_fold(
+            FoldScore(
+                candidate=candidate,
+                fold=fold,
+                attempt=attempt,
+                score=score,
+                seconds=10.0 + fold,
+                num_epochs=3,
+                best_epoch=2,
+                metrics={"average_precision": score, "dice": 0.9, "dice_all_empty": 0.78},
+            )
+        )
+    ledger.end(0, State.COMPLETE)
+    attempt = ledger.start_fold(2, 0)
+    ledger.record_epoch(
+        Epoch(candidate=2, fold=0, attempt=attempt, epoch=1, value=0.1, seconds=1.0)
+    )
+    ledger.release()
+    return ledger

@@ -1,0 +1,97 @@
+"""Every kind of error ends in one line on standard error and its documented code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ptxcore.errors import CheckpointError, MaskError, SettingsError, TrainingDiverged
+from sweep.cli import main
+from sweep.cli._app import exit_code
+from sweep.errors import (
+    GateRefused,
+    LeaseHeld,
+    LedgerError,
+    NameTaken,
+    SpaceError,
+    SweepError,
+    UnknownSweep,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ValueError("x"), 1),
+        (SweepError("x"), 1),
+        (TrainingDiverged("x"), 1),
+        (SpaceError("x"), 2),
+        (NameTaken("x"), 2),
+        (UnknownSweep("x"), 2),
+        (MaskError("x"), 2),
+        (SettingsError("x"), 2),
+        (CheckpointError("x"), 2),
+        (GateRefused(("too few cases",)), 3),
+        (LeaseHeld("x"), 5),
+        (LedgerError("x"), 5),
+    ],
+)
+def test_exit_code(error: Exception, code: int) -> None:
+    assert exit_code(error) == code
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["fly"], "No such command"),
+        (["run"], "SPACE"),
+        (["run", "attention_unet", "--store", "no-such-folder"], "no-such-folder"),
+        (["run", "attention_unet", "--store", ".", "--set", "patience"], "KEY=VALUE"),
+        (["run", "x", "--store", ".", "--set", "a=1", "--set", "a=2"], "each key once"),
+        (["run", "attention_unet", "--store", ".", "--workers", "0"], "x>=1"),
+        (["show", "nothing", "--home", "nowhere"], "no sweep was started"),
+        (["list", "--home", "nowhere"], "no sweep was started"),
+        (["resume", "nothing", "--home", "nowhere"], "no sweep was started"),
+        (["predict", ".", "--out", "o"], "either --champion NAME or --model URI"),
+    ],
+)
+def test_bad_usage_is_one_readable_line_and_code_2(
+    words: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PTXSWEEP_STORE", raising=False)
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert expected in shown.err
+    assert "Traceback" not in shown.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unexpected_errors_hide_their_traceback_unless_asked(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_text("this is no database")
+    command = [sys.executable, "-m", "sweep.cli", "show", "any", "--home", str(tmp_path)]
+
+    def run(debug: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PTXSWEEP_DEBUG": debug}
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+    quiet, loud = run("0"), run("1")
+    assert quiet.returncode == loud.returncode == 5
+    assert quiet.stderr.startswith("error: ")
+    assert len(quiet.stderr.splitlines()) == 1
+    assert "Traceback" in loud.stderr
+
+
+def test_a_closed_pipe_is_no_error_to_talk_about(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m sweep.cli --help | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.stderr == ""

@@ -1,0 +1,59 @@
+"""`list` and `show` tell what a ledger holds."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sweep.cli import main
+from sweep.home import Home
+from sweep.ledger import Ledger
+
+
+@pytest.mark.usefixtures("ledger")
+def test_show_json_gives_every_trial(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "small", "--home", str(home.folder), "--json"]) == 0
+    sweep = json.loads(capfd.readouterr().out)
+    assert sweep["name"] == "small"
+    assert sweep["phantom"] is True
+    assert sweep["best"] == 0
+    assert sweep["num_folds_run"] == 3
+    assert sweep["baseline"] == pytest.approx(0.78)
+    first, second, third = sweep["candidates"]
+    assert [one["state"] for one in sweep["candidates"]] == ["complete", "parked", "running"]
+    assert first["fold_scores"] == [0.5, 0.7]
+    assert first["fold_seconds"] == [10.0, 11.0]
+    assert first["mean"] == pytest.approx(0.6)
+    assert first["settings"]["learning_rate"] == 0.001
+    assert first["metrics"]["dice"]["mean"] == pytest.approx(0.9)
+    assert second["fold_scores"] == [0.8, None]
+    assert third["mean"] is None
+
+
+@pytest.mark.usefixtures("ledger")
+def test_show_text_names_winner_and_baseline(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "small", "--home", str(home.folder)]) == 0
+    shown = capfd.readouterr().out
+    assert "small (phantom)" in shown
+    assert "winner: trial 0" in shown
+    assert "predicting nothing   0.7800 (dice, both empty = 1)" in shown
+
+
+@pytest.mark.usefixtures("ledger")
+def test_show_of_an_unknown_sweep_names_the_known_ones(
+    home: Home, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", "large", "--home", str(home.folder), "--json"]) == 2
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert "small" in shown.err
+
+
+def test_list_json(home: Home, ledger: Ledger, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--home", str(home.folder), "--json"]) == 0
+    (one,) = json.loads(capfd.readouterr().out)["sweeps"]
+    assert one["name"] == ledger.name
+    assert one["state"] == "running"
+    assert one["num_trials"] == 3
+    assert one["best"] == pytest.approx(0.6)
