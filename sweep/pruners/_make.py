@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import (
     BasePruner,
     HyperbandPruner,
@@ -37,7 +39,10 @@ def make_pruner(name: str, settings: Mapping[str, Any]) -> PrunerJudge:
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(PRUNERS)}"
         raise UsageError(f"pruner: found {name!r}, which does not exist; {hint}")
     try:
-        return PRUNERS[name](**settings)
+        with warnings.catch_warnings():
+            # Optuna calls Wilcoxon and patience experimental; whoever names one has chosen it.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return PRUNERS[name](**settings)
     except (TypeError, ValueError) as error:
         raise UsageError(f"pruner {name}: {error}") from error
 

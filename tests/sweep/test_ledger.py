@@ -222,7 +222,7 @@ def test_names_are_taken_once(url: str, ledger: Ledger) -> None:
         Ledger.create(url, "alien", header=HEADER)
     with pytest.raises(UnknownSweep, match="'alien' was not made by a sweep"):
         Ledger.open(url, "alien")
-    with pytest.raises(UnknownSweep, match="no sweep is named 'frist'.*holds: first"):
+    with pytest.raises(UnknownSweep, match=r"no sweep is named 'frist'.*holds: first"):
         Ledger.open(url, "frist")
     assert list_sweeps(url) == ["first"]
 
