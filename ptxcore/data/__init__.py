@@ -1,0 +1,1 @@
+"""Images, masks and splits: readers, import, case store, fold plans, resampling, patches."""

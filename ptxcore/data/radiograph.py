@@ -1,0 +1,29 @@
+"""One chest X-ray as the readers give it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Radiograph:
+    """Decoded pixels and what is known about them.
+
+    Attributes:
+        pixels: Shape (H, W), uint8 or uint16, bright where the body is dense.
+        uid: Identifies the image in its source; never written to a store as it is.
+        patient_id: Groups images of one person; likewise never written as it is.
+        view: "AP", "PA" or another view position; None where unknown.
+        pixel_spacing_mm: Height and width of a pixel; None where unknown.
+        is_phantom: Whether the image says that it is drawn.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    uid: str
+    patient_id: str | None = None
+    view: str | None = None
+    pixel_spacing_mm: tuple[float, float] | None = None
+    is_phantom: bool = False

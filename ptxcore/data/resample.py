@@ -1,0 +1,55 @@
+"""Bring an image or a mask to another grid.
+
+Pillow, because its filters widen with the factor: of what a 4x decimation should remove, its
+Lanczos passes 7%, OpenCV's Lanczos 99% (measured at 1.3 times the new Nyquist frequency).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ptxcore.errors import SettingsError
+
+METHODS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "area": Image.Resampling.BOX,
+}
+
+
+def target_shape(height: int, width: int, size: int) -> tuple[int, int]:
+    """Shape (h, w) whose longer side is `size` px; 0 keeps the shape."""
+    if size == 0:
+        return height, width
+    scale = size / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def resize(
+    image: NDArray[np.generic], shape: tuple[int, int], method: str = "lanczos"
+) -> NDArray[np.float32]:
+    """Resample an image.
+
+    Args:
+        image: Shape (H, W), any real type; a mask counts as 0 and 1.
+        shape: New height and width in pixels, at least 1.
+        method: One of `METHODS`.
+
+    Returns:
+        Float32 array of the new shape in the values of the source. Lanczos and bicubic ring
+        beyond its range; whoever needs the range clips.
+
+    Raises:
+        SettingsError: No such method.
+    """
+    if method not in METHODS:
+        raise SettingsError(f"method: found {method!r}, expected one of {tuple(METHODS)}")
+    source = np.asarray(image, dtype=np.float32)
+    if source.shape == shape:
+        return source.copy()
+    resized = Image.fromarray(source).resize((shape[1], shape[0]), METHODS[method])
+    return np.asarray(resized, dtype=np.float32)

@@ -1,0 +1,118 @@
+"""SIIM-ACR run-length encoding: relative gaps, column by column.
+
+"20 3 5 2" skips 20 pixels and marks 3, skips 5 more and marks 2, counting down the first column,
+then the second. An image may have several rows, whose union is its mask; "-1" marks none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxcore.errors import MaskError
+
+
+def decode(rows: Sequence[str], height: int, width: int) -> NDArray[np.bool_]:
+    """The union of an image's rows.
+
+    Args:
+        rows: Encodings; none at all, or "-1", is an empty mask.
+        height: Of the image in pixels.
+        width: Of the image in pixels.
+
+    Returns:
+        Bool array of shape (height, width).
+
+    Raises:
+        MaskError: A row is not whole numbers, has an odd count, or runs past the image.
+    """
+    mask = np.zeros(height * width, dtype=np.bool_)
+    for row in rows:
+        text = row.strip()
+        if text in ("", "-1"):
+            continue
+        for start, stop in zip(*_runs(text, mask.size), strict=True):
+            mask[start:stop] = True
+    return mask.reshape(width, height).T
+
+
+def _runs(text: str, num_pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    words = text.split()
+    if len(words) % 2:
+        raise MaskError(
+            f"run-length encoding: found {len(words)} numbers, expected pairs of gap and length"
+        )
+    try:
+        values = np.array([int(word) for word in words], dtype=np.int64).reshape(-1, 2)
+    except (ValueError, OverflowError):
+        raise MaskError(
+            "run-length encoding: found a word that is no whole number, expected 'gap length ...'"
+        ) from None
+    if (values < 0).any() or (values > num_pixels).any():
+        raise MaskError(
+            "run-length encoding: found a number below 0 or above the number of pixels "
+            f"({num_pixels}), expected gaps and lengths inside the image"
+        )
+    stops = np.cumsum(values.ravel())[1::2]
+    if stops[-1] > num_pixels:
+        raise MaskError(
+            f"run-length encoding: the last run ends at pixel {stops[-1]}, "
+            f"the image has {num_pixels}; is it of another size, or are the starts absolute?"
+        )
+    return stops - values[:, 1], stops
+
+
+def encode(mask: NDArray[np.bool_]) -> str:
+    """One row for a mask of shape (H, W); "-1" for an empty one."""
+    flat = np.concatenate([[False], mask.T.ravel(), [False]]).astype(np.int8)
+    edges = np.diff(flat)
+    starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    if starts.size == 0:
+        return "-1"
+    gaps = starts - np.concatenate([[0], stops[:-1]])
+    return " ".join(map(str, np.stack([gaps, stops - starts], axis=1).ravel()))
+
+
+def read_csv(path: Path) -> dict[str, list[str]]:
+    """Encodings by image id, in the order of the file.
+
+    With or without a header, a byte-order mark, carriage returns, spaces around names and values.
+
+    Args:
+        path: A file of two columns, image id and encoding.
+
+    Returns:
+        For each image its non-empty rows; an image marked "-1" has none.
+
+    Raises:
+        MaskError: The file is no such table, or calls an image both empty and not.
+    """
+    found: dict[str, list[str]] = {}
+    empty: set[str] = set()
+    try:
+        # Not the csv module: it refuses fields over 128 KiB, which one large mask can reach.
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise MaskError(f"{path.name}: not a csv file in UTF-8: {error.reason}") from error
+    for number, line in enumerate(lines, start=1):
+        cells = [cell.strip(' "\t') for cell in line.split(",")]
+        if not any(cells) or (number == 1 and cells[-1].lower() == "encodedpixels"):
+            continue
+        if len(cells) != 2 or not cells[0]:
+            raise MaskError(
+                f"{path.name}:{number}: found {len(cells)} columns, expected ImageId and "
+                "EncodedPixels"
+            )
+        rows = found.setdefault(cells[0], [])
+        if cells[1] in ("", "-1"):
+            empty.add(cells[0])
+        else:
+            rows.append(cells[1])
+        if rows and cells[0] in empty:
+            raise MaskError(f"{path.name}:{number}: found an image both with and without a mask")
+    if not found:
+        raise MaskError(f"{path.name}: found no rows, expected 'ImageId,EncodedPixels'")
+    return found
