@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+
 from ptxcore.data.store import CaseStore
 
 
@@ -19,7 +20,7 @@ def describe_store(store: CaseStore) -> dict[str, Any]:
     cases = store.cases
     positive = [case for case in cases if case.mask_px > 0]
     shares = [case.mask_px / (case.height * case.width) for case in positive]
-    quantiles = np.percentile(shares, [0, 25, 50, 75, 100]) if shares else []
+    quantiles: list[float] = np.percentile(shares, [0, 25, 50, 75, 100]).tolist() if shares else []
     names = ("smallest", "lower quartile", "median", "upper quartile", "largest")
     return {
         "phantom": store.phantom,
@@ -29,6 +30,6 @@ def describe_store(store: CaseStore) -> dict[str, Any]:
         "dice_all_empty": round(1 - len(positive) / len(cases), 4),
         "sizes": dict(Counter(f"{case.width}x{case.height}" for case in cases)),
         "views": dict(Counter(case.view or "unknown" for case in cases)),
-        "mask_share": {n: round(float(q), 5) for n, q in zip(names, quantiles, strict=False)},
+        "mask_share": {n: round(q, 5) for n, q in zip(names, quantiles, strict=False)},
         "data_hash": store.data_hash,
     }

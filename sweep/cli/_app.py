@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -88,6 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if not sys.warnoptions and os.environ.get("PTXSWEEP_DEBUG") != "1":
+        # Warnings of libraries are for their callers; pydicom's repeat identifiers of patients.
+        warnings.simplefilter("ignore")
     try:
         code = cli.main(args=arguments, prog_name="ptxsweep", standalone_mode=False)
         sys.stdout.flush()

@@ -13,9 +13,9 @@ from sweep.cli._common import (
     EXISTING_FOLDER,
     emit,
     json_option,
-    plain,
     say,
 )
+from sweep.errors import UsageError
 
 
 @click.group("data")
@@ -25,9 +25,14 @@ def data_command() -> None:
 
 @data_command.command("import")
 @click.option("--dicom", type=EXISTING_FOLDER, help="Folder with DICOM files, searched through.")
-@click.option("--rle", type=EXISTING_FILE, help="CSV of run-length encoded masks (SIIM-ACR).")
-@click.option("--png", type=EXISTING_FOLDER, help="Folder with `images` and `masks` as PNG pairs.")
-@click.option("--groups", type=EXISTING_FILE, help="CSV that maps images to patients.")
+@click.option("--png", type=EXISTING_FOLDER, help="Folder with PNG files instead.")
+@click.option(
+    "--rle",
+    type=EXISTING_FILE,
+    required=True,
+    help="CSV of image ids and run-length encoded masks (SIIM-ACR).",
+)
+@click.option("--groups", type=EXISTING_FILE, help="CSV `image_id,group`: who is whose.")
 @click.option(
     "--unannotated",
     type=click.Choice(["exclude", "negative"]),
@@ -36,37 +41,40 @@ def data_command() -> None:
     help="What an image without a row in the CSV is.",
 )
 @click.option("--store", type=ANY_PATH, required=True, help="Folder to write; must not exist.")
-@click.option("--workers", type=click.IntRange(1), help="Decoding processes [one per core].")
+@click.option("--workers", type=click.IntRange(1), help="Decoding threads [one per core].")
 @json_option
 def import_command(
     dicom: Path | None,
-    rle: Path | None,
     png: Path | None,
+    rle: Path,
     groups: Path | None,
     unannotated: str,
     store: Path,
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Import DICOM files with their masks, or PNG pairs, into a new case store.
+    """Import DICOM or PNG files with their masks into a new case store.
 
     The store holds no names, no dates and no identifiers, only hashes. Either all of it is
     written or nothing.
     """
+    images = dicom or png
+    if images is None or None not in (dicom, png):
+        raise UsageError("data import: give either --dicom FOLDER or --png FOLDER")
+
     from ptxcore.data.importing import import_cases
 
     report = import_cases(
-        dicom=dicom,
-        rle=rle,
-        png=png,
-        store=store,
+        images,
+        rle,
+        store,
         groups=groups,
         unannotated=unannotated,
         workers=workers,
         on_progress=_counter("imported"),
     )
     if as_json:
-        emit({"store": str(store), **plain(report)})
+        emit(report)
         return
     for warning in report.warnings:
         say(f"warning: {warning}")
@@ -97,7 +105,6 @@ def check_command(store: Path, as_json: bool) -> None:
 def info_command(store: Path, as_json: bool) -> None:
     """Describe STORE: cases, sizes, masks, views."""
     from ptxcore.data.store import CaseStore
-
     from sweep.describe import describe_store
 
     facts = describe_store(CaseStore.open(store))
