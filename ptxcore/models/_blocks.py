@@ -1,0 +1,110 @@
+"""The blocks of the U-Nets, composed from MONAI's `Convolution`.
+
+MONAI's own `AttentionUnet` (1.6.1) is not used whole, because four of its choices cannot be
+configured: its gates and up-convolutions never see dropout, every block is BatchNorm except the
+merging one (InstanceNorm and PReLU), an input side must divide by 2^(levels-1), and it gates the
+full-resolution skip too, which Oktay et al. leave out.
+
+Dropout takes whole channels (Tompson et al. 2015, arXiv:1411.4280): neighbouring pixels of a
+feature map are so alike that dropping single ones removes little, and drawing a number per pixel
+costs more than the convolution beside it on a CPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from monai.networks.blocks.convolutions import Convolution
+from monai.networks.layers.factories import Norm
+from torch import Tensor, nn
+
+#: Affine in both, and so no convolution before a norm needs a bias.
+_NORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "batch": ("batch", {}),
+    "instance": ("instance", {"affine": True}),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """What all blocks of a network have in common: `norm` and `dropout` of `FoldSettings`."""
+
+    norm: str
+    dropout: float
+
+    def convolution(
+        self, channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1
+    ) -> nn.Module:
+        """Convolution, norm, dropout, ReLU."""
+        return self._unit(channels_in, channels_out, kernel_size=kernel, strides=stride)
+
+    def up_convolution(self, channels_in: int, channels_out: int) -> nn.Module:
+        """Transposed convolution to twice the grid, norm, dropout, ReLU."""
+        return self._unit(
+            channels_in,
+            channels_out,
+            kernel_size=2,
+            strides=2,
+            is_transposed=True,
+            padding=0,
+            output_padding=0,
+        )
+
+    def projection(self, channels_in: int, channels_out: int) -> nn.Module:
+        """1 x 1 convolution, norm, dropout; what a gate adds up before its ReLU."""
+        return self._unit(channels_in, channels_out, kernel_size=1, adn_ordering="ND")
+
+    def norm_layer(self, channels: int) -> nn.Module:
+        """The norm alone."""
+        name, options = _NORMS[self.norm]
+        layer: nn.Module = Norm[name, 2](channels, **options)
+        return layer
+
+    def _unit(self, channels_in: int, channels_out: int, **options: Any) -> nn.Module:
+        unit: nn.Module = Convolution(
+            spatial_dims=2,
+            in_channels=channels_in,
+            out_channels=channels_out,
+            act=("relu", {"inplace": True}),
+            norm=_NORMS[self.norm],
+            dropout=self.dropout or None,
+            dropout_dim=2,
+            bias=False,
+            **options,
+        )
+        return unit
+
+
+def double_convolution(
+    style: Style, channels_in: int, channels_out: int, *, stride: int = 1
+) -> nn.Module:
+    """Two convolutions; the first may halve the grid."""
+    return nn.Sequential(
+        style.convolution(channels_in, channels_out, stride=stride),
+        style.convolution(channels_out, channels_out),
+    )
+
+
+class AttentionGate(nn.Module):
+    """Additive attention gate (Oktay et al. 2018, arXiv:1804.03999, equations 1 and 2).
+
+    As in MONAI, the gating signal is the up-convolved lower level, on the grid of the skip.
+    """
+
+    def __init__(self, style: Style, channels: int) -> None:
+        super().__init__()
+        hidden = max(1, channels // 2)
+        self.from_below = style.projection(channels, hidden)
+        self.from_skip = style.projection(channels, hidden)
+        # No dropout here: the map has one channel, and dropping it would close the whole gate.
+        self.coefficients = nn.Sequential(
+            nn.Conv2d(hidden, 1, kernel_size=1, bias=False), style.norm_layer(1), nn.Sigmoid()
+        )
+
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Both of shape (B, C, h, w); returns `skip` times its coefficients in (0, 1)."""
+        joint = torch.relu(self.from_below(below) + self.from_skip(skip))
+        gated: Tensor = skip * self.coefficients(joint)
+        return gated

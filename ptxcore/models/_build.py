@@ -1,0 +1,51 @@
+"""From settings to a network."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ptxcore.settings import FoldSettings
+
+if TYPE_CHECKING:
+    from ptxcore.models._unet import UNet
+
+#: No level is wider, as in nnU-Net: wider ones hold most of the weights and little of the use.
+MAX_WIDTH = 512
+#: Share of foreground pixels that an untrained network predicts.
+PRIOR = 0.01
+
+
+def widths(settings: FoldSettings) -> tuple[int, ...]:
+    """Channels of each level, the finest first: doubling, up to `MAX_WIDTH`."""
+    cap = max(MAX_WIDTH, settings.channels)
+    return tuple(min(settings.channels * 2**level, cap) for level in range(settings.levels))
+
+
+def build_network(settings: FoldSettings, *, seed: int) -> UNet:
+    """The network that the settings describe, with fresh weights.
+
+    The bias of the output starts at the logit of `PRIOR` (Lin et al. 2017, arXiv:1708.02002,
+    section 3.3), so that training does not begin by unlearning a half-white mask.
+
+    Args:
+        settings: Of which `network`, `channels`, `levels`, `norm` and `dropout` count here.
+        seed: Same seed, same weights; the global generator is left as it was.
+
+    Returns:
+        A module in training mode on the CPU that takes float tensors of shape (B, 1, H, W), any
+        height and width, and gives logits of the same shape.
+    """
+    from ptxcore.models._blocks import Style  # MONAI takes seconds to import
+    from ptxcore.models._unet import UNet
+
+    style = Style(norm=settings.norm, dropout=settings.dropout)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = UNet(widths(settings), style, gated=settings.network == "attention_unet")
+    assert network.output.bias is not None
+    nn.init.constant_(network.output.bias, math.log(PRIOR / (1 - PRIOR)))
+    return network

@@ -1,0 +1,138 @@
+"""U-Net with or without attention gates, for inputs of any size.
+
+Both networks share every block, so that a comparison of "unet" with "attention_unet" is one of
+the gates alone (MONAI's `UNet` has one convolution per level where its `AttentionUnet` has two).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name everyone knows it by
+from torch import Tensor, nn
+
+from ptxcore.models._blocks import AttentionGate, Style, double_convolution
+
+
+class UNet(nn.Module):
+    """Contracting and expanding path with skips (Ronneberger et al. 2015, arXiv:1505.04597).
+
+    Strided convolutions halve the grid and transposed ones double it, as in MONAI's networks.
+    """
+
+    def __init__(self, widths: tuple[int, ...], style: Style, *, gated: bool) -> None:
+        """Build the paths.
+
+        Args:
+            widths: Channels of each level, the finest first, two or more.
+            style: Norm and dropout of all blocks.
+            gated: Whether skips pass an attention gate. The finest does not, unless it is the only
+                one: its features do not describe enough of the image (Oktay et al., section 2.3),
+                and on the finest grid a gate costs most.
+        """
+        super().__init__()
+        self.num_levels = len(widths)
+        self.head = double_convolution(style, 1, widths[0])
+        self.down = nn.ModuleList(
+            double_convolution(style, upper, lower, stride=2)
+            for upper, lower in zip(widths, widths[1:], strict=False)
+        )
+        # The expanding path, stored as it runs: coarse to fine.
+        steps = list(zip(widths[-2::-1], widths[:0:-1], strict=True))
+        self.up = nn.ModuleList(style.up_convolution(lower, upper) for upper, lower in steps)
+        self.gates = nn.ModuleList(
+            AttentionGate(style, upper)
+            if gated and (level < len(steps) - 1 or len(steps) == 1)
+            else _Open()
+            for level, (upper, _) in enumerate(steps)
+        )
+        self.merge = nn.ModuleList(style.convolution(2 * upper, upper) for upper, _ in steps)
+        self.output = nn.Conv2d(widths[0], 1, kernel_size=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of shape (B, 1, H, W) from images of that shape, any height and width."""
+        padded, size = pad_to_multiple(images, 2 ** (self.num_levels - 1))
+        features = self.head(padded)
+        skips = []
+        for down in self.down:
+            skips.append(features)
+            features = down(features)
+        for up, gate, merge in zip(self.up, self.gates, self.merge, strict=True):
+            below = up(features)
+            features = merge(torch.cat((gate(below, skips.pop()), below), dim=1))
+        logits: Tensor = self.output(features)
+        return logits[..., : size.height, : size.width]
+
+    @torch.no_grad()
+    def attention_maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Where the gates look.
+
+        Args:
+            images: Shape (B, 1, H, W).
+
+        Returns:
+            Coefficients in [0, 1] of each gate, coarse to fine, each of shape (B, 1, H, W):
+            brought to the grid of the images, bilinearly. Empty without gates.
+        """
+        maps: list[Tensor] = []
+        handles = [
+            gate.coefficients.register_forward_hook(lambda _m, _i, out: maps.append(out))
+            for gate in self.gates
+            if isinstance(gate, AttentionGate)
+        ]
+        try:
+            self(images)
+        finally:
+            for handle in handles:
+                handle.remove()
+        height, width = images.shape[-2:]
+        multiple = 2 ** (self.num_levels - 1)
+        padded = (_padded_side(height, multiple), _padded_side(width, multiple))
+        return tuple(
+            F.interpolate(m.float(), size=padded, mode="bilinear", align_corners=False)[
+                ..., :height, :width
+            ]
+            for m in maps
+        )
+
+
+class Size(NamedTuple):
+    """Height and width in pixels."""
+
+    height: int
+    width: int
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, Size]:
+    """Pad at the bottom and on the right until both sides divide by `multiple`.
+
+    At least two multiples, since a norm over one pixel has no variance. Reflects where the image
+    is larger than what is added, else repeats its edge: both leave no step for the network to see.
+
+    Args:
+        images: Shape (B, C, H, W).
+        multiple: In pixels.
+
+    Returns:
+        The padded images, and the size to crop the result to.
+    """
+    size = Size(*images.shape[-2:])
+    bottom = _padded_side(size.height, multiple) - size.height
+    right = _padded_side(size.width, multiple) - size.width
+    if bottom == right == 0:
+        return images, size
+    mode = "reflect" if bottom < size.height and right < size.width else "replicate"
+    return F.pad(images, (0, right, 0, bottom), mode=mode), size
+
+
+def _padded_side(side: int, multiple: int) -> int:
+    return max(2, math.ceil(side / multiple)) * multiple
+
+
+class _Open(nn.Module):
+    """A gate that is always open."""
+
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        return skip
