@@ -1,0 +1,236 @@
+"""Launch a sweep, or go on with one: wire ledger, conductor, Ray and the views together."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptxcore.data.folds import make_plan
+from ptxcore.data.store import CaseStore
+from ptxcore.errors import StoreError
+from ptxcore.settings import FoldSettings
+from ptxcore.training import measure_runtime
+from sweep.conductor import Conductor
+from sweep.errors import NameTaken, UsageError
+from sweep.finish import keep_weights
+from sweep.home import Home
+from sweep.ledger import Ledger, list_sweeps
+from sweep.mlflow_view import MlflowView
+from sweep.policies import make_policy
+from sweep.prepare import Overrides, build_header, effective_space, image_sizes
+from sweep.projection import Projection
+from sweep.ray_run import Interrupt, Resources, drive, ray_cluster
+from sweep.ray_trial import Job
+from sweep.space import SearchSpace, parse_space
+from sweep.stop_rules import make_stop_rule
+from sweep.summary import SweepSummary, summarise
+from sweep.tracker import Tracker
+
+#: A second driver may take over after this long without a sign of life from the first.
+LEASE_SECONDS = 60.0
+#: Complete candidates whose weights are kept, the default candidate's besides.
+NUM_KEPT = 3
+
+Progress = Callable[[Projection], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """How the cases are split.
+
+    Attributes:
+        cases: "all" or "positive".
+        holdout_fraction: Share of the cases locked away until confirmation.
+        monitor_fraction: Share of each training part that early stopping watches.
+    """
+
+    cases: str = "all"
+    holdout_fraction: float = 0.15
+    monitor_fraction: float = 0.15
+
+
+def run(
+    space_name: str,
+    *,
+    store: Path,
+    home: Home,
+    name: str | None = None,
+    seed: int = 0,
+    overrides: Overrides | None = None,
+    plan_options: PlanOptions | None = None,
+    resources: Resources | None = None,
+    on_progress: Progress = lambda projection: None,
+) -> SweepSummary:
+    """Start a new sweep and drive it to its end, or until SIGINT or SIGTERM.
+
+    Args:
+        space_name: A shipped search space, or the path of a YAML file.
+        store: Folder of the case store.
+        home: Where ledger, tracking store and folders are.
+        name: Of the sweep; the space's own name unless given.
+        seed: Of everything random: folds, proposals, weights, batches.
+        overrides: Changes to the search space.
+        plan_options: How to split the cases.
+        resources: CPUs and GPUs of a trial.
+        on_progress: Called on the driver at most twice a second.
+
+    Raises:
+        UsageError: The space, the name or the store cannot be used; nothing was written.
+    """
+    options, resources = plan_options or PlanOptions(), resources or Resources()
+    space = effective_space(space_name, overrides or Overrides())
+    name = name or space.name
+    folder = home.sweep_folder(name)
+    cases = CaseStore.open(store)
+    plan = make_plan(
+        cases,
+        num_folds=space.num_folds,
+        seed=seed,
+        cases=options.cases,
+        holdout_fraction=options.holdout_fraction,
+        monitor_fraction=options.monitor_fraction,
+    )
+    home.folder.mkdir(parents=True, exist_ok=True)
+    if folder.exists() or name in list_sweeps(home.ledger_url):
+        raise NameTaken(
+            f"a sweep named {name!r} exists; `ptxsweep resume {name}` goes on with it, "
+            "`--name` starts another one"
+        )
+    default = FoldSettings.from_mapping(space.complete(space.defaults()))
+    with ray_cluster(resources):
+        runtime = measure_runtime(default, num_threads=resources.cpus)
+        header = build_header(
+            space=space, store=cases, store_folder=store, plan=plan, runtime=runtime, seed=seed
+        )
+        folder.mkdir(parents=True)
+        try:
+            plan.save(folder / "plan.json")
+            plan.search_part().save(folder / "search_plan.json")
+            (folder / "space.yaml").write_text(space.text, encoding="utf-8")
+            ledger = Ledger.create(home.ledger_url, name, header=header)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+        return _drive(home, ledger, space, cases, resources, on_progress)
+
+
+def resume(
+    name: str,
+    *,
+    home: Home,
+    store: Path | None = None,
+    resources: Resources | None = None,
+    on_progress: Progress = lambda projection: None,
+) -> SweepSummary:
+    """Go on with a sweep from its ledger: finished folds stay, unfinished ones continue.
+
+    Args:
+        name: Of the sweep.
+        home: Where it lives.
+        store: Where its case store is now, if it moved.
+        resources: As in `run`; they may differ from the first time.
+        on_progress: As in `run`.
+
+    Raises:
+        UsageError: No such sweep, it is finished, or the store is another one.
+        LeaseHeld: Another driver is at work on it.
+    """
+    resources = resources or Resources()
+    ledger = Ledger.open(home.ledger_url, name)
+    if ledger.projection.sweep_state == "finished":
+        raise UsageError(
+            f"sweep {name!r} is finished ({ledger.projection.sweep_reason}); "
+            "there is nothing to resume"
+        )
+    header = ledger.header
+    cases = CaseStore.open(store or Path(header["store"]))
+    if cases.data_hash != header["data_hash"]:
+        raise StoreError(
+            f"the store has data hash {cases.data_hash[:12]}, the sweep started with "
+            f"{header['data_hash'][:12]}; give the same data with --store"
+        )
+    space = parse_space(header["space_text"], f"{name} (ledger)")
+    with ray_cluster(resources):
+        return _drive(home, ledger, space, cases, resources, on_progress)
+
+
+def _drive(
+    home: Home,
+    ledger: Ledger,
+    space: SearchSpace,
+    cases: CaseStore,
+    resources: Resources,
+    on_progress: Progress,
+) -> SweepSummary:
+    folder = home.sweep_folder(ledger.name)
+    for size in image_sizes(space):
+        cases.at(size)
+    ledger.acquire(owner=f"{socket.gethostname()}:{os.getpid()}", ttl_seconds=LEASE_SECONDS)
+    interrupt = Interrupt()
+    tracker = Tracker(MlflowView.at(home, ledger.name), ledger)
+    policy, num_folds = space.policy, ledger.projection.num_folds
+    try:
+        conductor = Conductor(
+            ledger,
+            space,
+            make_policy(policy.name, policy.settings(), num_folds),
+            make_stop_rule(policy.num_trials, policy.num_completions, num_folds),
+            seed=int(ledger.header["seed"]),
+        )
+        with interrupt.listening(), tracker.running():
+            drive(
+                conductor,
+                _job(ledger, cases, folder),
+                resources,
+                folder=folder,
+                interrupt=interrupt,
+                on_poll=_poller(ledger, tracker, on_progress),
+            )
+        received = interrupt.received
+        conductor.close(received.name if received is not None else "Ray ended the run")
+        if conductor.stop_reason() is not None:
+            keep_weights(ledger.projection, folder, num_kept=NUM_KEPT)
+        tracker.finish()
+    finally:
+        ledger.release()
+    on_progress(ledger.projection)
+    return summarise(ledger, mlflow_run_id=tracker.run_id)
+
+
+def _job(ledger: Ledger, cases: CaseStore, folder: Path) -> Job:
+    header: Any = ledger.header
+    return Job(
+        store=str(cases.folder),
+        data_hash=header["data_hash"],
+        plan=str(folder / "search_plan.json"),
+        plan_digest=header["search_plan_digest"],
+        folder=str(folder),
+        seed=int(header["seed"]),
+        metric=header["metric"],
+        sign=1.0 if header["maximize"] else -1.0,
+        runtime=header["runtime"],
+        version=header["version"],
+    )
+
+
+def _poller(ledger: Ledger, tracker: Tracker, on_progress: Progress) -> Callable[[], None]:
+    """What the driver does between Ray's events: keep the lease, feed the views."""
+    shown_at = 0.0
+
+    def poll() -> None:
+        nonlocal shown_at
+        now = time.monotonic()
+        if now - shown_at < 0.5:
+            return
+        shown_at = now
+        ledger.renew()
+        tracker.offer()
+        on_progress(ledger.projection)
+
+    return poll

@@ -1,0 +1,149 @@
+"""Everything a sweep needs before its first fold: checked settings, store, plan, runtime, header."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ptxcore.data.folds import FoldPlan
+from ptxcore.data.store import CaseStore
+from ptxcore.errors import SettingsError
+from ptxcore.metrics import DIRECTIONS
+from ptxcore.settings import FoldSettings
+from ptxcore.types import Runtime
+from sweep.errors import SpaceError, UsageError
+from sweep.space import SearchSpace, load_space, parse_space
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What the command line changes of a search space file.
+
+    Attributes:
+        fixed: Settings held at one value; one that the space varies is varied no more.
+        num_trials: Candidates that get a first fold.
+        num_completions: Complete candidates after which the sweep ends.
+        num_folds: Folds of the plan.
+    """
+
+    fixed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    num_trials: int | None = None
+    num_completions: int | None = None
+    num_folds: int | None = None
+
+
+def effective_space(name_or_path: str, overrides: Overrides) -> SearchSpace:
+    """The search space with the overrides written into it, checked as a whole.
+
+    The file is checked first as it stands, so that messages carry its own line numbers.
+
+    Raises:
+        SpaceError: The file or an override is invalid.
+    """
+    known = {field.name for field in dataclasses.fields(FoldSettings)}
+    space = load_space(name_or_path, known=known, metrics=DIRECTIONS)
+    if overrides != Overrides():
+        tree = space.tree()  # PyYAML alone would read 1e-4 as text
+        tree.setdefault("fixed", {})
+        for key, value in overrides.fixed.items():
+            tree.get("parameters", {}).pop(key, None)
+            tree["fixed"][key] = value
+        policy = tree.setdefault("policy", {})
+        for key in ("num_trials", "num_completions"):
+            if getattr(overrides, key) is not None:
+                policy[key] = getattr(overrides, key)
+        if overrides.num_folds is not None:
+            tree["folds"] = overrides.num_folds
+        text = yaml.safe_dump(tree, sort_keys=False)
+        source = f"{name_or_path} with overrides"
+        space = parse_space(text, source, known=known, metrics=DIRECTIONS)
+    check_settings(space)
+    return space
+
+
+def check_settings(space: SearchSpace) -> None:
+    """Build the settings at the defaults, then at each end of each parameter.
+
+    Raises:
+        SpaceError: A value that the space allows is no setting. Combinations away from the
+            defaults are checked when they are proposed.
+    """
+    defaults = space.complete(space.defaults())
+    try:
+        FoldSettings.from_mapping(defaults)
+    except SettingsError as error:
+        key = str(error).split(":")[0]
+        raise SpaceError(f"{space.locate(key)}: at the defaults: {error}") from error
+    for name, distribution in space.distributions().items():
+        if space.parameters[name].when:
+            continue
+        choices = getattr(distribution, "choices", None)
+        for value in (distribution.low, distribution.high) if choices is None else choices:
+            try:
+                FoldSettings.from_mapping(space.complete({**defaults, name: value}))
+            except SettingsError as error:
+                raise SpaceError(f"{space.locate(name)}: at {value!r}: {error}") from error
+
+
+def image_sizes(space: SearchSpace) -> list[int]:
+    """Every image size that the space can ask for."""
+    distribution = space.distributions().get("image_size")
+    if distribution is None:
+        return [FoldSettings.from_mapping(space.complete(space.defaults())).image_size]
+    choices = getattr(distribution, "choices", None)
+    return list(choices if choices is not None else range(distribution.low, distribution.high + 1))
+
+
+def build_header(
+    *,
+    space: SearchSpace,
+    store: CaseStore,
+    store_folder: Path,
+    plan: FoldPlan,
+    runtime: Runtime,
+    seed: int,
+) -> dict[str, Any]:
+    """The facts of a sweep that never change, for the ledger."""
+    return {
+        "space_text": space.text,
+        "space_digest": space.digest,
+        "metric": space.objective.metric,
+        "maximize": space.objective.maximize,
+        "num_folds": plan.num_folds,
+        "seed": seed,
+        "store": str(store_folder.absolute()),
+        "data_hash": store.data_hash,
+        "num_cases": len(store.cases),
+        "phantom": store.phantom,
+        "plan_digest": plan.digest,
+        "search_plan_digest": plan.search_part().digest,
+        "runtime": dataclasses.asdict(runtime),
+        "version": importlib.metadata.version("ptxsweep"),
+        "git_sha": git_sha(),
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def git_sha() -> str:
+    """Commit of the code that runs, with "+dirty" where files changed; "unknown" outside git."""
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise UsageError(done.stderr.strip())
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+dirty" if git("status", "--porcelain") else "")
+    except (UsageError, FileNotFoundError):
+        return "unknown"

@@ -1,0 +1,114 @@
+"""A sweep in one object: what `run`, `resume`, `show` and the demo print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sweep.ledger import Ledger
+from sweep.projection import Candidate, Projection
+from sweep.records import State
+from sweep.statistics import mean_sd
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateSummary:
+    """One candidate.
+
+    Attributes:
+        number: Optuna trial number; 0 holds the defaults.
+        state: See `sweep.records.State`.
+        reason: Why it ended, None while it may go on.
+        parameters: The values that were chosen.
+        settings: The whole configuration.
+        fold_scores: Objective on each finished fold in the metric's own sign; None if unfinished.
+        fold_seconds: Training time of each finished fold; None if unfinished.
+        mean: Of the finished folds' scores, None before the first.
+        metrics: Mean and SD over the folds of every metric, complete candidates alone.
+    """
+
+    number: int
+    state: str
+    reason: str | None
+    parameters: dict[str, Any]
+    settings: dict[str, Any]
+    fold_scores: list[float | None]
+    fold_seconds: list[float | None]
+    mean: float | None
+    metrics: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSummary:
+    """One sweep.
+
+    Attributes:
+        name: Of the sweep.
+        state: "running", "finished" or "interrupted".
+        reason: Why it is in that state.
+        phantom: Whether the cases are drawn, not real.
+        metric: The objective.
+        num_folds_run: Finished folds.
+        num_folds_full_grid: Folds that training every candidate completely would have taken.
+        best: Number of the winner, None while no candidate is complete.
+        baseline: Dice (both empty = 1) of predicting nothing on the winner's folds.
+        candidates: All of them.
+        mlflow_run_id: Of the parent run, None if MLflow was not reached.
+    """
+
+    name: str
+    state: str
+    reason: str | None
+    phantom: bool
+    metric: str
+    num_folds_run: int
+    num_folds_full_grid: int
+    best: int | None
+    baseline: float | None
+    candidates: list[CandidateSummary]
+    mlflow_run_id: str | None = None
+
+
+def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSummary:
+    """The state of a sweep as its ledger has it."""
+    projection = ledger.projection
+    best = projection.best()
+    candidates = [summarise_candidate(one, projection) for one in projection.candidates]
+    baseline = None
+    if best is not None:
+        baseline = candidates[best.number].metrics.get("dice_all_empty", {}).get("mean")
+    return SweepSummary(
+        name=ledger.name,
+        state=projection.sweep_state,
+        reason=projection.sweep_reason,
+        phantom=bool(projection.header.get("phantom", False)),
+        metric=str(projection.header["metric"]),
+        num_folds_run=sum(len(one.folds) for one in projection.candidates),
+        num_folds_full_grid=len(projection.candidates) * projection.num_folds,
+        best=None if best is None else best.number,
+        baseline=baseline,
+        candidates=candidates,
+        mlflow_run_id=mlflow_run_id,
+    )
+
+
+def summarise_candidate(one: Candidate, projection: Projection) -> CandidateSummary:
+    """One candidate as its summary shows it."""
+    folds = [one.folds.get(fold) for fold in range(projection.num_folds)]
+    metrics: dict[str, dict[str, float]] = {}
+    if one.state is State.COMPLETE:
+        names = sorted(set.intersection(*(set(score.metrics) for score in one.folds.values())))
+        for name in names:
+            mean, sd = mean_sd([score.metrics[name] for score in one.folds.values()])
+            metrics[name] = {"mean": mean, "sd": sd}
+    return CandidateSummary(
+        number=one.number,
+        state=str(one.state),
+        reason=one.reason,
+        parameters=dict(one.parameters),
+        settings=dict(one.settings),
+        fold_scores=[None if s is None else projection.displayed(s.score) for s in folds],
+        fold_seconds=[None if s is None else s.seconds for s in folds],
+        mean=projection.displayed(one.mean) if one.folds else None,
+        metrics=metrics,
+    )
