@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ptxcore.metrics import concatenate, choose_rule, leave_one_fold_out, load_table
+from ptxcore.metrics import choose_rule, concatenate, leave_one_fold_out, load_table
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 

@@ -1,4 +1,4 @@
-"""Everything a sweep needs before its first fold: checked settings, store, plan, runtime, header."""
+"""What a sweep needs before its first fold: a checked space, its overrides, the header."""
 
 from __future__ import annotations
 
@@ -81,11 +81,10 @@ def check_settings(space: SearchSpace) -> None:
     except SettingsError as error:
         key = str(error).split(":")[0]
         raise SpaceError(f"{space.locate(key)}: at the defaults: {error}") from error
-    for name, distribution in space.distributions().items():
-        if space.parameters[name].when:
+    for name, one in space.parameters.items():
+        if one.when:
             continue
-        choices = getattr(distribution, "choices", None)
-        for value in (distribution.low, distribution.high) if choices is None else choices:
+        for value in one.choices if one.type == "categorical" else (one.low, one.high):
             try:
                 FoldSettings.from_mapping(space.complete({**defaults, name: value}))
             except SettingsError as error:
@@ -94,11 +93,12 @@ def check_settings(space: SearchSpace) -> None:
 
 def image_sizes(space: SearchSpace) -> list[int]:
     """Every image size that the space can ask for."""
-    distribution = space.distributions().get("image_size")
-    if distribution is None:
+    one = space.parameters.get("image_size")
+    if one is None:
         return [FoldSettings.from_mapping(space.complete(space.defaults())).image_size]
-    choices = getattr(distribution, "choices", None)
-    return list(choices if choices is not None else range(distribution.low, distribution.high + 1))
+    if one.type == "categorical":
+        return [int(str(value)) for value in one.choices]
+    return list(range(int(one.low), int(one.high) + 1, int(one.step or 1)))
 
 
 def build_header(

@@ -64,7 +64,7 @@ def fold_folder(candidate: int, fold: int) -> Path:
     return Path("trials") / f"{candidate:04d}" / f"fold-{fold}"
 
 
-class FoldTrainable(tune.Trainable):
+class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     """One step trains one epoch; the last step of a fold also scores the held cases."""
 
     def setup(self, config: dict[str, Any]) -> None:
