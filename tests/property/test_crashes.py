@@ -1,0 +1,182 @@
+"""A driver may die between any two writes: what is left can always be read and finished."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from in_process import Driver, conduct, new_sweep, toy_fold, toy_space
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.pool import StaticPool
+
+from sweep.ledger import Ledger
+from sweep.records import FoldFinished, State
+from sweep.space import SearchSpace
+
+
+class Crash(BaseException):
+    """The driver dies. Not an Exception, so that nothing on the way can handle it."""
+
+
+class CrashingStorage(RDBStorage):
+    """A real storage whose driver dies instead of making a certain write."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "sqlite://",
+            engine_kwargs={"poolclass": StaticPool, "connect_args": {"check_same_thread": False}},
+        )
+        self.writes_left = math.inf
+
+    def _count(self) -> None:
+        if self.writes_left <= 0:
+            raise Crash
+        self.writes_left -= 1
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        self._count()
+        return super().create_new_trial(study_id, template_trial)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._count()
+        super().set_trial_user_attr(trial_id, key, value)
+
+    def set_trial_intermediate_value(
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        self._count()
+        super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        self._count()
+        return super().set_trial_state_values(trial_id, state, values)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._count()
+        super().set_study_user_attr(study_id, key, value)
+
+
+STORAGE = CrashingStorage()
+
+
+def sometimes_diverging(parameters: Mapping[str, Any], fold: int) -> tuple[list[float], float]:
+    values, score = toy_fold(parameters, fold)
+    if parameters["x"] < 0.15:
+        values = [*values[:-1], math.nan]
+    return values, math.nan if fold == 1 and 0.15 <= parameters["x"] < 0.19 else score
+
+
+def live(name: str, space: SearchSpace, now: float, num_slots: int, num_writes: float) -> Ledger:
+    """One driver's life, on a day of its own: until the sweep is over or it dies."""
+    STORAGE.writes_left = math.inf
+    ledger = Ledger(STORAGE, name, clock=lambda: now)
+    before = {(c.number, fold) for c in ledger.projection.candidates for fold in c.folds}
+    ledger.acquire("test", 60.0)
+    STORAGE.writes_left = num_writes
+    driver = None
+    try:
+        driver = Driver(conduct(ledger, space), ledger, sometimes_diverging, num_slots)
+        driver.run()
+        driver.conductor.close("unused")
+    except Crash:
+        pass
+    if driver is not None:
+        assert not before & set(driver.started), "a finished fold was trained again"
+    return ledger
+
+
+def check_what_is_left(name: str, dead: Ledger) -> None:
+    """What the dead driver knew was committed; at most the entry it was about to apply is more."""
+    STORAGE.writes_left = 0  # a reader writes nothing
+    read = Ledger(STORAGE, name).projection
+    known = dead.projection.events()
+    events = read.events()
+    assert events[: len(known)] == known
+    assert len(events) - len(known) <= 1
+    finished = [(e.candidate, e.fold) for e in events if isinstance(e, FoldFinished)]
+    assert len(finished) == len(set(finished))
+    for one, left in zip(dead.projection.candidates, read.candidates, strict=False):
+        assert left.folds.keys() == one.folds.keys()
+        assert left.epochs.keys() == one.epochs.keys()
+
+
+def check_the_end(name: str, space: SearchSpace) -> None:
+    projection = Ledger(STORAGE, name).projection
+    assert projection.sweep_state == "finished"
+    assert all(one.state.is_final for one in projection.candidates)
+    trials = STORAGE.get_all_trials(STORAGE.get_study_id_from_name(name))
+    for one, trial in zip(projection.candidates, trials, strict=True):
+        assert trial.state.is_finished(), "a candidate was never told"
+        if one.state is State.COMPLETE:
+            assert len(one.folds) == space.num_folds
+            assert trial.value == pytest.approx(projection.displayed(one.mean))
+    assert projection.candidates[0].state in (State.COMPLETE, State.FAILED)
+
+
+def test_a_crash_before_every_single_write() -> None:
+    space = toy_space(num_trials=3, num_completions=2, folds=2, pruner="{name: median}")
+    for num_writes in range(1000):
+        name = new_sweep(STORAGE, space)
+        STORAGE.writes_left = math.inf
+        dead = live(name, space, 1e9, 2, num_writes)
+        if dead.projection.sweep_state == "finished":
+            assert num_writes > 20
+            return
+        check_what_is_left(name, dead)
+        live(name, space, 2e9, 2, math.inf)
+        check_the_end(name, space)
+    raise AssertionError("the sweep never ended by itself")
+
+
+PRUNERS = [
+    "{name: none}",
+    "{name: median, n_startup_trials: 1}",
+    "{name: successive_halving, reduction_factor: 2}",
+    "{name: wilcoxon}",
+]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    crashes=st.lists(st.integers(0, 60), min_size=1, max_size=4),
+    policy=st.sampled_from(["greedy", "standard"]),
+    pruner=st.sampled_from(PRUNERS),
+    sampler=st.sampled_from(["tpe", "random"]),
+    num_slots=st.integers(1, 3),
+    num_trials=st.integers(2, 6),
+    direction=st.sampled_from(["maximize", "minimize"]),
+)
+def test_any_number_of_crashes_in_a_row(
+    crashes: list[int],
+    policy: str,
+    pruner: str,
+    sampler: str,
+    num_slots: int,
+    num_trials: int,
+    direction: str,
+) -> None:
+    space = toy_space(
+        policy=policy,
+        pruner=pruner,
+        sampler=sampler,
+        num_trials=num_trials,
+        num_completions=min(2, num_trials),
+        folds=2,
+        direction=direction,
+    )
+    STORAGE.writes_left = math.inf
+    name = new_sweep(STORAGE, space)
+    for day, num_writes in enumerate(crashes, start=1):
+        dead = live(name, space, day * 1e8, num_slots, num_writes)
+        check_what_is_left(name, dead)
+    live(name, space, 1e10, num_slots, math.inf)
+    check_the_end(name, space)
+    again = Ledger(STORAGE, name)
+    assert again.projection.events() == Ledger(STORAGE, name).projection.events()
