@@ -1,0 +1,171 @@
+"""What the driver itself costs: per decision, per ledger write, per pruning question.
+
+    python tests/benchmarks/bench_brain.py [number of candidates]
+
+Set-up is not timed. The last column compares with what it replaces, in the same run.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.distributions import FloatDistribution
+
+from sweep.ledger import Ledger
+from sweep.policies import Policy, make_policy
+from sweep.pruners import make_pruner
+from sweep.records import CandidateAdded, Epoch, FoldFinished, FoldScore, FoldStarted
+from sweep.samplers import propose
+from sweep.space import parse_space
+from sweep.views import sampler_study
+
+NUM_FOLDS, NUM_EPOCHS = 5, 75
+X = {"x": FloatDistribution(0.0, 1.0)}
+SPACE = """
+name: bench
+objective: {metric: dice}
+pruner: {name: median}
+parameters:
+  x: {type: float, low: 0.0, high: 1.0, default: 0.5}
+"""
+
+
+def median_ms(what: Callable[[], object], repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        what()
+        times.append(time.perf_counter() - begin)
+    return 1000 * statistics.median(times)
+
+
+def show(what: str, found_ms: float, note: str = "") -> None:
+    print(f"{what:<58} {found_ms:9.3f} ms  {note}")
+
+
+def bench_policy(num_candidates: int) -> None:
+    rng = np.random.default_rng(0)
+    policy: Policy = make_policy("greedy", {"num_trials": num_candidates}, NUM_FOLDS)
+    for candidate in range(num_candidates):
+        policy.observe(CandidateAdded(candidate=candidate))
+        policy.observe(FoldStarted(candidate=candidate, fold=0))
+        finish(policy, candidate, 0, rng.uniform())
+
+    def decide_and_observe() -> None:
+        decision = policy.decide(1)[0]
+        policy.observe(FoldStarted(candidate=decision.candidate, fold=decision.fold))
+        finish(policy, decision.candidate, decision.fold, rng.uniform())
+
+    show(
+        f"greedy: one decision and its two events, {num_candidates} candidates",
+        median_ms(decide_and_observe, min(200, 2 * num_candidates)),
+    )
+
+
+def finish(policy: Policy, candidate: int, fold: int, score: float) -> None:
+    policy.observe(FoldFinished(candidate=candidate, fold=fold, score=score, seconds=1.0))
+
+
+def fill(ledger: Ledger, num_candidates: int) -> dict[str, list[float]]:
+    """Every candidate gets a first fold of 75 epochs; returns the time of every write in ms."""
+    rng, times = np.random.default_rng(1), {"add": [], "start": [], "epoch": [], "finish": []}
+
+    def timed(name: str, write: Callable[[], object]) -> None:
+        begin = time.perf_counter()
+        write()
+        times[name].append(1000 * (time.perf_counter() - begin))
+
+    for number in range(num_candidates):
+        x = float(rng.uniform())
+        timed("add", lambda x=x: ledger.add_candidate({"x": x}, X))
+        timed("start", lambda number=number: ledger.start_fold(number, 0))
+        for epoch in range(1, NUM_EPOCHS + 1):
+            report = Epoch(
+                candidate=number, fold=0, attempt=1, epoch=epoch, value=x + epoch, seconds=1.0
+            )
+            timed("epoch", lambda report=report: ledger.record_epoch(report))
+        curve = tuple(float(value) for value in rng.uniform(size=NUM_EPOCHS))
+        score = FoldScore(
+            candidate=number,
+            fold=0,
+            attempt=1,
+            score=x,
+            seconds=1.0,
+            num_epochs=NUM_EPOCHS,
+            best_epoch=NUM_EPOCHS,
+            metrics={f"metric_{index}": 0.5 for index in range(12)},
+            curves={f"curve_{index}": curve for index in range(12)},
+        )
+        timed("finish", lambda score=score: ledger.finish_fold(score))
+    return times
+
+
+def bench_ledger(num_candidates: int, folder: Path) -> None:
+    url = f"sqlite:///{folder / 'ledger.db'}"
+    header = {"metric": "dice", "maximize": True, "num_folds": NUM_FOLDS, "seed": 0}
+    ledger = Ledger.create(url, "bench", header=header)
+    ledger.acquire("bench")
+    times = fill(ledger, num_candidates)
+    for name, each in times.items():
+        part = max(1, len(each) // 10)
+        first, last = statistics.median(each[:part]), statistics.median(each[-part:])
+        show(
+            f"SQLite write: {name}",
+            statistics.median(each),
+            f"last tenth / first {last / first:.2f}",
+        )
+    begin = time.perf_counter()
+    Ledger.open(url, "bench")
+    shape = f"{num_candidates} candidates x {NUM_EPOCHS} epochs"
+    show(f"open the ledger and build the projection, {shape}", 1000 * (time.perf_counter() - begin))
+    bench_questions(ledger, url)
+
+
+def bench_questions(ledger: Ledger, url: str) -> None:
+    projection = ledger.projection
+    number = ledger.add_candidate({"x": 0.5}, X)
+    ledger.start_fold(number, 0)
+    space = parse_space(SPACE, "bench.yaml")
+    pruner = make_pruner(space.pruner.name, space.pruner.settings())
+    epochs = iter(range(1, 1000))
+
+    def ask() -> None:
+        report = Epoch(
+            candidate=number, fold=0, attempt=1, epoch=next(epochs), value=99.0, seconds=1.0
+        )
+        projection.epoch(report)
+        pruner.should_prune_epoch(projection, number, 0)
+
+    ask()  # builds the view once
+    ours = median_ms(ask, 50)
+    study = optuna.load_study(study_name="bench", storage=url, pruner=optuna.pruners.MedianPruner())
+    trial = study.trials[number]
+    raw = median_ms(lambda: study.pruner.prune(study, trial), 3)
+    show(
+        "median pruner: one question, through the view",
+        ours,
+        f"raw study {raw:.1f} ms, {raw / ours:.0f}x",
+    )
+    show("TPE: one proposal, through the view", median_ms(lambda: propose(space, projection, 0), 5))
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    show("  of which building the study", median_ms(lambda: sampler_study(projection, sampler), 5))
+
+
+def main() -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    num_candidates = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    for count in (200, 20_000):
+        bench_policy(count)
+    with tempfile.TemporaryDirectory() as folder:
+        bench_ledger(num_candidates, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
