@@ -1,0 +1,184 @@
+"""What a sweep found, as numbers: the winner beside predicting nothing and beside the default.
+
+Every metric stands with its mean, its SD over the folds and the interval that takes the overlap of
+the training parts into account; differences are taken fold by fold on the same cases.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from dashboards.reading import (
+    DEFAULT_CANDIDATE,
+    OperatingPoints,
+    all_empty,
+    default_of,
+    fold_metric,
+    fold_scores,
+    metric_of,
+    num_folds_run,
+    operating_metric,
+)
+from sweep.projection import Candidate, Projection
+from sweep.records import State
+from sweep.statistics import Interval, PairedDifference, corrected_interval, paired_difference
+
+#: Metrics of the table, in its order; the objective goes first wherever it stands here.
+SHOWN = (
+    "average_precision",
+    "dice",
+    "dice_positive",
+    "iou",
+    "iou_positive",
+    "pixel_sensitivity",
+    "precision",
+    "case_sensitivity",
+    "case_specificity",
+)
+#: Metrics that no threshold changes.
+_THRESHOLD_FREE = frozenset({"average_precision", "loss"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRow:
+    """One metric of the winner.
+
+    Attributes:
+        metric: Its name.
+        threshold: "none", "fixed" (of the settings) or "other folds" (chosen without the scored
+            cases).
+        winner: Over the folds.
+        default: Of the default candidate likewise, None where it is not complete.
+        difference: Winner minus default on the same folds, None where they are the same.
+        all_empty: Of predicting nothing, None where that is not known.
+    """
+
+    metric: str
+    threshold: str
+    winner: Interval
+    default: Interval | None
+    difference: PairedDifference | None
+    all_empty: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What the top of the report says.
+
+    Attributes:
+        metric: The objective.
+        maximize: Whether higher is better.
+        winner: Number of the best complete candidate, None without one.
+        rows: The objective first; empty without a winner.
+        num_folds: Of a complete candidate.
+        num_folds_run: Finished folds of all candidates.
+        num_folds_full_grid: Folds that training every candidate completely would have taken.
+        states: Candidates by state.
+        seconds: Training time of all finished folds.
+        selection: "monitor", or "fold" where checkpoints were chosen on the scored cases.
+    """
+
+    metric: str
+    maximize: bool
+    winner: int | None
+    rows: tuple[MetricRow, ...]
+    num_folds: int
+    num_folds_run: int
+    num_folds_full_grid: int
+    states: dict[State, int]
+    seconds: float
+    selection: str
+
+    @property
+    def objective(self) -> MetricRow | None:
+        """The row of the objective."""
+        return self.rows[0] if self.rows else None
+
+    def row(self, metric: str) -> MetricRow | None:
+        """The row of a metric, None if it was not recorded."""
+        return next((row for row in self.rows if row.metric == metric), None)
+
+    @property
+    def default_won(self) -> bool:
+        """Whether the search found nothing better than the defaults."""
+        return self.winner == DEFAULT_CANDIDATE
+
+    @property
+    def beats_default(self) -> bool | None:
+        """Whether the objective's difference to the default is beyond its interval's reach.
+
+        None where there is nothing to compare.
+        """
+        row = self.objective
+        if row is None or row.difference is None or math.isnan(row.difference.low):
+            return None
+        return row.difference.low > 0 if self.maximize else row.difference.high < 0
+
+
+def find(projection: Projection, operating_points: OperatingPoints | None = None) -> Findings:
+    """Collect the findings of a sweep, finished or not."""
+    winner, default = projection.best(), default_of(projection)
+    if default is not None and default.state is not State.COMPLETE:
+        default = None
+    rows: list[MetricRow] = []
+    if winner is not None:
+        metric = metric_of(projection)
+        names = [metric, *(name for name in SHOWN if name != metric)]
+        found = (_row(projection, winner, default, name, operating_points or {}) for name in names)
+        rows = [row for row in found if row is not None]
+    leader = winner or default_of(projection)
+    return Findings(
+        metric=metric_of(projection),
+        maximize=projection.maximize,
+        winner=None if winner is None else winner.number,
+        rows=tuple(rows),
+        num_folds=projection.num_folds,
+        num_folds_run=num_folds_run(projection),
+        num_folds_full_grid=len(projection.candidates) * projection.num_folds,
+        states=dict(Counter(one.state for one in projection.candidates)),
+        seconds=math.fsum(one.seconds for one in projection.candidates),
+        selection="monitor" if leader is None else leader.settings.get("selection", "monitor"),
+    )
+
+
+def _row(
+    projection: Projection,
+    winner: Candidate,
+    default: Candidate | None,
+    metric: str,
+    points: OperatingPoints,
+) -> MetricRow | None:
+    threshold = "none" if metric in _THRESHOLD_FREE else "fixed"
+    if metric == metric_of(projection):
+        values = fold_scores(projection, winner)
+        others = {} if default is None else fold_scores(projection, default)
+    else:
+        values = operating_metric(winner, metric, points) if threshold == "fixed" else {}
+        others = {} if default is None else operating_metric(default, metric, points)
+        if values and (others or default is None):
+            threshold = "other folds"
+        else:
+            values = fold_metric(winner, metric)
+            others = {} if default is None else fold_metric(default, metric)
+    values, others = _finite(values), _finite(others)
+    if not values:
+        return None
+    shared = [fold for fold in values if fold in others]
+    same = default is not None and default.number == winner.number
+    return MetricRow(
+        metric=metric,
+        threshold=threshold,
+        winner=corrected_interval(list(values.values())),
+        default=corrected_interval(list(others.values())) if others else None,
+        difference=paired_difference([values[f] for f in shared], [others[f] for f in shared])
+        if shared and not same
+        else None,
+        all_empty=all_empty(winner, metric),
+    )
+
+
+def _finite(values: dict[int, float]) -> dict[int, float]:
+    """A fold without positive cases has no Dice over positive cases."""
+    return {fold: value for fold, value in values.items() if math.isfinite(value)}

@@ -1,0 +1,203 @@
+"""Which parameters told good candidates from bad ones, beside what chance alone would show.
+
+Every candidate is judged by the same fold, the first that all of them ran. Complete candidates
+alone would be few, and chosen for being good; running means would compare different folds.
+
+PED-ANOVA (Watanabe et al., IJCAI 2023), as Optuna has it, measures how far the distribution of a
+parameter among the best candidates lies from its distribution among all. Any two small samples
+differ somewhat, so the same number is computed for shuffled scores: a bar that does not pass the
+mark of chance says nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+import plotly.graph_objects as go
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.trial import FrozenTrial, create_trial
+
+from dashboards import theme
+from dashboards.text import count, listed
+from sweep.projection import Projection
+
+#: Fewer scored candidates than this say nothing about several parameters.
+MIN_CANDIDATES = 20
+#: The evaluator's authors ask for at least five candidates above the quantile.
+_MIN_TOP = 5
+_NUM_SHUFFLES = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importance:
+    """One parameter.
+
+    Attributes:
+        parameter: Its name.
+        share: Of the sum over all parameters, in [0, 1].
+        chance: What 95% of shuffled scores stay below, on the same scale.
+    """
+
+    parameter: str
+    share: float
+    chance: float
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether the share passes what chance gives."""
+        return self.share > self.chance
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportanceInfo:
+    """What the figure shows.
+
+    Attributes:
+        fold: By whose scores the candidates are compared.
+        num_candidates: With a score on it.
+        importances: Most important first; empty when `reason` says why there are none.
+        reason: Why nothing is drawn, else None.
+    """
+
+    fold: int
+    num_candidates: int
+    importances: tuple[Importance, ...]
+    reason: str | None
+
+
+def importance_info(projection: Projection, *, seed: int = 0) -> ImportanceInfo:
+    """Evaluate the candidates by their score on the first fold.
+
+    Args:
+        projection: Of the sweep.
+        seed: Of the shuffles.
+    """
+    trials = _trials(projection, fold=0)
+    scores = [float(trial.values[0]) for trial in trials]
+    reason = None
+    if len(trials) < MIN_CANDIDATES:
+        reason = (
+            f"{count(len(trials), 'candidate')} finished fold 0; below {MIN_CANDIDATES} an "
+            "importance would be noise, so none is drawn."
+        )
+    elif len(set(scores)) < _MIN_TOP:
+        reason = "Nearly all candidates have the same score on fold 0, so nothing can matter."
+    elif not _varying(trials):
+        reason = "No parameter took more than one value."
+    importances = () if reason else _evaluate(trials, scores, seed)
+    return ImportanceInfo(
+        fold=0, num_candidates=len(trials), importances=importances, reason=reason
+    )
+
+
+def _trials(projection: Projection, fold: int) -> list[FrozenTrial]:
+    return [
+        create_trial(
+            params=one.parameters,
+            distributions=one.distributions,
+            value=one.folds[fold].score,
+        )
+        for one in projection.candidates
+        if fold in one.folds and math.isfinite(one.folds[fold].score)
+    ]
+
+
+def _varying(trials: list[FrozenTrial]) -> list[str]:
+    names = dict.fromkeys(name for trial in trials for name in trial.params)
+    return [n for n in names if len({str(t.params[n]) for t in trials if n in t.params}) > 1]
+
+
+def _evaluate(trials: list[FrozenTrial], scores: list[float], seed: int) -> tuple[Importance, ...]:
+    names = _varying(trials)
+    found = _raw(trials, scores, names)
+    generator = np.random.default_rng(seed)
+    shuffled = [
+        _raw(trials, generator.permutation(scores).tolist(), names) for _ in range(_NUM_SHUFFLES)
+    ]
+    total = sum(found.values()) or 1.0
+    importances = [
+        Importance(
+            parameter=name,
+            share=found[name] / total,
+            chance=float(np.quantile([one[name] for one in shuffled], 0.95)) / total,
+        )
+        for name in names
+    ]
+    return tuple(sorted(importances, key=lambda one: (-one.share, one.parameter)))
+
+
+def _raw(trials: list[FrozenTrial], scores: list[float], names: list[str]) -> dict[str, float]:
+    """PED-ANOVA of a study with these scores; higher scores are better."""
+    study = _study(trials, scores)
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=max(0.1, _MIN_TOP / len(trials)))
+    return evaluator.evaluate(study, params=names)
+
+
+def _study(trials: list[FrozenTrial], scores: list[float]) -> optuna.Study:
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
+    try:  # Optuna would announce each of the hundred studies on stderr.
+        study = optuna.create_study(direction="maximize")
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    study.add_trials(
+        create_trial(params=trial.params, distributions=trial.distributions, value=score)
+        for trial, score in zip(trials, scores, strict=True)
+    )
+    return study
+
+
+def importance(info: ImportanceInfo) -> go.Figure:
+    """Draw it; without importances the figure says why.
+
+    Bars are the shares, the black ticks what chance gives; bars that stay below are pale.
+    """
+    if info.reason is not None:
+        return theme.note(info.reason)
+    names = [theme.plain(one.parameter) for one in info.importances]
+    figure = go.Figure(
+        go.Bar(
+            orientation="h", y=names, x=[one.share for one in info.importances],
+            name="share of the parameter",
+            marker={
+                "color": [theme.WINNER if one.stands_out else "#c3ccd5" for one in info.importances]
+            },
+            hovertemplate="%{y}: %{x:.0%}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=[one.chance for one in info.importances], y=names, mode="markers",
+            name="95% of shuffled scores stay below",
+            marker={
+                "symbol": "line-ns", "size": 18, "color": theme.INK,
+                "line": {"width": 2.5, "color": theme.INK},
+            },
+            hovertemplate="chance alone: %{x:.0%}<extra></extra>",
+        )
+    )  # fmt: skip
+    theme.dress(figure, height=150 + 30 * len(names))
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return figure
+
+
+def sentence(info: ImportanceInfo) -> str:
+    """What the figure says."""
+    if info.reason is not None:
+        return info.reason
+    loud = [one.parameter for one in info.importances if one.stands_out]
+    found = (
+        f"{listed(loud)} {'passes' if len(loud) == 1 else 'pass'} what shuffled scores would show."
+        if loud
+        else "No parameter passes what shuffled scores would show: this sweep cannot tell which "
+        "of them matter."
+    )
+    return (
+        f"How differently each parameter is distributed among the best of "
+        f"{count(info.num_candidates, 'candidate')}, judged by fold {info.fold}, which all of "
+        f"them ran. {found}"
+    )

@@ -1,0 +1,150 @@
+"""The sentences of the report's first screen: every claim with its number beside it."""
+
+from __future__ import annotations
+
+import math
+
+from dashboards.findings import Findings, MetricRow
+from dashboards.text import count, in_sentence, listed, score, signed
+from sweep.records import State
+from sweep.statistics import Interval, PairedDifference
+
+
+def headline(found: Findings) -> str:
+    """Who won, and with what."""
+    row = found.objective
+    if row is None:
+        return "No candidate is complete, so there is no winner."
+    who = "The default settings won" if found.default_won else f"Candidate #{found.winner} won"
+    return (
+        f"{who} with {_article(in_sentence(found.metric))} of {plus_minus(row.winner)} over "
+        f"{count(row.winner.num_folds, 'fold')}."
+    )
+
+
+def _article(name: str) -> str:
+    """The name after "an" or "a", as it is spoken."""
+    return f"{'an' if name[0] in 'aeio' or name.startswith('IoU') else 'a'} {name}"
+
+
+def against_nothing(row: MetricRow | None) -> str | None:
+    """The winner beside predicting nothing, in Dice with both-empty = 1."""
+    if row is None or row.all_empty is None:
+        return None
+    gain = row.winner.mean - row.all_empty
+    start = (
+        f"Predicting nothing at all scores a Dice of {score(row.all_empty)} on these folds "
+        f"(both empty counts as 1); the winner scores {score(row.winner.mean)}"
+    )
+    if gain <= 0:
+        return f"{start}. It does not beat an empty answer, whatever its other scores say."
+    if not math.isnan(row.winner.low) and row.winner.low <= row.all_empty:
+        return (
+            f"{start}, {signed(gain)}, but its interval "
+            f"({score(row.winner.low)} to {score(row.winner.high)}) includes the empty answer."
+        )
+    return f"{start}, {signed(gain)}, and its whole interval lies above that."
+
+
+def against_default(found: Findings) -> str:
+    """The winner beside the default candidate, on the same folds."""
+    row = found.objective
+    if row is None:
+        return "There is nothing to compare with the default settings yet."
+    if found.default_won:
+        return "The search found no complete candidate that scores higher than the defaults."
+    if row.difference is None:
+        return "The default candidate is not complete, so the winner cannot be compared with it."
+    difference = row.difference
+    start = (
+        f"Its difference to the default settings on the same folds is {signed(difference.mean)} "
+        f"({reach(difference)}, p = {p_value(difference)})"
+    )
+    if found.beats_default is None:
+        return f"{start}: one fold cannot tell them apart."
+    if found.beats_default:
+        return f"{start}: better than the default by more than the folds' own spread explains."
+    return f"{start}: the folds do not tell the two apart."
+
+
+def caution(found: Findings) -> str:
+    """What the winner's score is not."""
+    tried = sum(found.states.values())
+    text = (
+        f"The winner is the best of {count(tried, 'candidate')} on these very folds, so its score "
+        "here is somewhat too high. The score to believe is the one on cases that the search "
+        "never saw."
+    )
+    if found.selection == "fold":
+        text += (
+            " Checkpoints were chosen on the scored folds themselves (checkpoint-selected): these "
+            "scores are optimistic and not comparable with leak-free ones."
+        )
+    return text
+
+
+def effort(found: Findings) -> str:
+    """Folds run, and what became of the candidates."""
+    names = {
+        State.COMPLETE: "complete",
+        State.PRUNED: "pruned",
+        State.FAILED: "failed",
+        State.ABANDONED: "left unfinished",
+        State.PARKED: "parked",
+        State.RUNNING: "running",
+    }
+    parts = [
+        f"{found.states[state]} {name}" for state, name in names.items() if state in found.states
+    ]
+    total = sum(found.states.values())
+    fates = f": {listed(parts)}" if parts else ""
+    share = (
+        f" ({found.num_folds_run / found.num_folds_full_grid:.0%})"
+        if found.num_folds_full_grid
+        else ""
+    )
+    return (
+        f"{count(total, 'candidate')} tried{fates}. {count(found.num_folds_run, 'fold')} trained "
+        f"of the {found.num_folds_full_grid} that a full grid would have taken{share}."
+    )
+
+
+def objective(found: Findings) -> str:
+    """What the search optimised, and why not simply Dice."""
+    goal = "higher" if found.maximize else "lower"
+    text = f"The search optimised {in_sentence(found.metric)} ({goal} is better). "
+    if found.metric == "average_precision":
+        text += (
+            "It needs no threshold, every positive case counts the same, and a network that "
+            "predicts nothing gains nothing by it; mean Dice with both-empty = 1 lies flat on the "
+            "all-empty baseline early in training. Dice and the other official metrics stand "
+            "beside it."
+        )
+    elif found.metric in ("dice", "iou"):
+        text += (
+            "With both-empty = 1 it rewards an empty answer on every case without a pneumothorax: "
+            "read it only beside the all-empty baseline."
+        )
+    return text
+
+
+def plus_minus(interval: Interval) -> str:
+    """Mean and SD; the mean alone for a single fold."""
+    if math.isnan(interval.sd):
+        return score(interval.mean)
+    return f"{score(interval.mean)} ± {score(interval.sd)}"
+
+
+def reach(interval: Interval) -> str:
+    """The interval in words; differences show their sign."""
+    if math.isnan(interval.low):
+        return "no interval from one fold"
+    write = signed if isinstance(interval, PairedDifference) else score
+    return f"{interval.confidence:.0%} interval {write(interval.low)} to {write(interval.high)}"
+
+
+def p_value(difference: PairedDifference) -> str:
+    """Two digits, never a bare zero."""
+    if math.isnan(difference.p_value):
+        return "–"
+    return "below 0.001" if difference.p_value < 0.001 else f"{difference.p_value:.2g}"

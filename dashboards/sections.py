@@ -1,0 +1,344 @@
+"""The sections of the report, each a pure function of what it shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from dashboards import report_text as say
+from dashboards.evidence import Confirmation
+from dashboards.findings import Findings, MetricRow
+from dashboards.markup import Markup, join, table, tag
+from dashboards.reading import default_of, fold_scores, label, ordered, varied
+from dashboards.text import count, duration, in_sentence, metric_name, score, setting, signed
+from sweep.projection import Candidate, Projection
+from sweep.records import State
+from sweep.statistics import corrected_interval, paired_difference
+
+PHANTOM = (
+    "These radiographs are drawn by a program, not taken from patients. The report shows that the "
+    "path works; no score in it says anything about real pneumothoraces."
+)
+
+
+def banners(projection: Projection, found: Findings) -> Markup:
+    """What a reader must know before the first number."""
+    notes = []
+    if projection.header.get("phantom"):
+        notes.append(("PHANTOM DATA.", PHANTOM))
+    if projection.sweep_state != "finished":
+        why = f" ({projection.sweep_reason})" if projection.sweep_reason else ""
+        notes.append(
+            ("This sweep is not over.", f"Its state is {projection.sweep_state}{why}; what "
+             "follows is what the ledger held when the report was written.")
+        )  # fmt: skip
+    if found.selection == "fold":
+        notes.append(
+            ("Checkpoint-selected scores.", "The best epoch of each fold was chosen on the cases "
+             "that it is scored on, so all scores are optimistic.")
+        )  # fmt: skip
+    return join(
+        tag("p", tag("strong", head), " ", text, class_="banner", role="note")
+        for head, text in notes
+    )
+
+
+def tiles(found: Findings, confirmation: Confirmation | None) -> Markup:
+    """The four numbers that a reviewer asks for first."""
+    cells = []
+    row = found.objective
+    if row is not None:
+        beside = [say.reach(row.winner)]
+        if row.all_empty is not None and row.metric != "dice":
+            beside.append(f"all empty: {score(row.all_empty)}")
+        cells.append(_tile(metric_name(row.metric), say.plus_minus(row.winner), "; ".join(beside)))
+    dice = found.row("dice")
+    if dice is not None:
+        cells.append(
+            _tile(
+                "Dice, both empty = 1",
+                say.plus_minus(dice.winner),
+                f"all empty: {score(dice.all_empty)} · {_threshold(dice)}",
+            )
+        )
+    positive = found.row("dice_positive")
+    if positive is not None:
+        cells.append(
+            _tile(
+                "Dice over positive cases",
+                say.plus_minus(positive.winner),
+                f"all empty: {score(positive.all_empty)} · {_threshold(positive)}",
+            )
+        )
+    cells.append(_held_out_tile(confirmation))
+    return tag("ul", *cells, class_="tiles")
+
+
+def _tile(name: str, value: str, beside: object) -> Markup:
+    return tag(
+        "li",
+        tag("span", name, class_="name"),
+        tag("span", value, class_="value"),
+        tag("span", beside, class_="beside"),
+        class_="tile",
+    )
+
+
+def _held_out_tile(confirmation: Confirmation | None) -> Markup:
+    if confirmation is None:
+        return _tile("On unseen cases", "not yet", "No confirmation on held-out cases.")
+    dice = confirmation.metrics.get("dice")
+    empty = confirmation.all_empty.get("dice")
+    return _tile(
+        f"Dice on the {confirmation.cases}",
+        score(dice),
+        f"all empty: {score(empty)} · {count(confirmation.num_cases, 'case')}, "
+        f"{confirmation.num_positive} positive",
+    )
+
+
+def _threshold(row: MetricRow) -> str:
+    return {
+        "none": "no threshold",
+        "fixed": "fixed threshold",
+        "other folds": "threshold from the other folds",
+    }[row.threshold]
+
+
+def verdict(confirmation: Confirmation | None) -> Markup:
+    """The hold-out and the gate, in full."""
+    if confirmation is None:
+        return tag(
+            "p",
+            "The winner has not been confirmed yet, so no promotion gate has spoken. Nothing here "
+            "is a claim about new cases.",
+        )
+    rows = [
+        (
+            metric_name(name),
+            score(value),
+            _span(confirmation.intervals.get(name)),
+            score(confirmation.all_empty.get(name)),
+        )
+        for name, value in confirmation.metrics.items()
+    ]
+    parts: list[Markup] = [
+        tag(
+            "p",
+            f"Scored once on the {confirmation.cases}: {count(confirmation.num_cases, 'case')}, "
+            f"{confirmation.num_positive} with a pneumothorax, none of them seen by the search.",
+        ),
+        table(("metric", "score", "interval", "all empty"), rows, numeric=(1, 2, 3)),
+    ]
+    if confirmation.passed is not None:
+        word = "The gate passed the champion." if confirmation.passed else "The gate refused it."
+        parts.append(tag("p", tag("strong", word, class_="good" if confirmation.passed else "bad")))
+    if confirmation.reasons:
+        parts.append(tag("ul", *(tag("li", reason) for reason in confirmation.reasons)))
+    return join(parts)
+
+
+def _span(interval: tuple[float, float] | None) -> str:
+    return "–" if interval is None else f"{score(interval[0])} to {score(interval[1])}"
+
+
+def metrics_table(found: Findings) -> Markup:
+    """Every metric of the winner beside the default and beside predicting nothing."""
+    rows = [
+        (
+            metric_name(row.metric) + (" (objective)" if row.metric == found.metric else ""),
+            say.plus_minus(row.winner),
+            _span(None if math.isnan(row.winner.low) else (row.winner.low, row.winner.high)),
+            score(row.all_empty),
+            "–" if row.default is None else say.plus_minus(row.default),
+            _difference(row),
+            row.threshold,
+        )
+        for row in found.rows
+    ]
+    head = (
+        "metric", f"winner #{found.winner}", "95% interval", "all empty", "default",
+        "winner − default", "threshold",
+    )  # fmt: skip
+    classes = ["objective" if row.metric == found.metric else None for row in found.rows]
+    return table(head, rows, numeric=range(1, 6), row_classes=classes)
+
+
+def _difference(row: MetricRow) -> str:
+    if row.difference is None:
+        return "–"
+    if math.isnan(row.difference.low):
+        return signed(row.difference.mean)
+    low, high = signed(row.difference.low), signed(row.difference.high)
+    return f"{signed(row.difference.mean)} ({low} to {high})"
+
+
+def conventions(found: Findings, known: Mapping[str, str]) -> Markup:
+    """What each metric does with empty masks: the same predictions score 0.83, 0.51 or 0.40."""
+    rows = [
+        (metric_name(row.metric), known[row.metric]) for row in found.rows if row.metric in known
+    ]
+    return table(("metric", "what it counts, and what empty masks do"), rows) if rows else Markup()
+
+
+def searched(projection: Projection) -> Markup:
+    """Every parameter with its range, its default and what won."""
+    default, best = default_of(projection), projection.best()
+    rows = []
+    for name in varied(projection):
+        distribution = next(
+            one.distributions[name] for one in projection.candidates if name in one.distributions
+        )
+        inactive = any(name not in one.parameters for one in projection.candidates)
+        rows.append(
+            (
+                name,
+                _range(distribution) + (", where it applies" if inactive else ""),
+                "–" if default is None else setting(default.settings.get(name, "–")),
+                "–" if best is None else setting(best.settings.get(name, "–")),
+            )
+        )
+    parts = [table(("parameter", "searched", "default", "winner"), rows, numeric=(2, 3))]
+    if default is not None:
+        fixed = [
+            f"{name} = {setting(value)}"
+            for name, value in default.settings.items()
+            if name not in varied(projection)
+        ]
+        if fixed:
+            parts.append(tag("p", f"Held fixed: {', '.join(fixed)}.", class_="small"))
+    if projection.header.get("space_text"):
+        parts.append(
+            tag(
+                "details",
+                tag("summary", "The search space as it was written"),
+                tag("pre", projection.header["space_text"]),
+            )
+        )
+    return join(parts)
+
+
+def _range(distribution: object) -> str:
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return "one of " + ", ".join(setting(choice) for choice in choices)
+        case FloatDistribution() | IntDistribution():
+            text = f"{setting(distribution.low)} to {setting(distribution.high)}"
+            step = distribution.step
+            if step is not None and not (step == 1 and isinstance(distribution, IntDistribution)):
+                text += f" in steps of {setting(step)}"
+            return text + (", logarithmic" if distribution.log else "")
+        case _:
+            return str(distribution)
+
+
+def candidates_table(projection: Projection) -> Markup:
+    """All candidates, best first; partial means are marked, and compared on shared folds."""
+    names = varied(projection)
+    best = projection.best()
+    default = default_of(projection)
+    rows, classes = [], []
+    for one in ordered(projection):
+        rows.append(
+            (
+                label(one),
+                _state(one),
+                f"{len(one.folds)} of {projection.num_folds}",
+                *_statistics(projection, one, default),
+                duration(one.seconds) if one.folds else "–",
+                *(setting(one.parameters[n]) if n in one.parameters else "–" for n in names),
+            )
+        )
+        classes.append("winner" if best is not None and one.number == best.number else None)
+    head = (
+        "", "state", "folds", "mean ± SD", "− default", "trained", *names,
+    )  # fmt: skip
+    return table(
+        head,
+        rows,
+        numeric=range(2, len(head)),
+        row_classes=classes,
+        caption=f"{metric_name(str(projection.header['metric']))}; means of fewer than "
+        f"{projection.num_folds} folds are in brackets and cannot win. The difference to the "
+        "default is taken on the folds that the candidate has.",
+    )
+
+
+def _state(one: Candidate) -> str:
+    if one.reason and one.state in (State.PRUNED, State.FAILED):
+        reason = one.reason if len(one.reason) <= 120 else one.reason[:117] + "..."
+        return reason if reason.startswith(str(one.state)) else f"{one.state}: {reason}"
+    return {State.ABANDONED: "left unfinished"}.get(one.state, str(one.state))
+
+
+def _statistics(
+    projection: Projection, one: Candidate, default: Candidate | None
+) -> tuple[str, str]:
+    values = fold_scores(projection, one)
+    if not values or not all(map(math.isfinite, values.values())):
+        return "–", "–"
+    mean = say.plus_minus(corrected_interval(list(values.values())))
+    if one.state is not State.COMPLETE:
+        mean = f"({mean})"
+    others = {} if default is None else fold_scores(projection, default)
+    shared = [fold for fold in values if math.isfinite(others.get(fold, math.nan))]
+    if not shared or default is None or one.number == default.number:
+        return mean, "–"
+    difference = paired_difference([values[f] for f in shared], [others[f] for f in shared])
+    return mean, signed(difference.mean)
+
+
+#: Header keys by the words of the report; what is not listed here is shown under its own name.
+_PROVENANCE = {
+    "created_at": "Sweep created",
+    "num_cases": "Cases in the store",
+    "data_hash": "Data (SHA-256 of pixels, masks and case ids)",
+    "plan_digest": "Fold plan, hold-out included",
+    "search_plan_digest": "Fold plan of the search",
+    "space_digest": "Search space",
+    "seed": "Seed",
+    "runtime": "Runtime",
+    "version": "ptxsweep",
+    "git_sha": "Code revision",
+}
+#: Shown elsewhere, or addresses that mean nothing to a reader of the report.
+_NOT_SHOWN = frozenset({"space_text", "metric", "maximize", "num_folds", "phantom", "store"})
+
+
+def provenance(projection: Projection, versions: Mapping[str, str]) -> Markup:
+    """What one needs to run the same sweep again."""
+    header = projection.header
+    keys = [key for key in _PROVENANCE if key in header]
+    keys += sorted(key for key in header if key not in _PROVENANCE and key not in _NOT_SHOWN)
+    rows = [(_PROVENANCE.get(key, key), tag("code", _value(header[key]))) for key in keys]
+    rows.append(
+        ("Report written with", tag("code", ", ".join(f"{k} {v}" for k, v in versions.items())))
+    )
+    return table(("", "value"), rows)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {setting(one)}" for key, one in value.items())
+    return setting(value)
+
+
+def counted(num_omitted: int) -> str:
+    """A sentence about candidates that a figure has no room for; empty if there are none."""
+    if not num_omitted:
+        return ""
+    return f" {count(num_omitted, 'lower candidate')} left out here; the table below has all."
+
+
+def leaderboard_sentence(found: Findings, num_folds: int) -> str:
+    """How to read the leaderboard."""
+    return (
+        f"Filled marks are means over all {num_folds} folds with their corrected 95% interval, "
+        f"hollow ones means of fewer folds (no interval, they cannot win), small dots single "
+        f"folds. A partial mean can look high because its folds were the easy ones. The "
+        f"{in_sentence(found.metric)} differs more between folds than between candidates, so "
+        "overlapping intervals do not mean equal candidates: compare on the same folds, below."
+    )

@@ -1,0 +1,81 @@
+"""How numbers, times and names are written in figures and in the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+#: Names of metrics as a reader knows them.
+METRICS = {
+    "dice": "Dice",
+    "dice_positive": "Dice over positive cases",
+    "iou": "IoU",
+    "iou_positive": "IoU over positive cases",
+    "pixel_sensitivity": "Pixel sensitivity",
+    "precision": "Precision",
+    "case_sensitivity": "Case sensitivity",
+    "case_specificity": "Case specificity",
+    "average_precision": "Average precision",
+    "loss": "Loss",
+}
+
+
+def metric_name(metric: str) -> str:
+    """A metric as a reader knows it; an unknown one keeps its own name."""
+    return METRICS.get(metric, metric.replace("_", " "))
+
+
+def in_sentence(metric: str) -> str:
+    """The name inside a sentence: only names that are capitalised by nature keep their capital."""
+    name = metric_name(metric)
+    return name if name.startswith(("Dice", "IoU")) else name[:1].lower() + name[1:]
+
+
+def score(value: float | None, digits: int = 3) -> str:
+    """A score; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """A difference, with its sign."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def setting(value: Any) -> str:
+    """A value of a configuration in at most four significant digits."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}" if value else "0"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(setting(one) for one in value)
+    return str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """A time span, in the two largest units that say something."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,251 @@
+"""Sweeps whose ledger, conductor, policy and pruner are real and whose training is a formula.
+
+Two workers, a clock that jumps from event to event, and scores that depend on the configuration,
+on the fold (much) and on both together (a little), as real ones do.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sweep.conductor import Assignment, Conductor
+from sweep.ledger import Ledger
+from sweep.ledger.store import open_storage
+from sweep.policies import make_policy
+from sweep.records import Epoch, FoldScore, NewCandidate, State
+from sweep.space import SearchSpace, parse_space
+from sweep.stop_rules import make_stop_rule
+
+PREVALENCE = 0.22
+NUM_CASES = 40
+START = 1_800_000_000.0
+FOLD_EFFECT = (0.03, -0.06, 0.01, 0.05, -0.03)
+
+SPACE = """
+name: synthetic
+description: A space like the shipped one, for sweeps whose training is a formula.
+objective: {metric: average_precision}
+folds: 5
+policy: {name: greedy, num_trials: 8, num_completions: 3}
+pruner: {name: percentile, percentile: 97, scope: epochs, n_startup_trials: 4, n_warmup_steps: 5}
+sampler: {name: tpe}
+fixed: {network: attention_unet, image_size: 512, max_epochs: 12}
+parameters:
+  learning_rate: {type: float, low: 1.0e-4, high: 1.0e-2, log: true, default: 1.0e-3}
+  weight_decay: {type: float, low: 1.0e-6, high: 1.0e-2, log: true, default: 1.0e-4}
+  patch_size: {type: categorical, choices: [128, 256, 512], default: 256}
+  overlap: {type: categorical, choices: [0.25, 0.5], default: 0.25, when: {patch_size: [128, 256]}}
+  dropout: {type: float, low: 0.0, high: 0.4, default: 0.1}
+  augmentation_strength: {type: float, low: 0.0, high: 1.0, default: 0.5}
+"""
+
+
+@dataclass
+class Clock:
+    """Seconds since the epoch, set by the simulation."""
+
+    now: float = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happens besides training.
+
+    Attributes:
+        diverges: Candidates whose loss becomes NaN in epoch 3 of their first fold.
+        lost: Folds (candidate, fold) whose first attempt is lost after 2 epochs.
+        stop_after: Folds after which the driver is interrupted; None runs to the end.
+    """
+
+    diverges: frozenset[int] = frozenset()
+    lost: frozenset[tuple[int, int]] = frozenset()
+    stop_after: int | None = None
+
+
+def run_sweep(
+    url: str,
+    name: str = "synthetic",
+    *,
+    num_trials: int = 8,
+    num_completions: int = 3,
+    policy: str = "greedy",
+    seed: int = 1,
+    story: Story | None = None,
+    header: Mapping[str, Any] | None = None,
+    space_text: str = SPACE,
+) -> Ledger:
+    """Run a whole sweep into a new ledger and return it, open for reading."""
+    space = parse_space(space_text, "synthetic.yaml")
+    Ledger.create(url, name, header={**make_header(space, seed), **(header or {})}).close()
+    clock = Clock()
+    ledger = Ledger(open_storage(url), name, clock=clock)
+    ledger.acquire("test", ttl_seconds=1e9)
+    conductor = Conductor(
+        ledger,
+        space,
+        make_policy(policy, {"num_trials": num_trials}, space.num_folds),
+        make_stop_rule(num_trials, num_completions, space.num_folds),
+        seed=seed,
+    )
+    _drive(conductor, clock, story or Story())
+    conductor.close("interrupted by the user")
+    ledger.release()
+    return ledger
+
+
+def make_header(space: SearchSpace, seed: int) -> dict[str, Any]:
+    """A header as a launched sweep writes it."""
+    return {
+        "space_text": space.text,
+        "space_digest": space.digest,
+        "metric": space.objective.metric,
+        "maximize": space.objective.maximize,
+        "num_folds": space.num_folds,
+        "seed": seed,
+        "data_hash": "5f" * 32,
+        "num_cases": NUM_CASES * space.num_folds,
+        "phantom": True,
+        "plan_digest": "a1" * 32,
+        "search_plan_digest": "b2" * 32,
+        "runtime": {
+            "device": "cpu",
+            "precision": "bfloat16",
+            "channels_last": True,
+            "num_threads": 1,
+        },
+        "version": "0.1.0",
+        "git_sha": "0123456789abcdef0123456789abcdef01234567",
+        "created_at": "2027-01-15T08:00:00+00:00",
+    }
+
+
+def _drive(conductor: Conductor, clock: Clock, story: Story) -> None:
+    """Two workers: the next thing that happens is the next epoch that ends."""
+    queue: list[tuple[float, int, Assignment, Iterator[float]]] = []
+    tried: set[tuple[int, int]] = set()
+    num_steps = num_folds = 0
+    while True:
+        if story.stop_after is not None and num_folds >= story.stop_after:
+            return
+        while len(queue) < 2 and (wanted := conductor.wanted(2 - len(queue))):
+            decision = wanted[0]
+            job = (
+                conductor.add_candidate()
+                if isinstance(decision, NewCandidate)
+                else conductor.start(decision.candidate)
+            )
+            num_steps += 1
+            at = clock.now + 0.05 + seconds_per_epoch(job.parameters)
+            heapq.heappush(queue, (at, num_steps, job, iter(range(1, 10_000))))
+        if not queue:
+            return
+        clock.now, _, job, epochs = heapq.heappop(queue)
+        epoch = next(epochs)
+        place = (job.candidate, job.fold)
+        if place in story.lost and place not in tried and epoch == 3:
+            tried.add(place)
+            conductor.on_failure(job.candidate, "the worker died", final=False)
+            continue
+        finished = fold_score(job)
+        value = finished.curves["monitor_average_precision"][epoch - 1]
+        if job.candidate in story.diverges and epoch == 3:
+            value = math.nan
+        last = epoch == finished.num_epochs
+        report = Epoch(
+            candidate=job.candidate, fold=job.fold, attempt=job.attempt, epoch=epoch,
+            value=value, seconds=1.0,
+        )  # fmt: skip
+        if conductor.on_epoch(report, is_last=last):
+            continue
+        if last:
+            conductor.on_fold(finished)
+            num_folds += 1
+            continue
+        num_steps += 1
+        at = clock.now + seconds_per_epoch(job.parameters)
+        heapq.heappush(queue, (at, num_steps, job, epochs))
+
+
+def seconds_per_epoch(parameters: Mapping[str, Any]) -> float:
+    """Larger patches and more overlap cost more."""
+    return 2.0 + parameters["patch_size"] / 128 + 2 * parameters["overlap"]
+
+
+def fold_score(job: Assignment) -> FoldScore:
+    """What training this fold would give."""
+    draw = np.random.default_rng([job.candidate, job.fold])
+    p = job.parameters
+    quality = (
+        0.62
+        - 0.10 * (math.log10(p["learning_rate"]) + 2.6) ** 2
+        - 0.25 * (p["augmentation_strength"] - 0.45) ** 2
+        - (0.05 if p["patch_size"] == 128 else 0.0)
+        + FOLD_EFFECT[job.fold]
+        + draw.normal(0, 0.012)
+    )
+    quality = float(np.clip(quality, 0.02, 0.98))
+    num_epochs = int(draw.integers(8, 13))
+    epochs = np.arange(1, num_epochs + 1)
+    rise = 1 - np.exp(-epochs / 3.5)
+
+    def curve(top: float, noise: float = 0.012) -> tuple[float, ...]:
+        return tuple((top * rise + draw.normal(0, noise, num_epochs)).tolist())
+
+    dice_positive = 0.85 * quality
+    metrics = {
+        "average_precision": quality,
+        "dice": (1 - PREVALENCE) * (0.90 + 0.1 * quality) + PREVALENCE * dice_positive,
+        "dice_positive": dice_positive,
+        "iou": (1 - PREVALENCE) * (0.90 + 0.1 * quality) + PREVALENCE * 0.7 * dice_positive,
+        "iou_positive": 0.7 * dice_positive,
+        "pixel_sensitivity": dice_positive * 0.95,
+        "precision": dice_positive,
+        "case_sensitivity": min(1.0, quality + 0.25),
+        "case_specificity": 0.90 + 0.1 * quality,
+        "dice_all_empty": 1 - PREVALENCE,
+        "dice_positive_all_empty": 0.0,
+        "num_cases": float(NUM_CASES),
+        "num_positive": round(PREVALENCE * NUM_CASES),
+    }
+    monitor = curve(quality + 0.02)
+    return FoldScore(
+        candidate=job.candidate,
+        fold=job.fold,
+        attempt=job.attempt,
+        score=quality,
+        seconds=num_epochs * seconds_per_epoch(p),
+        num_epochs=num_epochs,
+        best_epoch=int(np.argmax(monitor)) + 1,
+        metrics=metrics,
+        curves={
+            "train_loss": tuple((1.5 - 0.9 * rise + draw.normal(0, 0.01, num_epochs)).tolist()),
+            "monitor_loss": tuple((1.5 - 0.7 * rise + draw.normal(0, 0.03, num_epochs)).tolist()),
+            "monitor_average_precision": monitor,
+            "monitor_dice": curve(metrics["dice"]),
+            "monitor_iou": curve(metrics["iou"]),
+        },
+    )
+
+
+def operating_points(ledger: Ledger) -> dict[int, dict[str, Any]]:
+    """What thresholds chosen on the other folds would give every complete candidate."""
+    rule = {"top": 0.6, "min_area": 0.0005, "bottom": 0.4}
+    points: dict[int, dict[str, Any]] = {}
+    for one in ledger.projection.candidates:
+        if one.state is State.COMPLETE:
+            folds = [one.folds[fold].metrics for fold in sorted(one.folds)]
+            points[one.number] = {
+                "folds": [{**metrics, "dice": metrics["dice"] + 0.01} for metrics in folds],
+                "rules": [rule] * len(folds),
+                "rule": rule,
+            }
+    return points
