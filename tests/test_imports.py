@@ -52,6 +52,8 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "launch": ({"ptxcore", "mlflow", "torch"}, None),
     "confirm": ({"ptxcore", "mlflow", "torch", "optuna"}, None),
     "promote": ({"ptxcore", "mlflow", "torch", "optuna"}, None),
+    "describe": ({"ptxcore"}, {"errors"}),
+    "publish": ({"ptxcore", "dashboards"}, None),
     "predict": ({"ptxcore", "mlflow"}, None),
     "doctor": (GUARDED, None),
     "demo": ({"ptxcore", "dashboards"}, None),
@@ -59,7 +61,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
 }
 
 #: A view of the ledger, which never trains or schedules.
-DASHBOARDS_MAY = {"errors", "records", "projection", "ledger"}
+DASHBOARDS_MAY = {"errors", "records", "projection", "ledger", "statistics"}
 DASHBOARDS_FORBIDDEN = {"ray", "torch", "monai", "search_spaces"}
 
 

@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from sweep.cli._common import ANY_PATH, emit, home_options, json_option, open_home
+from sweep.cli._common import (
+    ANY_PATH,
+    emit,
+    home_options,
+    json_option,
+    open_home,
+    require_ledger,
+    say,
+)
 
 
 @click.command("report")
@@ -20,10 +28,15 @@ def report_command(name: str, out: Path | None, as_json: bool, **options: Any) -
 
     It is logged to the sweep's MLflow run too.
     """
+    home = open_home(options)
+    require_ledger(home)
+
     from sweep.publish import publish_report
 
-    published = publish_report(open_home(options), name, out=out)
+    published = publish_report(home, name, out=out)
     if as_json:
         emit(published)
-    else:
-        click.echo(published.path)
+        return
+    for note in published.notes:
+        say(note)
+    click.echo(published.path)

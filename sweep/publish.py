@@ -1,0 +1,106 @@
+"""The report of a sweep, with pictures where weights and cases are still there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptxcore.data.store import CaseStore
+from ptxcore.errors import StoreError
+from ptxcore.types import Runtime
+from sweep.finish import operating_point
+from sweep.home import Home
+from sweep.ledger import Ledger
+from sweep.projection import Candidate
+from sweep.records import State
+
+if TYPE_CHECKING:
+    from dashboards.predictions import PredictionsInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A report that was written.
+
+    Attributes:
+        path: Of the HTML file.
+        has_pictures: Whether it shows cases.
+        notes: What it had to do without, and why.
+    """
+
+    path: Path
+    has_pictures: bool
+    notes: tuple[str, ...]
+
+
+def publish_report(home: Home, name: str, *, out: Path | None = None) -> Published:
+    """Write the report of a sweep, in whatever state it is.
+
+    Args:
+        home: Where the sweep lives.
+        name: Of the sweep.
+        out: File to write; `report.html` in the sweep's folder unless given.
+
+    Raises:
+        UnknownSweep: There is no sweep of that name.
+    """
+    from dashboards.report import write_report
+
+    ledger = Ledger.open(home.ledger_url, name)
+    try:
+        folder = home.sweep_folder(name)
+        points = operating_points(ledger, folder)
+        pictures, notes = _pictures(ledger, folder, points)
+        path = write_report(
+            ledger,
+            out or folder / "report.html",
+            operating_points=points,
+            predictions=pictures,
+        )
+        return Published(path=path, has_pictures=pictures is not None, notes=notes)
+    finally:
+        ledger.close()
+
+
+def operating_points(ledger: Ledger, folder: Path) -> dict[int, dict[str, Any]]:
+    """Thresholds of every complete candidate whose case tables are still there."""
+    return {
+        one.number: operating_point(one, folder)
+        for one in ledger.projection.candidates
+        if one.state is State.COMPLETE and _has_tables(one, folder)
+    }
+
+
+def _has_tables(candidate: Candidate, folder: Path) -> bool:
+    names = [score.cases for score in candidate.folds.values()]
+    return all(name is not None and (folder / name).is_file() for name in names)
+
+
+def _pictures(
+    ledger: Ledger, folder: Path, points: dict[int, dict[str, Any]]
+) -> tuple[PredictionsInfo | None, tuple[str, ...]]:
+    """The winner's cases; None and a note where something they need is gone."""
+    best = ledger.projection.best()
+    if best is None:
+        return None, ("no pictures: no candidate is complete",)
+    weights = [score.weights for score in best.folds.values()]
+    if best.number not in points or not all(w and (folder / w).is_dir() for w in weights):
+        return None, ("no pictures: the winner's tables or weights are gone",)
+    try:
+        store = CaseStore.open(Path(str(ledger.header["store"])))
+    except StoreError as error:
+        return None, (f"no pictures: {error}",)
+    if store.data_hash != ledger.header["data_hash"]:
+        return None, ("no pictures: the case store is not the sweep's any more",)
+
+    from dashboards.predictions import collect_predictions
+
+    return collect_predictions(
+        ledger.projection,
+        best,
+        store=store,
+        folder=folder,
+        runtime=Runtime(**ledger.header["runtime"]),
+        operating_point=points[best.number],
+    ), ()
