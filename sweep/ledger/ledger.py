@@ -116,7 +116,9 @@ class Ledger:
         self.projection = self._load()
 
     def renew(self) -> None:
-        """Prolong the lease; call at least once in its life when nothing is written.
+        """Prolong the lease if half of its life is over; call more often than twice in a life.
+
+        Writes do it by themselves; this is for times in which nothing is written.
 
         Raises:
             LeaseHeld: Another driver took over; write no more.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import fold_scores
 
 from sweep.errors import UsageError
 from sweep.policies import POLICIES, Policy, make_policy
@@ -86,11 +85,6 @@ class Life:
             self.policy.observe(CandidateStopped(candidate=candidate, state=state))
 
 
-scores = st.one_of(
-    st.floats(-1, 1), st.sampled_from([math.nan, math.inf, -math.inf, 0.5, 0.5, 0.5])
-)
-
-
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
@@ -111,7 +105,7 @@ def test_any_order_of_events_keeps_the_rules_and_comes_to_an_end(
         if how == "lose":
             num_losses += 1
             how = "lose" if num_losses <= 20 else "finish"
-        life.end(candidate, how, data.draw(scores))
+        life.end(candidate, how, data.draw(fold_scores))
     assert not life.running, "the policy never came to an end"
     assert life.num_added == num_trials
     for number, folds in life.finished.items():
