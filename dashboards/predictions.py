@@ -23,10 +23,10 @@ from dashboards.markup import Markup, join, tag
 from dashboards.text import count, score
 from dashboards.thumbnails import data_uri, thumbnail
 from ptxcore.data.store import CaseStore
-from ptxcore.metrics import apply_rule, load_table, per_case_dice
+from ptxcore.metrics import apply_rule, load_table, logits_to_mask, per_case_dice
 from ptxcore.settings import FoldSettings
 from ptxcore.types import CaseTable, Rule, Runtime
-from sweep.projection import Candidate, Projection
+from sweep.projection import Candidate
 
 #: Kinds of examples in the order in which they are shown.
 KINDS = {
@@ -111,14 +111,15 @@ def score_cases(tables: Mapping[int, CaseTable], rules: Mapping[int, Rule]) -> C
     parts: list[CaseScores] = []
     for fold, table in tables.items():
         counts = apply_rule(table, rules[fold])
-        pixels = (table.truth + table.background).sum(axis=1)
+        truth = table.truth.sum(axis=1)
+        pixels = truth + table.background.sum(axis=1)
         parts.append(
             CaseScores(
                 case_ids=table.case_ids,
                 folds=np.full(len(pixels), fold, np.int64),
                 dice=per_case_dice(table, rules[fold]),
-                truth_share=counts.truth / pixels,
-                predicted_share=counts.predicted / pixels,
+                truth_share=truth / pixels,
+                predicted_share=(counts.true_positive + counts.false_positive) / pixels,
             )
         )
     return CaseScores(
@@ -169,7 +170,6 @@ def choose(scores: CaseScores, *, num_each: int = 3) -> tuple[Choice, ...]:
 
 
 def collect_predictions(
-    projection: Projection,
     candidate: Candidate,
     *,
     store: CaseStore,
@@ -181,7 +181,6 @@ def collect_predictions(
     """Choose cases of a candidate and predict each with the network of the fold that held it.
 
     Args:
-        projection: Of the sweep.
         candidate: Usually the winner; its folds' tables and weights must still be there.
         store: The cases of the sweep.
         folder: Of the sweep; fold scores name their files relative to it.
@@ -226,20 +225,20 @@ def _draw(
     runtime: Runtime,
 ) -> tuple[Example, ...]:
     """Predict fold by fold, so that each network is loaded once."""
-    from ptxcore.inference import apply_rule, predict_prepared
-    from ptxcore.training import load_weights
+    from ptxcore.inference import predict_prepared
+    from ptxcore.models import load_weights
 
     view = store.at(settings.image_size)
     drawn: dict[str, Example] = {}
     for fold in sorted({choice.fold for choice in choices}):
-        network = load_weights(folder / str(candidate.folds[fold].weights))
+        network, _ = load_weights(folder / str(candidate.folds[fold].weights))
         for choice in choices:
             if choice.fold != fold:
                 continue
             index = store.index(choice.case_id)
             image, truth = store.image(index), store.mask(index)
             logits = predict_prepared(network, view.image(index), truth.shape, settings, runtime)
-            mask = apply_rule(logits, rules[fold])
+            mask = logits_to_mask(logits, rules[fold])
             drawn[choice.case_id] = Example(choice=choice, picture=thumbnail(image, truth, mask))
     return tuple(drawn[choice.case_id] for choice in choices)
 

@@ -97,7 +97,6 @@ def _pictures(
     from dashboards.predictions import collect_predictions
 
     return collect_predictions(
-        ledger.projection,
         best,
         store=store,
         folder=folder,

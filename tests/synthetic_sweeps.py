@@ -10,6 +10,7 @@ import heapq
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from sweep.conductor import Assignment, Conductor
 from sweep.ledger import Ledger
 from sweep.ledger.store import open_storage
 from sweep.policies import make_policy
+from sweep.projection import Candidate, Projection
 from sweep.records import Epoch, FoldScore, NewCandidate, State
 from sweep.space import SearchSpace, parse_space
 from sweep.stop_rules import make_stop_rule
@@ -249,3 +251,53 @@ def operating_points(ledger: Ledger) -> dict[int, dict[str, Any]]:
                 "rule": rule,
             }
     return points
+
+
+def projection_of(
+    scores: list[list[float]],
+    *,
+    num_folds: int = 3,
+    maximize: bool = True,
+    metric: str = "average_precision",
+    parameters: list[dict[str, Any]] | None = None,
+    distributions: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, float] | None = None,
+    ends: Mapping[int, State] | None = None,
+) -> Projection:
+    """A projection with exactly these scores (in the metric's own sign), a fold a minute.
+
+    Candidates with all folds are complete; `ends` says what became of others.
+    """
+    projection = Projection(
+        header={"metric": metric, "maximize": maximize, "num_folds": num_folds, "seed": 0}
+    )
+    minute = 0
+    for number, folds in enumerate(scores):
+        chosen = parameters[number] if parameters else {}
+        projection.add(
+            Candidate(
+                number=number,
+                parameters=chosen,
+                settings=dict(chosen),
+                distributions={name: (distributions or {})[name] for name in chosen},
+                created_at=stamp(minute),
+            )
+        )
+        for fold, score in enumerate(folds):
+            projection.start(number, fold, 1, stamp(minute))
+            minute += 1
+            finished = FoldScore(
+                candidate=number, fold=fold, attempt=1, score=projection.displayed(score),
+                seconds=60.0, num_epochs=2, best_epoch=1, metrics=dict(metrics or {}),
+            )  # fmt: skip
+            projection.finish(finished, stamp(minute))
+        if len(folds) == num_folds:
+            projection.end(number, State.COMPLETE, None, stamp(minute))
+        elif ends and number in ends:
+            projection.end(number, ends[number], "because", stamp(minute))
+    return projection
+
+
+def stamp(minute: float) -> str:
+    """A time as the ledger writes it."""
+    return datetime.fromtimestamp(START + 60 * minute, UTC).isoformat(timespec="milliseconds")
