@@ -115,11 +115,12 @@ class Conductor:
 
         Returns:
             Whether the worker should stop: the candidate is over, now or already. Reports of an
-            older attempt, and repeated ones, change nothing.
+            older attempt change nothing.
         """
         number = epoch.candidate
         one = self._ledger.projection.candidates[number]
-        if not self._ledger.record_epoch(epoch):
+        is_new = self._ledger.record_epoch(epoch)
+        if not is_new and not self._is_newest(epoch):
             return one.state.is_final
         if not math.isfinite(epoch.value):
             return self._end(number, State.FAILED, NAN_REASON).is_final
@@ -191,6 +192,15 @@ class Conductor:
                 self._ledger.end(one.number, State.ABANDONED, over)
         self._pass_on()
         self._ledger.set_sweep_state("interrupted" if over is None else "finished", over or reason)
+
+    def _is_newest(self, epoch: Epoch) -> bool:
+        """Whether a known epoch is the last one known of the running attempt.
+
+        A driver may have died between writing it and asking the pruner, who is asked again.
+        """
+        one = self._ledger.projection.candidates[epoch.candidate]
+        known = one.epochs.get(epoch.fold, {})
+        return one.accepts(epoch.fold, epoch.attempt) and epoch.epoch == max(known, default=0)
 
     def _end(self, candidate: int, state: State, reason: str | None) -> State:
         self._ledger.end(candidate, state, reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -145,6 +146,24 @@ def test_the_default_is_never_pruned_and_weak_candidates_are(storage: RDBStorage
     assert states == [State.COMPLETE] + [State.PRUNED] * 4
     assert ledger.projection.candidates[1].reason == "pruned in fold 0, epoch 1"
     assert len(driver.started) == 3 + 4
+
+
+def test_an_epoch_that_was_written_but_not_judged_is_judged_when_it_comes_again(
+    storage: RDBStorage,
+) -> None:
+    space = toy_space(pruner="{name: threshold, lower: 0.95, scope: epochs}")
+    name = new_sweep(storage, space)
+    ledger = open_held(storage, name)
+    conductor = conduct(ledger, space)
+    conductor.add_candidate()
+    assignment = conductor.add_candidate()
+    report = Epoch(candidate=1, fold=0, attempt=assignment.attempt, epoch=1, value=0.1, seconds=1.0)
+    assert ledger.record_epoch(report)  # and here the driver dies
+    resumed = open_held(storage, name)
+    conductor = conduct(resumed, space)
+    attempt = conductor.start(1).attempt
+    assert conductor.on_epoch(replace(report, attempt=attempt))
+    assert resumed.projection.candidates[1].state is State.PRUNED
 
 
 def test_pruning_between_folds(storage: RDBStorage) -> None:
