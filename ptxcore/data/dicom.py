@@ -1,141 +1,234 @@
 """Read a chest X-ray from DICOM: check the header, decode, normalise.
 
 Pixels go through the modality rescale (PS3.3 C.11.1) and the VOI window or table (C.11.2), as a
-viewer shows them, then MONOCHROME1 is inverted so that dense is bright in every file. Eight-bit
-data without such a transform is passed on untouched. JPEG Baseline is decoded by Pillow through
-pydicom (pylibjpeg's JPEG plugin is GPL and not used).
+viewer shows them, then MONOCHROME1 is inverted so that dense is bright in every file. The
+Presentation LUT Shape is not applied on top: for radiographs it repeats what MONOCHROME1 says
+(PS3.3 C.8.11.3). Eight-bit data without a transform is passed on untouched.
+
+Decoders: JPEG Baseline and JPEG 2000 by Pillow, uncompressed and RLE by pydicom itself. Others
+(JPEG Lossless, JPEG-LS) need `python-gdcm` (BSD) or `pyjpegls` (MIT), which are used when they are
+installed. pylibjpeg's JPEG plugin is GPL, so it is no dependency, and comes last where somebody
+installed it: it also decodes some pixels by one grey value differently, and the same files must
+give the same data hash everywhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+from pydicom.uid import UID
 
-from ptxcore.data.radiograph import Radiograph
+from ptxcore.data.radiograph import Header, Radiograph
 from ptxcore.errors import DicomError
 
 #: Larger images are refused before anything is allocated; detectors end near 5,000 px.
 MAX_SIDE_PX = 16_384
-_PHOTOMETRIC = ("MONOCHROME1", "MONOCHROME2")
+_DECODER_ORDER = ("pydicom", "pillow", "gdcm", "pyjpegls", "pylibjpeg")
+
+
+def read_header(path: Path, wanted: Container[str] | None = None) -> Header | None:
+    """Read and check a header, without the pixels.
+
+    Args:
+        path: A DICOM file.
+        wanted: Ids of interest; None takes any.
+
+    Returns:
+        None where the id is not wanted: whatever else such a file holds is none of our business.
+
+    Raises:
+        DicomError: Not DICOM, or not one greyscale image of a sensible size. The message names
+            the file, the field, what was found and what was expected.
+    """
+    dataset = _parse(path, stop_before_pixels=True)
+    if wanted is not None and _uid(path, dataset) not in wanted:
+        return None
+    return _header(path, dataset)
 
 
 def read_dicom(path: Path) -> Radiograph:
     """Read one file.
 
     Args:
-        path: A DICOM file with one greyscale image of 8 to 16 bits.
+        path: A DICOM file with one greyscale image of at most 16 bits.
 
     Returns:
-        Its pixels as uint8 where the source has 8 bits and no transform, else uint16 over the
-        full range of the displayed values.
+        Its pixels as uint8 where at most 8 bits are stored, else uint16 over the full range of
+        the displayed values.
 
     Raises:
-        DicomError: Not DICOM, not such an image, or not decodable. The message names the file
-            and the field.
+        DicomError: As `read_header`, and pixels that are missing or cannot be decoded.
     """
-    dataset = read_header(path, stop_before_pixels=False)
-    _check(path, dataset)
-    try:
-        raw = dataset.pixel_array
-    except Exception as error:  # decoders raise whatever they like; each is a bad file to us
-        raise DicomError(f"{path.name}: PixelData: cannot be decoded ({error})") from error
-    if raw.shape != (dataset.Rows, dataset.Columns):
-        raise DicomError(
-            f"{path.name}: PixelData: found shape {raw.shape}, "
-            f"expected {(int(dataset.Rows), int(dataset.Columns))}"
-        )
+    dataset = _parse(path, stop_before_pixels=False)
+    header = _header(path, dataset)
+    raw = _decode(path, dataset)
+    if raw.shape != header.shape:
+        raise _refusal(path, "PixelData", f"an image of {raw.shape}", f"one of {header.shape}")
     return Radiograph(
-        pixels=_displayed(path, dataset, raw),
-        uid=str(dataset.SOPInstanceUID),
-        patient_id=str(dataset.get("PatientID") or "") or None,
-        view=str(dataset.get("ViewPosition") or "").strip().upper() or None,
-        pixel_spacing_mm=_spacing(dataset),
-        is_phantom="PHANTOM" in str(dataset.get("ImageComments", "")).upper(),
+        pixels=_displayed(path, dataset, raw, eight_bit=header.is_eight_bit),
+        uid=header.uid,
+        patient_id=header.patient_id,
+        view=header.view,
+        pixel_spacing_mm=header.pixel_spacing_mm,
+        is_phantom=header.is_phantom,
     )
 
 
-def read_header(path: Path, *, stop_before_pixels: bool = True) -> FileDataset:
-    """The data set of a file, without its pixels unless asked for.
+def _refusal(path: Path, field: str, found: object, expected: str) -> DicomError:
+    return DicomError(f"{path.name}: {field}: found {found}, expected {expected}")
 
-    Raises:
-        DicomError: The file is not DICOM, or lacks a SOPInstanceUID.
-    """
+
+def _parse(path: Path, *, stop_before_pixels: bool) -> FileDataset:
     try:
         dataset: FileDataset = pydicom.dcmread(path, stop_before_pixels=stop_before_pixels)
-    except (InvalidDicomError, EOFError, OSError, ValueError, AttributeError, KeyError) as error:
-        raise DicomError(f"{path.name}: not a readable DICOM file ({error})") from error
-    except Exception as error:  # a damaged header can raise nearly anything inside the parser
-        kind = type(error).__name__
-        raise DicomError(f"{path.name}: damaged DICOM header ({kind})") from error
-    if not str(dataset.get("SOPInstanceUID", "")).strip():
-        raise DicomError(f"{path.name}: SOPInstanceUID: found none, expected one")
+    except InvalidDicomError:
+        raise _refusal(path, "preamble", "no 'DICM' at byte 128", "a DICOM file") from None
+    except OSError as error:
+        reason = error.strerror or "an early end"
+        raise _refusal(path, "file", reason, "a readable DICOM file") from error
+    except Exception as error:  # a damaged header raises nearly anything inside the parser
+        # Its text is left out: it can quote values.
+        raise _refusal(path, "header", f"damage ({type(error).__name__})", "DICOM") from error
     return dataset
 
 
-def _check(path: Path, dataset: FileDataset) -> None:
-    for name, accepted, expected in (
-        ("Rows", lambda v: 1 <= v <= MAX_SIDE_PX, f"1 to {MAX_SIDE_PX}"),
-        ("Columns", lambda v: 1 <= v <= MAX_SIDE_PX, f"1 to {MAX_SIDE_PX}"),
-        ("SamplesPerPixel", lambda v: v == 1, "1 (greyscale)"),
-        ("BitsStored", lambda v: 1 <= v <= 16, "1 to 16"),
-    ):
-        value = dataset.get(name)
-        if not isinstance(value, int) or not accepted(value):
-            raise DicomError(f"{path.name}: {name}: found {value}, expected {expected}")
-    frames = dataset.get("NumberOfFrames", 1)
-    if frames not in (None, 1):
-        raise DicomError(f"{path.name}: NumberOfFrames: found {frames}, expected 1")
-    photometric = dataset.get("PhotometricInterpretation")
-    if photometric not in _PHOTOMETRIC:
-        raise DicomError(
-            f"{path.name}: PhotometricInterpretation: found {photometric}, "
-            f"expected one of {_PHOTOMETRIC}"
-        )
+def _uid(path: Path, dataset: Dataset) -> str:
+    uid = _text(dataset, "SOPInstanceUID")
+    if not uid:
+        raise _refusal(path, "SOPInstanceUID", "none", "one")
+    return uid
+
+
+def _header(path: Path, dataset: Dataset) -> Header:
+    side = f"1 to {MAX_SIDE_PX}"
+    one = "1 (a single greyscale image)"
+    checks: tuple[tuple[str, int | None, Callable[[int], bool], str], ...] = (
+        ("Rows", None, lambda value: 1 <= value <= MAX_SIDE_PX, side),
+        ("Columns", None, lambda value: 1 <= value <= MAX_SIDE_PX, side),
+        ("SamplesPerPixel", None, lambda value: value == 1, one),
+        ("NumberOfFrames", 1, lambda value: value == 1, one),
+        ("BitsAllocated", None, lambda value: value in (8, 16), "8 or 16"),
+        ("BitsStored", None, lambda value: 1 <= value <= 16, "1 to 16"),
+    )
+    numbers: dict[str, int] = {}
+    for name, default, accepted, expected in checks:
+        value = _number(dataset, name, default)
+        if value is None or not accepted(value):
+            raise _refusal(path, name, "none" if value is None else value, expected)
+        numbers[name] = value
+    photometric = _text(dataset, "PhotometricInterpretation")
+    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        expected = "MONOCHROME1 or MONOCHROME2"
+        raise _refusal(path, "PhotometricInterpretation", photometric or "none", expected)
+    drawn = _text(dataset, "SyntheticData") == "YES"
+    return Header(
+        uid=_uid(path, dataset),
+        patient_id=_text(dataset, "PatientID") or None,
+        view=_text(dataset, "ViewPosition").upper() or None,
+        pixel_spacing_mm=_spacing(dataset),
+        shape=(numbers["Rows"], numbers["Columns"]),
+        is_eight_bit=numbers["BitsStored"] <= 8,
+        is_phantom=drawn or "PHANTOM" in _text(dataset, "ImageComments").upper(),
+    )
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    """A value before pydicom judges it: it would warn at every id that breaks the standard."""
+    if keyword not in dataset:
+        return ""
+    value = dataset.get_item(keyword).value
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
+    return text.strip(" \0\t\r\n")
+
+
+def _number(dataset: Dataset, keyword: str, default: int | None) -> int | None:
+    try:
+        value = dataset.get(keyword)
+        return default if value is None else int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+    for name in ("PixelSpacing", "ImagerPixelSpacing"):
+        words = _text(dataset, name).strip("[]").replace(",", "\\").split("\\")
+        try:
+            height, width = (float(word) for word in words)
+        except ValueError:
+            continue
+        if 0 < height < 10 and 0 < width < 10:
+            return height, width
+    return None
+
+
+def _decode(path: Path, dataset: FileDataset) -> NDArray[Any]:
+    """Stored values, always by the same decoder where several are installed."""
     if "PixelData" not in dataset:
-        raise DicomError(f"{path.name}: PixelData: found none, expected an image")
+        raise _refusal(path, "PixelData", "none", "an image")
+    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise _refusal(path, "TransferSyntaxUID", syntax.name or "none", "an image's") from None
+    plugins = sorted(decoder.available_plugins, key=_DECODER_ORDER.index)
+    if not decoder.is_native and not plugins:
+        raise DicomError(
+            f"{path.name}: TransferSyntaxUID: found {syntax.name}, for which no decoder is "
+            "installed; `pip install python-gdcm` brings one"
+        )
+    problem: Exception | None = None
+    for plugin in plugins or [""]:
+        try:
+            pixels: NDArray[Any] = decoder.as_array(dataset, decoding_plugin=plugin, raw=True)[0]
+            return pixels
+        except Exception as error:  # decoders raise whatever they like; the next one may do
+            problem = error
+    raise DicomError(
+        f"{path.name}: PixelData: cannot be decoded as {syntax.name}: {problem}"
+    ) from problem
 
 
 def _displayed(
-    path: Path, dataset: FileDataset, raw: NDArray[Any]
+    path: Path, dataset: FileDataset, raw: NDArray[Any], *, eight_bit: bool
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
-    if is_plain_eight_bit(dataset) and raw.dtype == np.uint8:
+    inverted = _text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
+    padding = _number(dataset, "PixelPaddingValue", None)
+    if eight_bit and raw.dtype == np.uint8 and padding is None and not _has_transform(dataset):
         return np.asarray(255 - raw if inverted else raw, dtype=np.uint8)
     try:
         values = apply_voi_lut(apply_modality_lut(raw, dataset), dataset).astype(np.float64)
-    except Exception as error:  # tables of a wrong length and the like
-        raise DicomError(f"{path.name}: rescale or VOI: cannot be applied ({error})") from error
-    low, high = float(values.min()), float(values.max())
+    except Exception as error:  # tables of a wrong length, windows of no width
+        kind = type(error).__name__
+        raise _refusal(
+            path, "rescale or VOI", f"what cannot be applied ({kind})", "one that can"
+        ) from error
+    # Padding is no part of the picture (PS3.3 C.7.5.1.1.2): it must not set the range.
+    picture = np.ones(raw.shape, dtype=np.bool_) if padding is None else raw != padding
+    if not picture.any():
+        return np.zeros(raw.shape, dtype=np.uint8 if eight_bit else np.uint16)
+    low, high = float(values[picture].min()), float(values[picture].max())
     if not np.isfinite([low, high]).all():
-        raise DicomError(f"{path.name}: rescale or VOI: gives values that are not finite")
+        raise _refusal(path, "rescale or VOI", "values that are not finite", "finite ones")
     share = (values - low) / (high - low) if high > low else np.zeros_like(values)
-    return np.round((1.0 - share if inverted else share) * 65_535).astype(np.uint16)
+    share = np.where(picture, 1.0 - share if inverted else share, 0.0)
+    if eight_bit:
+        return np.round(share * 255).astype(np.uint8)
+    return np.round(share * 65_535).astype(np.uint16)
 
 
-def is_plain_eight_bit(dataset: FileDataset) -> bool:
-    """Whether `read_dicom` will give uint8: eight bits stored, shown as they are."""
-    return int(dataset.get("BitsAllocated", 16)) == 8 and not _has_transform(dataset)
-
-
-def _has_transform(dataset: FileDataset) -> bool:
-    slope = float(dataset.get("RescaleSlope") or 1.0)
-    intercept = float(dataset.get("RescaleIntercept") or 0.0)
+def _has_transform(dataset: Dataset) -> bool:
     tables = ("ModalityLUTSequence", "VOILUTSequence", "WindowCenter")
-    return slope != 1.0 or intercept != 0.0 or any(dataset.get(name) for name in tables)
-
-
-def _spacing(dataset: FileDataset) -> tuple[float, float] | None:
-    for name in ("PixelSpacing", "ImagerPixelSpacing"):
-        value = dataset.get(name)
-        if value is not None and len(value) == 2:
-            height, width = float(value[0]), float(value[1])
-            if height > 0 and width > 0:
-                return height, width
-    return None
+    if any(name in dataset and dataset.get(name) for name in tables):
+        return True
+    return _text(dataset, "RescaleSlope") not in ("", "1", "1.0") or _text(
+        dataset, "RescaleIntercept"
+    ) not in ("", "0", "0.0")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ptxcore.data.dicom import MAX_SIDE_PX
-from ptxcore.data.radiograph import Radiograph
+from ptxcore.data.radiograph import Header, Radiograph
 from ptxcore.errors import DicomError
+
+_SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L")
 
 
 def read_png(path: Path) -> Radiograph:
     """Read one greyscale image of 8 or 16 bits; its id is the file's stem.
+
+    A colour image passes if it shows no colour: many public sets store grey as RGB or RGBA.
 
     Raises:
         DicomError: Not such an image; the message names the file.
@@ -30,19 +36,49 @@ def read_png_mask(path: Path) -> NDArray[np.bool_]:
     """Read a mask: every pixel that is not 0, as a bool array of shape (H, W).
 
     Raises:
-        DicomError: Not an image; the message names the file.
+        DicomError: Not a greyscale image; the message names the file.
     """
     return np.asarray(_read(path) != 0)
 
 
+def read_png_header(path: Path) -> Header:
+    """What a PNG file says about its image, without the pixels.
+
+    Raises:
+        DicomError: Not an image; the message names the file.
+    """
+    with _opened(path) as image:
+        return Header(
+            uid=path.stem,
+            shape=(image.height, image.width),
+            is_eight_bit=image.mode not in _SIXTEEN_BIT,
+        )
+
+
 def _read(path: Path) -> NDArray[Any]:
+    with _opened(path) as image:
+        if image.mode in ("L", *_SIXTEEN_BIT):
+            return np.asarray(image)
+        # A palette is colour until it is looked up; an alpha channel says nothing about the body.
+        channels = np.asarray(image.convert("RGB"))
+    grey = channels[..., 0]
+    if not ((channels[..., 1] == grey) & (channels[..., 2] == grey)).all():
+        raise DicomError(f"{path.name}: channels: found colours, expected a greyscale image")
+    return grey
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as image:
             if max(image.size) > MAX_SIDE_PX:
+                found = f"{image.height} x {image.width} px"
                 raise DicomError(
-                    f"{path.name}: found {image.size} px, expected at most {MAX_SIDE_PX} a side"
+                    f"{path.name}: size: found {found}, expected at most {MAX_SIDE_PX} px a side"
                 )
-            grey = image if image.mode in ("L", "1", "I", "I;16") else image.convert("L")
-            return np.asarray(grey)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise DicomError(f"{path.name}: not a readable PNG file ({error})") from error
+            yield image
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        kind = type(error).__name__
+        raise DicomError(f"{path.name}: found damage ({kind}), expected a PNG image") from error
+    except Image.DecompressionBombError as error:
+        raise DicomError(f"{path.name}: size: found too many pixels for one image") from error

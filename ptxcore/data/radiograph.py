@@ -1,4 +1,4 @@
-"""One chest X-ray as the readers give it."""
+"""One chest X-ray as the readers give it, and its header alone."""
 
 from __future__ import annotations
 
@@ -23,6 +23,29 @@ class Radiograph:
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
     uid: str
+    patient_id: str | None = None
+    view: str | None = None
+    pixel_spacing_mm: tuple[float, float] | None = None
+    is_phantom: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What is known about an image before its pixels are decoded, checked.
+
+    Attributes:
+        uid: Identifies the image as it stands; real files hold ids that DICOM does not allow.
+        shape: Height and width in pixels.
+        is_eight_bit: Whether its pixels decode to uint8 rather than uint16.
+        patient_id: None where absent or empty.
+        view: View position in capitals; None where absent or empty.
+        pixel_spacing_mm: Height and width of a pixel; None where unknown or nonsense.
+        is_phantom: Whether the image says that it is drawn.
+    """
+
+    uid: str
+    shape: tuple[int, int]
+    is_eight_bit: bool
     patient_id: str | None = None
     view: str | None = None
     pixel_spacing_mm: tuple[float, float] | None = None

@@ -6,6 +6,7 @@ then the second. An image may have several rows, whose union is its mask; "-1" m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxcore.errors import MaskError
+
+#: A first line is a header if its last cell is a name: no mask is.
+_HEADER = re.compile(r"[A-Za-z_]+( [A-Za-z_]+)*")
 
 
 def decode(rows: Sequence[str], height: int, width: int) -> NDArray[np.bool_]:
@@ -36,7 +40,7 @@ def decode(rows: Sequence[str], height: int, width: int) -> NDArray[np.bool_]:
             continue
         for start, stop in zip(*_runs(text, mask.size), strict=True):
             mask[start:stop] = True
-    return mask.reshape(width, height).T
+    return np.ascontiguousarray(mask.reshape(width, height).T)
 
 
 def _runs(text: str, num_pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -97,9 +101,11 @@ def read_csv(path: Path) -> dict[str, list[str]]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise MaskError(f"{path.name}: not a csv file in UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise MaskError(f"{path}: found no readable file ({error.strerror})") from error
     for number, line in enumerate(lines, start=1):
         cells = [cell.strip(' "\t') for cell in line.split(",")]
-        if not any(cells) or (number == 1 and cells[-1].lower() == "encodedpixels"):
+        if not any(cells) or (number == 1 and _HEADER.fullmatch(cells[-1])):
             continue
         if len(cells) != 2 or not cells[0]:
             raise MaskError(
