@@ -43,8 +43,17 @@ def segmentation_loss(
         dice_weight: At least 0.
 
     Returns:
-        Scalar, float32 at least.
+        Scalar, float32 at least: a sum over 65,536 bfloat16 probabilities has three digits.
+
+    Raises:
+        ValueError: The shapes differ, or both weights are 0.
     """
+    if logits.shape != target.shape:
+        raise ValueError(
+            f"target: found shape {tuple(target.shape)}, expected {tuple(logits.shape)} as logits"
+        )
+    if bce_weight <= 0 and dice_weight <= 0:
+        raise ValueError("bce_weight and dice_weight: found neither above 0, expected one")
     wide = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
     loss = wide.new_zeros(())
     if bce_weight > 0:

@@ -1,38 +1,38 @@
-"""Scores of segmentations: histograms per case, metrics, operating points."""
+"""Scores of segmentations: counted per case first, reduced last.
 
-from ptxcore.metrics.case_table import (
-    build_table,
-    concatenate,
+A case is reduced once to two histograms of its logits, inside and outside the true mask, on the
+original mask grid. Every metric, every threshold and every post-processing rule is then derived
+from the histograms alone, without the images.
+"""
+
+from ptxcore.metrics._counts import (
     count_case,
-    first_bin,
-    load_table,
+    probability_to_bin,
+    probability_to_logits,
     quantise,
-    save_table,
 )
-from ptxcore.metrics.operating_point import RULES, choose_rule, leave_one_fold_out
-from ptxcore.metrics.summary import (
-    CONVENTIONS,
-    DIRECTIONS,
-    apply_rule,
-    average_precision,
-    per_case_dice,
-    summarize,
-)
+from ptxcore.metrics._ranking import average_precision
+from ptxcore.metrics._rule import apply_rule, check_rule, logits_to_mask, per_case_dice
+from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, summarize
+from ptxcore.metrics._table import build_table, concatenate, load_table, save_table
+from ptxcore.metrics._tuning import choose_rule, leave_one_fold_out
 
 __all__ = [
     "CONVENTIONS",
     "DIRECTIONS",
-    "RULES",
     "apply_rule",
     "average_precision",
     "build_table",
+    "check_rule",
     "choose_rule",
     "concatenate",
     "count_case",
-    "first_bin",
     "leave_one_fold_out",
     "load_table",
+    "logits_to_mask",
     "per_case_dice",
+    "probability_to_bin",
+    "probability_to_logits",
     "quantise",
     "save_table",
     "summarize",

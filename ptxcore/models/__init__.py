@@ -1,13 +1,34 @@
-"""Networks, and their weights on disk."""
+"""Networks by name, and their weights on disk.
 
-from ptxcore.models.network import SegmentationUNet, build_network
+MONAI is imported by the first call that builds a network: that takes seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ptxcore.models._build import MAX_WIDTH, PRIOR, build_network, widths
 from ptxcore.models.weights import load_weights, recover_folder, replace_folder, save_weights
 
+if TYPE_CHECKING:
+    from ptxcore.models._unet import SegmentationUNet
+
 __all__ = [
+    "MAX_WIDTH",
+    "PRIOR",
     "SegmentationUNet",
     "build_network",
     "load_weights",
     "recover_folder",
     "replace_folder",
     "save_weights",
+    "widths",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SegmentationUNet":
+        from ptxcore.models._unet import SegmentationUNet
+
+        return SegmentationUNet
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ from torch import nn
 from ptxcore.settings import FoldSettings
 
 if TYPE_CHECKING:
-    from ptxcore.models._unet import UNet
+    from ptxcore.models._unet import SegmentationUNet
 
 #: No level is wider, as in nnU-Net: wider ones hold most of the weights and little of the use.
 MAX_WIDTH = 512
@@ -25,7 +25,7 @@ def widths(settings: FoldSettings) -> tuple[int, ...]:
     return tuple(min(settings.channels * 2**level, cap) for level in range(settings.levels))
 
 
-def build_network(settings: FoldSettings, *, seed: int) -> UNet:
+def build_network(settings: FoldSettings, *, seed: int) -> SegmentationUNet:
     """The network that the settings describe, with fresh weights.
 
     The bias of the output starts at the logit of `PRIOR` (Lin et al. 2017, arXiv:1708.02002,
@@ -40,12 +40,14 @@ def build_network(settings: FoldSettings, *, seed: int) -> UNet:
         height and width, and gives logits of the same shape.
     """
     from ptxcore.models._blocks import Style  # MONAI takes seconds to import
-    from ptxcore.models._unet import UNet
+    from ptxcore.models._unet import SegmentationUNet
 
     style = Style(norm=settings.norm, dropout=settings.dropout)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = UNet(widths(settings), style, gated=settings.network == "attention_unet")
+        network = SegmentationUNet(
+            widths(settings), style, gated=settings.network == "attention_unet"
+        )
     assert network.output.bias is not None
     nn.init.constant_(network.output.bias, math.log(PRIOR / (1 - PRIOR)))
     return network

@@ -7,16 +7,17 @@ the gates alone (MONAI's `UNet` has one convolution per level where its `Attenti
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name everyone knows it by
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptxcore.models._blocks import AttentionGate, Style, double_convolution
 
 
-class UNet(nn.Module):
+class SegmentationUNet(nn.Module):
     """Contracting and expanding path with skips (Ronneberger et al. 2015, arXiv:1505.04597).
 
     Strided convolutions halve the grid and transposed ones double it, as in MONAI's networks.
@@ -36,8 +37,7 @@ class UNet(nn.Module):
         self.num_levels = len(widths)
         self.head = double_convolution(style, 1, widths[0])
         self.down = nn.ModuleList(
-            double_convolution(style, upper, lower, stride=2)
-            for upper, lower in zip(widths, widths[1:], strict=False)
+            double_convolution(style, upper, lower, stride=2) for upper, lower in pairwise(widths)
         )
         # The expanding path, stored as it runs: coarse to fine.
         steps = list(zip(widths[-2::-1], widths[:0:-1], strict=True))
@@ -73,7 +73,7 @@ class UNet(nn.Module):
             images: Shape (B, 1, H, W).
 
         Returns:
-            Coefficients in [0, 1] of each gate, coarse to fine, each of shape (B, 1, H, W):
+            Coefficients in [0, 1] of each gate, finest first, each of shape (B, 1, H, W):
             brought to the grid of the images, bilinearly. Empty without gates.
         """
         maps: list[Tensor] = []
@@ -94,7 +94,7 @@ class UNet(nn.Module):
             F.interpolate(m.float(), size=padded, mode="bilinear", align_corners=False)[
                 ..., :height, :width
             ]
-            for m in maps
+            for m in reversed(maps)
         )
 
 

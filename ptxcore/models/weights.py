@@ -1,4 +1,8 @@
-"""Weights on disk: safetensors beside a JSON that says what they are. No pickle anywhere."""
+"""Weights on disk: `model.safetensors` and `model.json`, which says what they are.
+
+No pickle anywhere: a weights file is data and cannot run code. A folder is written beside its
+place and swapped in whole, so that weights and description always belong together.
+"""
 
 from __future__ import annotations
 
@@ -6,63 +10,92 @@ import hashlib
 import json
 import shutil
 import tempfile
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import safetensors.torch
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import nn
 
 from ptxcore.errors import CheckpointError, SettingsError
-from ptxcore.models.network import SegmentationUNet, build_network
+from ptxcore.models._build import build_network
 from ptxcore.settings import FoldSettings
 
+if TYPE_CHECKING:
+    from ptxcore.models._unet import SegmentationUNet
+
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+#: Version of the layout, raised when older code could not read it.
+FORMAT = 1
 
 
 def save_weights(folder: Path, network: nn.Module, settings: FoldSettings) -> None:
-    """Write weights and settings into a folder, replacing what it holds in one step."""
+    """Write the weights of a network and the settings that rebuild it.
+
+    Args:
+        folder: Made if missing; what it holds is replaced in one step.
+        network: From `build_network(settings, ...)`, on any device, in any memory layout.
+        settings: The settings of that network.
+    """
     tensors = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
-    data = save_tensors(tensors)
+    content = safetensors.torch.save(tensors)
+    values = settings.as_dict()
     description = {
-        "settings": settings.as_dict(),
-        "settings_digest": settings.digest(),
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "format": FORMAT,
+        "version": _package_version(),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "settings": values,
+        "settings_digest": _digest(values),
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    (making / WEIGHTS).write_bytes(data)
-    (making / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
-    making.chmod(0o755)
-    replace_folder(making, folder)
+    try:
+        (making / WEIGHTS).write_bytes(content)
+        (making / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", "utf-8")
+        making.chmod(0o755)  # a temporary folder is its owner's alone
+        replace_folder(making, folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
 
 
 def load_weights(folder: Path) -> tuple[SegmentationUNet, FoldSettings]:
-    """Build the network of a folder, on the CPU, in evaluation mode.
+    """Rebuild a network from its folder. The weights are hashed before they are parsed.
+
+    Args:
+        folder: As `save_weights` wrote it.
+
+    Returns:
+        The network, in evaluation mode on the CPU, and its settings.
 
     Raises:
-        CheckpointError: Something is missing, or not what its hash says; nothing was loaded.
+        CheckpointError: Something is missing, damaged, of another format, or does not fit.
     """
+    description = _read_description(folder / DESCRIPTION)
+    path = folder / WEIGHTS
     try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        data = (folder / WEIGHTS).read_bytes()
+        content = path.read_bytes()
         settings = FoldSettings.from_mapping(description["settings"])
-        expected = str(description["sha256"])
-    except (OSError, ValueError, KeyError, TypeError, SettingsError) as error:
-        raise CheckpointError(f"{folder}: no readable weights ({error})") from error
-    found = hashlib.sha256(data).hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{path}: no readable weights ({error})") from error
+    except SettingsError as error:
+        raise CheckpointError(f"{folder / DESCRIPTION}: settings: {error}") from error
+    found, expected = hashlib.sha256(content).hexdigest(), description["sha256"]
     if found != expected:
         raise CheckpointError(
-            f"{folder / WEIGHTS}: found SHA-256 {found[:12]}, expected {expected[:12]}; "
+            f"{path}: found SHA-256 {found[:12]}, expected {expected[:12]}; "
             "the file is damaged or was exchanged"
         )
     network = build_network(settings, seed=0)
     try:
-        network.load_state_dict(load_tensors(data))
+        network.load_state_dict(safetensors.torch.load(content))
     except (SafetensorError, RuntimeError) as error:
-        raise CheckpointError(f"{folder}: weights do not fit their settings ({error})") from error
+        raise CheckpointError(
+            f"{path}: does not fit the network of its settings ({error}); "
+            "it may be of another version of ptxsweep"
+        ) from error
     return network.eval(), settings
 
 
@@ -72,9 +105,9 @@ def replace_folder(making: Path, folder: Path) -> None:
     A folder cannot be renamed over another, so the old one steps aside first; `recover_folder`
     puts it back if a crash fell between the two renames.
     """
-    aside = folder.with_name(folder.name + ".old")
-    shutil.rmtree(aside, ignore_errors=True)
+    aside = _aside(folder)
     if folder.exists():
+        shutil.rmtree(aside, ignore_errors=True)
         folder.rename(aside)
     making.rename(folder)
     shutil.rmtree(aside, ignore_errors=True)
@@ -82,9 +115,43 @@ def replace_folder(making: Path, folder: Path) -> None:
 
 def recover_folder(folder: Path) -> None:
     """Undo a replacement that a crash cut in two, and remove what it left."""
-    aside = folder.with_name(folder.name + ".old")
+    aside = _aside(folder)
     if aside.exists() and not folder.exists():
         aside.rename(folder)
     shutil.rmtree(aside, ignore_errors=True)
     for making in folder.parent.glob(f".{folder.name}.*"):
         shutil.rmtree(making, ignore_errors=True)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".old")
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: no readable description of weights ({error})") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        given = found.get("format") if isinstance(found, dict) else type(found).__name__
+        raise CheckpointError(f"{path}: format: found {given!r}, expected {FORMAT}")
+    for name, kind in (("sha256", str), ("settings", dict), ("settings_digest", str)):
+        if not isinstance(found.get(name), kind):
+            raise CheckpointError(
+                f"{path}: {name}: found {found.get(name)!r}, expected a {kind.__name__}"
+            )
+    # Over the settings as written: a later version may know more of them than this file.
+    if _digest(found["settings"]) != found["settings_digest"]:
+        raise CheckpointError(f"{path}: settings: found others than were saved (digest differs)")
+    return found
+
+
+def _digest(settings: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _package_version() -> str:
+    try:
+        return version("ptxsweep")
+    except PackageNotFoundError:  # run from a source tree that was not installed
+        return "unknown"

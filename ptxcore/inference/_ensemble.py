@@ -1,0 +1,98 @@
+"""Several networks as one: the mean of their probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from ptxcore.errors import SettingsError
+from ptxcore.inference._predict import place, predict_logits
+from ptxcore.metrics import check_rule, logits_to_mask, probability_to_logits
+from ptxcore.models import load_weights
+from ptxcore.settings import FoldSettings
+from ptxcore.types import Rule, Runtime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """Networks with the settings each was trained with, which may differ.
+
+    Attributes:
+        members: At least one network with its settings, placed on the runtime's device.
+        rule: How the mean probability becomes a mask.
+        runtime: Where and how the networks run.
+    """
+
+    members: tuple[tuple[nn.Module, FoldSettings], ...]
+    rule: Rule = field(default_factory=Rule)
+    runtime: Runtime = field(default_factory=Runtime)
+
+    def __post_init__(self) -> None:
+        """Refuse an ensemble of none and a rule that cannot be applied."""
+        if not self.members:
+            raise SettingsError("members: found none, expected at least one network")
+        check_rule(self.rule)
+
+    @classmethod
+    def load(
+        cls, folders: Sequence[Path], *, rule: Rule | None = None, runtime: Runtime | None = None
+    ) -> Ensemble:
+        """Load networks from folders that `save_weights` wrote.
+
+        Args:
+            folders: One per network, at least one.
+            rule: Without one, threshold 0.5.
+            runtime: Without one, float32 on the CPU.
+
+        Raises:
+            CheckpointError: A folder cannot be trusted or read.
+            SettingsError: No folder, an invalid rule, or a device that is not there.
+        """
+        where = runtime or Runtime()
+        loaded = [load_weights(Path(folder)) for folder in folders]
+        return cls(
+            members=tuple((place(network, where), settings) for network, settings in loaded),
+            rule=rule or Rule(),
+            runtime=where,
+        )
+
+    def logits(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Logits of the mean probability, float32 of shape (H, W): what scores are counted on.
+
+        Args:
+            image: Shape (H, W), bright = dense, any real type and range.
+        """
+        if len(self.members) == 1:  # exactly the logits that scored this network
+            network, settings = self.members[0]
+            return predict_logits(network, image, settings, self.runtime)
+        return probability_to_logits(self.probability(image))
+
+    def probability(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Mean probability over the networks, float32 of shape (H, W) in [0, 1].
+
+        Args:
+            image: Shape (H, W), bright = dense, any real type and range.
+        """
+        total = np.zeros(np.shape(image), dtype=np.float32)
+        for network, settings in self.members:
+            total += _sigmoid(predict_logits(network, image, settings, self.runtime))
+        return total / np.float32(len(self.members))
+
+    def mask(self, image: NDArray[np.generic]) -> NDArray[np.bool_]:
+        """The mask under the ensemble's rule, bool of shape (H, W).
+
+        Args:
+            image: Shape (H, W), bright = dense, any real type and range.
+        """
+        return logits_to_mask(self.logits(image), self.rule)
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    # Half a tanh: no overflow at either end.
+    result: NDArray[np.float32] = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * logits))
+    return result

@@ -1,0 +1,129 @@
+"""One image through one network, on the grid it came on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ptxcore.data.intensity import normalise
+from ptxcore.data.resample import resize, resize_image, target_shape
+from ptxcore.errors import SettingsError
+from ptxcore.inference._windows import slide
+from ptxcore.settings import FoldSettings
+from ptxcore.types import Runtime
+
+
+def place(network: nn.Module, runtime: Runtime) -> nn.Module:
+    """Move a network, in place, to the device and memory layout of a runtime, and return it.
+
+    Raises:
+        SettingsError: The runtime asks for a GPU and there is none.
+    """
+    if runtime.device == "cuda" and not torch.cuda.is_available():
+        raise SettingsError("device: found 'cuda' where PyTorch sees no GPU, expected 'cpu'")
+    layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
+    moved: nn.Module = network.to(device=runtime.device, memory_format=layout)  # type: ignore[call-overload]
+    return moved
+
+
+def predict_logits(
+    network: nn.Module, image: NDArray[np.generic], settings: FoldSettings, runtime: Runtime
+) -> NDArray[np.float32]:
+    """Logits of an image on its original grid.
+
+    Args:
+        network: From `build_network`, placed on the runtime's device.
+        image: Shape (H, W), bright = dense, any real type and range.
+        settings: Of which `image_size`, `patch_size`, `overlap` and `tta` count here.
+        runtime: Device, precision and memory layout.
+
+    Returns:
+        Float32 array of shape (H, W).
+
+    Raises:
+        SettingsError: The image is not a two-dimensional array with pixels.
+    """
+    pixels = _checked(image)
+    height, width = pixels.shape
+    shape = target_shape(height, width, settings.image_size)
+    # Integers go the way of the store; an array of other numbers has no range to clip to.
+    in_store_type = pixels.dtype in (np.uint8, np.uint16)
+    prepared = resize_image(pixels, shape) if in_store_type else resize(pixels, shape, "lanczos")
+    return predict_prepared(network, prepared, (height, width), settings, runtime)
+
+
+def predict_prepared(
+    network: nn.Module,
+    prepared: NDArray[np.generic],
+    output_shape: tuple[int, int],
+    settings: FoldSettings,
+    runtime: Runtime,
+) -> NDArray[np.float32]:
+    """Logits of an image that is already on the network's grid, not yet normalised.
+
+    Args:
+        network: From `build_network`, placed on the runtime's device; left in the mode it was in.
+        prepared: Shape (h, w), any real type.
+        output_shape: Height and width of the original grid. Logits reach it bilinearly, corners
+            not aligned: pixels are areas, and the areas of both grids cover the same image.
+        settings: Of which `patch_size`, `overlap` and `tta` count here.
+        runtime: Device, precision and memory layout.
+
+    Returns:
+        Float32 array of shape `output_shape`.
+
+    Raises:
+        SettingsError: The image is not a two-dimensional array with pixels.
+    """
+    values = normalise(_checked(prepared))
+    with _evaluating(network), torch.inference_mode():
+        images = torch.from_numpy(np.ascontiguousarray(values))[None, None].to(runtime.device)
+        logits = _windowed(network, images, settings, runtime)
+        if settings.tta:
+            mirrored = _windowed(network, images.flip(-1), settings, runtime)
+            logits = (logits + mirrored.flip(-1)) / 2
+        if logits.shape[-2:] != tuple(output_shape):
+            logits = F.interpolate(logits, size=output_shape, mode="bilinear", align_corners=False)
+        result: NDArray[np.float32] = logits[0, 0].cpu().numpy()
+    return result
+
+
+def _windowed(
+    network: nn.Module, images: Tensor, settings: FoldSettings, runtime: Runtime
+) -> Tensor:
+    """Float32 logits of shape (1, 1, h, w): one pass where the window covers the image."""
+    layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
+
+    def forward(batch: Tensor) -> Tensor:
+        enabled = runtime.precision == "bfloat16"
+        with torch.autocast(runtime.device, dtype=torch.bfloat16, enabled=enabled):
+            logits: Tensor = network(batch.contiguous(memory_format=layout))
+        return logits.float()
+
+    if settings.is_whole_image:
+        return forward(images)
+    return slide(forward, images, settings.patch_size, settings.overlap)
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
+
+
+def _checked(image: NDArray[Any]) -> NDArray[Any]:
+    pixels = np.asarray(image)
+    if pixels.ndim != 2 or not pixels.size:
+        raise SettingsError(f"image: found shape {pixels.shape}, expected (height, width)")
+    return pixels
