@@ -6,7 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def normalise(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+def moments(pixels: NDArray[np.generic]) -> tuple[np.float32, np.float32]:
+    """Mean and standard deviation of an image.
+
+    Args:
+        pixels: Shape (H, W), any real type.
+    """
+    values = np.asarray(pixels, dtype=np.float32)
+    return np.float32(values.mean(dtype=np.float64)), np.float32(values.std(dtype=np.float64))
+
+
+def normalise(
+    pixels: NDArray[np.generic], of: tuple[np.float32, np.float32] | None = None
+) -> NDArray[np.float32]:
     """Zero mean and unit variance over the image.
 
     Per image, because exposure and display range differ between devices and say nothing about
@@ -14,12 +26,13 @@ def normalise(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
 
     Args:
         pixels: Shape (H, W), any real type.
+        of: `moments` of the whole image that the pixels were cut from; without, their own.
 
     Returns:
         Float32 array of that shape; all zeros for a constant image.
     """
     values = np.asarray(pixels, dtype=np.float32)
-    mean, sd = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+    mean, sd = moments(values) if of is None else of
     if sd < 1e-6:
         return np.zeros_like(values)
-    return ((values - np.float32(mean)) / np.float32(sd)).astype(np.float32, copy=False)
+    return (values - mean) / sd

@@ -82,6 +82,20 @@ def predict_prepared(
     Raises:
         SettingsError: The image is not a two-dimensional array with pixels.
     """
+    return on_grid(predict_grid(network, prepared, settings, runtime), output_shape)
+
+
+def predict_grid(
+    network: nn.Module, prepared: NDArray[np.generic], settings: FoldSettings, runtime: Runtime
+) -> Tensor:
+    """As `predict_prepared`, but on the network's own grid and device.
+
+    Returns:
+        Float32 tensor of shape (1, 1, h, w).
+
+    Raises:
+        SettingsError: The image is not a two-dimensional array with pixels.
+    """
     values = normalise(_checked(prepared))
     with _evaluating(network), torch.inference_mode():
         images = torch.from_numpy(np.ascontiguousarray(values))[None, None].to(runtime.device)
@@ -89,8 +103,22 @@ def predict_prepared(
         if settings.tta:
             mirrored = _windowed(network, images.flip(-1), settings, runtime)
             logits = (logits + mirrored.flip(-1)) / 2
-        if logits.shape[-2:] != tuple(output_shape):
-            logits = F.interpolate(logits, size=output_shape, mode="bilinear", align_corners=False)
+    return logits
+
+
+def on_grid(logits: Tensor, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Bring logits to another grid that covers the same image, bilinearly.
+
+    Args:
+        logits: Shape (1, 1, h, w), on any device.
+        shape: Height and width of the other grid.
+
+    Returns:
+        Float32 array of that shape.
+    """
+    with torch.inference_mode():
+        if logits.shape[-2:] != tuple(shape):
+            logits = F.interpolate(logits, size=shape, mode="bilinear", align_corners=False)
         result: NDArray[np.float32] = logits[0, 0].cpu().numpy()
     return result
 
