@@ -225,13 +225,14 @@ def _draw(
     runtime: Runtime,
 ) -> tuple[Example, ...]:
     """Predict fold by fold, so that each network is loaded once."""
-    from ptxcore.inference import predict_prepared
+    from ptxcore.inference import place, predict_prepared
     from ptxcore.models import load_weights
 
     view = store.at(settings.image_size)
     drawn: dict[str, Example] = {}
     for fold in sorted({choice.fold for choice in choices}):
-        network, _ = load_weights(folder / str(candidate.folds[fold].weights))
+        weights = folder / str(candidate.folds[fold].weights)
+        network = place(load_weights(weights)[0], runtime)
         for choice in choices:
             if choice.fold != fold:
                 continue

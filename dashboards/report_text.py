@@ -58,7 +58,7 @@ def against_default(found: Findings) -> str:
     difference = row.difference
     start = (
         f"Its difference to the default settings on the same folds is {signed(difference.mean)} "
-        f"({reach(difference)}, p = {p_value(difference)})"
+        f"({reach(difference)}, p {p_value(difference)})"
     )
     if found.beats_default is None:
         return f"{start}: one fold cannot tell them apart."
@@ -144,7 +144,7 @@ def reach(interval: Interval) -> str:
 
 
 def p_value(difference: PairedDifference) -> str:
-    """Two digits, never a bare zero."""
+    """With its sign of comparison: two digits, never a bare zero."""
     if math.isnan(difference.p_value):
-        return "–"
-    return "below 0.001" if difference.p_value < 0.001 else f"{difference.p_value:.2g}"
+        return "unknown"
+    return "below 0.001" if difference.p_value < 0.001 else f"= {difference.p_value:.2g}"

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from synthetic_sweeps import operating_points, projection_of
+
+from dashboards import report_text as say
+from dashboards.findings import find
+from sweep.ledger import Ledger
+from sweep.records import State
+
+METRICS = {"dice": 0.85, "dice_positive": 0.4, "dice_all_empty": 0.78}
+
+
+class TestFindings:
+    def test_the_winner_is_compared_with_the_default_fold_by_fold(self) -> None:
+        found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.7, 0.6], [0.9]]))
+        row = found.objective
+        assert found.winner == 1  # the partial leader cannot win
+        assert row is not None
+        assert row.difference is not None
+        assert row.difference.mean == pytest.approx(0.1)
+        assert row.difference.sd == pytest.approx(0.0, abs=1e-12)
+        assert found.beats_default
+        assert (found.num_folds_run, found.num_folds_full_grid) == (7, 9)
+        assert found.states == {State.COMPLETE: 2, State.PARKED: 1}
+
+    def test_a_difference_that_changes_sign_beats_nobody(self) -> None:
+        found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.5, 0.6]]))
+        assert found.beats_default is False
+        assert "do not tell the two apart" in say.against_default(found)
+
+    def test_lower_is_better_for_a_minimised_metric(self) -> None:
+        found = find(
+            projection_of([[0.5, 0.6, 0.55], [0.4, 0.5, 0.45]], maximize=False, metric="loss")
+        )
+        assert found.winner == 1
+        assert found.beats_default
+        assert found.objective is not None
+        assert found.objective.difference is not None
+        assert found.objective.difference.mean == pytest.approx(-0.1)
+
+    def test_the_default_may_win_and_is_not_compared_with_itself(self) -> None:
+        found = find(projection_of([[0.5] * 3, [0.4] * 3]))
+        assert found.default_won
+        assert found.objective is not None
+        assert found.objective.difference is None
+        assert say.headline(found).startswith("The default settings won")
+        assert "nothing" not in say.against_default(found)
+
+    def test_one_fold_has_no_interval(self) -> None:
+        found = find(projection_of([[0.5], [0.6]], num_folds=1))
+        assert found.objective is not None
+        assert math.isnan(found.objective.winner.low)
+        assert found.beats_default is None
+        assert say.headline(found) == (
+            "Candidate #1 won with an average precision of 0.600 over 1 fold."
+        )
+
+    def test_no_complete_candidate(self) -> None:
+        found = find(projection_of([[0.5], [0.6]]))
+        assert found.winner is None
+        assert found.rows == ()
+        assert "no winner" in say.headline(found)
+
+    def test_nothing_at_all(self) -> None:
+        found = find(projection_of([]))
+        assert say.effort(found) == (
+            "0 candidates tried. 0 folds trained of the 0 that a full grid would have taken."
+        )
+
+    def test_folds_without_positive_cases_do_not_count_in_dice_over_positives(self) -> None:
+        projection = projection_of([[0.5] * 3], metrics=METRICS)
+        folds = projection.candidates[0].folds
+        folds[1].metrics["dice_positive"] = math.nan  # type: ignore[index]
+        row = find(projection).row("dice_positive")
+        assert row is not None
+        assert row.winner.num_folds == 2
+
+    def test_thresholds_are_named(self, sweep: Ledger) -> None:
+        fixed = find(sweep.projection)
+        chosen = find(sweep.projection, operating_points(sweep))
+        assert {row.threshold for row in fixed.rows} == {"none", "fixed"}
+        assert {row.threshold for row in chosen.rows} == {"none", "other folds"}
+        assert fixed.rows[0].metric == chosen.rows[0].metric == "average_precision"
+        dice = chosen.row("dice")
+        assert dice is not None
+        assert dice.all_empty == pytest.approx(0.78)
+        known = {row.metric: row.all_empty for row in chosen.rows}
+        assert known["dice_positive"] == 0.0
+        assert known["case_specificity"] == 1.0
+        assert known["precision"] is None
+
+
+class TestSentences:
+    def dice(self, value: float) -> str:
+        found = find(projection_of([[0.5] * 3], metrics={**METRICS, "dice": value}))
+        return str(say.against_nothing(found.row("dice")))
+
+    def test_above_the_empty_answer(self) -> None:
+        assert "+0.070, and its whole interval lies above" in self.dice(0.85)
+
+    def test_below_the_empty_answer_is_said_plainly(self) -> None:
+        assert "does not beat an empty answer" in self.dice(0.78)
+
+    def test_an_interval_that_includes_the_empty_answer_is_said(self) -> None:
+        projection = projection_of([[0.5] * 3], metrics=METRICS)
+        for fold, value in enumerate((0.70, 0.80, 0.90)):
+            projection.candidates[0].folds[fold].metrics["dice"] = value  # type: ignore[index]
+        text = say.against_nothing(find(projection).row("dice"))
+        assert text is not None
+        assert "includes the empty answer" in text
+
+    def test_checkpoint_selected_scores_are_labelled(self) -> None:
+        projection = projection_of([[0.5] * 3])
+        projection.candidates[0].settings["selection"] = "fold"
+        assert "checkpoint-selected" in say.caution(find(projection))
+
+    def test_p_values_are_never_zero(self) -> None:
+        found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.7, 0.6]]))
+        assert "p below 0.001" in say.against_default(found)

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from optuna.distributions import CategoricalDistribution
+from synthetic_sweeps import operating_points, projection_of
+
+from dashboards.evidence import Confirmation
+from dashboards.report import report_html, write_report
+from ptxcore.metrics import CONVENTIONS
+from sweep.ledger import Ledger
+
+AT = datetime(2027, 1, 15, 12, tzinfo=UTC)
+EVIL = "<img src=x onerror=alert(1)>"
+CONFIRMED = Confirmation(
+    cases="locked hold-out",
+    num_cases=45,
+    num_positive=10,
+    metrics={"dice": 0.871, "dice_positive": 0.53},
+    all_empty={"dice": 0.778, "dice_positive": 0.0},
+    intervals={"dice": (0.82, 0.91)},
+    passed=True,
+    reasons=(f"Dice is 0.093 above the all-empty baseline {EVIL}",),
+)
+
+
+class Page(HTMLParser):
+    """Text outside scripts and styles, every element, and whether all of them are closed."""
+
+    VOID = frozenset({"meta", "link", "img", "br", "col", "hr"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.tags)
+
+
+@pytest.fixture(scope="module")
+def page(sweep: Ledger) -> Page:
+    return Page(
+        report_html(
+            sweep.name, sweep.projection, operating_points=operating_points(sweep),
+            confirmation=CONFIRMED, written_at=AT,
+        )
+    )  # fmt: skip
+
+
+def test_it_is_sound_html(page: Page) -> None:
+    assert page.open == []
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_it_loads_nothing(page: Page) -> None:
+    for tag, attributes in page.tags:
+        for name in ("src", "href"):
+            address = attributes.get(name)
+            assert address is None or address.startswith("data:"), f"{tag} loads {address}"
+    policy = next(a["content"] for _, a in page.tags if a.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    assert "http" not in policy
+
+
+def test_plotly_is_inside_once(page: Page) -> None:
+    scripts = page.count("script")
+    assert scripts == page.count("figure") + 1  # the library, then one call per figure
+    assert page.count("figure") >= 5
+
+
+def test_it_says_what_a_reviewer_asks_first(page: Page) -> None:
+    for words in (
+        "PHANTOM DATA",
+        "won with an average precision of",
+        "Predicting nothing at all scores a Dice of 0.780",
+        "difference to the default settings on the same folds",
+        "that a full grid would have taken",
+        "somewhat too high",
+        "locked hold-out: 45 cases, 10 with a pneumothorax",
+        "The gate passed the champion.",
+        CONVENTIONS["dice"],
+        "Nadeau and Bengio 2003",
+        "0123456789abcdef0123456789abcdef01234567",
+        "5f" * 32,
+        "a1" * 32,
+        "Written 2027-01-15 12:00 UTC",
+    ):
+        assert words in page.text, words
+
+
+def test_every_candidate_is_in_the_table(page: Page, sweep: Ledger) -> None:
+    for one in sweep.projection.candidates:
+        assert re.search(rf"#{one.number}\b", page.text)
+    assert "objective is NaN" in page.text
+
+
+def test_what_others_wrote_is_text(page: Page) -> None:
+    assert EVIL in page.text
+    assert not [a for tag, a in page.tags if tag == "img" and "onerror" in a]
+
+
+def test_hostile_names_stay_text() -> None:
+    projection = projection_of(
+        [[0.5] * 3, [0.6]],
+        parameters=[{EVIL: EVIL}, {EVIL: "2"}],
+        distributions={EVIL: CategoricalDistribution((EVIL, "2"))},
+    )
+    projection.candidates[1].reason = "</script><script>alert(1)</script>"
+    projection.header = {**projection.header, EVIL: EVIL, "space_text": EVIL}
+    hostile = Page(report_html(EVIL, projection, written_at=AT))
+    assert hostile.open == []
+    assert not [a for tag, a in hostile.tags if tag == "img"]
+    assert hostile.count("script") == hostile.count("figure") + 1
+
+
+def test_real_data_is_not_called_a_phantom() -> None:
+    text = Page(report_html("real", projection_of([[0.5] * 3]), written_at=AT)).text
+    assert "PHANTOM" not in text
+    assert "phantom" not in text
+
+
+def test_an_unconfirmed_winner_is_called_so(sweep: Ledger) -> None:
+    text = Page(report_html(sweep.name, sweep.projection, written_at=AT)).text
+    assert "has not been confirmed yet" in text
+
+
+@pytest.mark.parametrize("scores", [[], [[]], [[0.5]], [[0.5, 0.5], [0.4]]])
+def test_an_unfinished_sweep_has_a_report(scores: list[list[float]]) -> None:
+    page = Page(report_html("early", projection_of(scores), written_at=AT))
+    assert "This sweep is not over." in page.text
+    assert "no winner" in page.text
+
+
+def test_the_file_appears_whole(sweep: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "report.html"
+    assert write_report(sweep, path, written_at=AT) == path
+    first = path.read_text(encoding="utf-8")
+    write_report(sweep, path, written_at=AT)
+    assert path.read_text(encoding="utf-8") == first  # the same ledger, the same report
+    assert [one.name for one in path.parent.iterdir()] == ["report.html"]
