@@ -3,17 +3,10 @@
 Patients, not images, are dealt out. The hold-out comes first and is locked away: a search gets a
 `SearchPlan`, which does not contain it. Inside each training part a monitor split watches early
 stopping, so that the held fold is scored once and chooses nothing.
-
-Our own dealer rather than scikit-learn's StratifiedGroupKFold, because presence, size of mask and
-view must all be balanced with at most a few dozen positives: patients are dealt in strata, the
-rarest first, each to the part that is furthest behind in that stratum.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from ptxcore.data.dealing import Patient, deal, patients_of
+from ptxcore.data.sealed import digest_of, load_sealed, save_sealed
 from ptxcore.data.store import Case, CaseStore
 from ptxcore.errors import FoldPlanError
 
 #: Whole monitor images are scored after every epoch; more would cost more than they tell.
 MAX_MONITOR_CASES = 64
 CASE_FILTERS = ("all", "positive")
+_HOLDOUT, _FOLDS, _MONITOR = range(3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,42 +47,68 @@ class SearchPlan:
     @property
     def digest(self) -> str:
         """SHA-256 of the plan: 64 hexadecimal digits."""
-        return _digest(self._content())
+        return digest_of(self._content())
 
     def held(self, fold: int) -> tuple[str, ...]:
         """Ids that are scored once at the end of a fold."""
-        return self.folds[fold]
+        return self.folds[self._checked(fold)]
 
     def monitor(self, fold: int) -> tuple[str, ...]:
         """Ids that early stopping watches."""
-        return self.monitors[fold]
+        return self.monitors[self._checked(fold)]
 
     def training(self, fold: int) -> tuple[str, ...]:
         """Ids that weights are fitted to: the other folds without the monitor split."""
-        watched = set(self.monitors[fold])
+        watched = set(self.monitor(fold))
         others = [ids for number, ids in enumerate(self.folds) if number != fold]
         return tuple(name for ids in others for name in ids if name not in watched)
 
+    def check(self, store: CaseStore) -> None:
+        """Make sure that the plan was made for these data.
+
+        Raises:
+            FoldPlanError: The store holds other data.
+        """
+        if store.data_hash != self.data_hash:
+            raise FoldPlanError(
+                f"found a store with data hash {store.data_hash[:12]}, expected "
+                f"{self.data_hash[:12]}, for which the plan was made; make a plan for this store"
+            )
+
     def save(self, path: Path) -> None:
-        """Write as JSON."""
-        _save(path, self._content())
+        """Write as JSON, whole or not at all."""
+        save_sealed(path, self._content())
 
     @classmethod
     def load(cls, path: Path) -> SearchPlan:
         """Read a plan.
 
         Raises:
-            FoldPlanError: There is none, or it is not as it was saved.
+            FoldPlanError: There is none, it is not as it was saved, or it is a whole plan, which
+                a search must not see.
         """
-        content = _load(path)
+        return cls._from(load_sealed(path, "search plan"))
+
+    @classmethod
+    def _from(cls, content: Mapping[str, Any]) -> SearchPlan:
         return cls(
             data_hash=content["data_hash"],
-            folds=_tuples(content["folds"]),
-            monitors=_tuples(content["monitors"]),
+            folds=tuple(map(tuple, content["folds"])),
+            monitors=tuple(map(tuple, content["monitors"])),
         )
 
     def _content(self) -> dict[str, Any]:
-        return {"data_hash": self.data_hash, "folds": self.folds, "monitors": self.monitors}
+        return {
+            "kind": "search plan",
+            "data_hash": self.data_hash,
+            "folds": self.folds,
+            "monitors": self.monitors,
+        }
+
+    def _checked(self, fold: int) -> int:
+        if not 0 <= fold < self.num_folds:
+            raise FoldPlanError(f"fold: found {fold}, expected 0 to {self.num_folds - 1}")
+        return fold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +118,7 @@ class FoldPlan:
     Attributes:
         search: Folds and monitors.
         holdout: Case ids that no search sees.
-        settings: How the plan was made.
+        settings: How the plan was made: arguments of `make_plan` by name, and "holdout_seed".
     """
 
     search: SearchPlan
@@ -116,34 +138,52 @@ class FoldPlan:
     @property
     def digest(self) -> str:
         """SHA-256 of the plan, hold-out included: 64 hexadecimal digits."""
-        return _digest(self._content())
+        return digest_of(self._content())
 
     def search_part(self) -> SearchPlan:
         """What a search may see."""
         return self.search
 
+    def check(self, store: CaseStore) -> None:
+        """As `SearchPlan.check`."""
+        self.search.check(store)
+
+    def repartition(self, store: CaseStore, *, seed: int) -> FoldPlan:
+        """Other folds and monitors for the same cases, with the same hold-out.
+
+        A winner can be confirmed on them: no search chose anything on this partition.
+
+        Raises:
+            FoldPlanError: The store holds other data.
+        """
+        self.check(store)
+        settings = {**self.settings, "seed": seed}
+        chosen = [store.cases[store.index(name)] for ids in self.search.folds for name in ids]
+        search = _partition(chosen, store.data_hash, settings)
+        return FoldPlan(search=search, holdout=self.holdout, settings=settings)
+
     def save(self, path: Path) -> None:
-        """Write as JSON."""
-        _save(path, self._content())
+        """Write as JSON, whole or not at all."""
+        save_sealed(path, self._content())
 
     @classmethod
     def load(cls, path: Path) -> FoldPlan:
         """Read a plan.
 
         Raises:
-            FoldPlanError: There is none, or it is not as it was saved.
+            FoldPlanError: There is none, it is not as it was saved, or it has no hold-out part.
         """
-        content = _load(path)
-        search = SearchPlan(
-            data_hash=content["data_hash"],
-            folds=_tuples(content["folds"]),
-            monitors=_tuples(content["monitors"]),
+        content = load_sealed(path, "fold plan")
+        return cls(
+            search=SearchPlan._from(content),
+            holdout=tuple(content["holdout"]),
+            settings=content["settings"],
         )
-        return cls(search=search, holdout=tuple(content["holdout"]), settings=content["settings"])
 
     def _content(self) -> dict[str, Any]:
         return {
             **self.search._content(),
+            "kind": "fold plan",
             "holdout": self.holdout,
             "settings": dict(self.settings),
         }
@@ -160,52 +200,74 @@ def make_plan(
 ) -> FoldPlan:
     """Split the cases of a store.
 
+    The hold-out depends on the data, the seed and its fraction alone, not on the number of folds.
+
     Args:
         store: Where they are.
         num_folds: At least 2.
-        seed: Of the order in which equal patients are dealt.
+        seed: Of the order in which equal patients are dealt, at least 0.
         holdout_fraction: Share of the cases locked away, in [0, 1); 0 locks none away.
-        monitor_fraction: Share of each training part that early stopping watches, in (0, 1).
+        monitor_fraction: Share of each training part that early stopping watches, in (0, 1); the
+            split has at most `MAX_MONITOR_CASES` cases.
         cases: "all", or "positive" for those with a mask alone.
 
     Raises:
-        FoldPlanError: Too few patients or positive patients for the parts asked for.
+        FoldPlanError: Too few positive patients for the parts asked for, or an argument out of its
+            range.
     """
-    _check(num_folds, holdout_fraction, monitor_fraction, cases)
-    chosen = [case for case in store.cases if cases == "all" or case.is_positive]
-    strata = _strata(chosen)
-    rng = np.random.default_rng(np.random.SeedSequence([seed, num_folds]))
-    holdout: list[Case] = []
-    rest = chosen
+    settings = {
+        "num_folds": num_folds,
+        "seed": seed,
+        "holdout_seed": seed,
+        "holdout_fraction": holdout_fraction,
+        "monitor_fraction": monitor_fraction,
+        "cases": cases,
+    }
+    _check_arguments(num_folds, seed, holdout_fraction, monitor_fraction, cases)
+    patients = patients_of([case for case in store.cases if cases == "all" or case.is_positive])
+    wanted = num_folds + (holdout_fraction > 0)
+    _need_positives(
+        patients, wanted, f"{num_folds} folds" + " and a hold-out" * (wanted > num_folds)
+    )
+    holdout: list[Patient] = []
     if holdout_fraction > 0:
-        rest, holdout = _deal(chosen, strata, (1 - holdout_fraction, holdout_fraction), rng)
-    folds = _deal(rest, strata, (1 / num_folds,) * num_folds, rng)
+        rng = _generator(seed, _HOLDOUT)
+        patients, holdout = deal(patients, (1 - holdout_fraction, holdout_fraction), rng)
+        _need_positives(patients, num_folds, f"{num_folds} folds outside the hold-out")
+    rest = [case for patient in patients for case in patient.cases]
+    search = _partition(rest, store.data_hash, settings)
+    return FoldPlan(search=search, holdout=_ids(holdout), settings=settings)
+
+
+def _partition(cases: Sequence[Case], data_hash: str, settings: Mapping[str, Any]) -> SearchPlan:
+    """Folds of the cases outside the hold-out, and their monitors."""
+    num_folds, seed = settings["num_folds"], settings["seed"]
+    shares = (1 / num_folds,) * num_folds
+    folds = deal(patients_of(cases), shares, _generator(seed, _FOLDS, num_folds))
     monitors = []
     for fold in range(num_folds):
-        training = [case for other in range(num_folds) if other != fold for case in folds[other]]
-        share = min(monitor_fraction, MAX_MONITOR_CASES / max(1, len(training)))
-        monitors.append(_deal(training, strata, (1 - share, share), rng)[1])
-    _check_parts(folds, monitors, holdout if holdout_fraction > 0 else None)
-    return FoldPlan(
-        search=SearchPlan(
-            data_hash=store.data_hash,
-            folds=tuple(_ids(part) for part in folds),
-            monitors=tuple(_ids(part) for part in monitors),
-        ),
-        holdout=_ids(holdout),
-        settings={
-            "num_folds": num_folds,
-            "seed": seed,
-            "holdout_fraction": holdout_fraction,
-            "monitor_fraction": monitor_fraction,
-            "cases": cases,
-        },
+        others = [own for number, part in enumerate(folds) if number != fold for own in part]
+        training = patients_of([case for patient in others for case in patient.cases])
+        _need_positives(training, 2, f"the training and the monitor split of fold {fold}")
+        num_cases = sum(len(patient.cases) for patient in training)
+        share = min(settings["monitor_fraction"], MAX_MONITOR_CASES / num_cases)
+        rng = _generator(seed, _MONITOR, num_folds, fold)
+        _, monitor = deal(training, (1 - share, share), rng, most=(None, MAX_MONITOR_CASES))
+        monitors.append(_ids(monitor))
+    return SearchPlan(
+        data_hash=data_hash, folds=tuple(_ids(part) for part in folds), monitors=tuple(monitors)
     )
 
 
-def _check(num_folds: int, holdout: float, monitor: float, cases: str) -> None:
+def _generator(seed: int, *key: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def _check_arguments(num_folds: int, seed: int, holdout: float, monitor: float, cases: str) -> None:
     if num_folds < 2:
         raise FoldPlanError(f"num_folds: found {num_folds}, expected at least 2")
+    if seed < 0:
+        raise FoldPlanError(f"seed: found {seed}, expected at least 0")
     if not 0 <= holdout < 1:
         raise FoldPlanError(f"holdout_fraction: found {holdout}, expected a value in [0, 1)")
     if not 0 < monitor < 1:
@@ -214,109 +276,14 @@ def _check(num_folds: int, holdout: float, monitor: float, cases: str) -> None:
         raise FoldPlanError(f"cases: found {cases!r}, expected one of {CASE_FILTERS}")
 
 
-def _strata(cases: Sequence[Case]) -> dict[str, tuple[int, str]]:
-    """Stratum of each case: quartile of mask size (0 for none) and view."""
-    sizes = np.array([case.mask_px / case.num_pixels for case in cases if case.is_positive])
-    edges = np.quantile(sizes, (0.25, 0.5, 0.75)) if sizes.size else np.zeros(3)
-    return {
-        case.case_id: (
-            int(np.searchsorted(edges, case.mask_px / case.num_pixels)) + 1
-            if case.is_positive
-            else 0,
-            case.view,
+def _need_positives(patients: Sequence[Patient], wanted: int, parts: str) -> None:
+    found = sum(patient.is_positive for patient in patients)
+    if found < wanted:
+        raise FoldPlanError(
+            f"found {found} of {len(patients)} patients with a pneumothorax, expected at least "
+            f"{wanted}, one for each of {parts}; use fewer folds, a smaller hold-out or more data"
         )
-        for case in cases
-    }
 
 
-def _deal(
-    cases: Sequence[Case],
-    strata: Mapping[str, tuple[int, str]],
-    shares: Sequence[float],
-    rng: np.random.Generator,
-) -> list[list[Case]]:
-    """Deal patients to parts of given shares, rarest stratum first.
-
-    A patient belongs to the stratum of the largest mask among the images. Each goes to the part
-    that is emptiest for its share, by stratum, positives and all cases together.
-    """
-    patients: dict[str, list[Case]] = defaultdict(list)
-    for case in cases:
-        patients[case.group].append(case)
-    stratum = {name: max(strata[case.case_id] for case in own) for name, own in patients.items()}
-    sizes = Counter(stratum.values())
-    order = sorted(patients)
-    order = [order[position] for position in rng.permutation(len(order))]
-    # Large patients first within a stratum: a part that is full can still be evened out by others.
-    order.sort(
-        key=lambda name: (
-            -(stratum[name][0] > 0),
-            sizes[stratum[name]],
-            stratum[name],
-            -len(patients[name]),
-        )
-    )
-    parts: list[list[Case]] = [[] for _ in shares]
-    have: list[Counter[Any]] = [Counter() for _ in shares]
-    for name in order:
-        own, keys = patients[name], (stratum[name], stratum[name][0] > 0, "all")
-
-        def fullness(part: int, own: list[Case] = own, keys: Sequence[Any] = keys) -> float:
-            # Half of what would be added is Webster's rule: no bias towards small shares or large.
-            return sum((have[part][key] + len(own) / 2) / shares[part] for key in keys)
-
-        best = min(range(len(shares)), key=fullness)
-        parts[best] += own
-        for key in keys:
-            have[best][key] += len(own)
-    return parts
-
-
-def _check_parts(
-    folds: Sequence[Sequence[Case]],
-    monitors: Sequence[Sequence[Case]],
-    holdout: Sequence[Case] | None,
-) -> None:
-    parts = {f"fold {number}": part for number, part in enumerate(folds)}
-    parts |= {f"the monitor split of fold {number}": part for number, part in enumerate(monitors)}
-    if holdout is not None:
-        parts["the hold-out"] = holdout
-    for name, part in parts.items():
-        if not any(case.is_positive for case in part):
-            num_positive = len({case.group for fold in folds for case in fold if case.is_positive})
-            raise FoldPlanError(
-                f"{name} has no positive case: found {num_positive} patients with a mask for "
-                f"{len(folds)} folds; use fewer folds, a smaller hold-out or more data"
-            )
-
-
-def _ids(cases: Sequence[Case]) -> tuple[str, ...]:
-    return tuple(sorted(case.case_id for case in cases))
-
-
-def _tuples(lists: list[list[str]]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(names) for names in lists)
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _save(path: Path, content: Mapping[str, Any]) -> None:
-    text = json.dumps({**content, "digest": _digest(content)}, indent=1, sort_keys=True)
-    making = path.with_name(path.name + ".part")
-    making.write_text(text + "\n", encoding="utf-8")
-    making.replace(path)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FoldPlanError(f"{path}: found no fold plan")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        digest = content.pop("digest")
-    except (ValueError, KeyError, AttributeError) as error:
-        raise FoldPlanError(f"{path}: damaged fold plan ({error})") from error
-    if digest != _digest(content):
-        raise FoldPlanError(f"{path}: the plan was changed after it was made; its digest differs")
-    return dict(content)
+def _ids(patients: Sequence[Patient]) -> tuple[str, ...]:
+    return tuple(sorted(case.case_id for patient in patients for case in patient.cases))

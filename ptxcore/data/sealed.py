@@ -1,0 +1,46 @@
+"""JSON files that carry the digest of their content, so that a later change does not pass."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ptxcore.errors import FoldPlanError
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 of the content as canonical JSON: 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def save_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """Write content and digest, whole or not at all. The content names its "kind"."""
+    text = json.dumps({**content, "digest": digest_of(content)}, indent=1, sort_keys=True)
+    making = path.with_name(f"{path.name}.{os.getpid()}.part")
+    making.write_text(text + "\n", encoding="utf-8")
+    making.replace(path)
+
+
+def load_sealed(path: Path, kind: str) -> dict[str, Any]:
+    """Read the content that `save_sealed` wrote.
+
+    Raises:
+        FoldPlanError: There is no such file, it was changed, or it is of another kind.
+    """
+    if not path.is_file():
+        raise FoldPlanError(f"{path}: found no {kind}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        digest = content.pop("digest")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        found = type(error).__name__
+        raise FoldPlanError(f"{path}: found damage ({found}), expected a {kind}") from error
+    if digest != digest_of(content):
+        raise FoldPlanError(f"{path}: the {kind} was changed after it was made; its digest differs")
+    if content.get("kind") != kind:
+        raise FoldPlanError(f"{path}: found a {content.get('kind')}, expected a {kind}")
+    return dict(content)
