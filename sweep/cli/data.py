@@ -25,12 +25,15 @@ def data_command() -> None:
 
 @data_command.command("import")
 @click.option("--dicom", type=EXISTING_FOLDER, help="Folder with DICOM files, searched through.")
-@click.option("--png", type=EXISTING_FOLDER, help="Folder with PNG files instead.")
+@click.option(
+    "--png",
+    type=EXISTING_FOLDER,
+    help="Folder with PNG files instead, or pairs in `images`, `masks`.",
+)
 @click.option(
     "--rle",
     type=EXISTING_FILE,
-    required=True,
-    help="CSV of image ids and run-length encoded masks (SIIM-ACR).",
+    help="CSV of image ids and run-length encoded masks (SIIM-ACR); PNG pairs need none.",
 )
 @click.option("--groups", type=EXISTING_FILE, help="CSV `image_id,group`: who is whose.")
 @click.option(
@@ -46,7 +49,7 @@ def data_command() -> None:
 def import_command(
     dicom: Path | None,
     png: Path | None,
-    rle: Path,
+    rle: Path | None,
     groups: Path | None,
     unannotated: str,
     store: Path,
@@ -61,6 +64,8 @@ def import_command(
     images = dicom or png
     if images is None or None not in (dicom, png):
         raise UsageError("data import: give either --dicom FOLDER or --png FOLDER")
+    if rle is None and dicom is not None:
+        raise UsageError("data import: --dicom needs --rle FILE, the masks of its images")
 
     from ptxcore.data.importing import import_cases
 

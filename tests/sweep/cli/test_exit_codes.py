@@ -95,3 +95,26 @@ def test_a_closed_pipe_is_no_error_to_talk_about(tmp_path: Path) -> None:
     command = f"{sys.executable} -m sweep.cli --help | true"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "either --dicom FOLDER or --png FOLDER"),
+        (["--dicom", "."], "--dicom needs --rle FILE"),
+        (["--dicom", ".", "--rle", "masks.csv"], "masks.csv"),
+        (["--png", "."], "found no DICOM and no PNG file"),
+    ],
+)
+def test_import_without_input_leaves_nothing(
+    words: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "input").mkdir()
+    monkeypatch.chdir(tmp_path / "input")
+    assert main(["data", "import", "--store", str(tmp_path / "store"), *words]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
