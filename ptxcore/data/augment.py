@@ -1,0 +1,110 @@
+"""Random changes of a training patch, all scaled by one strength.
+
+Every magnitude and every probability grows in proportion to the strength, so 0 changes nothing
+and a search has one smooth knob. At strength 1:
+
+    deformation   p 0.9  +-15 degrees, +-15% size, +-4% of the patch shift, and an elastic part of
+                         1% of the image's side (root mean square, in pixels of the network's grid)
+    mirror        p 0.5  left to right
+    gamma         p 0.5  exponent 0.6 to 1.4
+    brightness    p 0.5  +-0.2 of the range, contrast +-20%
+    noise         p 0.3  Gaussian, standard deviation up to 3% of the range
+    blur          p 0.2  Gaussian, sigma up to 1 px
+
+Displacement is a share of the image, not of the patch: the same anatomy is bent as far whatever
+the patch size. Seeds are explicit, and all transforms draw from one stream: seeding an
+Albumentations pipeline gives every transform the *same* stream, so that they would all be applied
+to one patch and none to the next.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROTATION_DEG = 15.0
+SCALE = 0.15
+SHIFT = 0.04
+ELASTIC_RMS = 0.01
+#: Control points per image side; with the root mean square above, few ever reach the fold limit.
+CONTROL_POINTS = 8
+
+
+class Augmentation:
+    """A pipeline for patches of one size.
+
+    Attributes:
+        margin_px: Pixels needed on every side of the patch, so that what a deformation pulls in
+            is image and not a mirrored border. 0 at strength 0.
+    """
+
+    def __init__(self, strength: float, *, patch_px: int, image_px: int) -> None:
+        """Build the pipeline.
+
+        Args:
+            strength: In [0, 1].
+            patch_px: Side of the result.
+            image_px: Longer side of the images on the network's grid.
+        """
+        self.strength = strength
+        self.patch_px = patch_px
+        self.elastic_px = strength * ELASTIC_RMS * image_px
+        self.margin_px = math.ceil(
+            strength * patch_px * (SHIFT + 0.5 * (SCALE + math.sin(math.radians(ROTATION_DEG))))
+            + 3 * self.elastic_px
+        )
+        # Albumentations takes two seconds to import.
+        self._pipeline = self._compose(image_px) if strength > 0 else None
+
+    def __call__(
+        self, image: NDArray[Any], mask: NDArray[np.uint8], *, seed: int
+    ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Change an image and its mask alike.
+
+        Args:
+            image: Shape (P + 2 m, P + 2 m) with `patch_px` P and `margin_px` m; uint8 or uint16.
+            mask: Same shape, the covered share of each pixel times 255.
+            seed: Same seed, same change.
+
+        Returns:
+            Patches of shape (P, P): the image in its own units as float32, the mask as uint8. At
+            strength 0 the very arrays that came in.
+        """
+        if self._pipeline is None:
+            return image, mask
+        rng = np.random.default_rng(seed)
+        self._pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
+        top = np.float32(np.iinfo(image.dtype).max)
+        changed = self._pipeline(image=image.astype(np.float32) / top, mask=mask)
+        return changed["image"] * top, changed["mask"]
+
+    def _compose(self, image_px: int) -> Any:
+        from ptxcore.data.warp import Warp  # isort: skip - first, as it keeps the import offline
+
+        import albumentations as A
+
+        s = self.strength
+        return A.Compose(
+            [
+                Warp(
+                    rotation_deg=s * ROTATION_DEG,
+                    scale=s * SCALE,
+                    shift_px=s * SHIFT * self.patch_px,
+                    elastic_px=self.elastic_px,
+                    spacing_px=image_px / CONTROL_POINTS,
+                    p=0.9 * s,
+                ),
+                A.CenterCrop(height=self.patch_px, width=self.patch_px, p=1.0),
+                A.HorizontalFlip(p=0.5 * s),
+                A.RandomGamma(gamma_limit=(100 - 40 * s, 100 + 40 * s), p=0.5 * s),
+                A.RandomBrightnessContrast(
+                    brightness_limit=0.2 * s, contrast_limit=0.2 * s, p=0.5 * s
+                ),
+                A.GaussNoise(std_range=(0.0, 0.03 * s), p=0.3 * s),
+                A.GaussianBlur(blur_limit=0, sigma_limit=(0.1 * s, 1.0 * s), p=0.2 * s),
+            ]
+        )

@@ -1,0 +1,173 @@
+"""Training batches, cut straight from the memory map.
+
+Cases are drawn, not pixels: `positive_fraction` of the samples of an epoch come from positive
+cases, each drawn as often as the others before any comes again. Of the crops from a positive case,
+`FOREGROUND_SHARE` are centred on a pixel of its mask; the rest lie anywhere in the image, so that
+the network also sees the healthy lung of the sick.
+
+Every sample has a seed of its own, derived from (seed, epoch, position): an epoch can be repeated
+after a crash, and samples do not depend on who made the ones before. No worker processes: one
+patch takes about as long as a hundredth of its training step on a CPU, and the library's
+transforms would repeat themselves across workers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxcore.data.augment import Augmentation
+from ptxcore.data.intensity import moments, normalise
+from ptxcore.data.store import CaseStore
+from ptxcore.settings import FoldSettings
+
+#: Share of the crops of positive cases that are centred on a pixel of the mask.
+FOREGROUND_SHARE = 0.5
+#: A pixel of a soft mask counts as foreground from this share (of 255) on.
+_FOREGROUND = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Samples of one step.
+
+    Attributes:
+        images: Normalised by the moments of each whole image, float32 of shape (B, 1, P, P).
+        targets: Covered share of each pixel in [0, 1], same shape and type.
+    """
+
+    images: NDArray[np.float32]
+    targets: NDArray[np.float32]
+
+
+class PatchSampler:
+    """Batches of an epoch; the same seed and epoch give the same batches."""
+
+    def __init__(
+        self, store: CaseStore, case_ids: Sequence[str], settings: FoldSettings, *, seed: int
+    ) -> None:
+        """Look up the cases; no pixel is read yet.
+
+        Args:
+            store: Where the cases are.
+            case_ids: The training cases, at least one.
+            settings: Of the fold.
+            seed: 0 to 2^63 - 1.
+        """
+        indices = [store.index(name) for name in case_ids]
+        cases = [store.cases[index] for index in indices]
+        self._view = store.at(settings.image_size)
+        self._positive = [i for i, case in zip(indices, cases, strict=True) if case.is_positive]
+        self._negative = [i for i, case in zip(indices, cases, strict=True) if not case.is_positive]
+        self._settings = settings
+        self._seed = seed
+        image_px = settings.image_size or max(max(case.height, case.width) for case in cases)
+        self.patch_px = image_px if settings.is_whole_image else settings.patch_size
+        self._augmentation = Augmentation(
+            settings.augmentation_strength, patch_px=self.patch_px, image_px=image_px
+        )
+        self._moments: dict[int, tuple[np.float32, np.float32]] = {}  # two numbers a case
+        self.num_steps = settings.steps_per_epoch or math.ceil(len(indices) / settings.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, `num_steps` of them.
+
+        Args:
+            epoch: One-based.
+        """
+        size = self._settings.batch_size
+        order = self.draw(epoch)
+        for start in range(0, len(order), size):
+            samples = [
+                self._sample(
+                    case, np.random.SeedSequence(self._seed, spawn_key=(epoch, start + offset))
+                )
+                for offset, case in enumerate(order[start : start + size])
+            ]
+            yield Batch(
+                images=np.stack([image for image, _ in samples])[:, None],
+                targets=np.stack([target for _, target in samples])[:, None],
+            )
+
+    def draw(self, epoch: int) -> list[int]:
+        """Store index of each sample of an epoch, in order."""
+        rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(epoch,)))
+        number = self.num_steps * self._settings.batch_size
+        num_positive = round(number * self._settings.positive_fraction)
+        if not self._positive or not self._negative:
+            num_positive = number if self._positive else 0
+        chosen = _cycle(self._positive, num_positive, rng)
+        chosen += _cycle(self._negative, number - num_positive, rng)
+        return [chosen[position] for position in rng.permutation(number)]
+
+    def _sample(
+        self, case: int, seed: np.random.SeedSequence
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rng = np.random.default_rng(seed)
+        image, mask = self._view.image(case), self._view.soft_mask(case)
+        if case not in self._moments:
+            self._moments[case] = moments(image)
+        margin = self._augmentation.margin_px
+        top, left = (edge - margin for edge in self._corner(mask, rng))
+        side = self.patch_px + 2 * margin
+        pixels, share = self._augmentation(
+            cut(image, top, left, side), cut(mask, top, left, side), seed=int(rng.integers(2**63))
+        )
+        return normalise(pixels, self._moments[case]), share.astype(np.float32) / np.float32(255)
+
+    def _corner(self, mask: NDArray[np.uint8], rng: np.random.Generator) -> tuple[int, int]:
+        """Upper left corner of a patch; a side that is shorter than the patch is centred."""
+        free = [side - self.patch_px for side in mask.shape]
+        if max(free) > 0 and rng.random() < FOREGROUND_SHARE:
+            inside = np.flatnonzero(mask >= _FOREGROUND)
+            if inside.size:
+                centre = np.unravel_index(inside[rng.integers(inside.size)], mask.shape)
+                corner = (int(place) - self.patch_px // 2 for place in centre)
+                top, left = (
+                    min(max(0, start), room) if room > 0 else room // 2
+                    for start, room in zip(corner, free, strict=True)
+                )
+                return top, left
+        top, left = (int(rng.integers(room + 1)) if room > 0 else room // 2 for room in free)
+        return top, left
+
+
+def cut(pixels: NDArray[Any], top: int, left: int, side: int) -> NDArray[Any]:
+    """A square of an image; what lies outside the image is mirrored.
+
+    Args:
+        pixels: Shape (H, W).
+        top: First row, may be negative.
+        left: First column, may be negative.
+        side: Of the square in pixels.
+
+    Returns:
+        Shape (side, side), a view where the square lies inside.
+    """
+    height, width = pixels.shape
+    rows = slice(max(0, top), min(height, top + side))
+    columns = slice(max(0, left), min(width, left + side))
+    inside = pixels[rows, columns]
+    if inside.shape == (side, side):
+        return inside
+    return np.pad(
+        inside,
+        (
+            (rows.start - top, top + side - rows.stop),
+            (columns.start - left, left + side - columns.stop),
+        ),
+        mode="reflect",
+    )
+
+
+def _cycle(cases: Sequence[int], number: int, rng: np.random.Generator) -> list[int]:
+    """`number` cases in random order, none again before all others have come."""
+    drawn: list[int] = []
+    while len(drawn) < number:
+        drawn += [cases[position] for position in rng.permutation(len(cases))]
+    return drawn[:number]

@@ -1,0 +1,7 @@
+"""Training of one fold, and the runtime it runs on."""
+
+from ptxcore.models import load_weights, save_weights
+from ptxcore.training.fold import train_fold
+from ptxcore.training.runtime import measure_runtime
+
+__all__ = ["load_weights", "measure_runtime", "save_weights", "train_fold"]

@@ -1,0 +1,233 @@
+"""A fold's folder: where it stands after every epoch, and what came out at the end.
+
+    last/state.json                what the fold is, its history, and the name and hash of ...
+    last/epoch-0012.safetensors    ... network and optimizer after that epoch
+    best/                          weights of the best epoch so far (`ptxcore.models.save_weights`)
+    cases.npz, result.json         the scored fold; `last` is gone then
+
+`state.json` is replaced by a rename after the tensors are on disk, so a crash at any moment leaves
+the old or the new epoch, never half of one. Random numbers are derived from (seed, fold, epoch)
+and schedules from the history, so neither needs a state of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ptxcore.errors import CheckpointError
+from ptxcore.metrics import load_table, save_table
+from ptxcore.models import recover_folder, save_weights
+from ptxcore.settings import FoldSettings
+from ptxcore.training.history import History
+from ptxcore.training.optimizer import optimizer_tensors, restore_optimizer
+from ptxcore.types import FoldResult, Runtime
+
+FORMAT = 1
+LAST, BEST, STATE, RESULT, CASES = "last", "best", "state.json", "result.json", "cases.npz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Everything that the numbers of a fold depend on.
+
+    Attributes:
+        settings: Of the fold.
+        data_hash: Of the store.
+        plan_digest: Of the search part of the fold plan.
+        fold: Zero-based.
+        seed: Of the sweep.
+        runtime: Device, precision, layout and threads.
+    """
+
+    settings: FoldSettings
+    data_hash: str
+    plan_digest: str
+    fold: int
+    seed: int
+    runtime: Runtime
+
+    def as_dict(self) -> dict[str, Any]:
+        """Names and values, ready for JSON."""
+        return asdict(self)
+
+    def check(self, found: Mapping[str, Any], path: Path) -> None:
+        """Refuse what another fold has written.
+
+        Raises:
+            CheckpointError: Names the first thing that differs.
+        """
+        for name, value in _flat(self.as_dict()).items():
+            other = _flat(found).get(name)
+            if other != value:
+                raise CheckpointError(
+                    f"{path}: {name}: found {other!r}, expected {value!r}; the folder belongs to "
+                    "another fold, configuration or data set: use another folder"
+                )
+
+
+class FoldFolder:
+    """Reads and writes the folder of one fold."""
+
+    def __init__(self, folder: Path, identity: Identity) -> None:
+        self.folder = folder
+        self.best = folder / BEST
+        self._identity = identity
+
+    def save(self, history: History, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        """Commit an epoch."""
+        last = self.folder / LAST
+        last.mkdir(parents=True, exist_ok=True)
+        tensors = _named("model", network.state_dict())
+        tensors |= _named("optimizer", optimizer_tensors(optimizer, network))
+        content = safetensors.torch.save(tensors)
+        name = f"epoch-{history.num_epochs:04d}.safetensors"
+        _write(last / name, content)
+        state = {
+            "tensors": name,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "curves": history.curves(),
+        }
+        self._write_json(last / STATE, state)
+        for path in last.iterdir():
+            if path.name not in (name, STATE):
+                path.unlink()
+
+    def save_best(self, network: nn.Module) -> None:
+        """Replace the best weights; on disk before the epoch is committed."""
+        save_weights(self.best, network, self._identity.settings)
+        for path in (*self.best.iterdir(), self.best, self.folder):
+            _flush(path)
+
+    def restore(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> History:
+        """Go back to the last committed epoch, in place; to none where there is none.
+
+        Raises:
+            CheckpointError: The checkpoint is damaged or belongs to something else.
+        """
+        recover_folder(self.best)
+        path = self.folder / LAST / STATE
+        if not path.is_file():
+            return History()
+        state = self._read_json(path)
+        try:
+            file = path.parent / str(state["tensors"])
+            content = file.read_bytes()
+            if hashlib.sha256(content).hexdigest() != state["sha256"]:
+                raise CheckpointError(
+                    f"{file}: found other bytes than were saved; remove {path.parent} to train "
+                    "this fold from its start"
+                )
+            tensors = safetensors.torch.load(content)
+            network.load_state_dict(_of("model", tensors))
+            restore_optimizer(optimizer, network, _of("optimizer", tensors))
+            return History.of_curves(self._identity.fold, state["curves"])
+        except (OSError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
+            raise CheckpointError(
+                f"{path.parent}: found a checkpoint that cannot be read ({error}); remove it to "
+                "train this fold from its start"
+            ) from error
+
+    def finish(self, result: FoldResult) -> None:
+        """Commit the result, and drop what was needed to resume."""
+        save_table(self.folder / CASES, result.cases)
+        content = {
+            name: getattr(result, name)
+            for name in ("best_epoch", "num_epochs", "seconds", "selection")
+        }
+        content |= {"metrics": dict(result.metrics), "curves": dict(result.curves)}
+        self._write_json(self.folder / RESULT, content)
+        if (self.folder / LAST).is_dir():
+            shutil.rmtree(self.folder / LAST)
+
+    def result(self) -> FoldResult | None:
+        """The result, if the fold is finished; weights that were removed since are None.
+
+        Raises:
+            CheckpointError: It is damaged or belongs to something else.
+        """
+        path = self.folder / RESULT
+        if not path.is_file():
+            return None
+        content = self._read_json(path)
+        try:
+            return FoldResult(
+                metrics=content["metrics"],
+                curves={name: tuple(values) for name, values in content["curves"].items()},
+                cases=load_table(self.folder / CASES),
+                weights=self.best if self.best.is_dir() else None,
+                best_epoch=content["best_epoch"],
+                num_epochs=content["num_epochs"],
+                seconds=content["seconds"],
+                selection=content["selection"],
+            )
+        except (KeyError, AttributeError, TypeError) as error:
+            raise CheckpointError(f"{path}: found no such result ({error})") from error
+
+    def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
+        whole = {"format": FORMAT, "fold": self._identity.as_dict(), **content}
+        _write(path, (json.dumps(whole, indent=1) + "\n").encode())
+
+    def _read_json(self, path: Path) -> dict[str, Any]:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path}: found no readable state ({error})") from error
+        found = content.get("format") if isinstance(content, dict) else None
+        if not isinstance(content, dict) or found != FORMAT:
+            raise CheckpointError(f"{path}: format: found {found!r}, expected {FORMAT}")
+        self._identity.check(content.get("fold", {}), path)
+        return content
+
+
+def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        f"{prefix}/{name}": value.detach().cpu().contiguous() for name, value in tensors.items()
+    }
+
+
+def _of(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    start = f"{prefix}/"
+    return {
+        name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file so that a crash, of the process or the machine, leaves the old or the new."""
+    making = path.with_name(f".{path.name}.part")
+    with making.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    making.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    """Have a file, or the names in a folder, on disk before going on."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -1,0 +1,59 @@
+"""When to stop, and which epoch was the best: pure functions of the values watched so far.
+
+No counters: an epoch after a resume sees exactly what it would have seen without the crash.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ptxcore.metrics import DIRECTIONS
+from ptxcore.settings import FoldSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping:
+    """Patience on one value per epoch.
+
+    Attributes:
+        patience: Epochs without improvement after which training is over.
+        min_delta: A value improves when it is better than the best by more than this.
+        maximize: Whether larger is better.
+    """
+
+    patience: int
+    min_delta: float
+    maximize: bool
+
+    @classmethod
+    def of(cls, settings: FoldSettings) -> EarlyStopping:
+        """As the settings say; "loss" is minimised, a metric goes its own way."""
+        metric = settings.stop_metric
+        return cls(
+            patience=settings.patience,
+            min_delta=settings.min_delta,
+            maximize=metric != "loss" and DIRECTIONS[metric] == "maximize",
+        )
+
+    def improvements(self, values: Sequence[float]) -> list[int]:
+        """One-based epochs whose value improved on all before by more than `min_delta`.
+
+        The first epoch is one of them, whatever its value. NaN never improves.
+        """
+        sign = 1.0 if self.maximize else -1.0
+        best, epochs = -math.inf, []
+        for epoch, value in enumerate(values, start=1):
+            if epoch == 1 or sign * value > best + self.min_delta:
+                epochs.append(epoch)
+                best = -math.inf if math.isnan(value) else sign * value
+        return epochs
+
+    def best_epoch(self, values: Sequence[float]) -> int:
+        """One-based epoch of the last improvement; there must be a value."""
+        return self.improvements(values)[-1]
+
+    def is_over(self, values: Sequence[float]) -> bool:
+        """Whether `patience` epochs have passed since the last improvement."""
+        return bool(values) and len(values) - self.best_epoch(values) >= self.patience

@@ -1,0 +1,233 @@
+"""One fold, from fresh weights to its score, as a generator of epoch reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import Tensor
+
+from ptxcore.data.folds import SearchPlan
+from ptxcore.data.patches import PatchSampler
+from ptxcore.data.store import CaseStore
+from ptxcore.errors import FoldPlanError, SettingsError
+from ptxcore.inference import place
+from ptxcore.metrics import DIRECTIONS, summarize
+from ptxcore.models import build_network, load_weights
+from ptxcore.settings import FoldSettings
+from ptxcore.training.checkpoint import FoldFolder, Identity
+from ptxcore.training.early_stopping import EarlyStopping
+from ptxcore.training.history import History
+from ptxcore.training.isolation import isolated
+from ptxcore.training.optimizer import make_optimizer
+from ptxcore.training.scoring import fold_rule, monitor_metrics, score_cases
+from ptxcore.training.seeds import derive_seed
+from ptxcore.training.step import train_epoch
+from ptxcore.types import EpochReport, FoldResult, Runtime
+
+
+def train_fold(
+    settings: FoldSettings,
+    store: CaseStore,
+    plan: SearchPlan,
+    fold: int,
+    *,
+    seed: int,
+    runtime: Runtime,
+    directory: Path | None = None,
+) -> Iterator[EpochReport]:
+    """Train a fold, one epoch at each `next`, and score its held cases once at the end.
+
+    Whoever drives may stop asking at any time. With a directory, every epoch is on disk before it
+    is reported: called again with the same arguments, training goes on after the last one, with
+    the numbers of an undisturbed run; a finished fold only reports its result again.
+
+    With `selection="monitor"` the held cases are not read before the end. With "fold" they are
+    the monitor, and the training cases are all others: the protocol under which a checkpoint is
+    chosen on the cases it is scored on. Its results say so.
+
+    Args:
+        settings: How to train.
+        store: All cases.
+        plan: Made for this store.
+        fold: Zero-based.
+        seed: Of the sweep; weights, patches and dropout derive theirs from it and the fold.
+        runtime: Device, precision, layout and threads.
+        directory: The fold's own; None keeps everything in memory.
+
+    Yields:
+        One report per epoch; the last one carries the result.
+
+    Raises:
+        TrainingDiverged: The loss is NaN or infinite.
+        CheckpointError: The directory is damaged or belongs to another fold.
+        FoldPlanError: The plan is of another store, or has no such fold.
+        SettingsError: The stopping metric does not exist, or the device is not there.
+    """
+    run = FoldRun(settings, store, plan, fold, seed=seed, runtime=runtime, directory=directory)
+    if (finished := run.finished_before()) is not None:
+        yield finished
+        return
+    run.restore()
+    while not run.is_over:
+        run.train_epoch()
+        run.keep_best()
+        run.checkpoint()
+        if not run.is_over:
+            yield run.report
+    yield run.score_held_fold()
+
+
+class FoldRun:
+    """The steps of `train_fold`."""
+
+    def __init__(
+        self,
+        settings: FoldSettings,
+        store: CaseStore,
+        plan: SearchPlan,
+        fold: int,
+        *,
+        seed: int,
+        runtime: Runtime,
+        directory: Path | None,
+    ) -> None:
+        _check(settings, store, plan, fold)
+        self.settings, self.store, self.fold, self.seed = settings, store, fold, seed
+        self.runtime = runtime
+        self.held = plan.held(fold)
+        identity = Identity(
+            settings=settings,
+            data_hash=store.data_hash,
+            plan_digest=plan.digest,
+            fold=fold,
+            seed=seed,
+            runtime=runtime,
+        )
+        self.folder = None if directory is None else FoldFolder(directory, identity)
+        self.stopping = EarlyStopping.of(settings)
+        self.history = History()
+        self._best: dict[str, Tensor] | None = None
+        on_held_fold = settings.selection == "fold"
+        self.monitor = self.held if on_held_fold else plan.monitor(fold)
+        self.training = plan.training(fold) + (plan.monitor(fold) if on_held_fold else ())
+
+    def finished_before(self) -> EpochReport | None:
+        """The last report of a fold that an earlier call has finished."""
+        result = self.folder.result() if self.folder else None
+        if result is None:
+            return None
+        history = History.of_curves(self.fold, result.curves)
+        return dataclasses.replace(history.reports[-1], result=result)
+
+    def restore(self) -> None:
+        """Fresh weights, or those of the last epoch on disk."""
+        self.network = build_network(self.settings, seed=self._seed("weights"))
+        place(self.network, self.runtime)
+        self.optimizer = make_optimizer(self.network, self.settings)
+        self.sampler = PatchSampler(
+            self.store, self.training, self.settings, seed=self._seed("patches")
+        )
+        if self.folder:
+            self.history = self.folder.restore(self.network, self.optimizer)
+
+    @property
+    def watched(self) -> list[float]:
+        """The stopping metric of every epoch so far."""
+        return self.history.watched(self.settings.stop_metric)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no further epoch will be trained."""
+        at_end = self.history.num_epochs >= self.settings.max_epochs
+        return at_end or self.stopping.is_over(self.watched)
+
+    @property
+    def report(self) -> EpochReport:
+        """Of the last epoch."""
+        return self.history.reports[-1]
+
+    def train_epoch(self) -> None:
+        """Fit the training cases for an epoch, then look at the monitor."""
+        start, epoch = time.perf_counter(), self.history.num_epochs + 1
+        with isolated(self.runtime, seed=self._seed(f"epoch {epoch}")):
+            loss, rate = train_epoch(
+                self.network,
+                self.optimizer,
+                self.sampler,
+                self.settings,
+                self.runtime,
+                epoch=epoch,
+                watched=self.watched,
+            )
+            monitor = monitor_metrics(
+                self.network, self.store, self.monitor, self.settings, self.runtime
+            )
+        self.history = self.history.and_then(
+            EpochReport(
+                fold=self.fold,
+                epoch=epoch,
+                train_loss=loss,
+                learning_rate=rate,
+                monitor=monitor,
+                seconds=time.perf_counter() - start,
+            )
+        )
+
+    def keep_best(self) -> None:
+        """Keep the weights if this epoch is the best so far: on disk, or in memory without one."""
+        if self.stopping.best_epoch(self.watched) != self.history.num_epochs:
+            return
+        if self.folder:
+            self.folder.save_best(self.network)
+        else:
+            self._best = {name: value.clone() for name, value in self.network.state_dict().items()}
+
+    def checkpoint(self) -> None:
+        """Commit the epoch. After `keep_best`: weights without a checkpoint are made again."""
+        if self.folder:
+            self.folder.save(self.history, self.network, self.optimizer)
+
+    def score_held_fold(self) -> EpochReport:
+        """Restore the best weights, predict the held cases once, and report."""
+        start = time.perf_counter()
+        if self.folder:
+            best, _ = load_weights(self.folder.best)
+            self.network.load_state_dict(best.state_dict())
+        elif self._best is not None:
+            self.network.load_state_dict(self._best)
+        with isolated(self.runtime, seed=self._seed("held fold")):
+            cases, _ = score_cases(self.network, self.store, self.held, self.settings, self.runtime)
+        result = FoldResult(
+            metrics=summarize(cases, fold_rule(self.settings)),
+            curves=self.history.curves(),
+            cases=cases,
+            weights=self.folder.best if self.folder else None,
+            best_epoch=self.stopping.best_epoch(self.watched),
+            num_epochs=self.history.num_epochs,
+            seconds=self.history.seconds + time.perf_counter() - start,
+            selection=self.settings.selection,
+        )
+        if self.folder:
+            self.folder.finish(result)
+        return dataclasses.replace(self.report, result=result)
+
+    def _seed(self, purpose: str) -> int:
+        return derive_seed(self.seed, self.fold, purpose)
+
+
+def _check(settings: FoldSettings, store: CaseStore, plan: SearchPlan, fold: int) -> None:
+    if store.data_hash != plan.data_hash:
+        raise FoldPlanError(
+            f"found a plan for the data {plan.data_hash[:12]}, expected one for "
+            f"{store.data_hash[:12]}; make a plan for this store"
+        )
+    if not 0 <= fold < plan.num_folds:
+        raise FoldPlanError(f"fold: found {fold}, expected 0 to {plan.num_folds - 1}")
+    known = ("loss", *DIRECTIONS)
+    if settings.stop_metric not in known:
+        raise SettingsError(
+            f"stop_metric: found {settings.stop_metric!r}, expected one of {', '.join(known)}"
+        )

@@ -1,0 +1,73 @@
+"""Whole images through a network in training: counts on the original mask grid, and the loss."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from ptxcore.data.store import CaseStore
+from ptxcore.inference import on_grid, predict_grid
+from ptxcore.losses import segmentation_loss
+from ptxcore.metrics import build_table, count_case, summarize
+from ptxcore.settings import FoldSettings
+from ptxcore.types import CaseTable, Rule, Runtime
+
+#: Overlap of windows on monitor images: after every epoch, speed counts for more.
+MONITOR_OVERLAP = 0.25
+
+
+def score_cases(
+    network: nn.Module,
+    store: CaseStore,
+    case_ids: Sequence[str],
+    settings: FoldSettings,
+    runtime: Runtime,
+) -> tuple[CaseTable, float]:
+    """Predict cases one by one and count.
+
+    Args:
+        network: Placed on the runtime's device.
+        store: Where the cases are.
+        case_ids: At least one.
+        settings: Of which sizes, overlap, tta and the weights of the loss count here.
+        runtime: Device, precision and layout.
+
+    Returns:
+        Counts per case on the original grid, and the mean loss over cases on the network's grid.
+    """
+    view = store.at(settings.image_size)
+    rows, losses = [], []
+    for index in (store.index(name) for name in case_ids):
+        logits = predict_grid(network, view.image(index), settings, runtime)
+        truth = torch.from_numpy(view.soft_mask(index).astype("float32") / 255)[None, None]
+        loss = segmentation_loss(
+            logits,
+            truth.to(logits.device),
+            bce_weight=settings.bce_weight,
+            dice_weight=settings.dice_weight,
+        )
+        losses.append(float(loss))
+        mask = store.mask(index)
+        rows.append(count_case(on_grid(logits, mask.shape), mask))
+    return build_table(list(case_ids), rows), sum(losses) / len(losses)
+
+
+def monitor_metrics(
+    network: nn.Module,
+    store: CaseStore,
+    case_ids: Sequence[str],
+    settings: FoldSettings,
+    runtime: Runtime,
+) -> dict[str, float]:
+    """Every metric at the settings' threshold, and "loss": windows overlap little, no mirror."""
+    quick = dataclasses.replace(settings, overlap=MONITOR_OVERLAP, tta=False)
+    table, loss = score_cases(network, store, case_ids, quick, runtime)
+    return {**summarize(table, fold_rule(settings)), "loss": loss}
+
+
+def fold_rule(settings: FoldSettings) -> Rule:
+    """The rule of fold scores: one threshold, no smallest area."""
+    return Rule(top=settings.threshold, bottom=settings.threshold)

@@ -1,0 +1,97 @@
+"""One epoch of optimization."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ptxcore.data.patches import Batch, PatchSampler
+from ptxcore.errors import TrainingDiverged
+from ptxcore.losses import segmentation_loss
+from ptxcore.settings import FoldSettings
+from ptxcore.training.schedules import learning_rate
+from ptxcore.types import Runtime
+
+
+def train_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    sampler: PatchSampler,
+    settings: FoldSettings,
+    runtime: Runtime,
+    *,
+    epoch: int,
+    watched: Sequence[float],
+) -> tuple[float, float]:
+    """Train one epoch, in place.
+
+    Args:
+        network: Placed on the runtime's device.
+        optimizer: Of its parameters.
+        sampler: Gives the epoch's batches.
+        settings: Of the fold.
+        runtime: Device, precision and layout.
+        epoch: One-based.
+        watched: The stopping metric of the epochs before this one.
+
+    Returns:
+        Mean training loss, and the learning rate of the last step.
+
+    Raises:
+        TrainingDiverged: The loss of a step was NaN or infinite.
+    """
+    network.train()
+    losses = []
+    for number, batch in enumerate(sampler.epoch(epoch)):
+        rate = learning_rate(
+            settings,
+            step=(epoch - 1) * sampler.num_steps + number,
+            steps_per_epoch=sampler.num_steps,
+            watched=watched,
+        )
+        losses.append(train_step(network, optimizer, batch, settings, runtime, rate=rate))
+    return _mean_loss(losses, epoch=epoch), rate
+
+
+def train_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    settings: FoldSettings,
+    runtime: Runtime,
+    *,
+    rate: float,
+) -> Tensor:
+    """Forward, backward, clip, update. The loss stays on the device: reading it would wait."""
+    layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
+    images = torch.from_numpy(batch.images).to(runtime.device, memory_format=layout)
+    targets = torch.from_numpy(batch.targets).to(runtime.device)
+    with torch.autocast(
+        runtime.device, dtype=torch.bfloat16, enabled=runtime.precision == "bfloat16"
+    ):
+        logits = network(images)
+    loss = segmentation_loss(
+        logits.float(), targets, bce_weight=settings.bce_weight, dice_weight=settings.dice_weight
+    )
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if settings.gradient_clip > 0:
+        nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    return loss.detach()
+
+
+def _mean_loss(losses: Sequence[Tensor], *, epoch: int) -> float:
+    values: list[float] = torch.stack(list(losses)).tolist()
+    for step, value in enumerate(values, start=1):
+        if not math.isfinite(value):
+            raise TrainingDiverged(
+                f"the training loss is {value} at step {step} of epoch {epoch}; "
+                "lower learning_rate, or clip gradients"
+            )
+    return math.fsum(values) / len(values)
