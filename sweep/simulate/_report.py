@@ -1,0 +1,105 @@
+"""What a simulated sweep cost and how good its winner is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.simulate._engine import Cluster, Deal, Run
+from sweep.simulate._table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One policy on one table; means when it stands for several seeds or tables.
+
+    Attributes:
+        cost: Folds paid for, as a share of all configurations times all folds.
+        cost_epochs: Likewise of all epochs.
+        cost_seconds: Likewise of all training seconds.
+        regret: (best - chosen) / (best - median) over the means of the same folds.
+        regret_fresh: Likewise over partitions that the search did not see; NaN without one.
+        hit: Whether the chosen mean equals the best.
+        makespan_seconds: Simulated time until the sweep was over.
+        idle: Share of the workers' time in which they had nothing to do.
+    """
+
+    cost: float
+    cost_epochs: float
+    cost_seconds: float
+    regret: float
+    regret_fresh: float
+    hit: float
+    makespan_seconds: float
+    idle: float
+
+
+def outcome(table: Table, layout: Deal, run: Run, cluster: Cluster) -> Outcome:
+    """Account for a run."""
+    own = full_means(table, layout.partition)
+    others = [p for p in range(table.num_partitions) if p not in layout.used]
+    fresh = [regret(full_means(table, one), run.chosen) for one in others]
+    worker_seconds = run.makespan_seconds * cluster.num_workers
+    epochs = [
+        table.num_epochs(layout.partition, row, fold)
+        for row in range(table.num_candidates)
+        for fold in range(table.num_folds)
+    ]
+    all_seconds = float(table.seconds[layout.partition].sum())
+    return Outcome(
+        cost=run.num_folds / len(epochs),
+        cost_epochs=run.num_epochs / sum(epochs),
+        cost_seconds=run.busy_seconds / all_seconds if all_seconds else 0.0,
+        regret=regret(own, run.chosen),
+        regret_fresh=float(np.mean(fresh)) if fresh else float("nan"),
+        hit=float(is_best(own, run.chosen)),
+        makespan_seconds=run.makespan_seconds,
+        idle=1 - run.busy_seconds / worker_seconds if worker_seconds else 0.0,
+    )
+
+
+def full_means(table: Table, partition: int) -> NDArray[np.float64]:
+    """[N] mean over the folds; -inf where a score is not finite."""
+    scores = table.scores[partition]
+    bad = ~np.isfinite(scores).all(axis=1)
+    means: NDArray[np.float64] = np.where(bad[:, None], 0.0, scores).mean(axis=1)
+    means[bad] = -np.inf
+    return means
+
+
+def regret(means: NDArray[np.float64], chosen: int) -> float:
+    """(best - chosen) / (best - median); 0 when the best equals the median and is chosen.
+
+    Where they are equal and something worse was chosen, the scale is the whole range. A median
+    that is -inf (most configurations diverged) is replaced by the worst finite mean.
+    """
+    finite = means[np.isfinite(means)]
+    best = float(finite.max())
+    gap = best - float(means[chosen])
+    if is_best(means, chosen):
+        return 0.0
+    middle = float(np.median(means))
+    if not np.isfinite(middle) or middle >= best:
+        middle = float(finite.min())
+    if not np.isfinite(gap) or middle >= best:
+        return 1.0
+    return gap / (best - middle)
+
+
+def is_best(means: NDArray[np.float64], chosen: int) -> bool:
+    """Whether no configuration has a better mean; equal up to rounding."""
+    best = float(means.max())
+    return bool(means[chosen] >= best - 1e-9 * max(1.0, abs(best)))
+
+
+def mean_outcome(outcomes: Sequence[Outcome]) -> Outcome:
+    """Mean of every figure, NaN left out."""
+    means = {}
+    for one in fields(Outcome):
+        values = [getattr(found, one.name) for found in outcomes]
+        kept = [value for value in values if value == value]
+        means[one.name] = float(np.mean(kept)) if kept else float("nan")
+    return Outcome(**means)
