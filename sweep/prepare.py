@@ -18,6 +18,7 @@ from ptxcore.errors import SettingsError
 from ptxcore.metrics import DIRECTIONS
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
+from sweep.environment import installed_packages
 from sweep.errors import SpaceError, UsageError
 from sweep.space import SearchSpace, load_space, parse_space
 
@@ -127,6 +128,7 @@ def build_header(
         "runtime": dataclasses.asdict(runtime),
         "version": importlib.metadata.version("ptxsweep"),
         "git_sha": git_sha(),
+        "environment": installed_packages(),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -1,0 +1,319 @@
+"""The view against a real MLflow store on SQLite, fed by real ledgers."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import socket
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+from synthetic_sweeps import Story, run_sweep
+
+from sweep.ledger import Ledger
+from sweep.mlflow_view import MlflowView, connect, init_store, shown_uri
+from sweep.records import State
+from sweep.statistics import corrected_interval, paired_difference
+from sweep.tracker import snapshot
+
+#: One diverged candidate, one fold tried twice, several stopped by the pruner.
+STORY = Story(diverges=frozenset({3}), lost=frozenset({(1, 0)}))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that is laid out; doing so takes seconds."""
+    path = tmp_path_factory.mktemp("template") / "mlflow.db"
+    init_store(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def uri(template: Path, tmp_path: Path) -> str:
+    shutil.copy(template, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    """A finished sweep with every kind of end."""
+    folder = tmp_path_factory.mktemp("ledger")
+    made = run_sweep(f"sqlite:///{folder / 'ledger.db'}", "finished", story=STORY)
+    ends = Counter(one.state for one in made.projection.candidates)
+    assert ends.keys() >= {State.COMPLETE, State.FAILED}
+    assert ends[State.PRUNED] + ends[State.ABANDONED]
+    return made
+
+
+def view_of(uri: str, ledger: Ledger) -> MlflowView:
+    root = Path(uri.removeprefix("sqlite:///")).parent / "artifacts"
+    return MlflowView(uri, ledger.name, artifact_root=root)
+
+
+def all_runs(uri: str) -> list[Run]:
+    client = connect(uri)
+    experiment = client.get_experiment_by_name("ptxsweep")
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], "", ViewType.ACTIVE_ONLY, 5000))
+
+
+def content_of(uri: str) -> dict[str, object]:
+    """Everything that a store holds of the sweeps, every metric's history included."""
+    client, content = connect(uri), {}
+    for run in all_runs(uri):
+        history = {
+            key: sorted(
+                (point.step, point.timestamp, point.value)
+                for point in client.get_metric_history(run.info.run_id, key)
+            )
+            for key in run.data.metrics
+        }
+        ids = ("mlflow.parentRunId", "ptxsweep.winner_run_id")
+        content[run.info.run_name] = (
+            run.info.status,
+            run.info.start_time,
+            run.info.end_time,
+            run.data.params,
+            {key: text for key, text in run.data.tags.items() if key not in ids},
+            history,
+        )
+    return content
+
+
+def parent_of(uri: str) -> Run:
+    (parent,) = (run for run in all_runs(uri) if "mlflow.parentRunId" not in run.data.tags)
+    return parent
+
+
+def test_a_run_per_candidate_under_a_run_per_sweep(uri: str, ledger: Ledger) -> None:
+    assert view_of(uri, ledger).sync(ledger, final=True)
+    parent = parent_of(uri)
+    children = [run for run in all_runs(uri) if run.info.run_id != parent.info.run_id]
+    candidates = ledger.projection.candidates
+    assert len(children) == len(candidates)
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    by_number = {int(run.data.tags["ptxsweep.candidate"]): run for run in children}
+    expected = {
+        State.COMPLETE: "FINISHED",
+        State.PRUNED: "KILLED",
+        State.ABANDONED: "KILLED",
+        State.FAILED: "FAILED",
+    }
+    for one in candidates:
+        run = by_number[one.number]
+        assert run.info.status == expected[one.state]
+        assert run.info.end_time >= run.info.start_time
+        assert run.data.params["learning_rate"] == str(one.settings["learning_rate"])
+        assert run.data.params["network"] == "attention_unet"
+        assert run.data.tags["ptxsweep.state"] == one.state
+        assert run.data.tags["ptxsweep.phantom"] == "True"
+        assert run.data.tags.get("ptxsweep.reason") == one.reason
+
+
+def test_folds_are_steps_and_epochs_are_steps(uri: str, ledger: Ledger) -> None:
+    view_of(uri, ledger).sync(ledger, final=True)
+    client, best = connect(uri), ledger.projection.best()
+    assert best is not None
+    run_id = parent_of(uri).data.tags["ptxsweep.winner_run_id"]
+    dice = [best.folds[fold].metrics["dice"] for fold in range(5)]
+    logged = sorted((one.step, one.value) for one in client.get_metric_history(run_id, "fold/dice"))
+    assert logged == list(enumerate(dice))
+    curve = best.folds[2].curves["train_loss"]
+    logged = sorted(
+        (one.step, one.value) for one in client.get_metric_history(run_id, "fold-2/train_loss")
+    )
+    assert logged == list(enumerate(curve, start=1))
+    means = sorted((one.step, one.value) for one in client.get_metric_history(run_id, "mean/dice"))
+    assert [step for step, _ in means] == [1, 2, 3, 4, 5]
+    assert means[1][1] == pytest.approx((dice[0] + dice[1]) / 2)
+    latest = client.get_run(run_id).data.metrics
+    assert latest["mean/dice"] == pytest.approx(corrected_interval(dice).mean)
+    assert latest["sd/dice"] == pytest.approx(corrected_interval(dice).sd)
+    assert latest["dice_all_empty"] == pytest.approx(best.folds[4].metrics["dice_all_empty"])
+
+
+def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
+    view_of(uri, ledger).sync(ledger, final=True)
+    parent, projection = parent_of(uri), ledger.projection
+    best, default = projection.best(), projection.candidates[0]
+    assert best is not None
+    assert parent.info.status == "FINISHED"
+    tags, header = parent.data.tags, projection.header
+    assert tags["ptxsweep.git_sha"] == header["git_sha"]
+    assert tags["ptxsweep.data_hash"] == header["data_hash"]
+    assert tags["ptxsweep.plan_digest"] == header["plan_digest"]
+    assert tags["ptxsweep.objective"] == "maximize average_precision"
+    assert tags["ptxsweep.winner"] == str(best.number)
+    assert "both empty" in tags["ptxsweep.empty_masks"]
+    assert parent.data.params["policy.name"] == "greedy"
+    assert parent.data.params["runtime.device"] == "cpu"
+    values = {
+        key: [one.folds[fold].metrics["dice"] for fold in range(5)]
+        for key, one in (("best", best), ("default", default))
+    }
+    interval = corrected_interval(values["best"])
+    for part in ("mean", "sd", "low", "high"):
+        assert parent.data.metrics[f"winner/{part}/dice"] == pytest.approx(getattr(interval, part))
+    assert parent.data.metrics["winner/mean/dice_all_empty"] > 0
+    if default.state is State.COMPLETE and best.number:
+        difference = paired_difference(values["best"], values["default"])
+        assert parent.data.metrics["difference/low/dice"] == pytest.approx(difference.low)
+    text = connect(uri).download_artifacts(parent.info.run_id, "space.yaml")
+    assert Path(text).read_text(encoding="utf-8") == header["space_text"]
+
+
+def test_a_second_sync_changes_nothing(uri: str, ledger: Ledger) -> None:
+    view = view_of(uri, ledger)
+    assert view.sync(ledger, final=True)
+    once = content_of(uri)
+    assert view.sync(ledger)
+    assert view.sync(ledger, final=True)
+    assert view_of(uri, ledger).sync(ledger.projection, final=True)
+    assert content_of(uri) == once
+
+
+def test_another_process_goes_on_where_one_left(
+    template: Path, uri: str, ledger: Ledger, tmp_path: Path
+) -> None:
+    """The sweep is cut after any number of folds; each piece is sent by a view of its own."""
+    url = f"sqlite:///{tmp_path / 'piece.db'}"
+    cut = run_sweep(
+        url, "finished", story=Story(diverges=STORY.diverges, lost=STORY.lost, stop_after=9)
+    )
+    view_of(uri, cut).sync(cut)
+    assert {run.info.status for run in all_runs(uri)} <= {"FINISHED", "KILLED", "FAILED"}
+    assert parent_of(uri).info.status == "KILLED"
+    # The same header, the same name and the same history, now to its end.
+    view_of(uri, ledger).sync(ledger)
+    whole = tmp_path / "whole.db"
+    shutil.copy(template, whole)
+    view_of(f"sqlite:///{whole}", ledger).sync(ledger)
+    got, expected = content_of(uri), content_of(f"sqlite:///{whole}")
+    assert got.keys() == expected.keys()
+    for name in expected:
+        # Only the end times of what was closed in between may differ.
+        assert got[name][:2] == expected[name][:2]  # type: ignore[index]
+        assert got[name][3:] == expected[name][3:]  # type: ignore[index]
+
+
+def test_lost_tags_and_half_sent_folds_are_mended(uri: str, ledger: Ledger) -> None:
+    """A process that dies between metrics and tags leaves rows that the next one sends again."""
+    view_of(uri, ledger).sync(ledger, final=True)
+    once, client = content_of(uri), connect(uri)
+    for run in all_runs(uri):
+        client.delete_tag(run.info.run_id, "ptxsweep.logged")
+    view_of(uri, ledger).sync(ledger, final=True)
+    assert content_of(uri) == once
+
+
+def test_a_running_sweep_is_shown_as_running(uri: str, ledger: Ledger) -> None:
+    projection = snapshot(ledger.projection)
+    projection.sweep_state = "running"
+    projection.candidates[1].state = State.RUNNING
+    projection.candidates[2].state = State.PARKED
+    view = view_of(uri, ledger)
+    assert view.sync(projection)
+    status = {run.data.tags.get("ptxsweep.candidate"): run.info.status for run in all_runs(uri)}
+    assert status[None] == "RUNNING"
+    assert (status["1"], status["2"]) == ("RUNNING", "SCHEDULED")
+    assert view.sync(projection, final=True)  # the driver dies of an error
+    assert not {run.info.status for run in all_runs(uri)} & {"RUNNING", "SCHEDULED"}
+    assert view.sync(ledger, final=True)
+    assert parent_of(uri).info.status == "FINISHED"
+
+
+def test_runs_that_were_made_twice_become_one(uri: str, ledger: Ledger) -> None:
+    view_of(uri, ledger).sync(ledger, final=True)
+    client, once = connect(uri), content_of(uri)
+    experiment = client.get_experiment_by_name("ptxsweep")
+    assert experiment is not None
+    for run in all_runs(uri)[:4]:
+        labels = {key: run.data.tags[key] for key in run.data.tags if key != "ptxsweep.logged"}
+        client.create_run(experiment.experiment_id, run.info.start_time, labels, run.info.run_name)
+    view_of(uri, ledger).sync(ledger, final=True)
+    assert content_of(uri) == once
+
+
+def test_two_sweeps_of_one_name_do_not_mix(uri: str, ledger: Ledger, tmp_path: Path) -> None:
+    other = run_sweep(
+        f"sqlite:///{tmp_path / 'other.db'}", "finished", seed=7, story=Story(stop_after=2)
+    )
+    view_of(uri, ledger).sync(ledger, final=True)
+    view_of(uri, other).sync(other, final=True)
+    parents = [run for run in all_runs(uri) if "mlflow.parentRunId" not in run.data.tags]
+    assert sorted(run.info.status for run in parents) == ["FINISHED", "KILLED"]
+
+
+def test_an_outage_is_said_once_and_nothing_is_lost(
+    template: Path, ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The store's folder becomes a file for a while, so SQLite cannot open it."""
+    now = 0.0
+    folder = tmp_path / "store"
+    folder.write_text("in the way", encoding="utf-8")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    pauses: list[float] = []
+    view = MlflowView(
+        uri,
+        ledger.name,
+        artifact_root=tmp_path / "artifacts",
+        clock=lambda: now,
+        pause=pauses.append,
+    )
+    with caplog.at_level(logging.INFO, logger="sweep"):
+        assert not view.sync(ledger)
+        assert not view.sync(ledger)  # too early for a second try
+        assert view.num_failures == 1
+        now = 2.5
+        assert not view.sync(ledger)
+        now = 4.5  # the second pause is longer
+        assert not view.sync(ledger)
+        assert view.num_failures == 2
+        assert not view.sync(ledger, final=True)
+        assert (view.num_failures, pauses) == (5, [2.0, 4.0])
+        assert view.run_id is None
+        assert not view.log_artifact(ledger, tmp_path / "store")
+        folder.unlink()
+        folder.mkdir()
+        shutil.copy(template, folder / "mlflow.db")
+        assert view.sync(ledger, final=True)
+    warnings = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "nothing is lost" in warnings[0].getMessage()
+    assert "MLflow is back" in caplog.text
+    assert parent_of(uri).info.status == "FINISHED"
+
+
+def test_a_server_that_is_not_there(ledger: Ledger) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://someone:secret@127.0.0.1:{taken.getsockname()[1]}"
+        view = MlflowView(uri, ledger.name, pause=lambda seconds: None)
+        assert not view.sync(ledger)
+    assert shown_uri(uri) == uri.replace("someone:secret@", "")
+
+
+def test_a_report_goes_to_the_parent(uri: str, ledger: Ledger, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    report.write_text("<html></html>", encoding="utf-8")
+    view = view_of(uri, ledger)
+    assert view.log_artifact(ledger, report)
+    assert view.sync(ledger, final=True)
+    names = {one.path for one in connect(uri).list_artifacts(str(view.run_id))}
+    assert names == {"report.html", "space.yaml"}
+    assert len([run for run in all_runs(uri) if run.info.run_id == view.run_id]) == 1
+
+
+def test_many_processes_lay_out_one_store(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}"
+    code = f"from sweep.mlflow_view import connect; connect({uri!r}).search_experiments()"
+    started = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
+    assert [one.wait() for one in started] == [0, 0, 0]
+    assert isinstance(connect(uri), MlflowClient)
+    left = {path.name for path in (tmp_path / "home").iterdir()}
+    assert left - {".mlflow.db.lock"} == {"mlflow.db"}
