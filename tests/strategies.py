@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 #: Scores of folds, with ties and with what a diverged network gives.
 fold_scores = st.one_of(
@@ -39,3 +41,31 @@ def space_parameters(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
             one["when"] = {parent: [draw(st.sampled_from(made[parent]["choices"]))]}
         made[f"p{number}"] = {"type": kind, **one}
     return made
+
+
+@st.composite
+def masks(draw: st.DrawFn, max_side: int = 24) -> NDArray[np.bool_]:
+    """A mask of any shape up to `max_side`: empty, full, noise or runs."""
+    shape = draw(st.tuples(st.integers(1, max_side), st.integers(1, max_side)))
+    share = draw(st.sampled_from([0.0, 0.02, 0.5, 0.98, 1.0]))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    return np.asarray(generator.random(shape) < share)
+
+
+@st.composite
+def split_masks(draw: st.DrawFn) -> list[NDArray[np.bool_]]:
+    """One to four masks of one shape that may overlap, as the rows of one image do."""
+    first = draw(masks())
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    return [first] + [
+        np.asarray(generator.random(first.shape) < 0.3) for _ in range(draw(st.integers(0, 3)))
+    ]
+
+
+@st.composite
+def patient_groups(draw: st.DrawFn) -> list[list[tuple[int, str]]]:
+    """Patients with one to six images each; an image is (pixels of its mask, view)."""
+    image = st.tuples(
+        st.one_of(st.just(0), st.integers(1, 4000)), st.sampled_from(["AP", "PA", "PA", ""])
+    )
+    return draw(st.lists(st.lists(image, min_size=1, max_size=6), min_size=1, max_size=60))

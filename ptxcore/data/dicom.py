@@ -98,6 +98,8 @@ def _parse(path: Path, *, stop_before_pixels: bool) -> FileDataset:
     except Exception as error:  # a damaged header raises nearly anything inside the parser
         # Its text is left out: it can quote values.
         raise _refusal(path, "header", f"damage ({type(error).__name__})", "DICOM") from error
+    if len(dataset) == 0:  # what pydicom gives for a file that ends early
+        raise _refusal(path, "file", "an early end", "a whole DICOM file")
     return dataset
 
 
@@ -178,7 +180,8 @@ def _decode(path: Path, dataset: FileDataset) -> NDArray[Any]:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        raise _refusal(path, "TransferSyntaxUID", syntax.name or "none", "an image's") from None
+        found = syntax.name or "none"
+        raise _refusal(path, "TransferSyntaxUID", found, "one that can be decoded") from None
     plugins = sorted(decoder.available_plugins, key=_DECODER_ORDER.index)
     if not decoder.is_native and not plugins:
         raise DicomError(

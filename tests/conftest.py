@@ -1,0 +1,44 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_dicom import DicomSet, write_set
+
+from ptxcore.data.importing import ImportReport, import_cases
+
+
+@pytest.fixture(scope="session")
+def siim() -> Path:
+    """The real SIIM-ACR slice, which is not part of the project."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "siim"
+    folder = Path(os.environ.get("PTXSWEEP_SIIM", beside))
+    if not (folder / "train-rle.csv").is_file():
+        pytest.skip(f"no real images in {folder}; PTXSWEEP_SIIM names their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def siim_import(siim: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImportReport]:
+    """The real slice imported once; 300 MB, so not kept as pytest keeps other folders."""
+    folder = tmp_path_factory.mktemp("siim")
+    yield import_cases(siim / "dicom", siim / "train-rle.csv", folder / "store")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def dicom_set(tmp_path: Path) -> DicomSet:
+    """Twelve DICOM files of 32 x 48 pixels and their masks, five of them positive."""
+    return write_set(tmp_path / "source", num_cases=12, num_positive=5)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed."""
+    return np.random.default_rng(20_190_821)

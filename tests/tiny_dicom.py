@@ -1,0 +1,130 @@
+"""DICOM files of a few pixels, written with pydicom and nothing of the project."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    SecondaryCaptureImageStorage,
+)
+
+UID_ROOT = "1.2.826.0.1.3680043.8.498."
+
+
+@dataclass(frozen=True, kw_only=True)
+class DicomSet:
+    """What `write_set` wrote."""
+
+    folder: Path
+    dicom: Path
+    rle: Path
+    uids: tuple[str, ...]
+    images: tuple[NDArray[np.uint8], ...]
+    masks: tuple[NDArray[np.bool_], ...]
+
+
+def write_dicom(
+    path: Path,
+    pixels: NDArray[Any],
+    *,
+    uid: str | None = "1.2.3.4",
+    syntax: str = ExplicitVRLittleEndian,
+    remove: tuple[str, ...] = (),
+    **elements: Any,
+) -> Path:
+    """Write one greyscale image; `elements` replace or add data elements by keyword."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = UID_ROOT + "1"
+    meta.TransferSyntaxUID = syntax
+    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    if uid is not None:
+        dataset.SOPInstanceUID = uid
+    dataset.Modality = "DX"
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.SamplesPerPixel = 1
+    dataset.Rows, dataset.Columns = pixels.shape[:2]
+    dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.itemsize
+    dataset.PixelRepresentation = int(np.issubdtype(pixels.dtype, np.signedinteger))
+    if syntax == ExplicitVRLittleEndian:
+        data = pixels.tobytes()
+        dataset.PixelData = data + b"\0" * (len(data) % 2)
+    else:
+        kind = {JPEGBaseline8Bit: "JPEG", JPEG2000Lossless: "JPEG2000"}[syntax]
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, kind)
+        dataset.PixelData = encapsulate([stream.getvalue()])
+    dataset["PixelData"].VR = "OW" if pixels.itemsize == 2 else "OB"
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
+    dataset.HighBit = dataset.BitsStored - 1
+    for keyword in remove:
+        del dataset[keyword]
+    dataset.save_as(path)
+    return path
+
+
+def rle_of(mask: NDArray[np.bool_]) -> str:
+    """The encoding of a mask, pixel by pixel, as its description reads."""
+    words: list[int] = []
+    gap = length = 0
+    for value in [*mask.flatten(order="F").tolist(), False]:
+        if value:
+            length += 1
+        elif length:
+            words += [gap, length]
+            gap, length = 1, 0
+        else:
+            gap += 1
+    return " ".join(map(str, words)) or "-1"
+
+
+def write_set(
+    folder: Path, *, num_cases: int, num_positive: int, shape: tuple[int, int] = (32, 48)
+) -> DicomSet:
+    """Write DICOM files in nested folders and a table of masks, in the dialect of SIIM-ACR."""
+    rng = np.random.default_rng(5)
+    uids, images, masks = [], [], []
+    lines = ["ImageId, EncodedPixels"]
+    for number in range(num_cases):
+        uid = f"{UID_ROOT}{1000 + number}"
+        image = rng.integers(0, 256, shape, dtype=np.uint8)
+        mask = np.zeros(shape, dtype=np.bool_)
+        if number < num_positive:
+            top, left = rng.integers(0, shape[0] - 9), rng.integers(0, shape[1] - 9)
+            mask[top : top + 3 + number, left : left + 8] = True
+        path = folder / "dicom" / f"series-{number % 3}" / f"{uid}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_dicom(
+            path,
+            image,
+            uid=uid,
+            PatientID=f"patient-{number // 2}",
+            ViewPosition=("PA", "AP")[number % 2],
+            PixelSpacing=[0.14, 0.15],
+        )
+        uids.append(uid)
+        images.append(image)
+        masks.append(mask)
+        lines.append(f"{uid}, {rle_of(mask)}")
+    (folder / "masks.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return DicomSet(
+        folder=folder,
+        dicom=folder / "dicom",
+        rle=folder / "masks.csv",
+        uids=tuple(uids),
+        images=tuple(images),
+        masks=tuple(masks),
+    )
