@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
@@ -14,6 +15,8 @@ from ptxcore.errors import CheckpointError, DataError
 from ptxcore.types import NUM_LOGIT_BINS, CaseTable
 
 _FIELDS = ("case_ids", "truth", "background")
+#: What numpy raises on damaged files; TypeError where the file holds a bare array.
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile, zlib.error)
 
 
 def build_table(
@@ -75,9 +78,10 @@ def load_table(path: Path) -> CaseTable:
         CheckpointError: The file is missing, is damaged or does not hold a table.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
+        # Opened here: numpy leaves its own handle open when the zip directory is damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             case_ids, truth, background = (content[name] for name in _FIELDS)
-    except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
+    except _UNREADABLE as error:
         raise CheckpointError(f"{path}: not a readable table of case counts ({error})") from error
     table = CaseTable(case_ids=case_ids, truth=truth, background=background)
     try:
