@@ -108,10 +108,10 @@ def make_grid(
             f"{folder}: found another process at work on it for {TIMEOUT_SECONDS:.0f} s; "
             "stop it, or remove the lock file beside the folder"
         ) from error
-    except PermissionError as error:
+    except OSError as error:  # read-only, full, not ours
         raise StoreError(
-            f"{folder}: cannot be written, but images of this size are needed; "
-            "use a store that is writable, or make the size once where it is"
+            f"{folder}: cannot be written ({error.strerror}), but images of this size are needed; "
+            "use a store that is writable and has room, or make the size once where it is"
         ) from error
 
 
