@@ -17,6 +17,8 @@ class Confirmation:
         metrics: By name, scored with the rule that will be deployed.
         all_empty: Metrics of predicting nothing on the same cases.
         intervals: Low and high end by metric, for those that have one.
+        num_uses: How often these cases were used to judge a winner, this time included; None if
+            that is not known.
         passed: The gate's verdict, None while it was not asked.
         reasons: Why the gate decided so.
     """
@@ -27,5 +29,6 @@ class Confirmation:
     metrics: Mapping[str, float]
     all_empty: Mapping[str, float] = field(default_factory=dict)
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    num_uses: int | None = None
     passed: bool | None = None
     reasons: tuple[str, ...] = ()

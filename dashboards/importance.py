@@ -12,6 +12,7 @@ mark of chance says nothing.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ MIN_CANDIDATES = 20
 _TOP = 0.25
 #: In 5% of shuffled sweeps some parameter passes its mark, however many parameters there are.
 _FALSE_ALARMS = 0.05
-_NUM_SHUFFLES = 200
+_NUM_SHUFFLES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,11 +116,11 @@ def _varying(trials: list[FrozenTrial]) -> list[str]:
 
 
 def _evaluate(trials: list[FrozenTrial], scores: list[float], seed: int) -> tuple[Importance, ...]:
-    names = _varying(trials)
-    found = _raw(trials, scores, names)
+    names, study = _varying(trials), _study(trials)
+    found = _raw(study, scores, names)
     generator = np.random.default_rng(seed)
     shuffled = [
-        _raw(trials, generator.permutation(scores).tolist(), names) for _ in range(_NUM_SHUFFLES)
+        _raw(study, generator.permutation(scores).tolist(), names) for _ in range(_NUM_SHUFFLES)
     ]
     total = sum(found.values()) or 1.0
     level = 1 - _FALSE_ALARMS / len(names)  # Bonferroni
@@ -134,24 +135,23 @@ def _evaluate(trials: list[FrozenTrial], scores: list[float], seed: int) -> tupl
     return tuple(sorted(importances, key=lambda one: (-one.share, one.parameter)))
 
 
-def _raw(trials: list[FrozenTrial], scores: list[float], names: list[str]) -> dict[str, float]:
-    """PED-ANOVA of a study with these scores; higher scores are better."""
-    study = _study(trials, scores)
+def _raw(study: optuna.Study, scores: list[float], names: list[str]) -> dict[str, float]:
+    """PED-ANOVA of the study's trials with these scores instead of their own."""
     evaluator = PedAnovaImportanceEvaluator(target_quantile=_TOP)
-    return evaluator.evaluate(study, params=names)
+    with warnings.catch_warnings():
+        # It reminds of what we know: a target is minimised, hence the sign.
+        warnings.filterwarnings("ignore", message=".*low `target` values")
+        return evaluator.evaluate(study, names, target=lambda trial: -scores[trial.number])
 
 
-def _study(trials: list[FrozenTrial], scores: list[float]) -> optuna.Study:
+def _study(trials: list[FrozenTrial]) -> optuna.Study:
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
-    try:  # Optuna would announce each of the hundred studies on stderr.
+    try:  # Optuna would announce it on stderr.
         study = optuna.create_study(direction="maximize")
     finally:
         optuna.logging.set_verbosity(verbosity)
-    study.add_trials(
-        create_trial(params=trial.params, distributions=trial.distributions, value=score)
-        for trial, score in zip(trials, scores, strict=True)
-    )
+    study.add_trials(trials)
     return study
 
 

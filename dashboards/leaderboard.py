@@ -181,7 +181,11 @@ def _name(one: Candidate, projection: Projection) -> str:
 
 def leaderboard(info: LeaderboardInfo) -> go.Figure:
     """Draw it: filled marks are complete, hollow ones partial, dots single folds."""
-    titles = [f"{theme.plain(p.title)}<br><sub>{theme.plain(p.note)}</sub>" for p in info.panels]
+    titles = [
+        f"{theme.plain(panel.title)}<br>"
+        f'<span style="font-size:12px;color:{theme.MUTED}">{theme.plain(panel.note)}</span>'
+        for panel in info.panels
+    ]
     figure = make_subplots(
         rows=1, cols=len(info.panels), shared_yaxes=True, subplot_titles=titles,
         horizontal_spacing=0.04,

@@ -54,7 +54,6 @@ def table(
     *,
     numeric: Iterable[int] = (),
     row_classes: Sequence[str | None] | None = None,
-    caption: str | None = None,
 ) -> Markup:
     """A table that scrolls sideways where the page is too narrow for it.
 
@@ -63,7 +62,6 @@ def table(
         rows: Cells by row; the first cell of each heads its row.
         numeric: Columns to align at their right.
         row_classes: CSS class of each row.
-        caption: Above the table.
     """
     right = set(numeric)
     head = [
@@ -86,7 +84,6 @@ def table(
         "div",
         tag(
             "table",
-            tag("caption", caption) if caption else None,
             tag("thead", tag("tr", *head)),
             tag("tbody", *body),
         ),

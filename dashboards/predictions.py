@@ -60,7 +60,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A chosen case with its picture, RGB of shape (size, 2 * size, 3)."""
+    """A chosen case with its picture, RGB, see `dashboards.thumbnails`."""
 
     choice: Choice
     picture: NDArray[np.uint8]

@@ -128,8 +128,9 @@ def verdict(confirmation: Confirmation | None) -> Markup:
     parts: list[Markup] = [
         tag(
             "p",
-            f"Scored once on the {confirmation.cases}: {count(confirmation.num_cases, 'case')}, "
-            f"{confirmation.num_positive} with a pneumothorax, none of them seen by the search.",
+            f"Scored on the {confirmation.cases}: {count(confirmation.num_cases, 'case')}, "
+            f"{confirmation.num_positive} with a pneumothorax, none of them seen by the search."
+            + _uses(confirmation.num_uses),
         ),
         table(("metric", "score", "interval", "all empty"), rows, numeric=(1, 2, 3)),
     ]
@@ -139,6 +140,15 @@ def verdict(confirmation: Confirmation | None) -> Markup:
     if confirmation.reasons:
         parts.append(tag("ul", *(tag("li", reason) for reason in confirmation.reasons)))
     return join(parts)
+
+
+def _uses(number: int | None) -> str:
+    """The more often a hold-out is asked, the less its answer is worth."""
+    if number is None:
+        return ""
+    if number == 1:
+        return " They were used this once."
+    return f" They have been used {number} times by now, so they are no longer quite unseen."
 
 
 def _span(interval: tuple[float, float] | None) -> str:
@@ -256,15 +266,13 @@ def candidates_table(projection: Projection) -> Markup:
     head = (
         "", "state", "folds", "mean ± SD", "− default", "trained", *names,
     )  # fmt: skip
-    return table(
-        head,
-        rows,
-        numeric=range(2, len(head)),
-        row_classes=classes,
-        caption=f"{metric_name(str(projection.header['metric']))}; means of fewer than "
+    text = (
+        f"{metric_name(str(projection.header['metric']))}; means of fewer than "
         f"{projection.num_folds} folds are in brackets and cannot win. The difference to the "
-        "default is taken on the folds that the candidate has.",
+        "default is taken on the folds that the candidate has."
     )
+    cells = table(head, rows, numeric=range(2, len(head)), row_classes=classes)
+    return join((tag("p", text, class_="small"), cells))
 
 
 def _state(one: Candidate) -> str:

@@ -16,6 +16,8 @@ from PIL import Image
 TRUTH_RGB = (0, 200, 130)
 PREDICTION_RGB = (255, 150, 0)
 _DASH_PX = 5
+#: White between the whole image and the close-up.
+GAP_PX = 6
 
 
 def thumbnail(
@@ -34,16 +36,16 @@ def thumbnail(
         size: Side of each of the two pictures in pixels.
 
     Returns:
-        RGB, shape (size, 2 * size, 3). Without any region the close-up repeats the whole image.
+        RGB, shape (size, 2 * size + GAP_PX, 3). Without any region the close-up
+        repeats the whole image.
     """
     whole = _square((0, 0, *image.shape))
-    return np.concatenate(
-        [
-            _picture(image, truth, prediction, box, size)
-            for box in (whole, _close_up(truth | prediction))
-        ],
-        axis=1,
+    left, right = (
+        _picture(image, truth, prediction, box, size)
+        for box in (whole, _close_up(truth | prediction))
     )
+    gap = np.full((size, GAP_PX, 3), 255, np.uint8)
+    return np.concatenate([left, gap, right], axis=1)
 
 
 def _picture(

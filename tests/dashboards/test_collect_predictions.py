@@ -70,7 +70,7 @@ def test_each_case_is_predicted_by_the_network_that_never_saw_it(tmp_path: Path)
         assert (example.choice.kind == "worst") == (not paints_all)
         # A mask that fills the image leaves no room for an outline, except in a close-up beyond it.
         assert not orange(example)[:, :300].any()
-        assert example.picture.shape == (360, 720, 3)
+        assert example.picture.shape == (360, 726, 3)
 
 
 def test_the_rule_of_a_fold_is_applied_to_its_masks(tmp_path: Path) -> None:

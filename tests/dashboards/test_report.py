@@ -23,6 +23,7 @@ CONFIRMED = Confirmation(
     metrics={"dice": 0.871, "dice_positive": 0.53},
     all_empty={"dice": 0.778, "dice_positive": 0.0},
     intervals={"dice": (0.82, 0.91)},
+    num_uses=1,
     passed=True,
     reasons=(f"Dice is 0.093 above the all-empty baseline {EVIL}",),
 )
@@ -103,6 +104,7 @@ def test_it_says_what_a_reviewer_asks_first(page: Page) -> None:
         "that a full grid would have taken",
         "somewhat too high",
         "locked hold-out: 45 cases, 10 with a pneumothorax",
+        "They were used this once.",
         "The gate passed the champion.",
         CONVENTIONS["dice"],
         "Nadeau and Bengio 2003",

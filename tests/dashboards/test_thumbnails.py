@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from dashboards.thumbnails import PREDICTION_RGB, TRUTH_RGB, data_uri, thumbnail
+from dashboards.thumbnails import GAP_PX, PREDICTION_RGB, TRUTH_RGB, data_uri, thumbnail
 
 SIZE = 64
 
@@ -31,7 +31,7 @@ def test_two_squares_beside_each_other(dtype: type, shape: tuple[int, int]) -> N
     truth = np.zeros(shape, bool)
     truth[10:20, 10:20] = True
     picture = thumbnail(image, truth, truth, size=SIZE)
-    assert picture.shape == (SIZE, 2 * SIZE, 3)
+    assert picture.shape == (SIZE, 2 * SIZE + GAP_PX, 3)
     assert picture.dtype == np.uint8
 
 
@@ -63,14 +63,14 @@ def test_a_region_smaller_than_a_pixel_is_still_seen() -> None:
     image = np.zeros(truth.shape, np.uint8)
     picture = thumbnail(image, truth, np.zeros_like(truth), size=SIZE)
     assert has(picture[:, :SIZE], TRUTH_RGB)
-    assert has(picture[:, SIZE:], TRUTH_RGB)
+    assert has(picture[:, SIZE + GAP_PX :], TRUTH_RGB)
 
 
 def test_nothing_to_outline() -> None:
     empty = np.zeros((64, 64), bool)
     image = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
     picture = thumbnail(image, empty, empty, size=SIZE)
-    np.testing.assert_array_equal(picture[:, :SIZE], picture[:, SIZE:])
+    np.testing.assert_array_equal(picture[:, :SIZE], picture[:, SIZE + GAP_PX :])
 
 
 def test_a_picture_becomes_an_address_that_reads_back() -> None:
