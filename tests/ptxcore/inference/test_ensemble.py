@@ -98,7 +98,7 @@ def test_none_of_nothing() -> None:
 
 
 def test_a_rule_is_checked_before_any_image(folders: list[Path]) -> None:
-    with pytest.raises(SettingsError, match="bottom: found 0.7, expected at most top"):
+    with pytest.raises(SettingsError, match=r"bottom: found 0\.7, expected at most top"):
         Ensemble.load(folders, rule=Rule(top=0.5, bottom=0.7))
 
 
