@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 from ptxcore.data.store import CaseStore
 from ptxcore.errors import StoreError
 from ptxcore.types import Runtime
+from sweep.confirm import load_confirmation
+from sweep.evidence import Evidence
 from sweep.finish import operating_point
 from sweep.home import Home
 from sweep.ledger import Ledger
+from sweep.mlflow_view import MlflowView
 from sweep.projection import Candidate
 from sweep.records import State
 
 if TYPE_CHECKING:
+    from dashboards.evidence import Confirmation as ShownConfirmation
     from dashboards.predictions import PredictionsInfo
 
 
@@ -26,11 +30,13 @@ class Published:
     Attributes:
         path: Of the HTML file.
         has_pictures: Whether it shows cases.
+        is_logged: Whether it was copied to the sweep's MLflow run.
         notes: What it had to do without, and why.
     """
 
     path: Path
     has_pictures: bool
+    is_logged: bool
     notes: tuple[str, ...]
 
 
@@ -56,9 +62,13 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
             ledger,
             out or folder / "report.html",
             operating_points=points,
+            confirmation=_confirmation(home, name),
             predictions=pictures,
         )
-        return Published(path=path, has_pictures=pictures is not None, notes=notes)
+        is_logged = MlflowView.at(home, name).log_artifact(ledger, path)
+        return Published(
+            path=path, has_pictures=pictures is not None, is_logged=is_logged, notes=notes
+        )
     finally:
         ledger.close()
 
@@ -70,6 +80,30 @@ def operating_points(ledger: Ledger, folder: Path) -> dict[int, dict[str, Any]]:
         for one in ledger.projection.candidates
         if one.state is State.COMPLETE and _has_tables(one, folder)
     }
+
+
+def _confirmation(home: Home, name: str) -> ShownConfirmation | None:
+    """The last confirmation and the gate's last word on it, as the report shows them."""
+    from dashboards.evidence import Confirmation
+
+    found = load_confirmation(home, name)
+    if found is None:
+        return None
+    evidence = Evidence(home.ledger_url, name)
+    try:
+        verdict = next(iter(reversed(evidence.verdicts())), None)
+    finally:
+        evidence.close()
+    return Confirmation(
+        cases="locked hold-out",
+        num_cases=found.num_cases,
+        num_positive=found.num_positive,
+        metrics=found.metrics,
+        all_empty={"dice": found.baseline, "dice_positive": 0.0},
+        intervals=found.intervals,
+        passed=None if verdict is None else bool(verdict["passed"]),
+        reasons=() if verdict is None else tuple(verdict["reasons"]),
+    )
 
 
 def _has_tables(candidate: Candidate, folder: Path) -> bool:

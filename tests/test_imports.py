@@ -54,7 +54,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "summary": (set(), None),
     "progress": (set(), {"errors", "records", "projection", "space"}),
     "launch": ({"ptxcore", "mlflow", "torch"}, None),
-    "model_package": ({"ptxcore", "mlflow"}, {"errors", "environment"}),
+    "model_package": ({"ptxcore", "mlflow", "torch"}, {"errors", "environment"}),
     "bootstrap": (set(), {"errors"}),
     "evidence": ({"optuna"}, {"errors", "ledger"}),
     "confirm": ({"ptxcore"}, None),

@@ -39,4 +39,6 @@ def report_command(name: str, out: Path | None, as_json: bool, **options: Any) -
         return
     for note in published.notes:
         say(note)
+    if not published.is_logged:
+        say("not logged to MLflow, which could not be reached")
     click.echo(published.path)
