@@ -14,6 +14,7 @@ give the same data hash everywhere.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEGBaseline8Bit
 
 from ptxcore.data.radiograph import Header, Radiograph
 from ptxcore.errors import DicomError
@@ -177,6 +180,8 @@ def _decode(path: Path, dataset: FileDataset) -> NDArray[Any]:
     if "PixelData" not in dataset:
         raise _refusal(path, "PixelData", "none", "an image")
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
+    if syntax == JPEGBaseline8Bit:
+        return _decode_jpeg(path, dataset)
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
@@ -198,6 +203,20 @@ def _decode(path: Path, dataset: FileDataset) -> NDArray[Any]:
     raise DicomError(
         f"{path.name}: PixelData: cannot be decoded as {syntax.name}: {problem}"
     ) from problem
+
+
+def _decode_jpeg(path: Path, dataset: FileDataset) -> NDArray[np.uint8]:
+    """What pydicom does with Pillow, without its copies: they take as long as the decoding."""
+    try:
+        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+        with Image.open(io.BytesIO(frame), formats=["JPEG"]) as image:
+            if image.mode == "L" and image.size == (dataset.Columns, dataset.Rows):
+                return np.asarray(image)
+            found = f"a JPEG image of mode {image.mode}, {image.height} x {image.width} px"
+    except Exception as error:  # as in `_decode`
+        found = f"what cannot be decoded as JPEG Baseline ({type(error).__name__})"
+    expected = f"one of mode L, {dataset.Rows} x {dataset.Columns} px"
+    raise _refusal(path, "PixelData", found, expected)
 
 
 def _displayed(

@@ -34,10 +34,10 @@ def decode(rows: Sequence[str], height: int, width: int) -> NDArray[np.bool_]:
         MaskError: A row is not whole numbers, has an odd count, or runs past the image.
     """
     mask = np.zeros(height * width, dtype=np.bool_)
-    for row in rows:
-        text = row.strip()
-        if text in ("", "-1"):
-            continue
+    texts = [text for text in (row.strip() for row in rows) if text not in ("", "-1")]
+    if not texts:
+        return mask.reshape(height, width)
+    for text in texts:
         for start, stop in zip(*_runs(text, mask.size), strict=True):
             mask[start:stop] = True
     return np.ascontiguousarray(mask.reshape(width, height).T)
