@@ -1,1 +1,1 @@
-"""The segmentation core: data, networks, losses, metrics, training and inference; knows nothing of sweeps."""
+"""The segmentation core, from data to inference; knows nothing of sweeps."""
