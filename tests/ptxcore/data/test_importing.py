@@ -255,6 +255,14 @@ def test_deep_and_shallow_images_share_a_range(dicom_set: DicomSet, tmp_path: Pa
     assert store.at(8).image(store.index(case_id_of("1.9"))).shape == (8, 8)
 
 
+def test_one_drawn_image_marks_the_store(dicom_set: DicomSet, tmp_path: Path) -> None:
+    path = sorted(dicom_set.dicom.rglob("*.dcm"))[4]
+    image = dicom_set.images[dicom_set.uids.index(path.stem)]
+    write_dicom(path, image, uid=path.stem, SyntheticData="YES")
+    assert import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "store").phantom
+    assert CaseStore.open(tmp_path / "store").phantom
+
+
 def test_external_groups(dicom_set: DicomSet, tmp_path: Path) -> None:
     table = tmp_path / "groups.csv"
     rows = [f"{uid}, {number // 4}" for number, uid in enumerate(dicom_set.uids)]
