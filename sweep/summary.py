@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,8 @@ class CandidateSummary:
         fold_scores: Objective on each finished fold in the metric's own sign; None if unfinished.
         fold_seconds: Training time of each finished fold; None if unfinished.
         mean: Of the finished folds' scores, None before the first.
-        metrics: Mean and SD over the folds of every metric, complete candidates alone.
+        metrics: Mean and SD over the folds, of complete candidates alone and of metrics that are
+            defined on every fold (specificity is not when all cases are positive).
     """
 
     number: int
@@ -99,8 +101,10 @@ def summarise_candidate(one: Candidate, projection: Projection) -> CandidateSumm
     if one.state is State.COMPLETE:
         names = sorted(set.intersection(*(set(score.metrics) for score in one.folds.values())))
         for name in names:
-            mean, sd = mean_sd([score.metrics[name] for score in one.folds.values()])
-            metrics[name] = {"mean": mean, "sd": sd}
+            values = [score.metrics[name] for score in one.folds.values()]
+            if all(math.isfinite(value) for value in values):  # NaN: the folds hold no such case
+                mean, sd = mean_sd(values)
+                metrics[name] = {"mean": mean, "sd": sd}
     return CandidateSummary(
         number=one.number,
         state=str(one.state),

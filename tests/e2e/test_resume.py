@@ -1,0 +1,108 @@
+"""Kill -9 of the driver in mid-sweep, then resume: nothing is trained twice, nothing differs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ptxsweep, start_ptxsweep
+
+from sweep.ledger import Ledger
+from sweep.records import State
+
+
+def _scores(ledger: Ledger) -> dict[tuple[int, int], tuple[float, tuple[float, ...]]]:
+    return {
+        (one.number, fold): (score.score, score.curves["train_loss"])
+        for one in ledger.projection.candidates
+        for fold, score in one.folds.items()
+    }
+
+
+def _wait_for(url: str, name: str, enough: Callable[[Ledger], bool]) -> Ledger:
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        if Path(url.removeprefix("sqlite:///")).exists():
+            try:
+                ledger = Ledger.open(url, name)
+            except Exception:  # the driver is still laying the database out
+                time.sleep(0.2)
+                continue
+            if enough(ledger):
+                return ledger
+            ledger.close()
+        time.sleep(0.1)
+    raise AssertionError("the sweep did not get far enough in time")
+
+
+@pytest.mark.slow
+def test_kill_and_resume_equals_the_undisturbed_run(
+    tmp_path: Path, phantom_store: Path, space_file: Callable[..., Path]
+) -> None:
+    space = space_file("standard", 6)
+    calm, rough = tmp_path / "calm", tmp_path / "rough"
+    ptxsweep("run", space, "--store", phantom_store, "--seed", "5", home=calm)
+
+    url = f"sqlite:///{rough / 'ledger.db'}"
+    driver = start_ptxsweep(
+        "run", space, "--store", phantom_store, "--seed", "5", home=rough, log=tmp_path / "log"
+    )
+    before = _wait_for(url, "tiny", _in_the_middle_of_a_fold)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    before.refresh()
+    finished = set(_scores(before))
+    reached = {
+        (one.number, fold): max(epochs)
+        for one in before.projection.candidates
+        for fold, epochs in one.epochs.items()
+        if fold not in one.folds
+    }
+    before.close()
+    for (candidate, fold), epoch in reached.items():
+        # What the resumed fold goes on from holds every epoch that the ledger holds.
+        assert _checkpointed_epochs(rough / "sweeps" / "tiny", candidate, fold) >= epoch
+
+    summary = ptxsweep("resume", "tiny", home=rough)
+    assert summary["state"] == "finished"
+    after = Ledger.open(url, "tiny")
+    for one in after.projection.candidates:
+        assert one.state is State.COMPLETE
+        for fold in one.folds:
+            was_finished = (one.number, fold) in finished
+            assert one.attempts[fold] == 1 or not was_finished, "a finished fold ran twice"
+    assert any(one.attempts[fold] > 1 for one in after.projection.candidates for fold in one.folds)
+    undisturbed = Ledger.open(f"sqlite:///{calm / 'ledger.db'}", "tiny")
+    assert _scores(after) == _scores(undisturbed)
+
+
+def _in_the_middle_of_a_fold(ledger: Ledger) -> bool:
+    candidates = ledger.projection.candidates
+    return sum(len(one.folds) for one in candidates) >= 2 and any(
+        len(epochs) >= 2 and fold not in one.folds
+        for one in candidates
+        for fold, epochs in one.epochs.items()
+    )
+
+
+def _checkpointed_epochs(folder: Path, candidate: int, fold: int) -> int:
+    path = folder / "trials" / f"{candidate:04d}" / f"fold-{fold}"
+    done = path / "result.json"
+    state: Any = json.loads((done if done.exists() else path / "last" / "state.json").read_text())
+    return len(state["curves"]["train_loss"])
+
+
+def test_resume_of_a_finished_or_unknown_sweep_is_refused(
+    tmp_path: Path, phantom_store: Path, space_file: Callable[..., Path]
+) -> None:
+    home = tmp_path / "home"
+    ptxsweep("run", space_file("greedy", 1), "--store", phantom_store, home=home)
+    ptxsweep("resume", "tiny", home=home, check=2)
+    ptxsweep("resume", "other", home=home, check=2)
+    ptxsweep("run", space_file("greedy", 1), "--store", phantom_store, home=home, check=2)
