@@ -2,33 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 
-@dataclass(frozen=True, kw_only=True)
-class Confirmation:
-    """The winner on cases that the search never scored.
+class Confirmation(Protocol):
+    """The winner on a locked hold-out; `sweep.confirmation.Confirmation` is one."""
 
-    Attributes:
-        cases: What the cases were, such as "locked hold-out" or "second partition".
-        num_cases: How many.
-        num_positive: Of them with a pneumothorax.
-        metrics: By name, scored with the rule that will be deployed.
-        all_empty: Metrics of predicting nothing on the same cases.
-        intervals: Low and high end by metric, for those that have one.
-        num_uses: How often these cases were used to judge a winner, this time included; None if
-            that is not known.
-        passed: The gate's verdict, None while it was not asked.
-        reasons: Why the gate decided so.
-    """
+    @property
+    def candidate(self) -> int:
+        """Number of the candidate that was scored."""
 
-    cases: str
-    num_cases: int
-    num_positive: int
-    metrics: Mapping[str, float]
-    all_empty: Mapping[str, float] = field(default_factory=dict)
-    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    num_uses: int | None = None
-    passed: bool | None = None
-    reasons: tuple[str, ...] = ()
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """By name, "dice_all_empty" among them, under the rule that will be deployed."""
+
+    @property
+    def default(self) -> Mapping[str, float] | None:
+        """Of the default candidate likewise, None where it is the winner or cannot be scored."""
+
+    @property
+    def intervals(self) -> Mapping[str, tuple[float, float]]:
+        """Over patients, for metrics, "gain" (Dice above the all-empty baseline) and
+        "difference" (Dice above the default's).
+        """
+
+    @property
+    def confidence(self) -> float:
+        """Of the intervals."""
+
+    @property
+    def num_cases(self) -> int:
+        """Cases of the hold-out."""
+
+    @property
+    def num_positive(self) -> int:
+        """Of them with a pneumothorax."""
+
+    @property
+    def num_groups(self) -> int:
+        """Patients."""
+
+    @property
+    def num_uses(self) -> int:
+        """How often these cases were used to judge a winner, this time included."""
+
+
+class Check(Protocol):
+    """One question of the promotion gate."""
+
+    @property
+    def name(self) -> str:
+        """What it asks about."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the answer was good enough."""
+
+    @property
+    def found(self) -> str:
+        """The answer."""
+
+    @property
+    def expected(self) -> str:
+        """What it had to be."""
+
+
+class Verdict(Protocol):
+    """What the promotion gate said; `sweep.gate.Verdict` is one."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the winner may become champion."""
+
+    @property
+    def checks(self) -> Sequence[Check]:
+        """Every question it asked."""

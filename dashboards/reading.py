@@ -100,13 +100,18 @@ def operating_metric(
 
 def all_empty(candidate: Candidate, metric: str) -> float | None:
     """Mean over the candidate's folds of what predicting nothing would score, None if unknown."""
-    named = fold_metric(candidate, f"{metric}_all_empty")
-    if not named and metric in ("dice", "iou"):
+    values = {fold: all_empty_on(one.metrics, metric) for fold, one in candidate.folds.items()}
+    known = {fold: value for fold, value in values.items() if value is not None}
+    return mean(known) if known else _ALL_EMPTY.get(metric)
+
+
+def all_empty_on(metrics: Mapping[str, float], metric: str) -> float | None:
+    """What predicting nothing would score on the cases that gave these metrics."""
+    named = metrics.get(f"{metric}_all_empty")
+    if named is None and metric in ("dice", "iou"):
         # Both are 1 on a case whose truth is empty too and 0 on every other.
-        named = fold_metric(candidate, "dice_all_empty")
-    if named:
-        return mean(named)
-    return _ALL_EMPTY.get(metric)
+        named = metrics.get("dice_all_empty")
+    return _ALL_EMPTY.get(metric) if named is None else named
 
 
 def mean(values: dict[int, float]) -> float:

@@ -21,7 +21,7 @@ from plotly.offline import get_plotlyjs
 
 from dashboards import report_text as say
 from dashboards import sections, theme
-from dashboards.evidence import Confirmation
+from dashboards.evidence import Confirmation, Verdict
 from dashboards.findings import Findings, find
 from dashboards.fold_curves import fold_curves, fold_curves_info
 from dashboards.fold_heatmap import fold_heatmap, fold_heatmap_info
@@ -54,6 +54,7 @@ def write_report(
     *,
     operating_points: OperatingPoints | None = None,
     confirmation: Confirmation | None = None,
+    verdict: Verdict | None = None,
     predictions: PredictionsInfo | None = None,
     written_at: datetime | None = None,
 ) -> Path:
@@ -67,6 +68,7 @@ def write_report(
         operating_points: By complete candidate, see `dashboards.reading.OperatingPoints`; without
             them scores stand at the fixed threshold of the settings.
         confirmation: The winner on cases that the search never scored.
+        verdict: Of the promotion gate.
         predictions: Pictures of single cases.
         written_at: Shown in the report; now when None.
 
@@ -78,6 +80,7 @@ def write_report(
         ledger.projection,
         operating_points=operating_points,
         confirmation=confirmation,
+        verdict=verdict,
         predictions=predictions,
         written_at=written_at,
     )
@@ -100,6 +103,7 @@ def report_html(
     *,
     operating_points: OperatingPoints | None = None,
     confirmation: Confirmation | None = None,
+    verdict: Verdict | None = None,
     predictions: PredictionsInfo | None = None,
     written_at: datetime | None = None,
 ) -> str:
@@ -110,7 +114,7 @@ def report_html(
         "main",
         sections.banners(projection, found),
         _top(name, at, found, confirmation),
-        _evidence(found, confirmation),
+        _evidence(found, confirmation, verdict),
         _figures(projection, found, operating_points),
         None if predictions is None else _chapter("What it sees", gallery(predictions)),
         _chapter("What was searched", sections.searched(projection)),
@@ -155,7 +159,9 @@ def _top(name: str, at: str, found: Findings, confirmation: Confirmation | None)
     )
 
 
-def _evidence(found: Findings, confirmation: Confirmation | None) -> Markup:
+def _evidence(
+    found: Findings, confirmation: Confirmation | None, verdict: Verdict | None
+) -> Markup:
     table = None
     if found.rows:
         table = join(
@@ -175,7 +181,11 @@ def _evidence(found: Findings, confirmation: Confirmation | None) -> Markup:
         )
     return join(
         (
-            _chapter("Is it true?", tag("p", say.caution(found)), sections.verdict(confirmation)),
+            _chapter(
+                "Is it true?",
+                tag("p", say.caution(found)),
+                sections.held_out(confirmation, verdict),
+            ),
             _chapter(
                 "The winner in numbers",
                 tag("p", say.objective(found)),

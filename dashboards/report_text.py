@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from dashboards.evidence import Confirmation
 from dashboards.findings import Findings, MetricRow
 from dashboards.text import count, in_sentence, listed, score, signed
 from sweep.records import State
@@ -81,6 +82,45 @@ def caution(found: Findings) -> str:
             "scores are optimistic and not comparable with leak-free ones."
         )
     return text
+
+
+def held_out(confirmation: Confirmation) -> str:
+    """Which cases, whose, and how often they were asked."""
+    text = (
+        f"Candidate #{confirmation.candidate} was scored on the locked hold-out: "
+        f"{count(confirmation.num_cases, 'case')} of {count(confirmation.num_groups, 'patient')}, "
+        f"{confirmation.num_positive} with a pneumothorax, none of them seen by the search. "
+    )
+    if confirmation.num_uses == 1:
+        return text + "It was the first use of these cases."
+    return text + (
+        f"These cases have been used {confirmation.num_uses} times by now, so they are no longer "
+        "quite unseen."
+    )
+
+
+def held_out_gain(confirmation: Confirmation) -> str:
+    """Dice above predicting nothing, and above the default, each with its interval."""
+    metrics, default = confirmation.metrics, confirmation.default
+    gain = metrics["dice"] - metrics["dice_all_empty"]
+    text = (
+        f"Its Dice of {score(metrics['dice'])} is {signed(gain)} from predicting nothing"
+        f"{_between(confirmation, 'gain')}"
+    )
+    if default is not None:
+        difference = metrics["dice"] - default["dice"]
+        text += (
+            f" and {signed(difference)} from the default settings"
+            f"{_between(confirmation, 'difference')}"
+        )
+    return text + "."
+
+
+def _between(confirmation: Confirmation, key: str) -> str:
+    if key not in confirmation.intervals:
+        return ""
+    low, high = confirmation.intervals[key]
+    return f" ({confirmation.confidence:.0%} interval {signed(low)} to {signed(high)})"
 
 
 def effort(found: Findings) -> str:

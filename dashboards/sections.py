@@ -9,10 +9,10 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from dashboards import report_text as say
-from dashboards.evidence import Confirmation
-from dashboards.findings import Findings, MetricRow
+from dashboards.evidence import Confirmation, Verdict
+from dashboards.findings import SHOWN, Findings, MetricRow
 from dashboards.markup import Markup, join, table, tag
-from dashboards.reading import default_of, fold_scores, label, ordered, varied
+from dashboards.reading import all_empty_on, default_of, fold_scores, label, ordered, varied
 from dashboards.text import count, duration, in_sentence, metric_name, score, setting, signed
 from sweep.projection import Candidate, Projection
 from sweep.records import State
@@ -90,13 +90,12 @@ def _tile(name: str, value: str, beside: object) -> Markup:
 def _held_out_tile(confirmation: Confirmation | None) -> Markup:
     if confirmation is None:
         return _tile("On unseen cases", "not yet", "No confirmation on held-out cases.")
-    dice = confirmation.metrics.get("dice")
-    empty = confirmation.all_empty.get("dice")
+    metrics = confirmation.metrics
     return _tile(
-        f"Dice on the {confirmation.cases}",
-        score(dice),
-        f"all empty: {score(empty)} · {count(confirmation.num_cases, 'case')}, "
-        f"{confirmation.num_positive} positive",
+        "Dice on the locked hold-out",
+        score(metrics["dice"]),
+        f"all empty: {score(metrics.get('dice_all_empty'))} · "
+        f"{count(confirmation.num_cases, 'case')}, {confirmation.num_positive} positive",
     )
 
 
@@ -108,47 +107,52 @@ def _threshold(row: MetricRow) -> str:
     }[row.threshold]
 
 
-def verdict(confirmation: Confirmation | None) -> Markup:
+def held_out(confirmation: Confirmation | None, verdict: Verdict | None) -> Markup:
     """The hold-out and the gate, in full."""
+    parts: list[Markup] = []
     if confirmation is None:
-        return tag(
-            "p",
-            "The winner has not been confirmed yet, so no promotion gate has spoken. Nothing here "
-            "is a claim about new cases.",
-        )
-    rows = [
-        (
-            metric_name(name),
-            score(value),
-            _span(confirmation.intervals.get(name)),
-            score(confirmation.all_empty.get(name)),
-        )
-        for name, value in confirmation.metrics.items()
-    ]
-    parts: list[Markup] = [
-        tag(
-            "p",
-            f"Scored on the {confirmation.cases}: {count(confirmation.num_cases, 'case')}, "
-            f"{confirmation.num_positive} with a pneumothorax, none of them seen by the search."
-            + _uses(confirmation.num_uses),
-        ),
-        table(("metric", "score", "interval", "all empty"), rows, numeric=(1, 2, 3)),
-    ]
-    if confirmation.passed is not None:
-        word = "The gate passed the champion." if confirmation.passed else "The gate refused it."
-        parts.append(tag("p", tag("strong", word, class_="good" if confirmation.passed else "bad")))
-    if confirmation.reasons:
-        parts.append(tag("ul", *(tag("li", reason) for reason in confirmation.reasons)))
+        parts.append(
+            tag("p", "The winner has not been confirmed yet. Nothing here is a claim about new "
+                "cases.")
+        )  # fmt: skip
+    else:
+        parts += [
+            tag("p", say.held_out(confirmation)),
+            tag("p", say.held_out_gain(confirmation)),
+            _held_out_table(confirmation),
+        ]
+    if verdict is not None:
+        word = "The gate passed it as champion." if verdict.passed else "The gate refused it."
+        parts.append(tag("p", tag("strong", word, class_="good" if verdict.passed else "bad")))
+        rows = [
+            (one.name, one.found, one.expected, "passed" if one.passed else "refused")
+            for one in verdict.checks
+        ]
+        parts.append(table(("the gate asked", "found", "expected", "answer"), rows))
     return join(parts)
 
 
-def _uses(number: int | None) -> str:
-    """The more often a hold-out is asked, the less its answer is worth."""
-    if number is None:
-        return ""
-    if number == 1:
-        return " They were used this once."
-    return f" They have been used {number} times by now, so they are no longer quite unseen."
+def _held_out_table(confirmation: Confirmation) -> Markup:
+    metrics, default = confirmation.metrics, confirmation.default or {}
+    rows = [
+        (
+            metric_name(name),
+            score(metrics[name]),
+            _span(confirmation.intervals.get(name)),
+            score(all_empty_on(metrics, name)),
+            score(default.get(name)),
+        )
+        for name in SHOWN
+        if name in metrics
+    ]
+    head = (
+        "metric",
+        f"#{confirmation.candidate}",
+        f"{confirmation.confidence:.0%} interval",
+        "all empty",
+        "default",
+    )
+    return table(head, rows, numeric=range(1, 5))
 
 
 def _span(interval: tuple[float, float] | None) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,23 +10,39 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 from synthetic_sweeps import operating_points, projection_of
 
-from dashboards.evidence import Confirmation
 from dashboards.report import report_html, write_report
 from ptxcore.metrics import CONVENTIONS
+from ptxcore.types import Rule
+from sweep.confirmation import Confirmation
+from sweep.gate import Check, Verdict
 from sweep.ledger import Ledger
 
 AT = datetime(2027, 1, 15, 12, tzinfo=UTC)
 EVIL = "<img src=x onerror=alert(1)>"
+
+
 CONFIRMED = Confirmation(
-    cases="locked hold-out",
+    sweep="synthetic",
+    candidate=3,
+    metrics={"dice": 0.871, "dice_all_empty": 0.778, "dice_positive": 0.53},
+    rule=Rule(),
+    default={"dice": 0.86, "dice_positive": 0.5},
+    intervals={"dice": (0.82, 0.91), "gain": (0.042, 0.132), "difference": (-0.01, 0.03)},
     num_cases=45,
     num_positive=10,
-    metrics={"dice": 0.871, "dice_positive": 0.53},
-    all_empty={"dice": 0.778, "dice_positive": 0.0},
-    intervals={"dice": (0.82, 0.91)},
+    num_groups=40,
+    confidence=0.95,
+    data_hash="5f" * 32,
+    plan_digest="a1" * 32,
+    holdout_digest="c3" * 32,
+    use=1,
     num_uses=1,
-    passed=True,
-    reasons=(f"Dice is 0.093 above the all-empty baseline {EVIL}",),
+    at="2027-01-15T10:00:00+00:00",
+    git_sha="0123456789abcdef0123456789abcdef01234567",
+    phantom=True,
+)
+VERDICT = Verdict(
+    checks=(Check(name="gain", passed=True, found=f"+0.093 {EVIL}", expected="above +0.000"),)
 )
 
 
@@ -67,7 +84,7 @@ def page(sweep: Ledger) -> Page:
     return Page(
         report_html(
             sweep.name, sweep.projection, operating_points=operating_points(sweep),
-            confirmation=CONFIRMED, written_at=AT,
+            confirmation=CONFIRMED, verdict=VERDICT, written_at=AT,
         )
     )  # fmt: skip
 
@@ -103,9 +120,11 @@ def test_it_says_what_a_reviewer_asks_first(page: Page) -> None:
         "difference to the default settings on the same folds",
         "that a full grid would have taken",
         "somewhat too high",
-        "locked hold-out: 45 cases, 10 with a pneumothorax",
-        "They were used this once.",
-        "The gate passed the champion.",
+        "locked hold-out: 45 cases of 40 patients, 10 with a pneumothorax",
+        "the first use of these cases",
+        "+0.093 from predicting nothing (95% interval +0.042 to +0.132)",
+        "+0.011 from the default settings (95% interval −0.010 to +0.030)",
+        "The gate passed it as champion.",
         CONVENTIONS["dice"],
         "Nadeau and Bengio 2003",
         "0123456789abcdef0123456789abcdef01234567",
@@ -166,3 +185,18 @@ def test_the_file_appears_whole(sweep: Ledger, tmp_path: Path) -> None:
     write_report(sweep, path, written_at=AT)
     assert path.read_text(encoding="utf-8") == first  # the same ledger, the same report
     assert [one.name for one in path.parent.iterdir()] == ["report.html"]
+
+
+def test_a_hold_out_that_is_worn_out_is_called_so(sweep: Ledger) -> None:
+    used = replace(CONFIRMED, default=None, num_uses=4)
+    refused = Verdict(
+        checks=(Check(name="hold-out", passed=False, found="4 uses", expected="1 use"),)
+    )
+    html = report_html(
+        sweep.name, sweep.projection, confirmation=used, verdict=refused, written_at=AT
+    )
+    text = Page(html).text
+    assert "used 4 times by now" in text
+    assert "The gate refused it." in text
+    assert "hold-out 4 uses 1 use refused" in text
+    assert "from the default settings (" not in text
