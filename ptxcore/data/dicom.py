@@ -224,7 +224,8 @@ def _displayed(
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     inverted = _text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
     padding = _number(dataset, "PixelPaddingValue", None)
-    if eight_bit and raw.dtype == np.uint8 and padding is None and not _has_transform(dataset):
+    as_it_is = dataset.BitsStored == 8 and padding is None and not _has_transform(dataset)
+    if as_it_is and raw.dtype.kind == "u" and raw.max() <= 255:
         return np.asarray(255 - raw if inverted else raw, dtype=np.uint8)
     try:
         values = apply_voi_lut(apply_modality_lut(raw, dataset), dataset).astype(np.float64)

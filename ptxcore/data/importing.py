@@ -17,7 +17,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,12 @@ from numpy.typing import NDArray
 
 from ptxcore.data import rle as rle_codec
 from ptxcore.data.dicom import read_dicom
+from ptxcore.data.import_report import ImportReport, make_report
 from ptxcore.data.parallel import in_order, num_processors
 from ptxcore.data.png import read_png, read_png_mask
 from ptxcore.data.radiograph import Radiograph
 from ptxcore.data.sources import (
-    ImageFiles,
     Source,
-    Sources,
     case_id_of,
     choose_sources,
     find_images,
@@ -57,35 +55,6 @@ __all__ = ["ImportReport", "case_id_of", "import_cases"]
 
 Progress = Callable[[int, int], None]
 UNANNOTATED = ("exclude", "negative")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportReport:
-    """What an import gave.
-
-    Attributes:
-        store: Folder of the new store.
-        num_cases: Cases in it.
-        num_positive: Cases with a mask.
-        num_excluded: Images without an annotation that were left out.
-        num_missing: Annotations without an image.
-        num_skipped: Files that are no images (AppleDouble, text).
-        num_groups: Distinct patients, as far as the grouping knows.
-        data_hash: SHA-256 of ids, pixels and masks.
-        phantom: Whether any image is drawn.
-        warnings: Sentences for the user.
-    """
-
-    store: Path
-    num_cases: int
-    num_positive: int
-    num_excluded: int
-    num_missing: int
-    num_skipped: int
-    num_groups: int
-    data_hash: str
-    phantom: bool
-    warnings: tuple[str, ...]
 
 
 def import_cases(
@@ -132,7 +101,7 @@ def import_cases(
     sources = choose_sources(files, rows, group_of, keep_unannotated=unannotated == "negative")
     with _building(store) as folder:
         cases = _write(folder, sources.chosen, workers or num_processors(), on_progress)
-    return _report(store, cases, files, sources)
+    return make_report(store, cases, files, sources)
 
 
 def _check_place(store: Path) -> None:
@@ -272,47 +241,3 @@ def _case(
 def _view(view: str | None) -> str:
     """A view position of the standard's list; anything else could be free text about a person."""
     return view if view in ("AP", "PA", "LL", "RL", "LLD", "RLD", "LLO", "RLO") else ""
-
-
-def _report(store: Path, cases: list[Case], files: ImageFiles, sources: Sources) -> ImportReport:
-    num_groups = len({case.group for case in cases})
-    num_positive = sum(case.is_positive for case in cases)
-    return ImportReport(
-        store=store,
-        num_cases=len(cases),
-        num_positive=num_positive,
-        num_excluded=sources.num_excluded,
-        num_missing=sources.num_rows_unused,
-        num_skipped=files.num_hidden + files.num_other,
-        num_groups=num_groups,
-        data_hash=content_hash(cases),
-        phantom=any(source.is_phantom for source in sources.chosen),
-        warnings=tuple(_warnings(len(cases), num_positive, num_groups, files, sources)),
-    )
-
-
-def _warnings(
-    num_cases: int, num_positive: int, num_groups: int, files: ImageFiles, sources: Sources
-) -> Iterator[str]:
-    if num_groups == num_cases:
-        yield (
-            "every image has a patient of its own, so folds cannot keep a patient's images "
-            "together; if patients do have several images, give --groups"
-        )
-    elif num_groups == 1:
-        yield (
-            "all images have the same patient, perhaps a placeholder, so no fold plan can be "
-            "made; give --groups"
-        )
-    if num_positive == 0:
-        yield "no image has a mask, so nothing can be learned from this store"
-    if sources.num_excluded:
-        yield f"{sources.num_excluded} images have no annotation and were left out"
-    if sources.num_rows_unused:
-        yield f"{sources.num_rows_unused} annotations have no image"
-    if sources.num_invalid_uids:
-        yield f"{sources.num_invalid_uids} images have a SOPInstanceUID that breaks the standard"
-    if files.num_hidden:
-        yield f"{files.num_hidden} files with a name that begins with a dot were skipped"
-    if files.num_other:
-        yield f"{files.num_other} files are no images and were skipped"

@@ -281,6 +281,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     missing = {"data_hash", "phantom", "dtype"} - manifest.keys()
     if missing:
         raise StoreError(f"{path / MANIFEST}: found no {sorted(missing)}; import again")
+    if manifest["dtype"] not in ("uint8", "uint16"):
+        raise StoreError(
+            f"{path / MANIFEST}: dtype: found {manifest['dtype']!r}, expected uint8 or uint16"
+        )
     return manifest
 
 

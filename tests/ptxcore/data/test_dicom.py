@@ -52,6 +52,19 @@ def test_a_header_that_is_not_wanted_is_not_checked(tmp_path: Path) -> None:
         read_header(path, wanted={"1.2.3"})
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_eight_bits_in_words_of_sixteen(photometric: str, tmp_path: Path) -> None:
+    path = write_dicom(
+        tmp_path / "a.dcm",
+        RAMP.astype(np.uint16),
+        BitsStored=8,
+        PhotometricInterpretation=photometric,
+    )
+    pixels = read_dicom(path).pixels
+    assert pixels.dtype == np.uint8
+    assert np.array_equal(pixels, 255 - RAMP if photometric == "MONOCHROME1" else RAMP)
+
+
 def test_monochrome1_is_inverted(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm", RAMP, PhotometricInterpretation="MONOCHROME1")
     assert np.array_equal(read_dicom(path).pixels, 255 - RAMP)

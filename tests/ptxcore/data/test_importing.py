@@ -438,4 +438,4 @@ def test_the_real_oddities(siim: Path, tmp_path: Path) -> None:
     )
     assert (report.num_cases, report.num_positive) == (11, 1)
     assert "10 images have a SOPInstanceUID that breaks the standard" in report.warnings
-    assert "1 files with a name that begins with a dot were skipped" in report.warnings
+    assert "1 file with a name that begins with a dot was skipped" in report.warnings

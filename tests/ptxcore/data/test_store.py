@@ -184,6 +184,7 @@ def test_open_refuses_what_is_no_store(store: CaseStore, tmp_path: Path) -> None
         ("{", "found no JSON"),
         ("[]", "found store format None, expected 1"),
         (original.replace('"format": 1', '"format": 99'), "found store format 99, expected 1"),
+        (original.replace("uint8", "object"), "dtype: found 'object', expected uint8 or uint16"),
         ('{"format": 1}', r"found no \['data_hash', 'dtype', 'phantom'\]"),
     ):
         (folder / "manifest.json").write_text(content)
