@@ -17,7 +17,10 @@ def installed_packages() -> list[str]:
 def pins(*names: str) -> list[str]:
     """Requirements that ask for the versions that are installed here.
 
+    A local part such as "+cpu" is left out: any build of a version fits.
+
     Raises:
         importlib.metadata.PackageNotFoundError: One is not installed.
     """
-    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
+    versions = (importlib.metadata.version(name).partition("+")[0] for name in names)
+    return [f"{name}=={version}" for name, version in zip(names, versions, strict=True)]

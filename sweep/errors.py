@@ -1,13 +1,15 @@
 """Errors of the sweep platform.
 
-    SweepError
-    ├── UsageError         what the user asked for cannot be done as asked (exit code 2)
-    │   ├── SpaceError     a search space file: message starts with `file:line: key:`
-    │   ├── NameTaken      a sweep of that name exists
-    │   └── UnknownSweep   no sweep of that name
-    ├── LeaseHeld          another driver is writing this ledger
-    ├── LedgerError        the ledger does not hold what it should
-    └── GateRefused        a champion was not promoted; carries the reasons (exit code 3)
+SweepError
+├── UsageError         what the user asked for cannot be done as asked (exit code 2)
+│   ├── SpaceError     a search space file: message starts with `file:line: key:`
+│   ├── NameTaken      a sweep of that name exists
+│   ├── UnknownSweep   no sweep of that name
+│   └── HoldoutUsed    the hold-out was opened before, and a further use was not asked for
+├── LeaseHeld          another driver is writing this ledger
+├── LedgerError        the ledger does not hold what it should
+├── TrackingError      MLflow cannot be reached, or does not hold what it should
+└── GateRefused        a champion was not promoted; carries the reasons (exit code 3)
 """
 
 
@@ -31,12 +33,20 @@ class UnknownSweep(UsageError):
     """The ledger holds no sweep of that name."""
 
 
+class HoldoutUsed(UsageError):
+    """The hold-out was opened before; opening it again must be asked for."""
+
+
 class LeaseHeld(SweepError):
     """Another driver holds the lease of this sweep."""
 
 
 class LedgerError(SweepError):
     """The ledger lacks something it must hold, or holds it in a form we cannot read."""
+
+
+class TrackingError(SweepError):
+    """MLflow cannot be reached, or lacks something it must hold."""
 
 
 class GateRefused(SweepError):

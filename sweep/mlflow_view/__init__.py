@@ -1,6 +1,17 @@
 """MLflow as a view of the ledger: everything in it can be made again from the ledger alone."""
 
-from sweep.mlflow_view._store import connect, init_store, shown_uri
-from sweep.mlflow_view._view import EXPERIMENT, MlflowView
+from sweep.mlflow_view._content import milliseconds, sweep_id
+from sweep.mlflow_view._store import connect, init_store, quietly, shown_uri
+from sweep.mlflow_view._view import EXPERIMENT, OUTAGES, MlflowView
 
-__all__ = ["EXPERIMENT", "MlflowView", "connect", "init_store", "shown_uri"]
+__all__ = [
+    "EXPERIMENT",
+    "OUTAGES",
+    "MlflowView",
+    "connect",
+    "init_store",
+    "milliseconds",
+    "quietly",
+    "shown_uri",
+    "sweep_id",
+]

@@ -7,7 +7,6 @@ a new one is laid out under another name, behind a lock, and takes its name when
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,24 +15,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from filelock import FileLock
-
-# Read by MLflow when it is imported, or at each request; a user's own values win. Its defaults
-# would hold a process for minutes at a server that is gone; whoever calls us tries again anyway.
-for _name, _value in {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}.items():
-    os.environ.setdefault(_name, _value)
-
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.store.db import utils  # noqa: E402
+from mlflow import MlflowClient
+from mlflow.store.db import utils
 
 _database: Any = utils  # half annotated
 
 _SQLITE = "sqlite:///"
 #: They tell of every table they make, and print the traceback of what they raise as well.
-_TALKATIVE = {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL}
+_TALKATIVE = {
+    "alembic": logging.WARNING,
+    "mlflow": logging.WARNING,
+    "mlflow.store.db.utils": logging.CRITICAL,
+}
 
 
 def init_store(tracking_uri: str) -> None:

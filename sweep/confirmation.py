@@ -1,0 +1,137 @@
+"""What the hold-out said about a winner, as the evidence study keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ptxcore.types import Rule
+from sweep.evidence import Evidence, Use
+from sweep.home import Home
+from sweep.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """The winner on the locked hold-out.
+
+    Attributes:
+        sweep: Its name.
+        candidate: Number of the winner.
+        metrics: Of the winner's ensemble under `rule`, by name.
+        rule: Chosen on the winner's out-of-fold cases, never on the hold-out.
+        default: The same metrics of the default candidate's ensemble under a rule of its own;
+            None where it is the winner, is not complete, or its weights are gone.
+        intervals: Bootstrap intervals over patients: "dice", "dice_positive", "gain" (dice above
+            predicting nothing) and, with a default, "difference" (dice above the default's).
+        num_cases: Of the hold-out.
+        num_positive: Of them with a mask.
+        num_groups: Patients.
+        confidence: Of the intervals.
+        data_hash: Of the case store.
+        plan_digest: Of the fold plan.
+        holdout_digest: Of the hold-out's cases.
+        use: Number of this use of the hold-out by this sweep, 1 for the first.
+        num_uses: Uses of these cases by all sweeps of the ledger, this one included.
+        at: ISO 8601 time in UTC.
+        git_sha: Of the code that scored.
+        phantom: Whether the cases are drawn, not real.
+    """
+
+    sweep: str
+    candidate: int
+    metrics: Mapping[str, float]
+    rule: Rule
+    default: Mapping[str, float] | None
+    intervals: Mapping[str, tuple[float, float]]
+    num_cases: int
+    num_positive: int
+    num_groups: int
+    confidence: float
+    data_hash: str
+    plan_digest: str
+    holdout_digest: str
+    use: int
+    num_uses: int
+    at: str
+    git_sha: str
+    phantom: bool
+
+    @property
+    def baseline(self) -> float:
+        """Dice of predicting nothing: the share of cases without a mask."""
+        return self.metrics["dice_all_empty"]
+
+    @property
+    def gain(self) -> float:
+        """Dice above the baseline."""
+        return self.metrics["dice"] - self.baseline
+
+    @property
+    def difference(self) -> float | None:
+        """Dice above the default candidate's."""
+        return None if self.default is None else self.metrics["dice"] - self.default["dice"]
+
+
+def load_confirmation(home: Home, name: str) -> Confirmation | None:
+    """The last confirmation that came to an end, None if there is none.
+
+    Raises:
+        UnknownSweep: There is no sweep of that name.
+    """
+    ledger = Ledger.open(home.ledger_url, name)
+    evidence = Evidence(home.ledger_url, name)
+    try:
+        ended = [use for use in evidence.uses() if use.result is not None]
+        return read_confirmation(name, ledger.header, evidence, ended[-1]) if ended else None
+    finally:
+        evidence.close()
+        ledger.close()
+
+
+def read_confirmation(
+    name: str, header: Mapping[str, Any], evidence: Evidence, use: Use
+) -> Confirmation:
+    """A use of the hold-out that came to an end, as a confirmation.
+
+    Args:
+        name: Of the sweep.
+        header: Of its ledger.
+        evidence: Of the sweep.
+        use: With a result.
+    """
+    assert use.result is not None, "only a use that ended has a result"
+    result = use.result
+    metrics = _floats(result["metrics"])
+    default = result["default"]
+    return Confirmation(
+        sweep=name,
+        candidate=int(result["candidate"]),
+        metrics=metrics,
+        rule=Rule(**result["rule"]),
+        default=None if default is None else _floats(default),
+        intervals={
+            key: (_float(low), _float(high)) for key, (low, high) in result["intervals"].items()
+        },
+        num_cases=int(metrics["num_cases"]),
+        num_positive=int(metrics["num_positive"]),
+        num_groups=int(result["num_groups"]),
+        confidence=float(result["confidence"]),
+        data_hash=str(result["data_hash"]),
+        plan_digest=str(result["plan_digest"]),
+        holdout_digest=use.holdout_digest,
+        use=use.number,
+        num_uses=evidence.num_uses_of(use.holdout_digest),
+        at=use.at,
+        git_sha=use.git_sha,
+        phantom=bool(header.get("phantom", False)),
+    )
+
+
+def _floats(values: Mapping[str, Any]) -> dict[str, float]:
+    return {key: _float(value) for key, value in values.items()}
+
+
+def _float(value: Any) -> float:
+    return float("nan") if value is None else float(value)

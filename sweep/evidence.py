@@ -1,0 +1,226 @@
+"""The evidence study of a sweep: every use of its hold-out, written before the hold-out is opened.
+
+It is a second Optuna study, `<sweep>.evidence`, in the ledger's database, because Optuna lets
+nobody change a finished trial of the first. A use is counted by a compare-and-swap, so two
+processes cannot both be the first. One that was begun and never finished counts too: its numbers
+may have been seen.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import optuna
+from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from sweep.errors import HoldoutUsed
+from sweep.ledger.store import compare_and_swap, open_storage, read_attribute
+
+SUFFIX = ".evidence"
+#: Number of uses; a study is an evidence study exactly when it has this attribute.
+COUNT_KEY = "ptxsweep:holdout_uses"
+_USE, _RESULT, _VERDICT = "use", "result", "verdict"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """One use of a hold-out.
+
+    Attributes:
+        number: One-based, of this sweep.
+        at: ISO 8601 time in UTC.
+        purpose: What for.
+        git_sha: Of the code that ran.
+        holdout_digest: SHA-256 of the hold-out's cases.
+        candidates: That were scored.
+        result: What came out, None if it never ended.
+    """
+
+    number: int
+    at: str
+    purpose: str
+    git_sha: str
+    holdout_digest: str
+    candidates: tuple[int, ...]
+    result: Mapping[str, Any] | None = None
+
+
+class Evidence:
+    """The evidence study of one sweep; it comes into being with the first use."""
+
+    def __init__(self, storage_url: str, sweep: str) -> None:
+        """Open the ledger's database.
+
+        Raises:
+            LedgerError: The database cannot be reached.
+        """
+        self._storage = open_storage(storage_url)
+        self._sweep = sweep
+
+    def close(self) -> None:
+        """Drop the database connections."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def uses(self) -> list[Use]:
+        """All uses by this sweep, oldest first."""
+        study = self._find()
+        return [] if study is None else _uses(self._storage, study)
+
+    def num_uses_of(self, holdout_digest: str) -> int:
+        """Uses of these very cases by all sweeps of this database."""
+        total = 0
+        for study in self._storage.get_all_studies():
+            if COUNT_KEY in study.user_attrs:
+                uses = _uses(self._storage, study._study_id)
+                total += sum(use.holdout_digest == holdout_digest for use in uses)
+        return total
+
+    def begin(
+        self,
+        *,
+        purpose: str,
+        git_sha: str,
+        holdout_digest: str,
+        candidates: Sequence[int],
+        again: bool = False,
+    ) -> int:
+        """Write down a use of the hold-out. Only then may it be opened.
+
+        Args:
+            purpose: What for.
+            git_sha: Of the code that runs.
+            holdout_digest: Of its cases.
+            candidates: That will be scored.
+            again: Whether a use after the first is meant.
+
+        Returns:
+            The number of the use, 1 for the first.
+
+        Raises:
+            HoldoutUsed: It was used before and `again` is not set, or another process was faster.
+        """
+        study = self._find()
+        if study is None:
+            study = self._make()
+        stored = read_attribute(self._storage, study, COUNT_KEY)
+        count = 0 if stored is None else int(json.loads(stored))
+        if count and not again:
+            raise HoldoutUsed(
+                f"the hold-out of {self._sweep!r} was used {count} time(s) already; a score on it "
+                "is honest once, so a further use must be asked for, and is counted and shown"
+            )
+        if compare_and_swap(self._storage, study, COUNT_KEY, stored, count + 1) is None:
+            raise HoldoutUsed(f"another process is using the hold-out of {self._sweep!r}")
+        use = {
+            "number": count + 1,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "purpose": purpose,
+            "git_sha": git_sha,
+            "holdout_digest": holdout_digest,
+            "candidates": list(candidates),
+        }
+        self._storage.create_new_trial(study, _template({_USE: use}))
+        return count + 1
+
+    def finish(self, number: int, result: Mapping[str, Any], score: float) -> None:
+        """Keep what a use gave.
+
+        Args:
+            number: From `begin`.
+            result: Plain JSON values; NaN becomes null.
+            score: The trial's value, for readers of the study.
+        """
+        study = self._find()
+        assert study is not None, "begin comes first"
+        trial = next(one for one in _trials(self._storage, study, _USE) if _number(one) == number)
+        self._storage.set_trial_user_attr(trial._trial_id, _RESULT, _plain(result))
+        self._storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, [score])
+
+    def add_verdict(self, verdict: Mapping[str, Any], score: float) -> None:
+        """Keep what the gate said.
+
+        Args:
+            verdict: Plain JSON values.
+            score: The trial's value, for readers of the study.
+        """
+        study = self._find()
+        if study is None:
+            study = self._make()
+        trial = self._storage.create_new_trial(study, _template({_VERDICT: _plain(verdict)}))
+        self._storage.set_trial_state_values(trial, TrialState.COMPLETE, [score])
+
+    def verdicts(self) -> list[Mapping[str, Any]]:
+        """All that the gate said, oldest first."""
+        study = self._find()
+        if study is None:
+            return []
+        return [one.user_attrs[_VERDICT] for one in _trials(self._storage, study, _VERDICT)]
+
+    def _find(self) -> int | None:
+        try:
+            return self._storage.get_study_id_from_name(self._sweep + SUFFIX)
+        except KeyError:
+            return None
+
+    def _make(self) -> int:
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
+        try:
+            return self._storage.create_new_study([StudyDirection.MAXIMIZE], self._sweep + SUFFIX)
+        except DuplicatedStudyError:  # another process was faster
+            return self._storage.get_study_id_from_name(self._sweep + SUFFIX)
+        finally:
+            optuna.logging.set_verbosity(verbosity)
+
+
+def _uses(storage: RDBStorage, study: int) -> list[Use]:
+    found = []
+    for trial in _trials(storage, study, _USE):
+        use = trial.user_attrs[_USE]
+        candidates = tuple(use["candidates"])
+        result = trial.user_attrs.get(_RESULT)
+        found.append(Use(**{**use, "candidates": candidates, "result": result}))
+    return found
+
+
+def _trials(storage: RDBStorage, study: int, kind: str) -> list[FrozenTrial]:
+    trials = storage.get_all_trials(study, deepcopy=False)
+    return [one for one in trials if kind in one.user_attrs]
+
+
+def _number(trial: FrozenTrial) -> int:
+    return int(trial.user_attrs[_USE]["number"])
+
+
+def _template(attributes: dict[str, Any]) -> FrozenTrial:
+    return FrozenTrial(
+        number=-1,
+        trial_id=-1,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=datetime.now(),
+        datetime_complete=None,
+        params={},
+        distributions={},
+        user_attrs=attributes,
+        system_attrs={},
+        intermediate_values={},
+    )
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN; it is kept as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

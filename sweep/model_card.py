@@ -1,0 +1,95 @@
+"""What a registered model says of itself, and how the next one reads it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sweep.confirmation import Confirmation
+from sweep.gate import Champion, Verdict
+from sweep.mlflow_view import sweep_id
+from sweep.projection import Candidate, Projection
+
+PREFIX = "ptxsweep."
+#: Characters; MLflow refuses tags somewhat longer than that.
+MAX_TAG = 4_000
+
+
+def facts_of(
+    name: str,
+    projection: Projection,
+    best: Candidate,
+    found: Confirmation,
+    said: Verdict,
+) -> dict[str, Any]:
+    """What a model says of its origin; plain JSON values."""
+    header = projection.header
+    return {
+        "sweep": name,
+        "sweep_id": sweep_id(name, header),
+        "candidate": best.number,
+        "metric": header["metric"],
+        "mean_over_folds": projection.displayed(best.mean),
+        "num_folds": projection.num_folds,
+        "phantom": found.phantom,
+        "data_hash": found.data_hash,
+        "plan_digest": found.plan_digest,
+        "holdout_digest": found.holdout_digest,
+        "holdout_dice": found.metrics["dice"],
+        "holdout_dice_positive": found.metrics["dice_positive"],
+        "holdout_dice_all_empty": found.baseline,
+        "holdout_num_cases": found.num_cases,
+        "holdout_use": found.use,
+        "rule": dataclasses.asdict(found.rule),
+        "git_sha": str(header.get("git_sha", "unknown")),
+        "version": str(header.get("version", "unknown")),
+        "forced": not said.passed,
+        "reasons": list(said.reasons),
+        "intended_use": "research; not for clinical use",
+    }
+
+
+def tags_of(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The facts as tags of a version."""
+    return {
+        PREFIX + key: (value if isinstance(value, str) else json.dumps(value))[:MAX_TAG]
+        for key, value in facts.items()
+    }
+
+
+def is_same(tags: Mapping[str, str], facts: Mapping[str, Any]) -> bool:
+    """Whether the present champion is this candidate, confirmed by the same use."""
+    ours = tags_of(facts)
+    keys = (f"{PREFIX}sweep_id", f"{PREFIX}candidate", f"{PREFIX}holdout_use")
+    return all(tags.get(key) == ours[key] for key in keys)
+
+
+def description_of(found: Confirmation, said: Verdict) -> str:
+    """The same for people."""
+    low, high = found.intervals["dice"]
+    lines = [
+        f"Sweep {found.sweep}, candidate {found.candidate}. On {found.num_cases} locked cases "
+        f"({found.num_positive} with a pneumothorax) Dice {found.metrics['dice']:.4f} "
+        f"({found.confidence:.0%} interval {low:.4f} to {high:.4f}; both empty = 1), against "
+        f"{found.baseline:.4f} for predicting nothing; {found.metrics['dice_positive']:.4f} over "
+        "positives."
+    ]
+    if found.phantom:
+        lines.append("Trained on a drawn phantom, not on patients.")
+    if not said.passed:
+        lines.append("Promoted against the gate: " + "; ".join(said.reasons))
+    lines.append("Not for clinical use.")
+    return " ".join(lines)
+
+
+def champion_from(version: str, tags: Mapping[str, str]) -> Champion:
+    """The present champion as its tags tell; one that we did not register cannot be beaten."""
+    return Champion(
+        version=str(version),
+        sweep=tags.get(f"{PREFIX}sweep", "unknown"),
+        candidate=int(tags.get(f"{PREFIX}candidate", -1)),
+        holdout_digest=tags.get(f"{PREFIX}holdout_digest", "unknown"),
+        dice=float(tags.get(f"{PREFIX}holdout_dice", "nan")),
+    )

@@ -1,0 +1,110 @@
+"""An ensemble on disk: one folder of weights per fold, and `ensemble.json`, which vouches for them.
+
+    ensemble.json              rule, runtime, facts about its origin, SHA-256 of every other file
+    fold-0/model.safetensors   weights
+    fold-0/model.json          settings that rebuild the network
+
+Nothing in it can run code. Every file is hashed before it is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ptxcore.errors import CheckpointError
+from ptxcore.inference import Ensemble
+from ptxcore.models import load_weights, save_weights
+from ptxcore.types import Rule, Runtime
+
+DESCRIPTION = "ensemble.json"
+FORMAT = 1
+
+
+def write_ensemble(
+    folder: Path,
+    weights: Sequence[Path],
+    *,
+    rule: Rule,
+    runtime: Runtime,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write an ensemble to a new folder.
+
+    Args:
+        folder: Must not exist.
+        weights: Folders that `save_weights` wrote, one per fold.
+        rule: How the mean probability becomes a mask.
+        runtime: Where and how the networks were scored.
+        facts: Plain JSON values about where it comes from.
+
+    Raises:
+        CheckpointError: Weights are missing or damaged.
+    """
+    folder.mkdir(parents=True)
+    names = [f"fold-{number}" for number in range(len(weights))]
+    for name, source in zip(names, weights, strict=True):
+        network, settings = load_weights(source)
+        save_weights(folder / name, network, settings)
+    description = {
+        "format": FORMAT,
+        "folds": names,
+        "rule": dataclasses.asdict(rule),
+        "runtime": dataclasses.asdict(runtime),
+        "sha256": {
+            path.relative_to(folder).as_posix(): _sha256(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        },
+        "facts": dict(facts or {}),
+    }
+    text = json.dumps(description, indent=2, sort_keys=True)
+    (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+
+
+def load_ensemble(folder: Path) -> Ensemble:
+    """Load an ensemble that `write_ensemble` wrote, on the runtime it was scored with if possible.
+
+    Raises:
+        CheckpointError: A file is missing, damaged, exchanged, or of a newer format.
+    """
+    path = folder / DESCRIPTION
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        version = found["format"]
+        if version != FORMAT:
+            raise CheckpointError(f"{path}: format: found {version!r}, expected {FORMAT}")
+        for name, expected in found["sha256"].items():
+            if _sha256(folder / name) != expected:
+                raise CheckpointError(
+                    f"{folder / name}: found other content than {DESCRIPTION} vouches for; the "
+                    "file is damaged or was exchanged"
+                )
+        folders = [folder / name for name in found["folds"]]
+        for name in found["folds"]:
+            if not any(listed.startswith(f"{name}/") for listed in found["sha256"]):
+                raise CheckpointError(f"{path}: {name}: found no SHA-256, expected one per file")
+        rule, runtime = Rule(**found["rule"]), Runtime(**found["runtime"])
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{error.filename}: no such file; expected an ensemble") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: not a description of an ensemble ({error})") from error
+    return Ensemble.load(folders, rule=rule, runtime=usable_runtime(runtime))
+
+
+def usable_runtime(runtime: Runtime) -> Runtime:
+    """The runtime itself, or float32 on the CPU where it asks for a GPU that is not there."""
+    if runtime.device == "cuda" and not torch.cuda.is_available():
+        return Runtime(num_threads=runtime.num_threads)
+    return runtime
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

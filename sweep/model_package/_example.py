@@ -1,0 +1,38 @@
+"""A DICOM file for the model's input example: drawn, small, of nobody."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+#: Of digital X-ray images for presentation.
+_DX_STORAGE = UID("1.2.840.10008.5.1.4.1.1.1.1")
+_INSTANCE = UID("2.25.1")
+_SIDE_PX = 64
+
+
+def input_example() -> pd.DataFrame:
+    """One row with one DICOM file: two dark lungs on bright tissue, 64 x 64 px."""
+    rows, columns = np.mgrid[:_SIDE_PX, :_SIDE_PX] / _SIDE_PX
+    pixels = np.full((_SIDE_PX, _SIDE_PX), 200, dtype=np.uint8)
+    for centre in (0.3, 0.7):
+        pixels[((columns - centre) / 0.16) ** 2 + ((rows - 0.5) / 0.32) ** 2 <= 1] = 60
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = _DX_STORAGE
+    dataset.file_meta.MediaStorageSOPInstanceUID = _INSTANCE
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = _DX_STORAGE, _INSTANCE
+    dataset.Modality, dataset.ImageComments = "DX", "PHANTOM"
+    dataset.Rows = dataset.Columns = _SIDE_PX
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation = 7, 0
+    dataset.PixelData = pixels.tobytes()
+    file = io.BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return pd.DataFrame({"dicom": [file.getvalue()]})

@@ -1,0 +1,62 @@
+"""From fold weights to a folder that MLflow can load."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+from mlflow.models import Model
+
+from ptxcore.types import Rule, Runtime
+from sweep.environment import pins
+from sweep.model_package._ensemble import write_ensemble
+from sweep.model_package._example import input_example
+from sweep.model_package._model import ARTIFACT, SIGNATURE
+
+CODE = Path(__file__).with_name("champion.py")
+#: What prediction needs, in the versions that scored the hold-out. Given outright, because
+#: MLflow's own search for requirements starts a process, loads the model and asks the network.
+REQUIREMENTS = ("ptxsweep", "torch", "monai", "numpy", "pandas", "pydicom", "pillow", "mlflow")
+
+
+def save_model(
+    folder: Path,
+    weights: Sequence[Path],
+    *,
+    rule: Rule,
+    runtime: Runtime,
+    facts: Mapping[str, Any] | None = None,
+    model: Model | None = None,
+) -> None:
+    """Write a pyfunc model, then load it back and predict its input example.
+
+    Args:
+        folder: Must not exist.
+        weights: Folders that `save_weights` wrote, one per fold.
+        rule: How the mean probability becomes a mask.
+        runtime: Where and how the networks were scored.
+        facts: Plain JSON values about where it comes from; they become the model's metadata.
+        model: Carries the ids that a tracking store gave the model.
+
+    Raises:
+        CheckpointError: Weights are missing or damaged.
+    """
+    example = input_example()
+    with tempfile.TemporaryDirectory(prefix="ptxsweep-") as temporary:
+        ensemble = Path(temporary) / ARTIFACT
+        write_ensemble(ensemble, weights, rule=rule, runtime=runtime, facts=facts)
+        mlflow.pyfunc.save_model(
+            str(folder),
+            python_model=str(CODE),
+            artifacts={ARTIFACT: str(ensemble)},
+            signature=SIGNATURE,
+            input_example=example,
+            pip_requirements=pins(*REQUIREMENTS),
+            metadata=dict(facts or {}),
+            mlflow_model=model,
+        )
+    (one,) = mlflow.pyfunc.load_model(str(folder)).predict(example)
+    assert one["probability"].shape == one["mask"].shape == (64, 64)

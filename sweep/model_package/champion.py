@@ -1,0 +1,10 @@
+"""The file that MLflow copies into a model and runs when it is loaded ("models from code").
+
+It needs the installed package `ptxsweep`, of the version that the model's requirements name.
+"""
+
+from mlflow.models import set_model
+
+from sweep.model_package import EnsembleModel
+
+set_model(EnsembleModel())

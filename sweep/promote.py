@@ -1,0 +1,275 @@
+"""Make a sweep's winner the champion, if the evidence holds; go back to the one before.
+
+In this order, so that nothing is spent or moved in vain: what can be refused without the hold-out,
+whether MLflow answers, the hold-out (once; a confirmation that is there is used again), the gate,
+the model, and last the alias.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, RunTag
+from mlflow.models import Model
+
+from ptxcore.types import Runtime
+from sweep import registry
+from sweep.confirm import Progress, confirm, weight_folders
+from sweep.confirmation import Confirmation, load_confirmation
+from sweep.errors import GateRefused, TrackingError, UsageError
+from sweep.evidence import Evidence
+from sweep.gate import Gate, Verdict, preliminary, verdict
+from sweep.home import Home
+from sweep.ledger import Ledger
+from sweep.mlflow_view import MlflowView, connect, milliseconds
+from sweep.model_card import (
+    MAX_TAG,
+    PREFIX,
+    champion_from,
+    description_of,
+    facts_of,
+    is_same,
+    tags_of,
+)
+from sweep.model_package import save_model
+from sweep.projection import Candidate, Projection
+
+__all__ = ["Gate", "Promotion", "Rollback", "Verdict", "promote", "rollback", "verdict"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """A champion and what made it one.
+
+    Attributes:
+        sweep: It came from.
+        candidate: Of the sweep.
+        model_name: In the registry.
+        version: Of the model.
+        model_uri: Loads the champion, whoever that is.
+        run_id: The sweep's parent run in MLflow.
+        previous_version: The champion before; None if there was none.
+        is_new: False where this candidate was champion already and nothing was done.
+        forced: Whether the gate had refused it.
+        verdict: Of the gate.
+        confirmation: On the hold-out.
+    """
+
+    sweep: str
+    candidate: int
+    model_name: str
+    version: str
+    model_uri: str
+    run_id: str
+    previous_version: str | None
+    is_new: bool
+    forced: bool
+    verdict: Verdict
+    confirmation: Confirmation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback:
+    """What a rollback did."""
+
+    model_name: str
+    version: str
+    rolled_back_version: str
+
+
+def promote(
+    home: Home,
+    name: str,
+    *,
+    model_name: str | None = None,
+    gate: Gate | None = None,
+    force: bool = False,
+    again: bool = False,
+    store: Path | None = None,
+    on_progress: Progress = lambda done, total: None,
+) -> Promotion:
+    """Confirm, judge, package, register, and move the alias `champion`.
+
+    Args:
+        home: Where the sweep lives.
+        name: Of the sweep.
+        model_name: In the registry; `ptxsweep-<sweep>` unless given.
+        gate: What the gate asks for.
+        force: Promote against the gate; the reasons are written on the model.
+        again: Open the hold-out once more, though a confirmation is there.
+        store: Where the case store is now, if it moved.
+        on_progress: Called after every case of the hold-out.
+
+    Raises:
+        GateRefused: The gate refused it; the champion is who it was.
+        HoldoutUsed: The hold-out was opened for another candidate, or in vain.
+        UsageError: There is no such sweep, or it has nothing to confirm.
+        TrackingError: MLflow cannot be reached.
+    """
+    registered = registry.check_name(model_name or f"ptxsweep-{name}")
+    ledger = Ledger.open(home.ledger_url, name)
+    try:
+        projection = ledger.projection
+        first = preliminary(projection)
+        best = projection.best()
+        if best is None or not (first.passed or force):
+            raise GateRefused(first.reasons)
+        run_id = _parent_run(home, ledger)
+        with registry.reaching(home.tracking_uri):
+            client = connect(home.tracking_uri)
+            present = registry.champion_of(client, registered)
+        confirmation = _confirmed(home, name, best, again, store, on_progress)
+        champion = None if present is None else champion_from(present.version, present.tags)
+        said = verdict(confirmation, projection, champion=champion, gate=gate)
+        _keep_verdict(home, name, said, confirmation, forced=force)
+        with registry.reaching(home.tracking_uri):
+            _log_confirmation(client, run_id, confirmation, said, forced=force)
+            if not (said.passed or force):
+                raise GateRefused(said.reasons)
+            facts = facts_of(name, projection, best, confirmation, said)
+            is_new = present is None or not is_same(present.tags, facts)
+            if is_new:
+                version = registry.register(
+                    client,
+                    registered,
+                    run_id=run_id,
+                    tags=tags_of(facts),
+                    description=description_of(confirmation, said),
+                    build=_builder(home, name, best, confirmation, projection, facts),
+                )
+                previous = registry.crown(client, registered, version)
+            else:
+                assert present is not None
+                version = str(present.version)
+                previous = registry.aliases(client, registered).get(registry.PREVIOUS)
+        return Promotion(
+            sweep=name,
+            candidate=best.number,
+            model_name=registered,
+            version=version,
+            model_uri=f"models:/{registered}@{registry.CHAMPION}",
+            run_id=run_id,
+            previous_version=previous,
+            is_new=is_new,
+            forced=not said.passed,
+            verdict=said,
+            confirmation=confirmation,
+        )
+    finally:
+        ledger.close()
+
+
+def rollback(home: Home, model_name: str) -> Rollback:
+    """Make the previous champion champion again. Done twice, it undoes itself.
+
+    Args:
+        home: Whose MLflow holds the model.
+        model_name: In the registry.
+
+    Raises:
+        UsageError: There is no previous champion.
+        TrackingError: MLflow cannot be reached.
+    """
+    with registry.reaching(home.tracking_uri):
+        now, before = registry.swap_back(connect(home.tracking_uri), model_name)
+    return Rollback(model_name=model_name, version=now, rolled_back_version=before)
+
+
+def _parent_run(home: Home, ledger: Ledger) -> str:
+    """The sweep's run in MLflow, brought up to date first."""
+    view = MlflowView.at(home, ledger.name)
+    if not view.sync(ledger) or view.run_id is None:
+        raise TrackingError(
+            "MLflow cannot be reached (the log says why); nothing was promoted and the hold-out "
+            "was not opened"
+        )
+    return view.run_id
+
+
+def _confirmed(
+    home: Home,
+    name: str,
+    best: Candidate,
+    again: bool,
+    store: Path | None,
+    on_progress: Progress,
+) -> Confirmation:
+    """The winner's confirmation: the one that is there, or a new one."""
+    known = None if again else load_confirmation(home, name)
+    if known is not None and known.candidate == best.number:
+        return known
+    return confirm(
+        home, name, store=store, again=again, purpose="promotion", on_progress=on_progress
+    )
+
+
+def _keep_verdict(
+    home: Home, name: str, said: Verdict, confirmation: Confirmation, *, forced: bool
+) -> None:
+    evidence = Evidence(home.ledger_url, name)
+    try:
+        evidence.add_verdict(
+            {
+                "candidate": confirmation.candidate,
+                "use": confirmation.use,
+                "passed": said.passed,
+                "forced": forced and not said.passed,
+                "checks": [dataclasses.asdict(check) for check in said.checks],
+            },
+            confirmation.metrics["dice"],
+        )
+    finally:
+        evidence.close()
+
+
+def _log_confirmation(
+    client: MlflowClient, run_id: str, found: Confirmation, said: Verdict, *, forced: bool
+) -> None:
+    """Hold-out metrics on the parent run; the step is the use of the hold-out."""
+    values = {f"holdout/{key}": value for key, value in found.metrics.items()}
+    values |= {f"holdout_default/{key}": value for key, value in (found.default or {}).items()}
+    values |= {"holdout/gain": found.gain}
+    for key, (low, high) in found.intervals.items():
+        values |= {f"holdout/{key}_low": low, f"holdout/{key}_high": high}
+    at = milliseconds(found.at)
+    metrics = [Metric(key, value, at, found.use) for key, value in values.items() if value == value]
+    word = "passed" if said.passed else "forced" if forced else "refused"
+    tags = {
+        "verdict": word,
+        "verdict_reasons": "; ".join(said.reasons)[:MAX_TAG],
+        "holdout_uses": str(found.use),
+        "holdout_uses_by_all_sweeps": str(found.num_uses),
+    }
+    labels = [RunTag(PREFIX + key, text) for key, text in tags.items()]
+    client.log_batch(run_id, metrics=metrics, tags=labels)
+
+
+def _builder(
+    home: Home,
+    name: str,
+    best: Candidate,
+    found: Confirmation,
+    projection: Projection,
+    facts: Mapping[str, Any],
+) -> Any:
+    folder = home.sweep_folder(name)
+    weights = weight_folders(best, folder)
+    if weights is None:
+        raise UsageError(f"the weights of candidate {best.number} are gone from {folder}")
+
+    def build(target: Path, model: Model) -> None:
+        save_model(
+            target,
+            weights,
+            rule=found.rule,
+            runtime=Runtime(**projection.header["runtime"]),
+            facts=facts,
+            model=model,
+        )
+
+    return build
