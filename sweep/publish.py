@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ptxcore.data.store import CaseStore
 from ptxcore.errors import StoreError
 from ptxcore.types import Runtime
-from sweep.confirm import load_confirmation
+from sweep.confirmation import load_confirmation
 from sweep.evidence import Evidence
 from sweep.finish import operating_point
+from sweep.gate import Check, Verdict
 from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.mlflow_view import MlflowView
@@ -19,7 +20,6 @@ from sweep.projection import Candidate
 from sweep.records import State
 
 if TYPE_CHECKING:
-    from dashboards.evidence import Confirmation as ShownConfirmation
     from dashboards.predictions import PredictionsInfo
 
 
@@ -62,7 +62,8 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
             ledger,
             out or folder / "report.html",
             operating_points=points,
-            confirmation=_confirmation(home, name),
+            confirmation=load_confirmation(home, name),
+            verdict=_verdict(home, name),
             predictions=pictures,
         )
         is_logged = MlflowView.at(home, name).log_artifact(ledger, path)
@@ -82,28 +83,16 @@ def operating_points(ledger: Ledger, folder: Path) -> dict[int, dict[str, Any]]:
     }
 
 
-def _confirmation(home: Home, name: str) -> ShownConfirmation | None:
-    """The last confirmation and the gate's last word on it, as the report shows them."""
-    from dashboards.evidence import Confirmation
-
-    found = load_confirmation(home, name)
-    if found is None:
-        return None
+def _verdict(home: Home, name: str) -> Verdict | None:
+    """The gate's last word, None if it was never asked."""
     evidence = Evidence(home.ledger_url, name)
     try:
-        verdict = next(iter(reversed(evidence.verdicts())), None)
+        kept = evidence.verdicts()
     finally:
         evidence.close()
-    return Confirmation(
-        cases="locked hold-out",
-        num_cases=found.num_cases,
-        num_positive=found.num_positive,
-        metrics=found.metrics,
-        all_empty={"dice": found.baseline, "dice_positive": 0.0},
-        intervals=found.intervals,
-        passed=None if verdict is None else bool(verdict["passed"]),
-        reasons=() if verdict is None else tuple(verdict["reasons"]),
-    )
+    if not kept:
+        return None
+    return Verdict(checks=tuple(Check(**check) for check in kept[-1]["checks"]))
 
 
 def _has_tables(candidate: Candidate, folder: Path) -> bool:

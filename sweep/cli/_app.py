@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import click
 
 from ptxcore.errors import CoreError, TrainingDiverged
-from sweep.errors import GateRefused, LeaseHeld, LedgerError, SweepError, UsageError
+from sweep.errors import GateRefused, LeaseHeld, LedgerError, SweepError, TrackingError, UsageError
 
 #: Read by libraries when they are imported; a user's own values win.
 _ENVIRONMENT = {
@@ -48,7 +48,7 @@ Exit codes:
   2    bad usage or bad input
   3    the gate refused a promotion
   4    interrupted, `ptxsweep resume` goes on
-  5    another driver is at work on the sweep, or the ledger cannot be used
+  5    another driver is at work on the sweep, or the ledger or MLflow cannot be used
   130  Ctrl-C, with nothing to resume
 \b
 PTXSWEEP_DEBUG=1 shows the traceback of an error."""
@@ -114,7 +114,7 @@ def exit_code(error: Exception) -> int:
     """The exit code of an exception."""
     if isinstance(error, GateRefused):
         return REFUSED
-    if isinstance(error, (LeaseHeld, LedgerError)):
+    if isinstance(error, (LeaseHeld, LedgerError, TrackingError)):
         return LEDGER
     if isinstance(error, UsageError):
         return BAD_INPUT

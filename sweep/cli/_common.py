@@ -175,6 +175,20 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
+def counter(verb: str) -> Callable[[int, int], None]:
+    """A callback (done, total) that says a line at every tenth."""
+    said = 0
+
+    def on_progress(done: int, total: int) -> None:
+        nonlocal said
+        tenth = 10 * done // max(1, total)
+        if tenth > said:
+            said = tenth
+            say(f"{verb} {done} of {total}")
+
+    return on_progress
+
+
 def console() -> Console:
     """Standard output for tables: as wide as they need when nobody looks at a screen."""
     from rich.console import Console

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from sweep.cli._common import (
     ANY_PATH,
     EXISTING_FILE,
     EXISTING_FOLDER,
+    counter,
     emit,
     json_option,
     say,
@@ -76,7 +76,7 @@ def import_command(
         groups=groups,
         unannotated=unannotated,
         workers=workers,
-        on_progress=_counter("imported"),
+        on_progress=counter("imported"),
     )
     if as_json:
         emit(report)
@@ -147,17 +147,3 @@ def phantom_command(
         emit({"dicom": str(files.dicom), "rle": str(files.rle), "num_cases": num_cases})
         return
     click.echo(f"phantom: {num_cases} cases; DICOM in {files.dicom}, masks in {files.rle}")
-
-
-def _counter(verb: str) -> Callable[[int, int], None]:
-    """A callback (done, total) that says a line at every tenth."""
-    said = 0
-
-    def on_progress(done: int, total: int) -> None:
-        nonlocal said
-        tenth = 10 * done // max(1, total)
-        if tenth > said:
-            said = tenth
-            say(f"{verb} {done} of {total}")
-
-    return on_progress

@@ -1,3 +1,119 @@
 """`ptxsweep promote`."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sweep.cli._common import (
+    EXISTING_FOLDER,
+    counter,
+    emit,
+    home_options,
+    json_option,
+    open_home,
+    require_ledger,
+)
+
+if TYPE_CHECKING:
+    from sweep.promote import Promotion
+
+
+@click.command("promote")
+@click.argument("name")
+@click.option("--model-name", help="In MLflow's registry [ptxsweep-NAME].")
+@click.option("--store", type=EXISTING_FOLDER, help="Where the case store is now, if it moved.")
+@click.option(
+    "--min-gain",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="By how much Dice on the hold-out must exceed predicting nothing.",
+)
+@click.option(
+    "--min-dice-positive",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Least Dice over the positive cases of the hold-out.",
+)
+@click.option(
+    "--max-loss",
+    type=click.FloatRange(0),
+    default=0.02,
+    show_default=True,
+    help="How far Dice may fall below the default configuration's.",
+)
+@click.option("--force", is_flag=True, help="Promote against the gate; the model says so.")
+@click.option("--again", is_flag=True, help="Open the hold-out once more; uses are counted.")
+@click.option("--rollback", is_flag=True, help="Make the previous champion champion again.")
+@home_options
+@json_option
+def promote_command(
+    name: str,
+    model_name: str | None,
+    store: Path | None,
+    min_gain: float,
+    min_dice_positive: float,
+    max_loss: float,
+    force: bool,
+    again: bool,
+    rollback: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Make the winner of the sweep NAME the champion, if the evidence holds.
+
+    The winner's five-fold ensemble is scored once on the locked hold-out. Exit code 3 says that
+    the gate refused it; the reasons stand on standard error and in the ledger.
+    """
+    home = open_home(options)
+    require_ledger(home)
+
+    from sweep import promote as promotion
+
+    if rollback:
+        done = promotion.rollback(home, model_name or f"ptxsweep-{name}")
+        if as_json:
+            emit(done)
+        else:
+            click.echo(f"{done.model_name}: version {done.version} is champion again")
+        return
+    promoted = promotion.promote(
+        home,
+        name,
+        model_name=model_name,
+        gate=promotion.Gate(
+            min_gain=min_gain, min_dice_positive=min_dice_positive, max_loss=max_loss
+        ),
+        force=force,
+        again=again,
+        store=store,
+        on_progress=counter("scored"),
+    )
+    if as_json:
+        emit(promoted)
+    else:
+        print_promotion(promoted)
+
+
+def print_promotion(promoted: Promotion) -> None:
+    """Who became champion, and on what evidence."""
+    found = promoted.confirmation
+    low, high = found.intervals["dice"]
+    word = "is" if promoted.is_new else "was already"
+    click.echo(
+        f"trial {promoted.candidate} {word} champion: {promoted.model_uri} "
+        f"(version {promoted.version})" + (", against the gate" if promoted.forced else "")
+    )
+    click.echo(
+        f"hold-out{' (phantom)' if found.phantom else ''}: {found.num_cases} cases, "
+        f"{found.num_positive} positive; Dice {found.metrics['dice']:.4f} "
+        f"({found.confidence:.0%} interval {low:.4f} to {high:.4f}, both empty = 1), "
+        f"predicting nothing {found.baseline:.4f}"
+    )
+    click.echo(f"Dice over positive cases {found.metrics['dice_positive']:.4f}")
+    for check in promoted.verdict.checks:
+        click.echo(f"  {'passed' if check.passed else 'FAILED'}  {check}")

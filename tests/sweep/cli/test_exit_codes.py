@@ -19,6 +19,7 @@ from sweep.errors import (
     NameTaken,
     SpaceError,
     SweepError,
+    TrackingError,
     UnknownSweep,
 )
 
@@ -38,6 +39,7 @@ from sweep.errors import (
         (GateRefused(("too few cases",)), 3),
         (LeaseHeld("x"), 5),
         (LedgerError("x"), 5),
+        (TrackingError("x"), 5),
     ],
 )
 def test_exit_code(error: Exception, code: int) -> None:
