@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ptxsweep, start_ptxsweep
+from command_line import ptxsweep, start_ptxsweep
 
 from sweep.ledger import Ledger
 from sweep.records import State
