@@ -12,12 +12,17 @@ from typing import Any
 
 from sweep.errors import UsageError
 from sweep.policies._base import Policy
+from sweep.policies._chance import Chance
 from sweep.policies._greedy import Greedy
 from sweep.policies._standard import Standard
 
-__all__ = ["POLICIES", "Greedy", "Policy", "Standard", "make_policy"]
+__all__ = ["POLICIES", "Chance", "Greedy", "Policy", "Standard", "make_policy"]
 
-POLICIES: dict[str, Callable[..., Policy]] = {"greedy": Greedy, "standard": Standard}
+POLICIES: dict[str, Callable[..., Policy]] = {
+    "chance": Chance,
+    "greedy": Greedy,
+    "standard": Standard,
+}
 
 
 def make_policy(name: str, settings: Mapping[str, Any], num_folds: int) -> Policy:

@@ -1,0 +1,165 @@
+"""Our policy: who has the best chance to beat the best whole candidate goes next.
+
+Every candidate gets its first fold; then a model of candidates and folds (`FoldModel`) gives each
+one the chance that its mean over *all* folds ends above the best complete candidate's, and the
+highest chance gets the next slot. When nobody's chance is worth a fold, `chance_left` says so, and
+the stop rule `NoChance` ends the sweep: it is over by what is still possible and not by a count.
+
+A candidate whose chance is at least `entry_chance` goes before candidates still to be proposed, so
+promising ones deepen while new ones enter.
+
+The model knows the `capacity` candidates with the best running means; the others wait behind, by
+their mean. It takes in every score at once, and learns its variances anew when the number of scores
+has grown by a twelfth.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sweep.errors import UsageError
+from sweep.policies._base import IndexedPolicy, Progress
+from sweep.policies._fold_model import FoldModel, Variances
+from sweep.records import CandidateAdded, CandidateStopped, Event, FoldFinished
+
+#: Scores before the model is asked at all, and the growth after which it learns again.
+_FEWEST_SCORES, _GROWTH = 8, 12
+_FIRST_STEPS, _NEXT_STEPS = 40, 12
+
+
+class Chance(IndexedPolicy):
+    """First folds, the pinned candidate, then the highest chance of winning."""
+
+    def __init__(
+        self,
+        *,
+        num_trials: int,
+        num_folds: int,
+        pinned: int | None = 0,
+        entry_chance: float = 1.0,
+        capacity: int = 300,
+    ) -> None:
+        """See `IndexedPolicy`.
+
+        Args:
+            num_trials: Candidates in all.
+            num_folds: Folds of a complete candidate.
+            pinned: Number of the candidate that is completed right after the first folds.
+            entry_chance: In [0, 1]; 1 deepens only when every candidate has entered.
+            capacity: Candidates in the model, at least 2.
+
+        Raises:
+            UsageError: A value is out of its range.
+        """
+        super().__init__(num_trials=num_trials, num_folds=num_folds)
+        if not 0 <= entry_chance <= 1:
+            raise UsageError(f"entry_chance: found {entry_chance}, expected a value in [0, 1]")
+        if capacity < 2:
+            raise UsageError(f"capacity: found {capacity}, expected at least 2")
+        self.pinned, self.entry_chance, self.capacity = pinned, entry_chance, capacity
+        self._parameters: dict[int, dict[str, object]] = {}
+        self._model: FoldModel | None = None
+        self._variances = Variances()
+        self._rows: dict[int, int] = {}  # of modelled candidates
+        self._chances: dict[int, float] = {}
+        self._num_scores = self._next_fit = self._next_update = 0
+        self._num_begun = 0  # candidates with a score, or over without one
+        self._best = -math.inf  # sum of the best complete candidate
+
+    def rank(self, progress: Progress) -> tuple[float, ...]:
+        """First folds, the pinned candidate, the chance; ties go to more folds."""
+        if not progress.scores:
+            return (0.0,)
+        if progress.number == self.pinned:
+            return (1.0,)
+        chance = self._chances.get(progress.number, -1.0)
+        return (2.0, -chance, -progress.mean, -len(progress.scores))
+
+    def precedes_new(self, progress: Progress) -> bool:
+        """A first fold that was lost, and a chance that is high enough."""
+        if not progress.scores:
+            return True
+        return self._chances.get(progress.number, -1.0) >= self.entry_chance
+
+    def observe(self, event: Event) -> None:
+        """Take note; a score reaches the model at once."""
+        if isinstance(event, CandidateAdded):
+            self._parameters[event.candidate] = dict(event.parameters)
+        super().observe(event)
+        if isinstance(event, FoldFinished):
+            self._take(event)
+        elif isinstance(event, CandidateStopped):
+            self._chances.pop(event.candidate, None)
+
+    def chance_left(self) -> float:
+        """The highest chance that an unfinished candidate still wins; 1 while it is not known.
+
+        Not known: candidates may still enter, someone has no score yet, or nobody is complete.
+        """
+        if len(self._candidates) < self.num_trials or self._best == -math.inf:
+            return 1.0
+        if any(not one.scores and not one.is_over for one in self._candidates.values()):
+            return 1.0
+        open_ones = (c for n, c in self._chances.items() if not self._candidates[n].is_over)
+        return max(open_ones, default=0.0)
+
+    def _take(self, event: FoldFinished) -> None:
+        one = self._candidates[event.candidate]
+        self._num_scores += 1
+        if one.is_over and len(one.scores) == self.num_folds:
+            self._best = max(self._best, one.mean * self.num_folds)
+            self._chances.pop(one.number, None)
+        if not math.isfinite(one.mean):
+            self._chances.pop(one.number, None)
+            return
+        is_first_wave = len(self._candidates) < self.num_trials and self.entry_chance == 1
+        if is_first_wave or self._num_scores < _FEWEST_SCORES:
+            return
+        if self._num_scores >= self._next_fit:
+            self._refit()
+        elif self._model is not None and event.candidate in self._rows:
+            self._model.add(self._rows[event.candidate], event.fold, event.score)
+            self._update()
+
+    def _refit(self) -> None:
+        """Choose who is modelled, learn the variances, take in all their scores."""
+        self._next_fit = self._num_scores + max(4, self._num_scores // _GROWTH)
+        known = [one for one in self._candidates.values() if math.isfinite(one.mean)]
+        known.sort(key=lambda one: (-one.mean, one.number))
+        known = known[: self.capacity]
+        if len(known) < 2:
+            return
+        self._rows = {one.number: row for row, one in enumerate(known)}
+        is_first = self._model is None
+        self._model = FoldModel(
+            [self._parameters[one.number] for one in known], self.num_folds, self._variances
+        )
+        scores = {
+            (self._rows[one.number], fold): score
+            for one in known
+            for fold, score in one.scores.items()
+        }
+        self._model.fit(scores, num_steps=_FIRST_STEPS if is_first else _NEXT_STEPS)
+        self._variances = self._model.variances
+        self._chances = {}
+        self._update()
+
+    def _update(self) -> None:
+        """Everybody's chance, and place in the index."""
+        assert self._model is not None
+        mean, spread = self._model.totals()
+        target = self._best if self._best > -math.inf else float(mean.max())
+        # A tie is no win.
+        margin = 1e-9 * max(1.0, abs(target))
+        z = (mean - target - margin) / np.maximum(spread, 1e-12)
+        for number, row in self._rows.items():
+            one = self._candidates[number]
+            if one.is_over:
+                continue
+            self._chances[number] = 0.5 * math.erfc(-float(z[row]) / math.sqrt(2))
+            if one.running is None:
+                self._waiting.put(number, self.rank(one))
+
+
