@@ -137,7 +137,7 @@ def run_command(
         monitor_fraction=options.pop("monitor_fraction"),
     )
     home, resources = open_home(options), _resources(options)
-    with watching(name or space) as on_progress:
+    with watching(name or Path(space).stem) as on_progress:
         summary = launch.run(
             space,
             store=store,

@@ -1,0 +1,90 @@
+"""`ptxsweep demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sweep.cli._common import (
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    emit,
+    home_options,
+    json_option,
+    open_home,
+    say,
+)
+
+if TYPE_CHECKING:
+    from sweep.demo import DemoResult
+
+_METRICS = ("average_precision", "dice", "dice_positive", "iou", "pixel_sensitivity")
+
+
+@click.command("demo")
+@click.option("--dicom", type=EXISTING_FOLDER, help="Your own DICOM files instead of a phantom.")
+@click.option("--rle", type=EXISTING_FILE, help="Their masks.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@home_options
+@json_option
+def demo_command(
+    dicom: Path | None, rle: Path | None, seed: int, as_json: bool, **options: Any
+) -> int:
+    """Do the whole job: draw a phantom, import, search, report, promote, predict.
+
+    It may be run again in the same home; each time is a new sweep.
+    """
+    from sweep.cli._app import INTERRUPTED, OK
+    from sweep.cli.live import watching
+    from sweep.demo import demo
+
+    home = open_home(options)
+    result = demo(home, dicom=dicom, rle=rle, seed=seed, say=say, watch=watching)
+    if as_json:
+        emit(result)
+    else:
+        _print(result)
+    if result.state != "finished":
+        say(f"interrupted; `ptxsweep resume {result.sweep} --home {result.home}` goes on with it")
+        return INTERRUPTED
+    return OK
+
+
+def _print(result: DemoResult) -> None:
+    source = "phantom (a drawing: its scores say nothing about patients)"
+    click.echo(f"\ndata        {source if result.phantom else 'your own'}")
+    click.echo(
+        f"sweep       {result.sweep}: {result.num_trials} trials, {result.num_folds_run} folds "
+        f"trained, a full grid takes {result.num_folds_full_grid}"
+    )
+    if result.configuration is not None and result.metrics is not None:
+        click.echo(f"winner      trial {result.best}, mean and SD over its folds")
+        for name in _METRICS:
+            if name in result.metrics:
+                mean, sd = result.metrics[name]["mean"], result.metrics[name]["sd"]
+                click.echo(f"              {name:18} {mean:.3f} +- {sd:.3f}")
+        click.echo(f"              dice of predicting nothing: {result.baseline:.3f}")
+    if result.holdout is not None:
+        found = result.holdout
+        click.echo(
+            f"hold-out    dice {found['dice']:.3f}, predicting nothing "
+            f"{found['dice_all_empty']:.3f}; dice over positives {found['dice_positive']:.3f} "
+            f"({found['num_positive']:.0f} of {found['num_cases']:.0f} cases)"
+        )
+    for reason in result.refusals:
+        click.echo(f"no champion {reason}")
+    if result.model_uri is not None:
+        click.echo(f"champion    {result.model_uri}")
+    if result.prediction is not None:
+        click.echo(f"prediction  {result.prediction.source.name} -> {result.prediction.mask}")
+    if result.report is not None:
+        click.echo(f"report      {result.report}")
+    click.echo(
+        f"MLflow      run {result.mlflow_run_id}; mlflow ui --backend-store-uri "
+        f"sqlite:///{result.home / 'mlflow.db'}"
+    )
+    total = sum(result.seconds.values())
+    steps = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.seconds.items())
+    click.echo(f"time        {total:.0f} s ({steps})")

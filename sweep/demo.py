@@ -1,0 +1,259 @@
+"""The whole job in one go: phantom (or own files), import, sweep, report, promotion, prediction.
+
+The phantom is written as DICOM files with a CSV of masks and goes through the same import as real
+files, so the path that the demo shows is the path that runs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptxcore.data.dicom import read_header
+from ptxcore.data.folds import FoldPlan
+from ptxcore.data.importing import case_id_of, import_cases
+from ptxcore.data.phantom import write_phantom
+from ptxcore.data.store import CaseStore
+from ptxcore.errors import DicomError
+from sweep import launch
+from sweep.errors import GateRefused, UsageError
+from sweep.home import Home
+from sweep.ledger import list_sweeps
+from sweep.predict import Prediction, predict_files
+from sweep.projection import Projection
+from sweep.promote import Promotion, promote
+from sweep.publish import Published, publish_report
+from sweep.ray_run import Resources
+from sweep.summary import SweepSummary
+
+SPACE = "demo"
+#: Enough for several positive cases in each of five folds and the hold-out.
+NUM_CASES = 240
+PHANTOM_SIZE_PX = 256
+
+Watch = Callable[[str], AbstractContextManager[Callable[[Projection], None]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoResult:
+    """What a demo found.
+
+    Attributes:
+        sweep: Name of the sweep.
+        state: Of the sweep; anything but "finished" means that the rest was not done.
+        phantom: Whether the cases are drawn, not real.
+        num_trials: Configurations tried.
+        num_folds_run: Folds trained.
+        num_folds_full_grid: Folds that a full grid over them takes.
+        best: Number of the winner.
+        configuration: Of the winner.
+        metrics: Mean and SD over the winner's folds by name.
+        baseline: Dice (both empty = 1) of predicting nothing on the same cases.
+        holdout: Metrics of the winner's ensemble on the locked hold-out, "dice_all_empty" among
+            them; None if it was not opened.
+        mlflow_run_id: Of the sweep's parent run.
+        model_uri: Of the champion; None if the gate refused it.
+        refusals: What the gate said against the winner.
+        report: HTML file.
+        prediction: Of a file of the hold-out; None without a champion.
+        home: Folder with all of it.
+        seconds: Wall time of each step by name.
+    """
+
+    sweep: str
+    state: str
+    phantom: bool
+    num_trials: int
+    num_folds_run: int
+    num_folds_full_grid: int
+    best: int | None
+    configuration: Mapping[str, Any] | None
+    metrics: Mapping[str, Mapping[str, float]] | None
+    baseline: float | None
+    holdout: Mapping[str, float] | None
+    mlflow_run_id: str | None
+    model_uri: str | None
+    refusals: tuple[str, ...]
+    report: Path | None
+    prediction: Prediction | None
+    home: Path
+    seconds: Mapping[str, float]
+
+
+class _Clock:
+    """Says what begins and remembers how long it took."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str, text: str) -> Iterator[None]:
+        self._say(text)
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - begun, 1)
+
+
+def demo(
+    home: Home,
+    *,
+    dicom: Path | None = None,
+    rle: Path | None = None,
+    seed: int = 0,
+    resources: Resources | None = None,
+    say: Callable[[str], None],
+    watch: Watch,
+) -> DemoResult:
+    """Do the main job, on the phantom unless files are given. May be run again in the same home.
+
+    Args:
+        home: Where everything goes.
+        dicom: Folder of your own DICOM files.
+        rle: Their masks.
+        seed: Of phantom and sweep.
+        resources: CPUs and GPUs of a trial.
+        say: Told what is being done.
+        watch: Shows a sweep's progress, see `sweep.cli.live.watching`.
+
+    Raises:
+        UsageError: Only one of `dicom` and `rle` is given.
+        DataError: Something about the files.
+    """
+    if (dicom is None) != (rle is None):
+        raise UsageError("demo: give both --dicom FOLDER and --rle FILE, or neither")
+    clock = _Clock(say)
+    dicom, store = _cases(home.folder, dicom, rle, seed, clock, say)
+    name = _free_name(home)
+    with clock.step("sweep", f"sweep {name!r} over the search space {SPACE!r}"), watch(name) as see:
+        summary = launch.run(
+            SPACE,
+            store=store,
+            home=home,
+            name=name,
+            seed=seed,
+            resources=resources,
+            on_progress=see,
+        )
+    promotion, report, prediction = None, None, None
+    refusals: tuple[str, ...] = ()
+    if summary.state == "finished" and summary.best is not None:
+        with clock.step("promote", "scoring the winner on the locked hold-out"):
+            promotion, refusals = _promote(home, name)
+        with clock.step("report", "writing the report"):
+            report = publish_report(home, name)
+        if promotion is not None:
+            with clock.step("predict", "segmenting a file that no fold has seen"):
+                prediction = _predict(home, name, promotion, dicom, store)
+    return _result(home, summary, promotion, refusals, report, prediction, clock.seconds)
+
+
+def _cases(
+    folder: Path,
+    dicom: Path | None,
+    rle: Path | None,
+    seed: int,
+    clock: _Clock,
+    say: Callable[[str], None],
+) -> tuple[Path, Path]:
+    """The DICOM folder and the case store made from it; a phantom that is there is used again."""
+    if dicom is not None:
+        store = folder / "store"
+        if store.exists():
+            say(f"using the case store {store}; remove it to import again")
+            return dicom, store
+    else:
+        phantom, store = folder / f"phantom-{seed}", folder / f"phantom-{seed}-store"
+        dicom, rle = phantom / "dicom", phantom / "phantom-rle.csv"
+        if store.exists():
+            return dicom, store
+        shutil.rmtree(phantom, ignore_errors=True)  # of a demo that was stopped while drawing
+        with clock.step("phantom", f"drawing {NUM_CASES} chest phantoms as DICOM files"):
+            write_phantom(phantom, num_cases=NUM_CASES, size=PHANTOM_SIZE_PX, seed=seed)
+    with clock.step("import", f"importing {dicom}"):
+        report = import_cases(dicom, rle, store)
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+    say(f"{report.num_cases} cases, {report.num_positive} with a pneumothorax")
+    return dicom, store
+
+
+def _free_name(home: Home) -> str:
+    taken: set[str] = set()
+    if (home.folder / "ledger.db").exists() or not home.ledger_url.startswith("sqlite"):
+        taken = set(list_sweeps(home.ledger_url))
+    names = (SPACE if number == 1 else f"{SPACE}-{number}" for number in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken)
+
+
+def _promote(home: Home, name: str) -> tuple[Promotion | None, tuple[str, ...]]:
+    """Each demo has a champion of its own: a refusal is a result to show, not an error."""
+    try:
+        return promote(home, name), ()
+    except GateRefused as refusal:
+        return None, refusal.reasons
+
+
+def _predict(home: Home, name: str, promotion: Promotion, dicom: Path, store: Path) -> Prediction:
+    plan = FoldPlan.load(home.sweep_folder(name) / "plan.json")
+    file = holdout_file(dicom, CaseStore.open(store), plan)
+    out = home.sweep_folder(name) / "predictions"
+    (prediction,) = predict_files(home, promotion.model_uri, [file], out)
+    return prediction
+
+
+def holdout_file(dicom: Path, store: CaseStore, plan: FoldPlan) -> Path:
+    """The file of the held-out case with the largest mask.
+
+    Raises:
+        UsageError: It is not in the folder.
+    """
+    wanted = max(plan.holdout, key=lambda case_id: store.cases[store.index(case_id)].mask_px)
+    for path in sorted(dicom.rglob("*")):
+        if path.is_file() and not path.name.startswith("._"):
+            try:
+                header = read_header(path)
+            except DicomError:
+                continue  # no image; the import has dealt with it
+            if header is not None and case_id_of(header.uid) == wanted:
+                return path
+    raise UsageError(f"{dicom}: no file is case {wanted} of the hold-out; was the folder changed?")
+
+
+def _result(
+    home: Home,
+    summary: SweepSummary,
+    promotion: Promotion | None,
+    refusals: tuple[str, ...],
+    report: Published | None,
+    prediction: Prediction | None,
+    seconds: Mapping[str, float],
+) -> DemoResult:
+    best = None if summary.best is None else summary.candidates[summary.best]
+    return DemoResult(
+        sweep=summary.name,
+        state=summary.state,
+        phantom=summary.phantom,
+        num_trials=len(summary.candidates),
+        num_folds_run=summary.num_folds_run,
+        num_folds_full_grid=summary.num_folds_full_grid,
+        best=summary.best,
+        configuration=None if best is None else best.settings,
+        metrics=None if best is None else best.metrics,
+        baseline=summary.baseline,
+        holdout=None if promotion is None else promotion.confirmation.metrics,
+        mlflow_run_id=summary.mlflow_run_id,
+        model_uri=None if promotion is None else promotion.model_uri,
+        refusals=refusals,
+        report=None if report is None else report.path,
+        prediction=prediction,
+        home=home.folder,
+        seconds=seconds,
+    )
