@@ -44,6 +44,8 @@ def learning_rate(
 
 def num_plateaus(settings: FoldSettings, watched: Sequence[float]) -> int:
     """How often `PLATEAU_SHARE` of the patience passed without improvement."""
+    if not watched:
+        return 0
     wait = max(1, round(settings.patience * PLATEAU_SHARE))
     improved = EarlyStopping.of(settings).improvements(watched)
     gaps = (

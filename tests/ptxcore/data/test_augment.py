@@ -1,0 +1,156 @@
+"""Augmentation: nothing at 0, displacement in pixels, image and mask alike, explicit seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ptxcore.data.augment import ELASTIC_RMS, Augmentation
+from ptxcore.data.warp import Warp, affine_map, elastic_field
+
+PATCH, IMAGE = 64, 128
+
+
+def disc(side: int, *, y: float, x: float, radius: float) -> NDArray[np.bool_]:
+    rows, columns = np.mgrid[:side, :side]
+    return (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
+
+
+def inputs(augmentation: Augmentation) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    side = PATCH + 2 * augmentation.margin_px
+    inside = disc(side, y=0.4 * side, x=0.55 * side, radius=0.2 * side)
+    return np.where(inside, 190, 60).astype(np.uint8), inside.astype(np.uint8) * np.uint8(255)
+
+
+def test_strength_0_gives_the_very_arrays() -> None:
+    augmentation = Augmentation(0.0, patch_px=PATCH, image_px=IMAGE)
+    image, mask = inputs(augmentation)
+    changed = augmentation(image, mask, seed=1)
+    assert augmentation.margin_px == 0
+    assert changed[0] is image
+    assert changed[1] is mask
+
+
+@pytest.mark.parametrize("strength", [0.1, 0.5, 1.0])
+def test_the_mask_goes_where_the_image_goes(strength: float) -> None:
+    augmentation = Augmentation(strength, patch_px=PATCH, image_px=IMAGE)
+    image, mask = inputs(augmentation)
+    for seed in range(40):
+        pixels, share = augmentation(image, mask, seed=seed)
+        assert pixels.shape == share.shape == (PATCH, PATCH)
+        assert pixels.dtype == np.float32
+        assert share.dtype == np.uint8
+        level = (float(np.percentile(pixels, 5)) + float(np.percentile(pixels, 95))) / 2
+        bright, inside = pixels > level, share >= 128
+        assert (bright & inside).sum() > 0.93 * (bright | inside).sum()
+
+
+def test_a_warp_alone_treats_both_exactly_alike() -> None:
+    warp = Warp(rotation_deg=15, scale=0.15, shift_px=3, elastic_px=1.3, spacing_px=16, p=1.0)
+    mask = disc(PATCH, y=30, x=34, radius=15).astype(np.uint8) * np.uint8(255)
+    for seed in range(10):
+        warp.set_random_seed(seed)
+        changed = warp(image=mask.astype(np.float32) / 255, mask=mask)
+        assert np.abs(changed["image"] * 255 - changed["mask"]).max() < 8  # OpenCV's fixed point
+        assert (changed["mask"] != mask).any()
+
+
+@pytest.mark.parametrize("image_px", [128, 512])
+@pytest.mark.parametrize("strength", [0.25, 1.0])
+def test_elastic_displacement_is_a_share_of_the_image_everywhere(
+    strength: float, image_px: int
+) -> None:
+    augmentation = Augmentation(strength, patch_px=PATCH, image_px=image_px)
+    assert augmentation.elastic_px == pytest.approx(strength * ELASTIC_RMS * image_px)
+    rng = np.random.default_rng(0)
+    fields = np.array(
+        [
+            elastic_field(
+                (96, 96), rms_px=augmentation.elastic_px, spacing_px=image_px / 8, rng=rng
+            )[:, ::19, ::19]
+            for _ in range(2000)
+        ]
+    )
+    rms = np.sqrt((fields**2).mean(axis=0))
+    assert rms == pytest.approx(augmentation.elastic_px, rel=0.12)  # corners and centre alike
+
+
+def test_a_field_never_folds() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):  # far beyond what strength 1 asks for
+        dy, dx = elastic_field((96, 96), rms_px=10.0, spacing_px=16.0, rng=rng)
+        determinant = (1 + np.gradient(dy, axis=0)) * (1 + np.gradient(dx, axis=1)) - np.gradient(
+            dy, axis=1
+        ) * np.gradient(dx, axis=0)
+        assert determinant.min() > 0
+
+
+def test_affine_maps_by_hand() -> None:
+    rows, columns = np.mgrid[:4, :6].astype(np.float32)
+    still = affine_map((4, 6), rotation_deg=0, scale=1, shift_px=(0, 0))
+    np.testing.assert_allclose(still, [rows, columns])
+    shifted = affine_map((4, 6), rotation_deg=0, scale=1, shift_px=(2, -1))
+    np.testing.assert_allclose(shifted, [rows + 2, columns - 1])
+    doubled = affine_map((4, 6), rotation_deg=0, scale=2, shift_px=(0, 0))
+    np.testing.assert_allclose(doubled, [2 * rows - 1.5, 2 * columns - 2.5])
+    turned = affine_map((4, 4), rotation_deg=90, scale=1, shift_px=(0, 0))
+    np.testing.assert_allclose(turned, [columns[:, :4], 3 - rows[:, :4]], atol=1e-6)
+
+
+def test_the_margin_covers_what_a_warp_pulls_in() -> None:
+    augmentation = Augmentation(1.0, patch_px=PATCH, image_px=IMAGE)
+    side = PATCH + 2 * augmentation.margin_px
+    rim = np.zeros((side, side), dtype=np.uint8)
+    rim[:2], rim[-2:], rim[:, :2], rim[:, -2:] = 255, 255, 255, 255
+    image = np.full((side, side), 100, dtype=np.uint8)
+    seen = [augmentation(image, rim, seed=seed)[1].max() for seed in range(300)]
+    assert sum(value > 0 for value in seen) <= 3
+
+
+def test_a_seed_is_all_that_counts() -> None:
+    one, other = (Augmentation(1.0, patch_px=PATCH, image_px=IMAGE) for _ in range(2))
+    image, mask = inputs(one)
+    forwards = [one(image, mask, seed=seed) for seed in (1, 2, 3)]
+    backwards = [other(image, mask, seed=seed) for seed in (3, 2, 1)][::-1]
+    for (a, b), (c, d) in zip(forwards, backwards, strict=True):
+        np.testing.assert_array_equal(a, c)
+        np.testing.assert_array_equal(b, d)
+    assert (forwards[0][0] != forwards[1][0]).any()
+
+
+def test_transforms_are_applied_independently() -> None:
+    # Seeded the library's way, all draw the same numbers: mirrored patches would be the noisy ones.
+    augmentation = Augmentation(1.0, patch_px=PATCH, image_px=IMAGE)
+    side = PATCH + 2 * augmentation.margin_px
+    ramp = np.tile(np.linspace(60, 190, side), (side, 1)).astype(np.uint8)
+    seen = set()
+    for seed in range(120):
+        pixels, _ = augmentation(ramp, np.zeros_like(ramp), seed=seed)
+        mirrored = pixels[:, 0].mean() > pixels[:, -1].mean()
+        noisy = np.abs(np.diff(pixels, n=2, axis=0)).mean() > 1.0
+        seen.add((bool(mirrored), bool(noisy)))
+    assert len(seen) == 4
+
+
+def test_more_strength_changes_more() -> None:
+    changes = []
+    for strength in (0.1, 0.3, 1.0):
+        augmentation = Augmentation(strength, patch_px=PATCH, image_px=IMAGE)
+        image, mask = inputs(augmentation)
+        m = augmentation.margin_px
+        before = image[m : m + PATCH, m : m + PATCH].astype(np.float32)
+        changes.append(
+            np.mean(
+                [np.abs(augmentation(image, mask, seed=s)[0] - before).mean() for s in range(60)]
+            )
+        )
+    assert changes[0] < changes[1] < changes[2]
+
+
+def test_sixteen_bits_are_eight_bits_scaled() -> None:
+    augmentation = Augmentation(1.0, patch_px=PATCH, image_px=IMAGE)
+    image, mask = inputs(augmentation)
+    few, _ = augmentation(image, mask, seed=5)
+    many, _ = augmentation(image.astype(np.uint16) * np.uint16(257), mask, seed=5)
+    np.testing.assert_allclose(many / 257, few, atol=1e-3)

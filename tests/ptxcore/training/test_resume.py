@@ -1,0 +1,275 @@
+"""A fold that was stopped goes on as if it had not been; damage and strangers are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from ptxcore.data.folds import make_plan
+from ptxcore.data.store import CaseStore
+from ptxcore.errors import CheckpointError
+from ptxcore.models import load_weights
+from ptxcore.settings import FoldSettings
+from ptxcore.training import train_fold
+from ptxcore.training.fold import FoldRun
+from ptxcore.types import EpochReport, Runtime
+
+
+class Bench(Protocol):
+    store: CaseStore
+    plan: Any
+    whole_plan: Any
+
+    def train(self, settings: FoldSettings = ..., **options: Any) -> list[EpochReport]: ...
+
+
+def numbers(reports: list[EpochReport]) -> dict[str, Any]:
+    """Everything that must not depend on when a fold was stopped."""
+    result = reports[-1].result
+    assert result is not None
+    return {
+        "metrics": dict(result.metrics),
+        "curves": {name: curve for name, curve in result.curves.items() if name != "seconds"},
+        "truth": result.cases.truth.tolist(),
+        "background": result.cases.background.tolist(),
+        "epochs": (result.best_epoch, result.num_epochs),
+    }
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    network, _ = load_weights(folder / "best")
+    return {name: value.tolist() for name, value in network.state_dict().items()}
+
+
+def start(bench: Bench, settings: FoldSettings, folder: Path, *, num_epochs: int) -> None:
+    """Train some epochs, then stop asking."""
+    generator = train_fold(
+        settings, bench.store, bench.plan, 0, seed=0, runtime=Runtime(), directory=folder
+    )
+    for _ in range(num_epochs):
+        next(generator)
+    generator.close()
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+def test_stopped_after_any_epoch(
+    bench: Bench, small: FoldSettings, tmp_path: Path, schedule: str
+) -> None:
+    settings = dataclasses.replace(small, schedule=schedule, patience=3)
+    undisturbed = bench.train(settings, directory=tmp_path / "whole")
+    for num_epochs in range(1, len(undisturbed)):
+        folder = tmp_path / f"stopped-{num_epochs}"
+        start(bench, settings, folder, num_epochs=num_epochs)
+        rest = bench.train(settings, directory=folder)
+        assert [report.epoch for report in rest] == list(
+            range(num_epochs + 1, len(undisturbed) + 1)
+        )
+        assert numbers(rest) == numbers(undisturbed)
+        assert weights(folder) == weights(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "runtime", [Runtime(channels_last=True), Runtime(precision="bfloat16", channels_last=True)]
+)
+def test_stopped_after_every_epoch(
+    bench: Bench, small: FoldSettings, tmp_path: Path, runtime: Runtime
+) -> None:
+    undisturbed = bench.train(runtime=runtime)
+    for epoch in range(1, small.max_epochs + 1):
+        generator = train_fold(
+            small, bench.store, bench.plan, 0, seed=0, runtime=runtime, directory=tmp_path
+        )
+        report = next(generator)
+        generator.close()
+        assert report.epoch == epoch
+    assert numbers([report]) == numbers(undisturbed)
+
+
+def test_wall_times_of_all_attempts_are_added(
+    bench: Bench, small: FoldSettings, tmp_path: Path
+) -> None:
+    start(bench, small, tmp_path, num_epochs=3)
+    (last,) = bench.train(directory=tmp_path)
+    assert last.result is not None
+    assert len(last.result.curves["seconds"]) == 4
+    assert last.result.seconds >= sum(last.result.curves["seconds"])
+
+
+def test_killed_between_best_weights_and_checkpoint(
+    bench: Bench, small: FoldSettings, tmp_path: Path
+) -> None:
+    undisturbed = bench.train(directory=tmp_path / "whole")
+    folder = tmp_path / "killed"
+    start(bench, small, folder, num_epochs=1)
+    shutil.copytree(folder / "last", tmp_path / "last")
+    start(bench, small, folder, num_epochs=2)
+    shutil.rmtree(folder / "last")  # the best weights of a later epoch beside an older checkpoint
+    shutil.copytree(tmp_path / "last", folder / "last")
+    assert numbers(bench.train(directory=folder)) == numbers(undisturbed)
+    assert weights(folder) == weights(tmp_path / "whole")
+
+
+def test_killed_before_the_held_fold_was_scored(
+    bench: Bench, small: FoldSettings, tmp_path: Path
+) -> None:
+    undisturbed = bench.train()
+    run = FoldRun(small, bench.store, bench.plan, 0, seed=0, runtime=Runtime(), directory=tmp_path)
+    run.restore()
+    while not run.is_over:
+        run.train_epoch()
+        run.keep_best()
+        run.checkpoint()
+    (last,) = bench.train(directory=tmp_path)
+    assert last.epoch == small.max_epochs
+    assert numbers([last]) == numbers(undisturbed)
+
+
+def test_a_half_written_epoch_is_ignored_and_removed(
+    bench: Bench, small: FoldSettings, tmp_path: Path
+) -> None:
+    undisturbed = bench.train()
+    start(bench, small, tmp_path, num_epochs=2)
+    (tmp_path / "last" / "epoch-0003.safetensors").write_bytes(b"half")
+    (tmp_path / "last" / ".state.json.part").write_bytes(b"{")
+    start(bench, small, tmp_path, num_epochs=1)
+    assert {path.name for path in (tmp_path / "last").iterdir()} == {
+        "state.json",
+        "epoch-0003.safetensors",
+    }
+    assert numbers(bench.train(directory=tmp_path)) == numbers(undisturbed)
+
+
+def test_a_finished_fold_reports_again_without_reading_a_case(
+    bench: Bench, small: FoldSettings, tmp_path: Path
+) -> None:
+    reports = bench.train(directory=tmp_path)
+    assert not (tmp_path / "last").exists()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    (again,) = bench.train(directory=tmp_path)
+    assert numbers([again]) == numbers(reports)
+    assert (again.epoch, again.monitor) == (reports[-1].epoch, reports[-1].monitor)
+    assert again.result is not None
+    assert again.result.weights == tmp_path / "best"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    shutil.rmtree(tmp_path / "best")  # a sweep keeps the weights of its best candidates alone
+    (again,) = bench.train(directory=tmp_path)
+    assert again.result is not None
+    assert again.result.weights is None
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_folder_of_another_fold_is_refused(
+    bench: Bench, small: FoldSettings, tmp_path: Path, finished: bool
+) -> None:
+    if finished:
+        bench.train(directory=tmp_path)
+    else:
+        start(bench, small, tmp_path, num_epochs=1)
+    other = make_plan(bench.store, num_folds=3, seed=7).search_part()
+    for options, what in (
+        ({"settings": dataclasses.replace(small, dropout=0.3)}, r"settings\.dropout: found 0\.1"),
+        ({"seed": 1}, "seed: found 0, expected 1"),
+        ({"fold": 1}, "fold: found 0, expected 1"),
+        ({"plan": other}, "plan_digest: found"),
+        ({"runtime": Runtime(channels_last=True)}, r"runtime\.channels_last: found False"),
+    ):
+        with pytest.raises(CheckpointError, match=what):
+            bench.train(directory=tmp_path, **options)
+
+
+def test_a_checkpoint_of_other_data_is_refused(
+    bench: Bench, small: FoldSettings, tmp_path: Path
+) -> None:
+    start(bench, small, tmp_path, num_epochs=1)
+    state = json.loads((tmp_path / "last" / "state.json").read_text())
+    state["fold"]["data_hash"] = "0" * 64
+    (tmp_path / "last" / "state.json").write_text(json.dumps(state))
+    with pytest.raises(CheckpointError, match="data_hash: found '000"):
+        bench.train(directory=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("state.json", b"{", "found no readable state"),
+        ("state.json", b"[]", "format: found None, expected 1"),
+        ("epoch-0001.safetensors", b"half", "found other bytes than were saved"),
+        ("epoch-0001.safetensors", None, "found a checkpoint that cannot be read"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_by_name(
+    bench: Bench,
+    small: FoldSettings,
+    tmp_path: Path,
+    name: str,
+    content: bytes | None,
+    message: str,
+) -> None:
+    start(bench, small, tmp_path, num_epochs=1)
+    path = tmp_path / "last" / name
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        bench.train(directory=tmp_path)
+    assert str(tmp_path / "last") in str(caught.value)
+
+
+def test_a_finished_fold_without_its_cases_is_refused(bench: Bench, tmp_path: Path) -> None:
+    bench.train(directory=tmp_path)
+    (tmp_path / "cases.npz").unlink()
+    with pytest.raises(CheckpointError, match=r"cases\.npz"):
+        bench.train(directory=tmp_path)
+
+
+_CHILD = """
+import sys
+from pathlib import Path
+from ptxcore.data.folds import SearchPlan
+from ptxcore.data.store import CaseStore
+from ptxcore.settings import FoldSettings
+from ptxcore.training import train_fold
+from ptxcore.types import Runtime
+
+store, plan, folder = map(Path, sys.argv[1:])
+settings = FoldSettings(**eval(sys.stdin.read()))
+for _ in train_fold(settings, CaseStore.open(store), SearchPlan.load(plan), 0, seed=0,
+                    runtime=Runtime(), directory=folder):
+    pass
+"""
+
+
+def test_killed_by_signal_in_mid_epoch(bench: Bench, small: FoldSettings, tmp_path: Path) -> None:
+    settings = dataclasses.replace(small, max_epochs=40, patience=40)
+    undisturbed = bench.train(settings)
+    plan, folder = tmp_path / "plan.json", tmp_path / "fold"
+    bench.plan.save(plan)
+    child = subprocess.Popen(
+        [sys.executable, "-c", _CHILD, str(bench.store.folder), str(plan), str(folder)],
+        stdin=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert child.stdin is not None
+    child.stdin.write(repr(settings.as_dict()))
+    child.stdin.close()
+    deadline = time.monotonic() + 300
+    while not (folder / "last" / "epoch-0002.safetensors").exists():
+        assert time.monotonic() < deadline
+        assert child.poll() is None
+        time.sleep(0.002)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert not (folder / "result.json").exists()
+    state = json.loads((folder / "last" / "state.json").read_text())
+    rest = bench.train(settings, directory=folder)
+    assert rest[0].epoch == len(state["curves"]["seconds"]) + 1
+    assert numbers(rest) == numbers(undisturbed)

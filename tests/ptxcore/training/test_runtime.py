@@ -1,0 +1,58 @@
+"""Global state is given back, seeds are apart, and a runtime is measured."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ptxcore.settings import FoldSettings
+from ptxcore.training import measure_runtime
+from ptxcore.training.isolation import isolated
+from ptxcore.training.seeds import derive_seed
+from ptxcore.types import Runtime
+
+
+def test_isolation_gives_back_random_state_and_threads() -> None:
+    threads, state = torch.get_num_threads(), torch.random.get_rng_state()
+    with isolated(Runtime(num_threads=threads + 1), seed=5):
+        assert torch.get_num_threads() == threads + 1
+        first = torch.rand(3)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.random.get_rng_state(), state)
+    with isolated(Runtime(), seed=5):
+        assert torch.equal(torch.rand(3), first)
+
+
+def test_isolation_gives_back_after_an_error() -> None:
+    def fail(threads: int) -> None:
+        with isolated(Runtime(num_threads=threads), seed=5):
+            torch.rand(3)
+            raise RuntimeError("stop here")
+
+    threads, state = torch.get_num_threads(), torch.random.get_rng_state()
+    with pytest.raises(RuntimeError, match="stop here"):
+        fail(threads + 1)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_seeds_of_folds_and_purposes_are_apart() -> None:
+    seeds = {
+        derive_seed(seed, fold, purpose)
+        for seed in range(10)
+        for fold in range(10)
+        for purpose in ("weights", "patches", "epoch 1")
+    }
+    assert len(seeds) == 300
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert derive_seed(0, 0, "weights") == 5_486_351_882_663_147_357
+
+
+def test_a_measured_runtime_can_be_used() -> None:
+    settings = FoldSettings(channels=2, levels=2, image_size=64, patch_size=32, batch_size=2)
+    state = torch.random.get_rng_state()
+    runtime = measure_runtime(settings, num_threads=1)
+    assert runtime.device in ("cpu", "cuda")
+    assert runtime.precision in ("float32", "bfloat16")
+    assert runtime.num_threads == 1
+    assert torch.equal(torch.random.get_rng_state(), state)
