@@ -6,6 +6,7 @@ as it was. The one before stays at hand under the alias `previous`.
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from sweep.errors import TrackingError, UsageError
 from sweep.mlflow_view import OUTAGES, quietly, shown_uri
@@ -128,6 +130,8 @@ def register(
         description=description,
         model_id=model.model_id,
     )
+    links = [{"name": name, "version": str(version.version)}]
+    client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(links)})
     return str(version.version)
 
 

@@ -34,35 +34,38 @@ SETTINGS: dict[str, Any] = {
     "patch_size": 32,
     "augmentation_strength": 0.0,
     "batch_size": 4,
-    "max_epochs": 14,
-    "patience": 14,
 }
-#: Learning rates of the candidates.
-CANDIDATES = (1e-6, 3e-2)
+CANDIDATES: tuple[dict[str, Any], ...] = (
+    {"learning_rate": 1e-6, "max_epochs": 1},
+    {"learning_rate": 3e-2, "max_epochs": 10},
+)
 
 
-def make_sweep(folder: Path, *, header: Mapping[str, Any] | None = None) -> Home:
-    """Train two candidates on two folds, and enter them in a ledger."""
-    home = Home.at(
-        folder / "home",
-        ledger=f"sqlite:///{folder / 'home' / 'ledger.db'}",
-        tracking_uri=f"sqlite:///{folder / 'home' / 'mlflow.db'}",
-        storage=folder / "home" / "sweeps",
+def home_at(folder: Path) -> Home:
+    """A home that no environment variable moves."""
+    return Home.at(
+        folder,
+        ledger=f"sqlite:///{folder / 'ledger.db'}",
+        tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+        storage=folder / "sweeps",
     )
+
+
+def make_sweep(folder: Path) -> Home:
+    """Train two candidates on two folds, and enter them in a ledger."""
+    home = home_at(folder / "home")
     store = drawn_store(folder / "store", num_cases=48, num_positive=24, side_px=32)
     plan = make_plan(store, num_folds=2, holdout_fraction=0.3)
     place = home.sweep_folder(NAME)
     place.mkdir(parents=True)
     plan.save(place / "plan.json")
-    ledger = Ledger.create(
-        home.ledger_url, NAME, header={**make_header(store, plan), **(header or {})}
-    )
+    ledger = Ledger.create(home.ledger_url, NAME, header=make_header(store, plan))
     ledger.acquire("test")
     ledger.set_sweep_state("running")
-    for rate in CANDIDATES:
-        settings = {**SETTINGS, "learning_rate": rate}
+    for choice in CANDIDATES:
+        settings = {**SETTINGS, **choice}
         number = ledger.add_candidate(
-            {"learning_rate": rate}, {"learning_rate": RATES}, settings=settings
+            {"learning_rate": choice["learning_rate"]}, {"learning_rate": RATES}, settings=settings
         )
         for fold in range(plan.num_folds):
             enter(ledger, store, plan, place, number, fold, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,11 +47,12 @@ def save_model(
     """
     example = input_example()
     with tempfile.TemporaryDirectory(prefix="ptxsweep-") as temporary:
-        ensemble = Path(temporary) / ARTIFACT
+        ensemble, code = Path(temporary) / ARTIFACT, Path(temporary) / CODE.name
+        shutil.copy(CODE, code)  # the model keeps the path, which need not tell where we live
         write_ensemble(ensemble, weights, rule=rule, runtime=runtime, facts=facts)
         mlflow.pyfunc.save_model(
             str(folder),
-            python_model=str(CODE),
+            python_model=str(code),
             artifacts={ARTIFACT: str(ensemble)},
             signature=SIGNATURE,
             input_example=example,

@@ -16,7 +16,7 @@ from mlflow.entities import Run, ViewType
 from synthetic_sweeps import Story, run_sweep
 
 from sweep.ledger import Ledger
-from sweep.mlflow_view import MlflowView, connect, init_store, shown_uri
+from sweep.mlflow_view import MlflowView, connect, shown_uri
 from sweep.records import State
 from sweep.statistics import corrected_interval, paired_difference
 from sweep.tracker import snapshot
@@ -25,17 +25,9 @@ from sweep.tracker import snapshot
 STORY = Story(diverges=frozenset({3}), lost=frozenset({(1, 0)}))
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that is laid out; doing so takes seconds."""
-    path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    init_store(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def uri(template: Path, tmp_path: Path) -> str:
-    shutil.copy(template, tmp_path / "mlflow.db")
+def uri(mlflow_template: Path, tmp_path: Path) -> str:
+    shutil.copy(mlflow_template, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
@@ -178,7 +170,7 @@ def test_a_second_sync_changes_nothing(uri: str, ledger: Ledger) -> None:
 
 
 def test_another_process_goes_on_where_one_left(
-    template: Path, uri: str, ledger: Ledger, tmp_path: Path
+    mlflow_template: Path, uri: str, ledger: Ledger, tmp_path: Path
 ) -> None:
     """The sweep is cut after any number of folds; each piece is sent by a view of its own."""
     url = f"sqlite:///{tmp_path / 'piece.db'}"
@@ -191,7 +183,7 @@ def test_another_process_goes_on_where_one_left(
     # The same header, the same name and the same history, now to its end.
     view_of(uri, ledger).sync(ledger)
     whole = tmp_path / "whole.db"
-    shutil.copy(template, whole)
+    shutil.copy(mlflow_template, whole)
     view_of(f"sqlite:///{whole}", ledger).sync(ledger)
     got, expected = content_of(uri), content_of(f"sqlite:///{whole}")
     assert got.keys() == expected.keys()
@@ -250,7 +242,7 @@ def test_two_sweeps_of_one_name_do_not_mix(uri: str, ledger: Ledger, tmp_path: P
 
 
 def test_an_outage_is_said_once_and_nothing_is_lost(
-    template: Path, ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    mlflow_template: Path, ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The store's folder becomes a file for a while, so SQLite cannot open it."""
     now = 0.0
@@ -280,7 +272,7 @@ def test_an_outage_is_said_once_and_nothing_is_lost(
         assert not view.log_artifact(ledger, tmp_path / "store")
         folder.unlink()
         folder.mkdir()
-        shutil.copy(template, folder / "mlflow.db")
+        shutil.copy(mlflow_template, folder / "mlflow.db")
         assert view.sync(ledger, final=True)
     warnings = [one for one in caplog.records if one.levelno == logging.WARNING]
     assert len(warnings) == 1
@@ -312,8 +304,8 @@ def test_a_report_goes_to_the_parent(uri: str, ledger: Ledger, tmp_path: Path) -
 def test_many_processes_lay_out_one_store(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}"
     code = f"from sweep.mlflow_view import connect; connect({uri!r}).search_experiments()"
-    started = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
-    assert [one.wait() for one in started] == [0, 0, 0]
+    started = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    assert [one.wait() for one in started] == [0, 0]
     assert isinstance(connect(uri), MlflowClient)
     left = {path.name for path in (tmp_path / "home").iterdir()}
     assert left - {".mlflow.db.lock"} == {"mlflow.db"}

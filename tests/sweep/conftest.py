@@ -1,0 +1,35 @@
+"""Fixtures that several tests of the platform share."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_sweep import home_at, make_sweep
+
+from sweep.home import Home
+from sweep.mlflow_view import init_store
+
+
+@pytest.fixture(scope="session")
+def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store that is laid out; doing so takes seconds."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    init_store(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A finished sweep with trained weights; read it only."""
+    return make_sweep(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture
+def tiny_home(trained_home: Home, mlflow_template: Path, tmp_path: Path) -> Home:
+    """A copy of the finished sweep, and a fresh MLflow store."""
+    folder = tmp_path / "home"
+    shutil.copytree(trained_home.folder, folder)
+    shutil.copy(mlflow_template, folder / "mlflow.db")
+    return home_at(folder)

@@ -1,0 +1,223 @@
+"""The pyfunc model, saved and loaded by the real MLflow."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import pytest
+
+from ptxcore.data.dicom import read_dicom
+from ptxcore.errors import CheckpointError, DicomError
+from ptxcore.inference import Ensemble
+from ptxcore.models import build_network, save_weights
+from ptxcore.settings import FoldSettings
+from ptxcore.types import Rule, Runtime
+from sweep.model_package import load_ensemble, save_model, usable_runtime, write_ensemble
+from sweep.model_package._example import input_example
+
+SETTINGS = FoldSettings(
+    network="unet", channels=4, levels=2, image_size=32, patch_size=32, max_epochs=2
+)
+#: Untrained networks answer with about 0.01 everywhere.
+RULE = Rule(top=0.01, min_area=0.1, bottom=0.009)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("weights")
+    folders = [folder / f"fold-{fold}" for fold in range(3)]
+    for seed, one in enumerate(folders):
+        save_weights(one, build_network(SETTINGS, seed=seed), SETTINGS)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def saved(weights: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    save_model(folder, weights, rule=RULE, runtime=Runtime(), facts={"phantom": True})
+    return folder
+
+
+@pytest.fixture
+def image(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(0, 60_000, (40, 50)).astype(np.uint16)
+
+
+def test_a_dicom_gives_what_the_ensemble_gives(
+    saved: Path, weights: list[Path], tmp_path: Path
+) -> None:
+    example = input_example()
+    (tmp_path / "example.dcm").write_bytes(example["dicom"][0])
+    pixels = read_dicom(tmp_path / "example.dcm").pixels
+    ensemble = Ensemble.load(weights, rule=RULE)
+    (found,) = mlflow.pyfunc.load_model(str(saved)).predict(example)
+    assert found["probability"].dtype == np.float32
+    np.testing.assert_array_equal(found["probability"], ensemble.probability(pixels))
+    np.testing.assert_array_equal(found["mask"], ensemble.mask(pixels))
+    assert found["case_positive"] is bool(ensemble.mask(pixels).any())
+
+
+def test_one_network_alone_gives_its_own_mask(
+    weights: list[Path], image: np.ndarray, tmp_path: Path
+) -> None:
+    save_model(tmp_path / "model", weights[:1], rule=RULE, runtime=Runtime())
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    (found,) = model.predict([{"image": image}])
+    np.testing.assert_array_equal(found["mask"], Ensemble.load(weights[:1], rule=RULE).mask(image))
+
+
+def test_arrays_in_every_form_that_mlflow_takes(saved: Path, image: np.ndarray) -> None:
+    model = mlflow.pyfunc.load_model(str(saved))
+    (expected,) = model.predict(pd.DataFrame({"image": [image]}))
+    assert expected["probability"].shape == image.shape
+    for given in (
+        [{"image": image}, {"image": image}],
+        {"image": [image, image]},
+        {"image": np.stack([image, image])},
+        pd.DataFrame({"image": [image.astype(np.float32), image.tolist()]}),
+    ):
+        found = model.predict(given)
+        assert len(found) == 2
+        for one in found:  # resampling rounds other types otherwise
+            np.testing.assert_allclose(one["probability"], expected["probability"], atol=1e-6)
+
+
+def test_rows_may_differ(saved: Path, image: np.ndarray) -> None:
+    rows = [{"dicom": input_example()["dicom"][0]}, {"image": image}]
+    found = mlflow.pyfunc.load_model(str(saved)).predict(rows)
+    assert [one["mask"].shape for one in found] == [(64, 64), image.shape]
+
+
+def test_signature_example_and_requirements_are_there(saved: Path) -> None:
+    model = mlflow.pyfunc.load_model(str(saved))
+    signature = model.metadata.signature
+    assert signature.inputs.input_names() == ["dicom", "image"]
+    assert signature.outputs.input_names() == ["probability", "mask", "case_positive"]
+    pd.testing.assert_frame_equal(model.input_example, input_example())
+    lines = (saved / "requirements.txt").read_text(encoding="utf-8").split()
+    assert any(line.startswith("ptxsweep==") for line in lines)
+    assert not any("+" in line or "://" in line for line in lines)
+    assert model.metadata.metadata == {"phantom": True}
+
+
+def test_nothing_in_a_model_is_pickled(saved: Path) -> None:
+    kinds = {path.suffix for path in saved.rglob("*") if path.is_file()}
+    assert kinds <= {"", ".json", ".py", ".safetensors", ".txt", ".yaml"}
+    text = (saved / "MLmodel").read_text(encoding="utf-8")
+    assert "loader_module: mlflow.pyfunc.loaders.code_model" in text
+    assert "python_model:" not in text  # where a pickled model would be named
+    assert str(Path(__file__).parent) not in text
+
+
+def test_a_fresh_process_predicts_without_a_network(saved: Path) -> None:
+    """Every look-up of a host name fails there, as on a machine without a network."""
+    code = (
+        "import socket, sys\n"
+        "def refuse(*arguments, **options): raise OSError('no network')\n"
+        "socket.getaddrinfo = refuse\n"
+        "import mlflow.pyfunc\n"
+        "model = mlflow.pyfunc.load_model(sys.argv[1])\n"
+        "(one,) = model.predict(model.input_example)\n"
+        "print(one['mask'].shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(saved)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "(64, 64)"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"dicom": b"not DICOM"}, r"row-0\.dcm: preamble"),
+        ({"image": np.zeros((2, 3, 4))}, r"row 0: image: found float64 of shape \(2, 3, 4\)"),
+        ({"image": None}, "row 0: found neither, expected either 'dicom'"),
+        ({"image": [[1, 2], [3]]}, "row 0: image: found rows of several lengths"),
+        ({"image": [["a", "b"]]}, "row 0: image: found <U1 of shape"),
+    ],
+)
+def test_what_cannot_be_segmented_is_refused(
+    saved: Path, row: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DicomError, match=message):
+        mlflow.pyfunc.load_model(str(saved)).predict([row])
+
+
+def test_two_images_in_one_row_are_refused(saved: Path, image: np.ndarray) -> None:
+    row = {"image": image, "dicom": input_example()["dicom"][0]}
+    with pytest.raises(DicomError, match=r"row 0: found \['dicom', 'image'\]"):
+        mlflow.pyfunc.load_model(str(saved)).predict([row])
+
+
+def test_text_is_no_dicom(saved: Path) -> None:
+    with pytest.raises(DicomError, match="row 0: dicom: found str, expected the bytes"):
+        mlflow.pyfunc.load_model(str(saved)).predict([{"dicom": "a path"}])
+
+
+@pytest.mark.parametrize("name", ["fold-1/model.safetensors", "fold-1/model.json"])
+def test_exchanged_files_are_refused(saved: Path, tmp_path: Path, name: str) -> None:
+    """Another network's file is whole and hashes to what its own neighbour says."""
+    model = tmp_path / "model"
+    shutil.copytree(saved, model)
+    ensemble = model / "artifacts" / "ensemble"
+    for suffix in ("model.safetensors", "model.json"):
+        if name.endswith(suffix):
+            shutil.copy(ensemble / "fold-2" / suffix, ensemble / name)
+    with pytest.raises(CheckpointError, match="damaged or was exchanged"):
+        mlflow.pyfunc.load_model(str(model))
+
+
+def test_a_file_that_is_gone(weights: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "ensemble"
+    write_ensemble(folder, weights, rule=RULE, runtime=Runtime())
+    (folder / "fold-0" / "model.json").unlink()
+    with pytest.raises(CheckpointError, match=r"fold-0/model\.json: no such file"):
+        load_ensemble(folder)
+    with pytest.raises(CheckpointError, match=r"ensemble\.json: no such file"):
+        load_ensemble(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": 2}, "format: found 2, expected 1"),
+        ({"rule": {"top": 0.5, "middle": 1}}, "not a description of an ensemble"),
+        ({"sha256": {}}, "fold-0: found no SHA-256"),
+        ({"sha256": None}, "not a description of an ensemble"),
+    ],
+)
+def test_a_damaged_description_is_refused(
+    weights: list[Path], tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    folder = tmp_path / "ensemble"
+    write_ensemble(folder, weights, rule=RULE, runtime=Runtime())
+    path = folder / "ensemble.json"
+    text = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**text, **change}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=message):
+        load_ensemble(folder)
+
+
+def test_the_runtime_gives_way_where_there_is_no_gpu() -> None:
+    wanted = Runtime(device="cuda", precision="bfloat16", channels_last=True, num_threads=2)
+    import torch
+
+    expected = wanted if torch.cuda.is_available() else Runtime(num_threads=2)
+    assert usable_runtime(wanted) == expected
+    assert usable_runtime(Runtime(precision="bfloat16")) == Runtime(precision="bfloat16")
+
+
+def test_the_example_is_of_nobody() -> None:
+    import pydicom
+
+    dataset = pydicom.dcmread(io.BytesIO(input_example()["dicom"][0]))
+    assert "PatientName" not in dataset
+    assert "PatientID" not in dataset
