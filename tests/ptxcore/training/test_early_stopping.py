@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptxcore.settings import FoldSettings
@@ -55,6 +55,7 @@ def test_direction_is_that_of_the_metric(metric: str, maximize: bool) -> None:
     assert EarlyStopping.of(FoldSettings(stop_metric=metric)).maximize is maximize
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(st.floats(allow_infinity=False), min_size=1, max_size=30),
     patience=st.integers(1, 5),
