@@ -38,10 +38,11 @@ parameters:
 """
 
 
-def ptxsweep(*words: str | Path, home: Path, check: int | None = 0) -> Any:
+def ptxsweep(*words: str | Path, home: Path | None, check: int | None = 0) -> Any:
     """Run a command; its JSON, with the exit code checked."""
+    where = [] if home is None else ["--home", str(home)]
     done = subprocess.run(
-        [sys.executable, "-m", "sweep.cli", *map(str, words), "--home", str(home), "--json"],
+        [sys.executable, "-m", "sweep.cli", *map(str, words), *where, "--json"],
         capture_output=True,
         text=True,
         timeout=540,
