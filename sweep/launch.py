@@ -174,13 +174,20 @@ def _drive(
     ledger.acquire(owner=f"{socket.gethostname()}:{os.getpid()}", ttl_seconds=LEASE_SECONDS)
     interrupt = Interrupt()
     tracker = Tracker(MlflowView.at(home, ledger.name), ledger)
-    policy, num_folds = space.policy, ledger.projection.num_folds
+    spec, num_folds = space.policy, ledger.projection.num_folds
+    policy = make_policy(spec.name, spec.settings(), num_folds)
     try:
         conductor = Conductor(
             ledger,
             space,
-            make_policy(policy.name, policy.settings(), num_folds),
-            make_stop_rule(policy.num_trials, policy.num_completions, num_folds),
+            policy,
+            make_stop_rule(
+                spec.num_trials,
+                spec.num_completions,
+                num_folds,
+                policy=policy,
+                min_chance=spec.min_chance,
+            ),
             seed=int(ledger.header["seed"]),
         )
         with interrupt.listening(), tracker.running():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from sweep.errors import UsageError
 from sweep.records import CandidateAdded, CandidateStopped, Event, FoldFinished
@@ -104,6 +104,58 @@ class AllDone:
         return f"all {num_done} candidates are done"
 
 
+class SaysWhatIsLeft(Protocol):
+    """A policy that knows the chance that going on still changes the winner."""
+
+    def chance_left(self) -> float:
+        """In [0, 1]."""
+
+
+class NoChance:
+    """Over when no unfinished candidate has more than a small chance to win.
+
+    Asks the policy, which must see every event before this rule does, and waits for the required
+    candidates to be complete or stopped.
+    """
+
+    def __init__(
+        self,
+        policy: SaysWhatIsLeft,
+        min_chance: float,
+        *,
+        num_folds: int,
+        required: Iterable[int] = (0,),
+    ) -> None:
+        """Args: `min_chance` in (0, 1), the chance below which a candidate is not worth a fold.
+
+        Raises:
+            UsageError: min_chance is out of its range.
+        """
+        if not 0 < min_chance < 1:
+            raise UsageError(f"min_chance: found {min_chance}, expected a value in (0, 1)")
+        self._policy, self._min_chance = policy, min_chance
+        self._required = frozenset(required)
+        self._tally = _Tally(num_folds)
+        self._reason: str | None = None
+
+    def observe(self, event: Event) -> None:
+        """Take note of what happened."""
+        self._tally.observe(event)
+        if not isinstance(event, FoldFinished | CandidateStopped):
+            return
+        tally = self._tally
+        if self._required <= tally.complete | tally.stopped and tally.complete:
+            left = self._policy.chance_left()
+            if left < self._min_chance:
+                self._reason = (
+                    f"no unfinished candidate has a chance of {self._min_chance:g} to win"
+                )
+
+    def reason(self) -> str | None:
+        """Why the sweep is over, None while it is not."""
+        return self._reason
+
+
 class AnyOf:
     """Over when any of several rules says so; the first to say so gives the reason."""
 
@@ -120,9 +172,34 @@ class AnyOf:
         return next((found for rule in self._rules if (found := rule.reason()) is not None), None)
 
 
-def make_stop_rule(num_trials: int, num_completions: int | None, num_folds: int) -> StopRule:
-    """The rule of a search space: enough completions if it names a number, else everything."""
+def make_stop_rule(
+    num_trials: int,
+    num_completions: int | None,
+    num_folds: int,
+    *,
+    policy: Any = None,
+    min_chance: float | None = None,
+    required: Iterable[int] = (0,),
+) -> StopRule:
+    """The rule of a search space: enough completions, nothing left to win, else everything.
+
+    Args:
+        num_trials: Candidates in all.
+        num_completions: Complete candidates that end the sweep; None for no such rule.
+        num_folds: Folds of a complete candidate.
+        policy: The sweep's policy, asked for `chance_left` if `min_chance` is given.
+        min_chance: See `NoChance`; None for no such rule.
+        required: Candidates without whom no rule but the last ends the sweep.
+
+    Raises:
+        UsageError: The policy cannot say what is left.
+    """
+    required, rules = tuple(required), list[StopRule]()
+    if num_completions is not None:
+        rules.append(CompletedCount(num_completions, num_folds=num_folds, required=required))
+    if min_chance is not None:
+        if not hasattr(policy, "chance_left"):
+            raise UsageError("min_chance: this policy knows no chance; leave it out")
+        rules.append(NoChance(policy, min_chance, num_folds=num_folds, required=required))
     everything = AllDone(num_trials, num_folds=num_folds)
-    if num_completions is None:
-        return everything
-    return AnyOf(CompletedCount(num_completions, num_folds=num_folds), everything)
+    return AnyOf(*rules, everything) if rules else everything

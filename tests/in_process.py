@@ -97,12 +97,19 @@ def new_sweep(storage: RDBStorage, space: SearchSpace, *, seed: int = 0) -> str:
 
 def conduct(ledger: Ledger, space: SearchSpace, *, seed: int = 0) -> Conductor:
     """A conductor with fresh policy and stop rule; the ledger's lease must be held."""
-    policy = space.policy
+    spec = space.policy
+    policy = make_policy(spec.name, spec.settings(), space.num_folds)
     return Conductor(
         ledger,
         space,
-        make_policy(policy.name, policy.settings(), space.num_folds),
-        make_stop_rule(policy.num_trials, policy.num_completions, space.num_folds),
+        policy,
+        make_stop_rule(
+            spec.num_trials,
+            spec.num_completions,
+            space.num_folds,
+            policy=policy,
+            min_chance=spec.min_chance,
+        ),
         seed=seed,
     )
 

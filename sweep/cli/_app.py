@@ -34,6 +34,7 @@ _COMMANDS = {
     "resume": ("sweep.cli.run", "Go on with an interrupted sweep."),
     "list": ("sweep.cli.show", "List the sweeps of a ledger."),
     "show": ("sweep.cli.show", "Show every trial of a sweep."),
+    "simulate": ("sweep.cli.simulate", "Replay fold policies over tables or finished sweeps."),
     "report": ("sweep.cli.report", "Write a sweep's report as one HTML file."),
     "promote": ("sweep.cli.promote", "Make a sweep's winner the champion, if the evidence holds."),
     "predict": ("sweep.cli.predict", "Segment DICOM files with a champion."),

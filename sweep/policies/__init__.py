@@ -14,13 +14,28 @@ from sweep.errors import UsageError
 from sweep.policies._base import Policy
 from sweep.policies._chance import Chance
 from sweep.policies._greedy import Greedy
+from sweep.policies._halving import GreedyHalving, Halving
+from sweep.policies._intensify import Intensify
 from sweep.policies._standard import Standard
 
-__all__ = ["POLICIES", "Chance", "Greedy", "Policy", "Standard", "make_policy"]
+__all__ = [
+    "POLICIES",
+    "Chance",
+    "Greedy",
+    "GreedyHalving",
+    "Halving",
+    "Intensify",
+    "Policy",
+    "Standard",
+    "make_policy",
+]
 
 POLICIES: dict[str, Callable[..., Policy]] = {
     "chance": Chance,
     "greedy": Greedy,
+    "greedy_halving": GreedyHalving,
+    "halving": Halving,
+    "intensify": Intensify,
     "standard": Standard,
 }
 

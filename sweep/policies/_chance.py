@@ -2,15 +2,17 @@
 
 Every candidate gets its first fold; then a model of candidates and folds (`FoldModel`) gives each
 one the chance that its mean over *all* folds ends above the best complete candidate's, and the
-highest chance gets the next slot. When nobody's chance is worth a fold, `chance_left` says so, and
+highest chance gets the next slot. Two models are asked and their chances averaged: one that knows
+the hyperparameters, so that neighbours lend each other strength, and one that does not, because the
+first is overconfident where neighbours differ for reasons it cannot see. When nobody's chance is worth a fold, `chance_left` says so, and
 the stop rule `NoChance` ends the sweep: it is over by what is still possible and not by a count.
 
 A candidate whose chance is at least `entry_chance` goes before candidates still to be proposed, so
 promising ones deepen while new ones enter.
 
-The model knows the `capacity` candidates with the best running means; the others wait behind, by
-their mean. It takes in every score at once, and learns its variances anew when the number of scores
-has grown by a twelfth.
+The models know the `capacity` candidates with the best running means; the others wait behind, by
+their mean. They take in every score at once, and learn their variances anew when the number of
+scores has grown by a twentieth.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweep.errors import UsageError
 from sweep.policies._base import IndexedPolicy, Progress
@@ -25,8 +28,8 @@ from sweep.policies._fold_model import FoldModel, Variances
 from sweep.records import CandidateAdded, CandidateStopped, Event, FoldFinished
 
 #: Scores before the model is asked at all, and the growth after which it learns again.
-_FEWEST_SCORES, _GROWTH = 8, 12
-_FIRST_STEPS, _NEXT_STEPS = 40, 12
+_FEWEST_SCORES, _GROWTH = 8, 20
+_FIRST_STEPS, _NEXT_STEPS = 60, 30
 
 
 class Chance(IndexedPolicy):
@@ -60,12 +63,15 @@ class Chance(IndexedPolicy):
             raise UsageError(f"capacity: found {capacity}, expected at least 2")
         self.pinned, self.entry_chance, self.capacity = pinned, entry_chance, capacity
         self._parameters: dict[int, dict[str, object]] = {}
-        self._model: FoldModel | None = None
-        self._variances = Variances()
+        self._models: list[FoldModel] = []
+        # With and without hyperparameters.
+        self._variances = [
+            Variances(),
+            Variances(shared=0.05, shared_fold=0.02, own=0.5, noise=0.3),
+        ]
         self._rows: dict[int, int] = {}  # of modelled candidates
         self._chances: dict[int, float] = {}
-        self._num_scores = self._next_fit = self._next_update = 0
-        self._num_begun = 0  # candidates with a score, or over without one
+        self._num_scores = self._next_fit = 0
         self._best = -math.inf  # sum of the best complete candidate
 
     def rank(self, progress: Progress) -> tuple[float, ...]:
@@ -119,8 +125,9 @@ class Chance(IndexedPolicy):
             return
         if self._num_scores >= self._next_fit:
             self._refit()
-        elif self._model is not None and event.candidate in self._rows:
-            self._model.add(self._rows[event.candidate], event.fold, event.score)
+        elif self._models and event.candidate in self._rows:
+            for model in self._models:
+                model.add(self._rows[event.candidate], event.fold, event.score)
             self._update()
 
     def _refit(self) -> None:
@@ -132,34 +139,39 @@ class Chance(IndexedPolicy):
         if len(known) < 2:
             return
         self._rows = {one.number: row for row, one in enumerate(known)}
-        is_first = self._model is None
-        self._model = FoldModel(
-            [self._parameters[one.number] for one in known], self.num_folds, self._variances
-        )
+        num_steps = _NEXT_STEPS if self._models else _FIRST_STEPS
         scores = {
             (self._rows[one.number], fold): score
             for one in known
             for fold, score in one.scores.items()
         }
-        self._model.fit(scores, num_steps=_FIRST_STEPS if is_first else _NEXT_STEPS)
-        self._variances = self._model.variances
+        parameters = [self._parameters[one.number] for one in known]
+        views = [parameters, [{} for _ in known]]
+        self._models = [
+            FoldModel(view, self.num_folds, variances)
+            for view, variances in zip(views, self._variances, strict=True)
+        ]
+        for model in self._models:
+            model.fit(scores, num_steps=num_steps)
+        self._variances = [model.variances for model in self._models]
         self._chances = {}
         self._update()
 
     def _update(self) -> None:
         """Everybody's chance, and place in the index."""
-        assert self._model is not None
-        mean, spread = self._model.totals()
-        target = self._best if self._best > -math.inf else float(mean.max())
-        # A tie is no win.
-        margin = 1e-9 * max(1.0, abs(target))
-        z = (mean - target - margin) / np.maximum(spread, 1e-12)
+        chances = sum(self._chances_by(model) for model in self._models) / len(self._models)
         for number, row in self._rows.items():
             one = self._candidates[number]
             if one.is_over:
                 continue
-            self._chances[number] = 0.5 * math.erfc(-float(z[row]) / math.sqrt(2))
+            self._chances[number] = float(chances[row])
             if one.running is None:
                 self._waiting.put(number, self.rank(one))
 
-
+    def _chances_by(self, model: FoldModel) -> NDArray[np.float64]:
+        """[rows] chance to end above the best whole candidate, or above the highest expectation."""
+        mean, spread = model.totals()
+        target = self._best if self._best > -math.inf else float(mean.max())
+        margin = 1e-9 * max(1.0, abs(target))  # a tie is no win
+        z = (mean - target - margin) / np.maximum(spread, 1e-12)
+        return np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in z.tolist()])

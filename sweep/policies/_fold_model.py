@@ -125,7 +125,8 @@ class FoldModel:
     def fit(self, scores: Mapping[tuple[int, int], float], *, num_steps: int) -> None:
         """Learn the scale and the variances from scores by (row, fold), and take them in.
 
-        The marginal likelihood is climbed by `num_steps` random steps from a fixed seed.
+        The marginal likelihood is climbed by `num_steps` random steps, seeded by the number of
+        scores.
         """
         self._rows = [row for row, _ in scores]
         self._folds = [fold for _, fold in scores]
@@ -135,7 +136,7 @@ class FoldModel:
         lifted = np.maximum(first, self._floor)
         self._center, self._scale = float(lifted.mean()), max(float(lifted.std()), 1e-9)
         rows, folds, values = self._arrays()
-        generator = np.random.default_rng(0)
+        generator = np.random.default_rng(len(values))
         best, found = self._likelihood(self.variances, rows, folds, values), self.variances
         for step in range(num_steps):
             width = 0.8 if step < num_steps // 2 else 0.3
@@ -229,7 +230,7 @@ class FoldModel:
     def _likelihood(self, variances: Variances, rows: Ints, folds: Ints, values: Floats) -> float:
         """Log marginal likelihood plus the log prior, up to a constant."""
         covariance = self._covariance(rows, folds, rows, folds, variances)
-        lower = np.linalg.cholesky(covariance + 1e-9 * np.eye(len(rows)))
+        lower: Floats = np.linalg.cholesky(covariance + 1e-9 * np.eye(len(rows)))
         whitened = _solve(lower, values)
         fit = -0.5 * float(whitened @ whitened) - float(np.log(np.diag(lower)).sum())
         return fit + variances.log_prior()
@@ -269,5 +270,3 @@ def _solve(lower: Floats, right: Floats) -> Floats:
 
     solved: Floats = solve_triangular(lower, right, lower=True, check_finite=False)
     return solved
-
-

@@ -20,8 +20,8 @@ class Greedy(IndexedPolicy):
     the lower number. A first fold that was lost comes before any new candidate.
     """
 
-    def __init__(self, *, num_trials: int, num_folds: int, pinned: int = 0) -> None:
-        """See `IndexedPolicy`; `pinned` is the number of the candidate that is always completed."""
+    def __init__(self, *, num_trials: int, num_folds: int, pinned: int | None = 0) -> None:
+        """See `IndexedPolicy`; `pinned` is the number of a candidate that is always completed."""
         super().__init__(num_trials=num_trials, num_folds=num_folds)
         self.pinned = pinned
 

@@ -19,7 +19,10 @@ from optuna.pruners import (
 )
 
 from sweep.errors import UsageError
+from sweep.pruners._bergman import BergmanPruner
 from sweep.pruners._judge import PrunerJudge
+from sweep.pruners._paired_folds import PairedFoldPruner
+from sweep.pruners._same_epoch import SameEpochPruner
 
 SCOPES = ("epochs", "folds", "both")
 
@@ -137,6 +140,23 @@ def _patient(*, patience: int, min_delta: float) -> PrunerJudge:
     return PrunerJudge(epoch=PatientPruner(None, patience=patience, min_delta=min_delta))
 
 
+def _bergman_aggressive() -> PrunerJudge:
+    return PrunerJudge(fold=BergmanPruner(is_forgiving=False), is_paired=True)
+
+
+def _bergman_forgiving() -> PrunerJudge:
+    return PrunerJudge(fold=BergmanPruner(is_forgiving=True), is_paired=True)
+
+
+def _paired_folds(*, num_folds: int, false_prune: float, min_folds: int) -> PrunerJudge:
+    pruner = PairedFoldPruner(num_folds=num_folds, false_prune=false_prune, min_folds=min_folds)
+    return PrunerJudge(fold=pruner, is_paired=True)
+
+
+def _same_epoch(**settings: Any) -> PrunerJudge:
+    return PrunerJudge(epoch=SameEpochPruner(**settings))
+
+
 PRUNERS: dict[str, Callable[..., PrunerJudge]] = {
     "none": _none,
     "median": _median,
@@ -146,4 +166,8 @@ PRUNERS: dict[str, Callable[..., PrunerJudge]] = {
     "successive_halving": _successive_halving,
     "hyperband": _hyperband,
     "patient": _patient,
+    "bergman_aggressive": _bergman_aggressive,
+    "bergman_forgiving": _bergman_forgiving,
+    "paired_folds": _paired_folds,
+    "same_epoch": _same_epoch,
 }

@@ -1,21 +1,27 @@
 """What would another policy have cost: sweeps in simulated time over tables of scores."""
 
+from sweep.simulate._compare import Comparison, Contender, compare, parse_contender, play
 from sweep.simulate._engine import Cluster, Deal, Run, Simulation, deal
 from sweep.simulate._report import Outcome, mean_outcome, outcome
 from sweep.simulate._table import Missing, Table, load_table, mask, table_of
 
 __all__ = [
     "Cluster",
+    "Comparison",
+    "Contender",
     "Deal",
     "Missing",
     "Outcome",
     "Run",
     "Simulation",
     "Table",
+    "compare",
     "deal",
     "load_table",
     "mask",
     "mean_outcome",
     "outcome",
+    "parse_contender",
+    "play",
     "table_of",
 ]

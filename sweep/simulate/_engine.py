@@ -10,6 +10,7 @@ import heapq
 import itertools
 import math
 from dataclasses import dataclass, field
+
 import numpy as np
 
 from sweep.errors import UsageError
@@ -221,8 +222,8 @@ class Simulation:
         candidate = len(self._done)
         if candidate >= self._table.num_candidates:
             raise UsageError(
-                f"{self._table.name}: the policy asked for candidate {candidate + 1}, the table has "
-                f"{self._table.num_candidates}; lower num_trials"
+                f"{self._table.name}: the policy asked for candidate {candidate + 1}, "
+                f"the table has {self._table.num_candidates}; lower num_trials"
             )
         self._done.append(0)
         self._sums.append(0.0)
@@ -380,7 +381,8 @@ class Simulation:
         standing = (self._done[candidate] == self._table.num_folds, mean)
         run, (leader, best) = self.run_so_far, self._leader
         if candidate == leader and standing < best:  # a partial leader fell back
-            means = [(s / n if n else -math.inf) for s, n in zip(self._sums, self._done, strict=True)]
+            pairs = zip(self._sums, self._done, strict=True)
+            means = [total / count if count else -math.inf for total, count in pairs]
             leader = max(range(len(means)), key=means.__getitem__)
             self._leader = (leader, (self._done[leader] == self._table.num_folds, means[leader]))
         elif standing <= best:

@@ -138,7 +138,7 @@ def mask(table: Table, missing: Missing) -> Table:
     Raises:
         UsageError: There is one and `missing` is "refuse", or none is left.
     """
-    holes = np.isnan(table.scores).any(axis=(0, 2))
+    holes: NDArray[np.bool_] = np.asarray(np.isnan(table.scores).any(axis=(0, 2)))
     if missing == "worst" or not holes.any():
         return table
     if missing == "refuse":

@@ -46,18 +46,27 @@ class PolicySpec(Strict):
     Attributes:
         name: Name of a policy.
         num_trials: Candidates in all, the default one among them.
-        num_completions: Complete candidates that end the sweep; None runs everything.
+        num_completions: Complete candidates that end the sweep; None for no such rule.
+        min_chance: The sweep ends when no candidate has this chance to win; None for no such rule.
+            `chance` estimates it; halving and intensification know 0 and 1 only.
     """
 
-    name: Literal["greedy", "standard"] = "greedy"
+    name: Literal["chance", "greedy", "greedy_halving", "halving", "intensify", "standard"] = (
+        "greedy"
+    )
     num_trials: int = Field(default=40, ge=1)
     num_completions: int | None = Field(default=10, ge=1)
+    min_chance: float | None = Field(default=None, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _check(self) -> PolicySpec:
         if self.num_completions is not None and self.num_completions > self.num_trials:
             raise Problem(
                 "num_completions", self.num_completions, f"at most num_trials ({self.num_trials})"
+            )
+        if self.min_chance is not None and self.name in ("greedy", "standard"):
+            raise Problem(
+                "min_chance", self.min_chance, f"null, policy {self.name} knows no chance"
             )
         return self
 

@@ -116,6 +116,43 @@ class PatientSpec(_Pruner):
     min_delta: float = Field(default=0.0, ge=0)
 
 
+class BergmanAggressiveSpec(_Pruner):
+    """Stops whose running mean is not above the mean of the best complete candidate."""
+
+    name: Literal["bergman_aggressive"]
+
+
+class BergmanForgivingSpec(_Pruner):
+    """Stops whose running mean is not above the worst fold of the best complete candidate."""
+
+    name: Literal["bergman_forgiving"]
+
+
+class PairedFoldsSpec(_Pruner):
+    """Stops who can hardly pass the best any more, by differences on the same folds.
+
+    Attributes:
+        num_folds: Folds of the sweep.
+        false_prune: Bound on the chance to stop a candidate that would win.
+        min_folds: Folds before a candidate can be stopped.
+    """
+
+    name: Literal["paired_folds"]
+    num_folds: int = Field(default=5, ge=1)
+    false_prune: float = Field(default=0.05, gt=0, lt=1)
+    min_folds: int = Field(default=1, ge=1)
+
+
+class SameEpochSpec(_Pruner):
+    """Stops who is not among the best at the same fold and epoch."""
+
+    name: Literal["same_epoch"]
+    keep_share: float = Field(default=0.5, gt=0, lt=1)
+    n_startup_trials: int = Field(default=10, ge=1)
+    n_warmup_steps: int = Field(default=3, ge=0)
+    interval_steps: int = Field(default=1, ge=1)
+
+
 PrunerSpec = (
     NoPruner
     | MedianSpec
@@ -125,6 +162,10 @@ PrunerSpec = (
     | SuccessiveHalvingSpec
     | HyperbandSpec
     | PatientSpec
+    | BergmanAggressiveSpec
+    | BergmanForgivingSpec
+    | PairedFoldsSpec
+    | SameEpochSpec
 )
 PRUNER_SPECS: dict[str, type[_Pruner]] = {
     "none": NoPruner,
@@ -135,4 +176,8 @@ PRUNER_SPECS: dict[str, type[_Pruner]] = {
     "successive_halving": SuccessiveHalvingSpec,
     "hyperband": HyperbandSpec,
     "patient": PatientSpec,
+    "bergman_aggressive": BergmanAggressiveSpec,
+    "bergman_forgiving": BergmanForgivingSpec,
+    "paired_folds": PairedFoldsSpec,
+    "same_epoch": SameEpochSpec,
 }

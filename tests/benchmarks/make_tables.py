@@ -61,7 +61,7 @@ def draw_knn(g: np.random.Generator) -> dict[str, Any]:
     return {
         "n_neighbors": int(log_uniform(g, 1, 60)),
         "weights": str(g.choice(["uniform", "distance"])),
-        "p": float(g.uniform(1, 4)),
+        "p": int(g.integers(1, 3)),
     }
 
 

@@ -155,5 +155,5 @@ def test_counts_below_one_are_refused(name: str, key: str) -> None:
 def test_an_unknown_policy_is_refused_with_a_hint() -> None:
     with pytest.raises(UsageError, match=r"found 'gredy'.*did you mean 'greedy'"):
         make("gredy")
-    with pytest.raises(UsageError, match="known are greedy, standard"):
+    with pytest.raises(UsageError, match="known are chance, greedy"):
         make("xyz")

@@ -1,0 +1,149 @@
+"""`ptxsweep simulate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sweep.cli._common import (
+    ANY_PATH,
+    console,
+    emit,
+    home_options,
+    json_option,
+    open_home,
+    parse_settings,
+    require_ledger,
+)
+
+if TYPE_CHECKING:
+    from sweep.home import Home
+    from sweep.simulate import Comparison, Missing, Table
+
+_DEFAULT_POLICIES = "default,greedy:3,greedy:10,greedy:20,halving,greedy_halving,intensify,standard"
+
+_EPILOG = """\b
+Policies: default (ours, the same as chance), greedy, halving, greedy_halving, intensify, standard.
+  NAME:NUMBER  greedy:10 stops after ten complete candidates, chance:0.02 when nobody has a chance
+               of 0.02 left to win.
+--json gives a list of objects; with several tables their mean comes first, as table "mean".
+Keys of each: table, policy, cost (share of all folds), cost_epochs, cost_seconds (shares likewise),
+regret ((best - chosen) / (best - median), same folds), regret_fresh (likewise, other partitions),
+hit (chosen = best), makespan_seconds, idle: means over the seeds.
+\b
+Example:
+  ptxsweep simulate a.npz b.npz --policy default,greedy:10 --workers 16 --seeds 20 --json"""
+
+
+@click.command("simulate", epilog=_EPILOG)
+@click.argument("tables", nargs=-1, required=True, metavar="TABLE|SWEEP...")
+@click.option("--policy", "policies", default=_DEFAULT_POLICIES, help="Names, separated by commas.")
+@click.option("--pruner", default="none", show_default=True, help="Of every policy.")
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Argument of the pruner.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--seeds", default=20, show_default=True, type=click.IntRange(1), help="How many.")
+@click.option(
+    "--missing",
+    type=click.Choice(["refuse", "drop", "worst"]),
+    default="refuse",
+    show_default=True,
+    help="What to do about missing scores: drop the configuration, or count them as the worst.",
+)
+@click.option("--losses", default=0.0, show_default=True, help="Share of folds lost half way.")
+@click.option(
+    "--stragglers", default=0.0, show_default=True, help="Share of folds that take 4 times as long."
+)
+@click.option("--figure", type=ANY_PATH, help="Write regret against cost as an HTML figure.")
+@home_options
+@json_option
+def simulate_command(
+    tables: tuple[str, ...],
+    policies: str,
+    pruner: str,
+    pairs: tuple[str, ...],
+    workers: int,
+    seeds: int,
+    missing: Missing,
+    losses: float,
+    stragglers: float,
+    figure: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Replay fold policies over tables of scores (.npz) or finished sweeps, in simulated time."""
+    from sweep.simulate import Cluster, compare, mean_outcome, parse_contender
+
+    home = open_home(options)
+    settings = parse_settings(pairs)
+    contenders = [
+        parse_contender(name.strip(), pruner=pruner, pruner_settings=settings)
+        for name in policies.split(",")
+    ]
+    cluster = Cluster(num_workers=workers, loss_rate=losses, straggler_rate=stragglers)
+    loaded = [_load(name, home, missing) for name in tables]
+    found: list[tuple[str, list[Comparison]]] = [
+        (one.label, [compare(table, one, cluster, range(seeds)) for table in loaded])
+        for one in contenders
+    ]
+    results: list[dict[str, Any]] = [
+        {"table": "mean", "policy": label, **_row(mean_outcome([c.outcome for c in comparisons]))}
+        for label, comparisons in found
+    ]
+    apart: list[dict[str, Any]] = [
+        {"table": table.name, "policy": label, **_row(comparisons[index].outcome)}
+        for index, table in enumerate(loaded)
+        for label, comparisons in found
+    ]
+    if figure is not None:
+        _draw(figure, found)
+    if as_json:
+        emit([*results, *apart] if len(loaded) > 1 else apart)
+        return
+    _print([*results, *apart] if len(loaded) > 1 else apart)
+
+
+def _load(name: str, home: Home, missing: Missing) -> Table:
+    from sweep.errors import UsageError
+    from sweep.simulate import load_table, table_of
+
+    path = Path(name)
+    if path.suffix == ".npz" or path.exists():
+        if not path.is_file():
+            raise UsageError(f"{name}: no such table")
+        return load_table(path, missing=missing)
+    from sweep.ledger import Ledger
+
+    require_ledger(home)
+    ledger = Ledger.open(home.ledger_url, name)
+    table = table_of(name, ledger.projection)
+    ledger.close()
+    return table
+
+
+def _row(outcome: Any) -> dict[str, float]:
+    from dataclasses import asdict
+
+    return asdict(outcome)
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table as Grid
+
+    grid = Grid()
+    for key in rows[0]:
+        grid.add_column(key, justify="left" if key in ("policy", "table") else "right")
+    for row in rows:
+        grid.add_row(*(v if isinstance(v, str) else f"{v:.3f}" for v in row.values()))
+    console().print(grid)
+
+
+def _draw(path: Path, found: list[tuple[str, list[Comparison]]]) -> None:
+    from dashboards.anytime import anytime_figure, anytime_info
+
+    curves = {
+        label: (comparisons[0].costs, [one.regrets for one in comparisons])
+        for label, comparisons in found
+    }
+    anytime_figure(anytime_info(curves)).write_html(path, include_plotlyjs=True)

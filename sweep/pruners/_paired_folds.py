@@ -1,0 +1,97 @@
+"""Stops who can hardly pass the best any more, by differences on the same folds.
+
+The difference d_j = trial - best on fold j takes the fold's difficulty out. With n of k folds done,
+m = k - n missing and differences that are normal and exchangeable over folds, the sum of all k has
+mean k/n * sum(d) and variance s^2 * m * k / n, where s^2 is pooled over the paired differences of
+all complete trials to the best and the trial's own. The trial is stopped when a Student t quantile
+of that prediction stays below zero. Looks after each of k - 1 folds share `false_prune` evenly, so
+a trial that would end above the best is stopped with at most that probability (Bonferroni).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from optuna.pruners import BasePruner
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+
+
+class PairedFoldPruner(BasePruner):
+    """Compares a trial with the best complete one, fold by fold.
+
+    Step = fold, value = the fold's raw score. It works in plain Optuna:
+    `trial.report(score, step=fold)` and `trial.should_prune()`.
+    """
+
+    def __init__(self, *, num_folds: int, false_prune: float = 0.05, min_folds: int = 1) -> None:
+        """Set up.
+
+        Args:
+            num_folds: Folds of a whole trial, at least 1.
+            false_prune: Bound on the chance to stop a trial that would end above the best; (0, 1).
+            min_folds: Folds before a trial can be stopped, at least 1.
+
+        Raises:
+            ValueError: A value is out of its range.
+        """
+        if num_folds < 1 or min_folds < 1:
+            raise ValueError(f"found num_folds {num_folds}, min_folds {min_folds}, expected >= 1")
+        if not 0 < false_prune < 1:
+            raise ValueError(f"false_prune: found {false_prune}, expected a value in (0, 1)")
+        self._num_folds, self._min_folds = num_folds, min_folds
+        self._level = false_prune / max(1, num_folds - 1)
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Whether to stop, by the folds reported so far."""
+        sign = 1.0 if study.direction is StudyDirection.MAXIMIZE else -1.0
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        complete = [one for one in complete if len(one.intermediate_values) == self._num_folds]
+        if not complete:
+            return False
+        best = max(complete, key=lambda one: (_mean(one, sign), -one.number))
+        own = _differences(trial, best, sign)
+        missing = self._num_folds - len(own)
+        if len(own) < self._min_folds or missing < 1:
+            return False
+        others = [_differences(one, best, sign) for one in complete if one.number != best.number]
+        squares = [_squares(values) for values in [*others, own]]
+        freedom = sum(count for _, count in squares)
+        if freedom < 1:
+            return False
+        spread = math.sqrt(sum(total for total, _ in squares) / freedom)
+        scale = self._num_folds / len(own)
+        width = spread * math.sqrt(missing * scale) * _quantile(1 - self._level, freedom)
+        return scale * sum(own) + width < 0
+
+
+def _mean(trial: FrozenTrial, sign: float) -> float:
+    values = trial.intermediate_values.values()
+    return sign * sum(values) / len(values)
+
+
+def _differences(trial: FrozenTrial, best: FrozenTrial, sign: float) -> list[float]:
+    known = best.intermediate_values
+    return [
+        sign * (value - known[fold])
+        for fold, value in trial.intermediate_values.items()
+        if fold in known and math.isfinite(value)
+    ]
+
+
+def _squares(values: list[float]) -> tuple[float, int]:
+    """Sum of squares about the mean, and degrees of freedom."""
+    if len(values) < 2:
+        return 0.0, 0
+    mean = sum(values) / len(values)
+    return sum((value - mean) ** 2 for value in values), len(values) - 1
+
+
+def _quantile(level: float, freedom: int) -> float:
+    from scipy.stats import t  # slow to import
+
+    return float(t.ppf(level, freedom))

@@ -1,0 +1,154 @@
+"""Policies side by side over tables and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.errors import UsageError
+from sweep.policies import make_policy
+from sweep.pruners import make_pruner
+from sweep.simulate._engine import Cluster, Deal, Run, Simulation, deal
+from sweep.simulate._report import Outcome, full_means, mean_outcome, outcome, regret
+from sweep.simulate._table import Table
+from sweep.stop_rules import make_stop_rule
+
+#: Chance below which our policy's sweep is over, chosen on the shared tables.
+MIN_CHANCE = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """A policy with its stop rule and pruner.
+
+    Attributes:
+        label: For reports.
+        policy: Name of a policy.
+        settings: Arguments of the policy, beside `num_trials`.
+        num_completions: Complete candidates that end the sweep; None for no such rule.
+        min_chance: Chance that ends the sweep; None for no such rule.
+        pruner: Name of a pruner.
+        pruner_settings: All of its arguments.
+    """
+
+    label: str
+    policy: str
+    settings: Mapping[str, Any]
+    num_completions: int | None = None
+    min_chance: float | None = None
+    pruner: str = "none"
+    pruner_settings: Mapping[str, Any]
+
+
+def parse_contender(
+    text: str, *, pruner: str = "none", pruner_settings: Mapping[str, Any] | None = None
+) -> Contender:
+    """A policy as the command line names it.
+
+    `default` and `chance` are ours; `greedy:10` stops after ten completions, `chance:0.02` below a
+    chance of 0.02; halving and intensification stop when they have decided, standard order when
+    everything is done.
+
+    Raises:
+        UsageError: The part behind the colon is not a number that fits.
+    """
+    name, _, detail = text.partition(":")
+    policy = "chance" if name == "default" else name
+    count: int | None = None
+    chance: float | None = None
+    try:
+        if policy in ("chance", "halving", "greedy_halving", "intensify"):
+            chance = float(detail) if detail else MIN_CHANCE
+        elif policy == "greedy":
+            count = int(detail) if detail else 10
+        elif detail:
+            count = int(detail)
+    except ValueError as error:
+        raise UsageError(f"--policy: found {text!r}, expected NAME or NAME:NUMBER") from error
+    return Contender(
+        label=text,
+        policy=policy,
+        settings={} if policy == "standard" else {"pinned": None},
+        num_completions=count,
+        min_chance=chance,
+        pruner=pruner,
+        pruner_settings=pruner_settings or {},
+    )
+
+
+def play(table: Table, contender: Contender, cluster: Cluster, seed: int) -> tuple[Deal, Run]:
+    """One simulated sweep."""
+    layout = deal(table, seed)
+    num_trials, num_folds = table.num_candidates, table.num_folds
+    policy = make_policy(
+        contender.policy, {"num_trials": num_trials, **contender.settings}, num_folds
+    )
+    rule = make_stop_rule(
+        num_trials,
+        contender.num_completions,
+        num_folds,
+        policy=policy,
+        min_chance=contender.min_chance,
+        required=() if contender.settings.get("pinned", 0) is None else (0,),
+    )
+    simulation = Simulation(
+        table,
+        layout,
+        policy,
+        rule,
+        pruner=make_pruner(contender.pruner, contender.pruner_settings),
+        cluster=cluster,
+        seed=seed,
+    )
+    return layout, simulation.run()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One contender on one table.
+
+    Attributes:
+        outcome: Mean over the seeds.
+        outcomes: One for each seed.
+        costs: [G] grid of costs.
+        regrets: [seeds, G] regret if the sweep had ended at each cost; NaN before the first score.
+    """
+
+    outcome: Outcome
+    outcomes: tuple[Outcome, ...]
+    costs: NDArray[np.float64]
+    regrets: NDArray[np.float64]
+
+
+def compare(
+    table: Table, contender: Contender, cluster: Cluster, seeds: Sequence[int]
+) -> Comparison:
+    """Replay a contender with every seed."""
+    costs = np.linspace(0.005, 1.0, 200)
+    outcomes, regrets = [], []
+    for seed in seeds:
+        layout, run = play(table, contender, cluster, seed)
+        outcomes.append(outcome(table, layout, run, cluster))
+        regrets.append(anytime(table, layout, run, costs))
+    return Comparison(
+        outcome=mean_outcome(outcomes),
+        outcomes=tuple(outcomes),
+        costs=costs,
+        regrets=np.array(regrets),
+    )
+
+
+def anytime(
+    table: Table, layout: Deal, run: Run, costs: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """[G] regret of the leader at each cost; the last one is kept after the end."""
+    means = full_means(table, layout.partition)
+    size = table.num_candidates * table.num_folds
+    times = np.array([paid / size for paid, _ in run.anytime])
+    values = np.array([np.nan] + [regret(means, chosen) for _, chosen in run.anytime])
+    found: NDArray[np.float64] = values[np.searchsorted(times, costs, side="right")]
+    return found
