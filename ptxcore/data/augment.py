@@ -96,8 +96,10 @@ class Augmentation:
                     shift_px=s * SHIFT * self.patch_px,
                     elastic_px=self.elastic_px,
                     spacing_px=image_px / CONTROL_POINTS,
+                    margin_px=self.margin_px,
                     p=0.9 * s,
                 ),
+                # Of what was not warped: a warp has trimmed its margin already.
                 A.CenterCrop(height=self.patch_px, width=self.patch_px, p=1.0),
                 A.HorizontalFlip(p=0.5 * s),
                 A.RandomGamma(gamma_limit=(100 - 40 * s, 100 + 40 * s), p=0.5 * s),

@@ -40,6 +40,8 @@ class Warp(BaseDistortion):  # type: ignore[misc]
         shift_px: Largest shift along each axis.
         elastic_px: Root mean square of the elastic displacement along each axis.
         spacing_px: Distance of its control points, above 0.
+        margin_px: Pixels to trim from every side of the result. They are source alone: nothing is
+            computed for them, and what is bent in from them is image and not its mirror.
         p: Probability in [0, 1].
     """
 
@@ -51,6 +53,7 @@ class Warp(BaseDistortion):  # type: ignore[misc]
         shift_px: float,
         elastic_px: float,
         spacing_px: float,
+        margin_px: int,
         p: float,
     ) -> None:
         super().__init__(
@@ -65,23 +68,25 @@ class Warp(BaseDistortion):  # type: ignore[misc]
         self.shift_px = shift_px
         self.elastic_px = elastic_px
         self.spacing_px = spacing_px
+        self.margin_px = margin_px
 
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
         """Draw a deformation: where each pixel of the result comes from."""
-        height, width = params["shape"][:2]
+        height, width = (side - 2 * self.margin_px for side in params["shape"][:2])
         rng: np.random.Generator = self.random_generator
         angle, size, dy, dx = rng.uniform(-1, 1, 4).tolist()
-        affine = affine_map(
+        field = elastic_field(
+            (height, width), rms_px=self.elastic_px, spacing_px=self.spacing_px, rng=rng
+        )
+        field += affine_map(
             (height, width),
             rotation_deg=angle * self.rotation_deg,
             scale=1 + size * self.scale,
             shift_px=(dy * self.shift_px, dx * self.shift_px),
         )
-        field = affine + elastic_field(
-            (height, width), rms_px=self.elastic_px, spacing_px=self.spacing_px, rng=rng
-        )
+        field += np.float32(self.margin_px)
         return {"map_y": field[0], "map_x": field[1]}
 
 

@@ -46,14 +46,38 @@ def test_the_mask_goes_where_the_image_goes(strength: float) -> None:
         assert (bright & inside).sum() > 0.93 * (bright | inside).sum()
 
 
-def test_a_warp_alone_treats_both_exactly_alike() -> None:
-    warp = Warp(rotation_deg=15, scale=0.15, shift_px=3, elastic_px=1.3, spacing_px=16, p=1.0)
+def warp(*, margin_px: int) -> Warp:
+    return Warp(
+        rotation_deg=15,
+        scale=0.15,
+        shift_px=3,
+        elastic_px=1.3,
+        spacing_px=16,
+        margin_px=margin_px,
+        p=1.0,
+    )
+
+
+@pytest.mark.parametrize("margin_px", [0, 10])
+def test_a_warp_alone_treats_both_exactly_alike(margin_px: int) -> None:
     mask = disc(PATCH, y=30, x=34, radius=15).astype(np.uint8) * np.uint8(255)
+    bend, inside = warp(margin_px=margin_px), slice(margin_px, PATCH - margin_px)
     for seed in range(10):
-        warp.set_random_seed(seed)
-        changed = warp(image=mask.astype(np.float32) / 255, mask=mask)
+        bend.set_random_seed(seed)
+        changed = bend(image=mask.astype(np.float32) / 255, mask=mask)
+        assert changed["mask"].shape == (PATCH - 2 * margin_px,) * 2
         assert np.abs(changed["image"] * 255 - changed["mask"]).max() < 8  # OpenCV's fixed point
-        assert (changed["mask"] != mask).any()
+        assert (changed["mask"] != mask[inside, inside]).any()
+
+
+def test_a_trimmed_warp_stays_where_it_was() -> None:
+    bend = Warp(
+        rotation_deg=0, scale=0, shift_px=0, elastic_px=0, spacing_px=16, margin_px=10, p=1.0
+    )
+    bend.set_random_seed(0)
+    image = np.random.default_rng(0).random((PATCH, PATCH), dtype=np.float32)
+    changed = bend(image=image, mask=np.zeros((PATCH, PATCH), dtype=np.uint8))["image"]
+    np.testing.assert_allclose(changed, image[10:-10, 10:-10], atol=1e-6)
 
 
 @pytest.mark.parametrize("image_px", [128, 512])
