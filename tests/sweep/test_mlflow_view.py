@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shutil
 import socket
@@ -25,6 +26,11 @@ from sweep.tracker import snapshot
 STORY = Story(diverges=frozenset({3}), lost=frozenset({(1, 0)}))
 
 
+def make(url: str, story: Story, seed: int = 1) -> Ledger:
+    """A sweep of a few candidates; the same seed and story tell the same history."""
+    return run_sweep(url, "finished", num_trials=5, num_completions=2, seed=seed, story=story)
+
+
 @pytest.fixture
 def uri(mlflow_template: Path, tmp_path: Path) -> str:
     shutil.copy(mlflow_template, tmp_path / "mlflow.db")
@@ -35,7 +41,7 @@ def uri(mlflow_template: Path, tmp_path: Path) -> str:
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
     """A finished sweep with every kind of end."""
     folder = tmp_path_factory.mktemp("ledger")
-    made = run_sweep(f"sqlite:///{folder / 'ledger.db'}", "finished", story=STORY)
+    made = make(f"sqlite:///{folder / 'ledger.db'}", STORY)
     ends = Counter(one.state for one in made.projection.candidates)
     assert ends.keys() >= {State.COMPLETE, State.FAILED}
     assert ends[State.PRUNED] + ends[State.ABANDONED]
@@ -173,10 +179,7 @@ def test_another_process_goes_on_where_one_left(
     mlflow_template: Path, uri: str, ledger: Ledger, tmp_path: Path
 ) -> None:
     """The sweep is cut after any number of folds; each piece is sent by a view of its own."""
-    url = f"sqlite:///{tmp_path / 'piece.db'}"
-    cut = run_sweep(
-        url, "finished", story=Story(diverges=STORY.diverges, lost=STORY.lost, stop_after=9)
-    )
+    cut = make(f"sqlite:///{tmp_path / 'piece.db'}", dataclasses.replace(STORY, stop_after=9))
     view_of(uri, cut).sync(cut)
     assert {run.info.status for run in all_runs(uri)} <= {"FINISHED", "KILLED", "FAILED"}
     assert parent_of(uri).info.status == "KILLED"
@@ -232,9 +235,7 @@ def test_runs_that_were_made_twice_become_one(uri: str, ledger: Ledger) -> None:
 
 
 def test_two_sweeps_of_one_name_do_not_mix(uri: str, ledger: Ledger, tmp_path: Path) -> None:
-    other = run_sweep(
-        f"sqlite:///{tmp_path / 'other.db'}", "finished", seed=7, story=Story(stop_after=2)
-    )
+    other = make(f"sqlite:///{tmp_path / 'other.db'}", Story(stop_after=2), seed=7)
     view_of(uri, ledger).sync(ledger, final=True)
     view_of(uri, other).sync(other, final=True)
     parents = [run for run in all_runs(uri) if "mlflow.parentRunId" not in run.data.tags]
