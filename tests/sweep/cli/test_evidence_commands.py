@@ -1,0 +1,117 @@
+"""`promote`, `predict` and `report` on a finished sweep with real weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_dicom import write_dicom
+
+from ptxcore.data.folds import FoldPlan
+from ptxcore.data.store import CaseStore
+from sweep.cli import main
+from sweep.home import Home
+from sweep.ledger import Ledger
+
+
+def call(home: Home, capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any, str]:
+    """Exit code, parsed standard output (None if empty) and standard error of a command."""
+    where = ["--home", home.folder, "--ledger", home.ledger_url, "--storage", home.storage]
+    where += ["--tracking-uri", home.tracking_uri]
+    capfd.readouterr()
+    code = main([*words, *map(str, where), "--json"])
+    shown = capfd.readouterr()
+    return code, json.loads(shown.out) if shown.out else None, shown.err
+
+
+def held_out_file(home: Home, folder: Path) -> tuple[Path, np.ndarray[Any, Any]]:
+    """The case of the hold-out with the largest mask, as a DICOM file, and that mask."""
+    plan = FoldPlan.load(home.sweep_folder("tiny") / "plan.json")
+    ledger = Ledger.open(home.ledger_url, "tiny")
+    store = CaseStore.open(Path(str(ledger.header["store"])))
+    ledger.close()
+    index = max(map(store.index, plan.holdout), key=lambda one: store.cases[one].mask_px)
+    return write_dicom(folder / "unseen.dcm", np.asarray(store.image(index))), store.mask(index)
+
+
+def test_from_winner_to_masks(
+    tiny_home: Home, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, promoted, _ = call(tiny_home, capfd, "promote", "tiny", "--max-loss", "1")
+    assert code == 0
+    assert promoted["model_uri"] == "models:/ptxsweep-tiny@champion"
+    assert promoted["confirmation"]["metrics"]["dice_all_empty"] < 1
+    file, truth = held_out_file(tiny_home, tmp_path)
+    out = tmp_path / "masks"
+    words = ("predict", str(file), "--champion", "ptxsweep-tiny", "--out", str(out))
+    code, predicted, _ = call(tiny_home, capfd, *words)
+    assert code == 0
+    (one,) = predicted["predictions"]
+    probability = np.asarray(Image.open(one["probability"]))
+    mask = np.asarray(Image.open(one["mask"]))
+    assert probability.dtype == np.uint16
+    assert probability.shape == mask.shape == truth.shape
+    assert set(np.unique(mask)) <= {0, 255}
+    assert one["mask_px"] == np.count_nonzero(mask)
+    assert one["highest"] == pytest.approx(probability.max() / 65_535, abs=1e-4)
+    overlap = np.count_nonzero(truth & (mask > 0))
+    assert 2 * overlap / (truth.sum() + one["mask_px"]) > 0.5
+    assert sorted(path.name for path in out.iterdir()) == [
+        "unseen.mask.png",
+        "unseen.probability.png",
+    ]
+    code, published, _ = call(tiny_home, capfd, "report", "tiny")
+    assert code == 0
+    assert published["is_logged"]
+    assert published["has_pictures"]
+    assert "old-out" in Path(published["path"]).read_text(encoding="utf-8")
+
+
+def test_a_refusal_is_exit_code_3_with_its_reasons(
+    tiny_home: Home, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, printed, said = call(tiny_home, capfd, "promote", "tiny", "--min-gain", "0.99")
+    assert code == 3
+    assert printed is None
+    assert "error: not promoted: dice above the all-empty baseline: found" in said
+
+
+def test_a_model_that_is_not_there_is_bad_input(
+    tiny_home: Home, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file, _ = held_out_file(tiny_home, tmp_path)
+    words = ("predict", str(file), "--champion", "nobody", "--out", str(tmp_path / "masks"))
+    code, printed, said = call(tiny_home, capfd, *words)
+    assert code == 2
+    assert printed is None
+    assert "models:/nobody@champion" in said
+    assert not (tmp_path / "masks").exists()
+
+
+def test_two_files_of_one_name_are_refused(
+    tiny_home: Home, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "same.dcm").write_bytes(b"")
+    words = ("predict", str(tmp_path), "--champion", "any", "--out", str(tmp_path / "masks"))
+    code, _, said = call(tiny_home, capfd, *words)
+    assert code == 2
+    assert "would be written to one name" in said
+
+
+def test_a_report_without_its_store_says_what_it_lacks(
+    tiny_home: Home, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for fold in (tiny_home.sweep_folder("tiny") / "trials" / "0001").glob("fold-*"):
+        (fold / "best").rename(fold / "gone")
+    path = tmp_path / "report.html"
+    code, published, _ = call(tiny_home, capfd, "report", "tiny", "--out", str(path))
+    assert code == 0
+    assert published["path"] == str(path)
+    assert not published["has_pictures"]
+    assert published["notes"] == ["no pictures: the winner's tables or weights are gone"]
