@@ -202,9 +202,7 @@ def test_early_stopping_gives_the_weights_of_the_best_epoch(
     )
     stopped = result_of(bench.train(settings, directory=tmp_path / "stopped"))
     assert stopped.best_epoch == stopped.num_epochs - 2 < 38
-    again = dataclasses.replace(settings, max_epochs=stopped.best_epoch, patience=40)
-    # Patience sets the length of a plateau too: none may fall within the epochs compared.
-    assert len(set(stopped.curves["learning_rate"][1 : stopped.best_epoch])) <= 1
+    again = dataclasses.replace(settings, max_epochs=stopped.best_epoch)
     short = result_of(bench.train(again, directory=tmp_path / "short"))
     assert short.best_epoch == short.num_epochs == stopped.best_epoch
     assert dict(short.metrics) == dict(stopped.metrics)
