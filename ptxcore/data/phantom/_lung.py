@@ -75,6 +75,6 @@ def _vessels(
 
 def _texture(size: int, rng: np.random.Generator) -> Field:
     noise = rng.standard_normal((size, size), dtype=np.float32)
-    fine = smooth(noise, 0.004 * size) * np.float32(0.035 * 0.004 * size * 2)
-    coarse = smooth(noise, 0.02 * size) * np.float32(0.02 * 0.02 * size * 3.5)
+    fine = smooth(noise, 0.004 * size) * np.float32(0.03 * 0.004 * size * 2)
+    coarse = smooth(noise, 0.02 * size) * np.float32(0.012 * 0.02 * size * 3.5)
     return np.asarray(fine + coarse, dtype=np.float32)

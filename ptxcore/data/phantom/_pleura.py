@@ -59,8 +59,8 @@ def sample_pneumothorax(
         share=share,
         angle=float(angle),
         reach=float(np.clip(reach, 0.2, 1.5)),
-        darkness=float(rng.uniform(0.035, 0.085)),
-        line=float(rng.uniform(0.05, 0.12)),
+        darkness=float(rng.uniform(0.09, 0.17)),
+        line=float(rng.uniform(0.07, 0.14)),
     )
 
 
