@@ -52,7 +52,8 @@ class DemoResult:
         num_folds_full_grid: Folds that a full grid over them takes.
         best: Number of the winner.
         configuration: Of the winner.
-        metrics: Mean and SD over the winner's folds by name.
+        metrics: Mean and SD over the winner's folds by name, at the threshold of its settings.
+        tuned_metrics: The same with each fold's threshold chosen on the other folds.
         baseline: Dice (both empty = 1) of predicting nothing on the same cases.
         holdout: Metrics of the winner's ensemble on the locked hold-out, "dice_all_empty" among
             them; None if it was not opened.
@@ -74,6 +75,7 @@ class DemoResult:
     best: int | None
     configuration: Mapping[str, Any] | None
     metrics: Mapping[str, Mapping[str, float]] | None
+    tuned_metrics: Mapping[str, Mapping[str, float]] | None
     baseline: float | None
     holdout: Mapping[str, float] | None
     mlflow_run_id: str | None
@@ -108,6 +110,8 @@ def demo(
     dicom: Path | None = None,
     rle: Path | None = None,
     seed: int = 0,
+    space: str = SPACE,
+    num_cases: int = NUM_CASES,
     resources: Resources | None = None,
     say: Callable[[str], None],
     watch: Watch,
@@ -119,6 +123,8 @@ def demo(
         dicom: Folder of your own DICOM files.
         rle: Their masks.
         seed: Of phantom and sweep.
+        space: Search space, shipped or a YAML file.
+        num_cases: Of the phantom.
         resources: CPUs and GPUs of a trial.
         say: Told what is being done.
         watch: Shows a sweep's progress, see `sweep.cli.live.watching`.
@@ -130,11 +136,11 @@ def demo(
     if (dicom is None) != (rle is None):
         raise UsageError("demo: give both --dicom FOLDER and --rle FILE, or neither")
     clock = _Clock(say)
-    dicom, store = _cases(home.folder, dicom, rle, seed, clock, say)
+    dicom, store = _cases(home.folder, dicom, rle, seed, num_cases, clock, say)
     name = _free_name(home)
-    with clock.step("sweep", f"sweep {name!r} over the search space {SPACE!r}"), watch(name) as see:
+    with clock.step("sweep", f"sweep {name!r} over the search space {space!r}"), watch(name) as see:
         summary = launch.run(
-            SPACE,
+            space,
             store=store,
             home=home,
             name=name,
@@ -160,6 +166,7 @@ def _cases(
     dicom: Path | None,
     rle: Path | None,
     seed: int,
+    num_cases: int,
     clock: _Clock,
     say: Callable[[str], None],
 ) -> tuple[Path, Path]:
@@ -170,13 +177,16 @@ def _cases(
             say(f"using the case store {store}; remove it to import again")
             return dicom, store
     else:
-        phantom, store = folder / f"phantom-{seed}", folder / f"phantom-{seed}-store"
+        phantom, store = (
+            folder / f"phantom-{num_cases}-{seed}",
+            folder / f"store-{num_cases}-{seed}",
+        )
         dicom, rle = phantom / "dicom", phantom / "phantom-rle.csv"
         if store.exists():
             return dicom, store
         shutil.rmtree(phantom, ignore_errors=True)  # of a demo that was stopped while drawing
-        with clock.step("phantom", f"drawing {NUM_CASES} chest phantoms as DICOM files"):
-            write_phantom(phantom, num_cases=NUM_CASES, size=PHANTOM_SIZE_PX, seed=seed)
+        with clock.step("phantom", f"drawing {num_cases} chest phantoms as DICOM files"):
+            write_phantom(phantom, num_cases=num_cases, size=PHANTOM_SIZE_PX, seed=seed)
     with clock.step("import", f"importing {dicom}"):
         report = import_cases(dicom, rle, store)
     for warning in report.warnings:
@@ -247,6 +257,7 @@ def _result(
         best=summary.best,
         configuration=None if best is None else best.settings,
         metrics=None if best is None else best.metrics,
+        tuned_metrics=None if report is None else report.tuned_metrics,
         baseline=summary.baseline,
         holdout=None if promotion is None else promotion.confirmation.metrics,
         mlflow_run_id=summary.mlflow_run_id,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from sweep.ledger import Ledger
 from sweep.mlflow_view import MlflowView
 from sweep.projection import Candidate
 from sweep.records import State
+from sweep.statistics import mean_sd
 
 if TYPE_CHECKING:
     from dashboards.predictions import PredictionsInfo
@@ -31,12 +34,15 @@ class Published:
         path: Of the HTML file.
         has_pictures: Whether it shows cases.
         is_logged: Whether it was copied to the sweep's MLflow run.
+        tuned_metrics: Mean and SD over the winner's folds by metric, each fold under the threshold
+            chosen on the other folds; None without a winner or its tables.
         notes: What it had to do without, and why.
     """
 
     path: Path
     has_pictures: bool
     is_logged: bool
+    tuned_metrics: Mapping[str, Mapping[str, float]] | None
     notes: tuple[str, ...]
 
 
@@ -67,8 +73,13 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
             predictions=pictures,
         )
         is_logged = MlflowView.at(home, name).log_artifact(ledger, path)
+        best = ledger.projection.best()
         return Published(
-            path=path, has_pictures=pictures is not None, is_logged=is_logged, notes=notes
+            path=path,
+            has_pictures=pictures is not None,
+            is_logged=is_logged,
+            tuned_metrics=None if best is None else tuned_metrics(points.get(best.number)),
+            notes=notes,
         )
     finally:
         ledger.close()
@@ -81,6 +92,23 @@ def operating_points(ledger: Ledger, folder: Path) -> dict[int, dict[str, Any]]:
         for one in ledger.projection.candidates
         if one.state is State.COMPLETE and _has_tables(one, folder)
     }
+
+
+def tuned_metrics(point: Mapping[str, Any] | None) -> dict[str, dict[str, float]] | None:
+    """Mean and SD over folds of every metric that each fold has.
+
+    Args:
+        point: See `sweep.finish.operating_point`; None gives None.
+    """
+    if point is None:
+        return None
+    found: dict[str, dict[str, float]] = {}
+    for name in point["folds"][0]:
+        values = [fold[name] for fold in point["folds"] if math.isfinite(fold[name])]
+        if len(values) == len(point["folds"]):
+            mean, sd = mean_sd(values)
+            found[name] = {"mean": mean, "sd": sd}
+    return found
 
 
 def _verdict(home: Home, name: str) -> Verdict | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ from sweep.cli._common import (
 if TYPE_CHECKING:
     from sweep.demo import DemoResult
 
-_METRICS = ("average_precision", "dice", "dice_positive", "iou", "pixel_sensitivity")
+#: Order of the lines; the first needs no threshold.
+_METRICS = ("average_precision", "dice", "dice_positive")
 
 
 @click.command("demo")
@@ -61,10 +63,9 @@ def _print(result: DemoResult) -> None:
     )
     if result.configuration is not None and result.metrics is not None:
         click.echo(f"winner      trial {result.best}, mean and SD over its folds")
-        for name in _METRICS:
-            if name in result.metrics:
-                mean, sd = result.metrics[name]["mean"], result.metrics[name]["sd"]
-                click.echo(f"              {name:18} {mean:.3f} +- {sd:.3f}")
+        _print_metrics("fixed threshold", result.metrics)
+        if result.tuned_metrics is not None:
+            _print_metrics("threshold from the other folds", result.tuned_metrics)
         click.echo(f"              dice of predicting nothing: {result.baseline:.3f}")
     if result.holdout is not None:
         found = result.holdout
@@ -88,3 +89,9 @@ def _print(result: DemoResult) -> None:
     total = sum(result.seconds.values())
     steps = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.seconds.items())
     click.echo(f"time        {total:.0f} s ({steps})")
+
+
+def _print_metrics(label: str, metrics: Mapping[str, Mapping[str, float]]) -> None:
+    pairs = ((name, metrics[name]) for name in _METRICS if name in metrics)
+    shown = ", ".join(f"{name} {one['mean']:.3f} +- {one['sd']:.3f}" for name, one in pairs)
+    click.echo(f"              {label}: {shown}")

@@ -1,0 +1,65 @@
+"""The demo's whole way on a tiny phantom: every step runs, whatever such a network can learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ptxcore.data.folds import FoldPlan
+from ptxcore.data.importing import case_id_of
+from ptxcore.data.store import CaseStore
+from sweep.cli.live import watching
+from sweep.demo import DemoResult, demo, holdout_file
+from sweep.errors import UsageError
+from sweep.home import Home
+
+
+def run(folder: Path, space: Path, said: list[str]) -> DemoResult:
+    home = Home.at(
+        folder,
+        ledger=f"sqlite:///{folder / 'ledger.db'}",
+        tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+        storage=folder / "sweeps",
+    )
+    return demo(home, space=str(space), num_cases=60, say=said.append, watch=watching)
+
+
+def test_demo_twice_in_one_home(tmp_path: Path, space_file: Callable[..., Path]) -> None:
+    said: list[str] = []
+    space = space_file("greedy", epochs=2)
+    first = run(tmp_path / "home", space, said)
+    assert first.sweep == "demo"
+    assert first.state == "finished"
+    assert first.phantom
+    assert first.num_folds_run <= first.num_folds_full_grid == 9
+    assert first.metrics is not None
+    assert first.baseline == pytest.approx(first.metrics["dice_all_empty"]["mean"])
+    assert first.mlflow_run_id is not None
+    assert first.report is not None
+    assert first.report.is_file()
+    assert (first.model_uri is None) == bool(first.refusals)
+    assert (first.prediction is None) == (first.model_uri is None)
+    assert any("drawing 60" in line for line in said)
+
+    said.clear()
+    second = run(tmp_path / "home", space, said)
+    assert second.sweep == "demo-2"
+    assert not any("drawing" in line for line in said)
+    assert second.metrics == first.metrics
+
+    folder = tmp_path / "home"
+    plan = FoldPlan.load(folder / "sweeps" / "demo" / "plan.json")
+    store = CaseStore.open(folder / "store-60-0")
+    file = holdout_file(folder / "phantom-60-0" / "dicom", store, plan)
+    from ptxcore.data.dicom import read_dicom
+
+    assert case_id_of(read_dicom(file).uid) in plan.holdout
+    with pytest.raises(UsageError, match="was the folder changed"):
+        holdout_file(folder / "sweeps" / "demo", store, plan)
+
+
+def test_own_images_need_their_masks(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="both --dicom FOLDER and --rle FILE"):
+        demo(Home.at(tmp_path), dicom=tmp_path, say=print, watch=watching)
