@@ -40,7 +40,7 @@ def write_ensemble(
     Args:
         folder: Must not exist.
         weights: Folders that `save_weights` wrote, one per fold.
-        rule: How the mean probability becomes a mask.
+        rule: How the mean logit, as a probability, becomes a mask.
         runtime: Where and how the networks were scored.
         facts: Plain JSON values about where it comes from.
 

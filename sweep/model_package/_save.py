@@ -37,7 +37,7 @@ def save_model(
     Args:
         folder: Must not exist.
         weights: Folders that `save_weights` wrote, one per fold.
-        rule: How the mean probability becomes a mask.
+        rule: How the mean logit, as a probability, becomes a mask.
         runtime: Where and how the networks were scored.
         facts: Plain JSON values about where it comes from; they become the model's metadata.
         model: Carries the ids that a tracking store gave the model.

@@ -35,18 +35,28 @@ def image() -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (70, 90), dtype=np.uint8)
 
 
-def test_probability_is_the_mean_over_networks_with_settings_of_their_own(
+def test_logits_are_the_mean_over_networks_with_settings_of_their_own(
     folders: list[Path], image: NDArray[np.uint8]
 ) -> None:
     ensemble = Ensemble.load(folders)
     assert [settings for _, settings in ensemble.members] == [SMALL, OTHER, SMALL]
     each = [
-        1 / (1 + np.exp(-predict_logits(network, image, settings, Runtime()).astype(np.float64)))
+        np.clip(predict_logits(network, image, settings, Runtime()).astype(np.float64), -8, 8)
         for network, settings in ensemble.members
     ]
-    found = ensemble.probability(image)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, np.mean(each, axis=0), atol=1e-6)
+    found = ensemble.logits(image)
+    assert found.dtype == ensemble.probability(image).dtype == np.float32
+    np.testing.assert_allclose(found, np.mean(each, axis=0), atol=1e-5)
+    np.testing.assert_allclose(ensemble.probability(image), 1 / (1 + np.exp(-found)), atol=1e-6)
+
+
+def test_no_network_outvotes_the_others(folders: list[Path], image: NDArray[np.uint8]) -> None:
+    (sure, settings), *_ = Ensemble.load(folders[:1]).members
+    sure.output.bias.data.fill_(1e4)  # 1 everywhere, beyond all doubt
+    others = Ensemble.load(folders[1:]).members
+    logits = Ensemble(members=((sure, settings), *others)).logits(image)
+    rest = Ensemble(members=others).logits(image)
+    np.testing.assert_allclose(logits, (8 + 2 * rest) / 3, atol=1e-5)
 
 
 def test_one_network_alone_gives_the_logits_it_was_scored_with(
