@@ -19,7 +19,15 @@ from sqlalchemy.pool import StaticPool
 from sweep.conductor import Assignment, Conductor
 from sweep.ledger import Ledger, create_study
 from sweep.policies import make_policy
-from sweep.records import Epoch, FoldScore, NewCandidate, RunFold, State
+from sweep.records import (
+    CandidateAdded,
+    Epoch,
+    FoldScore,
+    FoldStarted,
+    NewCandidate,
+    RunFold,
+    State,
+)
 from sweep.space import SearchSpace, parse_space
 from sweep.stop_rules import make_stop_rule
 
@@ -199,3 +207,15 @@ class Driver:
         )
         assert state is not State.RUNNING
         return False
+
+
+def assert_replays(ledger: Ledger, policy: str, num_trials: int) -> None:
+    """Every start in a ledger's history is the first decision of a fresh policy at that point."""
+    fresh = make_policy(policy, {"num_trials": num_trials}, ledger.projection.num_folds)
+    history = ledger.projection.events()
+    for index, event in enumerate(history):
+        if isinstance(event, CandidateAdded):
+            assert fresh.decide(1) == [NewCandidate()]
+        elif isinstance(event, FoldStarted) and not isinstance(history[index - 1], CandidateAdded):
+            assert fresh.decide(1) == [RunFold(candidate=event.candidate, fold=event.fold)]
+        fresh.observe(event)

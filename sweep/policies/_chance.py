@@ -4,15 +4,16 @@ Every candidate gets its first fold; then a model of candidates and folds (`Fold
 one the chance that its mean over *all* folds ends above the best complete candidate's, and the
 highest chance gets the next slot. Two models are asked and their chances averaged: one that knows
 the hyperparameters, so that neighbours lend each other strength, and one that does not, because the
-first is overconfident where neighbours differ for reasons it cannot see. When nobody's chance is worth a fold, `chance_left` says so, and
-the stop rule `NoChance` ends the sweep: it is over by what is still possible and not by a count.
+first is overconfident where neighbours differ for reasons it cannot see. When nobody's chance is
+worth a fold, `chance_left` says so, and the stop rule `NoChance` ends the sweep: it is over by what
+is still possible and not by a count.
 
 A candidate whose chance is at least `entry_chance` goes before candidates still to be proposed, so
 promising ones deepen while new ones enter.
 
 The models know the `capacity` candidates with the best running means; the others wait behind, by
 their mean. They take in every score at once, and learn their variances anew when the number of
-scores has grown by a twentieth.
+scores has grown by a tenth.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from sweep.policies._fold_model import FoldModel, Variances
 from sweep.records import CandidateAdded, CandidateStopped, Event, FoldFinished
 
 #: Scores before the model is asked at all, and the growth after which it learns again.
-_FEWEST_SCORES, _GROWTH = 8, 20
-_FIRST_STEPS, _NEXT_STEPS = 60, 30
+_FEWEST_SCORES, _GROWTH = 8, 10
+_FIRST_STEPS, _NEXT_STEPS = 50, 16
 
 
 class Chance(IndexedPolicy):
@@ -146,7 +147,7 @@ class Chance(IndexedPolicy):
             for fold, score in one.scores.items()
         }
         parameters = [self._parameters[one.number] for one in known]
-        views = [parameters, [{} for _ in known]]
+        views: list[list[dict[str, object]]] = [parameters, [{} for _ in known]]
         self._models = [
             FoldModel(view, self.num_folds, variances)
             for view, variances in zip(views, self._variances, strict=True)
@@ -159,7 +160,7 @@ class Chance(IndexedPolicy):
 
     def _update(self) -> None:
         """Everybody's chance, and place in the index."""
-        chances = sum(self._chances_by(model) for model in self._models) / len(self._models)
+        chances = np.mean([self._chances_by(model) for model in self._models], axis=0)
         for number, row in self._rows.items():
             one = self._candidates[number]
             if one.is_over:

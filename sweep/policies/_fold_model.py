@@ -136,12 +136,13 @@ class FoldModel:
         lifted = np.maximum(first, self._floor)
         self._center, self._scale = float(lifted.mean()), max(float(lifted.std()), 1e-9)
         rows, folds, values = self._arrays()
+        pairs = _Pairs.of(rows, folds, self._distances)
         generator = np.random.default_rng(len(values))
-        best, found = self._likelihood(self.variances, rows, folds, values), self.variances
+        best, found = pairs.likelihood(self.variances, values), self.variances
         for step in range(num_steps):
             width = 0.8 if step < num_steps // 2 else 0.3
             moved = found.moved(width * generator.standard_normal(5))
-            if (value := self._likelihood(moved, rows, folds, values)) > best:
+            if (value := pairs.likelihood(moved, values)) > best:
                 best, found = value, moved
         self.variances = found
         self._build()
@@ -184,26 +185,16 @@ class FoldModel:
 
     # Covariances, in units of the candidates' variance
 
-    def _kernel(self, one: Ints, other: Ints, length: float) -> Floats:
-        """Matern 5/2."""
+    def _kernel(self, one: Ints, other: Ints) -> Floats:
         if self._distances is None:
             same: Floats = (one[:, None] == other[None]).astype(np.float64)
             return same
-        scaled = math.sqrt(5) / length * self._distances[np.ix_(one, other)]
-        kernel: Floats = (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
-        return kernel
+        return _matern(self._distances[np.ix_(one, other)], self.variances.length)
 
-    def _covariance(
-        self,
-        rows: Ints,
-        folds: Ints,
-        other_rows: Ints,
-        other_folds: Ints,
-        variances: Variances | None = None,
-    ) -> Floats:
+    def _covariance(self, rows: Ints, folds: Ints, other_rows: Ints, other_folds: Ints) -> Floats:
         """Between scores."""
-        v = variances or self.variances
-        kernel = self._kernel(rows, other_rows, v.length)
+        v = self.variances
+        kernel = self._kernel(rows, other_rows)
         same_fold = folds[:, None] == other_folds[None]
         same = rows[:, None] == other_rows[None]
         total: Floats = (
@@ -217,7 +208,7 @@ class FoldModel:
         """Between the sums of candidates' missing folds and scores."""
         v = self.variances
         missing = self._missing[candidates]
-        kernel = self._kernel(candidates, rows, v.length)
+        kernel = self._kernel(candidates, rows)
         same = candidates[:, None] == rows[None]
         total: Floats = missing.sum(axis=1)[:, None] * (v.shared * kernel + v.own * same)
         total += missing[:, folds] * (v.shared_fold * kernel + _FOLD_VARIANCE)
@@ -226,14 +217,6 @@ class FoldModel:
     def _prior_variance(self) -> float:
         v = self.variances
         return v.shared + v.own + v.shared_fold + v.noise + _FOLD_VARIANCE
-
-    def _likelihood(self, variances: Variances, rows: Ints, folds: Ints, values: Floats) -> float:
-        """Log marginal likelihood plus the log prior, up to a constant."""
-        covariance = self._covariance(rows, folds, rows, folds, variances)
-        lower: Floats = np.linalg.cholesky(covariance + 1e-9 * np.eye(len(rows)))
-        whitened = _solve(lower, values)
-        fit = -0.5 * float(whitened @ whitened) - float(np.log(np.diag(lower)).sum())
-        return fit + variances.log_prior()
 
     def _arrays(self) -> tuple[Ints, Ints, Floats]:
         values = (np.maximum(np.array(self._raw), self._floor) - self._center) / self._scale
@@ -262,6 +245,47 @@ class FoldModel:
         solved = np.zeros((new, self._count))
         lower[:old, :old], whitened[:old], solved[:old] = self._lower, self._whitened, self._solved
         self._lower, self._whitened, self._solved = lower, whitened, solved
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """What does not change while variances are learned, for every pair of scores; [n, n] each."""
+
+    same: Floats
+    same_fold: Floats
+    distances: Floats | None
+
+    @classmethod
+    def of(cls, rows: Ints, folds: Ints, distances: Floats | None) -> _Pairs:
+        return cls(
+            (rows[:, None] == rows[None]).astype(np.float64),
+            (folds[:, None] == folds[None]).astype(np.float64),
+            None if distances is None else distances[np.ix_(rows, rows)],
+        )
+
+    def likelihood(self, v: Variances, values: Floats) -> float:
+        """Log marginal likelihood plus the log prior, up to a constant."""
+        kernel = self.same if self.distances is None else _matern(self.distances, v.length)
+        covariance = v.shared_fold * kernel
+        covariance += _FOLD_VARIANCE
+        covariance *= self.same_fold
+        covariance += v.shared * kernel
+        covariance += v.own * self.same
+        covariance[np.diag_indices(len(values))] += v.noise + 1e-9
+        lower = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
+        whitened = _solve(lower, values)
+        fit = -0.5 * float(whitened @ whitened) - float(np.log(np.diag(lower)).sum())
+        return fit + v.log_prior()
+
+
+def _matern(distances: Floats, length: float) -> Floats:
+    """Matern 5/2."""
+    scaled = distances * (math.sqrt(5) / length)
+    kernel = np.exp(-scaled)
+    scaled *= 1 + scaled / 3
+    scaled += 1
+    kernel *= scaled
+    return kernel
 
 
 def _solve(lower: Floats, right: Floats) -> Floats:

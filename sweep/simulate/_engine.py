@@ -119,7 +119,7 @@ class Run:
 
     chosen: int = -1
     num_folds: float = 0.0
-    num_epochs: int = 0
+    num_epochs: float = 0.0
     busy_seconds: float = 0.0
     makespan_seconds: float = 0.0
     reason: str = ""
@@ -372,7 +372,7 @@ class Simulation:
     def _pay(self, task: _Task, share: float) -> None:
         run = self.run_so_far
         run.num_folds += share
-        run.num_epochs += round(share * task.num_epochs)
+        run.num_epochs += share * task.num_epochs
         run.busy_seconds += share * task.seconds
 
     def _follow_leader(self, candidate: int) -> None:

@@ -57,7 +57,7 @@ def outcome(table: Table, layout: Deal, run: Run, cluster: Cluster) -> Outcome:
         regret_fresh=float(np.mean(fresh)) if fresh else float("nan"),
         hit=float(is_best(own, run.chosen)),
         makespan_seconds=run.makespan_seconds,
-        idle=1 - run.busy_seconds / worker_seconds if worker_seconds else 0.0,
+        idle=max(0.0, 1 - run.busy_seconds / worker_seconds) if worker_seconds else 0.0,
     )
 
 

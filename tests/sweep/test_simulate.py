@@ -1,0 +1,316 @@
+"""The simulator: accounts by hand, every policy with trouble, and live sweeps replayed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from in_process import (
+    Driver,
+    assert_replays,
+    conduct,
+    memory_storage,
+    new_sweep,
+    toy_fold,
+    toy_space,
+)
+
+from sweep.cli import main
+from sweep.errors import UsageError
+from sweep.ledger import Ledger
+from sweep.policies import POLICIES, make_policy
+from sweep.simulate import (
+    Cluster,
+    Contender,
+    Deal,
+    Simulation,
+    Table,
+    deal,
+    load_table,
+    mask,
+    outcome,
+    parse_contender,
+    play,
+    table_of,
+)
+from sweep.stop_rules import AllDone, make_stop_rule
+
+TABLES = Path(__file__).resolve().parent.parent / "data" / "tables"
+NAMES = sorted(POLICIES)
+
+
+def table(scores: Any, seconds: Any = None, curves: Any = None) -> Table:
+    values = np.array(scores, np.float64)
+    return Table(
+        name="made",
+        scores=values,
+        seconds=np.ones_like(values) if seconds is None else np.array(seconds, np.float64),
+        curves=curves,
+        params=tuple({"x": row / 7} for row in range(values.shape[1])),
+    )
+
+
+def noisy(num_candidates: int = 30, num_folds: int = 4, partitions: int = 2) -> Table:
+    generator = np.random.default_rng(0)
+    good = generator.normal(0.8, 0.05, (1, num_candidates, 1))
+    noise = generator.normal(0, 0.02, (partitions, num_candidates, num_folds))
+    return table(good + noise, generator.uniform(1, 3, noise.shape))
+
+
+def natural(one: Table) -> Deal:
+    return Deal(
+        partition=0, order=tuple(range(one.num_candidates)), folds=tuple(range(one.num_folds))
+    )
+
+
+def contender(policy: str, **changes: Any) -> Contender:
+    return dataclasses.replace(parse_contender(policy), **changes)
+
+
+def test_greedy_by_hand() -> None:
+    one = table([[[0.5, 0.1], [0.9, 0.2], [0.6, 0.6]]], [[[1, 2], [3, 4], [5, 6]]])
+    policy = make_policy("greedy", {"num_trials": 3, "pinned": None}, 2)
+    rule = make_stop_rule(3, 1, 2, required=())
+    run = Simulation(one, natural(one), policy, rule).run()
+    assert run.started == [(0, 0), (1, 0), (2, 0), (1, 1)]
+    assert (run.chosen, run.num_folds, run.makespan_seconds) == (1, 4, 1 + 3 + 5 + 4)
+    found = outcome(one, natural(one), run, Cluster())
+    # Means 0.3, 0.55, 0.6: the best is 0.6, the median 0.55.
+    assert found.regret == pytest.approx(1.0)
+    assert (found.cost, found.hit, found.idle) == (4 / 6, 0.0, 0.0)
+    assert found.cost_seconds == pytest.approx(13 / 21)
+    assert math.isnan(found.regret_fresh)
+
+
+def test_workers_are_asynchronous() -> None:
+    one = table([[[1.0], [2.0], [3.0]]], [[[4.0], [1.0], [2.0]]])
+    policy = make_policy("standard", {"num_trials": 3}, 1)
+    cluster = Cluster(num_workers=2)
+    run = Simulation(one, natural(one), policy, AllDone(3, num_folds=1), cluster=cluster).run()
+    assert run.makespan_seconds == 4.0  # the third began when the second was done
+    assert outcome(one, natural(one), run, cluster).idle == pytest.approx(1 - 7 / 8)
+
+
+def test_what_runs_when_the_sweep_ends_is_paid_by_its_share() -> None:
+    one = table([[[1.0], [2.0]]], [[[1.0], [4.0]]])
+    policy = make_policy("greedy", {"num_trials": 2, "pinned": None}, 1)
+    rule = make_stop_rule(2, 1, 1, required=())
+    run = Simulation(one, natural(one), policy, rule, cluster=Cluster(num_workers=2)).run()
+    assert run.num_folds == pytest.approx(1.25)
+    assert run.busy_seconds == pytest.approx(2.0)
+
+
+def test_a_partial_leader_that_falls_back_is_replaced() -> None:
+    one = table([[[0.9, 0.0, 0.0], [0.8, 0.8, 0.8]]])
+    policy = make_policy("greedy", {"num_trials": 2, "pinned": None}, 3)
+    run = Simulation(one, natural(one), policy, make_stop_rule(2, 1, 3, required=())).run()
+    assert [chosen for _, chosen in run.anytime] == [0, 1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("workers", [1, 7, 200])
+def test_every_policy_survives_losses_and_stragglers(name: str, workers: int) -> None:
+    one = noisy()
+    cluster = Cluster(num_workers=workers, loss_rate=0.2, straggler_rate=0.2)
+    layout, run = play(one, contender(name), cluster, 3)
+    found = outcome(one, layout, run, cluster)
+    assert 0 < found.cost < 2
+    assert 0 <= found.idle <= 1
+    assert run.chosen >= 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "scores",
+    [
+        np.ones((1, 6, 3)),  # all equal
+        np.ones((1, 1, 3)),  # one candidate
+        np.arange(6.0).reshape(1, 6, 1),  # one fold
+    ],
+)
+def test_every_policy_on_small_tables(name: str, scores: Any) -> None:
+    one = table(scores)
+    layout, run = play(one, contender(name), Cluster(num_workers=3), 0)
+    found = outcome(one, layout, run, Cluster(num_workers=3))
+    assert (found.regret, found.hit) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_that_are_not_finite_count_as_worst(name: str) -> None:
+    one = noisy()
+    scores = one.scores.copy()
+    scores[:, 3, 0], scores[:, 5, 2] = np.nan, np.inf
+    layout, run = play(dataclasses.replace(one, scores=scores), contender(name), Cluster(), 0)
+    assert run.chosen not in (3, 5)
+    assert run.num_worst >= 1
+    assert all(
+        math.isfinite(value)
+        for value in dataclasses.astuple(
+            outcome(dataclasses.replace(one, scores=scores), layout, run, Cluster())
+        )
+    )
+
+
+def test_missing_scores_are_refused_dropped_or_worst() -> None:
+    one = noisy()
+    scores = one.scores.copy()
+    scores[0, 3, 1] = np.nan
+    holed = dataclasses.replace(one, scores=scores)
+    with pytest.raises(UsageError, match="1 of 30 configurations miss scores"):
+        mask(holed, "refuse")
+    assert mask(holed, "drop").num_candidates == 29
+    assert mask(holed, "worst") is holed
+    with pytest.raises(UsageError, match="every configuration misses a score"):
+        mask(table(np.full((1, 2, 2), np.nan)), "drop")
+
+
+@pytest.mark.parametrize("pruner", ["bergman_aggressive", "bergman_forgiving", "paired_folds"])
+def test_fold_pruners_save_folds_in_standard_order(pruner: str) -> None:
+    settings = {"num_folds": 4, "false_prune": 0.1, "min_folds": 1} if "pair" in pruner else {}
+    one = noisy()
+    plain, pruned = (
+        play(one, contender("standard", pruner=name, pruner_settings=given), Cluster(), 0)[1]
+        for name, given in (("none", {}), (pruner, settings))
+    )
+    assert pruned.num_folds < plain.num_folds == 120
+
+
+def test_a_curve_pruner_goes_below_one_fold_each() -> None:
+    one = noisy()
+    epochs = np.linspace(0.5, 1.0, 10)
+    one = dataclasses.replace(one, curves=one.scores[..., None] * epochs)
+    settings = {"keep_share": 0.5, "n_startup_trials": 5, "n_warmup_steps": 1, "interval_steps": 2}
+    pruned = contender("greedy:5", pruner="same_epoch", pruner_settings=settings)
+    layout, run = play(one, pruned, Cluster(), 0)
+    found = outcome(one, layout, run, Cluster())
+    assert found.cost_epochs < 1 / one.num_folds
+    assert found.cost_epochs == pytest.approx(found.cost)
+    assert found.regret < 0.2
+
+
+def test_seeds_shuffle_and_repeat() -> None:
+    one = noisy()
+    assert deal(one, 4) == deal(one, 4)
+    assert deal(one, 4).order != deal(one, 6).order
+    assert {deal(one, seed).partition for seed in range(4)} == {0, 1}
+
+
+def test_ours_on_a_real_table() -> None:
+    one = load_table(TABLES / "sk_wine_svm_k5.npz").rows(np.arange(60))
+    layout, run = play(one, parse_contender("default"), Cluster(), 0)
+    found = outcome(one, layout, run, Cluster())
+    assert run.reason == "no unfinished candidate has a chance of 0.02 to win"
+    assert found.cost < 0.5
+    assert found.regret < 0.1
+
+
+@pytest.mark.parametrize("policy", NAMES)
+def test_a_live_sweep_replays_to_the_same_decisions(policy: str) -> None:
+    space = toy_space(policy=policy, num_trials=12, num_completions=4, folds=3)
+    storage = memory_storage()
+    name = new_sweep(storage, space)
+    ledger = Ledger(storage, name)
+    ledger.acquire("test")
+    driver = Driver(conduct(ledger, space), ledger, toy_fold, num_slots=3)
+    assert driver.run()
+    assert_replays(ledger, policy, 12)
+
+
+@pytest.mark.parametrize("policy", NAMES)
+def test_one_live_worker_and_the_simulator_agree(policy: str) -> None:
+    space = toy_space(policy=policy, num_trials=12, num_completions=4, folds=3)
+    storage = memory_storage()
+    ledger = Ledger(storage, new_sweep(storage, space))
+    ledger.acquire("test")
+    driver = Driver(conduct(ledger, space), ledger, toy_fold, num_slots=1)
+    assert driver.run()
+    rows = ledger.projection.candidates
+    scores = [[toy_fold(one.settings, fold)[1] for fold in range(3)] for one in rows]
+    one = dataclasses.replace(
+        table([scores]), params=tuple(candidate.parameters for candidate in rows)
+    )
+    fresh = make_policy(policy, {"num_trials": 12}, 3)
+    rule = make_stop_rule(12, 4, 3)
+    # Candidates that never entered are not in the ledger, so the table may be short of some.
+    assert len(rows) == 12 or policy in ("standard", "intensify")
+    if len(rows) == 12:
+        run = Simulation(one, natural(one), fresh, rule).run()
+        assert run.started == driver.started
+
+
+def test_a_finished_sweep_is_a_table() -> None:
+    space = toy_space(policy="standard", num_trials=5, num_completions=None, folds=2)
+    storage = memory_storage()
+    ledger = Ledger(storage, new_sweep(storage, space))
+    with pytest.raises(UsageError, match="no candidate is complete"):
+        table_of("toy", ledger.projection)
+    ledger.acquire("test")
+    assert Driver(conduct(ledger, space), ledger, toy_fold).run()
+    one = table_of("toy", ledger.projection)
+    assert one.scores.shape == (1, 5, 2)
+    assert one.curves is not None
+    assert one.curves.shape == (1, 5, 2, 3)
+    assert parse_contender("default").policy == "chance"
+    _, run = play(one, parse_contender("default"), Cluster(), 0)
+    assert run.chosen >= 0
+
+
+def test_the_command_prints_a_list(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    paths = []
+    for number in range(2):
+        made = noisy(num_candidates=20 + number)
+        np.savez(tmp_path / f"{number}.npz", scores=made.scores, fit_s=made.seconds)
+        paths.append(str(tmp_path / f"{number}.npz"))
+    figure = tmp_path / "anytime.html"
+    arguments = ["--policy", "default,greedy:3", "--seeds", "1", "--json", "--figure", str(figure)]
+    code = main(["simulate", *paths, *arguments])
+    assert code == 0
+    rows = json.loads(capfd.readouterr().out)
+    assert [(row["table"] == "mean", row["policy"]) for row in rows[:2]] == [
+        (True, "default"),
+        (True, "greedy:3"),
+    ]
+    assert len(rows) == 6
+    assert set(rows[0]) == {
+        "table", "policy", "cost", "cost_epochs", "cost_seconds", "regret", "regret_fresh",
+        "hit", "makespan_seconds", "idle",
+    }  # fmt: skip
+    assert figure.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.npz"], "no such table"),
+        ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "greedy:x"], "NAME or NAME:NUMBER"),
+        ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "gredy"], "did you mean"),
+    ],
+)
+def test_bad_usage(arguments: list[str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", *arguments]) == 2
+    assert message in capfd.readouterr().err
+
+
+def test_bad_files_and_clusters_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("no table")
+    with pytest.raises(UsageError, match="cannot be read as a table"):
+        load_table(tmp_path / "text.npz")
+    np.savez(tmp_path / "other.npz", other=np.ones(3))
+    with pytest.raises(UsageError, match="expected one named scores"):
+        load_table(tmp_path / "other.npz")
+    np.savez(tmp_path / "flat.npz", scores=np.ones(3))
+    with pytest.raises(UsageError, match=r"found shape \(3,\)"):
+        load_table(tmp_path / "flat.npz")
+    for changes, message in (
+        ({"num_workers": 0}, "num_workers: found 0"),
+        ({"loss_rate": 1.0}, "loss_rate: found 1.0"),
+        ({"straggler_rate": 2.0}, "straggler_rate: found 2.0"),
+        ({"straggler_factor": 0.5}, "straggler_factor: found 0.5"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            Cluster(**changes)  # type: ignore[arg-type]
