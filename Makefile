@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench
+.PHONY: help setup demo test check bench bench-policies bench-scale
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
@@ -22,6 +22,8 @@ help:
 	@echo "make test    run every test"
 	@echo "make check   ruff, mypy --strict, import directions"
 	@echo "make bench   measure speed and memory, printed as ratios"
+	@echo "make bench-policies   fold policies side by side, TABLES=folder SEEDS=20 WORKERS=1"
+	@echo "make bench-scale      policies and simulator at 100,000 candidates"
 
 setup: $(STAMP)
 
@@ -49,3 +51,13 @@ check: setup
 
 bench: setup
 	@set -e; for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+TABLES ?= tests/data/tables
+SEEDS ?= 20
+WORKERS ?= 1
+
+bench-policies: setup
+	$(BIN)/python tests/benchmarks/bench_policies.py "$(TABLES)" $(SEEDS) $(WORKERS)
+
+bench-scale: setup
+	$(BIN)/python tests/benchmarks/bench_scale.py

@@ -39,10 +39,10 @@ class Intensify(IndexedPolicy):
 
     def chance_left(self) -> float:
         """0 when all have entered and nobody open is left but rejected ones, else 1."""
-        num_open = sum(
-            not one.is_over and self.precedes_new(one) for one in self._candidates.values()
-        )
-        return float(len(self._candidates) < self.num_trials or num_open > 0)
+        if len(self._candidates) < self.num_trials:
+            return 1.0
+        is_open = (not o.is_over and self.precedes_new(o) for o in self._candidates.values())
+        return float(any(is_open))
 
     def observe(self, event: Event) -> None:
         """Take note; a score can reject its candidate or make it the incumbent."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import assert_replays
 from ray import tune
 
 from sweep.conductor import Conductor
@@ -139,6 +140,12 @@ def test_greedy_parks_and_wakes_the_best_first(tmp_path: Path) -> None:
     assert ledger.projection.sweep_state == "finished"
     assert len(list(tmp_path.glob("worker-*"))) == 2, "actors were rebuilt instead of reused"
     assert not any(one.running_fold is not None for one in ledger.projection.candidates)
+
+
+@pytest.mark.parametrize("policy", ["greedy", "chance", "halving", "intensify"])
+def test_a_live_sweep_replays_to_the_same_decisions(tmp_path: Path, policy: str) -> None:
+    ledger, _ = _sweep(tmp_path, policy=policy, completions=3)
+    assert_replays(ledger, policy, 6)
 
 
 def test_a_killed_worker_repeats_its_fold_alone(tmp_path: Path) -> None:

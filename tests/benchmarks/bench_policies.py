@@ -1,0 +1,71 @@
+"""Fold policies side by side over tables: `make bench-policies TABLES=folder [SEEDS=20]`.
+
+Prints cost, regret, regret on fresh partitions and hits, means over tables and seeds, for every
+number of folds apart; and how far our policy is from the exhaustive search on fresh partitions,
+paired over tables and seeds, with a 95% interval over tables.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from sweep.simulate import Cluster, Table, compare, load_table, mean_outcome, parse_contender
+
+DEFAULT_TABLES = Path(__file__).resolve().parent.parent / "data" / "tables"
+POLICIES = (
+    "default",
+    "greedy:1",
+    "greedy:3",
+    "greedy:10",
+    "greedy:20",
+    "halving",
+    "greedy_halving",
+    "intensify",
+    "standard",
+)
+
+
+def bench(tables: list[Table], num_seeds: int, num_workers: int) -> None:
+    cluster = Cluster(num_workers=num_workers)
+    fresh: dict[str, list[float]] = {}
+    print(f"{'policy':16} {'cost':>6} {'regret':>7} {'hit':>5} {'fresh':>7} {'idle':>5}")
+    for name in POLICIES:
+        contender = parse_contender(name)
+        found = [compare(table, contender, cluster, range(num_seeds)).outcome for table in tables]
+        fresh[name] = [one.regret_fresh for one in found]
+        mean = mean_outcome(found)
+        print(
+            f"{name:16} {mean.cost:6.3f} {mean.regret:7.4f} {mean.hit:5.2f} "
+            f"{mean.regret_fresh:7.4f} {mean.idle:5.2f}",
+            flush=True,
+        )
+    gaps = np.array(fresh["default"]) - np.array(fresh["standard"])
+    gaps = gaps[~np.isnan(gaps)]
+    if len(gaps) > 1:
+        width = 1.96 * gaps.std(ddof=1) / np.sqrt(len(gaps))
+        print(f"default - standard, fresh: {gaps.mean():+.4f} +- {width:.4f}, {len(gaps)} tables")
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_TABLES
+    paths = sorted(folder.glob("*.npz"))
+    num_seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    num_workers = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    by_folds: dict[int, list[Table]] = defaultdict(list)
+    for path in paths:
+        with np.load(path) as arrays:
+            is_table = "scores" in arrays.files
+        if is_table:
+            table = load_table(path)
+            by_folds[table.num_folds].append(table)
+    for num_folds, tables in sorted(by_folds.items()):
+        print(f"k = {num_folds}, {len(tables)} tables, {num_seeds} seeds, {num_workers} workers")
+        bench(tables, num_seeds, num_workers)
+
+
+if __name__ == "__main__":
+    main()
