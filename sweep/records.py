@@ -34,7 +34,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One epoch of one fold, as reported by a worker. `value` is the objective on the monitor split."""
+    """One epoch of one fold, as a worker reports it; `value` is the objective on the monitor split."""
 
     candidate: int
     fold: int
