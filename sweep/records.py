@@ -34,7 +34,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One epoch of one fold, as a worker reports it; `value` is the objective on the monitor split."""
+    """One epoch of one fold; `value` is the objective on the monitor split, higher is better."""
 
     candidate: int
     fold: int
