@@ -63,9 +63,7 @@ def main(num_trials: int) -> None:
     """Run both sweeps and print the figures."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = write_phantom(
-            folder / "phantom", num_cases=NUM_CASES, size=PHANTOM_SIZE_PX, seed=0
-        )
+        files = write_phantom(folder / "phantom", num_cases=NUM_CASES, size=PHANTOM_SIZE_PX, seed=0)
         import_cases(files.dicom, files.rle, folder / "store")
         greedy = _sweep(folder, folder / "store", "greedy", num_trials)
         grid = _sweep(folder, folder / "store", "standard", num_trials)
