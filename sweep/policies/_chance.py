@@ -26,7 +26,15 @@ from numpy.typing import NDArray
 from sweep.errors import UsageError
 from sweep.policies._base import IndexedPolicy, Progress
 from sweep.policies._fold_model import FoldModel, Variances
-from sweep.records import CandidateAdded, CandidateStopped, Event, FoldFinished
+from sweep.records import (
+    CandidateAdded,
+    CandidateStopped,
+    Decision,
+    Event,
+    FoldFinished,
+    FoldStarted,
+    NewCandidate,
+)
 
 #: Scores before the model is asked at all, and the growth after which it learns again.
 _FEWEST_SCORES, _GROWTH = 8, 10
@@ -44,6 +52,7 @@ class Chance(IndexedPolicy):
         pinned: int | None = 0,
         entry_chance: float = 1.0,
         capacity: int = 300,
+        worth: float = 0.02,
     ) -> None:
         """See `IndexedPolicy`.
 
@@ -53,6 +62,9 @@ class Chance(IndexedPolicy):
             pinned: Number of the candidate that is completed right after the first folds.
             entry_chance: In [0, 1]; 1 deepens only when every candidate has entered.
             capacity: Candidates in the model, at least 2.
+            worth: While somebody with at least this chance runs, nobody with less is started: on
+                many workers an idle slot is cheaper than folds that the running one will make
+                pointless. In [0, 1].
 
         Raises:
             UsageError: A value is out of its range.
@@ -62,7 +74,11 @@ class Chance(IndexedPolicy):
             raise UsageError(f"entry_chance: found {entry_chance}, expected a value in [0, 1]")
         if capacity < 2:
             raise UsageError(f"capacity: found {capacity}, expected at least 2")
+        if not 0 <= worth <= 1:
+            raise UsageError(f"worth: found {worth}, expected a value in [0, 1]")
         self.pinned, self.entry_chance, self.capacity = pinned, entry_chance, capacity
+        self.worth = worth
+        self._running: set[int] = set()
         self._parameters: dict[int, dict[str, object]] = {}
         self._models: list[FoldModel] = []
         # With and without hyperparameters.
@@ -95,10 +111,27 @@ class Chance(IndexedPolicy):
         if isinstance(event, CandidateAdded):
             self._parameters[event.candidate] = dict(event.parameters)
         super().observe(event)
+        if isinstance(event, FoldStarted):
+            self._running.add(event.candidate)
+        elif not isinstance(event, CandidateAdded):
+            self._running.discard(event.candidate)
         if isinstance(event, FoldFinished):
             self._take(event)
         elif isinstance(event, CandidateStopped):
             self._chances.pop(event.candidate, None)
+
+    def decide(self, free_slots: int) -> list[Decision]:
+        """As every indexed policy, without folds that are not worth it yet."""
+        decisions = super().decide(free_slots)
+        if all(self._chances.get(number, 0.0) < self.worth for number in self._running):
+            return decisions
+        return [one for one in decisions if not self._is_poor(one)]
+
+    def _is_poor(self, decision: Decision) -> bool:
+        if isinstance(decision, NewCandidate) or decision.candidate == self.pinned:
+            return False
+        chance = self._chances.get(decision.candidate, 0.0)
+        return decision.fold > 0 and chance < self.worth
 
     def chance_left(self) -> float:
         """The highest chance that an unfinished candidate still wins; 1 while it is not known.
