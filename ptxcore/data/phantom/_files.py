@@ -58,8 +58,7 @@ def write_phantom(
     _check(folder, num_cases, size, prevalence, seed)
     dicom, rle = folder / "dicom", folder / "phantom-rle.csv"
     dicom.mkdir(parents=True, exist_ok=True)
-    for place in (folder, dicom):
-        (place / "PHANTOM.txt").write_text(_NOTE, encoding="utf-8")
+    (folder / "PHANTOM.txt").write_text(_NOTE, encoding="utf-8")
     name = f"ptxsweep-phantom/{num_cases}/{size}/{prevalence!r}/{seed}"
 
     def make(order: Order) -> list[str]:
