@@ -121,7 +121,11 @@ def test_direction_comes_from_the_metric_unless_the_file_says_otherwise() -> Non
         ("{metric: dice}", "{metric: dise}", r"f:2: objective.metric: found 'dise', did you mean"),
         ("{metric: dice}", "{}", r"f:2: objective.metric: found nothing, expected a value"),
         ("{metric: dice}", "dice", r"f:2: objective: found 'dice', expected a valid dictionary"),
-        ("name: greedy", "name: gredy", r"f:3: policy.name: found 'gredy', expected 'chance', 'greedy'"),
+        (
+            "name: greedy",
+            "name: gredy",
+            r"f:3: policy.name: found 'gredy', expected 'chance', 'greedy'",
+        ),
         ("num_trials: 5", "num_trial: 5", r"f:3: policy.num_trial: .*did you mean 'num_trials'"),
         ("num_trials: 5", "num_trials: 0", r"f:3: policy.num_trials: found 0, expected greater"),
         ("num_trials: 5", "num_trials: 5.5", r"f:3: policy.num_trials: found 5.5, expected a val"),
