@@ -23,6 +23,7 @@ COMMANDS = (
     ("report",),
     ("promote",),
     ("predict",),
+    ("simulate",),
     ("demo",),
     ("doctor",),
 )
