@@ -16,6 +16,7 @@ from ptxcore.data.store import CaseStore
 from ptxcore.errors import StoreError
 from ptxcore.settings import FoldSettings
 from ptxcore.training import measure_runtime
+from ptxcore.types import Runtime
 from sweep.conductor import Conductor
 from sweep.errors import NameTaken, UsageError
 from sweep.finish import keep_weights
@@ -65,6 +66,7 @@ def run(
     overrides: Overrides | None = None,
     plan_options: PlanOptions | None = None,
     resources: Resources | None = None,
+    precision: str = "auto",
     on_progress: Progress = lambda projection: None,
 ) -> SweepSummary:
     """Start a new sweep and drive it to its end, or until SIGINT or SIGTERM.
@@ -78,6 +80,8 @@ def run(
         overrides: Changes to the search space.
         plan_options: How to split the cases.
         resources: CPUs and GPUs of a trial.
+        precision: "float32" or "bfloat16"; "auto" measures which is faster here, so two sweeps
+            may differ where the two are close.
         on_progress: Called on the driver at most twice a second.
 
     Raises:
@@ -104,7 +108,7 @@ def run(
         )
     default = FoldSettings.from_mapping(space.complete(space.defaults()))
     with ray_cluster(resources):
-        runtime = measure_runtime(default, num_threads=resources.cpus)
+        runtime = _runtime(default, resources, precision)
         header = build_header(
             space=space, store=cases, store_folder=store, plan=plan, runtime=runtime, seed=seed
         )
@@ -158,6 +162,21 @@ def resume(
     space = parse_space(header["space_text"], f"{name} (ledger)")
     with ray_cluster(resources):
         return _drive(home, ledger, space, cases, resources, on_progress)
+
+
+def _runtime(settings: FoldSettings, resources: Resources, precision: str) -> Runtime:
+    if precision == "auto":
+        return measure_runtime(settings, num_threads=resources.cpus)
+    if precision not in ("float32", "bfloat16"):
+        raise UsageError(f"precision: found {precision!r}, expected auto, float32 or bfloat16")
+    import torch
+
+    return Runtime(
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        precision=precision,
+        channels_last=precision == "bfloat16",
+        num_threads=resources.cpus,
+    )
 
 
 def _drive(

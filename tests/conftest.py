@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
+
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
 
 import numpy as np
@@ -14,6 +16,10 @@ import pytest
 from tiny_dicom import DicomSet, write_set
 
 from ptxcore.data.importing import ImportReport, import_cases
+
+# Examples are bounded in number; a time limit on each would only fail on a busy machine.
+hypothesis.settings.register_profile("ptxsweep", deadline=None)
+hypothesis.settings.load_profile("ptxsweep")
 
 
 @pytest.fixture(scope="session")

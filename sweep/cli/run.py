@@ -100,6 +100,13 @@ def _resources(options: dict[str, Any]) -> Resources:
     help="Share of each training part that early stopping watches.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="Of the network; auto measures which is faster, the others repeat a sweep exactly.",
+)
 @_resource_options
 @home_options
 @json_option
@@ -112,6 +119,7 @@ def run_command(
     num_folds: int | None,
     settings: tuple[str, ...],
     seed: int,
+    precision: str,
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -147,6 +155,7 @@ def run_command(
             overrides=overrides,
             plan_options=plan,
             resources=resources,
+            precision=precision,
             on_progress=on_progress,
         )
     return _finish(summary, as_json)

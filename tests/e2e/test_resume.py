@@ -46,13 +46,12 @@ def test_kill_and_resume_equals_the_undisturbed_run(
     tmp_path: Path, phantom_store: Path, space_file: Callable[..., Path]
 ) -> None:
     space = space_file("standard", 6)
+    same = ("--store", phantom_store, "--seed", "5", "--precision", "float32")
     calm, rough = tmp_path / "calm", tmp_path / "rough"
-    ptxsweep("run", space, "--store", phantom_store, "--seed", "5", home=calm)
+    ptxsweep("run", space, *same, home=calm)
 
     url = f"sqlite:///{rough / 'ledger.db'}"
-    driver = start_ptxsweep(
-        "run", space, "--store", phantom_store, "--seed", "5", home=rough, log=tmp_path / "log"
-    )
+    driver = start_ptxsweep("run", space, *same, home=rough, log=tmp_path / "log")
     before = _wait_for(url, "tiny", _in_the_middle_of_a_fold)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
