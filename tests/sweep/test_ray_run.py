@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import assert_replays
 from ray import tune
 
 from sweep.conductor import Conductor
@@ -144,6 +143,8 @@ def test_greedy_parks_and_wakes_the_best_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("policy", ["greedy", "chance", "halving", "intensify"])
 def test_a_live_sweep_replays_to_the_same_decisions(tmp_path: Path, policy: str) -> None:
+    from in_process import assert_replays  # here: Ray workers import this file without our path
+
     ledger, _ = _sweep(tmp_path, policy=policy, completions=3)
     assert_replays(ledger, policy, 6)
 
