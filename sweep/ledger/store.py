@@ -8,6 +8,7 @@ MySQL all make that atomic.
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import optuna
@@ -22,6 +23,9 @@ _ATTRIBUTES = table(
 )
 #: Seconds a writer waits for another one's lock on a SQLite file.
 _SQLITE_TIMEOUT_SECONDS = 60.0
+#: Optuna writes a dozen tables and two rows, each of which may be the one to collide.
+_LAYOUT_TRIES = 20
+_LAYOUT_WAIT_SECONDS = 0.05
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -36,7 +40,7 @@ def open_storage(url: str) -> RDBStorage:
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
     try:
-        return RDBStorage(url, engine_kwargs=arguments)
+        return _laid_out(url, arguments)
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
         shown = url if url.startswith("sqlite") else url.split("@")[-1]
         raise LedgerError(
@@ -45,6 +49,23 @@ def open_storage(url: str) -> RDBStorage:
         ) from error
     finally:
         optuna.logging.set_verbosity(verbosity)
+
+
+def _laid_out(url: str, arguments: dict[str, Any]) -> RDBStorage:
+    """Optuna's storage, whose layout another process may be writing at this very moment.
+
+    Optuna looks whether its tables and version rows are there, then writes them. Who comes second
+    is refused by the database, and finds them when looking again.
+    """
+    for _ in range(_LAYOUT_TRIES):
+        try:
+            return RDBStorage(url, engine_kwargs=arguments)
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            was_second = isinstance(error, sqlalchemy.exc.IntegrityError)
+            if not was_second and "already exists" not in str(error):
+                raise
+            time.sleep(_LAYOUT_WAIT_SECONDS)
+    return RDBStorage(url, engine_kwargs=arguments)
 
 
 def read_attribute(storage: RDBStorage, study_id: int, key: str) -> str | None:

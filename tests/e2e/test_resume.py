@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from command_line import ptxsweep, start_ptxsweep
 
-from sweep.ledger import Ledger
+from sweep.ledger import Ledger, list_sweeps
 from sweep.records import State
 
 
@@ -25,20 +26,18 @@ def _scores(ledger: Ledger) -> dict[tuple[int, int], tuple[float, tuple[float, .
     }
 
 
-def _wait_for(url: str, name: str, enough: Callable[[Ledger], bool]) -> Ledger:
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline:
-        if Path(url.removeprefix("sqlite:///")).exists():
-            try:
-                ledger = Ledger.open(url, name)
-            except Exception:  # the driver is still laying the database out
-                time.sleep(0.2)
-                continue
-            if enough(ledger):
-                return ledger
-            ledger.close()
+def _wait_for(
+    driver: subprocess.Popen[bytes], url: str, name: str, enough: Callable[[Ledger], bool]
+) -> Ledger:
+    while name not in list_sweeps(url):  # while the driver lays the database out
+        assert driver.poll() is None, "the driver ended before its sweep began"
         time.sleep(0.1)
-    raise AssertionError("the sweep did not get far enough in time")
+    ledger = Ledger.open(url, name)
+    while not enough(ledger):
+        assert driver.poll() is None, "the sweep ended too early to be killed"
+        time.sleep(0.05)
+        ledger.refresh()
+    return ledger
 
 
 @pytest.mark.slow
@@ -50,9 +49,10 @@ def test_kill_and_resume_equals_the_undisturbed_run(
     calm, rough = tmp_path / "calm", tmp_path / "rough"
     ptxsweep("run", space, *same, home=calm)
 
+    rough.mkdir()
     url = f"sqlite:///{rough / 'ledger.db'}"
     driver = start_ptxsweep("run", space, *same, home=rough, log=tmp_path / "log")
-    before = _wait_for(url, "tiny", _in_the_middle_of_a_fold)
+    before = _wait_for(driver, url, "tiny", _in_the_middle_of_a_fold)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     before.refresh()

@@ -6,7 +6,9 @@ import math
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -244,6 +246,20 @@ def test_header_lacks_nothing(url: str) -> None:
 def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="cannot open the ledger database at sqlite:///"):
         open_storage(f"sqlite:///{tmp_path / 'missing' / 'ledger.db'}")
+
+
+def test_many_may_open_a_database_that_is_being_laid_out(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    together = threading.Barrier(8)
+
+    def open_it(_: int) -> list[str]:
+        together.wait()
+        return list_sweeps(url)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(open_it, range(8))) == [[]] * 8
+    Ledger.create(url, "first", header=HEADER).close()
+    assert list_sweeps(url) == ["first"]
 
 
 def test_writing_needs_the_lease(url: str, ledger: Ledger) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from in_process import Driver, conduct, toy_fold, toy_space
 
@@ -30,14 +33,21 @@ def test_readers_see_a_true_past_and_the_driver_never_waits_in_vain(tmp_path: Pa
     readers = [threading.Thread(target=watch) for _ in range(2)]
     for reader in readers:
         reader.start()
-    driver = Driver(conduct(ledger, space), ledger, toy_fold)
+
+    def watched_fold(parameters: Mapping[str, Any], fold: int) -> tuple[list[float], float]:
+        num_seen = len(seen)
+        while len(seen) == num_seen:  # somebody reads between any two folds
+            time.sleep(0.001)
+        return toy_fold(parameters, fold)
+
+    driver = Driver(conduct(ledger, space), ledger, watched_fold)
     assert driver.run()
     driver.conductor.close("unused")
     is_over.set()
     for reader in readers:
         reader.join()
     events = ledger.projection.events()
-    assert seen, "no reader got to read"
+    assert len({len(one.events()) for one in seen}) >= 5, "the readers saw nothing move"
     for one in seen:
         past = one.events()
         assert past == events[: len(past)]
