@@ -113,6 +113,7 @@ def demo(
     space: str = SPACE,
     num_cases: int = NUM_CASES,
     resources: Resources | None = None,
+    precision: str = "auto",
     say: Callable[[str], None],
     watch: Watch,
 ) -> DemoResult:
@@ -126,6 +127,7 @@ def demo(
         space: Search space, shipped or a YAML file.
         num_cases: Of the phantom.
         resources: CPUs and GPUs of a trial.
+        precision: Of the network, as in `launch.run`.
         say: Told what is being done.
         watch: Shows a sweep's progress, see `sweep.cli.live.watching`.
 
@@ -146,6 +148,7 @@ def demo(
             name=name,
             seed=seed,
             resources=resources,
+            precision=precision,
             on_progress=see,
         )
     promotion, report, prediction = None, None, None

@@ -54,12 +54,15 @@ def effective_space(name_or_path: str, overrides: Overrides) -> SearchSpace:
         tree = space.tree()  # PyYAML alone would read 1e-4 as text
         tree.setdefault("fixed", {})
         for key, value in overrides.fixed.items():
-            tree.get("parameters", {}).pop(key, None)
+            _hold(tree.get("parameters", {}), key, value)
             tree["fixed"][key] = value
         policy = tree.setdefault("policy", {})
         for key in ("num_trials", "num_completions"):
             if getattr(overrides, key) is not None:
                 policy[key] = getattr(overrides, key)
+        completions = policy.get("num_completions")
+        if overrides.num_completions is None and completions is not None:
+            policy["num_completions"] = min(completions, policy.get("num_trials", completions))
         if overrides.num_folds is not None:
             tree["folds"] = overrides.num_folds
         text = yaml.safe_dump(tree, sort_keys=False)
@@ -67,6 +70,26 @@ def effective_space(name_or_path: str, overrides: Overrides) -> SearchSpace:
         space = parse_space(text, source, known=known, metrics=DIRECTIONS)
     check_settings(space)
     return space
+
+
+def _hold(parameters: dict[str, Any], key: str, value: Any) -> None:
+    """Take a parameter out of the search, and decide every condition on it.
+
+    Who asks for this value loses the condition; who asks for another one can never be active and
+    goes too, with all that depend on it.
+    """
+    parameters.pop(key, None)
+    for name, one in list(parameters.items()):
+        wanted = (one.get("when") or {}).pop(key, value) if name in parameters else value
+        if value not in (wanted if isinstance(wanted, list) else [wanted]):
+            _drop(parameters, name)
+
+
+def _drop(parameters: dict[str, Any], key: str) -> None:
+    parameters.pop(key, None)
+    for name, one in list(parameters.items()):
+        if name in parameters and key in (one.get("when") or {}):
+            _drop(parameters, name)
 
 
 def check_settings(space: SearchSpace) -> None:

@@ -58,6 +58,15 @@ json_option = click.option(
 )
 
 
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="Of the network; auto measures which is faster, the others repeat a sweep exactly.",
+)
+
+
 def home_options(function: Function) -> Function:
     """Options that say where sweeps live; the command gets them as one `home: Home`."""
     options = (

@@ -15,6 +15,7 @@ from sweep.cli._common import (
     home_options,
     json_option,
     open_home,
+    precision_option,
     say,
 )
 
@@ -29,10 +30,16 @@ _METRICS = ("average_precision", "dice", "dice_positive")
 @click.option("--dicom", type=EXISTING_FOLDER, help="Your own DICOM files instead of a phantom.")
 @click.option("--rle", type=EXISTING_FILE, help="Their masks.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@precision_option
 @home_options
 @json_option
 def demo_command(
-    dicom: Path | None, rle: Path | None, seed: int, as_json: bool, **options: Any
+    dicom: Path | None,
+    rle: Path | None,
+    seed: int,
+    precision: str,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Do the whole job: draw a phantom, import, search, report, promote, predict.
 
@@ -43,7 +50,9 @@ def demo_command(
     from sweep.demo import demo
 
     home = open_home(options)
-    result = demo(home, dicom=dicom, rle=rle, seed=seed, say=say, watch=watching)
+    result = demo(
+        home, dicom=dicom, rle=rle, seed=seed, precision=precision, say=say, watch=watching
+    )
     if as_json:
         emit(result)
     else:

@@ -15,6 +15,7 @@ from sweep.cli._common import (
     json_option,
     open_home,
     parse_settings,
+    precision_option,
     require_ledger,
     say,
 )
@@ -100,13 +101,7 @@ def _resources(options: dict[str, Any]) -> Resources:
     help="Share of each training part that early stopping watches.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16"]),
-    default="auto",
-    show_default=True,
-    help="Of the network; auto measures which is faster, the others repeat a sweep exactly.",
-)
+@precision_option
 @_resource_options
 @home_options
 @json_option

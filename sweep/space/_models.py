@@ -46,7 +46,8 @@ class PolicySpec(Strict):
     Attributes:
         name: Name of a policy.
         num_trials: Candidates in all, the default one among them.
-        num_completions: Complete candidates that end the sweep; None for no such rule.
+        num_completions: Complete candidates that end the sweep; None for no such rule. Left out, it
+            is 10 or `num_trials` if that is less, and None in standard order.
         min_chance: The sweep ends when no candidate has this chance to win; None for no such rule.
             `chance` estimates it; halving and intensification know 0 and 1 only.
     """
@@ -57,6 +58,17 @@ class PolicySpec(Strict):
     num_trials: int = Field(default=40, ge=1)
     num_completions: int | None = Field(default=10, ge=1)
     min_chance: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_completions(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "num_completions" not in data:
+            num_trials = data.get("num_trials", 40)
+            if data.get("name") == "standard":
+                return {**data, "num_completions": None}
+            if isinstance(num_trials, int) and 1 <= num_trials < 10:
+                return {**data, "num_completions": num_trials}
+        return data
 
     @model_validator(mode="after")
     def _check(self) -> PolicySpec:

@@ -23,7 +23,14 @@ def run(folder: Path, space: Path, said: list[str]) -> DemoResult:
         tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
         storage=folder / "sweeps",
     )
-    return demo(home, space=str(space), num_cases=60, say=said.append, watch=watching)
+    return demo(
+        home,
+        space=str(space),
+        num_cases=60,
+        precision="float32",
+        say=said.append,
+        watch=watching,
+    )
 
 
 def test_demo_twice_in_one_home(tmp_path: Path, space_file: Callable[..., Path]) -> None:
@@ -47,8 +54,8 @@ def test_demo_twice_in_one_home(tmp_path: Path, space_file: Callable[..., Path])
     second = run(tmp_path / "home", space, said)
     assert second.sweep == "demo-2"
     assert not any("drawing" in line for line in said)
-    assert second.metrics is not None
-    assert second.metrics.keys() == first.metrics.keys()
+    assert second.metrics == first.metrics
+    assert second.holdout == first.holdout
 
     folder = tmp_path / "home"
     plan = FoldPlan.load(folder / "sweeps" / "demo" / "plan.json")

@@ -1,0 +1,70 @@
+"""Overrides of the command line: the space that is left is whole, and says what it cannot do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweep.errors import SpaceError
+from sweep.prepare import Overrides, effective_space
+
+NESTED = """\
+name: nested
+objective: {metric: dice}
+policy: {name: greedy, num_trials: 12, num_completions: 6}
+parameters:
+  patch_size: {type: categorical, choices: [128, 256, 512], default: 128}
+  overlap: {type: categorical, choices: [0.25, 0.5], default: 0.25, when: {patch_size: [128, 512]}}
+  dropout: {type: float, low: 0, high: 0.3, default: 0.1, when: {overlap: 0.5}}
+  learning_rate: {type: float, low: 1e-4, high: 1e-2, log: true, default: 1e-3}
+"""
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> str:
+    path = tmp_path / "nested.yaml"
+    path.write_text(NESTED)
+    return str(path)
+
+
+def test_a_held_value_that_others_wait_for_frees_them(nested: str) -> None:
+    space = effective_space(nested, Overrides(fixed={"patch_size": 128}))
+    assert space.distributions().keys() == {"overlap", "dropout", "learning_rate"}
+    assert space.complete(space.defaults())["patch_size"] == 128
+    assert "overlap" in space.active(space.defaults())
+
+
+def test_a_held_value_that_others_exclude_takes_them_along(nested: str) -> None:
+    space = effective_space(nested, Overrides(fixed={"patch_size": 256}))
+    assert space.distributions().keys() == {"learning_rate"}
+
+
+def test_the_shipped_space_on_small_images() -> None:
+    space = effective_space(
+        "attention_unet", Overrides(fixed={"image_size": 64, "patch_size": 0, "levels": 3})
+    )
+    assert space.complete(space.defaults())["image_size"] == 64
+
+
+def test_fewer_trials_need_no_word_about_completions(nested: str) -> None:
+    assert effective_space(nested, Overrides(num_trials=4)).policy.num_completions == 4
+    assert effective_space(nested, Overrides(num_trials=9)).policy.num_completions == 6
+    with pytest.raises(SpaceError, match=r"num_completions: found 5, expected at most num_trials"):
+        effective_space(nested, Overrides(num_trials=4, num_completions=5))
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("{name: greedy, num_trials: 40}", 10),
+        ("{name: greedy, num_trials: 3}", 3),
+        ("{name: standard, num_trials: 3}", None),
+        ("{name: standard, num_trials: 40}", None),
+        ("{name: greedy, num_trials: 3, num_completions: null}", None),
+    ],
+)
+def test_completions_left_out(nested: str, policy: str, expected: int | None) -> None:
+    path = Path(nested)
+    path.write_text(NESTED.replace("{name: greedy, num_trials: 12, num_completions: 6}", policy))
+    assert effective_space(nested, Overrides()).policy.num_completions == expected
