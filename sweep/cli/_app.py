@@ -35,6 +35,7 @@ _COMMANDS = {
     "list": ("sweep.cli.show", "List the sweeps of a ledger."),
     "show": ("sweep.cli.show", "Show every trial of a sweep."),
     "simulate": ("sweep.cli.simulate", "Replay fold policies over tables or finished sweeps."),
+    "export-table": ("sweep.cli.export", "Write a sweep's fold scores as a table to replay."),
     "report": ("sweep.cli.report", "Write a sweep's report as one HTML file."),
     "promote": ("sweep.cli.promote", "Make a sweep's winner the champion, if the evidence holds."),
     "predict": ("sweep.cli.predict", "Segment DICOM files with a champion."),
@@ -65,7 +66,7 @@ class _Lazy(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(_COMMANDS[cmd_name][0])
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

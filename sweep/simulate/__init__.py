@@ -3,7 +3,7 @@
 from sweep.simulate._compare import Comparison, Contender, compare, parse_contender, play
 from sweep.simulate._engine import Cluster, Deal, Run, Simulation, deal
 from sweep.simulate._report import Outcome, mean_outcome, outcome
-from sweep.simulate._table import Missing, Table, load_table, mask, table_of
+from sweep.simulate._table import Missing, Table, load_table, mask, save_table, table_of
 
 __all__ = [
     "Cluster",
@@ -23,5 +23,6 @@ __all__ = [
     "outcome",
     "parse_contender",
     "play",
+    "save_table",
     "table_of",
 ]

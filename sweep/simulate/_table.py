@@ -132,6 +132,31 @@ def load_table(path: Path, *, missing: Missing = "refuse") -> Table:
     return mask(table, missing)
 
 
+def save_table(table: Table, path: Path) -> None:
+    """Write a table in the form that `load_table` reads: scores, times and settings, no images.
+
+    Raises:
+        UsageError: The file exists, or its folder does not.
+    """
+    if path.exists() or not path.parent.is_dir():
+        found = "a file" if path.exists() else "no such folder"
+        raise UsageError(f"{path}: found {found}, expected a new file in a folder that exists")
+    arrays: dict[str, NDArray[Any]] = {
+        "scores": table.scores.astype(np.float32),
+        "fit_s": table.seconds.astype(np.float32),
+        "params": np.array(json.dumps([dict(one) for one in table.params])),
+    }
+    if table.curves is not None:
+        arrays["curves"] = table.curves.astype(np.float32)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def mask(table: Table, missing: Missing) -> Table:
     """Settle what happens to configurations with a NaN among their scores.
 

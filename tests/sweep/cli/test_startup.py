@@ -24,6 +24,7 @@ COMMANDS = (
     ("promote",),
     ("predict",),
     ("simulate",),
+    ("export-table",),
     ("demo",),
     ("doctor",),
 )

@@ -1,0 +1,55 @@
+"""`ptxsweep export-table`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sweep.cli._common import (
+    ANY_PATH,
+    emit,
+    home_options,
+    json_option,
+    open_home,
+    require_ledger,
+)
+
+
+@click.command("export-table")
+@click.argument("name")
+@click.option("--out", type=ANY_PATH, help="A new .npz file [NAME.npz].")
+@home_options
+@json_option
+def export_table_command(name: str, out: Path | None, as_json: bool, **options: Any) -> int:
+    """Write the complete trials of the sweep NAME as a table for `ptxsweep simulate`.
+
+    It holds fold scores, epoch values, seconds and parameters: nothing about a case.
+    """
+    home = open_home(options)
+    require_ledger(home)
+
+    from sweep.cli._app import OK
+    from sweep.ledger import Ledger
+    from sweep.simulate import save_table, table_of
+
+    ledger = Ledger.open(home.ledger_url, name)
+    table = table_of(name, ledger.projection)
+    ledger.close()
+    out = out or Path(f"{name}.npz")
+    save_table(table, out)
+    found = {
+        "table": str(out),
+        "num_candidates": table.num_candidates,
+        "num_folds": table.num_folds,
+        "num_epochs": 0 if table.curves is None else table.curves.shape[3],
+    }
+    if as_json:
+        emit(found)
+    else:
+        click.echo(
+            f"{out}: {table.num_candidates} candidates x {table.num_folds} folds, "
+            f"up to {found['num_epochs']} epochs"
+        )
+    return OK
