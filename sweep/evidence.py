@@ -22,7 +22,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import HoldoutUsed
-from sweep.ledger.store import compare_and_swap, open_storage, read_attribute
+from sweep.ledger.store import close_storage, compare_and_swap, open_storage, read_attribute
 
 SUFFIX = ".evidence"
 #: Number of uses; a study is an evidence study exactly when it has this attribute.
@@ -67,8 +67,7 @@ class Evidence:
 
     def close(self) -> None:
         """Drop the database connections."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        close_storage(self._storage)
 
     def uses(self) -> list[Use]:
         """All uses by this sweep, oldest first."""

@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from sweep.errors import LedgerError, NameTaken, UnknownSweep
-from sweep.ledger.store import compare_and_swap, open_storage
+from sweep.ledger.store import close_storage, compare_and_swap, open_storage
 
 #: A study is a sweep exactly when it has this attribute.
 HEADER_KEY = "ptxsweep:header"
@@ -63,7 +63,7 @@ def list_sweeps(storage_url: str) -> list[str]:
     try:
         return _names(storage)
     finally:
-        storage.engine.dispose()
+        close_storage(storage)
 
 
 def study_id(storage: RDBStorage, name: str) -> int:

@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweep.errors import LedgerError, UnknownSweep
 from sweep.ledger import catalog, rows
 from sweep.ledger.lease import Lease
-from sweep.ledger.store import open_storage, read_attribute
+from sweep.ledger.store import close_storage, open_storage, read_attribute
 from sweep.projection import NAN_REASON, Candidate, Projection
 from sweep.records import Epoch, FoldScore, State
 
@@ -79,7 +79,12 @@ class Ledger:
             UnknownSweep: There is no sweep of that name.
             LedgerError: The database cannot be reached, or holds what we cannot read.
         """
-        return cls(open_storage(storage_url), name)
+        storage = open_storage(storage_url)
+        try:
+            return cls(storage, name)
+        except BaseException:
+            close_storage(storage)
+            raise
 
     @classmethod
     def create(cls, storage_url: str, name: str, *, header: Mapping[str, Any]) -> Ledger:
@@ -95,14 +100,17 @@ class Ledger:
             LedgerError: The header lacks a required key.
         """
         storage = open_storage(storage_url)
-        catalog.create_study(storage, name, header)
-        return cls(storage, name)
+        try:
+            catalog.create_study(storage, name, header)
+            return cls(storage, name)
+        except BaseException:
+            close_storage(storage)
+            raise
 
     def close(self) -> None:
         """Give the lease back, if we hold it, and drop the database connections."""
         self.release()
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        close_storage(self._storage)
 
     # The lease.
 

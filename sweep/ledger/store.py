@@ -51,6 +51,12 @@ def open_storage(url: str) -> RDBStorage:
         optuna.logging.set_verbosity(verbosity)
 
 
+def close_storage(storage: RDBStorage) -> None:
+    """Give back the session of this thread and every idle connection."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
 def _laid_out(url: str, arguments: dict[str, Any]) -> RDBStorage:
     """Optuna's storage, whose layout another process may be writing at this very moment.
 
@@ -104,7 +110,9 @@ def compare_and_swap(
         )
     try:
         with storage.engine.begin() as connection:
-            written = connection.execute(statement).rowcount == 1
+            result = connection.execute(statement)
+            # PostgreSQL's driver does not count inserted rows; an insert that failed has raised.
+            written = old is None or result.rowcount == 1
     except sqlalchemy.exc.IntegrityError:  # the unique key (study, attribute) was there already
         return None
     return text if written else None

@@ -88,8 +88,9 @@ def test_a_sweep_killed_and_resumed(url: str, name: str) -> None:
     ledger.acquire("first")
     Driver(conduct(ledger, space), ledger, toy_fold).run(max_reports=13)
     events = ledger.projection.events()
+    refused = Ledger.open(url, name)
     with pytest.raises(LeaseHeld, match="another driver \\(first\\)"):
-        Ledger.open(url, name).acquire("second")
+        refused.acquire("second")
     ledger.release()  # as if it had run out
     resumed = Ledger.open(url, name)
     assert resumed.projection.events() == events
@@ -102,7 +103,7 @@ def test_a_sweep_killed_and_resumed(url: str, name: str) -> None:
     assert read.projection.sweep_state == "finished"
     assert read.study.best_trial.number == read.projection.best().number
     assert name in list_sweeps(url)
-    for one in (ledger, resumed, read):
+    for one in (ledger, refused, resumed, read):
         one.close()
 
 
