@@ -8,13 +8,14 @@ the model, and last the alias.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model
 
 from ptxcore.types import Runtime
@@ -132,21 +133,16 @@ def promote(
             if not (said.passed or force):
                 raise GateRefused(said.reasons)
             facts = facts_of(name, projection, best, confirmation, said)
-            is_new = present is None or not is_same(present.tags, facts)
-            if is_new:
-                version = registry.register(
-                    client,
-                    registered,
-                    run_id=run_id,
-                    tags=tags_of(facts),
-                    description=description_of(confirmation, said),
-                    build=_builder(home, name, best, confirmation, projection, facts),
-                )
-                previous = registry.crown(client, registered, version)
-            else:
-                assert present is not None
-                version = str(present.version)
-                previous = registry.aliases(client, registered).get(registry.PREVIOUS)
+            build = _builder(home, name, best, confirmation, projection, facts)
+            version, previous, is_new = _crowned(
+                client,
+                registered,
+                present,
+                run_id,
+                facts,
+                description_of(confirmation, said),
+                build,
+            )
         return Promotion(
             sweep=name,
             candidate=best.number,
@@ -162,6 +158,25 @@ def promote(
         )
     finally:
         ledger.close()
+
+
+def _crowned(
+    client: MlflowClient,
+    name: str,
+    present: ModelVersion | None,
+    run_id: str,
+    facts: Mapping[str, Any],
+    description: str,
+    build: Callable[[Path, Model], None],
+) -> tuple[str, str | None, bool]:
+    """The champion's version, the one before, and whether it was made now."""
+    if present is not None and is_same(present.tags, facts):
+        previous = registry.aliases(client, name).get(registry.PREVIOUS)
+        return str(present.version), previous, False
+    version = registry.register(
+        client, name, run_id=run_id, tags=tags_of(facts), description=description, build=build
+    )
+    return version, registry.crown(client, name, version), True
 
 
 def rollback(home: Home, model_name: str) -> Rollback:
@@ -256,13 +271,14 @@ def _builder(
     found: Confirmation,
     projection: Projection,
     facts: Mapping[str, Any],
-) -> Any:
-    folder = home.sweep_folder(name)
-    weights = weight_folders(best, folder)
-    if weights is None:
-        raise UsageError(f"the weights of candidate {best.number} are gone from {folder}")
+) -> Callable[[Path, Model], None]:
+    """What writes the model's folder, and raises a UsageError if the weights are gone."""
 
     def build(target: Path, model: Model) -> None:
+        folder = home.sweep_folder(name)
+        weights = weight_folders(best, folder)
+        if weights is None:
+            raise UsageError(f"the weights of candidate {best.number} are gone from {folder}")
         save_model(
             target,
             weights,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput
+from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
@@ -93,28 +93,7 @@ def register(
     Returns:
         The version.
     """
-    experiment = client.get_run(run_id).info.experiment_id
-    model = client.create_logged_model(
-        experiment, name=_logged_name(name), source_run_id=run_id, tags=dict(tags)
-    )
-    try:
-        with tempfile.TemporaryDirectory(prefix="ptxsweep-") as temporary:
-            folder = Path(temporary) / "model"
-            build(
-                folder,
-                Model(
-                    artifact_path=model.artifact_location,
-                    model_uuid=model.model_id,
-                    run_id=run_id,
-                    model_id=model.model_id,
-                ),
-            )
-            client.log_model_artifacts(model.model_id, str(folder))
-    except BaseException:
-        client.finalize_logged_model(model.model_id, "FAILED")
-        raise
-    client.finalize_logged_model(model.model_id, "READY")
-    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    model = _logged_model(client, name, run_id, tags, build)
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -133,6 +112,39 @@ def register(
     links = [{"name": name, "version": str(version.version)}]
     client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(links)})
     return str(version.version)
+
+
+def _logged_model(
+    client: MlflowClient,
+    name: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    build: Callable[[Path, Model], None],
+) -> LoggedModel:
+    """The model's folder as an output of a run; marked as failed if it could not be written."""
+    model = client.create_logged_model(
+        client.get_run(run_id).info.experiment_id,
+        name=_logged_name(name),
+        source_run_id=run_id,
+        tags=dict(tags),
+    )
+    ids = Model(
+        artifact_path=model.artifact_location,
+        model_uuid=model.model_id,
+        run_id=run_id,
+        model_id=model.model_id,
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="ptxsweep-") as temporary:
+            folder = Path(temporary) / "model"
+            build(folder, ids)
+            client.log_model_artifacts(model.model_id, str(folder))
+    except BaseException:
+        client.finalize_logged_model(model.model_id, "FAILED")
+        raise
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    return model
 
 
 def crown(client: MlflowClient, name: str, version: str) -> str | None:
