@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-policies bench-scale
+.PHONY: help setup demo test check bench bench-core bench-core-gpu bench-policies bench-scale
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
@@ -22,6 +22,7 @@ help:
 	@echo "make test    run every test"
 	@echo "make check   ruff, mypy --strict, import directions"
 	@echo "make bench   measure speed and memory, printed as ratios"
+	@echo "make bench-core   training, inference and memory of the core; bench-core-gpu on a GPU"
 	@echo "make bench-policies   fold policies side by side, TABLES=folder SEEDS=20 WORKERS=1"
 	@echo "make bench-scale      policies and simulator at 100,000 candidates"
 
@@ -51,6 +52,12 @@ check: setup
 
 bench: setup
 	@set -e; for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+bench-core: setup
+	$(BIN)/python tests/benchmarks/bench_core.py --device cpu
+
+bench-core-gpu: setup
+	$(BIN)/python tests/benchmarks/bench_core.py --device cuda
 
 TABLES ?= tests/data/tables
 SEEDS ?= 20

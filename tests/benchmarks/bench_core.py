@@ -1,0 +1,283 @@
+"""How fast and how lean the core trains and predicts, as ratios within one run.
+
+    python tests/benchmarks/bench_core.py [--device cuda]
+
+On the radiographs that PTXSWEEP_SIIM names, else on drawn ones, all at 1024 px. What is compared
+runs in turn, step by step, and medians count. The last line is one JSON object:
+
+    pipeline_efficiency          throughput with all data work, over that on one batch in memory
+    speedup_vs_plain_monai       by patch size: a plain MONAI loop (CacheDataset,
+                                 RandCropByPosNegLabeld, float32, contiguous) over ours, same
+                                 network, batch size and number of steps
+    sliding_window_overhead      a whole image at overlap 0.25, over its bare forward passes
+    sliding_window_difference    largest difference from MONAI's inferer, as a share of the largest
+                                 logit
+    augmentation_share           of a training step at full strength
+    private_mib                  of a process that trained an epoch, by number of cases in the store
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ptxcore.data.augment import Augmentation
+from ptxcore.data.folds import make_plan
+from ptxcore.data.importing import import_cases
+from ptxcore.data.patches import Batch, PatchSampler
+from ptxcore.data.phantom import write_phantom
+from ptxcore.data.store import CaseStore
+from ptxcore.inference import place, predict_grid
+from ptxcore.models import build_network
+from ptxcore.settings import FoldSettings
+from ptxcore.training.isolation import isolated
+from ptxcore.training.optimizer import make_optimizer
+from ptxcore.training.runtime import measure_runtime
+from ptxcore.training.step import train_step
+from ptxcore.types import Runtime
+
+NUM_STEPS = 6
+NETWORK: dict[str, Any] = {"channels": 32, "levels": 5, "image_size": 1024, "dropout": 0.1}
+PRIVATE_SIZES = (60, 600)
+
+
+def make_store(folder: Path) -> CaseStore:
+    real = os.environ.get("PTXSWEEP_SIIM")
+    if real:
+        import_cases(Path(real) / "dicom", Path(real) / "train-rle.csv", folder / "store")
+    else:
+        files = write_phantom(folder / "drawn", num_cases=32, size=1024, prevalence=0.5, seed=0)
+        import_cases(files.dicom, files.rle, folder / "store")
+    return CaseStore.open(folder / "store")
+
+
+def positives(store: CaseStore) -> list[str]:
+    return [case.case_id for case in store.cases if case.is_positive][:64]
+
+
+def batches(sampler: PatchSampler) -> Iterator[Batch]:
+    epoch = 0
+    while True:
+        epoch += 1
+        yield from sampler.epoch(epoch)
+
+
+def medians(steps: dict[str, Callable[[], object]], device: str, num: int) -> dict[str, float]:
+    """Seconds of each step, run in turn after one round of warming up."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for number in range(num + 1):
+        for name, step in steps.items():
+            begin = time.perf_counter()
+            step()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if number:
+                times[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def our_step(settings: FoldSettings, runtime: Runtime, source: Iterator[Batch]) -> Any:
+    network = place(build_network(settings, seed=0).train(), runtime)
+    optimizer = make_optimizer(network, settings)
+    return lambda: train_step(network, optimizer, next(source), settings, runtime, rate=1e-4).item()
+
+
+def plain_step(store: CaseStore, settings: FoldSettings, device: str) -> Any:
+    """A step of the loop that MONAI's tutorials show."""
+    from monai.data import CacheDataset, DataLoader
+    from monai.losses import DiceCELoss
+    from monai.transforms import Compose, RandAffined, RandCropByPosNegLabeld, RandFlipd
+
+    side = settings.patch_size
+    view = store.at(settings.image_size)
+    rows = []
+    for name in positives(store)[:16]:
+        index = store.index(name)
+        image = view.image(index).astype(np.float32)[None]
+        mask = (view.soft_mask(index) >= 128).astype(np.float32)[None]
+        rows.append({"image": image / image.max(), "label": mask})
+    keys = ["image", "label"]
+    transforms = Compose(
+        [
+            RandCropByPosNegLabeld(
+                keys, label_key="label", spatial_size=(side, side), num_samples=1
+            ),
+            RandFlipd(keys, prob=0.5, spatial_axis=1),
+            RandAffined(keys, prob=0.5, rotate_range=0.15, scale_range=0.1, padding_mode="zeros"),
+        ]
+    )
+    loader = DataLoader(
+        CacheDataset(rows, transforms, progress=False), batch_size=settings.batch_size, shuffle=True
+    )
+    network = build_network(settings, seed=0).train().to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    loss_of = DiceCELoss(sigmoid=True)
+    source = (batch for _ in cycle([None]) for batch in loader)
+
+    def step() -> float:
+        batch = next(source)
+        optimizer.zero_grad()
+        loss = loss_of(network(batch["image"].to(device)), batch["label"].to(device))
+        loss.backward()
+        optimizer.step()
+        return float(loss)
+
+    return step
+
+
+def training(store: CaseStore, device: str) -> tuple[dict[str, float], dict[str, Any]]:
+    speedups, facts = {}, {}
+    for side, batch_size in ((256, 4), (512, 2)):
+        settings = FoldSettings(
+            **NETWORK, patch_size=side, batch_size=batch_size, augmentation_strength=1.0
+        )
+        threads = torch.get_num_threads()
+        runtime = measure_runtime(settings, num_threads=threads)
+        sampler = PatchSampler(store, positives(store), settings, seed=0)
+        fixed = next(sampler.epoch(1))
+        with isolated(runtime, seed=0):
+            steps = {
+                "pipeline": our_step(settings, runtime, batches(sampler)),
+                "memory": our_step(settings, runtime, cycle([fixed])),
+                "plain": plain_step(store, settings, device),
+            }
+            found = medians(steps, device, NUM_STEPS if side == 256 else NUM_STEPS // 2)
+        speedups[str(side)] = round(found["plain"] / found["pipeline"], 2)
+        print(f"{side} px: {found}, {runtime}")
+        if side == 256:
+            facts = {
+                "precision": runtime.precision,
+                "pipeline_efficiency": round(found["memory"] / found["pipeline"], 3),
+                "augmentation_share": round(
+                    augmentation_seconds(store, settings) * batch_size / found["pipeline"], 4
+                ),
+            }
+    return speedups, facts
+
+
+def augmentation_seconds(store: CaseStore, settings: FoldSettings) -> float:
+    """Of one patch at full strength."""
+    change = Augmentation(1.0, patch_px=settings.patch_size, image_px=settings.image_size)
+    side = settings.patch_size + 2 * change.margin_px
+    view = store.at(settings.image_size)
+    image = np.ascontiguousarray(view.image(0)[:side, :side])
+    mask = np.ascontiguousarray(view.soft_mask(0)[:side, :side])
+    pad = [(0, side - image.shape[0]), (0, side - image.shape[1])]
+    image, mask = np.pad(image, pad), np.pad(mask, pad)
+    seeds = iter(range(1000))
+    return medians({"one": lambda: change(image, mask, seed=next(seeds))}, "cpu", 40)["one"]
+
+
+def windows(store: CaseStore, device: str) -> dict[str, float]:
+    from monai.inferers import SlidingWindowInferer
+
+    settings = FoldSettings(**NETWORK, patch_size=256, overlap=0.25)
+    runtime = measure_runtime(settings, num_threads=torch.get_num_threads())
+    image = store.at(1024).image(0)
+    with isolated(runtime, seed=0):
+        network = place(build_network(settings, seed=0).eval(), runtime)
+        layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
+        num_windows, at_once = 25, 16 if device == "cuda" else 1
+        batch = torch.randn(at_once, 1, 256, 256, device=device).contiguous(memory_format=layout)
+
+        def forward(values: torch.Tensor) -> torch.Tensor:
+            enabled = runtime.precision == "bfloat16"
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=enabled):
+                return network(values.contiguous(memory_format=layout)).float()
+
+        def bare() -> None:
+            with torch.inference_mode():
+                for start in range(0, num_windows, at_once):
+                    forward(batch[: num_windows - start])
+
+        def whole() -> torch.Tensor:
+            return predict_grid(network, image, settings, runtime)
+
+        found = medians({"whole": whole, "bare": bare}, device, NUM_STEPS)
+        ours = whole()
+        inferer = SlidingWindowInferer(256, at_once, 0.25, mode="gaussian", sigma_scale=0.125)
+        from ptxcore.data.intensity import normalise
+
+        values = torch.from_numpy(normalise(image))[None, None].to(device)
+        with torch.inference_mode():
+            theirs = inferer(values, forward)
+    difference = float((ours - theirs).abs().max() / theirs.abs().max())
+    return {
+        "sliding_window_overhead": round(found["whole"] / found["bare"], 3),
+        "sliding_window_difference": difference,
+    }
+
+
+def private_mib() -> float:
+    """Memory of this process that no other shares."""
+    text = Path("/proc/self/smaps_rollup").read_text()
+    sizes = {line.split(":")[0]: line.split()[1] for line in text.splitlines()[1:]}
+    return (int(sizes["Private_Dirty"]) + int(sizes["Private_Clean"])) / 1024
+
+
+def child(folder: Path) -> None:
+    """Train one epoch of a fold and say what this process holds for itself."""
+    from ptxcore.training import train_fold
+
+    store = CaseStore.open(folder)
+    plan = make_plan(store, num_folds=5, seed=0).search_part()
+    settings = FoldSettings(
+        channels=4, levels=3, image_size=0, patch_size=128, batch_size=4, steps_per_epoch=8,
+        max_epochs=2, warmup_epochs=0,
+    )  # fmt: skip
+    next(train_fold(settings, store, plan, 0, seed=0, runtime=Runtime()))
+    print(json.dumps(private_mib()))
+
+
+def memory(folder: Path) -> dict[str, Any]:
+    found = {}
+    for num_cases in PRIVATE_SIZES:
+        files = write_phantom(folder / f"p{num_cases}", num_cases=num_cases, size=256, seed=0)
+        import_cases(files.dicom, files.rle, folder / f"s{num_cases}")
+        words = [sys.executable, __file__, "--child", str(folder / f"s{num_cases}")]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        found[str(num_cases)] = round(json.loads(done.stdout.splitlines()[-1]), 1)
+    return {"private_mib": found}
+
+
+def main(device: str) -> None:
+    """Measure everything and print it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = make_store(folder)
+        speedups, facts = training(store, device)
+        result = {
+            "images": "real" if os.environ.get("PTXSWEEP_SIIM") else "drawn",
+            "device": device,
+            "num_threads": torch.get_num_threads(),
+            "cpu": torch.backends.cpu.get_cpu_capability(),
+            **facts,
+            "speedup_vs_plain_monai": speedups,
+            **windows(store, device),
+            **memory(folder),
+        }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--child", type=Path)
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(arguments.child)
+    else:
+        main(arguments.device)
