@@ -15,6 +15,7 @@ from dashboards.reading import (
     OperatingPoints,
     all_empty,
     default_of,
+    fold_interval,
     fold_metric,
     fold_scores,
     metric_of,
@@ -23,7 +24,7 @@ from dashboards.reading import (
 )
 from sweep.projection import Candidate, Projection
 from sweep.records import State
-from sweep.statistics import Interval, PairedDifference, corrected_interval, paired_difference
+from sweep.statistics import Interval, PairedDifference, paired_difference
 
 #: Metrics of the table, in its order; the objective goes first wherever it stands here.
 SHOWN = (
@@ -170,8 +171,8 @@ def _row(
     return MetricRow(
         metric=metric,
         threshold=threshold,
-        winner=corrected_interval(list(values.values())),
-        default=corrected_interval(list(others.values())) if others else None,
+        winner=fold_interval(metric, values),
+        default=fold_interval(metric, others) if others else None,
         difference=paired_difference([values[f] for f in shared], [others[f] for f in shared])
         if shared and not same
         else None,

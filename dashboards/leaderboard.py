@@ -18,6 +18,7 @@ from dashboards.reading import (
     DEFAULT_CANDIDATE,
     OperatingPoints,
     all_empty,
+    fold_interval,
     fold_metric,
     fold_scores,
     label,
@@ -30,7 +31,6 @@ from dashboards.reading import (
 from dashboards.text import metric_name, score
 from sweep.projection import Candidate, Projection
 from sweep.records import State
-from sweep.statistics import corrected_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ def leaderboard_info(
             title=metric_name(metric),
             note="objective",
             entries=_entries(
-                projection, {one.number: fold_scores(projection, one) for one in shown}
+                projection, metric, {one.number: fold_scores(projection, one) for one in shown}
             ),
             baseline=None if leader is None else all_empty(leader, metric),
         )
@@ -134,7 +134,7 @@ def _dice_panel(
     if not any(chosen.values()):
         chosen = {one.number: fold_metric(one, "dice") for one in shown}
         note = "fixed threshold"
-    entries = _entries(projection, chosen)
+    entries = _entries(projection, "dice", chosen)
     if not entries:
         return []
     return [
@@ -148,7 +148,9 @@ def _dice_panel(
     ]
 
 
-def _entries(projection: Projection, values: dict[int, dict[int, float]]) -> tuple[Entry, ...]:
+def _entries(
+    projection: Projection, metric: str, values: dict[int, dict[int, float]]
+) -> tuple[Entry, ...]:
     found = []
     for number, folds in values.items():
         if not folds:
@@ -157,7 +159,7 @@ def _entries(projection: Projection, values: dict[int, dict[int, float]]) -> tup
         complete = one.state is State.COMPLETE
         low = high = None
         if complete and len(folds) > 1:
-            interval = corrected_interval(list(folds.values()))
+            interval = fold_interval(metric, folds)
             low, high = interval.low, interval.high
         found.append(
             Entry(

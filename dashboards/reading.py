@@ -12,6 +12,10 @@ from typing import Any
 
 from sweep.projection import Candidate, Projection
 from sweep.records import State
+from sweep.statistics import Interval, corrected_interval
+
+#: Every other metric is a share of something.
+_UNBOUNDED = ("loss",)
 
 #: Number of the candidate that holds the space's defaults.
 DEFAULT_CANDIDATE = 0
@@ -79,6 +83,13 @@ def fold_metric(candidate: Candidate, metric: str) -> dict[int, float]:
         for fold in sorted(candidate.folds)
         if metric in candidate.folds[fold].metrics
     }
+
+
+def fold_interval(metric: str, folds: Mapping[int, float]) -> Interval:
+    """The corrected interval of a metric's mean over folds, within what the metric can be."""
+    interval = corrected_interval(list(folds.values()))
+    is_share = metric not in _UNBOUNDED and not metric.endswith("_mm")
+    return interval.within(0.0, 1.0) if is_share else interval
 
 
 def operating_metric(

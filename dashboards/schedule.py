@@ -180,6 +180,6 @@ def sentence(info: ScheduleInfo) -> str:
     cut = f" The sweep stood still {stood}; that time is cut out (dotted lines)." if breaks else ""
     return (
         "A row per candidate from top to bottom, a bar per fold: plain bars were finished, hatched "
-        "ones stopped for good or lost. A greedy policy gives each new candidate one fold, then "
-        f"goes on with the best.{cut}"
+        "ones stopped for good or lost. Between bars that lie apart the candidate was parked."
+        f"{cut}"
     )

@@ -102,7 +102,8 @@ def load_champion(home: Home, uri: str) -> Any:
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        raise UsageError(f"model {uri}: {error.message}") from error
+        known = ", ".join(one.name for one in mlflow.MlflowClient().search_registered_models())
+        raise UsageError(f"model {uri}: {error.message}; registered: {known or 'none'}") from error
 
 
 def _predict(model: Any, file: Path, out: Path) -> Prediction:

@@ -8,6 +8,7 @@ cross-validation. At k = 5 the 95% half-width is 1.86 SD instead of 1.24.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +38,10 @@ class Interval:
     high: float
     confidence: float
     num_folds: int
+
+    def within(self, lowest: float, highest: float) -> Interval:
+        """Without the part where the mean cannot lie, as a t-interval does not know of it."""
+        return dataclasses.replace(self, low=max(self.low, lowest), high=min(self.high, highest))
 
 
 @dataclass(frozen=True, kw_only=True)
