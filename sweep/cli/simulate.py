@@ -74,9 +74,10 @@ def simulate_command(
 ) -> None:
     """Replay fold policies over tables of scores (.npz) or finished sweeps, in simulated time."""
     from sweep.simulate import Cluster, compare, mean_outcome, parse_contender
+    from sweep.space import pruner_spec
 
     home = open_home(options)
-    settings = parse_settings(pairs)
+    settings = pruner_spec(pruner, parse_settings(pairs)).settings()
     contenders = [
         parse_contender(name.strip(), pruner=pruner, pruner_settings=settings)
         for name in policies.split(",")

@@ -2,7 +2,7 @@
 
 from sweep.space._load import load_space, parse_space, shipped_spaces
 from sweep.space._models import Objective, ParameterSpec, PolicySpec, SamplerSpec
-from sweep.space._pruners import PrunerSpec
+from sweep.space._pruners import PrunerSpec, pruner_spec
 from sweep.space._space import SearchSpace
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "SearchSpace",
     "load_space",
     "parse_space",
+    "pruner_spec",
     "shipped_spaces",
 ]

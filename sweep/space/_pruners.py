@@ -7,10 +7,13 @@ without a scope judge what their name implies: Wilcoxon folds, the others epochs
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from sweep.errors import SpaceError
 from sweep.space._base import Problem, Strict
 
 Scope = Literal["epochs", "folds", "both"]
@@ -181,3 +184,23 @@ PRUNER_SPECS: dict[str, type[_Pruner]] = {
     "paired_folds": PairedFoldsSpec,
     "same_epoch": SameEpochSpec,
 }
+
+
+def pruner_spec(name: str, given: Mapping[str, Any]) -> _Pruner:
+    """A pruner as a search space file would name it, with the defaults for what is left out.
+
+    Raises:
+        SpaceError: There is no such pruner, or an argument is missing, unknown or out of range.
+    """
+    if name not in PRUNER_SPECS:
+        close = get_close_matches(name, PRUNER_SPECS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(PRUNER_SPECS)}"
+        raise SpaceError(f"pruner: found {name!r}, which does not exist; {hint}")
+    try:
+        return PRUNER_SPECS[name].model_validate({"name": name, **given})
+    except ValidationError as error:
+        told = (
+            f"pruner {name}: {'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}"
+            for one in error.errors()
+        )
+        raise SpaceError("\n".join(told)) from error

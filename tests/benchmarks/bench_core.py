@@ -264,6 +264,7 @@ def main(device: str) -> None:
             "device": device,
             "num_threads": torch.get_num_threads(),
             "cpu": torch.backends.cpu.get_cpu_capability(),
+            "amx": "amx_bf16" in Path("/proc/cpuinfo").read_text(),
             **facts,
             "speedup_vs_plain_monai": speedups,
             **windows(store, device),

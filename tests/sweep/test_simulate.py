@@ -24,6 +24,7 @@ from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
 from sweep.policies import POLICIES, make_policy
+from sweep.pruners import PRUNERS
 from sweep.simulate import (
     Cluster,
     Contender,
@@ -289,11 +290,24 @@ def test_the_command_prints_a_list(capfd: pytest.CaptureFixture[str], tmp_path: 
         (["nowhere.npz"], "no such table"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "greedy:x"], "NAME or NAME:NUMBER"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "gredy"], "did you mean"),
+        ([str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "medan"], "did you mean 'median'"),
+        ([str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "median", "--set", "x=1"], "x: Extra"),
+        ([str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "hyperband"], "max_resource: Field req"),
     ],
 )
 def test_bad_usage(arguments: list[str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", *arguments]) == 2
     assert message in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("pruner", sorted({*PRUNERS} - {"hyperband", "threshold"}))
+def test_every_pruner_by_its_name_alone(pruner: str, capfd: pytest.CaptureFixture[str]) -> None:
+    table = str(TABLES / "siim_unet_k5.npz")
+    words = ["--policy", "greedy:3", "--pruner", pruner, "--seeds", "1", "--json"]
+    assert main(["simulate", table, *words]) == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    assert 0 < row["cost_epochs"] <= 1
+    assert row["hit"] in (0.0, 1.0)
 
 
 def test_bad_files_and_clusters_are_refused(tmp_path: Path) -> None:
