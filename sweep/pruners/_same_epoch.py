@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 if TYPE_CHECKING:
     from optuna.study import Study
 
+#: Steps of a fold: step = fold * 10,000 + epoch.
+_FOLD = 10_000
+
 
 class SameEpochPruner(BasePruner):
-    """Stops a trial that is not among the best `keep_share` of all that reached its step.
+    """Stops a trial that is not among the best `keep_share` of all that came to its step.
 
     Optuna's percentile pruner compares a trial's best value over all steps with complete trials;
-    here the value at a step meets values at that very step, of pruned and running trials too. A
-    step names one epoch of one fold, in this platform as in plain Optuna with
+    here the mean of the last few epochs of one fold meets the same mean of others at that very
+    step, because a small monitor split makes single epochs noisy. Trials that were pruned earlier
+    in this fold count as worse, so the share is one of all that began the fold and does not shrink
+    from look to look. A step names one epoch of one fold, in this platform as in plain Optuna with
     step = fold * 10,000 + epoch.
     """
 
     def __init__(
-        self, *, keep_share: float, n_startup_trials: int, n_warmup_steps: int, interval_steps: int
+        self,
+        *,
+        keep_share: float,
+        n_startup_trials: int,
+        n_warmup_steps: int,
+        interval_steps: int,
+        window: int = 1,
     ) -> None:
         """Set up.
 
         Args:
-            keep_share: Share of trials that go on at each look, in (0, 1).
-            n_startup_trials: Other trials that must have reached the step, at least 1.
+            keep_share: Share of trials that go on, in (0, 1).
+            n_startup_trials: Other trials that must have come to the step, at least 1.
             n_warmup_steps: Epochs of a fold before the first look, at least 0.
             interval_steps: Epochs between looks, at least 1.
+            window: Epochs of the fold whose values are averaged, at least 1.
 
         Raises:
             ValueError: A value is out of its range.
@@ -41,28 +54,47 @@ class SameEpochPruner(BasePruner):
             ("n_startup_trials", n_startup_trials, 1),
             ("n_warmup_steps", n_warmup_steps, 0),
             ("interval_steps", interval_steps, 1),
+            ("window", window, 1),
         ):
             if value < low:
                 raise ValueError(f"{name}: found {value}, expected at least {low}")
         self._keep_share, self._startup = keep_share, n_startup_trials
-        self._warmup, self._interval = n_warmup_steps, interval_steps
+        self._warmup, self._interval, self._window = n_warmup_steps, interval_steps, window
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether to stop, by the last value reported."""
+        """Whether to stop, by the last values reported."""
         step = trial.last_step
         if step is None:
             return False
-        epoch = step % 10_000
+        epoch = step % _FOLD
         if epoch <= self._warmup or (epoch - self._warmup - 1) % self._interval:
             return False
         sign = 1.0 if study.direction is StudyDirection.MAXIMIZE else -1.0
-        own = sign * trial.intermediate_values[step]
+        own = sign * self._level(trial, step)
         others = [
-            sign * one.intermediate_values[step]
+            sign * self._level(one, step) if step in one.intermediate_values else math.nan
             for one in study.get_trials(deepcopy=False)
-            if one.number != trial.number and step in one.intermediate_values
+            if one.number != trial.number and _has_come_to(one, step)
         ]
         if len(others) < self._startup:
             return False
+        if math.isnan(own):
+            return True
         num_better = sum(value > own for value in others)
         return num_better >= self._keep_share * (len(others) + 1)
+
+    def _level(self, trial: FrozenTrial, step: int) -> float:
+        """Mean of the last values of the step's fold, its own among them."""
+        first = max(step - step % _FOLD + 1, step - self._window + 1)
+        values = trial.intermediate_values
+        known = [values[one] for one in range(first, step + 1) if one in values]
+        return math.fsum(known) / len(known) if all(map(math.isfinite, known)) else math.nan
+
+
+def _has_come_to(trial: FrozenTrial, step: int) -> bool:
+    """Whether it reported the step, or was pruned in the same fold before it."""
+    if step in trial.intermediate_values:
+        return True
+    last = trial.last_step
+    stopped = trial.state is TrialState.PRUNED and last is not None
+    return stopped and last is not None and last // _FOLD == step // _FOLD and last < step

@@ -154,6 +154,7 @@ class SameEpochSpec(_Pruner):
     n_startup_trials: int = Field(default=10, ge=1)
     n_warmup_steps: int = Field(default=3, ge=0)
     interval_steps: int = Field(default=1, ge=1)
+    window: int = Field(default=5, ge=1)
 
 
 PrunerSpec = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import optuna
 import pytest
@@ -133,10 +135,52 @@ def test_curves_of_another_fold_do_not_count() -> None:
     assert not trial.should_prune()
 
 
+def curve(study: optuna.Study, values: list[float], *, pruned: bool = False) -> list[bool]:
+    trial = study.ask()
+    asked = []
+    for epoch, value in enumerate(values, start=1):
+        trial.report(value, epoch)
+        asked.append(trial.should_prune())
+    state = optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.COMPLETE
+    study.tell(trial, None if pruned else values[-1], state=state)
+    return asked
+
+
+def test_who_was_stopped_earlier_in_the_fold_counts_as_worse() -> None:
+    pruner = same_epoch(n_warmup_steps=3, n_startup_trials=2)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    for _ in range(2):
+        curve(study, [0.1, 0.1], pruned=True)
+    curve(study, [0.1, 0.2, 0.3, 0.4])
+    # Below the only other one at epoch 4, but second of four that began.
+    assert curve(study, [0.1, 0.2, 0.3, 0.35]) == [False] * 4
+    assert curve(study, [0.1, 0.2, 0.3, 0.31])[-1] is False  # third of five, the half rounds up
+    assert curve(study, [0.1, 0.2, 0.3, 0.30])[-1] is True
+
+
+def test_a_window_forgives_one_bad_epoch() -> None:
+    values = [0.3, 0.4, 0.5, 0.1]
+    for window, is_stopped in ((1, True), (3, False), (9, False)):
+        pruner = same_epoch(n_warmup_steps=3, n_startup_trials=2, window=window)
+        study = optuna.create_study(direction="maximize", pruner=pruner)
+        for height in (0.2, 0.3):
+            curve(study, [height / 2, height / 2, height / 2, height])
+        assert curve(study, values)[-1] is is_stopped
+
+
+def test_values_that_are_not_finite_are_the_worst() -> None:
+    pruner = same_epoch(n_warmup_steps=0, n_startup_trials=1, keep_share=0.6)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    curve(study, [math.inf])
+    assert curve(study, [0.1]) == [False]
+    assert curve(study, [math.inf]) == [True]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"keep_share": 1.0}, "keep_share: found 1.0"),
+        ({"window": 0}, "window: found 0"),
         ({"n_startup_trials": 0}, "n_startup_trials: found 0"),
         ({"n_warmup_steps": -1}, "n_warmup_steps: found -1"),
         ({"interval_steps": 0}, "interval_steps: found 0"),

@@ -185,7 +185,7 @@ def test_a_curve_pruner_goes_below_one_fold_each() -> None:
     one = noisy()
     epochs = np.linspace(0.5, 1.0, 10)
     one = dataclasses.replace(one, curves=one.scores[..., None] * epochs)
-    settings = {"keep_share": 0.5, "n_startup_trials": 5, "n_warmup_steps": 1, "interval_steps": 2}
+    settings = {"keep_share": 0.3, "n_startup_trials": 5, "n_warmup_steps": 1, "interval_steps": 2}
     pruned = contender("greedy:5", pruner="same_epoch", pruner_settings=settings)
     layout, run = play(one, pruned, Cluster(), 0)
     found = outcome(one, layout, run, Cluster())
