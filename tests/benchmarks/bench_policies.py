@@ -2,11 +2,12 @@
 
 Prints cost, regret, regret on fresh partitions and hits, means over tables and seeds, for every
 number of folds apart; and how far our policy is from the exhaustive search on fresh partitions,
-paired over tables and seeds, with a 95% interval over tables.
+paired over tables and seeds, with a 95% interval over tables. The last line is one JSON object.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -29,15 +30,20 @@ POLICIES = (
 )
 
 
-def bench(tables: list[Table], num_seeds: int, num_workers: int) -> None:
+def bench(tables: list[Table], num_seeds: int, num_workers: int) -> dict[str, dict[str, float]]:
     cluster = Cluster(num_workers=num_workers)
     fresh: dict[str, list[float]] = {}
+    means: dict[str, dict[str, float]] = {}
     print(f"{'policy':16} {'cost':>6} {'regret':>7} {'hit':>5} {'fresh':>7} {'idle':>5}")
     for name in POLICIES:
         contender = parse_contender(name)
         found = [compare(table, contender, cluster, range(num_seeds)).outcome for table in tables]
         fresh[name] = [one.regret_fresh for one in found]
         mean = mean_outcome(found)
+        shown = ("cost", "regret", "hit", "regret_fresh", "makespan_seconds", "idle")
+        # A table with one partition has no fresh one.
+        values = {key: getattr(mean, key) for key in shown}
+        means[name] = {key: round(value, 4) for key, value in values.items() if value == value}
         print(
             f"{name:16} {mean.cost:6.3f} {mean.regret:7.4f} {mean.hit:5.2f} "
             f"{mean.regret_fresh:7.4f} {mean.idle:5.2f}",
@@ -48,6 +54,7 @@ def bench(tables: list[Table], num_seeds: int, num_workers: int) -> None:
     if len(gaps) > 1:
         width = 1.96 * gaps.std(ddof=1) / np.sqrt(len(gaps))
         print(f"default - standard, fresh: {gaps.mean():+.4f} +- {width:.4f}, {len(gaps)} tables")
+    return means
 
 
 def main() -> None:
@@ -62,9 +69,11 @@ def main() -> None:
         if is_table:
             table = load_table(path)
             by_folds[table.num_folds].append(table)
+    results = {}
     for num_folds, tables in sorted(by_folds.items()):
         print(f"k = {num_folds}, {len(tables)} tables, {num_seeds} seeds, {num_workers} workers")
-        bench(tables, num_seeds, num_workers)
+        results[str(num_folds)] = bench(tables, num_seeds, num_workers)
+    print(json.dumps({"num_seeds": num_seeds, "num_workers": num_workers, "by_folds": results}))
 
 
 if __name__ == "__main__":
