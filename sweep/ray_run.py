@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 # Read by Ray at import or at start; a user's own values win.
-for _name, _value in {
+_RAY_VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -24,7 +24,8 @@ for _name, _value in {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
-}.items():
+}
+for _name, _value in _RAY_VARIABLES.items():
     os.environ.setdefault(_name, _value)
 
 import ray  # noqa: E402
@@ -83,6 +84,14 @@ class Interrupt:
         self.received = signal.Signals(number)
 
 
+def worker_environment() -> dict[str, str]:
+    """What workers of a cluster that others started must have set: Ray's variables, no others.
+
+    Addresses and passwords stay on the driver, for only the driver writes ledger and tracking.
+    """
+    return {name: os.environ[name] for name in _RAY_VARIABLES if name in os.environ}
+
+
 @contextmanager
 def ray_cluster(resources: Resources) -> Iterator[None]:
     """A connection to Ray; one that exists already (in a notebook, say) is used and left open."""
@@ -90,7 +99,12 @@ def ray_cluster(resources: Resources) -> Iterator[None]:
         yield
         return
     if resources.address is not None:
-        ray.init(address=resources.address, log_to_driver=False, logging_level="error")
+        ray.init(
+            address=resources.address,
+            runtime_env={"env_vars": worker_environment()},
+            log_to_driver=False,
+            logging_level="error",
+        )
     else:
         slots = resources.workers or max(1, (os.cpu_count() or 1) // resources.cpus)
         ray.init(

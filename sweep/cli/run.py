@@ -27,8 +27,17 @@ if TYPE_CHECKING:
 
 def _resource_options(function: Function) -> Function:
     options = (
-        click.option("--address", help="Of a running Ray cluster; without it Ray starts here."),
-        click.option("--workers", type=click.IntRange(1), help="Folds at once [all that fit]."),
+        click.option(
+            "--address",
+            envvar="PTXSWEEP_ADDRESS",
+            help="Of a running Ray cluster; without it Ray starts here [PTXSWEEP_ADDRESS].",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(1),
+            envvar="PTXSWEEP_WORKERS",
+            help="Folds at once, all that fit unless given [PTXSWEEP_WORKERS].",
+        ),
         click.option(
             "--cpus-per-trial",
             "cpus",
