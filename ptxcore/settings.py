@@ -19,6 +19,7 @@ from ptxcore.errors import SettingsError
 
 NETWORKS = ("attention_unet", "unet")
 NORMS = ("batch", "instance")
+RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "area", "bspline", "windowed_sinc")
 SCHEDULES = ("cosine", "plateau")
 SELECTIONS = ("monitor", "fold")
 
@@ -35,6 +36,8 @@ class FoldSettings:
         norm: "batch" or "instance".
         image_size: Longer side in pixels of the whole image as the network sees it; 0 keeps the
             original grid.
+        resampling: Filter that brings images to that grid, one of `RESAMPLINGS`; see
+            `ptxcore.data.resample`.
         patch_size: Side in pixels of training patches and of the sliding window on that grid;
             0 takes whole images.
         overlap: Of neighbouring windows, in [0, 1).
@@ -65,6 +68,7 @@ class FoldSettings:
     dropout: float = 0.1
     norm: str = "batch"
     image_size: int = 512
+    resampling: str = "lanczos"
     patch_size: int = 256
     overlap: float = 0.25
     bce_weight: float = 1.0
@@ -154,6 +158,7 @@ class FoldSettings:
 _CHOICES: dict[str, tuple[str, ...]] = {
     "network": NETWORKS,
     "norm": NORMS,
+    "resampling": RESAMPLINGS,
     "schedule": SCHEDULES,
     "selection": SELECTIONS,
 }

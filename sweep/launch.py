@@ -24,7 +24,7 @@ from sweep.home import Home
 from sweep.ledger import Ledger, list_sweeps
 from sweep.mlflow_view import MlflowView
 from sweep.policies import make_policy
-from sweep.prepare import Overrides, build_header, effective_space, image_sizes
+from sweep.prepare import Overrides, build_header, effective_space, image_grids
 from sweep.projection import Projection
 from sweep.ray_run import Interrupt, Resources, drive, ray_cluster
 from sweep.ray_trial import Job
@@ -188,8 +188,8 @@ def _drive(
     on_progress: Progress,
 ) -> SweepSummary:
     folder = home.sweep_folder(ledger.name)
-    for size in image_sizes(space):
-        cases.at(size)
+    for size, resampling in image_grids(space):
+        cases.at(size, resampling)
     ledger.acquire(owner=f"{socket.gethostname()}:{os.getpid()}", ttl_seconds=LEASE_SECONDS)
     interrupt = Interrupt()
     tracker = Tracker(MlflowView.at(home, ledger.name), ledger)

@@ -115,8 +115,17 @@ def check_settings(space: SearchSpace) -> None:
                 raise SpaceError(f"{space.locate(name)}: at {value!r}: {error}") from error
 
 
-def image_sizes(space: SearchSpace) -> list[int]:
-    """Every image size that the space can ask for."""
+def image_grids(space: SearchSpace) -> list[tuple[int, str]]:
+    """Every image size with every resampling filter that the space can ask for."""
+    one = space.parameters.get("resampling")
+    if one is None or one.type != "categorical":  # text cannot be anything else
+        filters = [FoldSettings.from_mapping(space.complete(space.defaults())).resampling]
+    else:
+        filters = [str(value) for value in one.choices]
+    return [(size, name) for size in _image_sizes(space) for name in filters]
+
+
+def _image_sizes(space: SearchSpace) -> list[int]:
     one = space.parameters.get("image_size")
     if one is None:
         return [FoldSettings.from_mapping(space.complete(space.defaults())).image_size]

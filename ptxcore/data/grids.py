@@ -83,6 +83,7 @@ def make_grid(
     shapes: Sequence[Shape],
     image_of: Callable[[int], NDArray[Any]],
     mask_of: Callable[[int], NDArray[np.bool_]],
+    method: str = "lanczos",
 ) -> None:
     """Write the files of a grid, unless another process has, or is just doing it.
 
@@ -91,6 +92,7 @@ def make_grid(
         shapes: Height and width of every case on the grid.
         image_of: Original image of a case.
         mask_of: Original mask of a case.
+        method: Filter of the images, see `ptxcore.data.resample`.
 
     Raises:
         StoreError: The store cannot be written to.
@@ -102,7 +104,7 @@ def make_grid(
         with FileLock(folder.parent / f"{folder.name}.lock", timeout=TIMEOUT_SECONDS):
             if not folder.is_dir():
                 _remove_leftovers(folder)
-                _write(folder, shapes, image_of, mask_of)
+                _write(folder, shapes, image_of, mask_of, method)
     except Timeout as error:
         raise StoreError(
             f"{folder}: found another process at work on it for {TIMEOUT_SECONDS:.0f} s; "
@@ -126,10 +128,12 @@ def _write(
     shapes: Sequence[Shape],
     image_of: Callable[[int], NDArray[Any]],
     mask_of: Callable[[int], NDArray[np.bool_]],
+    method: str,
 ) -> None:
     def resampled(index: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         shape = shapes[index]
-        return resize_image(image_of(index), shape), resize_mask(mask_of(index), shape)
+        image = resize_image(image_of(index), shape, method)
+        return image, resize_mask(mask_of(index), shape)
 
     making = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}.part-"))
     try:

@@ -61,7 +61,7 @@ class PatchSampler:
         """
         indices = [store.index(name) for name in case_ids]
         cases = [store.cases[index] for index in indices]
-        self._view = store.at(settings.image_size)
+        self._view = store.at(settings.image_size, settings.resampling)
         self._positive = [i for i, case in zip(indices, cases, strict=True) if case.is_positive]
         self._negative = [i for i, case in zip(indices, cases, strict=True) if not case.is_positive]
         self._settings = settings

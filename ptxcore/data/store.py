@@ -5,7 +5,8 @@
     images.bin      images one after another, uint8 or little-endian uint16
     masks.bin       masks one after another, eight pixels a byte, each padded to whole bytes
     salt.key        the secret behind group hashes; stays here
-    derived/<size>/ the same images and masks on a smaller grid, made on demand
+    derived/<size>/ the same images and masks on a smaller grid, made on demand;
+                    <size>-<filter> where the filter is not Lanczos
 
 Reading an image gives a view of the map: all trials on a machine share one page cache, and none
 holds the data set in memory of its own. Cases stand in the order of their ids.
@@ -99,7 +100,7 @@ class CaseStore:
         self.manifest = manifest
         self.cases = cases
         self._index = {case.case_id: index for index, case in enumerate(cases)}
-        self._grids: dict[int, Grid | CaseStore] = {}
+        self._grids: dict[tuple[int, str], Grid] = {}
 
     @classmethod
     def open(cls, folder: Path) -> CaseStore:
@@ -175,13 +176,14 @@ class CaseStore:
         """Original mask as on a derived grid: a new array of shape (H, W), 0 or 255."""
         return self.mask(index).view(np.uint8) * np.uint8(255)
 
-    def at(self, image_size: int) -> Grid | CaseStore:
+    def at(self, image_size: int, resampling: str = "lanczos") -> Grid | CaseStore:
         """The cases with their longer side at `image_size` px.
 
         A grid is made at its first use, by one process while others wait, and kept in the store.
 
         Args:
             image_size: In pixels; 0 for the original grid.
+            resampling: Filter of the images, one of `ptxcore.settings.RESAMPLINGS`.
 
         Returns:
             An object with `image(index)`, `soft_mask(index)` and `shapes`; this store itself
@@ -189,15 +191,18 @@ class CaseStore:
 
         Raises:
             StoreError: The store cannot be written to.
+            SettingsError: No such filter.
         """
-        if image_size not in self._grids:
+        key = image_size, resampling
+        if key not in self._grids:
             shapes = [target_shape(*shape, image_size) for shape in self.shapes]
             if tuple(shapes) == self.shapes:
                 return self
-            folder = self.folder / "derived" / str(image_size)
-            make_grid(folder, shapes, self.image, self.mask)
-            self._grids[image_size] = Grid(folder, image_size, shapes, self.dtype)
-        return self._grids[image_size]
+            suffix = "" if resampling == "lanczos" else f"-{resampling}"
+            folder = self.folder / "derived" / f"{image_size}{suffix}"
+            make_grid(folder, shapes, self.image, self.mask, resampling)
+            self._grids[key] = Grid(folder, image_size, shapes, self.dtype)
+        return self._grids[key]
 
     def verify(self) -> None:
         """Read everything and compare with the digests.

@@ -41,7 +41,7 @@ def predict_logits(
     Args:
         network: From `build_network`, placed on the runtime's device.
         image: Shape (H, W), bright = dense, any real type and range.
-        settings: Of which `image_size`, `patch_size`, `overlap` and `tta` count here.
+        settings: Of which `image_size`, `resampling`, `patch_size`, `overlap` and `tta` count here.
         runtime: Device, precision and memory layout.
 
     Returns:
@@ -55,7 +55,8 @@ def predict_logits(
     shape = target_shape(height, width, settings.image_size)
     # Integers go the way of the store; an array of other numbers has no range to clip to.
     in_store_type = pixels.dtype in (np.uint8, np.uint16)
-    prepared = resize_image(pixels, shape) if in_store_type else resize(pixels, shape, "lanczos")
+    bring = resize_image if in_store_type else resize
+    prepared = bring(pixels, shape, settings.resampling)
     return predict_prepared(network, prepared, (height, width), settings, runtime)
 
 

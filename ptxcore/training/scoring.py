@@ -38,7 +38,7 @@ def score_cases(
     Returns:
         Counts per case on the original grid, and the mean loss over cases on the network's grid.
     """
-    view = store.at(settings.image_size)
+    view = store.at(settings.image_size, settings.resampling)
     rows, losses = [], []
     for index in (store.index(name) for name in case_ids):
         logits = predict_grid(network, view.image(index), settings, runtime)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sweep.errors import SpaceError
-from sweep.prepare import Overrides, effective_space
+from sweep.prepare import Overrides, effective_space, image_grids
+from sweep.space import parse_space
 
 NESTED = """\
 name: nested
@@ -68,3 +69,28 @@ def test_completions_left_out(nested: str, policy: str, expected: int | None) ->
     path = Path(nested)
     path.write_text(NESTED.replace("{name: greedy, num_trials: 12, num_completions: 6}", policy))
     assert effective_space(nested, Overrides()).policy.num_completions == expected
+
+
+GRIDS = """
+name: grids
+objective: {metric: dice}
+fixed: {patch_size: 32}
+parameters:
+  image_size: {type: categorical, choices: [64, 128], default: 64}
+  resampling: {type: categorical, choices: [lanczos, area], default: lanczos}
+"""
+
+
+def test_every_size_with_every_filter_is_made_before_the_first_fold() -> None:
+    space = parse_space(
+        GRIDS,
+        "here",
+        known={"patch_size", "image_size", "resampling"},
+        metrics={"dice": "maximize"},
+    )
+    assert image_grids(space) == [(64, "lanczos"), (64, "area"), (128, "lanczos"), (128, "area")]
+
+
+def test_a_filter_can_be_fixed() -> None:
+    space = effective_space("demo", Overrides(fixed={"resampling": "bicubic"}))
+    assert {name for _, name in image_grids(space)} == {"bicubic"}

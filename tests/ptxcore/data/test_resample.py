@@ -5,9 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 from strategies import masks
 
-from ptxcore.data.resample import METHODS, resize, resize_image, resize_mask, target_shape
+from ptxcore.data.resample import (
+    METHODS,
+    resize,
+    resize_image,
+    resize_mask,
+    target_shape,
+    threshold_mask,
+)
 from ptxcore.errors import SettingsError
 
 
@@ -34,6 +42,71 @@ def test_a_constant_stays_constant(method: str) -> None:
 def test_area_averages_blocks() -> None:
     grid = np.array([[0, 4, 1, 1], [8, 0, 1, 1], [2, 2, 9, 9], [2, 2, 9, 9]])
     assert resize(grid, (2, 2), "area").tolist() == [[3, 1], [2, 9]]
+
+
+def gain(method: str, cycles_per_new_pixel: float, factor: int = 4) -> float:
+    """Amplitude of a unit wave after decimation, from its mean square away from the borders."""
+    wave = np.sin(2 * np.pi * cycles_per_new_pixel / factor * np.arange(1024) + 0.3)
+    small = resize(np.tile(wave, (64, 1)), (64 // factor, 1024 // factor), method)
+    return float(np.sqrt(2 * np.mean(small[8, 16:-16].astype(np.float64) ** 2)))
+
+
+@pytest.mark.parametrize(
+    ("method", "alias", "passed"),
+    [
+        ("nearest", 1.00, 1.00),
+        ("area", 0.46, 0.80),
+        ("bicubic", 0.18, 0.77),
+        ("lanczos", 0.074, 0.88),
+        ("bspline", 0.125, 0.50),
+        ("windowed_sinc", 0.125, 0.50),
+    ],
+)
+def test_alias_and_pass_gains(method: str, alias: float, passed: float) -> None:
+    """At 1.3 and 0.75 times the new Nyquist frequency, which is half a cycle per new pixel."""
+    assert gain(method, 0.5 * 1.3) == pytest.approx(alias, abs=0.01)
+    assert gain(method, 0.5 * 0.75) == pytest.approx(passed, abs=0.01)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", [(12, 15), (96, 120)])
+def test_a_ramp_stays_where_it_is(method: str, shape: tuple[int, int]) -> None:
+    """Pixels are areas: a new centre lies at (i + 0.5) * factor - 0.5 of the old grid."""
+    ramp = np.add.outer(3.0 * np.arange(48), np.arange(60.0))
+    rows, columns = (
+        (np.arange(n) + 0.5) * old / n - 0.5 for n, old in zip(shape, (48, 60), strict=True)
+    )
+    expected = np.add.outer(3.0 * rows, columns)
+    inner = (slice(shape[0] // 3, -shape[0] // 3), slice(shape[1] // 3, -shape[1] // 3))
+    # Nearest, and area on a finer grid, take a neighbour: half an old pixel off on either axis.
+    off = 2.01 if method in ("nearest", "area") else 0.1
+    assert np.abs(resize(ramp, shape, method) - expected)[inner].max() <= off
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_area_is_the_box_of_pillow_where_no_edge_cuts_a_pixel(
+    factor: int, rng: np.random.Generator
+) -> None:
+    image = rng.random((32, 48), dtype=np.float32)
+    shape = (32 // factor, 48 // factor)
+    box = Image.fromarray(image).resize((shape[1], shape[0]), Image.Resampling.BOX)
+    np.testing.assert_allclose(resize(image, shape, "area"), np.asarray(box), atol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_mask_is_cut_at_one_half(method: str) -> None:
+    """A square whose edges are edges of the new grid; an empty and a full mask stay so."""
+    square = np.zeros((64, 64), dtype=np.bool_)
+    square[16:48, 24:56] = True
+    small = np.zeros((16, 16), dtype=np.bool_)
+    small[4:12, 6:14] = True
+    found = threshold_mask(square, (16, 16), method)
+    assert found.dtype == np.bool_
+    corners = np.zeros_like(small)
+    corners[np.ix_([4, 11], [6, 13])] = True  # a low-pass rounds them off
+    assert np.array_equal(found | corners, small)
+    assert not threshold_mask(np.zeros_like(square), (16, 16), method).any()
+    assert threshold_mask(np.ones_like(square), (16, 16), method).all()
 
 
 def test_lanczos_removes_what_the_new_grid_cannot_hold() -> None:

@@ -18,7 +18,7 @@ from ptxcore.data.importing import import_cases
 from ptxcore.data.parallel import in_order
 from ptxcore.data.resample import resize_image, resize_mask
 from ptxcore.data.store import Case, CaseStore
-from ptxcore.errors import StoreError
+from ptxcore.errors import SettingsError, StoreError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -81,6 +81,16 @@ def test_derived_grids(size: int, store: CaseStore) -> None:
 def test_the_original_grid_is_the_store_itself(size: int, store: CaseStore) -> None:
     assert store.at(size) is store
     assert not (store.folder / "derived").exists()
+
+
+def test_each_filter_has_its_grid(store: CaseStore) -> None:
+    grid, other = store.at(16, "bspline"), store.at(16)
+    assert np.array_equal(grid.image(1), resize_image(store.image(1), grid.shapes[1], "bspline"))
+    assert not np.array_equal(grid.image(1), other.image(1))
+    assert np.array_equal(grid.soft_mask(1), other.soft_mask(1)), "the truth has one filter"
+    assert (store.folder / "derived" / "16-bspline").is_dir()
+    with pytest.raises(SettingsError, match="method: found 'cubist'"):
+        store.at(16, "cubist")
 
 
 def test_a_grid_is_made_once(store: CaseStore) -> None:

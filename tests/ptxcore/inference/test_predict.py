@@ -112,11 +112,13 @@ def test_logits_reach_the_original_grid_bilinearly_with_pixels_as_areas() -> Non
     np.testing.assert_allclose(large, np.broadcast_to(expected, (256, 256)), atol=1e-5)
 
 
-def test_an_image_takes_the_way_of_the_store() -> None:
-    image = texture(100, 80)
-    network = build_network(settings(), seed=0)
-    expected = predict_prepared(network, resize_image(image, (64, 51)), (100, 80), settings(), CPU)
-    np.testing.assert_array_equal(predict_logits(network, image, settings(), CPU), expected)
+@pytest.mark.parametrize("resampling", ["lanczos", "area", "windowed_sinc"])
+def test_an_image_takes_the_way_of_the_store(resampling: str) -> None:
+    image, chosen = texture(100, 80), settings(resampling=resampling)
+    network = build_network(chosen, seed=0)
+    small = resize_image(image, (64, 51), resampling)
+    expected = predict_prepared(network, small, (100, 80), chosen, CPU)
+    np.testing.assert_array_equal(predict_logits(network, image, chosen, CPU), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32, np.float64])

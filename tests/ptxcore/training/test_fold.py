@@ -46,8 +46,8 @@ class ReadingStore(CaseStore):
         self._note(index)
         return super().mask(index)
 
-    def at(self, image_size: int) -> Any:
-        grid = super().at(image_size)
+    def at(self, image_size: int, resampling: str = "lanczos") -> Any:
+        grid = super().at(image_size, resampling)
         return self if grid is self else _ReadingGrid(grid, self)
 
     def _note(self, index: int) -> None:
