@@ -21,6 +21,8 @@ NETWORKS = ("attention_unet", "unet")
 NORMS = ("batch", "instance")
 SCHEDULES = ("cosine", "plateau")
 SELECTIONS = ("monitor", "fold")
+#: Settings that weigh the terms of the loss.
+LOSS_WEIGHTS = ("bce_weight", "dice_weight", "focal_weight", "tversky_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,12 @@ class FoldSettings:
             0 takes whole images.
         overlap: Of neighbouring windows, in [0, 1).
         bce_weight: Weight of binary cross-entropy, at least 0.
-        dice_weight: Weight of the soft Dice loss, at least 0; not both weights may be 0.
+        dice_weight: Weight of the soft Dice loss, at least 0.
+        focal_weight: Weight of the focal loss, at least 0.
+        focal_gamma: How much it turns away from pixels that are right already, in [0, 10]; 0 is
+            binary cross-entropy.
+        tversky_weight: Weight of the Tversky loss, at least 0; one of the four weights is above 0.
+        tversky_alpha: What a false positive costs it, in (0, 1); a false negative costs the rest.
         augmentation_strength: 0 (none, exactly) to 1 (the strongest).
         positive_fraction: Share of training samples drawn from positive cases, in [0, 1].
         learning_rate: Of AdamW at the top of its schedule, above 0.
@@ -69,6 +76,10 @@ class FoldSettings:
     overlap: float = 0.25
     bce_weight: float = 1.0
     dice_weight: float = 1.0
+    focal_weight: float = 0.0
+    focal_gamma: float = 2.0
+    tversky_weight: float = 0.0
+    tversky_alpha: float = 0.3
     augmentation_strength: float = 0.5
     positive_fraction: float = 0.5
     learning_rate: float = 1e-3
@@ -104,10 +115,14 @@ class FoldSettings:
     def _check_combinations(self) -> None:
         if self.learning_rate <= 0:
             raise SettingsError(_message("learning_rate", self.learning_rate, "a value above 0"))
-        if self.threshold <= 0:
-            raise SettingsError(_message("threshold", self.threshold, "a value in (0, 1)"))
-        if self.bce_weight == 0 and self.dice_weight == 0:
-            raise SettingsError("bce_weight and dice_weight: found 0 and 0, expected one above 0")
+        for name in ("threshold", "tversky_alpha"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(_message(name, getattr(self, name), "a value in (0, 1)"))
+        if not any(getattr(self, name) for name in LOSS_WEIGHTS):
+            raise SettingsError(
+                f"{', '.join(LOSS_WEIGHTS[:-1])} and {LOSS_WEIGHTS[-1]}: found 0 in all of them, "
+                "expected one above 0"
+            )
         for name in ("image_size", "patch_size"):
             if 0 < getattr(self, name) < 32:
                 raise SettingsError(_message(name, getattr(self, name), "0, or at least 32 px"))
@@ -167,6 +182,10 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "overlap": (0.0, 1.0, False),
     "bce_weight": (0.0, math.inf, False),
     "dice_weight": (0.0, math.inf, False),
+    "focal_weight": (0.0, math.inf, False),
+    "focal_gamma": (0.0, 10.0, True),
+    "tversky_weight": (0.0, math.inf, False),
+    "tversky_alpha": (0.0, 1.0, False),
     "augmentation_strength": (0.0, 1.0, True),
     "positive_fraction": (0.0, 1.0, True),
     "learning_rate": (0.0, math.inf, False),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ptxcore.data.patches import Batch, PatchSampler
 from ptxcore.errors import TrainingDiverged
-from ptxcore.losses import segmentation_loss
+from ptxcore.losses import loss_of
 from ptxcore.settings import FoldSettings
 from ptxcore.training.schedules import learning_rate
 from ptxcore.types import Runtime
@@ -73,9 +73,7 @@ def train_step(
         runtime.device, dtype=torch.bfloat16, enabled=runtime.precision == "bfloat16"
     ):
         logits = network(images)
-    loss = segmentation_loss(
-        logits.float(), targets, bce_weight=settings.bce_weight, dice_weight=settings.dice_weight
-    )
+    loss = loss_of(settings, logits.float(), targets)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     if settings.gradient_clip > 0:
