@@ -62,6 +62,9 @@ class FoldSettings:
         selection: Where the stopping metric is measured: "monitor" (a split inside the training
             cases) or "fold" (the scored fold itself, which makes its score optimistic).
         gradient_clip: Largest gradient norm; 0 never clips.
+        ema_decay: Of the moving average of the weights that is scored and kept, in [0, 1); 0
+            scores the weights themselves.
+        average_best: Best epochs whose weights are averaged at the end, 1 to 100; 1 averages none.
         threshold: Probability at which a pixel counts as pneumothorax in fold scores, in (0, 1).
         tta: Whether the held fold is predicted with its mirror image too.
     """
@@ -94,6 +97,8 @@ class FoldSettings:
     stop_metric: str = "average_precision"
     selection: str = "monitor"
     gradient_clip: float = 1.0
+    ema_decay: float = 0.0
+    average_best: int = 1
     threshold: float = 0.5
     tta: bool = False
 
@@ -130,6 +135,11 @@ class FoldSettings:
             raise SettingsError(
                 f"patch_size: found {self.patch_size} px on an image_size of {self.image_size} px, "
                 "expected a patch no larger than the image (0 takes the whole image)"
+            )
+        if self.average_best > self.max_epochs:
+            raise SettingsError(
+                f"average_best: found {self.average_best} of {self.max_epochs} epochs, expected at "
+                "most max_epochs"
             )
         if self.warmup_epochs >= self.max_epochs and self.warmup_epochs > 0 and self.max_epochs > 1:
             raise SettingsError(
@@ -197,6 +207,8 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "patience": (1, 9_999, True),
     "min_delta": (0.0, math.inf, False),
     "gradient_clip": (0.0, math.inf, False),
+    "ema_decay": (0.0, 1.0, False),
+    "average_best": (1, 100, True),
     "threshold": (0.0, 1.0, False),
 }
 _TYPES: dict[str, type] = {

@@ -12,6 +12,7 @@ from ptxcore.data.patches import Batch, PatchSampler
 from ptxcore.errors import TrainingDiverged
 from ptxcore.losses import loss_of
 from ptxcore.settings import FoldSettings
+from ptxcore.training.averaging import RunningMean
 from ptxcore.training.schedules import learning_rate
 from ptxcore.types import Runtime
 
@@ -25,6 +26,7 @@ def train_epoch(
     *,
     epoch: int,
     watched: Sequence[float],
+    mean: RunningMean | None = None,
 ) -> tuple[float, float]:
     """Train one epoch, in place.
 
@@ -36,6 +38,7 @@ def train_epoch(
         runtime: Device, precision and layout.
         epoch: One-based.
         watched: The stopping metric of the epochs before this one.
+        mean: Follows the network, step by step, in place.
 
     Returns:
         Mean training loss, and the learning rate of the last step.
@@ -53,6 +56,8 @@ def train_epoch(
             watched=watched,
         )
         losses.append(train_step(network, optimizer, batch, settings, runtime, rate=rate))
+        if mean is not None:
+            mean.update(network)
     return _mean_loss(losses, epoch=epoch), rate
 
 

@@ -17,6 +17,9 @@ from ptxcore.settings import FoldSettings
         ({"focal_gamma": 11.0}, r"focal_gamma: found 11\.0, expected a value in \[0\.0, 10\.0\]"),
         ({"tversky_alpha": 1.0}, r"tversky_alpha: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
         ({"tversky_alpha": 0.0}, r"tversky_alpha: found 0\.0, expected a value in \(0, 1\)"),
+        ({"ema_decay": 1.0}, r"ema_decay: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
+        ({"average_best": 0}, r"average_best: found 0, expected a value in \[1, 100\]"),
+        ({"average_best": 5, "max_epochs": 4}, "average_best: found 5 of 4 epochs"),
         (
             {"bce_weight": 0.0, "dice_weight": 0.0},
             "bce_weight, dice_weight, focal_weight and tversky_weight: found 0 in all of them",
