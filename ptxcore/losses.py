@@ -151,6 +151,15 @@ def loss_of(settings: FoldSettings, logits: torch.Tensor, target: torch.Tensor) 
     )
 
 
+@torch.no_grad()
+def losses_of_samples(
+    settings: FoldSettings, logits: torch.Tensor, target: torch.Tensor
+) -> torch.Tensor:
+    """`loss_of` each sample alone, without a gradient; shape (B,)."""
+    pairs = zip(logits, target, strict=True)
+    return torch.stack([loss_of(settings, one[None], truth[None]) for one, truth in pairs])
+
+
 def _wide(logits: torch.Tensor) -> torch.Tensor:
     """At least single precision."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits

@@ -20,6 +20,7 @@ from ptxcore.errors import SettingsError
 NETWORKS = ("attention_unet", "unet")
 NORMS = ("batch", "instance")
 SCHEDULES = ("cosine", "plateau")
+FRACTION_SCHEDULES = ("constant", "linear", "cosine")
 SELECTIONS = ("monitor", "fold")
 #: Settings that weigh the terms of the loss.
 LOSS_WEIGHTS = ("bce_weight", "dice_weight", "focal_weight", "tversky_weight")
@@ -49,6 +50,10 @@ class FoldSettings:
         tversky_alpha: What a false positive costs it, in (0, 1); a false negative costs the rest.
         augmentation_strength: 0 (none, exactly) to 1 (the strongest).
         positive_fraction: Share of training samples drawn from positive cases, in [0, 1].
+        positive_fraction_schedule: "constant", or "linear" or "cosine" over `max_epochs`.
+        positive_fraction_end: Its share in the last epoch, in [0, 1], unless it is constant.
+        hard_negative_share: Share of the samples from negative cases that are drawn by the last
+            training loss of the case, in [0, 1].
         learning_rate: Of AdamW at the top of its schedule, above 0.
         weight_decay: Of AdamW, on weights alone (no norms, no biases), at least 0.
         schedule: "cosine" or "plateau".
@@ -85,6 +90,9 @@ class FoldSettings:
     tversky_alpha: float = 0.3
     augmentation_strength: float = 0.5
     positive_fraction: float = 0.5
+    positive_fraction_schedule: str = "constant"
+    positive_fraction_end: float = 0.4
+    hard_negative_share: float = 0.0
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     schedule: str = "cosine"
@@ -181,6 +189,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "norm": NORMS,
     "schedule": SCHEDULES,
     "selection": SELECTIONS,
+    "positive_fraction_schedule": FRACTION_SCHEDULES,
 }
 # name: (lowest, highest, whether the highest itself is allowed)
 _RANGES: dict[str, tuple[float, float, bool]] = {
@@ -198,6 +207,8 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "tversky_alpha": (0.0, 1.0, False),
     "augmentation_strength": (0.0, 1.0, True),
     "positive_fraction": (0.0, 1.0, True),
+    "positive_fraction_end": (0.0, 1.0, True),
+    "hard_negative_share": (0.0, 1.0, True),
     "learning_rate": (0.0, math.inf, False),
     "weight_decay": (0.0, math.inf, False),
     "warmup_epochs": (0, 9_999, True),

@@ -94,15 +94,14 @@ class FoldFolder:
         history: History,
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
-        more: Mapping[str, Mapping[str, Tensor]] | None = None,
+        more: Mapping[str, Tensor],
     ) -> None:
-        """Commit an epoch; `more` is other state by the name of its part."""
+        """Commit an epoch; `more` is what else it leaves to the next one, by name."""
         last = self.folder / LAST
         last.mkdir(parents=True, exist_ok=True)
         tensors = _named("model", network.state_dict())
         tensors |= _named("optimizer", optimizer_tensors(optimizer, network))
-        for part, state_of_part in (more or {}).items():
-            tensors |= _named(part, state_of_part)
+        tensors |= _named("more", more)
         content = safetensors.torch.save(tensors)
         name = f"epoch-{history.num_epochs:04d}.safetensors"
         _write(last / name, content)
@@ -152,14 +151,14 @@ class FoldFolder:
         self,
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
-        more: Mapping[str, Callable[[Mapping[str, Tensor]], None]] | None = None,
+        take_back: Callable[[dict[str, Tensor]], None],
     ) -> History:
         """Go back to the last committed epoch, in place; to none where there is none.
 
         Args:
             network: As it was saved.
             optimizer: Of its parameters.
-            more: Takes back each other part of the state, by its name.
+            take_back: Is given what else was saved, if there was an epoch.
 
         Raises:
             CheckpointError: The checkpoint is damaged or belongs to something else.
@@ -180,8 +179,7 @@ class FoldFolder:
             tensors = safetensors.torch.load(content)
             network.load_state_dict(_of("model", tensors))
             restore_optimizer(optimizer, network, _of("optimizer", tensors))
-            for part, take_back in (more or {}).items():
-                take_back(_of(part, tensors))
+            take_back(_of("more", tensors))
             return History.of_curves(self._identity.fold, state["curves"])
         except (OSError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
             raise CheckpointError(

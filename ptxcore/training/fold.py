@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from ptxcore.data.folds import SearchPlan
@@ -32,6 +33,9 @@ from ptxcore.training.scoring import fold_rule, monitor_metrics, score_cases
 from ptxcore.training.seeds import derive_seed
 from ptxcore.training.step import train_epoch
 from ptxcore.types import EpochReport, FoldResult, Runtime
+
+#: Where a checkpoint keeps the losses of negative cases.
+_MEMORY = "negative_losses"
 
 
 def train_fold(
@@ -139,11 +143,7 @@ class FoldRun:
         decay = self.settings.ema_decay
         self.mean = RunningMean(self.network, decay) if decay > 0 else None
         if self.folder:
-            self.history = self.folder.restore(
-                self.network,
-                self.optimizer,
-                {"mean": self.mean.restore} if self.mean else {},
-            )
+            self.history = self.folder.restore(self.network, self.optimizer, self._take_back)
 
     @property
     def judged(self) -> nn.Module:
@@ -209,8 +209,7 @@ class FoldRun:
     def checkpoint(self) -> None:
         """Commit the epoch. After `keep_best`: weights without a checkpoint are made again."""
         if self.folder:
-            more = {"mean": self.mean.tensors()} if self.mean else {}
-            self.folder.save(self.history, self.network, self.optimizer, more)
+            self.folder.save(self.history, self.network, self.optimizer, self._more_state())
             self.folder.keep_epochs(self._best_epochs())
 
     def score_held_fold(self) -> EpochReport:
@@ -239,6 +238,20 @@ class FoldRun:
         if self.folder:
             self.folder.finish(result)
         return dataclasses.replace(self.report, result=result)
+
+    def _more_state(self) -> dict[str, Tensor]:
+        """What the epochs to come depend on, beside network, optimizer and history."""
+        state = dict(self.mean.tensors()) if self.mean else {}
+        if self.sampler.memory:
+            state[_MEMORY] = torch.from_numpy(self.sampler.memory.losses)
+        return state
+
+    def _take_back(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `_more_state`."""
+        if self.sampler.memory:
+            self.sampler.memory.restore(state.pop(_MEMORY).numpy())
+        if self.mean:
+            self.mean.restore(state)
 
     def _best_epochs(self) -> list[int]:
         return best_epochs(self.stopping, self.watched, self.settings.average_best)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ptxcore.data.patches import Batch, PatchSampler
 from ptxcore.errors import TrainingDiverged
-from ptxcore.losses import loss_of
+from ptxcore.losses import loss_of, losses_of_samples
 from ptxcore.settings import FoldSettings
 from ptxcore.training.averaging import RunningMean
 from ptxcore.training.schedules import learning_rate
@@ -47,7 +48,8 @@ def train_epoch(
         TrainingDiverged: The loss of a step was NaN or infinite.
     """
     network.train()
-    losses = []
+    steps: list[Step] = []
+    cases: list[int] = []
     for number, batch in enumerate(sampler.epoch(epoch)):
         rate = learning_rate(
             settings,
@@ -55,10 +57,27 @@ def train_epoch(
             steps_per_epoch=sampler.num_steps,
             watched=watched,
         )
-        losses.append(train_step(network, optimizer, batch, settings, runtime, rate=rate))
+        steps.append(train_step(network, optimizer, batch, settings, runtime, rate=rate))
+        cases.extend(batch.cases)
         if mean is not None:
             mean.update(network)
-    return _mean_loss(losses, epoch=epoch), rate
+    loss = _mean_loss([step.loss for step in steps], epoch=epoch)
+    if sampler.memory is not None:
+        sampler.memory.remember(cases, torch.cat([step.of_samples for step in steps]).tolist())
+    return loss, rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What a step gave; on the device still, since reading it would wait.
+
+    Attributes:
+        loss: Scalar.
+        of_samples: Loss of each sample, shape (B,); (0,) where no negative is remembered.
+    """
+
+    loss: Tensor
+    of_samples: Tensor
 
 
 def train_step(
@@ -69,8 +88,8 @@ def train_step(
     runtime: Runtime,
     *,
     rate: float,
-) -> Tensor:
-    """Forward, backward, clip, update. The loss stays on the device: reading it would wait."""
+) -> Step:
+    """Forward, backward, clip, update."""
     layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
     images = torch.from_numpy(batch.images).to(runtime.device, memory_format=layout)
     targets = torch.from_numpy(batch.targets).to(runtime.device)
@@ -79,6 +98,9 @@ def train_step(
     ):
         logits = network(images)
     loss = loss_of(settings, logits.float(), targets)
+    of_samples = loss.new_empty(0)
+    if settings.hard_negative_share > 0:
+        of_samples = losses_of_samples(settings, logits.detach().float(), targets)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     if settings.gradient_clip > 0:
@@ -86,7 +108,7 @@ def train_step(
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
-    return loss.detach()
+    return Step(loss=loss.detach(), of_samples=of_samples)
 
 
 def _mean_loss(losses: Sequence[Tensor], *, epoch: int) -> float:

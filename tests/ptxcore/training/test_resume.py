@@ -68,7 +68,8 @@ def start(bench: Bench, settings: FoldSettings, folder: Path, *, num_epochs: int
         {"schedule": "plateau"},
         {"ema_decay": 0.9},
         {"average_best": 2},
-        {"average_best": 3, "ema_decay": 0.9},
+        {"average_best": 3, "ema_decay": 0.9, "hard_negative_share": 0.5},
+        {"hard_negative_share": 0.7, "positive_fraction_schedule": "cosine"},
     ],
 )
 def test_stopped_after_any_epoch(
