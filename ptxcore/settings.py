@@ -18,7 +18,7 @@ from typing import Any
 from ptxcore.errors import SettingsError
 
 NETWORKS = ("attention_unet", "unet")
-NORMS = ("batch", "instance")
+NORMS = ("batch", "instance", "group")
 SCHEDULES = ("cosine", "plateau")
 FRACTION_SCHEDULES = ("constant", "linear", "cosine")
 SELECTIONS = ("monitor", "fold")
@@ -35,7 +35,7 @@ class FoldSettings:
         channels: Width of the first level; each level below doubles it. At least 1.
         levels: Resolutions of the network, 2 to 7.
         dropout: Probability in [0, 1).
-        norm: "batch" or "instance".
+        norm: "batch", "instance" or "group" (up to 8 groups of channels).
         image_size: Longer side in pixels of the whole image as the network sees it; 0 keeps the
             original grid.
         patch_size: Side in pixels of training patches and of the sliding window on that grid;
