@@ -36,6 +36,7 @@ class FoldSettings:
         levels: Resolutions of the network, 2 to 7.
         dropout: Probability in [0, 1).
         norm: "batch", "instance" or "group" (up to 8 groups of channels).
+        deep_supervision: Whether coarser levels learn the mask too, in training alone.
         image_size: Longer side in pixels of the whole image as the network sees it; 0 keeps the
             original grid.
         patch_size: Side in pixels of training patches and of the sliding window on that grid;
@@ -79,6 +80,7 @@ class FoldSettings:
     levels: int = 5
     dropout: float = 0.1
     norm: str = "batch"
+    deep_supervision: bool = False
     image_size: int = 512
     patch_size: int = 256
     overlap: float = 0.25

@@ -72,7 +72,7 @@ class Step:
     """What a step gave; on the device still, since reading it would wait.
 
     Attributes:
-        loss: Scalar.
+        loss: Scalar, of the network's own output.
         of_samples: Loss of each sample, shape (B,); (0,) where no negative is remembered.
     """
 
@@ -96,13 +96,22 @@ def train_step(
     with torch.autocast(
         runtime.device, dtype=torch.bfloat16, enabled=runtime.precision == "bfloat16"
     ):
-        logits = network(images)
+        every: tuple[Tensor, ...] = (
+            network.all_logits(images)  # type: ignore[operator]
+            if settings.deep_supervision
+            else (network(images),)
+        )
+    logits = every[0]
     loss = loss_of(settings, logits.float(), targets)
+    # Half as much for each coarser level. Reported is the first: the monitor's loss has no other.
+    whole = loss
+    for level, coarser in enumerate(every[1:], start=1):
+        whole = whole + loss_of(settings, coarser.float(), targets) / 2**level
     of_samples = loss.new_empty(0)
     if settings.hard_negative_share > 0:
         of_samples = losses_of_samples(settings, logits.detach().float(), targets)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    whole.backward()  # type: ignore[no-untyped-call]
     if settings.gradient_clip > 0:
         nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
     for group in optimizer.param_groups:

@@ -194,3 +194,28 @@ def test_bfloat16_and_channels_last_give_nearly_the_same_logits() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = model(image.contiguous(memory_format=torch.channels_last)).float()
     assert (found - expected).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("levels", [2, 3, 5])
+def test_deep_supervision_adds_an_output_per_coarser_level(levels: int) -> None:
+    plain = build_network(small(levels=levels), seed=0).eval()
+    deep = build_network(small(levels=levels, deep_supervision=True), seed=0).eval()
+    image = noise(2, 1, 45, 50)
+    outputs = deep.all_logits(image)
+    assert [tuple(one.shape) for one in outputs] == [(2, 1, 45, 50)] * (levels - 1)
+    assert torch.equal(outputs[0], deep(image))
+    assert torch.equal(deep(image), plain(image))  # the same weights, but for the outputs
+    assert len(plain.all_logits(image)) == 1
+    # The coarser a level, the smoother what it says.
+    steps = [one.diff(dim=-1).abs().mean() / one.std() for one in outputs]
+    assert steps == sorted(steps, reverse=True)
+
+
+def test_every_output_of_deep_supervision_learns() -> None:
+    model = build_network(small(levels=4, deep_supervision=True, dropout=0.0), seed=0)
+    loss = torch.stack([one.square().mean() for one in model.all_logits(noise(2, 1, 32, 32))]).sum()
+    loss.backward()
+    assert len(model.auxiliary) == 2
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name

@@ -69,6 +69,7 @@ def start(bench: Bench, settings: FoldSettings, folder: Path, *, num_epochs: int
         {"ema_decay": 0.9},
         {"average_best": 2},
         {"average_best": 3, "ema_decay": 0.9, "hard_negative_share": 0.5},
+        {"deep_supervision": True, "levels": 3, "ema_decay": 0.9},
         {"hard_negative_share": 0.7, "positive_fraction_schedule": "cosine"},
     ],
 )
