@@ -1,9 +1,19 @@
-"""Losses on logits."""
+"""Losses on logits.
+
+Our own few lines and not MONAI's classes: its focal loss turns float64 into float32, so that no
+gradient of it can be checked, and its Dice loss needs a smoothing of 1 to see an empty patch at
+all. The tests compare values with MONAI's.
+
+What an empty batch does: every term falls as less is predicted and has a gradient everywhere, so
+each asks for an empty prediction.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch.nn import functional
+
+from ptxcore.settings import LOSS_WEIGHTS, FoldSettings
 
 #: Added to both sides of the Dice fraction, in pixels. Without it an empty patch has a loss of
 #: almost 1 whatever is predicted, and next to no gradient (MONAI's default does that).
@@ -23,42 +33,133 @@ def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Returns:
         Scalar in [0, 1), float32 at least.
     """
-    wide = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-    probability = wide.sigmoid().flatten(1)
+    probability = _wide(logits).sigmoid().flatten(1)
     truth = target.to(probability.dtype).flatten(1)
     overlap = (probability * truth).sum(1)
     total = probability.sum(1) + truth.sum(1)
     return (1.0 - (2.0 * overlap + SMOOTH_PX) / (total + SMOOTH_PX)).mean()
 
 
+def tversky_loss(logits: torch.Tensor, target: torch.Tensor, *, alpha: float) -> torch.Tensor:
+    """Tversky loss, the mean over samples (Salehi et al. 2017, arXiv:1706.05721, equation 3).
+
+    Per sample 1 - (TP + s) / (TP + alpha FP + (1 - alpha) FN + s) with soft counts and
+    s = `SMOOTH_PX`. On an empty target it is alpha sum(p) / (alpha sum(p) + s). At alpha = 1/2 it
+    is the Dice loss with twice the smoothing.
+
+    Args:
+        logits: Shape (B, 1, H, W), float.
+        target: Shape (B, 1, H, W), float in [0, 1]; soft masks are allowed.
+        alpha: Cost of a false positive, in (0, 1); below 1/2 it favours sensitivity.
+
+    Returns:
+        Scalar in [0, 1), float32 at least.
+    """
+    probability = _wide(logits).sigmoid().flatten(1)
+    truth = target.to(probability.dtype).flatten(1)
+    hit = (probability * truth).sum(1)
+    false_positive = probability.sum(1) - hit
+    false_negative = truth.sum(1) - hit
+    cost = alpha * false_positive + (1 - alpha) * false_negative
+    return (1.0 - (hit + SMOOTH_PX) / (hit + cost + SMOOTH_PX)).mean()
+
+
+def focal_loss(logits: torch.Tensor, target: torch.Tensor, *, gamma: float) -> torch.Tensor:
+    """Focal loss without class weights, the mean over pixels (Lin et al. 2017, arXiv:1708.02002).
+
+    Per pixel -t (1 - p)^gamma log(p) - (1 - t) p^gamma log(1 - p): their equation 4 where a pixel
+    is all or nothing, and linear in a soft mask. Powers are taken of logarithms, so that the
+    gradient stays finite where p rounds to 0 or 1. On an empty target it is the mean of
+    -p^gamma log(1 - p), with a gradient that asks for less, but a vanishing one for small p.
+
+    Args:
+        logits: Any shape, float.
+        target: Same shape, float in [0, 1].
+        gamma: At least 0; 0 is binary cross-entropy.
+
+    Returns:
+        Scalar, at least 0, float32 at least.
+    """
+    wide = _wide(logits)
+    truth = target.to(wide.dtype)
+    log_present, log_absent = functional.logsigmoid(wide), functional.logsigmoid(-wide)
+    present = truth * (gamma * log_absent).exp() * log_present
+    absent = (1 - truth) * (gamma * log_present).exp() * log_absent
+    return -(present + absent).mean()
+
+
 def segmentation_loss(
-    logits: torch.Tensor, target: torch.Tensor, *, bce_weight: float, dice_weight: float
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    bce_weight: float,
+    dice_weight: float,
+    focal_weight: float = 0.0,
+    focal_gamma: float = 2.0,
+    tversky_weight: float = 0.0,
+    tversky_alpha: float = 0.3,
 ) -> torch.Tensor:
-    """`bce_weight` times binary cross-entropy plus `dice_weight` times `dice_loss`.
+    """The weighted sum of binary cross-entropy, `dice_loss`, `focal_loss` and `tversky_loss`.
 
     Args:
         logits: Shape (B, 1, H, W), float.
         target: Shape (B, 1, H, W), float in [0, 1].
         bce_weight: At least 0; the cross-entropy is the mean over pixels.
         dice_weight: At least 0.
+        focal_weight: At least 0.
+        focal_gamma: Of the focal loss.
+        tversky_weight: At least 0.
+        tversky_alpha: Of the Tversky loss.
 
     Returns:
         Scalar, float32 at least: a sum over 65,536 bfloat16 probabilities has three digits.
 
     Raises:
-        ValueError: The shapes differ, or both weights are 0.
+        ValueError: The shapes differ, or all weights are 0.
     """
     if logits.shape != target.shape:
         raise ValueError(
             f"target: found shape {tuple(target.shape)}, expected {tuple(logits.shape)} as logits"
         )
-    if bce_weight <= 0 and dice_weight <= 0:
-        raise ValueError("bce_weight and dice_weight: found neither above 0, expected one")
-    wide = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+    if max(bce_weight, dice_weight, focal_weight, tversky_weight) <= 0:
+        raise ValueError(f"{' and '.join(LOSS_WEIGHTS)}: found none above 0, expected one")
+    wide = _wide(logits)
     loss = wide.new_zeros(())
     if bce_weight > 0:
         cross = functional.binary_cross_entropy_with_logits(wide, target.to(wide.dtype))
         loss = loss + bce_weight * cross
     if dice_weight > 0:
         loss = loss + dice_weight * dice_loss(wide, target)
+    if focal_weight > 0:
+        loss = loss + focal_weight * focal_loss(wide, target, gamma=focal_gamma)
+    if tversky_weight > 0:
+        loss = loss + tversky_weight * tversky_loss(wide, target, alpha=tversky_alpha)
     return loss
+
+
+def loss_of(settings: FoldSettings, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """`segmentation_loss` with the weights of the settings; same shapes, result and errors."""
+    return segmentation_loss(
+        logits,
+        target,
+        bce_weight=settings.bce_weight,
+        dice_weight=settings.dice_weight,
+        focal_weight=settings.focal_weight,
+        focal_gamma=settings.focal_gamma,
+        tversky_weight=settings.tversky_weight,
+        tversky_alpha=settings.tversky_alpha,
+    )
+
+
+@torch.no_grad()
+def losses_of_samples(
+    settings: FoldSettings, logits: torch.Tensor, target: torch.Tensor
+) -> torch.Tensor:
+    """`loss_of` each sample alone, without a gradient; shape (B,)."""
+    pairs = zip(logits, target, strict=True)
+    return torch.stack([loss_of(settings, one[None], truth[None]) for one, truth in pairs])
+
+
+def _wide(logits: torch.Tensor) -> torch.Tensor:
+    """At least single precision."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits

@@ -18,10 +18,13 @@ from typing import Any
 from ptxcore.errors import SettingsError
 
 NETWORKS = ("attention_unet", "unet")
-NORMS = ("batch", "instance")
+NORMS = ("batch", "instance", "group")
 RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "area", "bspline", "windowed_sinc")
 SCHEDULES = ("cosine", "plateau")
+FRACTION_SCHEDULES = ("constant", "linear", "cosine")
 SELECTIONS = ("monitor", "fold")
+#: Settings that weigh the terms of the loss.
+LOSS_WEIGHTS = ("bce_weight", "dice_weight", "focal_weight", "tversky_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,8 @@ class FoldSettings:
         channels: Width of the first level; each level below doubles it. At least 1.
         levels: Resolutions of the network, 2 to 7.
         dropout: Probability in [0, 1).
-        norm: "batch" or "instance".
+        norm: "batch", "instance" or "group" (up to 8 groups of channels).
+        deep_supervision: Whether coarser levels learn the mask too, in training alone.
         image_size: Longer side in pixels of the whole image as the network sees it; 0 keeps the
             original grid.
         resampling: Filter that brings images to that grid, one of `RESAMPLINGS`; see
@@ -42,9 +46,18 @@ class FoldSettings:
             0 takes whole images.
         overlap: Of neighbouring windows, in [0, 1).
         bce_weight: Weight of binary cross-entropy, at least 0.
-        dice_weight: Weight of the soft Dice loss, at least 0; not both weights may be 0.
+        dice_weight: Weight of the soft Dice loss, at least 0.
+        focal_weight: Weight of the focal loss, at least 0.
+        focal_gamma: How much it turns away from pixels that are right already, in [0, 10]; 0 is
+            binary cross-entropy.
+        tversky_weight: Weight of the Tversky loss, at least 0; one of the four weights is above 0.
+        tversky_alpha: What a false positive costs it, in (0, 1); a false negative costs the rest.
         augmentation_strength: 0 (none, exactly) to 1 (the strongest).
         positive_fraction: Share of training samples drawn from positive cases, in [0, 1].
+        positive_fraction_schedule: "constant", or "linear" or "cosine" over `max_epochs`.
+        positive_fraction_end: Its share in the last epoch, in [0, 1], unless it is constant.
+        hard_negative_share: Share of the samples from negative cases that are drawn by the last
+            training loss of the case, in [0, 1].
         learning_rate: Of AdamW at the top of its schedule, above 0.
         weight_decay: Of AdamW, on weights alone (no norms, no biases), at least 0.
         schedule: "cosine" or "plateau".
@@ -58,6 +71,9 @@ class FoldSettings:
         selection: Where the stopping metric is measured: "monitor" (a split inside the training
             cases) or "fold" (the scored fold itself, which makes its score optimistic).
         gradient_clip: Largest gradient norm; 0 never clips.
+        ema_decay: Of the moving average of the weights that is scored and kept, in [0, 1); 0
+            scores the weights themselves.
+        average_best: Best epochs whose weights are averaged at the end, 1 to 100; 1 averages none.
         threshold: Probability at which a pixel counts as pneumothorax in fold scores, in (0, 1).
         tta: Whether the held fold is predicted with its mirror image too.
     """
@@ -67,14 +83,22 @@ class FoldSettings:
     levels: int = 5
     dropout: float = 0.1
     norm: str = "batch"
+    deep_supervision: bool = False
     image_size: int = 512
     resampling: str = "lanczos"
     patch_size: int = 256
     overlap: float = 0.25
     bce_weight: float = 1.0
     dice_weight: float = 1.0
+    focal_weight: float = 0.0
+    focal_gamma: float = 2.0
+    tversky_weight: float = 0.0
+    tversky_alpha: float = 0.3
     augmentation_strength: float = 0.5
     positive_fraction: float = 0.5
+    positive_fraction_schedule: str = "constant"
+    positive_fraction_end: float = 0.4
+    hard_negative_share: float = 0.0
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     schedule: str = "cosine"
@@ -87,6 +111,8 @@ class FoldSettings:
     stop_metric: str = "average_precision"
     selection: str = "monitor"
     gradient_clip: float = 1.0
+    ema_decay: float = 0.0
+    average_best: int = 1
     threshold: float = 0.5
     tta: bool = False
 
@@ -108,10 +134,14 @@ class FoldSettings:
     def _check_combinations(self) -> None:
         if self.learning_rate <= 0:
             raise SettingsError(_message("learning_rate", self.learning_rate, "a value above 0"))
-        if self.threshold <= 0:
-            raise SettingsError(_message("threshold", self.threshold, "a value in (0, 1)"))
-        if self.bce_weight == 0 and self.dice_weight == 0:
-            raise SettingsError("bce_weight and dice_weight: found 0 and 0, expected one above 0")
+        for name in ("threshold", "tversky_alpha"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(_message(name, getattr(self, name), "a value in (0, 1)"))
+        if not any(getattr(self, name) for name in LOSS_WEIGHTS):
+            raise SettingsError(
+                f"{', '.join(LOSS_WEIGHTS[:-1])} and {LOSS_WEIGHTS[-1]}: found 0 in all of them, "
+                "expected one above 0"
+            )
         for name in ("image_size", "patch_size"):
             if 0 < getattr(self, name) < 32:
                 raise SettingsError(_message(name, getattr(self, name), "0, or at least 32 px"))
@@ -119,6 +149,11 @@ class FoldSettings:
             raise SettingsError(
                 f"patch_size: found {self.patch_size} px on an image_size of {self.image_size} px, "
                 "expected a patch no larger than the image (0 takes the whole image)"
+            )
+        if self.average_best > self.max_epochs:
+            raise SettingsError(
+                f"average_best: found {self.average_best} of {self.max_epochs} epochs, expected at "
+                "most max_epochs"
             )
         if self.warmup_epochs >= self.max_epochs and self.warmup_epochs > 0 and self.max_epochs > 1:
             raise SettingsError(
@@ -161,6 +196,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "resampling": RESAMPLINGS,
     "schedule": SCHEDULES,
     "selection": SELECTIONS,
+    "positive_fraction_schedule": FRACTION_SCHEDULES,
 }
 # name: (lowest, highest, whether the highest itself is allowed)
 _RANGES: dict[str, tuple[float, float, bool]] = {
@@ -172,8 +208,14 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "overlap": (0.0, 1.0, False),
     "bce_weight": (0.0, math.inf, False),
     "dice_weight": (0.0, math.inf, False),
+    "focal_weight": (0.0, math.inf, False),
+    "focal_gamma": (0.0, 10.0, True),
+    "tversky_weight": (0.0, math.inf, False),
+    "tversky_alpha": (0.0, 1.0, False),
     "augmentation_strength": (0.0, 1.0, True),
     "positive_fraction": (0.0, 1.0, True),
+    "positive_fraction_end": (0.0, 1.0, True),
+    "hard_negative_share": (0.0, 1.0, True),
     "learning_rate": (0.0, math.inf, False),
     "weight_decay": (0.0, math.inf, False),
     "warmup_epochs": (0, 9_999, True),
@@ -183,6 +225,8 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "patience": (1, 9_999, True),
     "min_delta": (0.0, math.inf, False),
     "gradient_clip": (0.0, math.inf, False),
+    "ema_decay": (0.0, 1.0, False),
+    "average_best": (1, 100, True),
     "threshold": (0.0, 1.0, False),
 }
 _TYPES: dict[str, type] = {

@@ -66,14 +66,14 @@ class Runtime:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldResult:
-    """The held fold, scored once with the best weights.
+    """The held fold, scored once with the best weights, or the mean of several epochs'.
 
     Attributes:
         metrics: Official metrics of the held fold by name, see `ptxcore.metrics`.
         curves: One value per epoch by name: "train_loss", "learning_rate", "seconds" and
             "monitor_<metric>"; whole fold, epochs before a resume included.
         cases: Per-case counts behind `metrics`.
-        weights: Folder with the best weights, None when nothing was saved.
+        weights: Folder with the weights that scored, None when nothing was saved.
         best_epoch: One-based epoch of the best weights.
         num_epochs: Epochs trained.
         seconds: Wall time of the fold, all attempts together.

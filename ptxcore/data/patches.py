@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxcore.data.augment import Augmentation
+from ptxcore.data.drawing import HardNegatives, positive_fraction
 from ptxcore.data.intensity import moments, normalise
 from ptxcore.data.store import CaseStore
 from ptxcore.settings import FoldSettings
@@ -39,14 +40,22 @@ class Batch:
     Attributes:
         images: Normalised by the moments of each whole image, float32 of shape (B, 1, P, P).
         targets: Covered share of each pixel in [0, 1], same shape and type.
+        cases: Store index of each sample's case; empty where nobody asks.
     """
 
     images: NDArray[np.float32]
     targets: NDArray[np.float32]
+    cases: tuple[int, ...] = ()
 
 
 class PatchSampler:
-    """Batches of an epoch; the same seed and epoch give the same batches."""
+    """Batches of an epoch; the same seed, epoch and memory give the same batches.
+
+    Attributes:
+        patch_px: Side of the patches.
+        num_steps: Batches of an epoch.
+        memory: Which negative cases are hard; None if nobody draws by it.
+    """
 
     def __init__(
         self, store: CaseStore, case_ids: Sequence[str], settings: FoldSettings, *, seed: int
@@ -64,6 +73,8 @@ class PatchSampler:
         self._view = store.at(settings.image_size, settings.resampling)
         self._positive = [i for i, case in zip(indices, cases, strict=True) if case.is_positive]
         self._negative = [i for i, case in zip(indices, cases, strict=True) if not case.is_positive]
+        has_memory = settings.hard_negative_share > 0 and bool(self._negative)
+        self.memory = HardNegatives(self._negative) if has_memory else None
         self._settings = settings
         self._seed = seed
         image_px = settings.image_size or max(max(case.height, case.width) for case in cases)
@@ -92,17 +103,24 @@ class PatchSampler:
             yield Batch(
                 images=np.stack([image for image, _ in samples])[:, None],
                 targets=np.stack([target for _, target in samples])[:, None],
+                cases=tuple(order[start : start + size]),
             )
 
     def draw(self, epoch: int) -> list[int]:
-        """Store index of each sample of an epoch, in order."""
+        """Store index of each sample of an epoch, in order.
+
+        With a memory it depends on what the epochs before have left in there.
+        """
         rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(epoch,)))
         number = self.num_steps * self._settings.batch_size
-        num_positive = round(number * self._settings.positive_fraction)
+        num_positive = round(number * positive_fraction(self._settings, epoch))
         if not self._positive or not self._negative:
             num_positive = number if self._positive else 0
         chosen = _cycle(self._positive, num_positive, rng)
-        chosen += _cycle(self._negative, number - num_positive, rng)
+        if self.memory is not None:
+            share = self._settings.hard_negative_share
+            chosen += self.memory.draw(round((number - num_positive) * share), rng)
+        chosen += _cycle(self._negative, number - len(chosen), rng)
         return [chosen[position] for position in rng.permutation(number)]
 
     def _sample(

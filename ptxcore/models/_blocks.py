@@ -12,19 +12,17 @@ costs more than the convolution beside it on a CPU.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from monai.networks.blocks.convolutions import Convolution
-from monai.networks.layers.factories import Norm
+from monai.networks.layers.utils import get_norm_layer
 from torch import Tensor, nn
 
-#: Affine in both, and so no convolution before a norm needs a bias.
-_NORMS: dict[str, tuple[str, dict[str, Any]]] = {
-    "batch": ("batch", {}),
-    "instance": ("instance", {"affine": True}),
-}
+#: Groups of channels in a group norm, where the width divides by it.
+MAX_GROUPS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +56,15 @@ class Style:
 
     def norm_layer(self, channels: int) -> nn.Module:
         """The norm alone."""
-        name, options = _NORMS[self.norm]
-        layer: nn.Module = Norm[name, 2](channels, **options)
+        name, options = self._norm(channels)
+        layer: nn.Module = get_norm_layer((name, options), spatial_dims=2, channels=channels)
         return layer
+
+    def _norm(self, channels: int) -> tuple[str, dict[str, Any]]:
+        """MONAI's name and options: affine in all, so no convolution before it needs a bias."""
+        if self.norm == "group":
+            return "group", {"num_groups": math.gcd(MAX_GROUPS, channels)}
+        return self.norm, {"affine": True} if self.norm == "instance" else {}
 
     def _unit(self, channels_in: int, channels_out: int, **options: Any) -> nn.Module:
         unit: nn.Module = Convolution(
@@ -68,7 +72,7 @@ class Style:
             in_channels=channels_in,
             out_channels=channels_out,
             act=("relu", {"inplace": True}),
-            norm=_NORMS[self.norm],
+            norm=self._norm(channels_out),
             dropout=self.dropout or None,
             dropout_dim=2,
             bias=False,

@@ -34,7 +34,8 @@ def build_network(settings: FoldSettings, *, seed: int) -> SegmentationUNet:
     precision of 0.19 on unseen ones, against 0.02 with a bias of 0.
 
     Args:
-        settings: Of which `network`, `channels`, `levels`, `norm` and `dropout` count here.
+        settings: Of which `network`, `channels`, `levels`, `norm`, `dropout` and
+            `deep_supervision` count here.
         seed: Same seed, same weights; the global generator is left as it was.
 
     Returns:
@@ -48,8 +49,11 @@ def build_network(settings: FoldSettings, *, seed: int) -> SegmentationUNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = SegmentationUNet(
-            widths(settings), style, gated=settings.network == "attention_unet"
+            widths(settings),
+            style,
+            gated=settings.network == "attention_unet",
+            supervised=settings.deep_supervision,
         )
-    assert network.output.bias is not None
-    nn.init.constant_(network.output.bias, math.log(PRIOR / (1 - PRIOR)))
+    for output in (network.output, *network.auxiliary):
+        nn.init.constant_(output.get_parameter("bias"), math.log(PRIOR / (1 - PRIOR)))
     return network

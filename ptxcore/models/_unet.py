@@ -23,7 +23,9 @@ class SegmentationUNet(nn.Module):
     Strided convolutions halve the grid and transposed ones double it, as in MONAI's networks.
     """
 
-    def __init__(self, widths: tuple[int, ...], style: Style, *, gated: bool) -> None:
+    def __init__(
+        self, widths: tuple[int, ...], style: Style, *, gated: bool, supervised: bool = False
+    ) -> None:
         """Build the paths.
 
         Args:
@@ -32,6 +34,7 @@ class SegmentationUNet(nn.Module):
             gated: Whether skips pass an attention gate. The finest does not, unless it is the only
                 one: its features do not describe enough of the image (Oktay et al., section 2.3),
                 and on the finest grid a gate costs most.
+            supervised: Whether the coarser levels of the expanding path have an output too.
         """
         super().__init__()
         self.num_levels = len(widths)
@@ -50,20 +53,56 @@ class SegmentationUNet(nn.Module):
         )
         self.merge = nn.ModuleList(style.convolution(2 * upper, upper) for upper, _ in steps)
         self.output = nn.Conv2d(widths[0], 1, kernel_size=1)
+        # Last, so that the weights above do not depend on it. Coarse to fine.
+        self.auxiliary = nn.ModuleList(
+            nn.Conv2d(upper, 1, kernel_size=1) for upper, _ in steps[:-1] if supervised
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of shape (B, 1, H, W) from images of that shape, any height and width."""
+        levels, size = self._levels(images)
+        logits: Tensor = self.output(levels[-1])
+        return logits[..., : size.height, : size.width]
+
+    def all_logits(self, images: Tensor) -> tuple[Tensor, ...]:
+        """What deep supervision trains (Lee et al. 2015, arXiv:1409.5185).
+
+        Args:
+            images: Shape (B, 1, H, W).
+
+        Returns:
+            Logits of each output, the finest first, each of shape (B, 1, H, W): coarser ones are
+            brought to the grid of the images bilinearly, so that any size works and the truth
+            stays as it is. The first is what `forward` gives; without deep supervision the only.
+        """
+        levels, size = self._levels(images)
+        outputs = [self.output(levels[-1])]
+        # `auxiliary` runs coarse to fine and stops below the finest level.
+        for output, features in reversed(list(zip(self.auxiliary, levels, strict=False))):
+            outputs.append(
+                F.interpolate(
+                    output(features),
+                    size=levels[-1].shape[-2:],
+                    mode="bilinear",
+                    align_corners=False,
+                )
+            )
+        return tuple(logits[..., : size.height, : size.width] for logits in outputs)
+
+    def _levels(self, images: Tensor) -> tuple[list[Tensor], Size]:
+        """Features of the expanding path, coarse to fine, padded; and the size to crop to."""
         padded, size = pad_to_multiple(images, 2 ** (self.num_levels - 1))
         features = self.head(padded)
         skips = []
         for down in self.down:
             skips.append(features)
             features = down(features)
+        levels: list[Tensor] = []
         for up, gate, merge in zip(self.up, self.gates, self.merge, strict=True):
             below = up(features)
             features = merge(torch.cat((gate(below, skips.pop()), below), dim=1))
-        logits: Tensor = self.output(features)
-        return logits[..., : size.height, : size.width]
+            levels.append(features)
+        return levels, size
 
     @torch.no_grad()
     def attention_maps(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -2,8 +2,9 @@
 
     last/state.json                what the fold is, its history, and the name and hash of ...
     last/epoch-0012.safetensors    ... network and optimizer after that epoch
+    top/epoch-0007/                weights of one of the best epochs, where several are averaged
     best/                          weights of the best epoch so far (`ptxcore.models.save_weights`)
-    cases.npz, result.json         the scored fold; `last` is gone then
+    cases.npz, result.json         the scored fold; `last` and `top` are gone then
 
 `state.json` is replaced by a rename after the tensors are on disk, so a crash at any moment leaves
 the old or the new epoch, never half of one. Random numbers are derived from (seed, fold, epoch)
@@ -16,7 +17,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,14 @@ from torch import Tensor, nn
 
 from ptxcore.errors import CheckpointError
 from ptxcore.metrics import load_table, save_table
-from ptxcore.models import recover_folder, save_weights
+from ptxcore.models import load_weights, recover_folder, save_weights
 from ptxcore.settings import FoldSettings
 from ptxcore.training.history import History
 from ptxcore.training.optimizer import optimizer_tensors, restore_optimizer
 from ptxcore.types import FoldResult, Runtime
 
 FORMAT = 1
+TOP = "top"
 LAST, BEST, STATE, RESULT, CASES = "last", "best", "state.json", "result.json", "cases.npz"
 
 
@@ -64,11 +66,14 @@ class Identity:
     def check(self, found: Mapping[str, Any], path: Path) -> None:
         """Refuse what another fold has written.
 
+        A setting that an earlier version did not know had its default.
+
         Raises:
             CheckpointError: Names the first thing that differs.
         """
+        known = _flat({"settings": FoldSettings().as_dict()}) | _flat(found)
         for name, value in _flat(self.as_dict()).items():
-            other = _flat(found).get(name)
+            other = known.get(name)
             if other != value:
                 raise CheckpointError(
                     f"{path}: {name}: found {other!r}, expected {value!r}; the folder belongs to "
@@ -84,12 +89,19 @@ class FoldFolder:
         self.best = folder / BEST
         self._identity = identity
 
-    def save(self, history: History, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Commit an epoch."""
+    def save(
+        self,
+        history: History,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        more: Mapping[str, Tensor],
+    ) -> None:
+        """Commit an epoch; `more` is what else it leaves to the next one, by name."""
         last = self.folder / LAST
         last.mkdir(parents=True, exist_ok=True)
         tensors = _named("model", network.state_dict())
         tensors |= _named("optimizer", optimizer_tensors(optimizer, network))
+        tensors |= _named("more", more)
         content = safetensors.torch.save(tensors)
         name = f"epoch-{history.num_epochs:04d}.safetensors"
         _write(last / name, content)
@@ -105,12 +117,48 @@ class FoldFolder:
 
     def save_best(self, network: nn.Module) -> None:
         """Replace the best weights; on disk before the epoch is committed."""
-        save_weights(self.best, network, self._identity.settings)
-        for path in (*self.best.iterdir(), self.best, self.folder):
+        self._save_weights(self.best, network)
+
+    def save_epoch(self, epoch: int, network: nn.Module) -> None:
+        """Keep the weights of an epoch, to be averaged; on disk before it is committed."""
+        self._save_weights(self._of_epoch(epoch), network)
+
+    def keep_epochs(self, epochs: Sequence[int]) -> None:
+        """Remove the weights of all other epochs, once that no longer hurts: after `save`."""
+        kept = {self._of_epoch(epoch) for epoch in epochs}
+        for path in (self.folder / TOP).glob("*"):
+            if path not in kept:
+                shutil.rmtree(path)
+
+    def epoch_state(self, epoch: int) -> dict[str, Tensor]:
+        """What `save_epoch` kept.
+
+        Raises:
+            CheckpointError: It is missing or damaged.
+        """
+        network, _ = load_weights(self._of_epoch(epoch))
+        return network.state_dict()
+
+    def _of_epoch(self, epoch: int) -> Path:
+        return self.folder / TOP / f"epoch-{epoch:04d}"
+
+    def _save_weights(self, folder: Path, network: nn.Module) -> None:
+        save_weights(folder, network, self._identity.settings)
+        for path in (*folder.iterdir(), folder, folder.parent):
             _flush(path)
 
-    def restore(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> History:
+    def restore(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        take_back: Callable[[dict[str, Tensor]], None],
+    ) -> History:
         """Go back to the last committed epoch, in place; to none where there is none.
+
+        Args:
+            network: As it was saved.
+            optimizer: Of its parameters.
+            take_back: Is given what else was saved, if there was an epoch.
 
         Raises:
             CheckpointError: The checkpoint is damaged or belongs to something else.
@@ -131,6 +179,7 @@ class FoldFolder:
             tensors = safetensors.torch.load(content)
             network.load_state_dict(_of("model", tensors))
             restore_optimizer(optimizer, network, _of("optimizer", tensors))
+            take_back(_of("more", tensors))
             return History.of_curves(self._identity.fold, state["curves"])
         except (OSError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
             raise CheckpointError(
@@ -147,8 +196,8 @@ class FoldFolder:
         }
         content |= {"metrics": dict(result.metrics), "curves": dict(result.curves)}
         self._write_json(self.folder / RESULT, content)
-        if (self.folder / LAST).is_dir():
-            shutil.rmtree(self.folder / LAST)
+        for name in (LAST, TOP):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def result(self) -> FoldResult | None:
         """The result, if the fold is finished; weights that were removed since are None.

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from ptxcore.data.folds import SearchPlan
 from ptxcore.data.patches import PatchSampler
@@ -17,6 +18,12 @@ from ptxcore.inference import place
 from ptxcore.metrics import DIRECTIONS, summarize
 from ptxcore.models import build_network, load_weights
 from ptxcore.settings import FoldSettings
+from ptxcore.training.averaging import (
+    RunningMean,
+    best_epochs,
+    estimate_statistics,
+    mean_state,
+)
 from ptxcore.training.checkpoint import FoldFolder, Identity
 from ptxcore.training.early_stopping import EarlyStopping
 from ptxcore.training.history import History
@@ -26,6 +33,9 @@ from ptxcore.training.scoring import fold_rule, monitor_metrics, score_cases
 from ptxcore.training.seeds import derive_seed
 from ptxcore.training.step import train_epoch
 from ptxcore.types import EpochReport, FoldResult, Runtime
+
+#: Where a checkpoint keeps the losses of negative cases.
+_MEMORY = "negative_losses"
 
 
 def train_fold(
@@ -109,7 +119,7 @@ class FoldRun:
         self.folder = None if directory is None else FoldFolder(directory, identity)
         self.stopping = EarlyStopping.of(settings)
         self.history = History()
-        self._best: dict[str, Tensor] | None = None
+        self._states: dict[int, dict[str, Tensor]] = {}  # by epoch, where there is no folder
         on_held_fold = settings.selection == "fold"
         self.monitor = self.held if on_held_fold else plan.monitor(fold)
         self.training = plan.training(fold) + (plan.monitor(fold) if on_held_fold else ())
@@ -130,8 +140,15 @@ class FoldRun:
         self.sampler = PatchSampler(
             self.store, self.training, self.settings, seed=self._seed("patches")
         )
+        decay = self.settings.ema_decay
+        self.mean = RunningMean(self.network, decay) if decay > 0 else None
         if self.folder:
-            self.history = self.folder.restore(self.network, self.optimizer)
+            self.history = self.folder.restore(self.network, self.optimizer, self._take_back)
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is scored and kept: the moving average, if there is one."""
+        return self.mean.network if self.mean else self.network
 
     @property
     def watched(self) -> list[float]:
@@ -161,9 +178,10 @@ class FoldRun:
                 self.runtime,
                 epoch=epoch,
                 watched=self.watched,
+                mean=self.mean,
             )
             monitor = monitor_metrics(
-                self.network, self.store, self.monitor, self.settings, self.runtime
+                self.judged, self.store, self.monitor, self.settings, self.runtime
             )
         self.history = self.history.and_then(
             EpochReport(
@@ -177,27 +195,34 @@ class FoldRun:
         )
 
     def keep_best(self) -> None:
-        """Keep the weights if this epoch is the best so far: on disk, or in memory without one."""
-        if self.stopping.best_epoch(self.watched) != self.history.num_epochs:
-            return
-        if self.folder:
-            self.folder.save_best(self.network)
-        else:
-            self._best = {name: value.clone() for name, value in self.network.state_dict().items()}
+        """Keep the weights if this epoch is among the best: on disk, or in memory without one."""
+        epoch, best = self.history.num_epochs, self._best_epochs()
+        if self.folder and self.settings.average_best > 1 and epoch in best:
+            self.folder.save_epoch(epoch, self.judged)
+        if self.folder and self.stopping.best_epoch(self.watched) == epoch:
+            self.folder.save_best(self.judged)
+        if not self.folder and epoch in best:
+            state = {name: value.clone() for name, value in self.judged.state_dict().items()}
+            self._states = {n: kept for n, kept in self._states.items() if n in best}
+            self._states[epoch] = state
 
     def checkpoint(self) -> None:
         """Commit the epoch. After `keep_best`: weights without a checkpoint are made again."""
         if self.folder:
-            self.folder.save(self.history, self.network, self.optimizer)
+            self.folder.save(self.history, self.network, self.optimizer, self._more_state())
+            self.folder.keep_epochs(self._best_epochs())
 
     def score_held_fold(self) -> EpochReport:
         """Restore the best weights, predict the held cases once, and report."""
         start = time.perf_counter()
-        if self.folder:
+        if self.settings.average_best > 1:
+            self._average()
+        elif self.folder:
             best, _ = load_weights(self.folder.best)
             self.network.load_state_dict(best.state_dict())
-        elif self._best is not None:
-            self.network.load_state_dict(self._best)
+        else:
+            (state,) = self._states.values()
+            self.network.load_state_dict(state)
         with isolated(self.runtime, seed=self._seed("held fold")):
             cases, _ = score_cases(self.network, self.store, self.held, self.settings, self.runtime)
         result = FoldResult(
@@ -213,6 +238,34 @@ class FoldRun:
         if self.folder:
             self.folder.finish(result)
         return dataclasses.replace(self.report, result=result)
+
+    def _more_state(self) -> dict[str, Tensor]:
+        """What the epochs to come depend on, beside network, optimizer and history."""
+        state = dict(self.mean.tensors()) if self.mean else {}
+        if self.sampler.memory:
+            state[_MEMORY] = torch.from_numpy(self.sampler.memory.losses)
+        return state
+
+    def _take_back(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `_more_state`."""
+        if self.sampler.memory:
+            self.sampler.memory.restore(state.pop(_MEMORY).numpy())
+        if self.mean:
+            self.mean.restore(state)
+
+    def _best_epochs(self) -> list[int]:
+        return best_epochs(self.stopping, self.watched, self.settings.average_best)
+
+    def _average(self) -> None:
+        """Mean weights of the best epochs, with statistics of the last epoch's patches."""
+        epochs = self._best_epochs()
+        states = self.folder.epoch_state if self.folder else self._states.__getitem__
+        self.network.load_state_dict(mean_state([states(epoch) for epoch in epochs]))
+        with isolated(self.runtime, seed=self._seed("statistics")):
+            batches = self.sampler.epoch(self.history.num_epochs)
+            estimate_statistics(self.network, batches, self.runtime)
+        if self.folder:
+            self.folder.save_best(self.network)
 
     def _seed(self, purpose: str) -> int:
         return derive_seed(self.seed, self.fold, purpose)

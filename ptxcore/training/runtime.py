@@ -75,8 +75,8 @@ def _seconds_per_step(settings: FoldSettings, runtime: Runtime, *, limit: float)
         times: list[float] = []
         while len(times) < 2 or (len(times) < MAX_TIMED_STEPS and sum(times) < BUDGET_SECONDS):
             start = clock()
-            loss = train_step(network, optimizer, batch, settings, runtime, rate=0.0)
-            loss.item()  # waits for the device
+            step = train_step(network, optimizer, batch, settings, runtime, rate=0.0)
+            step.loss.item()  # waits for the device
             times.append(clock() - start)
             if times[0] > limit:
                 break

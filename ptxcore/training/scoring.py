@@ -10,7 +10,7 @@ from torch import nn
 
 from ptxcore.data.store import CaseStore
 from ptxcore.inference import on_grid, predict_grid
-from ptxcore.losses import segmentation_loss
+from ptxcore.losses import loss_of
 from ptxcore.metrics import build_table, count_case, summarize
 from ptxcore.settings import FoldSettings
 from ptxcore.types import CaseTable, Rule, Runtime
@@ -43,13 +43,7 @@ def score_cases(
     for index in (store.index(name) for name in case_ids):
         logits = predict_grid(network, view.image(index), settings, runtime)
         truth = torch.from_numpy(view.soft_mask(index).astype("float32") / 255)[None, None]
-        loss = segmentation_loss(
-            logits,
-            truth.to(logits.device),
-            bce_weight=settings.bce_weight,
-            dice_weight=settings.dice_weight,
-        )
-        losses.append(float(loss))
+        losses.append(float(loss_of(settings, logits, truth.to(logits.device))))
         mask = store.mask(index)
         rows.append(count_case(on_grid(logits, mask.shape), mask))
     return build_table(list(case_ids), rows), sum(losses) / len(losses)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ptxcore.data.patches import Batch, PatchSampler
 from ptxcore.errors import TrainingDiverged
-from ptxcore.losses import segmentation_loss
+from ptxcore.losses import loss_of, losses_of_samples
 from ptxcore.settings import FoldSettings
+from ptxcore.training.averaging import RunningMean
 from ptxcore.training.schedules import learning_rate
 from ptxcore.types import Runtime
 
@@ -25,6 +27,7 @@ def train_epoch(
     *,
     epoch: int,
     watched: Sequence[float],
+    mean: RunningMean | None = None,
 ) -> tuple[float, float]:
     """Train one epoch, in place.
 
@@ -36,6 +39,7 @@ def train_epoch(
         runtime: Device, precision and layout.
         epoch: One-based.
         watched: The stopping metric of the epochs before this one.
+        mean: Follows the network, step by step, in place.
 
     Returns:
         Mean training loss, and the learning rate of the last step.
@@ -44,7 +48,8 @@ def train_epoch(
         TrainingDiverged: The loss of a step was NaN or infinite.
     """
     network.train()
-    losses = []
+    steps: list[Step] = []
+    cases: list[int] = []
     for number, batch in enumerate(sampler.epoch(epoch)):
         rate = learning_rate(
             settings,
@@ -52,8 +57,27 @@ def train_epoch(
             steps_per_epoch=sampler.num_steps,
             watched=watched,
         )
-        losses.append(train_step(network, optimizer, batch, settings, runtime, rate=rate))
-    return _mean_loss(losses, epoch=epoch), rate
+        steps.append(train_step(network, optimizer, batch, settings, runtime, rate=rate))
+        cases.extend(batch.cases)
+        if mean is not None:
+            mean.update(network)
+    loss = _mean_loss([step.loss for step in steps], epoch=epoch)
+    if sampler.memory is not None:
+        sampler.memory.remember(cases, torch.cat([step.of_samples for step in steps]).tolist())
+    return loss, rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What a step gave; on the device still, since reading it would wait.
+
+    Attributes:
+        loss: Scalar, of the network's own output.
+        of_samples: Loss of each sample, shape (B,); (0,) where no negative is remembered.
+    """
+
+    loss: Tensor
+    of_samples: Tensor
 
 
 def train_step(
@@ -64,26 +88,36 @@ def train_step(
     runtime: Runtime,
     *,
     rate: float,
-) -> Tensor:
-    """Forward, backward, clip, update. The loss stays on the device: reading it would wait."""
+) -> Step:
+    """Forward, backward, clip, update."""
     layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
     images = torch.from_numpy(batch.images).to(runtime.device, memory_format=layout)
     targets = torch.from_numpy(batch.targets).to(runtime.device)
     with torch.autocast(
         runtime.device, dtype=torch.bfloat16, enabled=runtime.precision == "bfloat16"
     ):
-        logits = network(images)
-    loss = segmentation_loss(
-        logits.float(), targets, bce_weight=settings.bce_weight, dice_weight=settings.dice_weight
-    )
+        every: tuple[Tensor, ...] = (
+            network.all_logits(images)  # type: ignore[operator]
+            if settings.deep_supervision
+            else (network(images),)
+        )
+    logits = every[0]
+    loss = loss_of(settings, logits.float(), targets)
+    # Half as much for each coarser level. Reported is the first: the monitor's loss has no other.
+    whole = loss
+    for level, coarser in enumerate(every[1:], start=1):
+        whole = whole + loss_of(settings, coarser.float(), targets) / 2**level
+    of_samples = loss.new_empty(0)
+    if settings.hard_negative_share > 0:
+        of_samples = losses_of_samples(settings, logits.detach().float(), targets)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    whole.backward()  # type: ignore[no-untyped-call]
     if settings.gradient_clip > 0:
         nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
-    return loss.detach()
+    return Step(loss=loss.detach(), of_samples=of_samples)
 
 
 def _mean_loss(losses: Sequence[Tensor], *, epoch: int) -> float:

@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from ptxcore.losses import SMOOTH_PX, dice_loss, segmentation_loss
+from ptxcore.losses import (
+    SMOOTH_PX,
+    dice_loss,
+    focal_loss,
+    loss_of,
+    segmentation_loss,
+    tversky_loss,
+)
+from ptxcore.settings import FoldSettings
 
 
 def logits_of(probability: float, shape: tuple[int, ...]) -> Tensor:
@@ -117,3 +125,74 @@ def test_some_weight_must_be_above_zero() -> None:
     empty = torch.zeros(1, 1, 2, 2)
     with pytest.raises(ValueError, match="bce_weight and dice_weight"):
         segmentation_loss(empty, empty, bce_weight=0.0, dice_weight=0.0)
+
+
+def test_focal_and_tversky_in_closed_form() -> None:
+    shape = (2, 1, 16, 16)
+    target = torch.zeros(shape, dtype=torch.float64)
+    target[:, :, :4] = 1  # a quarter
+    p, gamma, alpha = 0.3, 1.5, 0.2
+    focal = -(0.25 * 0.7**gamma * math.log(p) + 0.75 * p**gamma * math.log(0.7))
+    assert focal_loss(logits_of(p, shape), target, gamma=gamma).item() == pytest.approx(focal)
+    hit, false_positive, missed = 64 * p, 192 * p, 64 * 0.7
+    tversky = 1 - (hit + 1) / (hit + alpha * false_positive + 0.8 * missed + 1)
+    assert tversky_loss(logits_of(p, shape), target, alpha=alpha).item() == pytest.approx(tversky)
+
+
+def test_focal_without_focus_is_cross_entropy_on_soft_masks_too() -> None:
+    generator = torch.Generator().manual_seed(3)
+    logits = 9 * torch.randn(2, 1, 8, 8, generator=generator)
+    target = torch.rand(2, 1, 8, 8, generator=generator)
+    expected = segmentation_loss(logits, target, bce_weight=1.0, dice_weight=0.0)
+    torch.testing.assert_close(focal_loss(logits, target, gamma=0.0), expected)
+
+
+def test_the_same_values_as_monai_on_hard_masks() -> None:
+    from monai.losses import FocalLoss, TverskyLoss
+
+    generator = torch.Generator().manual_seed(4)
+    logits = 3 * torch.randn(3, 1, 8, 8, generator=generator)
+    target = (torch.rand(3, 1, 8, 8, generator=generator) > 0.8).float()
+    theirs = FocalLoss(gamma=2.0)(logits, target)
+    torch.testing.assert_close(focal_loss(logits, target, gamma=2.0), theirs)
+    # MONAI's alpha is the cost of a false positive, as ours.
+    theirs = TverskyLoss(sigmoid=True, alpha=0.3, beta=0.7, smooth_nr=1.0, smooth_dr=1.0)
+    torch.testing.assert_close(tversky_loss(logits, target, alpha=0.3), theirs(logits, target))
+
+
+@pytest.mark.parametrize("probability", [0.001, 0.01, 0.5])
+def test_focal_and_tversky_ask_an_empty_batch_for_less(probability: float) -> None:
+    target = torch.zeros(4, 1, 16, 16, dtype=torch.float64)
+    logits = logits_of(probability, target.shape).requires_grad_()
+    focal = focal_loss(logits, target, gamma=2.0)
+    assert focal.item() == pytest.approx(-(probability**2) * math.log(1 - probability))
+    tversky = tversky_loss(logits, target, alpha=0.3)
+    total = 0.3 * probability * 256
+    assert tversky.item() == pytest.approx(total / (total + SMOOTH_PX))
+    for loss in (focal, tversky):
+        (gradient,) = torch.autograd.grad(loss, logits)
+        assert (gradient > 0).all()
+
+
+@pytest.mark.parametrize("gamma", [0.3, 2.0])
+@pytest.mark.parametrize("alpha", [0.2, 0.7])
+@pytest.mark.parametrize("empty", [False, True])
+def test_gradients_of_all_terms_together(gamma: float, alpha: float, empty: bool) -> None:
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(2, 1, 4, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    target = torch.rand(2, 1, 4, 5, generator=generator, dtype=torch.float64)
+    settings = FoldSettings(
+        bce_weight=0.5, focal_weight=1.5, focal_gamma=gamma, tversky_weight=2.0, tversky_alpha=alpha
+    )
+    truth = torch.zeros_like(target) if empty else target
+    assert torch.autograd.gradcheck(lambda values: loss_of(settings, values, truth), (logits,))
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 2.0])
+def test_focal_gradients_stay_finite_where_probabilities_round(gamma: float) -> None:
+    logits = torch.tensor([[[[-200.0, -40.0, 40.0, 200.0]]]], requires_grad=True)
+    for target in (torch.zeros_like(logits), torch.ones_like(logits)):
+        loss = focal_loss(logits, target, gamma=gamma)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        assert torch.isfinite(gradient).all()
+        assert loss.item() == pytest.approx(60.0, rel=1e-5)  # (40 + 200) / 4

@@ -25,7 +25,7 @@ def kinds(network: nn.Module, *types: type[nn.Module]) -> int:
 
 
 @pytest.mark.parametrize("network", ["attention_unet", "unet"])
-@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("norm", ["batch", "instance", "group"])
 @pytest.mark.parametrize("size", [(1, 1), (5, 64), (33, 47), (64, 64)])
 def test_any_input_size_keeps_its_grid(network: str, norm: str, size: tuple[int, int]) -> None:
     model = build_network(small(network=network, norm=norm), seed=0)
@@ -36,7 +36,7 @@ def test_any_input_size_keeps_its_grid(network: str, norm: str, size: tuple[int,
         assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("norm", ["batch", "instance", "group"])
 def test_deepest_network_trains_on_one_smallest_patch(norm: str) -> None:
     model = build_network(small(levels=7, channels=1, norm=norm), seed=0)
     assert model(noise(1, 1, 32, 32)).shape == (1, 1, 32, 32)
@@ -92,13 +92,24 @@ def test_an_untrained_network_predicts_about_the_prior(network: str) -> None:
 
 @pytest.mark.parametrize(
     ("norm", "used", "unused"),
-    [("batch", nn.BatchNorm2d, nn.InstanceNorm2d), ("instance", nn.InstanceNorm2d, nn.BatchNorm2d)],
+    [
+        ("batch", nn.BatchNorm2d, nn.InstanceNorm2d),
+        ("instance", nn.InstanceNorm2d, nn.BatchNorm2d),
+        ("group", nn.GroupNorm, nn.BatchNorm2d),
+    ],
 )
 def test_one_norm_in_all_blocks(norm: str, used: type[nn.Module], unused: type[nn.Module]) -> None:
     model = build_network(small(norm=norm), seed=0)
     convolutions = kinds(model, nn.Conv2d, nn.ConvTranspose2d)
     assert kinds(model, used) == convolutions - 1  # all but the output
     assert kinds(model, unused) == 0
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(16, 8), (12, 4), (3, 1)])
+def test_groups_divide_the_width(channels: int, groups: int) -> None:
+    layer = Style(norm="group", dropout=0.0).norm_layer(channels)
+    assert isinstance(layer, nn.GroupNorm)
+    assert (layer.num_groups, layer.num_channels) == (groups, channels)
 
 
 def test_dropout_reaches_gates_and_up_convolutions() -> None:
@@ -137,7 +148,7 @@ def test_widths_double_up_to_a_cap() -> None:
 
 
 @pytest.mark.parametrize("network", ["attention_unet", "unet"])
-@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("norm", ["batch", "instance", "group"])
 def test_every_weight_learns(network: str, norm: str) -> None:
     model = build_network(small(network=network, norm=norm, dropout=0.0), seed=0)
     model(noise(2, 1, 32, 32)).square().mean().backward()
@@ -183,3 +194,28 @@ def test_bfloat16_and_channels_last_give_nearly_the_same_logits() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = model(image.contiguous(memory_format=torch.channels_last)).float()
     assert (found - expected).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("levels", [2, 3, 5])
+def test_deep_supervision_adds_an_output_per_coarser_level(levels: int) -> None:
+    plain = build_network(small(levels=levels), seed=0).eval()
+    deep = build_network(small(levels=levels, deep_supervision=True), seed=0).eval()
+    image = noise(2, 1, 45, 50)
+    outputs = deep.all_logits(image)
+    assert [tuple(one.shape) for one in outputs] == [(2, 1, 45, 50)] * (levels - 1)
+    assert torch.equal(outputs[0], deep(image))
+    assert torch.equal(deep(image), plain(image))  # the same weights, but for the outputs
+    assert len(plain.all_logits(image)) == 1
+    # The coarser a level, the smoother what it says.
+    steps = [one.diff(dim=-1).abs().mean() / one.std() for one in outputs]
+    assert steps == sorted(steps, reverse=True)
+
+
+def test_every_output_of_deep_supervision_learns() -> None:
+    model = build_network(small(levels=4, deep_supervision=True, dropout=0.0), seed=0)
+    loss = torch.stack([one.square().mean() for one in model.all_logits(noise(2, 1, 32, 32))]).sum()
+    loss.backward()
+    assert len(model.auxiliary) == 2
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name

@@ -61,11 +61,22 @@ def start(bench: Bench, settings: FoldSettings, folder: Path, *, num_epochs: int
     generator.close()
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"schedule": "cosine"},
+        {"schedule": "plateau"},
+        {"ema_decay": 0.9},
+        {"average_best": 2},
+        {"average_best": 3, "ema_decay": 0.9, "hard_negative_share": 0.5},
+        {"deep_supervision": True, "levels": 3, "ema_decay": 0.9},
+        {"hard_negative_share": 0.7, "positive_fraction_schedule": "cosine"},
+    ],
+)
 def test_stopped_after_any_epoch(
-    bench: Bench, small: FoldSettings, tmp_path: Path, schedule: str
+    bench: Bench, small: FoldSettings, tmp_path: Path, values: dict[str, Any]
 ) -> None:
-    settings = dataclasses.replace(small, schedule=schedule, patience=3)
+    settings = dataclasses.replace(small, patience=3, **values)
     undisturbed = bench.train(settings, directory=tmp_path / "whole")
     for num_epochs in range(1, len(undisturbed)):
         folder = tmp_path / f"stopped-{num_epochs}"
@@ -105,31 +116,37 @@ def test_wall_times_of_all_attempts_are_added(
     assert last.result.seconds >= sum(last.result.curves["seconds"])
 
 
+@pytest.mark.parametrize("average_best", [1, 2])
 def test_killed_between_best_weights_and_checkpoint(
-    bench: Bench, small: FoldSettings, tmp_path: Path
+    bench: Bench, small: FoldSettings, tmp_path: Path, average_best: int
 ) -> None:
-    undisturbed = bench.train(directory=tmp_path / "whole")
+    settings = dataclasses.replace(small, average_best=average_best, ema_decay=0.8)
+    undisturbed = bench.train(settings, directory=tmp_path / "whole")
     folder = tmp_path / "killed"
-    start(bench, small, folder, num_epochs=1)
-    shutil.copytree(folder / "last", tmp_path / "last")
-    start(bench, small, folder, num_epochs=2)
-    shutil.rmtree(folder / "last")  # the best weights of a later epoch beside an older checkpoint
-    shutil.copytree(tmp_path / "last", folder / "last")
-    assert numbers(bench.train(directory=folder)) == numbers(undisturbed)
+    start(bench, settings, folder, num_epochs=1)
+    run = FoldRun(settings, bench.store, bench.plan, 0, seed=0, runtime=Runtime(), directory=folder)
+    run.restore()
+    run.train_epoch()
+    run.keep_best()  # the weights of a later epoch beside an older checkpoint
+    assert numbers(bench.train(settings, directory=folder)) == numbers(undisturbed)
     assert weights(folder) == weights(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("average_best", [1, 2])
 def test_killed_before_the_held_fold_was_scored(
-    bench: Bench, small: FoldSettings, tmp_path: Path
+    bench: Bench, small: FoldSettings, tmp_path: Path, average_best: int
 ) -> None:
-    undisturbed = bench.train()
+    small = dataclasses.replace(small, average_best=average_best)
+    undisturbed = bench.train(small)
     run = FoldRun(small, bench.store, bench.plan, 0, seed=0, runtime=Runtime(), directory=tmp_path)
     run.restore()
     while not run.is_over:
         run.train_epoch()
         run.keep_best()
         run.checkpoint()
-    (last,) = bench.train(directory=tmp_path)
+    if average_best > 1:
+        run._average()  # and killed after it replaced the best weights
+    (last,) = bench.train(small, directory=tmp_path)
     assert last.epoch == small.max_epochs
     assert numbers([last]) == numbers(undisturbed)
 
@@ -185,6 +202,20 @@ def test_a_folder_of_another_fold_is_refused(
     ):
         with pytest.raises(CheckpointError, match=what):
             bench.train(directory=tmp_path, **options)
+
+
+def test_a_checkpoint_of_an_earlier_version_lacks_settings_that_had_their_default(
+    bench: Bench, small: FoldSettings, tmp_path: Path
+) -> None:
+    undisturbed = bench.train()
+    start(bench, small, tmp_path, num_epochs=1)
+    path = tmp_path / "last" / "state.json"
+    state = json.loads(path.read_text())
+    del state["fold"]["settings"]["ema_decay"]
+    path.write_text(json.dumps(state))
+    with pytest.raises(CheckpointError, match=r"ema_decay: found 0\.0, expected 0\.5"):
+        bench.train(dataclasses.replace(small, ema_decay=0.5), directory=tmp_path)
+    assert numbers(bench.train(directory=tmp_path)) == numbers(undisturbed)
 
 
 def test_a_checkpoint_of_other_data_is_refused(

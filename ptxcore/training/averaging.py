@@ -1,0 +1,113 @@
+"""Weights that are means of weights: over the steps of a fold, and over its best epochs.
+
+The running mean (`ema_decay`) averages BatchNorm's statistics along with the weights: both change
+slowly from step to step. Epochs lie far apart, and the statistics of a mean network are not the
+mean of its members' statistics, so `average_best` estimates them anew from training patches, as
+stochastic weight averaging does (Izmailov et al. 2018, arXiv:1803.05407, section 3.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
+
+from ptxcore.data.patches import Batch
+from ptxcore.training.early_stopping import EarlyStopping
+from ptxcore.types import Runtime
+
+_Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+class RunningMean:
+    """Exponential moving average of a network's weights and statistics.
+
+    The decay of step n is min(decay, (1 + n) / (10 + n)): a mean over hundreds of steps would
+    otherwise remember the untrained weights in a fold of a few hundred steps.
+
+    Attributes:
+        network: The averaged network, on the device and in the layout of the one it follows.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        """Start at the network's weights.
+
+        Args:
+            network: Placed where it will be trained.
+            decay: In (0, 1).
+        """
+        self._decay = decay
+        self._num_steps = 0
+        self._model = AveragedModel(network, multi_avg_fn=self._step, use_buffers=True)
+        self.network: nn.Module = self._model.module
+
+    def update(self, network: nn.Module) -> None:
+        """Take in the weights after a step of the optimizer."""
+        self._model.update_parameters(network)
+        self._num_steps += 1
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that the next update depends on."""
+        return self._model.state_dict()
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """The inverse of `tensors`."""
+        self._model.load_state_dict(dict(tensors))
+        self._num_steps = int(self._model.n_averaged)
+
+    def _step(self, mean: _Tensors, current: _Tensors, _: Tensor | int) -> None:
+        # Counted here: reading the model's own counter would wait for the device.
+        decay = min(self._decay, (1 + self._num_steps) / (10 + self._num_steps))
+        step = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        step(mean, current, self._num_steps)
+
+
+def best_epochs(stopping: EarlyStopping, watched: Sequence[float], number: int) -> list[int]:
+    """One-based epochs whose values are best, in their order in time.
+
+    Args:
+        stopping: Says which epoch is the best one, and which way is better.
+        watched: One value per epoch, at least one. NaN is among the best only if all are.
+        number: How many at most. 1 gives the epoch that early stopping would go back to; of more,
+            earlier epochs win ties.
+    """
+    if number == 1:
+        return [stopping.best_epoch(watched)]
+    sign = -1.0 if stopping.maximize else 1.0
+    finite = [epoch for epoch, value in enumerate(watched, start=1) if not math.isnan(value)]
+    ranked = sorted(finite, key=lambda epoch: (sign * watched[epoch - 1], epoch))
+    return sorted(ranked[:number]) or [stopping.best_epoch(watched)]
+
+
+def mean_state(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each tensor of several states of one network, summed in double precision.
+
+    Counters are taken from the last state.
+    """
+    return {
+        name: torch.stack([state[name].cpu().double() for state in states]).mean(0).to(last.dtype)
+        if last.is_floating_point()
+        else last
+        for name, last in states[-1].items()
+    }
+
+
+def estimate_statistics(network: nn.Module, batches: Iterable[Batch], runtime: Runtime) -> None:
+    """Set BatchNorm's statistics, in place, to their mean over batches; other norms have none.
+
+    Args:
+        network: Placed on the runtime's device.
+        batches: Training patches, at least one batch.
+        runtime: Device, precision and layout.
+    """
+    layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
+    images = (
+        torch.from_numpy(batch.images).to(runtime.device, memory_format=layout) for batch in batches
+    )
+    with torch.autocast(
+        runtime.device, dtype=torch.bfloat16, enabled=runtime.precision == "bfloat16"
+    ):
+        update_bn(images, network)
