@@ -63,6 +63,7 @@ class Conductor:
         self._policy, self._stop_rule, self._seed = policy, stop_rule, seed
         self._pruner = make_pruner(space.pruner.name, space.pruner.settings())
         self._num_seen = 0
+        self._ended: str | None = None
         ledger.settle()
         for one in list(ledger.projection.open_candidates()):
             if one.running_fold is not None:
@@ -173,7 +174,11 @@ class Conductor:
 
     def stop_reason(self) -> str | None:
         """Why the sweep is over, None while it is not."""
-        return self._stop_rule.reason()
+        return self._ended or self._stop_rule.reason()
+
+    def end_sweep(self, reason: str) -> None:
+        """End the sweep for a reason that no stop rule knows, such as a used budget."""
+        self._ended = self._ended or reason
 
     def close(self, reason: str) -> None:
         """Stop driving.

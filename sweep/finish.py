@@ -39,13 +39,17 @@ def operating_point(candidate: Candidate, folder: Path) -> dict[str, Any]:
 def keep_weights(projection: Projection, folder: Path, *, num_kept: int) -> None:
     """Drop the weights of all but the best complete candidates and the default.
 
-    Case tables and fold results stay for every candidate.
+    Case tables and fold results stay for every candidate, of the attempts that gave a score.
     """
     complete = [one for one in projection.candidates if one.state is State.COMPLETE]
     complete.sort(key=lambda one: (-one.mean, one.number))
     kept = {one.number for one in complete[:num_kept]} | {0}
     for one in projection.candidates:
-        for fold_folder in sorted((folder / "trials" / f"{one.number:04d}").glob("fold-*")):
-            shutil.rmtree(fold_folder / "last", ignore_errors=True)
+        for path in sorted((folder / "trials" / f"{one.number:04d}").glob("fold-*/attempt-*")):
+            score = one.folds.get(int(path.parent.name.removeprefix("fold-")))
+            if score is None or path.name != f"attempt-{score.attempt}":
+                shutil.rmtree(path, ignore_errors=True)
+                continue
+            shutil.rmtree(path / "last", ignore_errors=True)
             if one.number not in kept:
-                shutil.rmtree(fold_folder / "best", ignore_errors=True)
+                shutil.rmtree(path / "best", ignore_errors=True)

@@ -17,6 +17,7 @@ from ptxcore.errors import StoreError
 from ptxcore.settings import FoldSettings
 from ptxcore.training import measure_runtime
 from ptxcore.types import Runtime
+from sweep.budget import Budget, attempt_seconds
 from sweep.conductor import Conductor
 from sweep.errors import NameTaken, UsageError
 from sweep.finish import keep_weights
@@ -67,6 +68,7 @@ def run(
     plan_options: PlanOptions | None = None,
     resources: Resources | None = None,
     precision: str = "auto",
+    budget: Budget | None = None,
     on_progress: Progress = lambda projection: None,
 ) -> SweepSummary:
     """Start a new sweep and drive it to its end, or until SIGINT or SIGTERM.
@@ -82,6 +84,7 @@ def run(
         resources: CPUs and GPUs of a trial.
         precision: "float32" or "bfloat16"; "auto" measures which is faster here, so two sweeps
             may differ where the two are close.
+        budget: Ends the sweep when it is used.
         on_progress: Called on the driver at most twice a second.
 
     Raises:
@@ -121,7 +124,7 @@ def run(
         except BaseException:
             shutil.rmtree(folder)
             raise
-        return _drive(home, ledger, space, cases, resources, on_progress)
+        return _drive(home, ledger, space, cases, resources, budget or Budget(), on_progress)
 
 
 def resume(
@@ -130,6 +133,7 @@ def resume(
     home: Home,
     store: Path | None = None,
     resources: Resources | None = None,
+    budget: Budget | None = None,
     on_progress: Progress = lambda projection: None,
 ) -> SweepSummary:
     """Go on with a sweep from its ledger: finished folds stay, unfinished ones continue.
@@ -139,6 +143,7 @@ def resume(
         home: Where it lives.
         store: Where its case store is now, if it moved.
         resources: As in `run`; they may differ from the first time.
+        budget: As in `run`; hours count anew.
         on_progress: As in `run`.
 
     Raises:
@@ -161,7 +166,7 @@ def resume(
         )
     space = parse_space(header["space_text"], f"{name} (ledger)")
     with ray_cluster(resources):
-        return _drive(home, ledger, space, cases, resources, on_progress)
+        return _drive(home, ledger, space, cases, resources, budget or Budget(), on_progress)
 
 
 def _runtime(settings: FoldSettings, resources: Resources, precision: str) -> Runtime:
@@ -185,6 +190,7 @@ def _drive(
     space: SearchSpace,
     cases: CaseStore,
     resources: Resources,
+    budget: Budget,
     on_progress: Progress,
 ) -> SweepSummary:
     folder = home.sweep_folder(ledger.name)
@@ -209,6 +215,7 @@ def _drive(
             ),
             seed=int(ledger.header["seed"]),
         )
+        limit = _limit(budget, ledger, resources)
         with interrupt.listening(), tracker.running():
             drive(
                 conductor,
@@ -216,10 +223,9 @@ def _drive(
                 resources,
                 folder=folder,
                 interrupt=interrupt,
-                on_poll=_poller(ledger, tracker, on_progress),
+                on_poll=_poller(ledger, conductor, tracker, limit, on_progress),
             )
-        received = interrupt.received
-        conductor.close(received.name if received is not None else "Ray ended the run")
+        conductor.close(interrupt.reason or "Ray ended the run")
         if conductor.stop_reason() is not None:
             keep_weights(ledger.projection, folder, num_kept=NUM_KEPT)
         tracker.finish()
@@ -245,7 +251,24 @@ def _job(ledger: Ledger, cases: CaseStore, folder: Path) -> Job:
     )
 
 
-def _poller(ledger: Ledger, tracker: Tracker, on_progress: Progress) -> Callable[[], None]:
+def _limit(budget: Budget, ledger: Ledger, resources: Resources) -> Callable[[], str | None]:
+    """A function that says why the budget ends the sweep, None while it does not."""
+    began = time.monotonic()
+
+    def reason() -> str | None:
+        gpu_seconds = resources.gpus * attempt_seconds(ledger.projection)
+        return budget.used_up(time.monotonic() - began, gpu_seconds)
+
+    return reason
+
+
+def _poller(
+    ledger: Ledger,
+    conductor: Conductor,
+    tracker: Tracker,
+    limit: Callable[[], str | None],
+    on_progress: Progress,
+) -> Callable[[], None]:
     """What the driver does between Ray's events: keep the lease, feed the views."""
     shown_at = 0.0
 
@@ -256,6 +279,8 @@ def _poller(ledger: Ledger, tracker: Tracker, on_progress: Progress) -> Callable
             return
         shown_at = now
         ledger.renew()
+        if (used_up := limit()) is not None:
+            conductor.end_sweep(used_up)
         tracker.offer()
         on_progress(ledger.projection)
 

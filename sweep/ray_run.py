@@ -33,6 +33,7 @@ from ray import tune  # noqa: E402
 
 from sweep.conductor import Conductor  # noqa: E402
 from sweep.errors import UsageError  # noqa: E402
+from sweep.ray_nodes import refuse_other_versions  # noqa: E402
 from sweep.ray_scheduler import FoldScheduler, Slots  # noqa: E402
 from sweep.ray_search import FoldSearch  # noqa: E402
 from sweep.ray_trial import FoldTrainable, Job  # noqa: E402
@@ -59,10 +60,14 @@ class Resources:
 
 
 class Interrupt:
-    """Set by SIGINT or SIGTERM: the sweep stops cleanly and can be resumed."""
+    """Set by SIGINT, SIGTERM or a host: the sweep stops cleanly and can be resumed.
+
+    Attributes:
+        reason: The signal's name, or what must be mended; None while nothing happened.
+    """
 
     def __init__(self) -> None:
-        self.received: signal.Signals | None = None
+        self.reason: str | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -80,8 +85,12 @@ class Interrupt:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def stop(self, reason: str) -> None:
+        """Stop for a reason; the first one counts."""
+        self.reason = self.reason or reason
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.received = signal.Signals(number)
+        self.reason = signal.Signals(number).name
 
 
 def worker_environment() -> dict[str, str]:
@@ -98,6 +107,14 @@ def ray_cluster(resources: Resources) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    try:
+        _connect(resources)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _connect(resources: Resources) -> None:
     if resources.address is not None:
         ray.init(
             address=resources.address,
@@ -105,6 +122,7 @@ def ray_cluster(resources: Resources) -> Iterator[None]:
             log_to_driver=False,
             logging_level="error",
         )
+        refuse_other_versions()
     else:
         slots = resources.workers or max(1, (os.cpu_count() or 1) // resources.cpus)
         ray.init(
@@ -114,10 +132,6 @@ def ray_cluster(resources: Resources) -> Iterator[None]:
             log_to_driver=False,
             logging_level="error",
         )
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def slot_counter(resources: Resources) -> Callable[[], int]:
@@ -155,7 +169,7 @@ class _EndOfSweep(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
         return False
 
     def stop_all(self) -> bool:
-        return self._interrupt.received is not None or self._conductor.stop_reason() is not None
+        return self._interrupt.reason is not None or self._conductor.stop_reason() is not None
 
 
 def drive(
@@ -189,7 +203,7 @@ def drive(
             f"{ray.cluster_resources().get('CPU', 0):g} and "
             f"{ray.cluster_resources().get('GPU', 0):g}; lower --cpus-per-trial or --gpus-per-trial"
         )
-    scheduler = FoldScheduler(conductor, slots, on_poll=on_poll)
+    scheduler = FoldScheduler(conductor, slots, on_poll=on_poll, on_halt=interrupt.stop)
     ray_folder = folder / "ray"
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),

@@ -8,6 +8,7 @@ order; therefore a trial is made or woken only when the conductor gives it a slo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -53,12 +54,23 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         *,
         max_attempts: int = 3,
         on_poll: Callable[[], None] = lambda: None,
+        on_halt: Callable[[str], None] = lambda reason: None,
     ) -> None:
+        """Around a conductor.
+
+        Args:
+            conductor: Decides.
+            slots: Shared with the searcher.
+            max_attempts: Losses of one fold, in this run of the driver, that end its candidate.
+            on_poll: Called many times a second.
+            on_halt: Called with the reason when a host says that no candidate can train on it.
+        """
         super().__init__()
         self._conductor = conductor
         self._slots = slots
         self._max_attempts = max_attempts
-        self._on_poll = on_poll
+        self._on_poll, self._on_halt = on_poll, on_halt
+        self._losses: Counter[tuple[int, int]] = Counter()
         self._trials: dict[int, Trial] = {}
         self._ended: set[int] = set()
 
@@ -87,6 +99,10 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         if result["attempt"] != trial.config["assignment"]["attempt"]:
             return str(self.CONTINUE)  # a late report of an attempt that was given up
         if "failed" in result:
+            if (reason := result.get("halt")) is not None:
+                self._on_halt(reason)
+                self._release(trial, result["failed"])
+                return self._park(tune_controller, trial)
             if self._lost(trial, result["failed"], final=result["final"]):
                 return self._end(trial)
             return self._park(tune_controller, trial)
@@ -129,13 +145,17 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         trial.set_config({**trial.config, **as_config(assignment)})
 
     def _lost(self, trial: Trial, reason: str, *, final: bool) -> bool:
-        candidate, attempt = _candidate(trial), trial.config["assignment"]["attempt"]
-        final = final or attempt >= self._max_attempts
-        self._conductor.on_failure(candidate, reason, final=final)
-        self._slots.busy.discard(candidate)
+        candidate, fold = _candidate(trial), trial.config["assignment"]["fold"]
+        self._losses[candidate, fold] += 1
+        final = final or self._losses[candidate, fold] >= self._max_attempts
+        self._release(trial, reason, final=final)
         if final:
             self._ended.add(candidate)
         return final
+
+    def _release(self, trial: Trial, reason: str, *, final: bool = False) -> None:
+        self._conductor.on_failure(_candidate(trial), reason, final=final)
+        self._slots.busy.discard(_candidate(trial))
 
     def _end(self, trial: Trial) -> str:
         self._slots.busy.discard(_candidate(trial))

@@ -3,22 +3,24 @@
 It decides nothing. What to train stands in the configuration that the driver sets before each
 start (`Job` for the sweep, `assignment` for the fold); what happened goes back as one plain
 result per epoch. Every error that the core raises is a result too, so that the driver can tell
-a diverged loss (final) from a lost worker (tried again).
+a diverged loss (final) from a lost worker (tried again), and from what no candidate can help: a
+full disk, or another version of the code on this host (the sweep halts, to be resumed).
 
-A fold's folder is held under a lock while it is trained: a worker that outlives its driver must
-end before another may continue the same fold.
+Each attempt at a fold writes into a folder of its own, which starts as a copy of what the last one
+committed: a worker that was cut off, or outlived its driver, can spoil nothing and holds up nobody.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import math
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
 from ray import tune
 
 from sweep.records import Epoch, FoldScore
@@ -26,8 +28,8 @@ from sweep.records import Epoch, FoldScore
 if TYPE_CHECKING:
     from ptxcore.types import EpochReport, FoldResult
 
-#: A worker whose driver was killed is gone after about 20 s with Ray's settings.
-LOCK_TIMEOUT_SECONDS = 90.0
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +37,11 @@ class Job:
     """What is the same for all trials of a sweep.
 
     Attributes:
-        store: Folder of the case store on this node.
+        store: Folder of the case store; a host with PTXSWEEP_CACHE keeps a copy of its own.
         data_hash: Content hash that the store must have.
         plan: File of the search part of the fold plan: it does not name the hold-out.
         plan_digest: Digest that the plan must have.
-        folder: Where trials write, one folder per candidate and fold.
+        folder: Where trials write, one folder per candidate, fold and attempt.
         seed: Of the sweep; the fold and its parts derive their own.
         metric: Name of the objective among the fold's metrics.
         sign: 1.0 to maximise, -1.0 to minimise.
@@ -64,13 +66,25 @@ def fold_folder(candidate: int, fold: int) -> Path:
     return Path("trials") / f"{candidate:04d}" / f"fold-{fold}"
 
 
+class HostRefused(Exception):
+    """This host cannot train for this sweep, whatever the candidate."""
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a write failed because storage is full or cannot be written at all."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     """One step trains one epoch; the last step of a fold also scores the held cases."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Note the assignment; files are opened in the first step, where errors are results."""
         self._reports: Iterator[EpochReport] | None = None
-        self._lock: FileLock | None = None
         self._assign(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -91,7 +105,8 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
         Returns:
             "epoch" (an `Epoch`), with the fold's last one also "score" (a `FoldScore`); or
-            "failed" (the reason) with "final" (whether another attempt is pointless).
+            "failed" (the reason) with "final" (whether another attempt is pointless) and "halt"
+            (whether no candidate can train before somebody mends something).
         """
         result: dict[str, Any] = {"candidate": self._candidate, "attempt": self._attempt}
         from ptxcore.errors import CoreError
@@ -100,12 +115,15 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             if self._reports is None:
                 self._reports = self._open()
             report = next(self._reports)
-        except CoreError as error:
-            self.cleanup()
-            return result | {"failed": f"{type(error).__name__}: {error}", "final": True}
         except Exception as error:  # a result, so that the driver counts and names it
             self.cleanup()
-            return result | {"failed": f"{type(error).__name__}: {error}", "final": False}
+            halt = isinstance(error, HostRefused) or _is_full(error)
+            final = isinstance(error, CoreError) and not halt
+            return result | {
+                "failed": f"{type(error).__name__}: {error}",
+                "final": final,
+                "halt": f"{socket.gethostname()}: {error}" if halt else None,
+            }
         result["epoch"] = self._epoch(report)
         if report.result is not None:
             result["score"] = self._score(report.result)
@@ -113,13 +131,10 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         return result
 
     def cleanup(self) -> None:
-        """Let go of the fold: its generator, its lock, and cached device memory."""
+        """Let go of the fold: its generator and cached device memory."""
         generator, self._reports = self._reports, None
         if generator is not None and hasattr(generator, "close"):
             generator.close()
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.release()
         if self._job.runtime.get("device") == "cuda":
             import torch
 
@@ -127,29 +142,29 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def _open(self) -> Iterator[EpochReport]:
         from ptxcore.data.folds import SearchPlan
+        from ptxcore.data.staging import staged
         from ptxcore.data.store import CaseStore
-        from ptxcore.errors import FoldPlanError, StoreError
+        from ptxcore.errors import FoldPlanError
         from ptxcore.settings import FoldSettings
-        from ptxcore.training import train_fold
+        from ptxcore.training import take_over, train_fold
         from ptxcore.types import Runtime
 
         job = self._job
         here = importlib.metadata.version("ptxsweep")
         if here != job.version:
-            raise StoreError(
+            raise HostRefused(
                 f"this worker has ptxsweep {here}, the driver {job.version}; "
                 "install the driver's version on every node"
             )
-        store = CaseStore.open(Path(job.store))
+        store = CaseStore.open(staged(Path(job.store), job.data_hash))
         if store.data_hash != job.data_hash:
-            raise StoreError("the case store on this node is not the one the sweep started with")
+            raise HostRefused("the case store on this node is not the one the sweep started with")
         plan = SearchPlan.load(Path(job.plan))
         if plan.digest != job.plan_digest:
             raise FoldPlanError("the fold plan is not the one the sweep started with")
-        directory = Path(job.folder) / fold_folder(self._candidate, self._fold)
-        directory.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(directory / ".lock", timeout=LOCK_TIMEOUT_SECONDS)
-        self._lock.acquire()
+        directory = take_over(
+            Path(job.folder) / fold_folder(self._candidate, self._fold), self._attempt
+        )
         return train_fold(
             FoldSettings.from_mapping(self._parameters),
             store,
@@ -171,7 +186,9 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         )
 
     def _score(self, result: FoldResult) -> FoldScore:
-        folder = fold_folder(self._candidate, self._fold)
+        from ptxcore.training import attempt_folder
+
+        folder = attempt_folder(fold_folder(self._candidate, self._fold), self._attempt)
         return FoldScore(
             candidate=self._candidate,
             fold=self._fold,

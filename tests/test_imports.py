@@ -38,11 +38,13 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "views": ({"optuna"}, {"errors", "records", "projection"}),
     "pruners": ({"optuna"}, {"errors", "records", "projection", "views"}),
     "samplers": ({"optuna"}, {"errors", "records", "projection", "views", "space"}),
+    "budget": (set(), {"errors", "records", "projection"}),
     "conductor": (set(), None),
     "simulate": (set(), {"errors", "records", "policies", "pruners", "stop_rules", "projection"}),
     "ray_trial": ({"ray", "ptxcore", "torch"}, {"errors", "records"}),
     "ray_scheduler": ({"ray"}, {"errors", "records", "conductor"}),
     "ray_search": ({"ray"}, {"errors", "records", "conductor", "ray_scheduler"}),
+    "ray_nodes": ({"ray"}, {"errors"}),
     "ray_run": ({"ray"}, None),
     "mlflow_view": (
         {"mlflow"},

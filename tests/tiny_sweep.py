@@ -105,7 +105,7 @@ def enter(
 ) -> None:
     """Train one fold and commit it."""
     attempt = ledger.start_fold(number, fold)
-    directory = place / "trials" / f"{number:04d}" / f"fold-{fold}"
+    directory = place / "trials" / f"{number:04d}" / f"fold-{fold}" / f"attempt-{attempt}"
     result = None
     for report in train_fold(
         FoldSettings.from_mapping(settings),

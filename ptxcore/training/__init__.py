@@ -2,6 +2,14 @@
 
 from ptxcore.models import load_weights, save_weights
 from ptxcore.training.fold import train_fold
+from ptxcore.training.handover import attempt_folder, take_over
 from ptxcore.training.runtime import measure_runtime
 
-__all__ = ["load_weights", "measure_runtime", "save_weights", "train_fold"]
+__all__ = [
+    "attempt_folder",
+    "load_weights",
+    "measure_runtime",
+    "save_weights",
+    "take_over",
+    "train_fold",
+]

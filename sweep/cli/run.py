@@ -21,12 +21,23 @@ from sweep.cli._common import (
 )
 
 if TYPE_CHECKING:
+    from sweep.budget import Budget
     from sweep.ray_run import Resources
     from sweep.summary import SweepSummary
 
 
 def _resource_options(function: Function) -> Function:
     options = (
+        click.option(
+            "--hours",
+            type=float,
+            help="End the sweep after this time, with everything recorded.",
+        ),
+        click.option(
+            "--gpu-hours",
+            type=float,
+            help="Likewise after this time on GPUs: all attempts times --gpus-per-trial.",
+        ),
         click.option(
             "--address",
             envvar="PTXSWEEP_ADDRESS",
@@ -64,6 +75,12 @@ def _resources(options: dict[str, Any]) -> Resources:
     from sweep.ray_run import Resources
 
     return Resources(**{name: options.pop(name) for name in ("address", "workers", "cpus", "gpus")})
+
+
+def _budget(options: dict[str, Any]) -> Budget:
+    from sweep.budget import Budget
+
+    return Budget(hours=options.pop("hours"), gpu_hours=options.pop("gpu_hours"))
 
 
 @click.command("run")
@@ -148,7 +165,7 @@ def run_command(
         holdout_fraction=options.pop("holdout_fraction"),
         monitor_fraction=options.pop("monitor_fraction"),
     )
-    home, resources = open_home(options), _resources(options)
+    home, resources, budget = open_home(options), _resources(options), _budget(options)
     with watching(name or Path(space).stem) as on_progress:
         summary = launch.run(
             space,
@@ -160,6 +177,7 @@ def run_command(
             plan_options=plan,
             resources=resources,
             precision=precision,
+            budget=budget,
             on_progress=on_progress,
         )
     return _finish(summary, as_json)
@@ -179,10 +197,15 @@ def resume_command(name: str, store: Path | None, as_json: bool, **options: Any)
     from sweep import launch
     from sweep.cli.live import watching
 
-    resources = _resources(options)
+    resources, budget = _resources(options), _budget(options)
     with watching(name) as on_progress:
         summary = launch.resume(
-            name, home=home, store=store, resources=resources, on_progress=on_progress
+            name,
+            home=home,
+            store=store,
+            resources=resources,
+            budget=budget,
+            on_progress=on_progress,
         )
     return _finish(summary, as_json)
 

@@ -4,7 +4,7 @@ What is guaranteed. Taking, renewing and giving back are atomic in the database.
 taken over once it has expired, or at once when its holder was a process of this machine that is
 gone. Before every write the holder looks at its own clock and, past half of the lease's life,
 renews it in the database first; it is refused there if another driver took over. So no write
-*starts* under a lost lease as long as the clocks of the machines agree to within half a lease. A
+*starts* under a lost lease: all drivers go by the database's clock, not by their machines'. A
 single write that stalls in the database for that long is not fenced off; it cannot corrupt the
 ledger (each write stands alone), and late folds carry an attempt number that the new driver has
 already raised.
@@ -24,7 +24,7 @@ from typing import Any
 from optuna.storages import RDBStorage
 
 from sweep.errors import LeaseHeld
-from sweep.ledger.store import compare_and_swap, read_attribute
+from sweep.ledger.store import compare_and_swap, patiently, read_attribute
 
 LEASE_KEY = "ptxsweep:lease"
 
@@ -81,7 +81,9 @@ class Lease:
     def release(self) -> None:
         """Give the lease back; nothing happens if another driver has it by now."""
         free = {"token": self.token, "owner": self._owner, "expires_at": 0.0}
-        compare_and_swap(self._storage, self._study_id, LEASE_KEY, self._text, free)
+        patiently(
+            lambda: compare_and_swap(self._storage, self._study_id, LEASE_KEY, self._text, free)
+        )
 
     def _swap(self, stored: str | None) -> str:
         self._expires_at = self._clock() + self._ttl
@@ -92,10 +94,18 @@ class Lease:
             "machine": machine_id(),
             "pid": os.getpid(),
         }
-        text = compare_and_swap(self._storage, self._study_id, LEASE_KEY, stored, value)
+        text = patiently(lambda: self._swapped(stored, value))
         if text is None:
             now = json.loads(read_attribute(self._storage, self._study_id, LEASE_KEY) or "{}")
             raise LeaseHeld(_refusal(now, self._clock()))
+        return text
+
+    def _swapped(self, stored: str | None, value: dict[str, Any]) -> str | None:
+        """Swap; a second try finds what the first has written if only its answer was lost."""
+        text = compare_and_swap(self._storage, self._study_id, LEASE_KEY, stored, value)
+        if text is None:
+            now = read_attribute(self._storage, self._study_id, LEASE_KEY)
+            return now if now == json.dumps(value, sort_keys=True) else None
         return text
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -26,7 +25,13 @@ from optuna.trial import FrozenTrial, TrialState
 from sweep.errors import LedgerError, UnknownSweep
 from sweep.ledger import catalog, rows
 from sweep.ledger.lease import Lease
-from sweep.ledger.store import close_storage, open_storage, read_attribute
+from sweep.ledger.store import (
+    close_storage,
+    open_storage,
+    patiently,
+    read_attribute,
+    shared_clock,
+)
 from sweep.projection import NAN_REASON, Candidate, Projection
 from sweep.records import Epoch, FoldScore, State
 
@@ -50,20 +55,20 @@ class Ledger:
     """
 
     def __init__(
-        self, storage: RDBStorage, name: str, *, clock: Callable[[], float] = time.time
+        self, storage: RDBStorage, name: str, *, clock: Callable[[], float] | None = None
     ) -> None:
         """Read a sweep's ledger; `Ledger.open` and `Ledger.create` are the usual ways in.
 
         Args:
             storage: An Optuna storage that holds the study.
             name: Name of the sweep.
-            clock: Seconds since the epoch, for time stamps and the lease.
+            clock: Seconds since the epoch, for time stamps and the lease; the database's if None.
 
         Raises:
             UnknownSweep: There is no sweep of that name.
         """
         self.name = name
-        self._storage, self._clock = storage, clock
+        self._storage, self._clock = storage, clock or shared_clock(storage)
         self._lease: Lease | None = None
         self._study_id = catalog.study_id(storage, name)
         self._trial_ids: list[int] = []  # Optuna's, by candidate
@@ -173,7 +178,7 @@ class Ledger:
             intermediate_values={},
         )
         number = len(self.projection.candidates)
-        self._trial_ids.append(self._storage.create_new_trial(self._study_id, template))
+        self._trial_ids.append(patiently(lambda: self._new_trial(number, template)))
         self._seq += 1
         self.projection.add(
             Candidate(
@@ -211,11 +216,9 @@ class Ledger:
         if not one.accepts(epoch.fold, epoch.attempt) or epoch.epoch in known:
             return False
         self._held().check()
-        self._storage.set_trial_intermediate_value(
-            self._trial_ids[epoch.candidate],
-            rows.stored_step(epoch.fold, epoch.epoch),
-            self.projection.displayed(epoch.value),
-        )
+        trial, step = self._trial_ids[epoch.candidate], rows.stored_step(epoch.fold, epoch.epoch)
+        value = self.projection.displayed(epoch.value)
+        patiently(lambda: self._storage.set_trial_intermediate_value(trial, step, value))
         self.projection.epoch(epoch)
         return True
 
@@ -265,7 +268,8 @@ class Ledger:
     def annotate(self, candidate: int, key: str, value: Any) -> None:
         """Attach a plain JSON value to a candidate that may still run."""
         self._held().check()
-        self._storage.set_trial_user_attr(self._trial_ids[candidate], rows.NOTE + key, value)
+        trial = self._trial_ids[candidate]
+        patiently(lambda: self._storage.set_trial_user_attr(trial, rows.NOTE + key, value))
         self.projection.note(candidate, key, value)
 
     def set_sweep_state(self, state: str, reason: str | None = None) -> None:
@@ -274,7 +278,7 @@ class Ledger:
             raise LedgerError(f"sweep state: found {state!r}, expected one of {_SWEEP_STATES}")
         self._held().check()
         value = {"state": state, "reason": reason, "at": self._now()}
-        self._storage.set_study_user_attr(self._study_id, STATE_KEY, value)
+        patiently(lambda: self._storage.set_study_user_attr(self._study_id, STATE_KEY, value))
         self.projection.sweep_state, self.projection.sweep_reason = state, reason
 
     def settle(self) -> None:
@@ -331,7 +335,8 @@ class Ledger:
         self._held().check()
         at = self._now()
         stored = {"seq": self._seq, "at": at, **row}
-        self._storage.set_trial_user_attr(self._trial_ids[candidate], key, stored)
+        trial = self._trial_ids[candidate]
+        patiently(lambda: self._storage.set_trial_user_attr(trial, key, stored))
         self._seq += 1
         return at
 
@@ -340,9 +345,20 @@ class Ledger:
         value = one.mean if score is None else score
         keeps_value = state is not State.FAILED and math.isfinite(value)
         values = [self.projection.displayed(value)] if keeps_value else None
-        self._storage.set_trial_state_values(
-            self._trial_ids[candidate], _OPTUNA_STATE[state], values
-        )
+        trial = self._trial_ids[candidate]
+        patiently(lambda: self._set_state(trial, _OPTUNA_STATE[state], values))
+
+    def _new_trial(self, number: int, template: FrozenTrial) -> int:
+        """Create a trial; a second try finds the first's if only its answer was lost."""
+        try:
+            return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        except KeyError:
+            return self._storage.create_new_trial(self._study_id, template)
+
+    def _set_state(self, trial: int, state: TrialState, values: list[float] | None) -> None:
+        """Tell Optuna; a second try finds it told if only the first's answer was lost."""
+        if self._storage.get_trial(trial).state is not state:
+            self._storage.set_trial_state_values(trial, state, values)
 
     def _held(self) -> Lease:
         if self._lease is None:

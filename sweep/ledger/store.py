@@ -1,18 +1,22 @@
-"""The database behind a ledger: an Optuna storage, plus the one thing Optuna lacks.
+"""The database behind a ledger: an Optuna storage, plus the two things Optuna lacks.
 
 Optuna's `set_study_user_attr` reads and then writes, so two drivers can both believe they were
 first. `compare_and_swap` does both in one statement on Optuna's own table; SQLite, PostgreSQL and
-MySQL all make that atomic.
+MySQL all make that atomic. And a database server may restart under a sweep that takes days:
+`patiently` tries again until it is back.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import optuna
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import column, table
 
@@ -26,6 +30,11 @@ _SQLITE_TIMEOUT_SECONDS = 60.0
 #: Optuna writes a dozen tables and two rows, each of which may be the one to collide.
 _LAYOUT_TRIES = 20
 _LAYOUT_WAIT_SECONDS = 0.05
+#: A database server that is away for longer ends the driver; `resume` goes on.
+PATIENCE_SECONDS = 600.0
+_LONGEST_WAIT_SECONDS = 5.0
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -72,6 +81,71 @@ def _laid_out(url: str, arguments: dict[str, Any]) -> RDBStorage:
                 raise
             time.sleep(_LAYOUT_WAIT_SECONDS)
     return RDBStorage(url, engine_kwargs=arguments)
+
+
+def patiently(
+    action: Callable[[], T],
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
+    pause: Callable[[float], None] = time.sleep,
+) -> T:
+    """Do something in the database, again while its server is away.
+
+    Args:
+        action: One transaction that may be done twice: its answer can be lost on the way.
+        patience_seconds: Time waited in all.
+        pause: Waits for some seconds.
+
+    Raises:
+        LedgerError: The server stayed away.
+    """
+    waited, wait = 0.0, 0.1
+    while True:
+        try:
+            return action()
+        except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
+            if not _is_away(error):
+                raise
+            reason = type(error.__cause__ or error).__name__
+            if waited >= patience_seconds:
+                raise LedgerError(
+                    f"the ledger database was away for {waited:.0f} s ({reason}); start it, then "
+                    "`ptxsweep resume` goes on"
+                ) from error
+            if waited == 0.0:
+                _log.warning("the ledger database is away (%s); waiting for it", reason)
+        pause(wait)
+        waited, wait = waited + wait, min(2 * wait, _LONGEST_WAIT_SECONDS)
+
+
+def shared_clock(storage: RDBStorage) -> Callable[[], float]:
+    """Seconds since the epoch, the same for all who use a database, however their clocks go.
+
+    A server's clock is asked once; from then on the time that passed here is added. The clock of
+    a SQLite file is the machine's own.
+    """
+    if storage.engine.dialect.name == "sqlite":
+        return time.time
+    asked = time.monotonic()
+    with storage.engine.connect() as connection:
+        now = connection.execute(
+            sqlalchemy.select(sqlalchemy.func.current_timestamp())
+        ).scalar_one()
+    offset = now.timestamp() - asked
+    return lambda: time.monotonic() + offset
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Whether a server could not be reached, or went away; a SQLite file never does."""
+    while error is not None:
+        if isinstance(error, sqlalchemy.exc.DBAPIError):
+            gone = isinstance(
+                error, (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
+            )
+            from_file = type(error.orig).__module__.startswith("sqlite3")
+            return (gone or error.connection_invalidated) and not from_file
+        error = error.__cause__
+    return False
 
 
 def read_attribute(storage: RDBStorage, study_id: int, key: str) -> str | None:

@@ -91,7 +91,7 @@ def _in_the_middle_of_a_fold(ledger: Ledger) -> bool:
 
 
 def _checkpointed_epochs(folder: Path, candidate: int, fold: int) -> int:
-    path = folder / "trials" / f"{candidate:04d}" / f"fold-{fold}"
+    path = folder / "trials" / f"{candidate:04d}" / f"fold-{fold}" / "attempt-1"
     done = path / "result.json"
     state: Any = json.loads((done if done.exists() else path / "last" / "state.json").read_text())
     return len(state["curves"]["train_loss"])

@@ -104,7 +104,7 @@ def test_a_use_is_written_before_the_hold_out_is_opened(tiny_home: Home) -> None
 
 
 def test_damaged_weights_spend_no_hold_out(tiny_home: Home) -> None:
-    weights = tiny_home.sweep_folder(NAME) / "trials" / "0001" / "fold-1" / "best"
+    weights = tiny_home.sweep_folder(NAME) / "trials" / "0001" / "fold-1" / "attempt-1" / "best"
     content = bytearray((weights / "model.safetensors").read_bytes())
     content[-1] ^= 1
     (weights / "model.safetensors").write_bytes(bytes(content))
@@ -116,7 +116,9 @@ def test_damaged_weights_spend_no_hold_out(tiny_home: Home) -> None:
 def test_weights_that_are_gone(tiny_home: Home) -> None:
     trials = tiny_home.sweep_folder(NAME) / "trials"
     for number in ("0000", "0001"):
-        (trials / number / "fold-0" / "best").rename(trials / number / "kept-elsewhere")
+        (trials / number / "fold-0" / "attempt-1" / "best").rename(
+            trials / number / "kept-elsewhere"
+        )
         if number == "0000":  # without the default the winner is confirmed all the same
             found = confirm(tiny_home, NAME)
             assert found.default is None
@@ -139,7 +141,9 @@ def test_another_plan_is_refused(tiny_home: Home) -> None:
 def test_tables_of_other_cases_are_refused(tiny_home: Home) -> None:
     """An out-of-fold table that is not the fold's own could hide training cases."""
     trial = tiny_home.sweep_folder(NAME) / "trials" / "0001"
-    (trial / "fold-0" / "cases.npz").write_bytes((trial / "fold-1" / "cases.npz").read_bytes())
+    (trial / "fold-0" / "attempt-1" / "cases.npz").write_bytes(
+        (trial / "fold-1" / "attempt-1" / "cases.npz").read_bytes()
+    )
     with pytest.raises(FoldPlanError, match="table of fold 0 holds other cases"):
         confirm(tiny_home, NAME)
 

@@ -6,72 +6,39 @@ tests, reachable through a socket in a temporary folder alone, where PostgreSQL 
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+import sqlalchemy
 from in_process import Driver, conduct, toy_fold, toy_space
+from postgres_server import PostgresServer, why_not
 
 from sweep.errors import LeaseHeld, LedgerError
 from sweep.ledger import Ledger, list_sweeps
-from sweep.ledger.store import open_storage
+from sweep.ledger.store import close_storage, open_storage, patiently, shared_clock
 
-_SERVER_USER = "postgres"
 _numbers = itertools.count()
 
 
-def find_tool(name: str) -> str | None:
-    found = shutil.which(name)
-    if found is None:
-        places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-        found = str(places[-1]) if places else None
-    return found
-
-
-def find_driver() -> str | None:
-    for module in ("psycopg", "psycopg2"):
-        if importlib.util.find_spec(module) is not None:
-            return module
-    return None
-
-
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def server() -> Iterator[PostgresServer]:
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest) -> str:
     if "PTXSWEEP_POSTGRES" in os.environ:
-        yield os.environ["PTXSWEEP_POSTGRES"]
-        return
-    initdb, pg_ctl, driver = find_tool("initdb"), find_tool("pg_ctl"), find_driver()
-    if initdb is None or pg_ctl is None or driver is None:
-        pytest.skip("no PostgreSQL here (initdb, pg_ctl and psycopg), and no PTXSWEEP_POSTGRES")
-    user = None
-    if os.geteuid() == 0:  # the server refuses to run as root
-        if _SERVER_USER not in {entry.pw_name for entry in pwd.getpwall()}:
-            pytest.skip("PostgreSQL does not run as root, and there is no user 'postgres'")
-        user = _SERVER_USER
-    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # a socket's path must be short
-    if user is not None:
-        shutil.chown(folder, user)
-
-    def call(*words: str) -> None:
-        subprocess.run(words, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL)
-
-    data = str(folder / "data")
-    call(initdb, "-D", data, "-A", "trust", "-U", "ptxsweep", "-E", "UTF8", "--no-sync")
-    options = f"-k {folder} -c listen_addresses= -c fsync=off"
-    call(pg_ctl, "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
-    try:
-        yield f"postgresql+{driver}://ptxsweep@/postgres?host={folder}"
-    finally:
-        call(pg_ctl, "-D", data, "-m", "immediate", "-w", "stop")
-        shutil.rmtree(folder)
+        return os.environ["PTXSWEEP_POSTGRES"]
+    server: PostgresServer = request.getfixturevalue("server")
+    return server.url
 
 
 @pytest.fixture
@@ -132,9 +99,43 @@ def test_of_drivers_that_start_at_once_one_wins(url: str, name: str) -> None:
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
-    driver = find_driver()
-    if driver is None:
-        pytest.skip("no psycopg here")
     with pytest.raises(LedgerError, match=r"at nowhere\.invalid/x: OperationalError") as caught:
-        open_storage(f"postgresql+{driver}://me:secret@nowhere.invalid/x")
+        open_storage("postgresql+psycopg://me:secret@nowhere.invalid/x")
     assert "secret" not in str(caught.value)
+
+
+def test_a_restart_of_the_server_is_waited_for(server: PostgresServer, name: str) -> None:
+    ledger = Ledger.create(server.url, name, header=HEADER)
+    ledger.acquire("driver")
+    space = toy_space(num_trials=4)
+    conductor = conduct(ledger, space)
+    Driver(conductor, ledger, toy_fold).run(max_reports=5)
+    server.stop()
+    back = threading.Timer(1.5, server.start)
+    back.start()
+    try:
+        Driver(conductor, ledger, toy_fold).run()
+    finally:
+        back.join()
+    ledger.close()
+    read = Ledger.open(server.url, name)
+    assert read.projection.events() == ledger.projection.events()
+    assert sum(len(one.folds) for one in read.projection.candidates) > 0
+    read.close()
+
+
+def test_a_server_that_stays_away_is_an_error_that_says_how_to_go_on() -> None:
+    def away() -> None:
+        raise sqlalchemy.exc.OperationalError("select", None, OSError("connection refused"))
+
+    pauses: list[float] = []
+    with pytest.raises(LedgerError, match=r"away for .* resume"):
+        patiently(away, patience_seconds=3.0, pause=pauses.append)
+    assert sum(pauses) >= 3.0
+
+
+def test_all_drivers_go_by_the_clock_of_the_server(url: str, name: str) -> None:
+    storage = open_storage(url)
+    clock = shared_clock(storage)
+    assert abs(clock() - time.time()) < 5.0
+    close_storage(storage)

@@ -171,7 +171,7 @@ def test_a_diverged_candidate_fails_and_the_sweep_goes_on(tmp_path: Path) -> Non
 def test_an_interrupt_leaves_a_sweep_that_goes_on(tmp_path: Path) -> None:
     def interrupt_after_four(ledger: Ledger, interrupt: Interrupt) -> None:
         if sum(len(one.folds) for one in ledger.projection.candidates) >= 4:
-            interrupt.received = signal.SIGTERM
+            interrupt.stop("SIGTERM")
 
     ledger, conductor = _sweep(tmp_path, on_poll=interrupt_after_four)
     conductor.close("SIGTERM")

@@ -107,7 +107,7 @@ def test_two_files_of_one_name_are_refused(
 def test_a_report_without_its_store_says_what_it_lacks(
     tiny_home: Home, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for fold in (tiny_home.sweep_folder("tiny") / "trials" / "0001").glob("fold-*"):
+    for fold in (tiny_home.sweep_folder("tiny") / "trials" / "0001").glob("fold-*/attempt-1"):
         (fold / "best").rename(fold / "gone")
     path = tmp_path / "report.html"
     code, published, _ = call(tiny_home, capfd, "report", "tiny", "--out", str(path))

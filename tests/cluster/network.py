@@ -1,0 +1,188 @@
+"""Hosts on one machine: each a network, process, name and mount namespace on a common bridge.
+
+A host has an address, a host name, a /tmp/ray and a process tree of its own. It shares the file
+system, which stands for the shared storage of a cluster. Needs root and iproute2.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+BRIDGE = "ptxsweep0"
+SUBNET = "10.213.7"
+SERVICES = f"{SUBNET}.1"
+
+_ISOLATE = ("unshare", "--uts", "--pid", "--mount", "--mount-proc", "--fork", "--kill-child")
+_INIT = 'hostname "$1"; mkdir -p /tmp/ray; mount -t tmpfs none /tmp/ray; ip link set lo up; \
+echo up; while :; do sleep 1000 & wait; done'
+
+
+def why_not() -> str | None:
+    """What keeps this machine from having such hosts, None if nothing does."""
+    for tool in ("ip", "unshare", "nsenter"):
+        if shutil.which(tool) is None:
+            return f"found no {tool}; install iproute2 and util-linux"
+    if os.geteuid() != 0:
+        return "network namespaces need root here"
+    trial = subprocess.run(
+        ["unshare", "--net", "--uts", "--pid", "--mount", "--fork", "true"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return None if trial.returncode == 0 else f"namespaces: {trial.stderr.strip()}"
+
+
+class Host:
+    """One host; boots when made."""
+
+    def __init__(self, name: str, number: int, environment: Mapping[str, str]) -> None:
+        self.name, self.address = name, f"{SUBNET}.{number}"
+        self._link = f"ptx{number}"
+        self._environment = {**environment, "PTXSWEEP_NODE_IP": self.address}
+        _ip("netns", "add", name)
+        _ip("link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", name)
+        _ip("link", "set", self._link, "master", BRIDGE, "up")
+        _ip("-n", name, "address", "add", f"{self.address}/24", "dev", "eth0")
+        _ip("-n", name, "link", "set", "eth0", "up")
+        self._outer = subprocess.Popen(
+            [*("ip", "netns", "exec", name), *_ISOLATE, "sh", "-c", _INIT, "init", name],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._outer.stdout is not None
+        assert self._outer.stdout.readline() == "up\n"
+        self.init = _descendants(self._outer.pid)[1]
+
+    def _inside(self, words: Sequence[str | Path]) -> list[str]:
+        enter = ["nsenter", "--target", str(self.init), "--net", "--uts", "--pid", "--mount"]
+        return [*enter, "--", *map(str, words)]
+
+    def start(
+        self, *words: str | Path, log: Path, more: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a command on this host; its output goes to a file."""
+        with log.open("ab") as file:
+            return subprocess.Popen(
+                self._inside(words),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**self._environment, **(more or {})},
+                start_new_session=True,
+            )
+
+    def run(
+        self, *words: str | Path, timeout: float = 300.0, more: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on this host to its end."""
+        return subprocess.run(
+            self._inside(words),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**self._environment, **(more or {})},
+            check=False,
+        )
+
+    def processes(self, text: str) -> list[int]:
+        """Processes of this host, by the machine's numbers, whose title contains a text."""
+        return [pid for pid in _descendants(self.init) if text in _title(pid)]
+
+    def kill(self, text: str, number: signal.Signals = signal.SIGKILL) -> int:
+        """Send a signal to all processes of this host whose title contains a text.
+
+        Returns:
+            How many there were.
+        """
+        found = self.processes(text)
+        for pid in found:
+            os.kill(pid, number)
+        return len(found)
+
+    def cut(self) -> None:
+        """Pull the network cable; what runs goes on."""
+        _ip("link", "set", self._link, "down")
+
+    def mend(self) -> None:
+        """Plug it in again."""
+        _ip("link", "set", self._link, "up")
+
+    def power_off(self) -> None:
+        """End everything on the host at once."""
+        if self._outer.poll() is None:
+            os.kill(self.init, signal.SIGKILL)
+            self._outer.wait(timeout=30)
+
+
+class Network:
+    """A bridge with hosts on it; the machine itself is `SERVICES` on the same bridge."""
+
+    def __init__(self) -> None:
+        self.hosts: list[Host] = []
+        remove_leftovers()
+        _ip("link", "add", BRIDGE, "type", "bridge")
+        _ip("address", "add", f"{SERVICES}/24", "dev", BRIDGE)
+        _ip("link", "set", BRIDGE, "up")
+
+    def add(self, name: str, environment: Mapping[str, str]) -> Host:
+        """Boot a host."""
+        host = Host(f"ptx-{name}", 10 + len(self.hosts), environment)
+        self.hosts.append(host)
+        return host
+
+    def close(self) -> None:
+        """Power everything off and take the network down."""
+        for host in self.hosts:
+            host.power_off()
+        remove_leftovers()
+
+
+def remove_leftovers() -> None:
+    """Take down what an earlier, interrupted run has left."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
+    for line in listed.stdout.splitlines():
+        name = line.split()[0]
+        if name.startswith("ptx-"):
+            pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)
+            for pid in pids.stdout.split():
+                os.kill(int(pid), signal.SIGKILL)
+            _ip("netns", "delete", name)
+    # Deleting a namespace removes its end of the cable, and with it the other one.
+    if Path(f"/sys/class/net/{BRIDGE}").exists():
+        _ip("link", "delete", BRIDGE)
+    for _ in range(50):
+        if not any(Path("/sys/class/net").glob("ptx[0-9]*")):
+            return
+        time.sleep(0.1)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+def _descendants(pid: int) -> list[int]:
+    """A process and all below it, parents first."""
+    found, waiting = [], [pid]
+    while waiting:
+        one = waiting.pop(0)
+        found.append(one)
+        try:
+            children = Path(f"/proc/{one}/task/{one}/children").read_text(encoding="ascii")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        waiting += [int(child) for child in children.split()]
+    return found
+
+
+def _title(pid: int) -> str:
+    try:
+        content = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return content.replace(b"\0", b" ").decode(errors="replace")
