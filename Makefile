@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-core bench-core-gpu bench-policies bench-scale
+.PHONY: help setup demo test check cluster-test bench bench-core bench-core-gpu bench-policies bench-scale
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
@@ -21,6 +21,7 @@ help:
 	@echo "             make demo DATA=folder RLE=masks.csv does the same on your own data"
 	@echo "make test    run every test"
 	@echo "make check   ruff, mypy --strict, import directions"
+	@echo "make cluster-test   a sweep on three hosts of network namespaces, broken on purpose (root)"
 	@echo "make bench   measure speed and memory, printed as ratios"
 	@echo "make bench-core   training, inference and memory of the core; bench-core-gpu on a GPU"
 	@echo "make bench-policies   fold policies side by side, TABLES=folder SEEDS=20 WORKERS=1"
@@ -49,6 +50,11 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_imports.py
+
+cluster-test: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[cluster-test]'
+	PTXSWEEP_CLUSTER=$${PTXSWEEP_CLUSTER:-yes} $(BIN)/python -m pytest tests/cluster
 
 bench: setup
 	@set -e; for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done

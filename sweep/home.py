@@ -40,7 +40,11 @@ class Home:
     ) -> Home:
         """The home at `folder`; what is not given comes from the environment, then by default.
 
-        `PTXSWEEP_HOME`, `PTXSWEEP_LEDGER`, `MLFLOW_TRACKING_URI` and `PTXSWEEP_STORAGE` are read.
+        `PTXSWEEP_HOME`, `PTXSWEEP_LEDGER`, `MLFLOW_TRACKING_URI` and `PTXSWEEP_STORAGE` are read,
+        and `PTXSWEEP_LEDGER_FILE`, a file with the ledger's address, since that holds a password.
+
+        Raises:
+            UsageError: That file cannot be read.
         """
         path = Path(folder or os.environ.get("PTXSWEEP_HOME") or DEFAULT_FOLDER).absolute()
         where = storage or os.environ.get("PTXSWEEP_STORAGE") or path / "sweeps"
@@ -48,6 +52,7 @@ class Home:
             folder=path,
             ledger_url=ledger
             or os.environ.get("PTXSWEEP_LEDGER")
+            or _from_file("PTXSWEEP_LEDGER_FILE")
             or f"sqlite:///{path / 'ledger.db'}",
             tracking_uri=tracking_uri
             or os.environ.get("MLFLOW_TRACKING_URI")
@@ -72,3 +77,13 @@ class Home:
     def artifacts(self) -> Path:
         """Folder of MLflow artifacts when no server keeps them."""
         return self.folder / "mlartifacts"
+
+
+def _from_file(variable: str) -> str | None:
+    path = os.environ.get(variable)
+    if not path:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UsageError(f"{variable}: cannot read {path} ({error.strerror})") from error

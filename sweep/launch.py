@@ -169,6 +169,20 @@ def resume(
         return _drive(home, ledger, space, cases, resources, budget or Budget(), on_progress)
 
 
+def find(name: str, home: Home) -> SweepSummary | None:
+    """Where a sweep stands, None if there is none of that name."""
+    if home.ledger_url.startswith("sqlite:///"):
+        if not Path(home.ledger_url.removeprefix("sqlite:///")).is_file():
+            return None  # opening it would make one
+    if name not in list_sweeps(home.ledger_url):
+        return None
+    ledger = Ledger.open(home.ledger_url, name)
+    try:
+        return summarise(ledger, mlflow_run_id=None)
+    finally:
+        ledger.close()
+
+
 def _runtime(settings: FoldSettings, resources: Resources, precision: str) -> Runtime:
     if precision == "auto":
         return measure_runtime(settings, num_threads=resources.cpus)

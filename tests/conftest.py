@@ -17,6 +17,9 @@ from tiny_dicom import DicomSet, write_set
 
 from ptxcore.data.importing import ImportReport, import_cases
 
+# Builds a cluster of its own: `make cluster-test`.
+collect_ignore = [] if "PTXSWEEP_CLUSTER" in os.environ else ["cluster"]
+
 # Examples are bounded in number; a time limit on each would only fail on a busy machine.
 hypothesis.settings.register_profile("ptxsweep", deadline=None)
 hypothesis.settings.load_profile("ptxsweep")

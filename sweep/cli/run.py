@@ -93,6 +93,11 @@ def _budget(options: dict[str, Any]) -> Budget:
     help="Case store written by `ptxsweep data import` [PTXSWEEP_STORE].",
 )
 @click.option("--name", help="Of the sweep [the name in SPACE].")
+@click.option(
+    "--or-resume",
+    is_flag=True,
+    help="Go on with the sweep if one of this name exists; print it if it is finished.",
+)
 @click.option("--num-trials", type=click.IntRange(1), help="Configurations to try.")
 @click.option(
     "--num-completions", type=click.IntRange(1), help="Complete configurations that end the sweep."
@@ -153,6 +158,7 @@ def run_command(
     from sweep import launch
     from sweep.cli.live import watching
     from sweep.prepare import Overrides
+    from sweep.space import load_space
 
     overrides = Overrides(
         fixed=fixed,
@@ -166,6 +172,21 @@ def run_command(
         monitor_fraction=options.pop("monitor_fraction"),
     )
     home, resources, budget = open_home(options), _resources(options), _budget(options)
+    if options.pop("or_resume"):
+        known = name or load_space(space).name
+        if (found := launch.find(known, home)) is not None:
+            if found.state == "finished":
+                return _finish(found, as_json)
+            with watching(known) as on_progress:
+                summary = launch.resume(
+                    known,
+                    home=home,
+                    store=store,
+                    resources=resources,
+                    budget=budget,
+                    on_progress=on_progress,
+                )
+            return _finish(summary, as_json)
     with watching(name or Path(space).stem) as on_progress:
         summary = launch.run(
             space,

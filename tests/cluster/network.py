@@ -92,7 +92,12 @@ class Host:
 
     def processes(self, text: str) -> list[int]:
         """Processes of this host, by the machine's numbers, whose title contains a text."""
-        return [pid for pid in _descendants(self.init) if text in _title(pid)]
+        inside = os.readlink(f"/proc/{self.init}/ns/pid")
+        return [
+            int(path.name)
+            for path in Path("/proc").glob("[0-9]*")
+            if _namespace(path) == inside and text in _title(int(path.name))
+        ]
 
     def kill(self, text: str, number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal to all processes of this host whose title contains a text.
@@ -178,6 +183,13 @@ def _descendants(pid: int) -> list[int]:
             continue
         waiting += [int(child) for child in children.split()]
     return found
+
+
+def _namespace(process: Path) -> str:
+    try:
+        return os.readlink(process / "ns" / "pid")
+    except OSError:
+        return ""
 
 
 def _title(pid: int) -> str:

@@ -1,0 +1,283 @@
+"""A whole cluster on one machine: head, two workers and a driver's place, with real services."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from command_line import TINY_SPACE
+from network import Host, Network
+from postgres_server import PostgresServer
+from services import PASSWORD, Server, mlflow_server, programs, s3_server
+
+from sweep.ledger import Ledger
+from sweep.records import State
+
+#: A supervisor, as a container's restart policy is one.
+_ALWAYS = "while :; do ray-node {role}; sleep 1; done"
+_PROGRAM = ("python", "-m", "sweep.cli")
+PROGRAM = "sweep.cli"
+Scores = dict[tuple[int, int], float]
+
+
+@dataclass
+class Row:
+    """One line of the table of faults."""
+
+    fault: str
+    detected_seconds: float | None = None
+    restarted_seconds: float | None = None
+    lost_epochs: int | None = None
+    attempts: int = 0
+    folds: int = 0
+
+
+@dataclass
+class Cluster:
+    """Boots when made; `close` takes everything down."""
+
+    folder: Path
+    store: Path
+    rows: list[Row] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.shared = self.folder / "shared"
+        self.small = self.folder / "small"
+        for path in (self.shared, self.small):
+            path.mkdir()
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(self.small)], check=True
+        )
+        self.network = Network()
+        self.postgres = PostgresServer("10.213.7.1")
+        self.s3 = s3_server(self.folder)
+        self.mlflow: Server = mlflow_server(self.folder, self.postgres.url)
+        token = self.folder / "token"
+        token.write_text("t" * 48, encoding="ascii")
+        self.environment = {
+            **programs(),
+            "HOME": str(self.folder),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token),
+        }
+        self.head = self.boot("head", "head")
+        self.environment["PTXSWEEP_HEAD"] = f"{self.head.address}:6379"
+        time.sleep(5)
+        self.a, self.b = self.boot("a", "worker"), self.boot("b", "worker")
+        self.driver = self.boot("driver", "driver")
+        self.wait(lambda: self.num_workers() == 2, "two workers", patience_seconds=90)
+
+    def boot(self, name: str, role: str, more: dict[str, str] | None = None) -> Host:
+        """A host with its part of Ray."""
+        cpus = {"head": "0", "worker": "1", "driver": "0"}[role]
+        own = {"PTXSWEEP_CPUS": cpus, "PTXSWEEP_CACHE": str(self.folder / f"cache-{name}")}
+        host = self.network.add(name, {**self.environment, **own, **(more or {})})
+        host.start("sh", "-c", _ALWAYS.format(role=role), log=self.folder / f"ray-{name}.log")
+        return host
+
+    def close(self) -> None:
+        """Everything down, whatever state it is in."""
+        self.network.close()
+        for server in (self.mlflow, self.s3):
+            server.stop()
+        self.postgres.close()
+        subprocess.run(["umount", "--lazy", str(self.small)], check=True)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """What only a driver knows."""
+        return {
+            "PTXSWEEP_LEDGER": self.postgres.url,
+            "PTXSWEEP_STORAGE": str(self.shared),
+            "PTXSWEEP_HOME": str(self.folder / "home"),
+            "MLFLOW_TRACKING_URI": self.mlflow.url,
+            "MLFLOW_TRACKING_USERNAME": "admin",
+            "MLFLOW_TRACKING_PASSWORD": PASSWORD,
+            "PTXSWEEP_ADDRESS": "auto",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def num_workers(self) -> int:
+        """CPUs of the cluster as Ray's head counts them."""
+        code = (
+            "import ray; ray.init(address='auto', logging_level='error', log_to_driver=False); "
+            "print('CPUs', ray.cluster_resources().get('CPU', 0))"
+        )
+        done = self.driver.run("python", "-c", code, timeout=60)
+        found = [line for line in done.stdout.splitlines() if line.startswith("CPUs")]
+        return int(float(found[-1].split()[1])) if found else 0
+
+    def settled(self) -> None:
+        """Wait until both workers are back, so that a test begins with a whole cluster."""
+        for host in (self.a, self.b):
+            host.mend()
+        self.wait(lambda: self.num_workers() == 2, "two workers again", patience_seconds=120)
+
+    # Sweeps.
+
+    def space(self, name: str, epochs: int) -> Path:
+        """Three configurations, three folds, standard order, no pruner."""
+        path = self.folder / f"{name}.yaml"
+        text = TINY_SPACE.replace("POLICY", "standard").replace("EPOCHS", str(epochs))
+        path.write_text(text.replace("name: tiny", f"name: {name}"), encoding="utf-8")
+        return path
+
+    def run(
+        self, name: str, *words: str | Path, epochs: int = 10, more: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a sweep from the driver's place."""
+        return self.driver.start(
+            *_PROGRAM, "run", self.space(name, epochs), "--store", self.store,
+            "--precision", "float32", "--json", *words,
+            log=self.folder / f"{name}.log", more={**self.addresses, **(more or {})},
+        )  # fmt: skip
+
+    def resume(
+        self, name: str, host: Host | None = None, more: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Go on with a sweep, from the driver's place or another host."""
+        return (host or self.driver).start(
+            *_PROGRAM, "resume", name, "--json",
+            log=self.folder / f"{name}.log", more={**self.addresses, **(more or {})},
+        )  # fmt: skip
+
+    def log(self, name: str) -> str:
+        """What the drivers of a sweep printed."""
+        return (self.folder / f"{name}.log").read_text(encoding="utf-8")
+
+    def ended(self, process: subprocess.Popen[bytes], name: str, code: int = 0) -> None:
+        """Wait for a driver, and compare its exit code."""
+        found = process.wait(timeout=300)
+        assert found == code, f"exit code {found}\n{self.log(name)[-3000:]}"
+
+    def read(self, name: str) -> Ledger:
+        """The sweep's ledger, read anew; close it."""
+        return Ledger.open(self.postgres.url, name)
+
+    def wait(
+        self, condition: Callable[[], bool], what: str, patience_seconds: float = 120.0
+    ) -> None:
+        """Poll until a condition holds."""
+        deadline = time.monotonic() + patience_seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {patience_seconds:.0f} s for {what}"
+            time.sleep(0.2)
+
+    def in_the_middle(self, name: str, *, folds: int = 1, epochs: int = 2) -> None:
+        """Wait until some folds are finished, and every running one has some epochs."""
+
+        def is_there() -> bool:
+            try:
+                ledger = self.read(name)
+            except Exception:  # not created yet
+                return False
+            try:
+                candidates = ledger.projection.candidates
+                done = sum(len(one.folds) for one in candidates)
+                running = [one for one in candidates if one.running_fold is not None]
+                return done >= folds and any(
+                    len(one.epochs.get(one.running_fold or 0, {})) >= epochs for one in running
+                )
+            finally:
+                ledger.close()
+
+        self.wait(is_there, f"the middle of {name}")
+
+    def reached(self, name: str) -> dict[tuple[int, int], int]:
+        """The last epoch in the ledger of every fold that is not finished."""
+        ledger = self.read(name)
+        found = {
+            (one.number, fold): max(epochs)
+            for one in ledger.projection.candidates
+            for fold, epochs in one.epochs.items()
+            if fold not in one.folds
+        }
+        ledger.close()
+        return found
+
+    def scores(self, name: str) -> Scores:
+        """Every fold's score."""
+        ledger = self.read(name)
+        found = {
+            (one.number, fold): score.score
+            for one in ledger.projection.candidates
+            for fold, score in one.folds.items()
+        }
+        ledger.close()
+        return found
+
+    def check(self, name: str, calm: Scores) -> None:
+        """Nothing lost, nothing trained twice, every score as without the fault."""
+        ledger = self.read(name)
+        projection = ledger.projection
+        ledger.close()
+        assert projection.sweep_state == "finished"
+        for one in projection.candidates:
+            assert one.state is State.COMPLETE
+            finished = [attempt.fold for attempt in one.log if attempt.outcome == "finished"]
+            assert sorted(finished) == sorted(set(finished)), "a finished fold ran twice"
+        assert self.scores(name) == calm
+
+    def note(self, fault: str, name: str, at: float | None = None) -> Row:
+        """Enter a row in the table of faults.
+
+        Args:
+            fault: What was done.
+            name: Of the sweep.
+            at: When, in seconds since the epoch; measures how long detection took.
+        """
+        ledger = self.read(name)
+        candidates = ledger.projection.candidates
+        ledger.close()
+        row = Row(
+            fault=fault,
+            attempts=sum(len(one.log) for one in candidates),
+            folds=sum(len(one.folds) for one in candidates),
+        )
+        if at is not None:
+            lost = [
+                (one.number, attempt)
+                for one in candidates
+                for attempt in one.log
+                if attempt.outcome == "lost" and _seconds(attempt.ended_at) > at
+            ]
+            row.detected_seconds = min(
+                (_seconds(one.ended_at) - at for _, one in lost), default=None
+            )
+            row.restarted_seconds = _first_start(candidates, lost, at)
+        self.rows.append(row)
+        return row
+
+
+def _first_start(candidates: list, lost: list, at: float) -> float | None:  # type: ignore[type-arg]
+    """When the first of the lost folds was started again, after the fault."""
+    again = {(number, attempt.fold): attempt.attempt + 1 for number, attempt in lost}
+    starts = [
+        _seconds(attempt.started_at) - at
+        for one in candidates
+        for attempt in one.log
+        if again.get((one.number, attempt.fold)) == attempt.attempt
+    ]
+    return min(starts, default=None)
+
+
+def _seconds(at: str | None) -> float:
+    return float("inf") if at is None else datetime.fromisoformat(at).timestamp()
+
+
+def table(rows: Iterable[Row]) -> list[str]:
+    """The rows as text."""
+    lines = [f"{'fault':<44} {'noticed':>8} {'again':>8} {'attempts':>9} {'folds':>6}"]
+    for row in rows:
+        times = [
+            "-" if value is None else f"{value:.1f} s"
+            for value in (row.detected_seconds, row.restarted_seconds)
+        ]
+        lines.append(
+            f"{row.fault:<44} {times[0]:>8} {times[1]:>8} {row.attempts:>9} {row.folds:>6}"
+        )
+    return lines

@@ -1,0 +1,189 @@
+"""A sweep on a real cluster, broken on purpose; its ledger is compared to an undisturbed one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+from cluster import PROGRAM, Cluster, Scores
+from services import PASSWORD
+
+
+def _busy(cluster: Cluster) -> str:
+    """Which of the two workers trains now."""
+    return "a" if cluster.a.processes("ray::FoldTrainable") else "b"
+
+
+def test_kill_a_worker_process(cluster: Cluster, calm: Scores) -> None:
+    driver = cluster.run("worker-killed")
+    cluster.in_the_middle("worker-killed")
+    at = time.time()
+    assert cluster.a.kill("ray::FoldTrainable") + cluster.b.kill("ray::FoldTrainable") >= 1
+    cluster.ended(driver, "worker-killed")
+    row = cluster.note("kill -9 the workers' processes", "worker-killed", at)
+    cluster.check("worker-killed", calm)
+    assert row.attempts > row.folds
+
+
+def test_kill_a_raylet(cluster: Cluster, calm: Scores) -> None:
+    driver = cluster.run("raylet-killed")
+    cluster.in_the_middle("raylet-killed")
+    at = time.time()
+    assert getattr(cluster, _busy(cluster)).kill("raylet/raylet") == 1
+    cluster.ended(driver, "raylet-killed")
+    cluster.note("kill -9 a raylet", "raylet-killed", at)
+    cluster.check("raylet-killed", calm)
+
+
+def test_cut_a_host_for_half_a_minute(cluster: Cluster, calm: Scores) -> None:
+    driver = cluster.run("cut", epochs=10)
+    cluster.in_the_middle("cut")
+    host, at = getattr(cluster, _busy(cluster)), time.time()
+    host.cut()
+    time.sleep(30)
+    host.mend()
+    cluster.ended(driver, "cut")
+    row = cluster.note("cut a host off for 30 s", "cut", at)
+    cluster.check("cut", calm)
+    assert row.restarted_seconds is None or row.restarted_seconds < 20
+
+
+def test_cut_a_host_for_good(cluster: Cluster, calm: Scores) -> None:
+    driver = cluster.run("lost")
+    cluster.in_the_middle("lost")
+    host, at = getattr(cluster, _busy(cluster)), time.time()
+    host.cut()
+    cluster.ended(driver, "lost")
+    row = cluster.note("cut a host off for good", "lost", at)
+    cluster.check("lost", calm)
+    assert row.attempts > row.folds
+
+
+def test_kill_the_driver_and_resume_from_another_host(cluster: Cluster, calm: Scores) -> None:
+    driver = cluster.run("driver-killed")
+    cluster.in_the_middle("driver-killed", folds=2)
+    reached, done, at = (
+        cluster.reached("driver-killed"),
+        cluster.scores("driver-killed"),
+        time.time(),
+    )
+    cluster.driver.kill(PROGRAM)
+    driver.wait(timeout=60)
+    for _ in range(60):  # the lease of the dead driver has to run out first
+        again = cluster.resume("driver-killed", cluster.b)
+        if again.wait(timeout=300) != 5:
+            break
+        time.sleep(3)
+    assert again.returncode == 0, cluster.log("driver-killed")[-3000:]
+    cluster.note("kill -9 the driver, resume from another host", "driver-killed", at)
+    cluster.check("driver-killed", calm)
+    assert reached
+    assert done.items() <= cluster.scores("driver-killed").items()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_cleanly(cluster: Cluster, calm: Scores, number: signal.Signals) -> None:
+    name = f"stopped-{number.name.lower()}"
+    driver = cluster.run(name)
+    cluster.in_the_middle(name)
+    assert cluster.driver.kill(f"{PROGRAM} run", number) >= 1
+    cluster.ended(driver, name, code=4)
+    cluster.ended(cluster.resume(name), name)
+    cluster.note(f"{number.name} to the driver, then resume", name)
+    cluster.check(name, calm)
+
+
+def test_stop_mlflow_for_two_folds(
+    cluster: Cluster, calm: Scores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = cluster.run("untracked")
+    cluster.in_the_middle("untracked")
+    before = len(cluster.scores("untracked"))
+    cluster.mlflow.stop()
+    cluster.wait(lambda: len(cluster.scores("untracked")) >= before + 2, "two more folds")
+    cluster.mlflow.start()
+    cluster.ended(driver, "untracked")
+    cluster.note("stop the MLflow server for two folds", "untracked")
+    cluster.check("untracked", calm)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+    client = mlflow.MlflowClient(tracking_uri=cluster.mlflow.url)
+    (experiment,) = [one for one in client.search_experiments() if one.name == "ptxsweep"]
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    assert len(runs) >= 4
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED", "FAILED"}
+
+
+def test_restart_postgresql(cluster: Cluster, calm: Scores) -> None:
+    driver = cluster.run("restarted")
+    cluster.in_the_middle("restarted")
+    cluster.postgres.stop()
+    time.sleep(5)
+    cluster.postgres.start()
+    cluster.ended(driver, "restarted")
+    cluster.note("crash PostgreSQL, start it 5 s later", "restarted")
+    cluster.check("restarted", calm)
+
+
+def test_fill_the_storage(cluster: Cluster, calm: Scores) -> None:
+    where = {"PTXSWEEP_STORAGE": str(cluster.small)}
+    driver = cluster.run("full", more=where)
+    cluster.in_the_middle("full")
+    ballast = cluster.small / "ballast"
+    _fill(ballast)
+    cluster.ended(driver, "full", code=4)
+    assert "No space left" in cluster.log("full")
+    ballast.unlink()
+    cluster.ended(cluster.resume("full", more=where), "full")
+    cluster.note("fill the storage, make room, resume", "full")
+    cluster.check("full", calm)
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+
+
+def test_a_second_driver_is_refused_even_with_a_wrong_clock(cluster: Cluster, calm: Scores) -> None:
+    driver = cluster.run("twice")
+    cluster.in_the_middle("twice")
+    ahead = {"LD_PRELOAD": _faketime(), "FAKETIME": "+1h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    for more in ({}, ahead if ahead["LD_PRELOAD"] else {}):
+        second = cluster.resume("twice", more=more)
+        cluster.ended(second, "twice", code=5)
+    cluster.ended(driver, "twice")
+    what = "second driver, its clock an hour ahead" if ahead["LD_PRELOAD"] else "second driver"
+    cluster.note(what, "twice")
+    cluster.check("twice", calm)
+
+
+def _faketime() -> str:
+    found = shutil.which("faketime")
+    path = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+    return path if found and os.path.exists(path) else ""
+
+
+def test_a_worker_of_an_older_version_is_refused(cluster: Cluster, calm: Scores) -> None:
+    older = cluster.folder / "older" / "ptxsweep-0.0.1.dist-info"
+    older.mkdir(parents=True)
+    (older / "METADATA").write_text("Metadata-Version: 2.1\nName: ptxsweep\nVersion: 0.0.1\n")
+    host = cluster.boot("old", "worker", {"PYTHONPATH": str(older.parent)})
+    cluster.wait(lambda: cluster.num_workers() == 3, "the third worker", patience_seconds=90)
+    driver = cluster.run("older")
+    cluster.ended(driver, "older", code=2)
+    assert "ptx-old has ptxsweep 0.0.1, the driver" in cluster.log("older")
+    host.power_off()
+    cluster.wait(lambda: cluster.num_workers() == 2, "two workers", patience_seconds=90)
+    cluster.ended(cluster.run("older"), "older")
+    cluster.note("a worker of an older version", "older")
+    cluster.check("older", calm)
