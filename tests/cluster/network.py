@@ -56,8 +56,10 @@ class Host:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._started: list[subprocess.Popen[bytes]] = []
         assert self._outer.stdout is not None
         assert self._outer.stdout.readline() == "up\n"
+        self._outer.stdout.close()
         self.init = _descendants(self._outer.pid)[1]
 
     def _inside(self, words: Sequence[str | Path]) -> list[str]:
@@ -69,13 +71,15 @@ class Host:
     ) -> subprocess.Popen[bytes]:
         """Start a command on this host; its output goes to a file."""
         with log.open("ab") as file:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self._inside(words),
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env={**self._environment, **(more or {})},
                 start_new_session=True,
             )
+        self._started.append(process)
+        return process
 
     def run(
         self, *words: str | Path, timeout: float = 300.0, more: Mapping[str, str] | None = None
@@ -123,6 +127,8 @@ class Host:
         if self._outer.poll() is None:
             os.kill(self.init, signal.SIGKILL)
             self._outer.wait(timeout=30)
+        for process in self._started:
+            process.wait(timeout=30)
 
 
 class Network:
