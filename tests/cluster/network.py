@@ -103,6 +103,10 @@ class Host:
             if _namespace(path) == inside and text in _title(int(path.name))
         ]
 
+    def training(self) -> list[int]:
+        """Ray's worker processes that hold an actor: Ray names them after what they run."""
+        return [pid for pid in self.processes("ray::") if "ray::IDLE" not in _title(pid)]
+
     def kill(self, text: str, number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal to all processes of this host whose title contains a text.
 

@@ -115,7 +115,8 @@ def test_every_plan_keeps_patients_together_and_every_case_once(
 def test_single_images_are_dealt_evenly(
     seed: int, num_folds: int, num_positive: int, num_negative: int
 ) -> None:
-    # Training and monitor of every fold need a positive case each.
+    # Every fold needs a positive case, and so do the training and the monitor split beside it.
+    assume(num_positive >= num_folds + 1)
     assume(num_positive - -(-num_positive // num_folds) >= 2)
     store = store_of(singles(num_positive, num_negative))
     plan = make_plan(store, num_folds=num_folds, seed=seed, holdout_fraction=0)
