@@ -132,7 +132,7 @@ def sentence(info: OverfittingInfo) -> str:
         wider = [one.gap_at_end - one.gap_at_departure for one in departed]
         text = (
             f"In {len(departed)} of {count(len(info.folds), 'fold')} the monitor loss turned while "
-            f"the training loss went on falling, at epoch "
+            f"the training loss went on falling, at epoch{'s' if len(departed) > 1 else ''} "
             f"{listed([str(one.departure) for one in departed])}; by the end the gap between the "
             f"two had grown by {score(sum(wider) / len(wider))} on average. "
         )
@@ -176,7 +176,7 @@ def diagnosis_table(info: OverfittingInfo) -> Markup:
     name = in_sentence(info.stop_metric)
     head = (
         "fold", "epochs", "departs at", "gap there", "gap at the end", "kept epoch",
-        f"{name} kept", f"{name} at the end", "epochs not run",
+        f"{name} kept", "at the end", "epochs not run",
     )  # fmt: skip
     rows = [
         (

@@ -190,7 +190,7 @@ class TestWords:
     def test_departures_and_savings_are_said(self) -> None:
         text = sentence(info_of(6, 10, 0))
         assert "In 2 of 3 folds the monitor loss turned" in text
-        assert "at epoch 6 and 10" in text
+        assert "at epochs 6 and 10" in text
         assert "saved 30 epochs (about 5 min 00 s)" in text
         # (0.01 * 14^2 + 0.01 * 10^2 + 0) / 3
         assert "average precision by +0.987 on average" in text
