@@ -181,11 +181,19 @@ def draw_sheet(found: Preview, *, tile_px: int = TILE_PX) -> Image.Image:
         top = head + row * (step + _LINE_PX)
         kind = "positive" if tiles[0].is_positive else "negative"
         pen.text((2, top + tile_px), f"row {row + 1}, {kind} case", fill="black", font=pen_font)
-        low, high = (float(value) for value in np.percentile(tiles[0].image, (1, 99)))
+        low, high = _window(tiles)
         for column, tile in enumerate(tiles):
             picture = outlined(tile.image, tile.target, low=low, high=high, side_px=tile_px)
             sheet.paste(Image.fromarray(picture), (column * step, top))
     return sheet
+
+
+def _window(tiles: Sequence[Tile]) -> tuple[float, float]:
+    """Values drawn black and white: those of the darkest and the brightest patch of a row, so that
+    white is never an artefact of the drawing.
+    """
+    spans = np.array([np.percentile(tile.image, (1, 99)) for tile in tiles])
+    return float(spans[:, 0].min()), float(spans[:, 1].max())
 
 
 def outlined(
