@@ -1,16 +1,20 @@
 """Overfitting of one fold in numbers: where its monitor left the training, and what stopping saved.
 
 The training loss is measured on augmented patches with dropout, the monitor loss on whole images
-without, so the two differ in level from the start. What tells overfitting is their direction: a
-fold departs at the epoch of its lowest monitor loss if from there the monitor loss rises by more
-than its noise while the training loss goes on falling (the early stopping point of Prechelt 1998,
-"Early stopping - but when?"). A monitor that only levels off has not departed.
+without, so the two differ in level from the start. What tells overfitting is their direction, and
+there are two ways to part while the training loss goes on falling:
+
+    rises   the monitor gets worse than its best by more than its noise; the departure is the epoch
+            of its lowest loss (Prechelt 1998, "Early stopping - but when?")
+    stalls  it does not get better any more, and the gap grows by more than its noise; the departure
+            is the first epoch that is as good as the lowest, noise aside
 
 Noise is estimated from the curve itself, by the distance of each epoch from the middle of its
 neighbours (Gasser, Sroka and Jennen-Steinmetz 1986), which a smooth trend hardly changes; by the
 median, so that one outlier does not hide a rise. Measured on drawn curves of 8 to 60 epochs, 1,000
-each, noise 0.05: 4 to 5% of flat monitors are taken for departures and 0.2 to 4% of those that level
-off; a rise by 0.3 over the second half is found in 46% of 8, 96% of 20 and all of 40 epochs.
+each, noise 0.05: 4 to 5% of flat monitors are said to rise, and of those that level off together
+with their training up to 3% to rise and 2% to stall; a rise by 0.3 over the second half is found in
+45% of 8, 95% of 20 and all of 40 epochs.
 """
 
 from __future__ import annotations
@@ -35,14 +39,23 @@ _MEDIAN_OF_NORMAL = 0.6745
 
 
 @dataclass(frozen=True, kw_only=True)
+class Departure:
+    """The one-based `epoch` at which a monitor parts from its training; "rises" or "stalls"."""
+
+    epoch: int
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoldDiagnosis:
     """One finished fold. Gaps are monitor loss minus training loss, means of three epochs.
 
     Attributes:
         fold: Zero-based.
         num_epochs: Epochs trained.
-        departure: One-based epoch from which the monitor got worse while the training loss fell;
-            None if it did not.
+        departure: One-based epoch from which the monitor got no better while the training loss
+            fell; None if both went on together.
+        kind: "rises" or "stalls", how it departed; empty if it did not.
         gap_at_departure: NaN without a departure.
         gap_at_end: Of the last epochs; NaN without both losses.
         best_epoch: One-based epoch whose weights were kept.
@@ -55,6 +68,7 @@ class FoldDiagnosis:
     fold: int
     num_epochs: int
     departure: int | None
+    kind: str
     gap_at_departure: float
     gap_at_end: float
     best_epoch: int
@@ -72,7 +86,8 @@ def diagnose(score: FoldScore, settings: Mapping[str, Any]) -> FoldDiagnosis:
         settings: Of the candidate; those it leaves out are at the default of `FoldSettings`.
     """
     training, monitor = _losses(score)
-    departed = departure(training, monitor)
+    found = departure(training, monitor)
+    departed = None if found is None else found.epoch
     gaps = [b - a for a, b in zip(smooth(training), smooth(monitor), strict=True)]
     watched = score.curves.get(f"monitor_{stop_metric(settings)}", ())
     missing = max(0, int(settings.get("max_epochs", FoldSettings.max_epochs)) - score.num_epochs)
@@ -81,6 +96,7 @@ def diagnose(score: FoldScore, settings: Mapping[str, Any]) -> FoldDiagnosis:
         fold=score.fold,
         num_epochs=score.num_epochs,
         departure=departed,
+        kind="" if found is None else found.kind,
         gap_at_departure=math.nan if departed is None else gaps[departed - 1],
         gap_at_end=gaps[-1] if gaps else math.nan,
         best_epoch=score.best_epoch,
@@ -96,17 +112,16 @@ def stop_metric(settings: Mapping[str, Any]) -> str:
     return str(settings.get("stop_metric", FoldSettings.stop_metric))
 
 
-def departure(training: Sequence[float], monitor: Sequence[float]) -> int | None:
-    """The one-based epoch at which the monitor loss departs from the training loss.
+def departure(training: Sequence[float], monitor: Sequence[float]) -> Departure | None:
+    """Where the monitor loss departs from the training loss, and how.
 
     Args:
         training: Loss of every epoch, finite.
         monitor: Likewise, of the same length.
 
     Returns:
-        None where the monitor loss does not rise beyond its noise, the training loss does not
-        fall meanwhile (then both get worse, which is not overfitting), or the fold is shorter
-        than `MIN_EPOCHS`.
+        None where the two go on together, the training loss does not fall either (then both get
+        worse, which is not overfitting), or the fold is shorter than `MIN_EPOCHS`.
     """
     if len(monitor) < MIN_EPOCHS:
         return None
@@ -114,10 +129,24 @@ def departure(training: Sequence[float], monitor: Sequence[float]) -> int | None
     lowest = min(range(len(monitor)), key=smooth_monitor.__getitem__)
     near = range(max(0, lowest - WINDOW // 2), min(len(monitor), lowest + WINDOW // 2 + 1))
     turn = min(near, key=monitor.__getitem__)
-    rise = smooth_monitor[-1] - smooth_monitor[turn]
-    error = noise(monitor) * math.sqrt(2 / WINDOW)
-    is_rising = rise > max(NUM_ERRORS * error, 1e-9 * abs(smooth_monitor[turn]))
-    return turn + 1 if is_rising and smooth_training[-1] < smooth_training[turn] else None
+    if smooth_monitor[-1] - smooth_monitor[turn] > _detectable(monitor):
+        falls = smooth_training[-1] < smooth_training[turn]
+        return Departure(epoch=turn + 1, kind="rises") if falls else None
+    enough = smooth_monitor[lowest] + _detectable(monitor)
+    stall = next(epoch for epoch, value in enumerate(smooth_monitor) if value <= enough)
+    growth = smooth_monitor[-1] - smooth_training[-1]
+    growth -= smooth_monitor[stall] - smooth_training[stall]
+    gap = [b - a for a, b in zip(training, monitor, strict=True)]
+    fall = smooth_training[stall] - smooth_training[-1]
+    if growth > _detectable(gap) and fall > _detectable(training):
+        return Departure(epoch=stall + 1, kind="stalls")
+    return None
+
+
+def _detectable(values: Sequence[float]) -> float:
+    """The smallest difference of two smoothed values that is not noise."""
+    error = noise(values) * math.sqrt(2 / WINDOW)
+    return max(NUM_ERRORS * error, 1e-9 * max(map(abs, values)))
 
 
 def smooth(values: Sequence[float]) -> list[float]:

@@ -130,16 +130,17 @@ def sentence(info: OverfittingInfo) -> str:
     departed = [one for one in info.folds if one.departure is not None]
     if departed:
         wider = [one.gap_at_end - one.gap_at_departure for one in departed]
+        rising = sum(one.kind == "rises" for one in departed)
         text = (
-            f"In {len(departed)} of {count(len(info.folds), 'fold')} the monitor loss turned while "
-            f"the training loss went on falling, at epoch{'s' if len(departed) > 1 else ''} "
-            f"{listed([str(one.departure) for one in departed])}; by the end the gap between the "
-            f"two had grown by {score(sum(wider) / len(wider))} on average. "
+            f"In {len(departed)} of {count(len(info.folds), 'fold')} the monitor left the training "
+            f"loss, which went on falling, at epoch{'s' if len(departed) > 1 else ''} "
+            f"{listed([str(one.departure) for one in departed])}: {_ways(rising, len(departed))}. "
+            f"By the end the gap had grown by {score(sum(wider) / len(wider))} on average. "
         )
     else:
         text = (
-            f"In none of {count(len(info.folds), 'fold')} did the monitor loss rise beyond its "
-            "noise while the training loss fell. "
+            f"In none of {count(len(info.folds), 'fold')} did the monitor loss rise or stall while "
+            "the training loss fell, noise aside. "
         )
     text += _saved(info)
     if info.is_on_fold:
@@ -148,6 +149,13 @@ def sentence(info: OverfittingInfo) -> str:
         " Training is measured on augmented patches with dropout and the monitor on whole images, "
         "so the gap's growth says more than its size."
     )
+
+
+def _ways(rising: int, departed: int) -> str:
+    """How the folds departed."""
+    if rising in (0, departed):
+        return "it got worse" if rising else "it got no better any more"
+    return f"in {rising} it got worse, in {departed - rising} no better any more"
 
 
 def _saved(info: OverfittingInfo) -> str:
@@ -182,7 +190,7 @@ def diagnosis_table(info: OverfittingInfo) -> Markup:
         (
             one.fold,
             one.num_epochs,
-            "–" if one.departure is None else one.departure,
+            "–" if one.departure is None else f"{one.departure}, {one.kind}",
             signed(one.gap_at_departure),
             signed(one.gap_at_end),
             one.best_epoch,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from synthetic_sweeps import projection_of, stamp
 
-from dashboards.diagnosis import departure, diagnose, noise, smooth
+from dashboards.diagnosis import Departure, departure, diagnose, noise, smooth
 from dashboards.overfitting import (
     OverfittingInfo,
     diagnosis_table,
@@ -54,26 +54,46 @@ def candidate(folds: list[FoldScore], **settings: object) -> Candidate:
     return one
 
 
+def rises(epoch: int) -> Departure:
+    return Departure(epoch=epoch, kind="rises")
+
+
 class TestDeparture:
     @pytest.mark.parametrize("turn", [2, 7, 12])
     def test_it_is_where_the_monitor_turns(self, turn: int) -> None:
-        assert departure(FALLING, parabola(turn)) == turn
+        assert departure(FALLING, parabola(turn)) == rises(turn)
 
     def test_noise_below_the_rise_moves_it_little(self) -> None:
         rng = np.random.default_rng(0)
         for _ in range(50):
             found = departure(FALLING, (parabola(8) + rng.normal(0, 0.02, 20)).tolist())
             assert found is not None
-            assert abs(found - 8) <= 2
+            assert found.kind == "rises"
+            assert abs(found.epoch - 8) <= 2
 
-    def test_noise_alone_is_no_departure(self) -> None:
+    def test_noise_alone_is_no_rise(self) -> None:
         rng = np.random.default_rng(1)
         flat = [(0.5 + rng.normal(0, 0.05, 20)).tolist() for _ in range(200)]
-        assert sum(departure(FALLING, one) is not None for one in flat) <= 20
+        found = [departure(FALLING, one) for one in flat]
+        assert sum(one is not None and one.kind == "rises" for one in found) <= 20
 
-    def test_a_monitor_that_levels_off_has_not_departed(self) -> None:
+    @pytest.mark.parametrize("stall", [3, 6, 11])
+    def test_a_monitor_that_stops_while_training_goes_on_stalls(self, stall: int) -> None:
+        training = (2 - EPOCHS / 10).tolist()
+        monitor = np.maximum(2 - EPOCHS / 10, 2 - stall / 10)
+        found = departure(training, monitor.tolist())
+        assert found is not None
+        assert found.kind == "stalls"
+        assert abs(found.epoch - stall) <= 1  # the moving mean rounds the corner off
+
+    def test_a_monitor_that_never_learned_stalls_at_once(self) -> None:
+        assert departure(FALLING, [0.5] * 20) == Departure(epoch=1, kind="stalls")
+
+    def test_two_losses_that_go_on_together_do_not_depart(self) -> None:
         assert departure(FALLING, [0.5 + value for value in FALLING]) is None
-        assert departure(FALLING, [0.5] * 20) is None
+        training = (2 - EPOCHS / 10).tolist()
+        slower = (2 - EPOCHS / 20).tolist()  # the gap grows, but the monitor still gets better
+        assert departure(training, slower) is None
 
     def test_both_getting_worse_is_not_overfitting(self) -> None:
         assert departure(parabola(5), parabola(5)) is None
@@ -97,7 +117,7 @@ class TestDiagnosis:
         # Training 1 - e/20, so smoothing leaves it; the monitor's parabola gains 0.01 * 2/3 by it.
         training = (1 - EPOCHS / 20).tolist()
         found = diagnose(fold(training, parabola(8), best_epoch=8), {"max_epochs": 30})
-        assert found.departure == 8
+        assert (found.departure, found.kind) == (8, "rises")
         assert found.gap_at_departure == pytest.approx(0.5 + 0.01 * 2 / 3 - (1 - 8 / 20))
         # The last mean is one of two epochs: 19 and 20.
         last = 0.5 + 0.01 * (11**2 + 12**2) / 2 - (1 - 19.5 / 20)
@@ -109,7 +129,7 @@ class TestDiagnosis:
 
     def test_without_a_departure_there_is_no_gap_there(self) -> None:
         found = diagnose(fold(FALLING, FALLING, best_epoch=20), {"max_epochs": 20})
-        assert found.departure is None
+        assert (found.departure, found.kind) == (None, "")
         assert math.isnan(found.gap_at_departure)
         assert found.gap_at_end == pytest.approx(0.0)
         assert (found.epochs_not_run, found.seconds_not_run) == (0, 0.0)
@@ -189,8 +209,8 @@ class TestFigure:
 class TestWords:
     def test_departures_and_savings_are_said(self) -> None:
         text = sentence(info_of(6, 10, 0))
-        assert "In 2 of 3 folds the monitor loss turned" in text
-        assert "at epochs 6 and 10" in text
+        assert "In 2 of 3 folds the monitor left the training loss" in text
+        assert "at epochs 6 and 10: it got worse" in text
         assert "saved 30 epochs (about 5 min 00 s)" in text
         # (0.01 * 14^2 + 0.01 * 10^2 + 0) / 3
         assert "average precision by +0.987 on average" in text
