@@ -74,7 +74,7 @@ def _panel(candidate: Candidate, metric: str) -> CurvePanel:
     for name, key in (("training", f"train_{metric}"), ("monitor", f"monitor_{metric}")):
         folds = tuple(tuple(one.curves[key]) for one in scores if one.curves.get(key))
         if folds:
-            curves.append(_curve(name, folds))
+            curves.append(curve_of(name, folds))
     held = tuple(fold_metric(candidate, metric).values())
     return CurvePanel(
         metric=metric,
@@ -84,7 +84,8 @@ def _panel(candidate: Candidate, metric: str) -> CurvePanel:
     )
 
 
-def _curve(name: str, folds: tuple[tuple[float, ...], ...]) -> Curve:
+def curve_of(name: str, folds: tuple[tuple[float, ...], ...]) -> Curve:
+    """Mean and SD over the folds that still trained, epoch by epoch; `name` as in `Curve`."""
     means, sds, counts = [], [], []
     for epoch in range(max(map(len, folds))):
         values = [fold[epoch] for fold in folds if epoch < len(fold) and math.isfinite(fold[epoch])]
@@ -109,7 +110,7 @@ def fold_curves(info: CurvesInfo) -> go.Figure:
     for number, panel in enumerate(info.panels):
         place = {"row": number // columns + 1, "col": number % columns + 1}
         for curve in panel.curves:
-            _add_curve(figure, curve, place, first=curve.name not in named)
+            add_curve(figure, curve, place, first=curve.name not in named)
             named.add(curve.name)
         if panel.held:
             figure.add_trace(
@@ -127,7 +128,8 @@ def fold_curves(info: CurvesInfo) -> go.Figure:
     return theme.dress(figure, height=110 + 270 * rows)
 
 
-def _add_curve(figure: go.Figure, curve: Curve, place: dict[str, int], *, first: bool) -> None:
+def add_curve(figure: go.Figure, curve: Curve, place: dict[str, int], *, first: bool) -> None:
+    """Draw a curve into a panel; the `first` of its name stands in the legend."""
     color, dash = _LOOK[curve.name]
     for fold in curve.folds:
         figure.add_trace(

@@ -19,8 +19,8 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from dashboards import overfitting, sections, theme
 from dashboards import report_text as say
-from dashboards import sections, theme
 from dashboards.evidence import Confirmation, Verdict
 from dashboards.findings import Findings, find
 from dashboards.fold_curves import fold_curves, fold_curves_info
@@ -39,7 +39,7 @@ from dashboards.slices import slices, slices_info
 from dashboards.text import metric_name
 from ptxcore.metrics import CONVENTIONS
 from sweep.ledger import Ledger
-from sweep.projection import Projection
+from sweep.projection import Candidate, Projection
 
 #: Nothing may be loaded: scripts, styles and pictures are all inside the file.
 _POLICY = (
@@ -237,6 +237,7 @@ def _figures(
                     fold_curves(curves),
                 )
             )
+        parts += _overfitting(leader)
     times = schedule_info(projection)
     if times.bars:
         parts.append(
@@ -259,6 +260,15 @@ def _figures(
         else _figure("importance", title, text, importance(matters))
     )
     return _chapter("The sweep in pictures", _no_script(), *parts)
+
+
+def _overfitting(leader: Candidate) -> list[Markup]:
+    info = overfitting.overfitting_info(leader)
+    if info is None:
+        return []
+    title, text = f"Overfitting of {info.candidate}", overfitting.sentence(info)
+    picture = _figure("overfitting", title, text, overfitting.overfitting(info))
+    return [picture, overfitting.diagnosis_table(info)]
 
 
 def _figure(key: str, title: str, text: str, figure: go.Figure) -> Markup:

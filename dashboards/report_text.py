@@ -47,6 +47,16 @@ def against_nothing(row: MetricRow | None) -> str | None:
     return f"{start}, {signed(gain)}, and its whole interval lies above that."
 
 
+def no_better_than_nothing(row: MetricRow | None) -> str | None:
+    """A warning for the top of the page; None where the winner's mean Dice is higher."""
+    if row is None or row.all_empty is None or row.winner.mean - row.all_empty > 1e-9:
+        return None
+    return (
+        f"The best model of this sweep has a Dice of {score(row.winner.mean)} where an empty mask "
+        f"for every case scores {score(row.all_empty)} (both empty counts as 1). Do not use it."
+    )
+
+
 def against_default(found: Findings) -> str:
     """The winner beside the default candidate, on the same folds."""
     row = found.objective

@@ -35,6 +35,8 @@ def banners(projection: Projection, found: Findings) -> Markup:
             ("This sweep is not over.", f"Its state is {projection.sweep_state}{why}; what "
              "follows is what the ledger held when the report was written.")
         )  # fmt: skip
+    if (warning := say.no_better_than_nothing(found.row("dice"))) is not None:
+        notes.append(("WARNING: no better than predicting nothing.", warning))
     if found.selection == "fold":
         notes.append(
             ("Checkpoint-selected scores.", "The best epoch of each fold was chosen on the cases "

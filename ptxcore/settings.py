@@ -23,6 +23,8 @@ RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "area", "bspline", "
 SCHEDULES = ("cosine", "plateau")
 FRACTION_SCHEDULES = ("constant", "linear", "cosine")
 SELECTIONS = ("monitor", "fold")
+#: Cells along an image side of the grid that `grid_distortion_px` bends.
+GRID_CELLS = 8
 #: Settings that weigh the terms of the loss.
 LOSS_WEIGHTS = ("bce_weight", "dice_weight", "focal_weight", "tversky_weight")
 
@@ -53,6 +55,9 @@ class FoldSettings:
         tversky_weight: Weight of the Tversky loss, at least 0; one of the four weights is above 0.
         tversky_alpha: What a false positive costs it, in (0, 1); a false negative costs the rest.
         augmentation_strength: 0 (none, exactly) to 1 (the strongest).
+        grid_distortion_px: How far the lines of a grid of 8 x 8 cells over the image move at
+            strength 1, at most and along each axis, in pixels of the network's grid; 0 to less
+            than half a cell, 0 (off) bends none. It grows with `augmentation_strength`, as all do.
         positive_fraction: Share of training samples drawn from positive cases, in [0, 1].
         positive_fraction_schedule: "constant", or "linear" or "cosine" over `max_epochs`.
         positive_fraction_end: Its share in the last epoch, in [0, 1], unless it is constant.
@@ -95,6 +100,7 @@ class FoldSettings:
     tversky_weight: float = 0.0
     tversky_alpha: float = 0.3
     augmentation_strength: float = 0.5
+    grid_distortion_px: float = 0.0
     positive_fraction: float = 0.5
     positive_fraction_schedule: str = "constant"
     positive_fraction_end: float = 0.4
@@ -150,6 +156,7 @@ class FoldSettings:
                 f"patch_size: found {self.patch_size} px on an image_size of {self.image_size} px, "
                 "expected a patch no larger than the image (0 takes the whole image)"
             )
+        self._check_grid_distortion()
         if self.average_best > self.max_epochs:
             raise SettingsError(
                 f"average_best: found {self.average_best} of {self.max_epochs} epochs, expected at "
@@ -159,6 +166,17 @@ class FoldSettings:
             raise SettingsError(
                 f"warmup_epochs: found {self.warmup_epochs} of {self.max_epochs} epochs, "
                 "expected fewer than max_epochs"
+            )
+
+    def _check_grid_distortion(self) -> None:
+        """From half a cell on two lines could cross. Images of their own size have no limit here:
+        the augmentation holds the lines back.
+        """
+        limit = self.image_size / (2 * GRID_CELLS)
+        if self.image_size and self.grid_distortion_px >= limit:
+            raise SettingsError(
+                f"grid_distortion_px: found {self.grid_distortion_px:g} px on an image_size of "
+                f"{self.image_size} px, expected less than {limit:g} px, half a cell of the grid"
             )
 
     @classmethod
@@ -213,6 +231,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "tversky_weight": (0.0, math.inf, False),
     "tversky_alpha": (0.0, 1.0, False),
     "augmentation_strength": (0.0, 1.0, True),
+    "grid_distortion_px": (0.0, math.inf, False),
     "positive_fraction": (0.0, 1.0, True),
     "positive_fraction_end": (0.0, 1.0, True),
     "hard_negative_share": (0.0, 1.0, True),

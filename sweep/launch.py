@@ -252,7 +252,7 @@ def _drive(
 def _job(ledger: Ledger, cases: CaseStore, folder: Path) -> Job:
     header: Any = ledger.header
     return Job(
-        store=str(cases.folder),
+        store=str(cases.folder.absolute()),  # workers have a current folder of their own
         data_hash=header["data_hash"],
         plan=str(folder / "search_plan.json"),
         plan_digest=header["search_plan_digest"],

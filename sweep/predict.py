@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from sweep.home import Home
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from ptxcore.inference import Ensemble
 
 #: What a probability of 1 is in a 16-bit PNG.
 FULL_SCALE = 65_535
@@ -31,6 +34,7 @@ class Prediction:
         mask_px: Pixels of the mask.
         share: Of the image inside the mask, in [0, 1].
         highest: Highest probability, in [0, 1].
+        attention: Picture of what the attention gates let through, None if nobody asked.
     """
 
     source: Path
@@ -39,9 +43,12 @@ class Prediction:
     mask_px: int
     share: float
     highest: float
+    attention: Path | None = None
 
 
-def predict_files(home: Home, uri: str, sources: Sequence[Path], out: Path) -> list[Prediction]:
+def predict_files(
+    home: Home, uri: str, sources: Sequence[Path], out: Path, *, attention: Path | None = None
+) -> list[Prediction]:
     """Segment files one by one; memory does not grow with their number.
 
     Args:
@@ -49,15 +56,27 @@ def predict_files(home: Home, uri: str, sources: Sequence[Path], out: Path) -> l
         uri: As MLflow writes it, such as `models:/name@champion`.
         sources: DICOM files, or folders that are searched for `*.dcm`.
         out: Folder for the PNG files; made if absent, files of the same name are replaced.
+        attention: Folder for pictures of the attention gates, likewise; None draws none.
 
     Raises:
-        UsageError: No file, two files of one name, or no such model.
+        UsageError: No file, two files of one name, no such model, or pictures of gates are asked of
+            one that has none.
         DicomError: A file cannot be read; those before it were written.
     """
     files = find_files(sources)
     model = load_champion(home, uri)
-    out.mkdir(parents=True, exist_ok=True)
-    return [_predict(model, file, out) for file in files]
+    ensemble = None if attention is None else gated_ensemble(model, uri)
+    for folder in (out, attention or out):
+        folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for file in files:
+        one, image, mask = _predict(model, file, out)
+        if attention is not None and ensemble is not None:
+            path = attention / f"{file.stem}.attention.png"
+            _draw_attention(ensemble, image, mask, path)
+            one = dataclasses.replace(one, attention=path)
+        found.append(one)
+    return found
 
 
 def find_files(sources: Sequence[Path]) -> list[Path]:
@@ -106,7 +125,41 @@ def load_champion(home: Home, uri: str) -> Any:
         raise UsageError(f"model {uri}: {error.message}; registered: {known or 'none'}") from error
 
 
-def _predict(model: Any, file: Path, out: Path) -> Prediction:
+def gated_ensemble(model: Any, uri: str) -> Ensemble:
+    """The networks inside a loaded model.
+
+    Raises:
+        UsageError: It holds none of ours, or none of them has attention gates.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        ensemble = model.unwrap_python_model().ensemble
+    except (MlflowException, AttributeError) as error:
+        raise UsageError(f"--attention: {uri} is not a model that ptxsweep promoted") from error
+    if not any(network.num_gates for network, _ in ensemble.members):
+        raise UsageError(
+            f"--attention: the networks of {uri} have no attention gates, expected "
+            "network=attention_unet; leave the option out"
+        )
+    found: Ensemble = ensemble
+    return found
+
+
+def _draw_attention(
+    ensemble: Ensemble, image: NDArray[Any], mask: NDArray[np.bool_], path: Path
+) -> None:
+    from ptxcore.inference.attention_sheet import attention_sheet
+
+    draft = path.with_name(f".{path.name}")
+    attention_sheet(image, mask, ensemble.attention(image)).save(draft, format="PNG")
+    draft.replace(path)
+
+
+def _predict(
+    model: Any, file: Path, out: Path
+) -> tuple[Prediction, NDArray[Any], NDArray[np.bool_]]:
+    """The prediction, with the image and the mask it is of."""
     import pandas as pd
 
     # Read here first, so that an error names the file that the user gave.
@@ -119,7 +172,7 @@ def _predict(model: Any, file: Path, out: Path) -> Prediction:
     paths = (out / f"{file.stem}.probability.png", out / f"{file.stem}.mask.png")
     _write(paths[0], np.round(probability * FULL_SCALE).astype(np.uint16))
     _write(paths[1], mask.astype(np.uint8) * 255)
-    return Prediction(
+    done = Prediction(
         source=file,
         probability=paths[0],
         mask=paths[1],
@@ -127,6 +180,7 @@ def _predict(model: Any, file: Path, out: Path) -> Prediction:
         share=float(mask.mean()),
         highest=float(probability.max()),
     )
+    return done, image, mask
 
 
 def _write(path: Path, pixels: NDArray[Any]) -> None:

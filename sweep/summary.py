@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,7 @@ class SweepSummary:
         num_folds_full_grid: Folds that training every candidate completely would have taken.
         best: Number of the winner, None while no candidate is complete.
         baseline: Dice (both empty = 1) of predicting nothing on the winner's folds.
+        warning: What a reader must know of the winner, None if nothing.
         candidates: All of them.
         mlflow_run_id: Of the parent run, None if MLflow was not reached.
     """
@@ -68,6 +70,7 @@ class SweepSummary:
     best: int | None
     baseline: float | None
     candidates: list[CandidateSummary]
+    warning: str | None = None
     mlflow_run_id: str | None = None
 
 
@@ -90,7 +93,31 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         best=None if best is None else best.number,
         baseline=baseline,
         candidates=candidates,
+        warning=None if best is None else baseline_warning(candidates[best.number].metrics),
         mlflow_run_id=mlflow_run_id,
+    )
+
+
+def baseline_warning(
+    metrics: Mapping[str, Mapping[str, float]], threshold: str = "at the threshold of its settings"
+) -> str | None:
+    """Say that a model does not beat predicting nothing.
+
+    Args:
+        metrics: Mean and SD over the folds by name.
+        threshold: Which one gave them, as the warning says it.
+
+    Returns:
+        None where its mean Dice (both empty = 1) is higher, or one of the two is not known.
+    """
+    if not {"dice", "dice_all_empty"} <= set(metrics):
+        return None
+    dice, empty = metrics["dice"]["mean"], metrics["dice_all_empty"]["mean"]
+    if dice - empty > 1e-9:
+        return None
+    return (
+        f"the winner does not beat predicting nothing: Dice {dice:.4f} against {empty:.4f} "
+        f"(both empty = 1, {threshold})"
     )
 
 

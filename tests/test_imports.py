@@ -66,6 +66,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "registry": ({"mlflow"}, {"errors", "mlflow_view"}),
     "promote": ({"ptxcore", "mlflow"}, None),
     "describe": ({"ptxcore"}, {"errors"}),
+    "preview": ({"ptxcore"}, {"errors", "prepare", "space"}),
     "publish": ({"ptxcore", "dashboards"}, None),
     "predict": ({"ptxcore", "mlflow"}, None),
     "doctor": (GUARDED, None),

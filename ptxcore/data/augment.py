@@ -4,7 +4,8 @@ Every magnitude and every probability grows in proportion to the strength, so 0 
 and a search has one smooth knob. At strength 1:
 
     deformation   p 0.9  +-15 degrees, +-15% size, +-4% of the patch shift, and an elastic part of
-                         1% of the image's side (root mean square, in pixels of the network's grid)
+                         1% of the image's side (root mean square, in pixels of the network's grid);
+                         with `grid_distortion_px`, the lines of a grid of 8 x 8 cells too
     mirror        p 0.5  left to right
     gamma         p 0.5  exponent 0.6 to 1.4
     brightness    p 0.5  +-0.2 of the range, contrast +-20%
@@ -26,6 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.settings import GRID_CELLS
+
 ROTATION_DEG = 15.0
 SCALE = 0.15
 SHIFT = 0.04
@@ -42,20 +45,25 @@ class Augmentation:
             is image and not a mirrored border. 0 at strength 0.
     """
 
-    def __init__(self, strength: float, *, patch_px: int, image_px: int) -> None:
+    def __init__(
+        self, strength: float, *, patch_px: int, image_px: int, grid_distortion_px: float = 0.0
+    ) -> None:
         """Build the pipeline.
 
         Args:
             strength: In [0, 1].
             patch_px: Side of the result.
             image_px: Longer side of the images on the network's grid.
+            grid_distortion_px: Of `FoldSettings`; at least 0.
         """
         self.strength = strength
         self.patch_px = patch_px
         self.elastic_px = strength * ELASTIC_RMS * image_px
+        self.grid_px = strength * grid_distortion_px
         self.margin_px = math.ceil(
             strength * patch_px * (SHIFT + 0.5 * (SCALE + math.sin(math.radians(ROTATION_DEG))))
             + 3 * self.elastic_px
+            + self.grid_px
         )
         # Albumentations takes two seconds to import.
         self._pipeline = self._compose(image_px) if strength > 0 else None
@@ -82,6 +90,18 @@ class Augmentation:
         changed = self._pipeline(image=image.astype(np.float32) / top, mask=mask)
         return changed["image"] * top, changed["mask"]
 
+    def describe(self) -> str:
+        """The largest changes in a line, as captions say them."""
+        if self.strength == 0:
+            return "strength 0: nothing is changed"
+        s = self.strength
+        grid = f", grid to {self.grid_px:.1f} px" if self.grid_px else ""
+        return (
+            f"strength {s:g}: turn to {s * ROTATION_DEG:.1f} deg, size to {s * SCALE:.1%}, shift "
+            f"to {s * SHIFT * self.patch_px:.1f} px, elastic {self.elastic_px:.1f} px RMS{grid}, "
+            f"mirror {0.5 * s:.0%}"
+        )
+
     def _compose(self, image_px: int) -> Any:
         from ptxcore.data.warp import Warp  # isort: skip - first, as it keeps the import offline
 
@@ -98,6 +118,8 @@ class Augmentation:
                     spacing_px=image_px / CONTROL_POINTS,
                     margin_px=self.margin_px,
                     p=0.9 * s,
+                    grid_px=self.grid_px,
+                    cell_px=image_px / GRID_CELLS,
                 ),
                 # Of what was not warped: a warp has trimmed its margin already.
                 A.CenterCrop(height=self.patch_px, width=self.patch_px, p=1.0),

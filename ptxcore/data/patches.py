@@ -55,6 +55,7 @@ class PatchSampler:
         patch_px: Side of the patches.
         num_steps: Batches of an epoch.
         memory: Which negative cases are hard; None if nobody draws by it.
+        augmentation: How patches are changed.
     """
 
     def __init__(
@@ -79,8 +80,11 @@ class PatchSampler:
         self._seed = seed
         image_px = settings.image_size or max(max(case.height, case.width) for case in cases)
         self.patch_px = image_px if settings.is_whole_image else settings.patch_size
-        self._augmentation = Augmentation(
-            settings.augmentation_strength, patch_px=self.patch_px, image_px=image_px
+        self.augmentation = Augmentation(
+            settings.augmentation_strength,
+            patch_px=self.patch_px,
+            image_px=image_px,
+            grid_distortion_px=settings.grid_distortion_px,
         )
         self._moments: dict[int, tuple[np.float32, np.float32]] = {}  # two numbers a case
         self.num_steps = settings.steps_per_epoch or math.ceil(len(indices) / settings.batch_size)
@@ -127,14 +131,44 @@ class PatchSampler:
         self, case: int, seed: np.random.SeedSequence
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rng = np.random.default_rng(seed)
+        corner = self.corner(case, rng)
+        return self.patch(case, corner, seed=int(rng.integers(2**63)))
+
+    def corner(self, case: int, rng: np.random.Generator) -> tuple[int, int]:
+        """Draw where a patch of a case lies.
+
+        Args:
+            case: Store index.
+            rng: Source of the place.
+
+        Returns:
+            First row and first column on the network's grid; negative where the image is smaller
+            than the patch, which is then centred.
+        """
+        return self._corner(self._view.soft_mask(case), rng)
+
+    def patch(
+        self, case: int, corner: tuple[int, int], *, seed: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """A patch as training sees it.
+
+        Args:
+            case: Store index.
+            corner: As `corner` gives it.
+            seed: Of the augmentation, 0 to 2^63 - 1.
+
+        Returns:
+            The image, normalised by the moments of the whole image, and the covered share of each
+            pixel in [0, 1]; float32 of shape (P, P).
+        """
         image, mask = self._view.image(case), self._view.soft_mask(case)
         if case not in self._moments:
             self._moments[case] = moments(image)
-        margin = self._augmentation.margin_px
-        top, left = (edge - margin for edge in self._corner(mask, rng))
+        margin = self.augmentation.margin_px
+        top, left = (edge - margin for edge in corner)
         side = self.patch_px + 2 * margin
-        pixels, share = self._augmentation(
-            cut(image, top, left, side), cut(mask, top, left, side), seed=int(rng.integers(2**63))
+        pixels, share = self.augmentation(
+            cut(image, top, left, side), cut(mask, top, left, side), seed=seed
         )
         return normalise(pixels, self._moments[case]), share.astype(np.float32) / np.float32(255)
 

@@ -8,7 +8,10 @@ grid of random control points (Rueckert et al. 1999, free-form deformation) has 
 everywhere, takes 0.2 ms, and folds nowhere while no control point moves by more than 0.48 of the
 grid's spacing (Choi and Lee 2000).
 
-Affine and elastic part make one map, so pixels are interpolated once.
+Affine, elastic and grid part make one map, so pixels are interpolated once. The grid part moves
+the lines of a grid along their axis and is linear between them, as the known grid distortion does;
+ours is told in pixels as well, and the grid's phase is random, so that no pixel lies on a line each
+time.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from numpy.typing import NDArray
 
 #: Largest move of a control point in units of the spacing without folding (Choi and Lee 2000).
 MAX_CONTROL_MOVE = 0.48
+#: Largest move of a line in units of a cell: below one half, neighbours keep their order.
+MAX_LINE_MOVE = 0.48
 #: Spread of a spline field in units of the spread of its control points: from 0.46 between
 #: control points to 0.5 at them, along each axis.
 SPLINE_GAIN = 0.48
@@ -40,6 +45,8 @@ class Warp(BaseDistortion):  # type: ignore[misc]
         shift_px: Largest shift along each axis.
         elastic_px: Root mean square of the elastic displacement along each axis.
         spacing_px: Distance of its control points, above 0.
+        grid_px: Largest move of a grid's lines along each axis; 0 draws nothing.
+        cell_px: Distance of those lines, above 0.
         margin_px: Pixels to trim from every side of the result. They are source alone: nothing is
             computed for them, and what is bent in from them is image and not its mirror.
         p: Probability in [0, 1].
@@ -55,6 +62,8 @@ class Warp(BaseDistortion):  # type: ignore[misc]
         spacing_px: float,
         margin_px: int,
         p: float,
+        grid_px: float = 0.0,
+        cell_px: float = 64.0,
     ) -> None:
         super().__init__(
             interpolation=cv2.INTER_LINEAR,
@@ -69,6 +78,8 @@ class Warp(BaseDistortion):  # type: ignore[misc]
         self.elastic_px = elastic_px
         self.spacing_px = spacing_px
         self.margin_px = margin_px
+        self.grid_px = grid_px
+        self.cell_px = cell_px
 
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
@@ -86,6 +97,10 @@ class Warp(BaseDistortion):  # type: ignore[misc]
             scale=1 + size * self.scale,
             shift_px=(dy * self.shift_px, dx * self.shift_px),
         )
+        if self.grid_px > 0:
+            field += grid_field(
+                (height, width), largest_px=self.grid_px, cell_px=self.cell_px, rng=rng
+            )
         field += np.float32(self.margin_px)
         return {"map_y": field[0], "map_x": field[1]}
 
@@ -134,6 +149,38 @@ def elastic_field(
     limit = MAX_CONTROL_MOVE * spacing_px
     np.clip(points, -limit, limit, out=points)
     return (rows @ points @ columns.T).astype(np.float32, copy=False)
+
+
+def grid_field(
+    shape: tuple[int, int], *, largest_px: float, cell_px: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """The displacement by a grid whose lines move, linear between them.
+
+    Args:
+        shape: Height and width in pixels.
+        largest_px: Lines move by up to this, either way, evenly distributed; no further than
+            `MAX_LINE_MOVE` of a cell, so that no two cross.
+        cell_px: Distance of the lines.
+        rng: Source of the grid's phase and of the moves.
+
+    Returns:
+        Float32 array of shape (2, H, W): rows, then columns. The first depends on the row alone,
+        the second on the column alone.
+    """
+    most = min(largest_px, MAX_LINE_MOVE * cell_px)
+    rows, columns = (_line_moves(length, most, cell_px, rng) for length in shape)
+    field = np.empty((2, *shape), dtype=np.float32)
+    field[0], field[1] = rows[:, None], columns[None, :]
+    return field
+
+
+def _line_moves(
+    length: int, most_px: float, cell_px: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Displacement of `length` pixels along one axis."""
+    lines = (np.arange(int(length / cell_px) + 3) - rng.random()) * cell_px
+    moves = rng.uniform(-most_px, most_px, lines.size)
+    return np.interp(np.arange(length), lines, moves).astype(np.float32)
 
 
 @lru_cache(maxsize=16)

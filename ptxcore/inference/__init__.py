@@ -1,5 +1,6 @@
 """Whole images through networks: logits, probabilities and masks on the original grid."""
 
+from ptxcore.inference._attention import predict_attention
 from ptxcore.inference._ensemble import Ensemble
 from ptxcore.inference._predict import (
     on_grid,
@@ -13,6 +14,7 @@ __all__ = [
     "Ensemble",
     "on_grid",
     "place",
+    "predict_attention",
     "predict_grid",
     "predict_logits",
     "predict_prepared",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ptxcore.errors import SettingsError
+from ptxcore.inference._attention import predict_attention
 from ptxcore.inference._predict import place, predict_logits
 from ptxcore.metrics import check_rule, logits_to_mask
 from ptxcore.models import load_weights
@@ -92,6 +93,25 @@ class Ensemble:
             image: Shape (H, W), bright = dense, any real type and range.
         """
         return _sigmoid(self.logits(image))
+
+    def attention(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Coefficients of the attention gates: by grid, the mean over the networks that have it.
+
+        Args:
+            image: Shape (H, W), bright = dense, any real type and range.
+
+        Returns:
+            Float32 of shape (G, H, W) in [0, 1], the finest grid first; G is 0 without gates.
+        """
+        found = [
+            predict_attention(network, image, settings, self.runtime)
+            for network, settings in self.members
+        ]
+        num_gates = max(len(maps) for maps in found)
+        mean = np.empty((num_gates, *np.shape(image)), dtype=np.float32)
+        for gate in range(num_gates):
+            mean[gate] = np.mean([maps[gate] for maps in found if len(maps) > gate], axis=0)
+        return mean
 
     def mask(self, image: NDArray[np.generic]) -> NDArray[np.bool_]:
         """The mask under the ensemble's rule, bool of shape (H, W).

@@ -50,14 +50,31 @@ def predict_logits(
     Raises:
         SettingsError: The image is not a two-dimensional array with pixels.
     """
+    prepared = prepared_for(image, settings)
+    height, width = np.shape(image)
+    return predict_prepared(network, prepared, (height, width), settings, runtime)
+
+
+def prepared_for(image: NDArray[np.generic], settings: FoldSettings) -> NDArray[Any]:
+    """An image on the network's grid, not yet normalised.
+
+    Args:
+        image: Shape (H, W), any real type and range.
+        settings: Of which `image_size` and `resampling` count here.
+
+    Returns:
+        Shape (h, w); of the image's type if that is uint8 or uint16.
+
+    Raises:
+        SettingsError: The image is not a two-dimensional array with pixels.
+    """
     pixels = _checked(image)
     height, width = pixels.shape
     shape = target_shape(height, width, settings.image_size)
     # Integers go the way of the store; an array of other numbers has no range to clip to.
     in_store_type = pixels.dtype in (np.uint8, np.uint16)
     bring = resize_image if in_store_type else resize
-    prepared = bring(pixels, shape, settings.resampling)
-    return predict_prepared(network, prepared, (height, width), settings, runtime)
+    return bring(pixels, shape, settings.resampling)
 
 
 def predict_prepared(
@@ -98,7 +115,7 @@ def predict_grid(
         SettingsError: The image is not a two-dimensional array with pixels.
     """
     values = normalise(_checked(prepared))
-    with _evaluating(network), torch.inference_mode():
+    with evaluating(network), torch.inference_mode():
         images = torch.from_numpy(np.ascontiguousarray(values))[None, None].to(runtime.device)
         logits = _windowed(network, images, settings, runtime)
         if settings.tta:
@@ -142,7 +159,8 @@ def _windowed(
 
 
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode, and back afterwards into the mode it was in."""
     was_training = network.training
     network.eval()
     try:

@@ -58,6 +58,11 @@ class SegmentationUNet(nn.Module):
             nn.Conv2d(upper, 1, kernel_size=1) for upper, _ in steps[:-1] if supervised
         )
 
+    @property
+    def num_gates(self) -> int:
+        """Attention gates, and so maps of `attention_maps`."""
+        return sum(isinstance(gate, AttentionGate) for gate in self.gates)
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits of shape (B, 1, H, W) from images of that shape, any height and width."""
         levels, size = self._levels(images)

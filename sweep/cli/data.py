@@ -13,6 +13,7 @@ from sweep.cli._common import (
     counter,
     emit,
     json_option,
+    parse_settings,
     say,
 )
 from sweep.errors import UsageError
@@ -147,3 +148,54 @@ def phantom_command(
         emit({"dicom": str(files.dicom), "rle": str(files.rle), "num_cases": num_cases})
         return
     click.echo(f"phantom: {num_cases} cases; DICOM in {files.dicom}, masks in {files.rle}")
+
+
+@data_command.command("preview")
+@click.argument("store", type=EXISTING_FOLDER)
+@click.option("--space", required=True, help="Search space whose defaults are shown.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Show this value instead of the default; may be given many times.",
+)
+@click.option("--out", type=ANY_PATH, required=True, help="PNG file to write.")
+@click.option("--cases", "num_cases", type=click.IntRange(1, 64), default=4, show_default=True)
+@click.option(
+    "--draws",
+    "num_draws",
+    type=click.IntRange(1, 16),
+    default=2,
+    show_default=True,
+    help="Augmented draws of a patch at each strength.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@json_option
+def preview_command(
+    store: Path,
+    space: str,
+    settings: tuple[str, ...],
+    out: Path,
+    num_cases: int,
+    num_draws: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Draw patches of STORE as training sees them, plain and augmented, with their masks.
+
+    Made by the code of training itself. The picture shows radiographs, but names nobody.
+    """
+    fixed = parse_settings(settings)
+
+    from sweep.preview import write_preview
+
+    found = write_preview(
+        store, space, fixed, out, seed=seed, num_cases=num_cases, num_draws=num_draws
+    )
+    if as_json:
+        emit({"sheet": str(out), "num_cases": len(found.rows), "captions": found.captions})
+        return
+    for line in found.captions:
+        click.echo(line)
+    click.echo(f"{out}: {len(found.rows)} cases, {len(found.rows[0])} patches of each")

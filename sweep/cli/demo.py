@@ -76,6 +76,7 @@ def _print(result: DemoResult) -> None:
         if result.tuned_metrics is not None:
             _print_metrics("threshold from the other folds", result.tuned_metrics)
         click.echo(f"              dice of predicting nothing: {result.baseline:.3f}")
+        _warn(result)
     if result.holdout is not None:
         found = result.holdout
         click.echo(
@@ -98,6 +99,18 @@ def _print(result: DemoResult) -> None:
     total = sum(result.seconds.values())
     steps = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.seconds.items())
     click.echo(f"time        {total:.0f} s ({steps})")
+
+
+def _warn(result: DemoResult) -> None:
+    """Say plainly where the winner is no better than an empty answer."""
+    from sweep.summary import baseline_warning
+
+    for metrics, threshold in (
+        (result.metrics, "at the threshold of its settings"),
+        (result.tuned_metrics, "with the threshold from the other folds"),
+    ):
+        if metrics is not None and (warning := baseline_warning(metrics, threshold)) is not None:
+            say(f"warning: {warning}")
 
 
 def _print_metrics(label: str, metrics: Mapping[str, Mapping[str, float]]) -> None:

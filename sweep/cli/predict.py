@@ -16,6 +16,12 @@ from sweep.errors import UsageError
 @click.option("--champion", metavar="NAME", help="Registered model whose champion predicts.")
 @click.option("--model", metavar="URI", help="Of a model in MLflow, as in models:/NAME@champion.")
 @click.option("--out", type=ANY_PATH, required=True, help="Folder for maps and masks.")
+@click.option(
+    "--attention",
+    type=ANY_PATH,
+    metavar="FOLDER",
+    help="Draw what the attention gates let through, one PNG per file, into this folder.",
+)
 @home_options
 @json_option
 def predict_command(
@@ -23,13 +29,15 @@ def predict_command(
     champion: str | None,
     model: str | None,
     out: Path,
+    attention: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Segment DICOM files (or folders of them) and write a probability map and a mask each.
 
     Per file, OUT gets `<stem>.probability.png` (16 bit, 65535 is a probability of 1) and
-    `<stem>.mask.png` (0 or 255), on the grid of the image. Not for clinical use.
+    `<stem>.mask.png` (0 or 255), on the grid of the image; with --attention that folder gets
+    `<stem>.attention.png`. Not for clinical use.
     """
     if (champion is None) == (model is None):
         raise UsageError("predict: give either --champion NAME or --model URI")
@@ -37,7 +45,7 @@ def predict_command(
     from sweep.predict import predict_files
 
     uri = model or f"models:/{champion}@champion"
-    predictions = predict_files(open_home(options), uri, dicom, out)
+    predictions = predict_files(open_home(options), uri, dicom, out, attention=attention)
     if as_json:
         emit({"model": uri, "out": str(out), "predictions": predictions})
         return

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sweep.cli._common import console, emit, home_options, json_option, open_home, require_ledger
+from sweep.cli._common import (
+    console,
+    emit,
+    home_options,
+    json_option,
+    open_home,
+    require_ledger,
+    say,
+)
 
 if TYPE_CHECKING:
     from sweep.summary import SweepSummary
@@ -110,6 +118,8 @@ def _print_winner(summary: SweepSummary) -> None:
             click.echo(f"  {name:20} {metrics[name]['mean']:.4f} +- {metrics[name]['sd']:.4f}")
     if summary.baseline is not None:
         click.echo(f"  {'predicting nothing':20} {summary.baseline:.4f} (dice, both empty = 1)")
+    if summary.warning is not None:
+        say(f"warning: {summary.warning}")
 
 
 def _short(value: Any) -> str:

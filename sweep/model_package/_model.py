@@ -77,6 +77,11 @@ class EnsembleModel(PythonModel):
         """
         return [self._segment(_pixels(row, number)) for number, row in _rows(model_input)]
 
+    @property
+    def ensemble(self) -> Ensemble:
+        """The networks themselves, for those who want to look inside."""
+        return self._ensemble
+
     def _segment(self, pixels: NDArray[Any]) -> dict[str, Any]:
         probability = self._ensemble.probability(pixels)
         if len(self._ensemble.members) == 1:

@@ -120,3 +120,19 @@ class TestSentences:
     def test_p_values_are_never_zero(self) -> None:
         found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.7, 0.6]]))
         assert "p below 0.001" in say.against_default(found)
+
+
+class TestWarning:
+    def warning(self, value: float) -> str | None:
+        found = find(projection_of([[0.5] * 3], metrics={**METRICS, "dice": value}))
+        return say.no_better_than_nothing(found.row("dice"))
+
+    @pytest.mark.parametrize("value", [0.6, 0.78])
+    def test_a_model_that_does_not_beat_an_empty_answer(self, value: float) -> None:
+        text = self.warning(value)
+        assert text is not None
+        assert f"a Dice of {value:.3f} where an empty mask for every case scores 0.780" in text
+
+    def test_silence_where_it_does_or_nothing_is_known(self) -> None:
+        assert self.warning(0.79) is None
+        assert say.no_better_than_nothing(None) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import shutil
@@ -13,6 +14,7 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from ptxcore.data.dicom import read_dicom
 from ptxcore.errors import CheckpointError, DicomError
@@ -20,8 +22,11 @@ from ptxcore.inference import Ensemble
 from ptxcore.models import build_network, save_weights
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Rule, Runtime
+from sweep.errors import UsageError
+from sweep.home import Home
 from sweep.model_package import load_ensemble, save_model, usable_runtime, write_ensemble
 from sweep.model_package._example import input_example
+from sweep.predict import predict_files
 
 SETTINGS = FoldSettings(
     network="unet", channels=4, levels=2, image_size=32, patch_size=32, max_epochs=2
@@ -223,3 +228,40 @@ def test_the_example_is_of_nobody() -> None:
     dataset = pydicom.dcmread(io.BytesIO(input_example()["dicom"][0]))
     assert "PatientName" not in dataset
     assert "PatientID" not in dataset
+
+
+def home_in(folder: Path) -> Home:
+    folder.mkdir()
+    (folder / "mlflow.db").touch()  # models are given by their path here, so nothing is in it
+    return Home.at(folder, tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+
+
+def test_attention_is_drawn_beside_the_mask(tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, network="attention_unet", levels=4, patch_size=0)
+    save_weights(tmp_path / "weights", build_network(settings, seed=0), settings)
+    save_model(tmp_path / "model", [tmp_path / "weights"], rule=RULE, runtime=Runtime(), facts={})
+    file = tmp_path / "one.dcm"
+    file.write_bytes(input_example()["dicom"][0])
+    home, uri, gates = home_in(tmp_path / "home"), str(tmp_path / "model"), tmp_path / "gates"
+    (plain,) = predict_files(home, uri, [file], tmp_path / "out")
+    (drawn,) = predict_files(home, uri, [file], tmp_path / "out", attention=gates)
+    assert plain.attention is None
+    assert drawn == dataclasses.replace(plain, attention=gates / "one.attention.png")
+    assert [path.name for path in gates.iterdir()] == ["one.attention.png"]
+    with Image.open(gates / "one.attention.png") as sheet:
+        assert sheet.format == "PNG"
+        assert sheet.width > 2 * sheet.height  # the image and two gates
+
+
+def test_attention_of_networks_without_gates_is_refused(saved: Path, tmp_path: Path) -> None:
+    file = tmp_path / "one.dcm"
+    file.write_bytes(input_example()["dicom"][0])
+    with pytest.raises(UsageError, match=r"--attention: the networks of .* have no attention gat"):
+        predict_files(
+            home_in(tmp_path / "home"),
+            str(saved),
+            [file],
+            tmp_path / "out",
+            attention=tmp_path / "gates",
+        )
+    assert not (tmp_path / "out").exists()

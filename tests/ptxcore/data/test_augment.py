@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ptxcore.data.augment import ELASTIC_RMS, Augmentation
-from ptxcore.data.warp import Warp, affine_map, elastic_field
+from ptxcore.data.warp import MAX_LINE_MOVE, Warp, affine_map, elastic_field, grid_field
 
 PATCH, IMAGE = 64, 128
 
@@ -178,3 +178,59 @@ def test_sixteen_bits_are_eight_bits_scaled() -> None:
     few, _ = augmentation(image, mask, seed=5)
     many, _ = augmentation(image.astype(np.uint16) * np.uint16(257), mask, seed=5)
     np.testing.assert_allclose(many / 257, few, atol=1e-3)
+
+
+def test_a_grid_moves_by_pixels_as_told() -> None:
+    rng = np.random.default_rng(0)
+    fields = [grid_field((96, 64), largest_px=5.0, cell_px=16.0, rng=rng) for _ in range(200)]
+    moved = np.stack(fields)
+    assert moved.shape == (200, 2, 96, 64)
+    assert moved.dtype == np.float32
+    assert 4.5 < np.abs(moved).max() <= 5.0
+    # A pixel is at (1 - t) a + t b between moves a and b of variance d^2 / 3, t uniform too: the
+    # mean of (1 - t)^2 + t^2 is 2 / 3.
+    np.testing.assert_allclose(moved.var(), 5.0**2 / 3 * 2 / 3, rtol=0.1)
+
+
+def test_a_grid_moves_rows_and_columns_apart_and_linearly_between_lines() -> None:
+    dy, dx = grid_field((64, 48), largest_px=4.0, cell_px=16.0, rng=np.random.default_rng(1))
+    np.testing.assert_array_equal(dy, np.repeat(dy[:, :1], 48, axis=1))
+    np.testing.assert_array_equal(dx, np.repeat(dx[:1], 64, axis=0))
+    bends = np.abs(np.diff(dy[:, 0], n=2)) > 1e-4
+    assert bends.sum() <= 2 * 4  # a line between two pixels bends both of them
+
+
+def test_lines_of_a_grid_never_cross() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        field = grid_field((96, 96), largest_px=1e3, cell_px=12.0, rng=rng)
+        assert np.abs(field).max() <= MAX_LINE_MOVE * 12
+        assert (1 + np.diff(field[0, :, 0])).min() > 0
+
+
+def test_the_mask_follows_a_bent_grid_and_off_changes_nothing() -> None:
+    bent = Augmentation(1.0, patch_px=PATCH, image_px=IMAGE, grid_distortion_px=7.0)
+    assert bent.margin_px >= Augmentation(1.0, patch_px=PATCH, image_px=IMAGE).margin_px + 7
+    image, mask = inputs(bent)
+    for seed in range(20):
+        pixels, share = bent(image, mask, seed=seed)
+        level = (float(np.percentile(pixels, 5)) + float(np.percentile(pixels, 95))) / 2
+        bright, inside = pixels > level, share >= 128
+        assert (bright & inside).sum() > 0.93 * (bright | inside).sum()
+    off, plain = (
+        Augmentation(1.0, patch_px=PATCH, image_px=IMAGE, **options)
+        for options in ({"grid_distortion_px": 0.0}, {})
+    )
+    image, mask = inputs(off)
+    for seed in range(5):
+        for one, other in zip(
+            off(image, mask, seed=seed), plain(image, mask, seed=seed), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_strength_scales_the_grid() -> None:
+    half = Augmentation(0.5, patch_px=PATCH, image_px=IMAGE, grid_distortion_px=6.0)
+    assert half.grid_px == 3.0
+    assert "grid to 3.0 px" in half.describe()
+    assert "nothing" in Augmentation(0.0, patch_px=PATCH, image_px=IMAGE).describe()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from sweep.cli import main
+from sweep.cli.show import print_sweep
 from sweep.home import Home
 from sweep.ledger import Ledger
+from sweep.summary import baseline_warning, summarise
 
 
 @pytest.mark.usefixtures("ledger")
@@ -38,6 +41,26 @@ def test_show_text_names_winner_and_baseline(home: Home, capfd: pytest.CaptureFi
     assert "small (phantom)" in shown
     assert "winner: trial 0" in shown
     assert "predicting nothing   0.7800 (dice, both empty = 1)" in shown
+
+
+def test_a_winner_no_better_than_nothing_is_warned_of() -> None:
+    metrics = {"dice": {"mean": 0.78, "sd": 0.0}, "dice_all_empty": {"mean": 0.78, "sd": 0.0}}
+    assert baseline_warning(metrics) == (
+        "the winner does not beat predicting nothing: Dice 0.7800 against 0.7800 (both empty = 1, "
+        "at the threshold of its settings)"
+    )
+    metrics["dice"]["mean"] = 0.7801
+    assert baseline_warning(metrics) is None
+    assert baseline_warning({}) is None
+
+
+def test_show_prints_the_warning(
+    home: Home, ledger: Ledger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    summary = summarise(ledger)
+    assert summary.warning is None
+    print_sweep(replace(summary, warning="it does not beat predicting nothing"))
+    assert "warning: it does not beat predicting nothing" in capfd.readouterr().err
 
 
 @pytest.mark.usefixtures("ledger")
