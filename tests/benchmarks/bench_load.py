@@ -1,0 +1,78 @@
+"""The platform under load: 100 and 500 trials x 5 folds whose training only sleeps.
+
+Each sweep runs in a process of its own (`sleeping_sweep.py`). Prints its figures on standard error
+and one JSON object as its last line on standard output:
+
+    complete            whether ledger and MLflow hold every trial, fold and epoch, each once
+    peak_gib            largest resident memory of the driver, at the most trials (goal < 1.5)
+    overhead_ms         per fold, besides the sleep: slots x time / folds - sleep (goal < 50)
+    overhead_growth     overhead per fold at the most trials over that at the fewest; 1 is linear
+    time_growth         time of the most trials over that of the fewest, over their ratio; likewise
+    memory_growth       peak memory at the most trials over that at the fewest
+    speedup             time with one worker over time with two (goal >= 1.8)
+
+Run with `make bench-load`, or `python tests/benchmarks/bench_load.py [TRIALS TRIALS]`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+TRIALS = (100, 500)
+#: Of the comparison of two workers with one: half a minute with one.
+SPEEDUP_TRIALS = 25
+_HERE = Path(__file__).resolve().parent
+
+
+def sweep(num_trials: int, num_workers: int) -> dict[str, Any]:
+    """Figures of one sweep."""
+    ours = [str(_HERE.parent), str(_HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [
+                sys.executable,
+                str(_HERE / "sleeping_sweep.py"),
+                folder,
+                str(num_trials),
+                str(num_workers),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, ours))},
+        )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(json.dumps(found), file=sys.stderr, flush=True)
+    return found
+
+
+def main() -> None:
+    """Run the sweeps and print the ratios."""
+    counts = tuple(map(int, sys.argv[1:])) or TRIALS
+    fewest, most = sweep(min(counts), 2), sweep(max(counts), 2)
+    one, two = sweep(SPEEDUP_TRIALS, 1), sweep(SPEEDUP_TRIALS, 2)
+    ratio = most["num_folds"] / fewest["num_folds"]
+    figures = {
+        "complete": all(
+            found[f"{kind}_complete"]
+            for found in (fewest, most, one, two)
+            for kind in ("ledger", "reopened", "mlflow")
+        ),
+        "peak_gib": round(most["driver_peak_mib"] / 1024, 3),
+        "overhead_ms": round(most["overhead_ms"], 1),
+        "overhead_growth": round(most["overhead_ms"] / fewest["overhead_ms"], 2),
+        "time_growth": round(most["seconds"] / fewest["seconds"] / ratio, 3),
+        "memory_growth": round(most["driver_peak_mib"] / fewest["driver_peak_mib"], 2),
+        "speedup": round(one["seconds"] / two["seconds"], 2),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
