@@ -104,8 +104,12 @@ class Host:
         ]
 
     def training(self) -> list[int]:
-        """Ray's worker processes that hold an actor: Ray names them after what they run."""
-        return [pid for pid in self.processes("ray::") if "ray::IDLE" not in _title(pid)]
+        """Ray's worker processes that hold an actor: Ray names them after what they run.
+
+        Its own agents are named alike, and a raylet ends with them.
+        """
+        others = ("ray::IDLE", "Agent")
+        return [p for p in self.processes("ray::") if not any(one in _title(p) for one in others)]
 
     def kill(self, text: str, number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal to all processes of this host whose title contains a text.
