@@ -6,7 +6,9 @@ then the second. An image may have several rows, whose union is its mask; "-1" m
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,7 +88,7 @@ def read_csv(path: Path) -> dict[str, list[str]]:
     With or without a header, a byte-order mark, carriage returns, spaces around names and values.
 
     Args:
-        path: A file of two columns, image id and encoding.
+        path: A file of two columns, image id and encoding; compressed if its name ends in `.gz`.
 
     Returns:
         For each image its non-empty rows; an image marked "-1" has none.
@@ -98,7 +100,12 @@ def read_csv(path: Path) -> dict[str, list[str]]:
     empty: set[str] = set()
     try:
         # Not the csv module: it refuses fields over 128 KiB, which one large mask can reach.
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        lines = content.decode("utf-8-sig").splitlines()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise MaskError(f"{path.name}: not a readable gzip file ({error})") from error
     except UnicodeDecodeError as error:
         raise MaskError(f"{path.name}: not a csv file in UTF-8: {error.reason}") from error
     except OSError as error:

@@ -16,12 +16,16 @@ from sweep.cli._common import (
     parse_settings,
     say,
 )
+from sweep.cli.fidelity import fidelity_command
 from sweep.errors import UsageError
 
 
 @click.group("data")
 def data_command() -> None:
     """Import images and masks into a case store, check it, describe it."""
+
+
+data_command.add_command(fidelity_command)
 
 
 @data_command.command("import")

@@ -1,0 +1,155 @@
+"""`ptxsweep data fidelity`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sweep.cli._common import (
+    ANY_PATH,
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    console,
+    counter,
+    emit,
+    json_option,
+)
+from sweep.errors import UsageError
+
+if TYPE_CHECKING:
+    from ptxcore.data.fidelity import Study
+
+_EPILOG = """\b
+Dice of the mask against itself after it went to a coarser grid and came back, cut at 0.5:
+  back bilinear  the answer returns as shares, as prediction does it here
+  back nearest   it returns block by block
+Q1 to Q4 are quarters of the masks, the smallest first. `dice` is the mean over all cases, empty
+ones count 1; `positive` the mean over cases with a mask.
+\b
+Example:
+  ptxsweep data fidelity --rle train-rle.csv --figure fidelity.html"""
+
+
+@click.command("fidelity", epilog=_EPILOG)
+@click.option("--rle", type=EXISTING_FILE, help="CSV of run-length encoded masks, or .csv.gz.")
+@click.option("--store", type=EXISTING_FOLDER, help="Masks of a case store instead.")
+@click.option(
+    "--height", type=click.IntRange(2), default=1024, show_default=True, help="Of CSV masks, px."
+)
+@click.option(
+    "--width", type=click.IntRange(2), default=1024, show_default=True, help="Of CSV masks, px."
+)
+@click.option(
+    "--size",
+    "sizes",
+    type=click.IntRange(1),
+    multiple=True,
+    default=(512, 256, 128),
+    show_default=True,
+    help="Longer side of a coarse grid in px; may be given many times.",
+)
+@click.option("--figure", type=ANY_PATH, help="Write the figure as HTML.")
+@click.option("--workers", type=click.IntRange(1), help="Threads [one per core].")
+@json_option
+def fidelity_command(
+    rle: Path | None,
+    store: Path | None,
+    height: int,
+    width: int,
+    sizes: tuple[int, ...],
+    figure: Path | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Is downsampling the limit? The best Dice that a perfect network could reach."""
+    if (rle is None) == (store is None):
+        raise UsageError("data fidelity: give either --rle CSV or --store FOLDER")
+    from ptxcore.data.fidelity import study
+
+    loaders = _from_csv(rle, height, width) if rle is not None else _from_store(store)
+    progress = counter("measured")
+    found = study(
+        loaders,
+        sizes=tuple(dict.fromkeys(sizes)),
+        workers=workers,
+        on_case=lambda done: progress(done, len(loaders)),
+    )
+    if figure is not None:
+        _draw(figure, found)
+    if as_json:
+        emit(
+            {
+                "num_cases": found.num_cases,
+                "num_positive": found.num_positive,
+                "quartile_edges_px": found.quartile_edges_px,
+                "rows": found.rows,
+                "best": {str(size): found.best(size) for size in dict.fromkeys(sizes)},
+            }
+        )
+        return
+    _print(found)
+    for size in dict.fromkeys(sizes):
+        click.echo(answer(found, size))
+
+
+def answer(found: Study, size: int) -> str:
+    """The study at one size in a sentence."""
+    best = found.best(size)
+    return (
+        f"{size} px: a perfect network reaches Dice {best.dice_positive:.3f} on cases with a mask "
+        f"({best.dice_quartiles[0]:.3f} on the smallest quarter), {best.dice:.3f} over all cases "
+        f"({best.method}, back {best.back}); what a model lacks beyond that is not the grid's."
+    )
+
+
+def _from_csv(path: Path, height: int, width: int) -> list[Callable[[], Any]]:
+    from ptxcore.data import rle
+
+    return [partial(rle.decode, rows, height, width) for rows in rle.read_csv(path).values()]
+
+
+def _from_store(folder: Path | None) -> list[Callable[[], Any]]:
+    from ptxcore.data.store import CaseStore
+
+    assert folder is not None
+    store = CaseStore.open(folder)
+    return [partial(store.mask, index) for index in range(len(store.cases))]
+
+
+def _print(found: Study) -> None:
+    from rich.table import Table as Grid
+
+    low, middle, high = found.quartile_edges_px
+    grid = Grid(
+        title=f"{found.num_cases} cases, {found.num_positive} with a mask; quarters at "
+        f"{low:.0f}, {middle:.0f}, {high:.0f} px"
+    )
+    for name in ("px", "method", "back"):
+        grid.add_column(name, justify="right" if name == "px" else "left")
+    for name in ("positive", "Q1", "Q2", "Q3", "Q4", "5th pct", "vanished", "dice"):
+        grid.add_column(name, justify="right")
+    for cells in _cells(found):
+        grid.add_row(*cells)
+    console().print(grid)
+
+
+def _cells(found: Study) -> Iterator[list[str]]:
+    for row in found.rows:
+        numbers = (row.dice_positive, *row.dice_quartiles, row.lowest_twentieth)
+        shown = [f"{value:.4f}" for value in numbers]
+        yield [
+            str(row.size), row.method, row.back, *shown, f"{row.vanished:.2%}", f"{row.dice:.4f}"
+        ]  # fmt: skip
+
+
+def _draw(path: Path, found: Study) -> None:
+    from dashboards.fidelity import ceiling_figure
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}")
+    ceiling_figure(found).write_html(draft, include_plotlyjs=True)
+    draft.replace(path)
