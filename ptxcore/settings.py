@@ -20,7 +20,7 @@ from ptxcore.errors import SettingsError
 NETWORKS = ("attention_unet", "unet")
 NORMS = ("batch", "instance", "group")
 RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "area", "bspline", "windowed_sinc")
-SCHEDULES = ("cosine", "plateau")
+SCHEDULES = ("cosine", "plateau", "constant")
 FRACTION_SCHEDULES = ("constant", "linear", "cosine")
 SELECTIONS = ("monitor", "fold")
 #: Cells along an image side of the grid that `grid_distortion_px` bends.
@@ -65,7 +65,7 @@ class FoldSettings:
             training loss of the case, in [0, 1].
         learning_rate: Of AdamW at the top of its schedule, above 0.
         weight_decay: Of AdamW, on weights alone (no norms, no biases), at least 0.
-        schedule: "cosine" or "plateau".
+        schedule: "cosine", "plateau" or "constant".
         warmup_epochs: Epochs of linear warm-up, at least 0.
         batch_size: Patches per step, at least 1.
         steps_per_epoch: Steps of an epoch; 0 takes as many as one pass over the training cases.

@@ -22,9 +22,9 @@ def learning_rate(
 ) -> float:
     """Learning rate of a step.
 
-    Linear warm-up from 1/n to the top over the n steps of the warm-up epochs, then either half a
-    cosine (Loshchilov and Hutter 2017) down to `COSINE_FLOOR` over what is left of `max_epochs`,
-    or halving at each plateau of the watched values.
+    Linear warm-up from 1/n to the top over the n steps of the warm-up epochs, then half a cosine
+    (Loshchilov and Hutter 2017) down to `COSINE_FLOOR` over what is left of `max_epochs`, halving
+    at each plateau of the watched values, or no change.
 
     Args:
         settings: learning_rate, schedule, warmup_epochs, max_epochs and what defines a plateau.
@@ -35,6 +35,8 @@ def learning_rate(
     warmup = settings.warmup_epochs * steps_per_epoch
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
+    if settings.schedule == "constant":
+        return settings.learning_rate
     if settings.schedule == "plateau":
         return settings.learning_rate * PLATEAU_FACTOR ** num_plateaus(settings, watched)
     rest = max(1, settings.max_epochs * steps_per_epoch - warmup)
