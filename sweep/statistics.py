@@ -128,6 +128,28 @@ def paired_difference(
     return PairedDifference(**vars(plain), p_value=p_value)
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted for how many there are (Holm, Scandinavian Journal of Statistics 6, 1979).
+
+    Args:
+        p_values: Each in [0, 1], or NaN, which stays NaN and is not counted.
+
+    Returns:
+        In the same order; below alpha for any of them at most with probability alpha where no
+        difference is real, however the tests depend on each other.
+    """
+    order = sorted(
+        (index for index, value in enumerate(p_values) if not math.isnan(value)),
+        key=lambda index: p_values[index],
+    )
+    adjusted = [math.nan] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
 def _checked(scores: Sequence[float]) -> np.ndarray:
     values = np.asarray(scores, dtype=np.float64)
     if values.size == 0:

@@ -54,6 +54,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "prepare": ({"ptxcore"}, None),
     "finish": ({"ptxcore"}, None),
     "summary": (set(), None),
+    "compare": (set(), {"errors", "records", "projection", "statistics"}),
     "progress": (set(), {"errors", "records", "projection", "space"}),
     "launch": ({"ptxcore", "mlflow", "torch"}, None),
     "model_package": ({"ptxcore", "mlflow", "torch"}, {"errors", "environment"}),

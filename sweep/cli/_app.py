@@ -34,6 +34,7 @@ _COMMANDS = {
     "resume": ("sweep.cli.run", "Go on with an interrupted sweep."),
     "list": ("sweep.cli.show", "List the sweeps of a ledger."),
     "show": ("sweep.cli.show", "Show every trial of a sweep."),
+    "compare": ("sweep.cli.compare", "Compare the complete trials of a sweep, fold by fold."),
     "simulate": ("sweep.cli.simulate", "Replay fold policies over tables or finished sweeps."),
     "export-table": ("sweep.cli.export", "Write a sweep's fold scores as a table to replay."),
     "report": ("sweep.cli.report", "Write a sweep's report as one HTML file."),

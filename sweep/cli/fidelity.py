@@ -147,9 +147,10 @@ def _cells(found: Study) -> Iterator[list[str]]:
 
 
 def _draw(path: Path, found: Study) -> None:
+    from dashboards import theme
     from dashboards.fidelity import ceiling_figure
 
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}")
-    ceiling_figure(found).write_html(draft, include_plotlyjs=True)
+    ceiling_figure(found).write_html(draft, include_plotlyjs=True, config=theme.CONFIG)
     draft.replace(path)

@@ -141,10 +141,13 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
 
 def _draw(path: Path, found: list[tuple[str, list[Comparison]]]) -> None:
+    from dashboards import theme
     from dashboards.anytime import anytime_figure, anytime_info
 
     curves = {
         label: (comparisons[0].costs, [one.regrets for one in comparisons])
         for label, comparisons in found
     }
-    anytime_figure(anytime_info(curves)).write_html(path, include_plotlyjs=True)
+    anytime_figure(anytime_info(curves)).write_html(
+        path, include_plotlyjs=True, config=theme.CONFIG
+    )

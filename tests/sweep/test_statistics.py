@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from sweep.errors import UsageError
-from sweep.statistics import corrected_interval, mean_sd, paired_difference
+from sweep.statistics import corrected_interval, holm, mean_sd, paired_difference
 
 SCORES = (0.50, 0.54, 0.46, 0.52, 0.48)
 
@@ -76,3 +76,12 @@ def test_bad_input_is_refused() -> None:
         paired_difference([0.1, 0.2], [0.1])
     with pytest.raises(UsageError, match="confidence: found 1"):
         corrected_interval(SCORES, confidence=1)
+
+
+def test_holm_by_hand() -> None:
+    """Sorted 0.01, 0.02, 0.04 times 3, 2, 1; each at least the one before; at most 1."""
+    assert holm([0.04, 0.01, math.nan, 0.02])[:2] == pytest.approx([0.04, 0.03])
+    assert holm([0.04, 0.01, math.nan, 0.02])[3] == pytest.approx(0.04)
+    assert math.isnan(holm([0.04, 0.01, math.nan, 0.02])[2])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -69,3 +70,13 @@ def test_a_plateau_halves(watched: list[float], plateaus: int) -> None:
     assert num_plateaus(PLATEAU, watched) == plateaus
     rate = learning_rate(PLATEAU, step=40, steps_per_epoch=5, watched=watched)
     assert rate == pytest.approx(0.1 * 0.5**plateaus)
+
+
+def test_a_constant_rate_warms_up_and_stays() -> None:
+    settings = dataclasses.replace(PLATEAU, schedule="constant", warmup_epochs=1)
+    rates = [
+        learning_rate(settings, step=step, steps_per_epoch=2, watched=[0.1] * 50)
+        for step in (0, 1, 2, 99)
+    ]
+    top = settings.learning_rate
+    assert rates == [top / 2, top, top, top]

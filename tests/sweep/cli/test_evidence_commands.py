@@ -115,3 +115,15 @@ def test_a_report_without_its_store_says_what_it_lacks(
     assert published["path"] == str(path)
     assert not published["has_pictures"]
     assert published["notes"] == ["no pictures: the winner's tables or weights are gone"]
+
+
+def test_compare_names_conventions(tiny_home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    code, printed, _ = call(tiny_home, capfd, "compare", "tiny")
+    assert code == 0
+    metrics = [one["metric"] for one in printed["comparisons"]]
+    assert {"dice", "dice_positive"} <= set(metrics)
+    assert "both empty = 1" in printed["conventions"]["dice"]
+    assert printed["comparisons"][0]["trials"][0]["difference"] is None
+    code, _, said = call(tiny_home, capfd, "compare", "tiny", "--metric", "dise")
+    assert code == 2
+    assert "found 'dise'" in said

@@ -1,0 +1,114 @@
+"""`ptxsweep compare`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sweep.cli._common import (
+    console,
+    emit,
+    home_options,
+    json_option,
+    open_home,
+    require_ledger,
+)
+
+if TYPE_CHECKING:
+    from sweep.compare import Compared, Comparison
+
+_EPILOG = """\b
+difference  mean over folds of the trial minus the reference, on the same folds
+95%         interval corrected for overlapping training parts (Nadeau and Bengio 2003)
+p           of the difference, adjusted by Holm for the number of trials compared
+\b
+Example:
+  ptxsweep compare report_ablation --metric average_precision --metric dice_positive"""
+
+
+@click.command("compare", epilog=_EPILOG)
+@click.argument("name")
+@click.option("--against", default=0, show_default=True, type=click.IntRange(0), help="A trial.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="May be given many times [the objective, dice_positive and dice].",
+)
+@home_options
+@json_option
+def compare_command(
+    name: str, against: int, metrics: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
+    """Compare the complete trials of the sweep NAME with one of them, fold by fold."""
+    from sweep.compare import compare
+    from sweep.ledger import Ledger
+
+    home = open_home(options)
+    require_ledger(home)
+    ledger = Ledger.open(home.ledger_url, name)
+    projection = ledger.projection
+    ledger.close()
+    wanted = metrics or (str(projection.header["metric"]), "dice_positive", "dice")
+    found = [compare(projection, metric=one, reference=against) for one in dict.fromkeys(wanted)]
+    if as_json:
+        from ptxcore.metrics import CONVENTIONS
+
+        emit(
+            {
+                "name": name,
+                "phantom": bool(projection.header.get("phantom", False)),
+                "conventions": {one.metric: CONVENTIONS.get(one.metric) for one in found},
+                "comparisons": found,
+            }
+        )
+        return
+    for one in found:
+        _print(name, one)
+    if found[0].num_left_out:
+        click.echo(f"{found[0].num_left_out} trials left out: not complete, or not finite")
+
+
+def _print(name: str, found: Comparison) -> None:
+    from rich.table import Table
+
+    from ptxcore.metrics import CONVENTIONS
+
+    table = Table(
+        title=f"{name}: {found.metric} against trial {found.reference}",
+        caption=CONVENTIONS.get(found.metric),
+    )
+    for heading in (
+        "trial",
+        "changed",
+        "mean +- SD",
+        "difference",
+        "95%",
+        "p",
+        "epochs",
+        "seconds",
+    ):
+        table.add_column(heading, justify="left" if heading == "changed" else "right")
+    for one in found.trials:
+        table.add_row(*_cells(one))
+    console().print(table)
+
+
+def _cells(one: Compared) -> list[str]:
+    changed = ", ".join(f"{key} {_short(value)}" for key, value in one.changed.items())
+    difference = one.difference
+    return [
+        str(one.number),
+        changed or ("the reference" if difference is None else "nothing"),
+        f"{one.interval.mean:.4f} +- {one.interval.sd:.4f}",
+        "" if difference is None else f"{difference.mean:+.4f}",
+        "" if difference is None else f"{difference.low:+.4f} to {difference.high:+.4f}",
+        "" if difference is None else f"{one.p_adjusted:.3f}",
+        f"{one.num_epochs:.1f}",
+        f"{one.seconds:.0f}",
+    ]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,146 @@
+"""Complete trials of a sweep against one of them, fold by fold.
+
+All trials see the same folds, so that a difference is taken on each fold and the folds' own ease
+cancels. The intervals are corrected for overlapping training parts, the p-values for their number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sweep.errors import UsageError
+from sweep.projection import Candidate, Projection
+from sweep.records import State
+from sweep.statistics import (
+    Interval,
+    PairedDifference,
+    corrected_interval,
+    holm,
+    paired_difference,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """One trial.
+
+    Attributes:
+        number: Of the trial.
+        changed: Its settings that differ from those of the reference, in the space's order.
+        num_epochs: Mean number of epochs of a fold.
+        seconds: Of all folds together.
+        values: Of the metric by fold, in the metric's own sign.
+        interval: Of their mean.
+        difference: This minus the reference; None for the reference itself.
+        p_adjusted: p-value of the difference by Holm over all trials; NaN for the reference.
+    """
+
+    number: int
+    changed: Mapping[str, Any]
+    num_epochs: float
+    seconds: float
+    values: tuple[float, ...]
+    interval: Interval
+    difference: PairedDifference | None
+    p_adjusted: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All complete trials by one metric.
+
+    Attributes:
+        metric: Its name.
+        reference: Number of the trial that the others are compared with.
+        num_left_out: Trials without all folds, or with a value that is not finite.
+        trials: By number, the reference first.
+    """
+
+    metric: str
+    reference: int
+    num_left_out: int
+    trials: tuple[Compared, ...]
+
+
+def compare(projection: Projection, *, metric: str | None = None, reference: int = 0) -> Comparison:
+    """Compare every complete trial with one.
+
+    Args:
+        projection: Of the sweep.
+        metric: One that every fold recorded; the objective without one.
+        reference: Number of a complete trial; 0 is the default configuration.
+
+    Raises:
+        UsageError: The reference is not complete or does not exist, or no fold has the metric.
+    """
+    name = metric or str(projection.header["metric"])
+    complete = [one for one in projection.candidates if one.state is State.COMPLETE]
+    base = next((one for one in complete if one.number == reference), None)
+    if base is None:
+        raise UsageError(
+            f"--against: found trial {reference}, expected one of the complete trials: "
+            f"{', '.join(str(one.number) for one in complete) or 'there is none yet'}"
+        )
+    known = [_values(projection, one, name) for one in complete]
+    usable = [
+        (one, values)
+        for one, values in zip(complete, known, strict=True)
+        if values is not None and all(map(math.isfinite, values))
+    ]
+    own = next((values for one, values in usable if one is base), None)
+    if own is None:
+        raise UsageError(
+            f"--metric: found {name!r}, expected one that trial {reference} has on every fold: "
+            f"{', '.join(_names(base))}"
+        )
+    usable.sort(key=lambda pair: pair[0] is not base)  # stable: the others stay by number
+    differences = [paired_difference(values, own) for one, values in usable if one is not base]
+    adjusted = holm([one.p_value for one in differences])
+    return Comparison(
+        metric=name,
+        reference=reference,
+        num_left_out=len(projection.candidates) - len(usable),
+        trials=tuple(
+            Compared(
+                number=one.number,
+                changed=_changed(one, base),
+                num_epochs=_mean_epochs(one),
+                seconds=one.seconds,
+                values=values,
+                interval=corrected_interval(values),
+                difference=differences[place - 1] if place else None,
+                p_adjusted=adjusted[place - 1] if place else math.nan,
+            )
+            for place, (one, values) in enumerate(usable)
+        ),
+    )
+
+
+def _values(projection: Projection, one: Candidate, name: str) -> tuple[float, ...] | None:
+    folds = [one.folds[fold] for fold in range(projection.num_folds)]
+    if name == projection.header["metric"]:
+        return tuple(projection.displayed(score.score) for score in folds)
+    if any(name not in score.metrics for score in folds):
+        return None
+    return tuple(float(score.metrics[name]) for score in folds)
+
+
+def _names(one: Candidate) -> list[str]:
+    """Metrics with a finite value on every fold."""
+    shared = set.intersection(*(set(score.metrics) for score in one.folds.values()))
+    return sorted(
+        name
+        for name in shared
+        if all(math.isfinite(score.metrics[name]) for score in one.folds.values())
+    )
+
+
+def _changed(one: Candidate, base: Candidate) -> dict[str, Any]:
+    return {name: value for name, value in one.settings.items() if value != base.settings.get(name)}
+
+
+def _mean_epochs(one: Candidate) -> float:
+    return sum(score.num_epochs for score in one.folds.values()) / len(one.folds)
