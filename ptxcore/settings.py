@@ -47,6 +47,10 @@ class FoldSettings:
         patch_size: Side in pixels of training patches and of the sliding window on that grid;
             0 takes whole images.
         overlap: Of neighbouring windows, in [0, 1).
+        position_channels: Whether the network also sees where in the image each pixel lies: two
+            channels, from -1 at the top and on the left to 1.
+        context_factor: Whether it also sees what lies around a patch: a channel that shows this
+            many patch sides about the same centre, shrunk to the patch; 0 (off), or 2 to 16.
         bce_weight: Weight of binary cross-entropy, at least 0.
         dice_weight: Weight of the soft Dice loss, at least 0.
         focal_weight: Weight of the focal loss, at least 0.
@@ -93,6 +97,8 @@ class FoldSettings:
     resampling: str = "lanczos"
     patch_size: int = 256
     overlap: float = 0.25
+    position_channels: bool = False
+    context_factor: int = 0
     bce_weight: float = 1.0
     dice_weight: float = 1.0
     focal_weight: float = 0.0
@@ -156,6 +162,7 @@ class FoldSettings:
                 f"patch_size: found {self.patch_size} px on an image_size of {self.image_size} px, "
                 "expected a patch no larger than the image (0 takes the whole image)"
             )
+        self._check_context()
         self._check_grid_distortion()
         if self.average_best > self.max_epochs:
             raise SettingsError(
@@ -166,6 +173,17 @@ class FoldSettings:
             raise SettingsError(
                 f"warmup_epochs: found {self.warmup_epochs} of {self.max_epochs} epochs, "
                 "expected fewer than max_epochs"
+            )
+
+    def _check_context(self) -> None:
+        if self.context_factor == 1:
+            raise SettingsError(
+                _message("context_factor", 1, "0 (off) or 2 to 16: at 1 it shows the patch itself")
+            )
+        if self.context_factor and self.is_whole_image:
+            raise SettingsError(
+                f"context_factor: found {self.context_factor} with whole images, expected 0: there "
+                "is nothing around them (or set a patch_size below image_size)"
             )
 
     def _check_grid_distortion(self) -> None:
@@ -199,6 +217,11 @@ class FoldSettings:
         """Whether patches are whole images, so that no window slides."""
         return self.patch_size == 0 or self.patch_size == self.image_size
 
+    @property
+    def num_channels(self) -> int:
+        """Channels that the network is given: the image, its context, rows and columns."""
+        return 1 + (self.context_factor > 0) + 2 * self.position_channels
+
     def as_dict(self) -> dict[str, Any]:
         """Names and values, ready for JSON."""
         return dataclasses.asdict(self)
@@ -224,6 +247,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "image_size": (0, 8192, True),
     "patch_size": (0, 8192, True),
     "overlap": (0.0, 1.0, False),
+    "context_factor": (0, 16, True),
     "bce_weight": (0.0, math.inf, False),
     "dice_weight": (0.0, math.inf, False),
     "focal_weight": (0.0, math.inf, False),

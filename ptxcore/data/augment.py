@@ -82,13 +82,51 @@ class Augmentation:
             Patches of shape (P, P): the image in its own units as float32, the mask as uint8. At
             strength 0 the very arrays that came in.
         """
+        changed_image, changed_mask, _, _ = self.together(image, mask, None, None, seed=seed)
+        return changed_image, changed_mask
+
+    def together(
+        self,
+        image: NDArray[Any],
+        mask: NDArray[np.uint8],
+        context: NDArray[np.float32] | None,
+        places: NDArray[np.float32] | None,
+        *,
+        seed: int,
+    ) -> tuple[
+        NDArray[Any], NDArray[np.uint8], NDArray[np.float32] | None, NDArray[np.float32] | None
+    ]:
+        """Change an image, its mask and what belongs to it alike.
+
+        The context turns, grows and is mirrored about the same centre and its grey values change
+        with those of the image. A shift or a bend is as many pixels there, which are larger ones.
+
+        Args:
+            image: As in a call.
+            mask: As in a call.
+            context: A wider view in the image's units, float32 of the image's shape, or None.
+            places: Channels that move with the pixels but have no grey values, float32 of shape
+                (P + 2 m, P + 2 m, C), or None.
+            seed: Same seed, same change, whatever else is changed along.
+
+        Returns:
+            The four of them on (P, P); at strength 0 the very arrays that came in.
+        """
         if self._pipeline is None:
-            return image, mask
+            return image, mask, context, places
         rng = np.random.default_rng(seed)
         self._pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
         top = np.float32(np.iinfo(image.dtype).max)
-        changed = self._pipeline(image=image.astype(np.float32) / top, mask=mask)
-        return changed["image"] * top, changed["mask"]
+        more = {} if context is None else {"context": context / top}
+        if places is not None:
+            more["places"] = places
+        changed = self._pipeline(image=image.astype(np.float32) / top, mask=mask, **more)
+        return (
+            changed["image"] * top,
+            changed["mask"],
+            None if context is None else changed["context"] * top,
+            changed.get("places"),
+        )
 
     def describe(self) -> str:
         """The largest changes in a line, as captions say them."""
@@ -130,5 +168,6 @@ class Augmentation:
                 ),
                 A.GaussNoise(std_range=(0.0, 0.03 * s), p=0.3 * s),
                 A.GaussianBlur(blur_limit=0, sigma_limit=(0.1 * s, 1.0 * s), p=0.2 * s),
-            ]
+            ],
+            additional_targets={"context": "image", "places": "mask"},
         )

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxcore.data.augment import Augmentation
+from ptxcore.data.context import positions, surroundings
 from ptxcore.data.drawing import HardNegatives, positive_fraction
 from ptxcore.data.intensity import moments, normalise
 from ptxcore.data.store import CaseStore
@@ -38,8 +39,9 @@ class Batch:
     """Samples of one step.
 
     Attributes:
-        images: Normalised by the moments of each whole image, float32 of shape (B, 1, P, P).
-        targets: Covered share of each pixel in [0, 1], same shape and type.
+        images: Normalised by the moments of each whole image, float32 of shape (B, C, P, P) with
+            the `num_channels` C of the settings: the image, then context, rows and columns.
+        targets: Covered share of each pixel in [0, 1], float32 of shape (B, 1, P, P).
         cases: Store index of each sample's case; empty where nobody asks.
     """
 
@@ -105,7 +107,7 @@ class PatchSampler:
                 for offset, case in enumerate(order[start : start + size])
             ]
             yield Batch(
-                images=np.stack([image for image, _ in samples])[:, None],
+                images=np.stack([image for image, _ in samples]),
                 targets=np.stack([target for _, target in samples])[:, None],
                 cases=tuple(order[start : start + size]),
             )
@@ -158,8 +160,9 @@ class PatchSampler:
             seed: Of the augmentation, 0 to 2^63 - 1.
 
         Returns:
-            The image, normalised by the moments of the whole image, and the covered share of each
-            pixel in [0, 1]; float32 of shape (P, P).
+            Channels, float32 of shape (C, P, P): the image, normalised by the moments of the
+            whole image, then what `context_factor` and `position_channels` add. And the covered
+            share of each pixel in [0, 1], float32 of shape (P, P).
         """
         image, mask = self._view.image(case), self._view.soft_mask(case)
         if case not in self._moments:
@@ -167,10 +170,20 @@ class PatchSampler:
         margin = self.augmentation.margin_px
         top, left = (edge - margin for edge in corner)
         side = self.patch_px + 2 * margin
-        pixels, share = self.augmentation(
-            cut(image, top, left, side), cut(mask, top, left, side), seed=seed
+        factor, has_places = self._settings.context_factor, self._settings.position_channels
+        pixels, share, context, places = self.augmentation.together(
+            cut(image, top, left, side),
+            cut(mask, top, left, side),
+            surroundings(image, top, left, side, factor) if factor else None,
+            positions(top, left, side, image.shape) if has_places else None,
+            seed=seed,
         )
-        return normalise(pixels, self._moments[case]), share.astype(np.float32) / np.float32(255)
+        channels = [normalise(pixels, self._moments[case])]
+        if context is not None:
+            channels.append(normalise(context, self._moments[case]))
+        if places is not None:
+            channels += [places[..., 0], places[..., 1]]
+        return np.stack(channels), share.astype(np.float32) / np.float32(255)
 
     def _corner(self, mask: NDArray[np.uint8], rng: np.random.Generator) -> tuple[int, int]:
         """Upper left corner of a patch; a side that is shorter than the patch is centred."""

@@ -107,13 +107,13 @@ def preview(
         for sampler in samplers:
             strength = sampler.augmentation.strength
             for draw in seeds if strength else seeds[:1]:
-                image, target = sampler.patch(case, corner, seed=draw)
+                channels, target = sampler.patch(case, corner, seed=draw)
                 tiles.append(
                     Tile(
                         row=row,
                         strength=strength,
                         is_positive=store.cases[case].is_positive,
-                        image=image,
+                        image=channels[0],
                         target=target,
                     )
                 )

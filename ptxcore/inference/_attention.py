@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ptxcore.data.intensity import normalise
+from ptxcore.inference._channels import Channels
 from ptxcore.inference._predict import evaluating, prepared_for
 from ptxcore.inference._windows import slide
 from ptxcore.models import SegmentationUNet
@@ -47,16 +48,18 @@ def predict_attention(
 
     def forward(batch: Tensor) -> Tensor:
         enabled = runtime.precision == "bfloat16"
+        windows = channels.complete(batch).contiguous(memory_format=layout)
         with torch.autocast(runtime.device, dtype=torch.bfloat16, enabled=enabled):
-            maps = network.attention_maps(batch.contiguous(memory_format=layout))
+            maps = network.attention_maps(windows)
         return torch.cat(maps, dim=1).float()
 
     with evaluating(network), torch.inference_mode():
         images = torch.from_numpy(np.ascontiguousarray(values))[None, None].to(runtime.device)
+        channels = Channels(images, settings)
         if settings.is_whole_image:
-            maps = forward(images)
+            maps = forward(channels.stack)
         else:
-            maps = slide(forward, images, settings.patch_size, settings.overlap)
+            maps = slide(forward, channels.stack, settings.patch_size, settings.overlap)
         if maps.shape[-2:] != shape:
             maps = F.interpolate(maps, size=shape, mode="bilinear", align_corners=False)
         # Blending divides by a sum of weights, which may leave the range by a rounding.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ptxcore.data.intensity import normalise
 from ptxcore.data.resample import resize, resize_image, target_shape
 from ptxcore.errors import SettingsError
+from ptxcore.inference._channels import Channels
 from ptxcore.inference._windows import slide
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
@@ -119,7 +120,7 @@ def predict_grid(
         images = torch.from_numpy(np.ascontiguousarray(values))[None, None].to(runtime.device)
         logits = _windowed(network, images, settings, runtime)
         if settings.tta:
-            mirrored = _windowed(network, images.flip(-1), settings, runtime)
+            mirrored = _windowed(network, images.flip(-1), settings, runtime, is_mirrored=True)
             logits = (logits + mirrored.flip(-1)) / 2
     return logits
 
@@ -142,20 +143,27 @@ def on_grid(logits: Tensor, shape: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def _windowed(
-    network: nn.Module, images: Tensor, settings: FoldSettings, runtime: Runtime
+    network: nn.Module,
+    images: Tensor,
+    settings: FoldSettings,
+    runtime: Runtime,
+    *,
+    is_mirrored: bool = False,
 ) -> Tensor:
     """Float32 logits of shape (1, 1, h, w): one pass where the window covers the image."""
+    channels = Channels(images, settings, is_mirrored=is_mirrored)
     layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
 
     def forward(batch: Tensor) -> Tensor:
         enabled = runtime.precision == "bfloat16"
+        windows = channels.complete(batch).contiguous(memory_format=layout)
         with torch.autocast(runtime.device, dtype=torch.bfloat16, enabled=enabled):
-            logits: Tensor = network(batch.contiguous(memory_format=layout))
+            logits: Tensor = network(windows)
         return logits.float()
 
     if settings.is_whole_image:
-        return forward(images)
-    return slide(forward, images, settings.patch_size, settings.overlap)
+        return forward(channels.stack)
+    return slide(forward, channels.stack, settings.patch_size, settings.overlap)
 
 
 @contextmanager

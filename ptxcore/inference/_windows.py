@@ -21,8 +21,8 @@ def slide(
     surroundings, counts most.
 
     Args:
-        forward: Maps (B, 1, p, q) to logits of the same shape, float32.
-        images: Shape (1, 1, h, w). A side shorter than the window is one window long.
+        forward: Maps (B, S, p, q) to logits of shape (B, 1, p, q), float32.
+        images: Shape (1, S, h, w). A side shorter than the window is one window long.
         window_px: Side of the window.
         overlap: Share of the window that neighbours have in common, in [0, 1).
 

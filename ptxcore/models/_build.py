@@ -34,13 +34,14 @@ def build_network(settings: FoldSettings, *, seed: int) -> SegmentationUNet:
     precision of 0.19 on unseen ones, against 0.02 with a bias of 0.
 
     Args:
-        settings: Of which `network`, `channels`, `levels`, `norm`, `dropout` and
-            `deep_supervision` count here.
+        settings: Of which `network`, `channels`, `levels`, `norm`, `dropout`, `deep_supervision`,
+            `context_factor` and `position_channels` count here.
         seed: Same seed, same weights; the global generator is left as it was.
 
     Returns:
-        A module in training mode on the CPU that takes float tensors of shape (B, 1, H, W), any
-        height and width, and gives logits of the same shape.
+        A module in training mode on the CPU that takes float tensors of shape (B, C, H, W) with
+        the settings' `num_channels` C, any height and width, and gives logits of shape
+        (B, 1, H, W).
     """
     from ptxcore.models._blocks import Style  # MONAI takes seconds to import
     from ptxcore.models._unet import SegmentationUNet
@@ -53,6 +54,7 @@ def build_network(settings: FoldSettings, *, seed: int) -> SegmentationUNet:
             style,
             gated=settings.network == "attention_unet",
             supervised=settings.deep_supervision,
+            num_channels=settings.num_channels,
         )
     for output in (network.output, *network.auxiliary):
         nn.init.constant_(output.get_parameter("bias"), math.log(PRIOR / (1 - PRIOR)))

@@ -24,7 +24,13 @@ class SegmentationUNet(nn.Module):
     """
 
     def __init__(
-        self, widths: tuple[int, ...], style: Style, *, gated: bool, supervised: bool = False
+        self,
+        widths: tuple[int, ...],
+        style: Style,
+        *,
+        gated: bool,
+        supervised: bool = False,
+        num_channels: int = 1,
     ) -> None:
         """Build the paths.
 
@@ -35,10 +41,11 @@ class SegmentationUNet(nn.Module):
                 one: its features do not describe enough of the image (Oktay et al., section 2.3),
                 and on the finest grid a gate costs most.
             supervised: Whether the coarser levels of the expanding path have an output too.
+            num_channels: Of the input, C.
         """
         super().__init__()
         self.num_levels = len(widths)
-        self.head = double_convolution(style, 1, widths[0])
+        self.head = double_convolution(style, num_channels, widths[0])
         self.down = nn.ModuleList(
             double_convolution(style, upper, lower, stride=2) for upper, lower in pairwise(widths)
         )
@@ -64,7 +71,7 @@ class SegmentationUNet(nn.Module):
         return sum(isinstance(gate, AttentionGate) for gate in self.gates)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of shape (B, 1, H, W) from images of that shape, any height and width."""
+        """Logits of shape (B, 1, H, W) from images of shape (B, C, H, W), any height and width."""
         levels, size = self._levels(images)
         logits: Tensor = self.output(levels[-1])
         return logits[..., : size.height, : size.width]
@@ -73,7 +80,7 @@ class SegmentationUNet(nn.Module):
         """What deep supervision trains (Lee et al. 2015, arXiv:1409.5185).
 
         Args:
-            images: Shape (B, 1, H, W).
+            images: Shape (B, C, H, W).
 
         Returns:
             Logits of each output, the finest first, each of shape (B, 1, H, W): coarser ones are
@@ -114,7 +121,7 @@ class SegmentationUNet(nn.Module):
         """Where the gates look.
 
         Args:
-            images: Shape (B, 1, H, W).
+            images: Shape (B, C, H, W).
 
         Returns:
             Coefficients in [0, 1] of each gate, finest first, each of shape (B, 1, H, W):
