@@ -69,13 +69,11 @@ def surroundings(
         the image they are mirrored.
     """
     height, width = image.shape
-    down = _block_means(
-        image, mirrored(context_corner(top, side, factor), side * factor, height), factor
-    )
-    turned = np.ascontiguousarray(down.T)  # adding up whole rows is several times faster
-    across = _block_means(
-        turned, mirrored(context_corner(left, side, factor), side * factor, width), factor
-    )
+    rows = mirrored(context_corner(top, side, factor), side * factor, height)
+    columns = mirrored(context_corner(left, side, factor), side * factor, width)
+    down = _block_means(image, rows, factor)
+    # Turned, as adding up whole rows is several times faster than parts of them.
+    across = _block_means(np.ascontiguousarray(down.T), columns, factor)
     return np.ascontiguousarray(across.T)
 
 
@@ -85,6 +83,6 @@ def _block_means(
     """Means over every `factor` of the chosen rows."""
     total = values[rows[::factor]].astype(np.float32)
     for offset in range(1, factor):
-        total += values[rows[offset::factor]]
+        total += values[rows[offset::factor]].astype(np.float32)
     total /= np.float32(factor)
     return total

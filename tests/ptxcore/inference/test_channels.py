@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tiny_store import drawn_store
 from torch import Tensor, nn
 
 from ptxcore.data.patches import PatchSampler
@@ -40,9 +42,9 @@ def image() -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize("factor", [0, 2, 3, 4])
-def test_a_window_is_the_patch_of_training(tmp_path: Any, factor: int) -> None:
+def test_a_window_is_the_patch_of_training(tmp_path: Path, factor: int) -> None:
     chosen = settings(context_factor=factor, position_channels=True)
-    store = STORE(tmp_path)
+    store = drawn_store(tmp_path / "store", num_cases=1, num_positive=1, side_px=96)
     sampler = PatchSampler(store, [case.case_id for case in store.cases], chosen, seed=0)
     network = Recorder()
     pixels = store.at(0, chosen.resampling).image(0)
