@@ -23,7 +23,10 @@ _RAY_VARIABLES = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    # The searcher makes a trial only for a free slot, so that no more wait than there are slots. A
+    # limit of one would start workers one after another; and the worker of a slot that falls free
+    # would go to the trial that waits, whose own, half started, would be thrown away.
+    "TUNE_MAX_PENDING_TRIALS_PG": "10000",
 }
 for _name, _value in _RAY_VARIABLES.items():
     os.environ.setdefault(_name, _value)
