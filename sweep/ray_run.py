@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -41,8 +42,12 @@ from sweep.ray_scheduler import FoldScheduler, Slots  # noqa: E402
 from sweep.ray_search import FoldSearch  # noqa: E402
 from sweep.ray_trial import FoldTrainable, Job  # noqa: E402
 
+_log = logging.getLogger(__name__)
+
 #: How often the cluster is asked for its size, since nodes come and go.
 RESOURCE_PERIOD_SECONDS = 2.0
+#: How often the driver repeats that it waits for a host.
+REMINDER_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,14 +145,49 @@ def _connect(resources: Resources) -> None:
 def slot_counter(resources: Resources) -> Callable[[], int]:
     """A function that says how many trials the cluster holds now."""
     asked_at, known = -RESOURCE_PERIOD_SECONDS, 0
+    watch = HostWatch()
 
     def total() -> int:
         nonlocal asked_at, known
         if time.monotonic() - asked_at >= RESOURCE_PERIOD_SECONDS:
             asked_at, known = time.monotonic(), _count(ray.cluster_resources(), resources)
+            watch.see(known, asked_at)
         return known
 
     return total
+
+
+class HostWatch:
+    """Says when no host is left that can hold a trial, every minute while it lasts, and the end."""
+
+    def __init__(self) -> None:
+        self._had_slots = False
+        self._empty_since: float | None = None
+        self._said_at = 0.0
+
+    def see(self, num_slots: int, now: float) -> None:
+        """Take what the cluster holds.
+
+        Args:
+            num_slots: Trials that fit.
+            now: In seconds, of a clock that never goes back.
+        """
+        if num_slots:
+            if self._empty_since is not None:
+                _log.warning("a host is back after %.0f s", now - self._empty_since)
+            self._had_slots, self._empty_since = True, None
+            return
+        if not self._had_slots:  # the sweep has not begun: refusing it is the driver's business
+            return
+        if self._empty_since is None:
+            self._empty_since, self._said_at = now, now - REMINDER_SECONDS
+        if now - self._said_at >= REMINDER_SECONDS:
+            self._said_at = now
+            _log.warning(
+                "no host is left that can hold a trial, since %.0f s; the sweep goes on when one "
+                "joins the cluster (Ctrl-C ends the wait, `ptxsweep resume` goes on later)",
+                now - self._empty_since,
+            )
 
 
 def _count(cluster: dict[str, float], resources: Resources) -> int:

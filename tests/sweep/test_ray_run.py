@@ -13,7 +13,7 @@ from ray import tune
 from sweep.conductor import Conductor
 from sweep.ledger import Ledger
 from sweep.policies import make_policy
-from sweep.ray_run import Interrupt, Resources, drive, ray_cluster
+from sweep.ray_run import HostWatch, Interrupt, Resources, drive, ray_cluster
 from sweep.ray_trial import Job
 from sweep.records import Epoch, FoldScore, State
 from sweep.space import parse_space
@@ -184,3 +184,15 @@ def test_an_interrupt_leaves_a_sweep_that_goes_on(tmp_path: Path) -> None:
     for one in ledger.projection.candidates:
         for fold in one.folds:
             assert one.attempts[fold] == 1 or (one.number, fold) not in done
+
+
+def test_the_driver_says_that_no_host_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    watch = HostWatch()
+    for now, num_slots in [(0, 0), (2, 2), (4, 0), (6, 0), (63, 0), (64, 0), (66, 1), (68, 1)]:
+        watch.see(num_slots, float(now))
+    said = [record.getMessage() for record in caplog.records]
+    assert [text.split(";")[0] for text in said] == [
+        "no host is left that can hold a trial, since 0 s",
+        "no host is left that can hold a trial, since 60 s",
+        "a host is back after 62 s",
+    ]
