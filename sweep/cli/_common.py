@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sweep.cli.profile import profile_option
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -70,6 +72,7 @@ precision_option = click.option(
 def home_options(function: Function) -> Function:
     """Options that say where sweeps live; the command gets them as one `home: Home`."""
     options = (
+        profile_option,
         click.option(
             "--home",
             "home_folder",

@@ -1,0 +1,125 @@
+"""`--profile`: where a cluster and its services are, written down once instead of on every line.
+
+What a command line gives wins over the environment, that over the profile, that over defaults.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sweep.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Key:
+    """What a profile may say.
+
+    Attributes:
+        option: The parameter of the commands that it is the default of.
+        kinds: Types that its value may have.
+        variables: Of the environment, any of which wins over it.
+        is_path: Whether it names a file or folder, which may be relative to the profile's own.
+    """
+
+    option: str
+    kinds: tuple[type, ...] = (str,)
+    variables: tuple[str, ...] = ()
+    is_path: bool = False
+
+
+_NUMBER = (int, float)
+_LEDGER = ("PTXSWEEP_LEDGER", "PTXSWEEP_LEDGER_FILE")
+KEYS = {
+    "address": _Key(option="address", variables=("PTXSWEEP_ADDRESS",)),
+    "home": _Key(option="home_folder", variables=("PTXSWEEP_HOME",), is_path=True),
+    "storage": _Key(option="storage", variables=("PTXSWEEP_STORAGE",), is_path=True),
+    "store": _Key(option="store", variables=("PTXSWEEP_STORE",), is_path=True),
+    "ledger": _Key(option="ledger", variables=_LEDGER),
+    "ledger_file": _Key(option="ledger", variables=_LEDGER, is_path=True),
+    "tracking_uri": _Key(option="tracking_uri", variables=("MLFLOW_TRACKING_URI",)),
+    "workers": _Key(option="workers", kinds=(int,), variables=("PTXSWEEP_WORKERS",)),
+    "cpus_per_trial": _Key(option="cpus", kinds=(int,)),
+    "gpus_per_trial": _Key(option="gpus", kinds=_NUMBER),
+    "hours": _Key(option="hours", kinds=_NUMBER),
+    "gpu_hours": _Key(option="gpu_hours", kinds=_NUMBER),
+    "precision": _Key(option="precision"),
+}
+
+
+def read_profile(path: Path) -> dict[str, Any]:
+    """Defaults of the commands' options, by parameter.
+
+    Args:
+        path: YAML file of keys and values; `ledger_file` names a file with the ledger's address,
+            which holds a password.
+
+    Raises:
+        UsageError: The file cannot be read or says something that no command knows.
+    """
+    values = _load(path)
+    if {"ledger", "ledger_file"} <= set(values):
+        raise UsageError(f"{path}: found both ledger and ledger_file, expected one of them")
+    defaults: dict[str, Any] = {}
+    for name, value in values.items():
+        key = KEYS.get(name)
+        if key is None:
+            close = get_close_matches(str(name), KEYS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(KEYS)}"
+            raise UsageError(f"{path}: {name}: no such key; {hint}")
+        if not isinstance(value, key.kinds) or isinstance(value, bool):
+            wanted = " or ".join(kind.__name__ for kind in key.kinds)
+            # Not the value itself: it may be a secret in the wrong place.
+            raise UsageError(f"{path}: {name}: found {type(value).__name__}, expected {wanted}")
+        if any(os.environ.get(variable) for variable in key.variables):
+            continue
+        if key.is_path:
+            value = str(path.parent / str(value))  # an absolute one stays what it is
+        defaults[key.option] = _first_line(path, value) if name == "ledger_file" else value
+    return defaults
+
+
+def _load(path: Path) -> dict[Any, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: found no readable profile ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise UsageError(f"{path}{where}: not YAML; expected lines of `key: value`") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: found {type(found).__name__}, expected lines of `key: value`")
+    return found
+
+
+def _first_line(profile: Path, name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UsageError(
+            f"{profile}: ledger_file: cannot read {name} ({error.strerror})"
+        ) from error
+
+
+def _apply(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is not None:
+        context.default_map = {**(context.default_map or {}), **read_profile(path)}
+
+
+profile_option = click.option(
+    "--profile",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="PTXSWEEP_PROFILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_apply,
+    help="YAML file with any of these settings: " + ", ".join(KEYS) + " [PTXSWEEP_PROFILE].",
+)
