@@ -15,6 +15,8 @@ from sweep.mlflow_view._store import connect
 
 #: What MLflow takes in one call.
 MAX_METRICS, MAX_PARAMS = 1000, 100
+#: Candidates that are looked up one by one; for more, all runs of the sweep are read.
+FEW = 20
 #: Stands for the parent run where candidates have their number.
 PARENT = -1
 
@@ -82,8 +84,11 @@ class SweepRuns:
         Two processes that made the same run at once both see two here. They agree on the one
         with the lower id, and the other goes.
         """
-        query, token = f"tags.`{SWEEP_ID}` = '{self._sweep_id}'", None
         self.found = {}
+        self._look("")
+
+    def _look(self, condition: str) -> None:
+        query, token = f"tags.`{SWEEP_ID}` = '{self._sweep_id}'{condition}", None
         while True:
             page = self.client.search_runs(
                 [self._experiment_id],
@@ -111,8 +116,12 @@ class SweepRuns:
                 tags=tags,
                 run_name=tags["mlflow.runName"],
             )
-        if missing:
+        if len(missing) > FEW or PARENT in missing:
             self.search()
+            return
+        # A search reads all metrics of what it finds: at each new candidate, all runs would be slow.
+        for number in missing:
+            self._look(f" AND tags.`{CANDIDATE}` = '{number}'")
 
     def send(
         self,
