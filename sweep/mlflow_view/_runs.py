@@ -119,7 +119,7 @@ class SweepRuns:
         if len(missing) > FEW or PARENT in missing:
             self.search()
             return
-        # A search reads all metrics of what it finds: at each new candidate, all runs would be slow.
+        # A search reads all metrics of what it finds, and new candidates come all the time.
         for number in missing:
             self._look(f" AND tags.`{CANDIDATE}` = '{number}'")
 
