@@ -13,14 +13,15 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load
+.PHONY: help setup demo test check audit cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
 	@echo "make demo    search, report, promote and predict on a phantom"
 	@echo "             make demo DATA=folder RLE=masks.csv does the same on your own data"
 	@echo "make test    run every test"
-	@echo "make check   ruff, mypy --strict, import directions"
+	@echo "make check   ruff, mypy --strict, bandit, import directions"
+	@echo "make audit   known vulnerabilities of what is installed (asks osv.dev)"
 	@echo "make cluster-test   a sweep on three hosts of network namespaces, broken on purpose (root)"
 	@echo "make bench   measure speed and memory, printed as ratios"
 	@echo "make bench-core   training, inference and memory of the core; bench-core-gpu on a GPU"
@@ -50,7 +51,13 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive sweep ptxcore dashboards
 	$(BIN)/python -m pytest -q tests/test_imports.py
+
+audit: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[audit]'
+	$(BIN)/pip-audit --local --skip-editable --vulnerability-service osv
 
 cluster-test: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \

@@ -5,25 +5,21 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sweep.home import Home
+from sweep.masking import is_secret, mask
 
 #: Shown by name; the rest of constraints.txt is compared too, and named where it differs.
 PACKAGES = (
     "torch", "ray", "optuna", "mlflow", "monai", "albumentations", "pydicom", "numpy", "pandas",
     "plotly", "pillow",
 )  # fmt: skip
-_IN_ADDRESS = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
-_IN_QUERY = re.compile(r"((?:pass|token|secret|key)\w*=)[^&\s]+", re.IGNORECASE)
-_SECRET_NAME = re.compile(r"pass|token|secret|key|credential", re.IGNORECASE)
 _GIB = 2**30
 
 
@@ -40,11 +36,6 @@ class Finding:
     topic: str
     status: str
     text: str
-
-
-def mask(text: str) -> str:
-    """A text without the password of any address in it."""
-    return _IN_QUERY.sub(r"\1***", _IN_ADDRESS.sub(r"\1:***@", text))
 
 
 def examine(home: Home, *, constraints: Path | None = None) -> list[Finding]:
@@ -160,7 +151,8 @@ def _memory() -> Iterator[Finding]:
         free = int(found["MemAvailable"].split()[0]) * 1024
         status = "ok" if free >= 4 * _GIB else "note"
         yield Finding(topic="memory", status=status, text=f"{free / _GIB:.1f} GiB available")
-    shared = Path("/dev/shm")
+    # Looked at alone, nothing is written there.
+    shared = Path("/dev/shm")  # nosec B108
     if shared.is_dir():
         free = shutil.disk_usage(shared).free
         text = f"{free / _GIB:.1f} GiB free in {shared}"
@@ -218,5 +210,11 @@ def _environment(variables: Mapping[str, str]) -> Iterator[Finding]:
     ours = ("PTXSWEEP_", "MLFLOW_", "RAY_", "CUDA_VISIBLE", "OMP_NUM")
     for name in sorted(variables):
         if name.startswith(ours):
-            value: Any = "***" if _SECRET_NAME.search(name) else mask(variables[name])
-            yield Finding(topic=name, status="ok", text=str(value))
+            yield Finding(topic=name, status="ok", text=_shown(name, variables[name]))
+
+
+def _shown(name: str, value: str) -> str:
+    """A variable's value without secrets; JSON, such as Ray's job settings, can hold many."""
+    if is_secret(name):
+        return "***"
+    return "{...}" if value.lstrip().startswith(("{", "[")) else mask(value)

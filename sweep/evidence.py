@@ -22,7 +22,13 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import HoldoutUsed
-from sweep.ledger.store import close_storage, compare_and_swap, open_storage, read_attribute
+from sweep.ledger.store import (
+    close_storage,
+    compare_and_swap,
+    open_storage,
+    read_attribute,
+    readable,
+)
 
 SUFFIX = ".evidence"
 #: Number of uses; a study is an evidence study exactly when it has this attribute.
@@ -71,16 +77,18 @@ class Evidence:
 
     def uses(self) -> list[Use]:
         """All uses by this sweep, oldest first."""
-        study = self._find()
-        return [] if study is None else _uses(self._storage, study)
+        with readable():
+            study = self._find()
+            return [] if study is None else _uses(self._storage, study)
 
     def num_uses_of(self, holdout_digest: str) -> int:
         """Uses of these very cases by all sweeps of this database."""
         total = 0
-        for study in self._storage.get_all_studies():
-            if COUNT_KEY in study.user_attrs:
-                uses = _uses(self._storage, study._study_id)
-                total += sum(use.holdout_digest == holdout_digest for use in uses)
+        with readable():
+            for study in self._storage.get_all_studies():
+                if COUNT_KEY in study.user_attrs:
+                    uses = _uses(self._storage, study._study_id)
+                    total += sum(use.holdout_digest == holdout_digest for use in uses)
         return total
 
     def begin(
@@ -111,7 +119,8 @@ class Evidence:
         if study is None:
             study = self._make()
         stored = read_attribute(self._storage, study, COUNT_KEY)
-        count = 0 if stored is None else int(json.loads(stored))
+        with readable():
+            count = 0 if stored is None else int(json.loads(stored))
         if count and not again:
             raise HoldoutUsed(
                 f"the hold-out of {self._sweep!r} was used {count} time(s) already; a score on it "
@@ -159,10 +168,11 @@ class Evidence:
 
     def verdicts(self) -> list[Mapping[str, Any]]:
         """All that the gate said, oldest first."""
-        study = self._find()
-        if study is None:
-            return []
-        return [one.user_attrs[_VERDICT] for one in _trials(self._storage, study, _VERDICT)]
+        with readable():
+            study = self._find()
+            if study is None:
+                return []
+            return [one.user_attrs[_VERDICT] for one in _trials(self._storage, study, _VERDICT)]
 
     def _find(self) -> int | None:
         try:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
+from sweep.masking import mask
 from sweep.records import Epoch, FoldScore
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             halt = isinstance(error, HostRefused) or _is_full(error)
             final = isinstance(error, CoreError) and not halt
             return result | {
-                "failed": f"{type(error).__name__}: {error}",
+                "failed": mask(f"{type(error).__name__}: {error}"),
                 "final": final,
-                "halt": f"{socket.gethostname()}: {error}" if halt else None,
+                "halt": mask(f"{socket.gethostname()}: {error}") if halt else None,
             }
         result["epoch"] = self._epoch(report)
         if report.result is not None:

@@ -21,6 +21,7 @@ from mlflow.models import Model
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from sweep.errors import TrackingError, UsageError
+from sweep.masking import mask
 from sweep.mlflow_view import OUTAGES, quietly, shown_uri
 
 CHAMPION, PREVIOUS = "champion", "previous"
@@ -34,7 +35,7 @@ def reaching(tracking_uri: str) -> Iterator[None]:
         with quietly():
             yield
     except OUTAGES as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = mask(" ".join(str(error).split()))[:300]
         raise TrackingError(
             f"MLflow at {shown_uri(tracking_uri)} failed ({type(error).__name__}: {reason}); "
             "nothing was promoted, try again when it works"

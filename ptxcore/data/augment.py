@@ -115,7 +115,9 @@ class Augmentation:
         if self._pipeline is None:
             return image, mask, context, places
         rng = np.random.default_rng(seed)
-        self._pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
+        # Augmentation is no cryptography, and must repeat.
+        python_rng = random.Random(int(rng.integers(2**63)))  # nosec B311
+        self._pipeline.set_random_state(rng, python_rng)
         top = np.float32(np.iinfo(image.dtype).max)
         more = {} if context is None else {"context": context / top}
         if places is not None:

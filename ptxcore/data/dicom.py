@@ -15,6 +15,7 @@ give the same data hash everywhere.
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,27 @@ import pydicom
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.encaps import get_frame
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_dataset, read_preamble
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-from pydicom.uid import UID, JPEGBaseline8Bit
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
+from ptxcore.data.bounded import BoundedFile, inflates_beyond
 from ptxcore.data.radiograph import Header, Radiograph
 from ptxcore.errors import DicomError
 
 #: Larger images are refused before anything is allocated; detectors end near 5,000 px.
 MAX_SIDE_PX = 16_384
+#: A deflated file holds no more than the largest image of 16 bits and a generous header.
+MAX_INFLATED_BYTES = 2 * MAX_SIDE_PX**2 + 2**26
+#: pydicom logs tracebacks, and values that stand in files; what matters is in our errors.
+logging.getLogger("pydicom").disabled = True
+_PHOTOMETRIC = (
+    "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420",
+    "YBR_PARTIAL_422", "YBR_ICT", "YBR_RCT", "XYB",
+)  # fmt: skip
 _DECODER_ORDER = ("pydicom", "pillow", "gdcm", "pyjpegls", "pylibjpeg")
 
 
@@ -92,7 +103,11 @@ def _refusal(path: Path, field: str, found: object, expected: str) -> DicomError
 
 def _parse(path: Path, *, stop_before_pixels: bool) -> FileDataset:
     try:
-        dataset: FileDataset = pydicom.dcmread(path, stop_before_pixels=stop_before_pixels)
+        with BoundedFile(path) as file:
+            _check_deflated(path, file)
+            dataset: FileDataset = pydicom.dcmread(file, stop_before_pixels=stop_before_pixels)
+    except DicomError:
+        raise
     except InvalidDicomError:
         raise _refusal(path, "preamble", "no 'DICM' at byte 128", "a DICOM file") from None
     except OSError as error:
@@ -104,6 +119,27 @@ def _parse(path: Path, *, stop_before_pixels: bool) -> FileDataset:
     if len(dataset) == 0:  # what pydicom gives for a file that ends early
         raise _refusal(path, "file", "an early end", "a whole DICOM file")
     return dataset
+
+
+def _check_deflated(path: Path, file: BoundedFile) -> None:
+    """Measure a deflated file, which pydicom would inflate whole; leaves the file at its begin."""
+    read_preamble(file, force=False)
+    start, syntax = file.tell(), ""
+    for implicit in (False, True):  # explicit by the standard; pydicom tries the other as well
+        if not syntax:
+            file.seek(start)
+            meta = read_dataset(
+                file,
+                is_implicit_VR=implicit,
+                is_little_endian=True,
+                stop_when=lambda tag, vr, length: tag >> 16 != 2,
+            )
+            syntax = _text(meta, "TransferSyntaxUID")
+    is_deflated = syntax == DeflatedExplicitVRLittleEndian
+    if is_deflated and inflates_beyond(file, MAX_INFLATED_BYTES):
+        limit = f"at most {MAX_INFLATED_BYTES / 2**20:.0f} MiB"
+        raise _refusal(path, "file", "more than one image once it is inflated", limit)
+    file.seek(0)
 
 
 def _uid(path: Path, dataset: Dataset) -> str:
@@ -133,7 +169,9 @@ def _header(path: Path, dataset: Dataset) -> Header:
     photometric = _text(dataset, "PhotometricInterpretation")
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         expected = "MONOCHROME1 or MONOCHROME2"
-        raise _refusal(path, "PhotometricInterpretation", photometric or "none", expected)
+        # Shown if it is a word of the standard: elsewhere a field can hold anything.
+        found = photometric if photometric in _PHOTOMETRIC else "another" if photometric else "none"
+        raise _refusal(path, "PhotometricInterpretation", found, expected)
     drawn = _text(dataset, "SyntheticData") == "YES"
     return Header(
         uid=_uid(path, dataset),
@@ -159,7 +197,7 @@ def _number(dataset: Dataset, keyword: str, default: int | None) -> int | None:
     try:
         value = dataset.get(keyword)
         return default if value is None else int(value)
-    except (TypeError, ValueError):
+    except Exception:  # what pydicom raises for a value that is no number, and it raises much
         return None
 
 
@@ -185,7 +223,8 @@ def _decode(path: Path, dataset: FileDataset) -> NDArray[Any]:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        found = syntax.name or "none"
+        # An id that the standard does not know has no name but itself.
+        found = ("another" if syntax.name == str(syntax) else syntax.name) if syntax else "none"
         raise _refusal(path, "TransferSyntaxUID", found, "one that can be decoded") from None
     plugins = sorted(decoder.available_plugins, key=_DECODER_ORDER.index)
     if not decoder.is_native and not plugins:
@@ -193,6 +232,8 @@ def _decode(path: Path, dataset: FileDataset) -> NDArray[Any]:
             f"{path.name}: TransferSyntaxUID: found {syntax.name}, for which no decoder is "
             "installed; `pip install python-gdcm` brings one"
         )
+    if not decoder.is_native:
+        _check_frame(path, dataset)
     problem: Exception | None = None
     for plugin in plugins or [""]:
         try:
@@ -203,6 +244,50 @@ def _decode(path: Path, dataset: FileDataset) -> NDArray[Any]:
     raise DicomError(
         f"{path.name}: PixelData: cannot be decoded as {syntax.name}: {problem}"
     ) from problem
+
+
+def _check_frame(path: Path, dataset: FileDataset) -> None:
+    """Refuse a compressed image of another size than the header says, before it is decoded."""
+    size = dataset.Columns, dataset.Rows
+    expected = f"one of {dataset.Rows} x {dataset.Columns} px, as the header says"
+    try:
+        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+        alone = encapsulate([frame])
+    except Exception as error:  # items that do not fit together raise nearly anything
+        found = f"items that hold no frame ({type(error).__name__})"
+        raise _refusal(path, "PixelData", found, "one frame") from error
+    # From here on this is the only frame, by whatever table of offsets pydicom would go.
+    for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        if keyword in dataset:
+            del dataset[keyword]
+    dataset.PixelData = alone
+    if _is_endless(frame):
+        raise _refusal(path, "PixelData", "a JPEG 2000 box of length 0", "boxes up to the image")
+    try:
+        with Image.open(io.BytesIO(frame), formats=["JPEG", "JPEG2000"]) as image:
+            height, width = image.height, image.width
+    except Image.DecompressionBombError:
+        raise _refusal(path, "PixelData", "a larger image", expected) from None
+    except Exception:  # not for Pillow: the decoder will say what is wrong with it
+        return
+    if (width, height) != size:
+        raise _refusal(path, "PixelData", f"an image of {height} x {width} px", expected)
+
+
+def _is_endless(frame: bytes) -> bool:
+    """Whether pydicom would look for the image for ever: it steps from box to box by their lengths.
+
+    The boxes of a JP2 file are those of ISO/IEC 15444-1 I.4.
+    """
+    at = 12
+    if not frame.startswith(b"\0\0\0\x0cjP  "):
+        return False
+    while at < len(frame) and frame[at + 4 : at + 8] != b"jp2c":
+        length = int.from_bytes(frame[at : at + 4], "big")
+        if length == 0:
+            return True
+        at += length
+    return False
 
 
 def _decode_jpeg(path: Path, dataset: FileDataset) -> NDArray[np.uint8]:
@@ -224,10 +309,10 @@ def _displayed(
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     inverted = _text(dataset, "PhotometricInterpretation") == "MONOCHROME1"
     padding = _number(dataset, "PixelPaddingValue", None)
-    as_it_is = dataset.BitsStored == 8 and padding is None and not _has_transform(dataset)
-    if as_it_is and raw.dtype.kind == "u" and raw.max() <= 255:
-        return np.asarray(255 - raw if inverted else raw, dtype=np.uint8)
     try:
+        as_it_is = dataset.BitsStored == 8 and padding is None and not _has_transform(dataset)
+        if as_it_is and raw.dtype.kind == "u" and raw.max() <= 255:
+            return np.asarray(255 - raw if inverted else raw, dtype=np.uint8)
         values = apply_voi_lut(apply_modality_lut(raw, dataset), dataset).astype(np.float64)
     except Exception as error:  # tables of a wrong length, windows of no width
         kind = type(error).__name__
@@ -239,7 +324,7 @@ def _displayed(
     if not picture.any():
         return np.zeros(raw.shape, dtype=np.uint8 if eight_bit else np.uint16)
     low, high = float(values[picture].min()), float(values[picture].max())
-    if not np.isfinite([low, high]).all():
+    if not np.isfinite([low, high, high - low]).all():
         raise _refusal(path, "rescale or VOI", "values that are not finite", "finite ones")
     share = (values - low) / (high - low) if high > low else np.zeros_like(values)
     share = np.where(picture, 1.0 - share if inverted else share, 0.0)

@@ -31,11 +31,13 @@ from ptxcore.data.parallel import in_order, num_processors
 from ptxcore.data.png import read_png, read_png_mask
 from ptxcore.data.radiograph import Radiograph
 from ptxcore.data.sources import (
+    HINT,
     Source,
     case_id_of,
     choose_sources,
     find_images,
     read_groups,
+    speaking_of,
 )
 from ptxcore.data.store import (
     CASES,
@@ -64,6 +66,7 @@ def import_cases(
     *,
     groups: Path | None = None,
     unannotated: str = "exclude",
+    name_files: bool = False,
     workers: int | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> ImportReport:
@@ -78,6 +81,8 @@ def import_cases(
         groups: Table `image_id,group` that says which images belong to one patient, for data
             whose PatientID does not.
         unannotated: "exclude" leaves images without a row out; "negative" takes them as empty.
+        name_files: Whether errors name the files found in `images`, whose names can hold those of
+            patients; else they say "file 7 of 120", in the order of the paths.
         workers: Threads; as many as processors unless given.
         on_progress: Called with the number of cases written and their total.
 
@@ -98,7 +103,13 @@ def import_cases(
             f"{images}: found no table of masks and no PNG pairs in `images` and `masks`; "
             "expected one of the two"
         )
-    sources = choose_sources(files, rows, group_of, keep_unannotated=unannotated == "negative")
+    sources = choose_sources(
+        files,
+        rows,
+        group_of,
+        keep_unannotated=unannotated == "negative",
+        name_files=name_files,
+    )
     with _building(store) as folder:
         cases = _write(folder, sources.chosen, workers or num_processors(), on_progress)
     return make_report(store, cases, files, sources)
@@ -144,7 +155,11 @@ def _write(
     salt = secrets.token_bytes(32)
 
     def decoded(source: Source) -> tuple[NDArray[Any], NDArray[np.uint8], Case]:
-        return _decode(source, dtype, salt)
+        try:
+            return _decode(source, dtype, salt)
+        except DataError as error:
+            hint = "" if source.label == source.path.name else HINT
+            raise type(error)(f"{error}{hint}") from error.__cause__
 
     cases: list[Case] = []
     with (folder / IMAGES).open("wb") as images, (folder / MASKS).open("wb") as masks:
@@ -186,7 +201,8 @@ def _decode(
     source: Source, dtype: np.dtype[Any], salt: bytes
 ) -> tuple[NDArray[Any], NDArray[np.uint8], Case]:
     is_png = source.path.suffix.lower() == ".png"
-    radiograph = read_png(source.path) if is_png else read_dicom(source.path)
+    with speaking_of(source.path, source.label):
+        radiograph = read_png(source.path) if is_png else read_dicom(source.path)
     pixels = _as(radiograph.pixels, dtype)
     mask = _mask(source, pixels.shape)
     packed = np.packbits(mask)
@@ -198,11 +214,12 @@ def _mask(source: Source, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         try:
             return rle_codec.decode(source.rows, shape[0], shape[1])
         except MaskError as error:
-            raise MaskError(f"mask of {source.path.name}: {error}") from error
-    mask = read_png_mask(source.mask_path)
+            raise MaskError(f"mask of {source.label}: {error}") from error
+    with speaking_of(source.mask_path, f"mask of {source.label}"):
+        mask = read_png_mask(source.mask_path)
     if mask.shape != shape:
         raise MaskError(
-            f"{source.mask_path.name}: size: found {mask.shape[0]} x {mask.shape[1]} px, expected "
+            f"mask of {source.label}: size: found {mask.shape[0]} x {mask.shape[1]} px, expected "
             f"{shape[0]} x {shape[1]} px as its image has"
         )
     return mask
@@ -224,7 +241,7 @@ def _case(
 ) -> Case:
     spacing = radiograph.pixel_spacing_mm or (math.nan, math.nan)
     if pixels.shape != source.shape:
-        raise DicomError(f"{source.path.name}: found another size than before; was it rewritten?")
+        raise DicomError(f"{source.label}: found another size than before; was it rewritten?")
     return Case(
         case_id=source.case_id,
         group=hmac.new(salt, source.person.encode(), hashlib.sha256).hexdigest()[:16],

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ptxcore.data.dicom import MAX_SIDE_PX
 from ptxcore.data.radiograph import Header, Radiograph
@@ -70,15 +70,18 @@ def _read(path: Path) -> NDArray[Any]:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(path) as image:
+        # By its content: a name ending in .png must not start whatever other reader Pillow has.
+        with Image.open(path, formats=["PNG"]) as image:
             if max(image.size) > MAX_SIDE_PX:
                 found = f"{image.height} x {image.width} px"
                 raise DicomError(
                     f"{path.name}: size: found {found}, expected at most {MAX_SIDE_PX} px a side"
                 )
             yield image
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        kind = type(error).__name__
-        raise DicomError(f"{path.name}: found damage ({kind}), expected a PNG image") from error
+    except DicomError:
+        raise
     except Image.DecompressionBombError as error:
         raise DicomError(f"{path.name}: size: found too many pixels for one image") from error
+    except Exception as error:  # a damaged chunk raises nearly anything inside Pillow
+        kind = type(error).__name__
+        raise DicomError(f"{path.name}: found damage ({kind}), expected a PNG image") from error

@@ -15,10 +15,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.data.bounded import read_gzip
 from ptxcore.errors import MaskError
 
 #: A first line is a header if its last cell is a name: no mask is.
 _HEADER = re.compile(r"[A-Za-z_]+( [A-Za-z_]+)*")
+
+
+#: A table is read whole; that of SIIM-ACR has a few megabytes.
+MAX_CSV_BYTES = 2**28
 
 
 def decode(rows: Sequence[str], height: int, width: int) -> NDArray[np.bool_]:
@@ -46,6 +51,12 @@ def decode(rows: Sequence[str], height: int, width: int) -> NDArray[np.bool_]:
 
 
 def _runs(text: str, num_pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    # Every second pixel a run of its own: two characters a pixel. Beyond that no mask goes.
+    if len(text) > 4 * num_pixels + 64:
+        raise MaskError(
+            f"run-length encoding: found {len(text)} characters, more than a mask of {num_pixels} "
+            "pixels can need; is it of another size?"
+        )
     words = text.split()
     if len(words) % 2:
         raise MaskError(
@@ -100,12 +111,11 @@ def read_csv(path: Path) -> dict[str, list[str]]:
     empty: set[str] = set()
     try:
         # Not the csv module: it refuses fields over 128 KiB, which one large mask can reach.
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
+        content = _content(path)
         lines = content.decode("utf-8-sig").splitlines()
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise MaskError(f"{path.name}: not a readable gzip file ({error})") from error
+        kind = type(error).__name__
+        raise MaskError(f"{path.name}: not a readable gzip file ({kind})") from error
     except UnicodeDecodeError as error:
         raise MaskError(f"{path.name}: not a csv file in UTF-8: {error.reason}") from error
     except OSError as error:
@@ -129,3 +139,15 @@ def read_csv(path: Path) -> dict[str, list[str]]:
     if not found:
         raise MaskError(f"{path.name}: found no rows, expected 'ImageId,EncodedPixels'")
     return found
+
+
+def _content(path: Path) -> bytes:
+    limit = f"expected at most {MAX_CSV_BYTES / 2**20:.0f} MiB; import the images in parts"
+    if path.stat().st_size > MAX_CSV_BYTES:
+        raise MaskError(f"{path.name}: found {path.stat().st_size / 2**20:.0f} MiB, {limit}")
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    content = read_gzip(path, MAX_CSV_BYTES)
+    if content is None:
+        raise MaskError(f"{path.name}: found more than that once it is inflated, {limit}")
+    return content

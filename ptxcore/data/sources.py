@@ -2,6 +2,9 @@
 
 Headers alone are read here, so that whatever is wrong with the set as a whole is said before the
 first pixel is decoded, and all of it at once.
+
+Exports of hospitals are full of files named after patients, so errors count the files they found
+("file 7 of 120", in the order of their paths) and name them only when asked to.
 """
 
 from __future__ import annotations
@@ -9,7 +12,8 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +26,8 @@ from ptxcore.data.radiograph import Header
 from ptxcore.errors import DataError
 
 _MAX_LISTED = 10
+#: A file's name can hold that of a patient.
+HINT = " (--name-files tells which file)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +36,7 @@ class Source:
 
     Attributes:
         path: Of the image.
+        label: What messages call it.
         case_id: See `case_id_of`.
         person: Whose image it is: patient, external group, or the image itself.
         rows: Its run-length encodings; none for an empty mask.
@@ -40,6 +47,7 @@ class Source:
     """
 
     path: Path
+    label: str
     case_id: str
     person: str
     rows: tuple[str, ...]
@@ -130,8 +138,11 @@ def _is_dicom(path: Path) -> bool:
         return True
     if path.suffix.lower() in (".png", ".csv", ".txt", ".json", ".jpg") or path.name == "DICOMDIR":
         return False
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return True  # not skipped in silence: the reader will say what is wrong with it
 
 
 def choose_sources(
@@ -140,6 +151,7 @@ def choose_sources(
     group_of: Mapping[str, str] | None,
     *,
     keep_unannotated: bool,
+    name_files: bool = False,
 ) -> Sources:
     """Match images and annotations.
 
@@ -148,6 +160,7 @@ def choose_sources(
         rows: Encodings by image id; None takes the masks that are files.
         group_of: Patient by image id; None takes the PatientID.
         keep_unannotated: Whether an image without annotation is a negative case.
+        name_files: Whether messages name files, rather than count them.
 
     Raises:
         DataError: Files that cannot be used, ids that are not unique, images without a group, or
@@ -158,26 +171,28 @@ def choose_sources(
     chosen: dict[str, Source] = {}
     problems: list[str] = []
     num_excluded = num_invalid = 0
-    for path in files.paths:
+    for number, path in enumerate(files.paths, start=1):
+        label = path.name if name_files else f"file {number} of {len(files.paths)}"
         try:
-            found = _identify(path, wanted, are_png=files.are_png)
+            with speaking_of(path, label):
+                found = _identify(path, wanted, are_png=files.are_png)
             if found is None:
                 num_excluded += 1
                 continue
-            uid, source = _source(path, found, files.masks, rows, group_of)
+            uid, source = _source(path, label, found, files.masks, rows, group_of)
         except DataError as error:
             problems.append(str(error))
             continue
         if source.case_id in chosen:
             name = "file stem" if files.are_png else "SOPInstanceUID"
             problems.append(
-                f"{path.name}: {name}: found the same as in {chosen[source.case_id].path.name}, "
+                f"{label}: {name}: found the same as in {chosen[source.case_id].label}, "
                 "expected one of its own; remove one of the two files"
             )
             continue
         chosen[source.case_id] = source
         num_invalid += not files.are_png and not UID(uid, validation_mode=IGNORE).is_valid
-    _refuse(problems, len(files.paths))
+    _refuse(problems, len(files.paths), "" if name_files else HINT)
     num_matched = len({case_id_of(uid) for uid in annotated} & chosen.keys())
     if num_matched == 0:
         raise DataError(
@@ -193,6 +208,16 @@ def choose_sources(
     )
 
 
+@contextmanager
+def speaking_of(path: Path, label: str) -> Iterator[None]:
+    """Errors of a reader about a file call it by another name."""
+    try:
+        yield
+    except DataError as error:
+        text = str(error).removeprefix(f"{path.name}: ")
+        raise type(error)(f"{label}: {text}") from error.__cause__
+
+
 def _identify(path: Path, wanted: Container[str] | None, *, are_png: bool) -> Header | None:
     """The image's id and shape; None where it is not wanted."""
     if not are_png:
@@ -204,6 +229,7 @@ def _identify(path: Path, wanted: Container[str] | None, *, are_png: bool) -> He
 
 def _source(
     path: Path,
+    label: str,
     header: Header,
     masks: Mapping[str, Path],
     rows: Mapping[str, Sequence[str]] | None,
@@ -211,12 +237,13 @@ def _source(
 ) -> tuple[str, Source]:
     if group_of is not None:
         if header.uid not in group_of:
-            raise DataError(f"{path.name}: group: found no row in the group table, expected one")
+            raise DataError(f"{label}: group: found no row in the group table, expected one")
         person = f"group {group_of[header.uid]}"
     else:
         person = f"patient {header.patient_id}" if header.patient_id else f"image {header.uid}"
     source = Source(
         path=path,
+        label=label,
         case_id=case_id_of(header.uid),
         person=person,
         rows=tuple(rows.get(header.uid, ())) if rows is not None else (),
@@ -228,15 +255,15 @@ def _source(
     return header.uid, source
 
 
-def _refuse(problems: Sequence[str], num_files: int) -> None:
+def _refuse(problems: Sequence[str], num_files: int, hint: str) -> None:
     """All that is wrong in one message: nobody mends files one import at a time."""
     if len(problems) == 1:
-        raise DataError(problems[0])
+        raise DataError(problems[0] + hint)
     if problems:
         listed = "".join(f"\n  {problem}" for problem in problems[:_MAX_LISTED])
         more = len(problems) - _MAX_LISTED
         rest = f"\n  and {more} more" if more > 0 else ""
-        raise DataError(f"found {len(problems)} of {num_files} files unusable:{listed}{rest}")
+        raise DataError(f"found {len(problems)} of {num_files} files unusable:{listed}{rest}{hint}")
 
 
 def read_groups(path: Path) -> dict[str, str]:
@@ -250,7 +277,10 @@ def read_groups(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         kind = type(error).__name__
         raise DataError(f"{path}: found no readable csv file ({kind}), expected one") from error
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if any(row)]
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if any(row)]
+    except csv.Error as error:
+        raise DataError(f"{path.name}: found no csv file, expected 'image_id,group'") from error
     if rows and [cell.lower() for cell in rows[0]] == ["image_id", "group"]:
         rows = rows[1:]
     for number, row in enumerate(rows, start=1):

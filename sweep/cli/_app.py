@@ -17,6 +17,7 @@ import click
 
 from ptxcore.errors import CoreError, TrainingDiverged
 from sweep.errors import GateRefused, LeaseHeld, LedgerError, SweepError, TrackingError, UsageError
+from sweep.masking import mask
 
 #: Read by libraries when they are imported; a user's own values win.
 _ENVIRONMENT = {
@@ -128,9 +129,9 @@ def exit_code(error: Exception) -> int:
 
 def _explain(error: Exception) -> int:
     if os.environ.get("PTXSWEEP_DEBUG") == "1":
-        traceback.print_exception(error)
+        click.echo(mask("".join(traceback.format_exception(error))), err=True, nl=False)
     text = str(error) or type(error).__name__
     if not isinstance(error, (SweepError, CoreError)):
         text = f"{type(error).__name__}: {text} (PTXSWEEP_DEBUG=1 shows where)"
-    click.echo("error: " + " ".join(text.split()), err=True)
+    click.echo("error: " + mask(" ".join(text.split())), err=True)
     return exit_code(error)

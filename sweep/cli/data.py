@@ -50,6 +50,11 @@ data_command.add_command(fidelity_command)
 )
 @click.option("--store", type=ANY_PATH, required=True, help="Folder to write; must not exist.")
 @click.option("--workers", type=click.IntRange(1), help="Decoding threads [one per core].")
+@click.option(
+    "--name-files",
+    is_flag=True,
+    help="Name files that cannot be used; names can hold those of patients.",
+)
 @json_option
 def import_command(
     dicom: Path | None,
@@ -59,6 +64,7 @@ def import_command(
     unannotated: str,
     store: Path,
     workers: int | None,
+    name_files: bool,
     as_json: bool,
 ) -> None:
     """Import DICOM or PNG files with their masks into a new case store.
@@ -80,6 +86,7 @@ def import_command(
         store,
         groups=groups,
         unannotated=unannotated,
+        name_files=name_files,
         workers=workers,
         on_progress=counter("imported"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from sweep.errors import LedgerError, NameTaken, UnknownSweep
-from sweep.ledger.store import close_storage, compare_and_swap, open_storage
+from sweep.ledger.store import close_storage, compare_and_swap, open_storage, readable
 
 #: A study is a sweep exactly when it has this attribute.
 HEADER_KEY = "ptxsweep:header"
@@ -61,7 +62,8 @@ def list_sweeps(storage_url: str) -> list[str]:
     """
     storage = open_storage(storage_url)
     try:
-        return _names(storage)
+        with readable():
+            return _names(storage)
     finally:
         close_storage(storage)
 
@@ -77,6 +79,31 @@ def study_id(storage: RDBStorage, name: str) -> int:
     except KeyError:
         known = ", ".join(_names(storage)) or "none"
         raise UnknownSweep(f"no sweep is named {name!r}; this ledger holds: {known}") from None
+
+
+def read_header(text: str) -> Mapping[str, Any]:
+    """A stored header, checked.
+
+    Raises:
+        LedgerError: It is not what `create_study` writes.
+    """
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict):
+        raise LedgerError("the ledger's header: found no JSON object, expected one")
+    kinds = {"metric": str, "maximize": bool, "num_folds": int, "seed": int}
+    for key, kind in kinds.items():
+        if not isinstance(header.get(key), kind):
+            raise LedgerError(
+                f"the ledger's header: {key}: found {header.get(key)!r}, expected {kind.__name__}"
+            )
+    if header["num_folds"] < 1:
+        raise LedgerError(
+            f"the ledger's header: num_folds: found {header['num_folds']}, expected at least 1"
+        )
+    return header
 
 
 def _names(storage: RDBStorage) -> list[str]:

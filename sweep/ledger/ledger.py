@@ -30,6 +30,7 @@ from sweep.ledger.store import (
     open_storage,
     patiently,
     read_attribute,
+    readable,
     shared_clock,
 )
 from sweep.projection import NAN_REASON, Candidate, Projection
@@ -70,11 +71,13 @@ class Ledger:
         self.name = name
         self._storage, self._clock = storage, clock or shared_clock(storage)
         self._lease: Lease | None = None
-        self._study_id = catalog.study_id(storage, name)
+        with readable():
+            self._study_id = catalog.study_id(storage, name)
         self._trial_ids: list[int] = []  # Optuna's, by candidate
         self._untold: list[int] = []  # candidates that ended here, but not yet for Optuna
         self._seq = 0  # of the next entry
-        self.projection = self._load()
+        with readable():
+            self.projection = self._load()
 
     @classmethod
     def open(cls, storage_url: str, name: str) -> Ledger:
@@ -125,8 +128,9 @@ class Ledger:
         Raises:
             LeaseHeld: Another driver holds it.
         """
-        self._lease = Lease(self._storage, self._study_id, owner, ttl_seconds, self._clock)
-        self.projection = self._load()
+        with readable():
+            self._lease = Lease(self._storage, self._study_id, owner, ttl_seconds, self._clock)
+            self.projection = self._load()
 
     def renew(self) -> None:
         """Prolong the lease if half of its life is over; call more often than twice in a life.
@@ -311,13 +315,14 @@ class Ledger:
 
     def refresh(self) -> None:
         """Read everything again, as a viewer of a sweep that another process writes."""
-        self.projection = self._load()
+        with readable():
+            self.projection = self._load()
 
     def _load(self) -> Projection:
         text = read_attribute(self._storage, self._study_id, catalog.HEADER_KEY)
         if text is None:
             raise UnknownSweep(f"the study {self.name!r} was not made by a sweep, or not finished")
-        projection = Projection(header=json.loads(text))
+        projection = Projection(header=catalog.read_header(text))
         state = json.loads(read_attribute(self._storage, self._study_id, STATE_KEY) or "{}")
         projection.sweep_state = state.get("state", "created")
         projection.sweep_reason = state.get("reason")

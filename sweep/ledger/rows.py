@@ -93,7 +93,7 @@ def load(projection: Projection, trials: list[FrozenTrial]) -> int:
             _apply(projection, entry, by_number[entry.candidate])
         for trial in trials:
             _load_unordered(projection, trial)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise LedgerError(
             f"the ledger holds a row that this version cannot read ({error!r}); "
             "was the study written by hand or by a newer version?"

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import optuna
@@ -20,7 +21,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import column, table
 
-from sweep.errors import LedgerError
+from sweep.errors import LedgerError, SweepError
+from sweep.masking import mask
 
 _ATTRIBUTES = table(
     "study_user_attributes", column("study_id"), column("key"), column("value_json")
@@ -50,14 +52,28 @@ def open_storage(url: str) -> RDBStorage:
     optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
     try:
         return _laid_out(url, arguments)
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-        shown = url if url.startswith("sqlite") else url.split("@")[-1]
+    except Exception as error:  # a damaged file makes Optuna raise nearly anything
         raise LedgerError(
-            f"cannot open the ledger database at {shown}: {error.__class__.__name__}; "
-            "check that the address is right, the server runs and its driver is installed"
+            f"cannot open the ledger database at {mask(url)}: {error.__class__.__name__}; "
+            "check that the address is right, the server runs, its driver is installed, and that "
+            "the database is one of Optuna's"
         ) from error
     finally:
         optuna.logging.set_verbosity(verbosity)
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """What rows of another hand make Optuna and us raise becomes a `LedgerError`."""
+    try:
+        yield
+    except SweepError:
+        raise
+    except Exception as error:
+        raise LedgerError(
+            f"the ledger database cannot be read ({type(error).__name__}); does its server run, or "
+            "was it damaged, or written by hand or by another version? restore a copy of it"
+        ) from error
 
 
 def close_storage(storage: RDBStorage) -> None:

@@ -18,6 +18,8 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.store.db import utils
 
+from sweep.masking import mask
+
 _database: Any = utils  # half annotated
 
 _SQLITE = "sqlite:///"
@@ -66,9 +68,9 @@ def connect(tracking_uri: str) -> MlflowClient:
 def shown_uri(tracking_uri: str) -> str:
     """A tracking address as it may be shown: without user and password."""
     parts = urlsplit(tracking_uri)
-    if not parts.username and not parts.password:
-        return tracking_uri
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    if parts.username or parts.password:
+        tracking_uri = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return mask(tracking_uri)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweep.home import Home
 from sweep.ledger import Ledger
+from sweep.masking import mask
 from sweep.mlflow_view import _content as content
 from sweep.mlflow_view._runs import PARENT, SweepRuns
 from sweep.mlflow_view._store import quietly, shown_uri
@@ -141,7 +142,7 @@ class MlflowView:
             "sent when MLflow is back",
             shown_uri(self._uri),
             type(error).__name__,
-            " ".join(str(error).split())[:300],
+            mask(" ".join(str(error).split()))[:300],
         )
 
     def _sync(self, projection: Projection, *, final: bool) -> None:

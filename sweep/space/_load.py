@@ -29,6 +29,7 @@ from sweep.space._pruners import PRUNER_SPECS
 from sweep.space._space import SearchSpace, build
 
 _SUFFIX = ".yaml"
+_MAX_BYTES = 2**20
 _TYPES: dict[str, type[BaseModel]] = {
     "float": FloatParameter,
     "int": IntParameter,
@@ -71,7 +72,7 @@ def load_space(
     path = Path(path_or_name)
     shipped = shipped_spaces()
     if path.is_file():
-        return parse_space(path.read_text(encoding="utf-8"), str(path), known, metrics)
+        return parse_space(_text(path), str(path), known, metrics)
     if str(path_or_name) in shipped:
         entry = shipped[str(path_or_name)]
         return parse_space(entry.read_text(encoding="utf-8"), entry.name, known, metrics)
@@ -79,6 +80,17 @@ def load_space(
     raise SpaceError(
         f"{path_or_name}: found neither a file nor a shipped search space of that name; {hint}"
     )
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise SpaceError(f"{path}:1: found more than {_MAX_BYTES} bytes, expected a small file")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SpaceError(f"{path}:1: found bytes that are not UTF-8, expected YAML") from error
+    except OSError as error:
+        raise SpaceError(f"{path}: found no readable file ({error.strerror})") from error
 
 
 def parse_space(

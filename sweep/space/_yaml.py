@@ -17,6 +17,10 @@ from sweep.errors import SpaceError
 Path = tuple[str | int, ...]
 
 
+_MAX_DEPTH, _MAX_LINES = 20, 20_000
+_TOO_DEEP = f"found more than {_MAX_DEPTH} levels, expected keys inside keys a few times"
+
+
 class _Loader(yaml.SafeLoader):
     pass
 
@@ -48,8 +52,9 @@ def load_yaml(text: str, source: str) -> tuple[dict[str, Any], dict[Path, int]]:
     Raises:
         SpaceError: It is not YAML, not a mapping, or gives a key twice.
     """
-    loader = _Loader(text)
+    loader: _Loader | None = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise SpaceError(f"{source}:1: found no keys, expected a mapping with `name`, ...")
@@ -60,19 +65,41 @@ def load_yaml(text: str, source: str) -> tuple[dict[str, Any], dict[Path, int]]:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SpaceError(f"{source}:{line}: not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise SpaceError(f"{source}:1: not YAML: {error}") from error
+        raise SpaceError(f"{source}:1: not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise SpaceError(f"{source}:1: {_TOO_DEEP}") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # What PyYAML's constructors raise: a date in month 13, a number without digits.
+        kind = type(error).__name__
+        raise SpaceError(
+            f"{source}:1: found a value that does not fit its type ({kind}), expected plain "
+            "numbers, text, true, false or null"
+        ) from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return data, lines
 
 
 def _note_lines(node: yaml.Node, path: Path, lines: dict[Path, int], source: str) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
+    if len(path) > _MAX_DEPTH:
+        raise SpaceError(f"{source}:{node.start_mark.line + 1}: {_TOO_DEEP}")
+    if len(lines) > _MAX_LINES:  # aliases of aliases grow beyond any memory
+        raise SpaceError(
+            f"{source}:{node.start_mark.line + 1}: found more than {_MAX_LINES} keys and items, "
+            "expected fewer; aliases count each time"
+        )
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             _note_lines(item, (*path, index), lines, source)
     elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if not key.tag.endswith((":str", ":merge")):
+                raise SpaceError(
+                    f"{source}:{key.start_mark.line + 1}: found a key that is no text, expected a "
+                    "name; put it in quotes if it is one"
+                )
             inner = (*path, str(key.value))
             if inner in lines:
                 raise SpaceError(

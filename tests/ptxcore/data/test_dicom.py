@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 from tiny_dicom import write_dicom
@@ -303,3 +304,23 @@ def test_real_oddities(siim: Path) -> None:
     assert inverted.shape == (1024, 1024)
     with pytest.raises(DicomError, match="preamble: found no 'DICM'"):
         read_dicom(odd / "._AppleDouble_not_a_dicom.dcm")
+
+
+def test_a_jpeg_2000_box_without_length_ends(tmp_path: Path) -> None:
+    # pydicom 3.0 steps over it for ever; found by fuzzing.
+    path = write_dicom(tmp_path / "bad.dcm", RAMP, syntax=JPEG2000Lossless)
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = encapsulate([b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0" * 60])
+    dataset.save_as(path)
+    with pytest.raises(DicomError, match=r"bad\.dcm: PixelData: found a JPEG 2000 box of length 0"):
+        read_dicom(path)
+
+
+def test_an_empty_frame_is_refused(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "bad.dcm", RAMP, syntax=JPEG2000Lossless)
+    dataset = pydicom.dcmread(path)
+    items = b"\xfe\xff\x00\xe0\0\0\0\0" * 2 + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    dataset.PixelData = items
+    dataset.save_as(path)
+    with pytest.raises(DicomError, match=r"bad\.dcm: PixelData: found items that hold no frame"):
+        read_dicom(path)

@@ -153,14 +153,17 @@ def test_no_identifier_reaches_the_store(tmp_path: Path) -> None:
                 assert secret.lower() not in shown
 
 
-def test_errors_name_files_but_no_identifiers(tmp_path: Path) -> None:
+def test_errors_name_files_when_asked_and_never_identifiers(tmp_path: Path) -> None:
     dicom = tmp_path / "dicom"
     dicom.mkdir()
     write_dicom(dicom / "a.dcm", np.zeros((4, 4), dtype=np.uint8), uid="1.2.3.4.5", **SECRETS)
     (tmp_path / "masks.csv").write_text("1.2.3.4.5,20 1\n")
-    with pytest.raises(MaskError, match=r"mask of a\.dcm: run-length encoding") as caught:
+    with pytest.raises(MaskError, match=r"mask of file 1 of 1: run-length encoding") as caught:
         import_cases(dicom, tmp_path / "masks.csv", tmp_path / "store")
-    assert not [word for word in ("1.2.3.4.5", *SECRETS.values()) if word in str(caught.value)]
+    secrets = ("a.dcm", "1.2.3.4.5", *SECRETS.values())
+    assert not [word for word in secrets if word in str(caught.value)]
+    with pytest.raises(MaskError, match=r"mask of a\.dcm: run-length encoding"):
+        import_cases(dicom, tmp_path / "masks.csv", tmp_path / "store", name_files=True)
 
 
 def test_images_without_annotation(dicom_set: DicomSet, tmp_path: Path) -> None:
@@ -178,7 +181,7 @@ def test_an_image_that_is_left_out_may_be_anything(dicom_set: DicomSet, tmp_path
     write_dicom(dicom_set.dicom / "video.dcm", pixels, uid="1.9", NumberOfFrames=30)
     report = import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "a")
     assert (report.num_cases, report.num_excluded) == (12, 1)
-    with pytest.raises(DataError, match=r"video\.dcm: NumberOfFrames: found 30"):
+    with pytest.raises(DataError, match=r"^file 13 of 13: NumberOfFrames: found 30.*--name-files"):
         import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "b", unannotated="negative")
 
 
@@ -231,7 +234,7 @@ def test_every_unusable_file_is_listed_at_once(dicom_set: DicomSet, tmp_path: Pa
     write_dicom(dicom_set.dicom / "b.dcm", pixels, uid=None)
     (dicom_set.dicom / "c.dcm").write_bytes(b"not an image")
     with pytest.raises(DataError, match="found 3 of 15 files unusable:") as caught:
-        import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "store")
+        import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "store", name_files=True)
     message = str(caught.value)
     assert "SOPInstanceUID: found the same as in a.dcm, expected one of its own" in message
     assert "b.dcm: SOPInstanceUID: found none, expected one" in message
@@ -362,7 +365,7 @@ def test_a_failure_half_way_leaves_nothing(
     path = sorted(dicom_set.dicom.rglob("*.dcm"))[7]
     path.write_bytes(path.read_bytes()[:-900])
     place = tmp_path / "place"
-    with pytest.raises(DicomError, match=r"\.dcm: PixelData"):
+    with pytest.raises(DicomError, match=r"^file \d+ of 12: PixelData.*--name-files"):
         import_cases(dicom_set.dicom, dicom_set.rle, place / "store", workers=workers)
     assert list(place.iterdir()) == []
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from sweep.cli import main
-from sweep.doctor import examine, mask, read_constraints
+from sweep.doctor import examine, read_constraints
 from sweep.home import Home
+from sweep.masking import mask
 
 
 def test_addresses_lose_their_passwords() -> None:
@@ -17,6 +18,35 @@ def test_addresses_lose_their_passwords() -> None:
     assert mask("http://:geheim@h:1") == "http://:***@h:1"
     assert mask("http://h/x?password=geheim&a=1") == "http://h/x?password=***&a=1"
     assert mask("sqlite:////tmp/a.db") == "sqlite:////tmp/a.db"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://me:ge/heim@db/x",
+        "http://me:x@geheim@h/x",
+        "https://geheim@h/x",
+        "see http://a:geheim@h, then postgresql+psycopg://b:geheim@i/j failed",
+        "postgresql://db/x?user=me&password=geheim",
+        "http://h/x?X-Amz-Signature=1&api_key=geheim",
+        "dsn: host=h password=geheim user=me",
+        "Authorization: Bearer geheim",
+        "the server said: my-own-token is wrong",
+    ],
+)
+def test_no_text_keeps_a_secret(text: str) -> None:
+    shown = mask(text, {"RAY_AUTH_TOKEN": "my-own-token", "RAY_AUTH_TOKEN_PATH": "/a/b/c/d"})
+    assert "heim" not in shown
+    assert "my-own-token" not in shown
+    assert "***" in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["--set: found 'a', expected KEY=VALUE", "models:/x@champion", "file:1: key: found 3", "a@b.c"],
+)
+def test_other_texts_stay_as_they_are(text: str) -> None:
+    assert mask(text, {"RAY_AUTH_TOKEN_PATH": "file:1", "API_KEY": "3"}) == text
 
 
 def test_constraints_are_read() -> None:
@@ -47,3 +77,40 @@ def test_doctor_prints_no_secret_and_changes_nothing(
     assert code == 1
     assert "geheim" not in shown.out + shown.err
     assert not (tmp_path / "home").exists()
+
+
+def test_environment_hides_secrets_and_settings_of_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", '{"env_vars": {"X_PW": "geheim"}}')
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "geheim-2")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:geheim@localhost:1")
+    found = {one.topic: one.text for one in examine(Home.at(tmp_path))}
+    assert "geheim" not in str(found)
+    assert found["RAY_JOB_CONFIG_JSON_ENV_VAR"] == "{...}"
+    assert found["RAY_AUTH_TOKEN"] == "***"
+    assert found["MLFLOW_TRACKING_URI"] == "http://me:***@localhost:1"
+
+
+@pytest.mark.parametrize("debug", ["0", "1"])
+def test_no_error_shows_a_password(
+    tmp_path: Path, debug: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PTXSWEEP_DEBUG", debug)
+    home = ("--home", str(tmp_path))
+    for address in (
+        "postgresql+psycopg://me:ge/heim@localhost:1/none",
+        "no-such-database://me:geheim@localhost/none",
+        "postgresql+psycopg://localhost:1/none?password=geheim",
+        "geheim?no address password=geheim",
+    ):
+        assert main(["list", *home, "--ledger", address]) != 0
+    tracking = ("--tracking-uri", "http://me:geheim@localhost:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert main(["predict", str(tmp_path), "--champion", "x", "--out", "o", *home, *tracking]) != 0
+    path = tmp_path / "a.dcm"
+    path.touch()
+    assert main(["predict", str(path), "--champion", "x", "--out", "o", *home, *tracking]) != 0
+    shown = capfd.readouterr()
+    assert "error: " in shown.err
+    assert "geheim" not in (shown.out + shown.err).replace("geheim?no", "")
