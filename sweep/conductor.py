@@ -120,6 +120,8 @@ class Conductor:
         """
         number = epoch.candidate
         one = self._ledger.projection.candidates[number]
+        if not is_last:
+            self._ledger.record_resumption(epoch)
         is_new = self._ledger.record_epoch(epoch)
         if not is_new and not self._is_newest(epoch):
             return one.state.is_final

@@ -43,6 +43,9 @@ class Attempt:
         ended_at: Likewise, None while it runs.
         outcome: "running", "finished", "lost" (may be tried again) or "stopped" (for good).
         reason: Why it was lost or stopped.
+        first_epoch: One-based epoch that a try after the first went on with; None of a first try,
+            and of one that had no epoch left but the scored one.
+        known_epochs: Epochs of the fold that the ledger held then.
     """
 
     fold: int
@@ -51,6 +54,16 @@ class Attempt:
     ended_at: str | None = None
     outcome: str = "running"
     reason: str | None = None
+    first_epoch: int | None = None
+    known_epochs: int = 0
+
+    @property
+    def repeated_epochs(self) -> int:
+        """Epochs that were in the ledger and were trained again, at least 0.
+
+        The epoch in which the try before ended is not among them: nobody knows how far it was.
+        """
+        return 0 if self.first_epoch is None else max(0, self.known_epochs + 1 - self.first_epoch)
 
 
 @dataclass(kw_only=True)
@@ -198,6 +211,11 @@ class Projection:
         one.log.append(Attempt(fold=fold, attempt=attempt, started_at=at))
         one.revision += 1
         self.history.append(FoldStarted(candidate=candidate, fold=fold))
+
+    def resume(self, candidate: int, first_epoch: int, known_epochs: int) -> None:
+        """The running try at a fold went on where an earlier one had ended."""
+        last = self.candidates[candidate].log[-1]
+        last.first_epoch, last.known_epochs = first_epoch, known_epochs
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch was reported."""

@@ -226,6 +226,17 @@ class Ledger:
         self.projection.epoch(epoch)
         return True
 
+    def record_resumption(self, epoch: Epoch) -> None:
+        """Keep where a try after the first goes on; only its first report changes anything."""
+        one = self.projection.candidates[epoch.candidate]
+        is_later = epoch.attempt > 1 and one.accepts(epoch.fold, epoch.attempt)
+        if not is_later or one.log[-1].first_epoch is not None:
+            return
+        known = max(one.epochs.get(epoch.fold, {}), default=0)
+        key = rows.resumed_key(epoch.fold, epoch.attempt)
+        self._write(epoch.candidate, key, {"epoch": epoch.epoch, "known": known})
+        self.projection.resume(epoch.candidate, epoch.epoch, known)
+
     def finish_fold(self, score: FoldScore) -> bool:
         """Commit a fold's score: from here on the fold is never trained again.
 

@@ -8,6 +8,7 @@ Keys of a trial:
     added                     {"seq", "at", "settings"}
     fold:2:attempt:1          {"seq", "at"}
     fold:2:attempt:1:lost     {"seq", "at", "reason"}
+    fold:2:attempt:2:resumed  {"seq", "at", "epoch", "known"}
     fold:2:score              {"seq", "at", "attempt", "score", "seconds", ...}
     ended                     {"seq", "at", "state", "reason"}
     note:KEY                  any value
@@ -37,6 +38,11 @@ def attempt_key(fold: int, attempt: int) -> str:
 def lost_key(fold: int, attempt: int) -> str:
     """Key of a try that ended without a score."""
     return f"{attempt_key(fold, attempt)}:lost"
+
+
+def resumed_key(fold: int, attempt: int) -> str:
+    """Key of where a later try went on."""
+    return f"{attempt_key(fold, attempt)}:resumed"
 
 
 def score_key(fold: int) -> str:
@@ -135,6 +141,8 @@ def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
             projection.start(number, entry.fold, entry.attempt, entry.at)
         case "lost":
             projection.lose(number, entry.fold, entry.at, str(row["reason"]))
+        case "resumed":
+            projection.resume(number, int(row["epoch"]), int(row["known"]))
         case "score":
             projection.finish(_score(projection, entry), entry.at)
         case "ended":

@@ -31,7 +31,7 @@ class Row:
     fault: str
     detected_seconds: float | None = None
     restarted_seconds: float | None = None
-    lost_epochs: int | None = None
+    lost_epochs: int = 0
     attempts: int = 0
     folds: int = 0
 
@@ -220,6 +220,7 @@ class Cluster:
             assert one.state is State.COMPLETE
             finished = [attempt.fold for attempt in one.log if attempt.outcome == "finished"]
             assert sorted(finished) == sorted(set(finished)), "a finished fold ran twice"
+            assert not any(attempt.repeated_epochs for attempt in one.log), "an epoch ran twice"
         assert self.scores(name) == calm
 
     def note(self, fault: str, name: str, at: float | None = None) -> Row:
@@ -237,6 +238,7 @@ class Cluster:
             fault=fault,
             attempts=sum(len(one.log) for one in candidates),
             folds=sum(len(one.folds) for one in candidates),
+            lost_epochs=sum(attempt.repeated_epochs for one in candidates for attempt in one.log),
         )
         if at is not None:
             lost = [
@@ -271,13 +273,13 @@ def _seconds(at: str | None) -> float:
 
 def table(rows: Iterable[Row]) -> list[str]:
     """The rows as text."""
-    lines = [f"{'fault':<44} {'noticed':>8} {'again':>8} {'attempts':>9} {'folds':>6}"]
+    head = ("noticed", "again", "attempts", "folds", "epochs again")
+    lines = [f"{'fault':<44}" + "".join(f" {word:>12}" for word in head)]
     for row in rows:
         times = [
             "-" if value is None else f"{value:.1f} s"
             for value in (row.detected_seconds, row.restarted_seconds)
         ]
-        lines.append(
-            f"{row.fault:<44} {times[0]:>8} {times[1]:>8} {row.attempts:>9} {row.folds:>6}"
-        )
+        cells = (*times, row.attempts, row.folds, row.lost_epochs)
+        lines.append(f"{row.fault:<44}" + "".join(f" {cell:>12}" for cell in cells))
     return lines

@@ -375,3 +375,27 @@ def test_a_row_that_cannot_be_read_is_told(url: str, ledger: Ledger) -> None:
     storage.set_trial_user_attr(trial._trial_id, "fold:0:score", {"seq": 9, "at": "now"})
     with pytest.raises(LedgerError, match="a row that this version cannot read"):
         Ledger.open(url, "first")
+
+
+def test_a_later_try_says_which_epochs_it_trained_again(ledger: Ledger) -> None:
+    ledger.add_candidate({"x": 0.1}, X)
+    ledger.start_fold(0, 0)
+    for number in (1, 2, 3):
+        ledger.record_resumption(epoch(number, 0.1))
+        ledger.record_epoch(epoch(number, 0.1))
+    assert ledger.projection.candidates[0].log[-1].first_epoch is None  # a first try
+    ledger.lose_fold(0, "worker lost")
+    ledger.start_fold(0, 0)
+    for number in (2, 3, 4):
+        ledger.record_resumption(epoch(number, 0.1, attempt=1))  # late, of the lost worker
+        ledger.record_resumption(epoch(number, 0.1, attempt=2))
+        ledger.record_epoch(epoch(number, 0.1, attempt=2))
+    last = ledger.projection.candidates[0].log[-1]
+    assert (last.first_epoch, last.known_epochs, last.repeated_epochs) == (2, 3, 2)
+    ledger.lose_fold(0, "worker lost")
+    ledger.start_fold(0, 0)
+    ledger.record_resumption(epoch(5, 0.1, attempt=3))
+    assert ledger.projection.candidates[0].log[-1].repeated_epochs == 0
+    ledger.refresh()
+    log = ledger.projection.candidates[0].log
+    assert [one.repeated_epochs for one in log] == [0, 2, 0]
