@@ -35,7 +35,7 @@ from sweep.summary import SweepSummary, summarise
 from sweep.tracker import Tracker
 
 #: A second driver may take over after this long without a sign of life from the first.
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 12.0
 #: Complete candidates whose weights are kept, the default candidate's besides.
 NUM_KEPT = 3
 
@@ -210,7 +210,8 @@ def _drive(
     folder = home.sweep_folder(ledger.name)
     for size, resampling in image_grids(space):
         cases.at(size, resampling)
-    ledger.acquire(owner=f"{socket.gethostname()}:{os.getpid()}", ttl_seconds=LEASE_SECONDS)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    ledger.acquire(owner, ttl_seconds=LEASE_SECONDS, wait=True)
     interrupt = Interrupt()
     tracker = Tracker(MlflowView.at(home, ledger.name), ledger)
     spec, num_folds = space.policy, ledger.projection.num_folds

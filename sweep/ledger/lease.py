@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import socket
 import time
@@ -27,6 +28,8 @@ from sweep.errors import LeaseHeld
 from sweep.ledger.store import compare_and_swap, patiently, read_attribute
 
 LEASE_KEY = "ptxsweep:lease"
+_LOOK_SECONDS = 0.5
+_log = logging.getLogger(__name__)
 
 
 class Lease:
@@ -107,6 +110,37 @@ class Lease:
             now = read_attribute(self._storage, self._study_id, LEASE_KEY)
             return now if now == json.dumps(value, sort_keys=True) else None
         return text
+
+
+def await_silence(
+    storage: RDBStorage,
+    study_id: int,
+    clock: Callable[[], float],
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait for the lease of a driver that gives no sign of life to run out.
+
+    Comes back as soon as it ran out, was given back, or was renewed: then its driver lives. So a
+    dead driver costs the rest of its lease, and a living one is noticed within half of it.
+
+    Args:
+        storage: Where the study lies.
+        study_id: The study.
+        clock: As for `Lease`.
+        pause: Waits for some seconds.
+    """
+    stored = read_attribute(storage, study_id, LEASE_KEY)
+    held: dict[str, Any] = {} if stored is None else json.loads(stored)
+    if not held or held["expires_at"] <= clock() or _is_orphan(held):
+        return
+    left = held["expires_at"] - clock()
+    _log.warning(
+        "%s drove this sweep; waiting up to %.0f s for a sign of life", held["owner"], left
+    )
+    while clock() < held["expires_at"]:
+        pause(_LOOK_SECONDS)
+        if read_attribute(storage, study_id, LEASE_KEY) != stored:
+            return
 
 
 def machine_id() -> str:

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import LedgerError, UnknownSweep
 from sweep.ledger import catalog, rows
-from sweep.ledger.lease import Lease
+from sweep.ledger.lease import Lease, await_silence
 from sweep.ledger.store import (
     close_storage,
     open_storage,
@@ -122,13 +122,20 @@ class Ledger:
 
     # The lease.
 
-    def acquire(self, owner: str, ttl_seconds: float = 60.0) -> None:
+    def acquire(self, owner: str, ttl_seconds: float = 60.0, *, wait: bool = False) -> None:
         """Take the lease, then read the ledger again: another driver may have written since.
+
+        Args:
+            owner: Shown to a driver that is refused.
+            ttl_seconds: Life without renewal, above 0.
+            wait: Whether to wait for the lease of a driver that gives no sign of life to run out.
 
         Raises:
             LeaseHeld: Another driver holds it.
         """
         with readable():
+            if wait:
+                await_silence(self._storage, self._study_id, self._clock)
             self._lease = Lease(self._storage, self._study_id, owner, ttl_seconds, self._clock)
             self.projection = self._load()
 

@@ -90,13 +90,29 @@ def _laid_out(url: str, arguments: dict[str, Any]) -> RDBStorage:
     """
     for _ in range(_LAYOUT_TRIES):
         try:
-            return RDBStorage(url, engine_kwargs=arguments)
+            return _with_kept_journal(RDBStorage(url, engine_kwargs=arguments))
         except sqlalchemy.exc.SQLAlchemyError as error:
             was_second = isinstance(error, sqlalchemy.exc.IntegrityError)
             if not was_second and "already exists" not in str(error):
                 raise
             time.sleep(_LAYOUT_WAIT_SECONDS)
-    return RDBStorage(url, engine_kwargs=arguments)
+    return _with_kept_journal(RDBStorage(url, engine_kwargs=arguments))
+
+
+def _with_kept_journal(storage: RDBStorage) -> RDBStorage:
+    """Let a SQLite file keep its journal file between commits, which spares each two syncs.
+
+    As durable as SQLite's default, and as safe on network storage, which its log mode is not.
+    """
+    if storage.engine.dialect.name == "sqlite":
+
+        def keep_journal(connection: Any, _: Any) -> None:
+            connection.execute("PRAGMA journal_mode=PERSIST").close()
+
+        sqlalchemy.event.listen(storage.engine, "connect", keep_journal)
+        storage.remove_session()
+        storage.engine.dispose()
+    return storage
 
 
 def patiently(

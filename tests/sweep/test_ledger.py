@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 from sweep.errors import LeaseHeld, LedgerError, NameTaken, UnknownSweep
 from sweep.ledger import Ledger, list_sweeps
-from sweep.ledger.lease import LEASE_KEY, Lease
+from sweep.ledger.lease import LEASE_KEY, Lease, await_silence
 from sweep.ledger.store import compare_and_swap, open_storage, read_attribute
 from sweep.records import (
     CandidateAdded,
@@ -306,6 +306,33 @@ def test_a_second_driver_is_refused_until_the_lease_runs_out() -> None:
         Lease(storage, study, "host-a:3", 60.0, clock)
     second.release()
     assert Lease(storage, study, "host-a:3", 60.0, clock).token == second.token + 1
+
+
+def test_waiting_for_the_lease_of_a_silent_driver() -> None:
+    storage, clock = memory_storage(), Clock()
+    study = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "s")
+    await_silence(storage, study, clock, pytest.fail)  # nobody holds it
+    first = Lease(storage, study, "host-a:1", 60.0, clock)
+    pauses = []
+
+    def pass_time(seconds: float) -> None:
+        pauses.append(seconds)
+        clock.now += seconds
+
+    await_silence(storage, study, clock, pass_time)
+    assert sum(pauses) == 60.0
+    second = Lease(storage, study, "host-b:2", 60.0, clock)
+    assert second.token == first.token + 1
+
+    def renew_after_half(seconds: float) -> None:
+        clock.now += seconds
+        second.check()
+
+    began = clock.now
+    await_silence(storage, study, clock, renew_after_half)
+    assert clock.now - began == 30.0
+    with pytest.raises(LeaseHeld, match="host-b:2"):
+        Lease(storage, study, "host-c:3", 60.0, clock)
 
 
 def test_a_lease_that_ran_out_unnoticed_is_kept_if_nobody_took_it() -> None:
