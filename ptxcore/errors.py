@@ -49,3 +49,7 @@ class CheckpointError(CoreError):
 
 class TrainingDiverged(CoreError):
     """The training loss became NaN or infinite."""
+
+
+class OutOfMemory(CoreError):
+    """A training step does not fit in memory, however small its parts."""

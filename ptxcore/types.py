@@ -71,7 +71,8 @@ class FoldResult:
     Attributes:
         metrics: Official metrics of the held fold by name, see `ptxcore.metrics`.
         curves: One value per epoch by name: "train_loss", "learning_rate", "seconds" and
-            "monitor_<metric>"; whole fold, epochs before a resume included.
+            "monitor_<metric>", and "num_parts" where batches did not fit in memory as a whole;
+            whole fold, epochs before a resume included.
         cases: Per-case counts behind `metrics`.
         weights: Folder with the weights that scored, None when nothing was saved.
         best_epoch: One-based epoch of the best weights.
@@ -101,6 +102,7 @@ class EpochReport:
         learning_rate: At the end of the epoch.
         monitor: Metrics on whole monitor images by name ("loss" among them).
         seconds: Wall time of the epoch.
+        num_parts: Parts that a batch was split into at its end, to fit in memory: 1, 2 or 4.
         result: Set on the last report of the fold alone.
     """
 
@@ -110,4 +112,5 @@ class EpochReport:
     learning_rate: float
     monitor: Mapping[str, float]
     seconds: float
+    num_parts: int = 1
     result: FoldResult | None = None

@@ -26,12 +26,13 @@ from ptxcore.training.averaging import (
 )
 from ptxcore.training.checkpoint import FoldFolder, Identity
 from ptxcore.training.early_stopping import EarlyStopping
+from ptxcore.training.epoch import train_epoch
 from ptxcore.training.history import History
 from ptxcore.training.isolation import isolated
+from ptxcore.training.memory import FittedStep
 from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.scoring import fold_rule, monitor_metrics, score_cases
 from ptxcore.training.seeds import derive_seed
-from ptxcore.training.step import train_epoch
 from ptxcore.types import EpochReport, FoldResult, Runtime
 
 #: Where a checkpoint keeps the losses of negative cases.
@@ -72,6 +73,7 @@ def train_fold(
 
     Raises:
         TrainingDiverged: The loss is NaN or infinite.
+        OutOfMemory: A quarter of a batch does not fit in memory.
         CheckpointError: The directory is damaged or belongs to another fold.
         FoldPlanError: The plan is of another store, or has no such fold.
         SettingsError: The stopping metric does not exist, or the device is not there.
@@ -169,6 +171,7 @@ class FoldRun:
     def train_epoch(self) -> None:
         """Fit the training cases for an epoch, then look at the monitor."""
         start, epoch = time.perf_counter(), self.history.num_epochs + 1
+        step = FittedStep(self.history.num_parts)
         with isolated(self.runtime, seed=self._seed(f"epoch {epoch}")):
             loss, rate = train_epoch(
                 self.network,
@@ -178,6 +181,7 @@ class FoldRun:
                 self.runtime,
                 epoch=epoch,
                 watched=self.watched,
+                step=step,
                 mean=self.mean,
             )
             monitor = monitor_metrics(
@@ -191,6 +195,7 @@ class FoldRun:
                 learning_rate=rate,
                 monitor=monitor,
                 seconds=time.perf_counter() - start,
+                num_parts=step.num_parts,
             )
         )
 

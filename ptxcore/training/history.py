@@ -25,6 +25,11 @@ class History:
         return len(self.reports)
 
     @property
+    def num_parts(self) -> int:
+        """Parts that batches were split into at last."""
+        return self.reports[-1].num_parts if self.reports else 1
+
+    @property
     def seconds(self) -> float:
         """Wall time of all epochs."""
         return sum(report.seconds for report in self.reports)
@@ -45,6 +50,8 @@ class History:
             name: tuple(getattr(report, name) for report in self.reports)
             for name in ("train_loss", "learning_rate", "seconds")
         }
+        if self.num_parts > 1:
+            curves["num_parts"] = tuple(report.num_parts for report in self.reports)
         for metric in self.reports[0].monitor:
             curves[f"monitor_{metric}"] = tuple(self.watched(metric))
         return curves
@@ -52,6 +59,7 @@ class History:
     @classmethod
     def of_curves(cls, fold: int, curves: Mapping[str, Any]) -> History:
         """The inverse of `curves`; JSON keeps every float exactly."""
+        parts = curves.get("num_parts")
         monitors = {name for name in curves if name.startswith("monitor_")}
         return cls(
             reports=tuple(
@@ -65,6 +73,7 @@ class History:
                         for name in sorted(monitors)
                     },
                     seconds=curves["seconds"][number],
+                    num_parts=int(parts[number]) if parts else 1,
                 )
                 for number in range(len(curves.get("seconds", ())))
             )

@@ -92,7 +92,9 @@ def medians(steps: dict[str, Callable[[], object]], device: str, num: int) -> di
 def our_step(settings: FoldSettings, runtime: Runtime, source: Iterator[Batch]) -> Any:
     network = place(build_network(settings, seed=0).train(), runtime)
     optimizer = make_optimizer(network, settings)
-    return lambda: train_step(network, optimizer, next(source), settings, runtime, rate=1e-4).item()
+    return lambda: train_step(
+        network, optimizer, next(source), settings, runtime, rate=1e-4
+    ).loss.item()
 
 
 def plain_step(store: CaseStore, settings: FoldSettings, device: str) -> Any:

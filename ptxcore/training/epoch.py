@@ -1,0 +1,81 @@
+"""One epoch of optimization."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ptxcore.data.patches import PatchSampler
+from ptxcore.errors import TrainingDiverged
+from ptxcore.settings import FoldSettings
+from ptxcore.training.averaging import RunningMean
+from ptxcore.training.memory import FittedStep
+from ptxcore.training.schedules import learning_rate
+from ptxcore.training.step import Step
+from ptxcore.types import Runtime
+
+
+def train_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    sampler: PatchSampler,
+    settings: FoldSettings,
+    runtime: Runtime,
+    *,
+    epoch: int,
+    watched: Sequence[float],
+    step: FittedStep,
+    mean: RunningMean | None = None,
+) -> tuple[float, float]:
+    """Train one epoch, in place.
+
+    Args:
+        network: Placed on the runtime's device.
+        optimizer: Of its parameters.
+        sampler: Gives the epoch's batches.
+        settings: Of the fold.
+        runtime: Device, precision and layout.
+        epoch: One-based.
+        watched: The stopping metric of the epochs before this one.
+        step: Does one step.
+        mean: Follows the network, step by step, in place.
+
+    Returns:
+        Mean training loss, and the learning rate of the last step.
+
+    Raises:
+        TrainingDiverged: The loss of a step was NaN or infinite.
+        OutOfMemory: A step does not fit.
+    """
+    network.train()
+    done: list[Step] = []
+    cases: list[int] = []
+    for number, batch in enumerate(sampler.epoch(epoch)):
+        rate = learning_rate(
+            settings,
+            step=(epoch - 1) * sampler.num_steps + number,
+            steps_per_epoch=sampler.num_steps,
+            watched=watched,
+        )
+        done.append(step(network, optimizer, batch, settings, runtime, rate=rate))
+        cases.extend(batch.cases)
+        if mean is not None:
+            mean.update(network)
+    loss = _mean_loss([one.loss for one in done], epoch=epoch)
+    if sampler.memory is not None:
+        sampler.memory.remember(cases, torch.cat([one.of_samples for one in done]).tolist())
+    return loss, rate
+
+
+def _mean_loss(losses: Sequence[Tensor], *, epoch: int) -> float:
+    values: list[float] = torch.stack(list(losses)).tolist()
+    for step, value in enumerate(values, start=1):
+        if not math.isfinite(value):
+            raise TrainingDiverged(
+                f"the training loss is {value} at step {step} of epoch {epoch}; "
+                "lower learning_rate, or clip gradients"
+            )
+    return math.fsum(values) / len(values)
