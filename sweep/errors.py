@@ -8,6 +8,7 @@ SweepError
 │   └── HoldoutUsed    the hold-out was opened before, and a further use was not asked for
 ├── LeaseHeld          another driver is writing this ledger
 ├── LedgerError        the ledger does not hold what it should
+├── ClusterError       Ray's job server cannot be reached, or refuses
 ├── TrackingError      MLflow cannot be reached, or does not hold what it should
 └── GateRefused        a champion was not promoted; carries the reasons (exit code 3)
 """
@@ -47,6 +48,10 @@ class LedgerError(SweepError):
 
 class TrackingError(SweepError):
     """MLflow cannot be reached, or lacks something it must hold."""
+
+
+class ClusterError(SweepError):
+    """Ray's job server cannot be reached, or does not do what it is asked."""
 
 
 class GateRefused(SweepError):

@@ -66,17 +66,26 @@ class Home:
         Raises:
             UsageError: The name could leave the folder, or is no file name everywhere.
         """
-        if not _NAME.fullmatch(name):
-            raise UsageError(
-                f"sweep name: found {name!r}, expected 1 to 64 letters, digits, '.', '_' or '-', "
-                "the first a letter or digit"
-            )
+        check_name(name)
         return self.storage / name
 
     @property
     def artifacts(self) -> Path:
         """Folder of MLflow artifacts when no server keeps them."""
         return self.folder / "mlartifacts"
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a sweep.
+
+    Raises:
+        UsageError: The name could leave a folder, or is no file name everywhere.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"sweep name: found {name!r}, expected 1 to 64 letters, digits, '.', '_' or '-', "
+            "the first a letter or digit"
+        )
 
 
 def _from_file(variable: str) -> str | None:

@@ -46,6 +46,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "ray_scheduler": ({"ray"}, {"errors", "records", "conductor"}),
     "ray_search": ({"ray"}, {"errors", "records", "conductor", "ray_scheduler"}),
     "ray_nodes": ({"ray"}, {"errors"}),
+    "ray_jobs": ({"ray"}, {"errors", "masking"}),
     "ray_run": ({"ray"}, None),
     "mlflow_view": (
         {"mlflow"},

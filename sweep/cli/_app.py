@@ -16,7 +16,15 @@ from collections.abc import Sequence
 import click
 
 from ptxcore.errors import CoreError, TrainingDiverged
-from sweep.errors import GateRefused, LeaseHeld, LedgerError, SweepError, TrackingError, UsageError
+from sweep.errors import (
+    ClusterError,
+    GateRefused,
+    LeaseHeld,
+    LedgerError,
+    SweepError,
+    TrackingError,
+    UsageError,
+)
 from sweep.masking import mask
 
 #: Read by libraries when they are imported; a user's own values win.
@@ -32,6 +40,7 @@ ABORTED = 130  # as shells have it: 128 + SIGINT
 _COMMANDS = {
     "data": ("sweep.cli.data", "Import images and masks into a case store, check it, describe it."),
     "run": ("sweep.cli.run", "Start a sweep."),
+    "submit": ("sweep.cli.submit", "Run a sweep as a job of a Ray cluster, or go on with it."),
     "resume": ("sweep.cli.run", "Go on with an interrupted sweep."),
     "list": ("sweep.cli.show", "List the sweeps of a ledger."),
     "show": ("sweep.cli.show", "Show every trial of a sweep."),
@@ -52,7 +61,8 @@ Exit codes:
   2    bad usage or bad input
   3    the gate refused a promotion
   4    interrupted, `ptxsweep resume` goes on
-  5    another driver is at work on the sweep, or the ledger or MLflow cannot be used
+  5    another driver is at work on the sweep, or the ledger, MLflow or Ray's job server cannot
+       be used
   130  Ctrl-C, with nothing to resume
 \b
 PTXSWEEP_DEBUG=1 shows the traceback of an error."""
@@ -118,7 +128,7 @@ def exit_code(error: Exception) -> int:
     """The exit code of an exception."""
     if isinstance(error, GateRefused):
         return REFUSED
-    if isinstance(error, (LeaseHeld, LedgerError, TrackingError)):
+    if isinstance(error, (LeaseHeld, LedgerError, TrackingError, ClusterError)):
         return LEDGER
     if isinstance(error, UsageError):
         return BAD_INPUT

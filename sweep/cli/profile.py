@@ -6,6 +6,7 @@ What a command line gives wins over the environment, that over the profile, that
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -33,6 +34,7 @@ class _Key:
     is_path: bool = False
 
 
+_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _NUMBER = (int, float)
 _LEDGER = ("PTXSWEEP_LEDGER", "PTXSWEEP_LEDGER_FILE")
 KEYS = {
@@ -52,12 +54,13 @@ KEYS = {
 }
 
 
-def read_profile(path: Path) -> dict[str, Any]:
+def read_profile(path: Path, *, on_cluster: bool = False) -> dict[str, Any]:
     """Defaults of the commands' options, by parameter.
 
     Args:
         path: YAML file of keys and values; `ledger_file` names a file with the ledger's address,
             which holds a password.
+        on_cluster: Whether that file lies on a cluster; then `ledger_file` stays its path.
 
     Raises:
         UsageError: The file cannot be read or says something that no command knows.
@@ -80,7 +83,12 @@ def read_profile(path: Path) -> dict[str, Any]:
             continue
         if key.is_path:
             value = str(path.parent / str(value))  # an absolute one stays what it is
-        defaults[key.option] = _first_line(path, value) if name == "ledger_file" else value
+        if name == "ledger_file":
+            if on_cluster:
+                defaults["ledger_file"] = value
+                continue
+            value = _first_line(path, value)
+        defaults[key.option] = value
     return defaults
 
 
@@ -114,12 +122,25 @@ def _apply(context: click.Context, _: click.Parameter, path: Path | None) -> Non
         context.default_map = {**(context.default_map or {}), **read_profile(path)}
 
 
-profile_option = click.option(
-    "--profile",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    envvar="PTXSWEEP_PROFILE",
-    is_eager=True,
-    expose_value=False,
-    callback=_apply,
-    help="YAML file with any of these settings: " + ", ".join(KEYS) + " [PTXSWEEP_PROFILE].",
-)
+def _apply_on_cluster(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is not None:
+        found = read_profile(path, on_cluster=True)
+        home = {"home": found["home_folder"]} if "home_folder" in found else {}
+        context.default_map = {**(context.default_map or {}), **found, **home}
+
+
+def _option(callback: Callable[[click.Context, click.Parameter, Path | None], None]) -> _Decorator:
+    return click.option(
+        "--profile",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar="PTXSWEEP_PROFILE",
+        is_eager=True,
+        expose_value=False,
+        callback=callback,
+        help="YAML file with any of these settings: " + ", ".join(KEYS) + " [PTXSWEEP_PROFILE].",
+    )
+
+
+profile_option = _option(_apply)
+#: For commands that hand addresses on and read no secrets themselves.
+cluster_profile_option = _option(_apply_on_cluster)

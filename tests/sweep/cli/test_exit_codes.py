@@ -13,6 +13,7 @@ from ptxcore.errors import CheckpointError, MaskError, SettingsError, TrainingDi
 from sweep.cli import main
 from sweep.cli._app import exit_code
 from sweep.errors import (
+    ClusterError,
     GateRefused,
     LeaseHeld,
     LedgerError,
@@ -40,6 +41,7 @@ from sweep.errors import (
         (LeaseHeld("x"), 5),
         (LedgerError("x"), 5),
         (TrackingError("x"), 5),
+        (ClusterError("x"), 5),
     ],
 )
 def test_exit_code(error: Exception, code: int) -> None:

@@ -19,6 +19,7 @@ COMMANDS = (
     ("data", "preview"),
     ("data", "fidelity"),
     ("run",),
+    ("submit",),
     ("resume",),
     ("list",),
     ("show",),
