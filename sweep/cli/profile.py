@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -34,7 +34,7 @@ class _Key:
     is_path: bool = False
 
 
-_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 _NUMBER = (int, float)
 _LEDGER = ("PTXSWEEP_LEDGER", "PTXSWEEP_LEDGER_FILE")
 KEYS = {
@@ -129,7 +129,9 @@ def _apply_on_cluster(context: click.Context, _: click.Parameter, path: Path | N
         context.default_map = {**(context.default_map or {}), **found, **home}
 
 
-def _option(callback: Callable[[click.Context, click.Parameter, Path | None], None]) -> _Decorator:
+def _option(
+    callback: Callable[[click.Context, click.Parameter, Path | None], None],
+) -> Callable[[_Command], _Command]:
     return click.option(
         "--profile",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
