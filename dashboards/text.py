@@ -16,7 +16,9 @@ METRICS = {
     "precision": "Precision",
     "case_sensitivity": "Case sensitivity",
     "case_specificity": "Case specificity",
+    "case_precision": "Case precision",
     "average_precision": "Average precision",
+    "calibration_error": "Calibration error",
     "loss": "Loss",
 }
 

@@ -213,6 +213,8 @@ def fold_score(job: Assignment) -> FoldScore:
         "precision": dice_positive,
         "case_sensitivity": min(1.0, quality + 0.25),
         "case_specificity": 0.90 + 0.1 * quality,
+        "case_precision": 0.5 + 0.5 * quality,
+        "calibration_error": 0.02 * (1 - quality),
         "dice_all_empty": 1 - PREVALENCE,
         "dice_positive_all_empty": 0.0,
         "num_cases": float(NUM_CASES),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.metrics._calibration import calibration_error
 from ptxcore.metrics._ranking import average_precision
 from ptxcore.metrics._rule import apply_rule, ratio
 from ptxcore.types import CaseTable, Rule
@@ -20,6 +21,7 @@ DIRECTIONS: dict[str, str] = {
     "precision": "maximize",
     "case_sensitivity": "maximize",
     "case_specificity": "maximize",
+    "case_precision": "maximize",
     "average_precision": "maximize",
     "loss": "minimize",
 }
@@ -35,8 +37,12 @@ CONVENTIONS: dict[str, str] = {
     "has one though one should, NaN if no case has a predicted or a true mask",
     "case_sensitivity": "share of cases with a true mask that get any mask; NaN without one",
     "case_specificity": "share of cases without a true mask that get none; NaN without one",
+    "case_precision": "share of cases with a predicted mask that have a true one; 0 if no case has "
+    "one though one should, NaN if no case has a predicted or a true mask",
     "average_precision": "pixels of all cases, each case with a true mask weighing the same, no "
     "threshold; NaN without a true mask",
+    "calibration_error": "expected calibration error of pixels of all cases in 15 bins, empty "
+    "masks included; lower is better",
     "dice_all_empty": "what `dice` gives for predicting nothing: the share of empty cases",
     "dice_positive_all_empty": "what `dice_positive` gives for predicting nothing: 0",
     "loss": "training loss on whole monitor images; empty masks as in `ptxcore.losses`",
@@ -75,7 +81,9 @@ def summarize(table: CaseTable, rule: Rule | None = None) -> dict[str, float]:
         "precision": 0.0 if nothing_found else _mean(precision),
         "case_sensitivity": _mean(predicted[positive]),
         "case_specificity": _mean(~predicted[~positive]),
+        "case_precision": 0.0 if nothing_found else _mean(positive[predicted]),
         "average_precision": average_precision(table),
+        "calibration_error": calibration_error(table),
         "dice_all_empty": _mean(~positive),
         "dice_positive_all_empty": 0.0,
         "num_cases": float(len(positive)),

@@ -85,6 +85,7 @@ def test_a_table_of_every_kind_of_case_by_hand() -> None:
     )
     found = summarize(table)
     assert found.pop("average_precision") > 0
+    assert found.pop("calibration_error") > 0
     assert found == pytest.approx(
         {
             "dice": (1 + 0.5 + 0 + 0 + 1 + 1 + 0 + 1) / 8,
@@ -95,6 +96,7 @@ def test_a_table_of_every_kind_of_case_by_hand() -> None:
             "precision": (1 + 0.5 + 0 + 0) / 4,
             "case_sensitivity": 3 / 4,
             "case_specificity": 3 / 4,
+            "case_precision": 3 / 4,
             "dice_all_empty": 0.5,
             "dice_positive_all_empty": 0.0,
             "num_cases": 8,
@@ -124,11 +126,11 @@ def test_without_positives() -> None:
         "average_precision",
     }
     nothing = summarize(table_of((EMPTY, EMPTY), (EMPTY, EMPTY)))
-    assert undefined(nothing) == {*needs_truth, "precision"}
+    assert undefined(nothing) == {*needs_truth, "precision", "case_precision"}
     assert nothing["dice"] == nothing["dice_all_empty"] == nothing["case_specificity"] == 1
     alarm = summarize(table_of((EMPTY, rectangle(0, 0, 1, 1)), (EMPTY, EMPTY)))
     assert undefined(alarm) == needs_truth
-    assert alarm["precision"] == 0
+    assert alarm["precision"] == alarm["case_precision"] == 0
     assert alarm["dice"] == alarm["case_specificity"] == 0.5
 
 
@@ -136,7 +138,13 @@ def test_without_negatives() -> None:
     truth = rectangle(3, 3, 5, 5)
     found = summarize(table_of((truth, EMPTY), (truth, EMPTY)))
     assert undefined(found) == {"case_specificity"}
-    assert found["precision"] == found["dice"] == found["dice_all_empty"] == 0
+    assert (
+        found["precision"]
+        == found["case_precision"]
+        == found["dice"]
+        == found["dice_all_empty"]
+        == 0
+    )
 
 
 def test_a_table_of_no_case_is_undefined_and_does_not_raise() -> None:
