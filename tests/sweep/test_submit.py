@@ -56,9 +56,14 @@ def answers(port: int) -> bool:
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.fixture
-def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def head() -> Iterator[str]:
     """Address of the job server of a head with two CPUs."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield from running_head(monkeypatch)
+
+
+def running_head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
@@ -84,9 +89,10 @@ def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         family = below(process.pid)
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(3)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
         for one in family:
             kill(one)
         shutil.rmtree(folder, ignore_errors=True)
@@ -100,10 +106,11 @@ def words(tmp_path: Path, mlflow_template: Path) -> list[str]:
     home.mkdir()
     shutil.copy(mlflow_template, home / "mlflow.db")
     space = tmp_path / "mine.yaml"
-    space.write_text(TINY_SPACE.replace("POLICY", "standard").replace("EPOCHS", "12"), "utf-8")
+    text = TINY_SPACE.replace("POLICY", "standard").replace("EPOCHS", "16")
+    space.write_text(text.replace("folds: 3", "folds: 2"), "utf-8")
     (tmp_path / "ledger.secret").write_text(f"sqlite:///{home / 'ledger.db'}", "utf-8")
     (tmp_path / "cluster.yaml").write_text(
-        "home: home\nstore: store\nledger_file: ledger.secret\nworkers: 2\n", "utf-8"
+        "home: home\nstore: store\nledger_file: ledger.secret\nworkers: 1\n", "utf-8"
     )
     return ["submit", str(space), "--precision", "float32", "--profile", f"{tmp_path}/cluster.yaml"]
 
@@ -175,14 +182,14 @@ def test_submitted_again_it_joins_resumes_or_says_that_it_is_done(
     wait_until(lambda: finished_folds(home))
     kill_driver(home)
     before = wait_until(lambda: finished_folds(home))
-    assert len(before) < 9
+    assert len(before) < 6
 
     third = wait_until(lambda: (now := ptxsweep(*words, home=None))["new"] and now)
     assert third["submission_id"] == first["submission_id"] + "-2"
     followed = ptxsweep(*words, "--follow", home=None)
     assert (followed["new"], followed["status"], followed["exit_code"]) == (False, "succeeded", 0)
     after = finished_folds(home)
-    assert len(after) == 9
+    assert len(after) == 6
     assert {key: after[key] for key in before} == before
 
     done = ptxsweep(*words, home=None)
