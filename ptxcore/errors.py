@@ -52,4 +52,4 @@ class TrainingDiverged(CoreError):
 
 
 class OutOfMemory(CoreError):
-    """A training step does not fit in memory, however small its parts."""
+    """A training step or a window does not fit in memory, however small its parts."""

@@ -2,6 +2,7 @@
 
 from ptxcore.inference._attention import predict_attention
 from ptxcore.inference._ensemble import Ensemble
+from ptxcore.inference._memory import is_out_of_memory
 from ptxcore.inference._predict import (
     on_grid,
     place,
@@ -12,6 +13,7 @@ from ptxcore.inference._predict import (
 
 __all__ = [
     "Ensemble",
+    "is_out_of_memory",
     "on_grid",
     "place",
     "predict_attention",

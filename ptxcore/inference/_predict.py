@@ -16,6 +16,7 @@ from ptxcore.data.intensity import normalise
 from ptxcore.data.resample import resize, resize_image, target_shape
 from ptxcore.errors import SettingsError
 from ptxcore.inference._channels import Channels
+from ptxcore.inference._memory import FittedForward
 from ptxcore.inference._windows import slide
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
@@ -50,6 +51,7 @@ def predict_logits(
 
     Raises:
         SettingsError: The image is not a two-dimensional array with pixels.
+        OutOfMemory: A single window does not fit in memory.
     """
     prepared = prepared_for(image, settings)
     height, width = np.shape(image)
@@ -100,6 +102,7 @@ def predict_prepared(
 
     Raises:
         SettingsError: The image is not a two-dimensional array with pixels.
+        OutOfMemory: A single window does not fit in memory.
     """
     return on_grid(predict_grid(network, prepared, settings, runtime), output_shape)
 
@@ -114,6 +117,7 @@ def predict_grid(
 
     Raises:
         SettingsError: The image is not a two-dimensional array with pixels.
+        OutOfMemory: A single window does not fit in memory.
     """
     values = normalise(_checked(prepared))
     with evaluating(network), torch.inference_mode():
@@ -162,7 +166,7 @@ def _windowed(
         return logits.float()
 
     if settings.is_whole_image:
-        return forward(channels.stack)
+        return FittedForward(forward)(channels.stack)
     return slide(forward, channels.stack, settings.patch_size, settings.overlap)
 
 

@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-#: Windows that go through the network together. On a CPU one is fastest; a GPU wants more.
+from ptxcore.inference._memory import FittedForward
+
+#: Windows that go through the network together, where they fit. On a CPU one is fastest; a GPU
+#: wants more.
 WINDOWS_PER_BATCH = {"cpu": 1, "cuda": 16}
 
 
@@ -28,18 +31,22 @@ def slide(
 
     Returns:
         Logits of shape (1, 1, h, w), float32.
+
+    Raises:
+        OutOfMemory: A single window does not fit in memory.
     """
     from monai.inferers.utils import sliding_window_inference  # MONAI takes seconds to import
 
+    fitted = FittedForward(forward)
     height, width = images.shape[-2:]
     window = (min(window_px, height), min(window_px, width))
     if window == (height, width):
-        return forward(images)
+        return fitted(images)
     logits = sliding_window_inference(
         images,
         roi_size=window,
         sw_batch_size=WINDOWS_PER_BATCH[images.device.type],
-        predictor=forward,
+        predictor=fitted,
         overlap=overlap,
         mode="gaussian",
         sigma_scale=0.125,

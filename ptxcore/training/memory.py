@@ -12,6 +12,7 @@ from torch import nn
 
 from ptxcore.data.patches import Batch
 from ptxcore.errors import OutOfMemory
+from ptxcore.inference import is_out_of_memory
 from ptxcore.settings import FoldSettings
 from ptxcore.training.step import Step, train_step
 from ptxcore.types import Runtime
@@ -64,12 +65,6 @@ class FittedStep:
             for buffer, value in zip(network.buffers(), before, strict=True):
                 buffer.copy_(value)
             self.num_parts *= 2
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed: on a GPU, or on the host, for which PyTorch has no class."""
-    no_room = "can't allocate memory" in str(error)  # of its CPU allocator
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or no_room
 
 
 def _refusal(batch: Batch, parts: int, runtime: Runtime) -> str:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ptxcore.data.intensity import normalise
 from ptxcore.data.resample import resize_image
-from ptxcore.errors import SettingsError
+from ptxcore.errors import OutOfMemory, SettingsError
 from ptxcore.inference import place, predict_logits, predict_prepared
+from ptxcore.inference._memory import FittedForward
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
@@ -191,3 +192,43 @@ def test_what_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(SettingsError, match="device: found 'cuda'"):
         place(Affine(), Runtime(device="cuda"))
+
+
+class Room:
+    """An affine network on a device with memory for so many windows at once."""
+
+    def __init__(self, windows: int) -> None:
+        self.windows, self.seen = windows, []  # type: int, list[int]
+
+    def __call__(self, windows: Tensor) -> Tensor:
+        self.seen.append(len(windows))
+        if len(windows) > self.windows:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return 3 * windows - 1
+
+
+def test_windows_that_do_not_fit_are_halved_and_stay_so() -> None:
+    windows, device = torch.randn(7, 1, 4, 4), Room(windows=2)
+    fitted = FittedForward(device)
+    for _ in range(2):
+        assert torch.equal(fitted(windows), 3 * windows - 1)
+    assert device.seen == [7, 4, 2, 2, 2, 1, 2, 2, 2, 1]
+
+
+@pytest.mark.parametrize("patch", [32, 64])
+def test_a_window_that_never_fits_says_so(patch: int) -> None:
+    class Full(Affine):
+        def forward(self, images: Tensor) -> Tensor:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+
+    message = f"a window of {patch} x {patch} px does not fit the memory of cpu"
+    with pytest.raises(OutOfMemory, match=message):
+        predict_logits(Full(), texture(64, 64), settings(patch_size=patch), CPU)
+
+
+def test_other_errors_of_a_network_pass() -> None:
+    def broken(windows: Tensor) -> Tensor:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        FittedForward(broken)(torch.zeros(2, 1, 4, 4))

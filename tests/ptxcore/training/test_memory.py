@@ -11,10 +11,11 @@ import torch
 
 from ptxcore.data.patches import Batch
 from ptxcore.errors import OutOfMemory
+from ptxcore.inference import is_out_of_memory
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.training.history import History
-from ptxcore.training.memory import FittedStep, is_out_of_memory
+from ptxcore.training.memory import FittedStep
 from ptxcore.training.step import Step, train_step
 from ptxcore.types import EpochReport, Runtime
 
