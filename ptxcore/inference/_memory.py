@@ -47,7 +47,7 @@ class FittedForward:
             try:
                 if size == len(windows):
                     return self._forward(windows)
-                return torch.cat([self._forward(part) for part in windows.split(size)])
+                return torch.cat([self._forward(part) for part in torch.split(windows, size)])
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
