@@ -26,32 +26,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from plain_monai import batches, learning, our_step, plain_step
 
 from ptxcore.data.augment import Augmentation
 from ptxcore.data.folds import make_plan
 from ptxcore.data.importing import import_cases
-from ptxcore.data.patches import Batch, PatchSampler
+from ptxcore.data.patches import PatchSampler
 from ptxcore.data.phantom import write_phantom
 from ptxcore.data.store import CaseStore
 from ptxcore.inference import place, predict_grid
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.training.isolation import isolated
-from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.runtime import measure_runtime
-from ptxcore.training.step import train_step
 from ptxcore.types import Runtime
 
 NUM_STEPS = 6
 NETWORK: dict[str, Any] = {"channels": 32, "levels": 5, "image_size": 1024, "dropout": 0.1}
-PRIVATE_SIZES = (60, 600)
+RATE = 1e-4
+PRIVATE_SIZES = (252, 2520)
 
 
 def make_store(folder: Path) -> CaseStore:
@@ -68,13 +68,6 @@ def positives(store: CaseStore) -> list[str]:
     return [case.case_id for case in store.cases if case.is_positive][:64]
 
 
-def batches(sampler: PatchSampler) -> Iterator[Batch]:
-    epoch = 0
-    while True:
-        epoch += 1
-        yield from sampler.epoch(epoch)
-
-
 def medians(steps: dict[str, Callable[[], object]], device: str, num: int) -> dict[str, float]:
     """Seconds of each step, run in turn after one round of warming up."""
     times: dict[str, list[float]] = {name: [] for name in steps}
@@ -89,57 +82,6 @@ def medians(steps: dict[str, Callable[[], object]], device: str, num: int) -> di
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def our_step(settings: FoldSettings, runtime: Runtime, source: Iterator[Batch]) -> Any:
-    network = place(build_network(settings, seed=0).train(), runtime)
-    optimizer = make_optimizer(network, settings)
-    return lambda: train_step(
-        network, optimizer, next(source), settings, runtime, rate=1e-4
-    ).loss.item()
-
-
-def plain_step(store: CaseStore, settings: FoldSettings, device: str) -> Any:
-    """A step of the loop that MONAI's tutorials show."""
-    from monai.data import CacheDataset, DataLoader
-    from monai.losses import DiceCELoss
-    from monai.transforms import Compose, RandAffined, RandCropByPosNegLabeld, RandFlipd
-
-    side = settings.patch_size
-    view = store.at(settings.image_size)
-    rows = []
-    for name in positives(store)[:16]:
-        index = store.index(name)
-        image = view.image(index).astype(np.float32)[None]
-        mask = (view.soft_mask(index) >= 128).astype(np.float32)[None]
-        rows.append({"image": image / image.max(), "label": mask})
-    keys = ["image", "label"]
-    transforms = Compose(
-        [
-            RandCropByPosNegLabeld(
-                keys, label_key="label", spatial_size=(side, side), num_samples=1
-            ),
-            RandFlipd(keys, prob=0.5, spatial_axis=1),
-            RandAffined(keys, prob=0.5, rotate_range=0.15, scale_range=0.1, padding_mode="zeros"),
-        ]
-    )
-    loader = DataLoader(
-        CacheDataset(rows, transforms, progress=False), batch_size=settings.batch_size, shuffle=True
-    )
-    network = build_network(settings, seed=0).train().to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
-    loss_of = DiceCELoss(sigmoid=True)
-    source = (batch for _ in cycle([None]) for batch in loader)
-
-    def step() -> float:
-        batch = next(source)
-        optimizer.zero_grad()
-        loss = loss_of(network(batch["image"].to(device)), batch["label"].to(device))
-        loss.backward()
-        optimizer.step()
-        return float(loss)
-
-    return step
-
-
 def training(store: CaseStore, device: str) -> tuple[dict[str, float], dict[str, Any]]:
     speedups, facts = {}, {}
     for side, batch_size in ((256, 4), (512, 2)):
@@ -152,9 +94,9 @@ def training(store: CaseStore, device: str) -> tuple[dict[str, float], dict[str,
         fixed = next(sampler.epoch(1))
         with isolated(runtime, seed=0):
             steps = {
-                "pipeline": our_step(settings, runtime, batches(sampler)),
-                "memory": our_step(settings, runtime, cycle([fixed])),
-                "plain": plain_step(store, settings, device),
+                "pipeline": our_step(settings, runtime, batches(sampler), rate=RATE)[1],
+                "memory": our_step(settings, runtime, cycle([fixed]), rate=RATE)[1],
+                "plain": plain_step(store, positives(store)[:16], settings, device, rate=RATE)[1],
             }
             found = medians(steps, device, NUM_STEPS if side == 256 else NUM_STEPS // 2)
         speedups[str(side)] = round(found["plain"] / found["pipeline"], 2)
@@ -269,6 +211,7 @@ def main(device: str) -> None:
             "amx": "amx_bf16" in Path("/proc/cpuinfo").read_text(),
             **facts,
             "speedup_vs_plain_monai": speedups,
+            "dice_positive": learning(store, positives(store), device),
             **windows(store, device),
             **memory(folder),
         }
