@@ -22,6 +22,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import column, table
 
 from sweep.errors import LedgerError, SweepError
+from sweep.ledger.writes import LedgerStorage
 from sweep.masking import mask
 
 _ATTRIBUTES = table(
@@ -90,13 +91,13 @@ def _laid_out(url: str, arguments: dict[str, Any]) -> RDBStorage:
     """
     for _ in range(_LAYOUT_TRIES):
         try:
-            return _with_kept_journal(RDBStorage(url, engine_kwargs=arguments))
+            return _with_kept_journal(LedgerStorage(url, engine_kwargs=arguments))
         except sqlalchemy.exc.SQLAlchemyError as error:
             was_second = isinstance(error, sqlalchemy.exc.IntegrityError)
             if not was_second and "already exists" not in str(error):
                 raise
             time.sleep(_LAYOUT_WAIT_SECONDS)
-    return _with_kept_journal(RDBStorage(url, engine_kwargs=arguments))
+    return _with_kept_journal(LedgerStorage(url, engine_kwargs=arguments))
 
 
 def _with_kept_journal(storage: RDBStorage) -> RDBStorage:

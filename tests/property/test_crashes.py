@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import Driver, conduct, new_sweep, toy_fold, toy_space
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.pool import StaticPool
 
 from sweep.ledger import Ledger
+from sweep.ledger.writes import LedgerStorage
 from sweep.records import FoldFinished, State
 from sweep.space import SearchSpace
 
@@ -23,7 +23,7 @@ class Crash(BaseException):
     """The driver dies. Not an Exception, so that nothing on the way can handle it."""
 
 
-class CrashingStorage(RDBStorage):
+class CrashingStorage(LedgerStorage):
     """A real storage whose driver dies instead of making a certain write."""
 
     def __init__(self) -> None:
