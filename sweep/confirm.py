@@ -32,6 +32,7 @@ from ptxcore.metrics import (
     summarize,
 )
 from ptxcore.types import CaseTable, Rule, Runtime
+from sweep import artifacts
 from sweep.bootstrap import grouped_interval
 from sweep.confirmation import Confirmation, read_confirmation
 from sweep.errors import UsageError
@@ -79,6 +80,7 @@ def confirm(
         HoldoutUsed: The hold-out was used before and `again` is not set.
         FoldPlanError: The plan is not the one the sweep was run with, or its parts overlap.
         StoreError: The case store is missing or damaged.
+        StorageError: Object storage cannot be used.
         CheckpointError: Weights are damaged.
     """
     ledger = Ledger.open(home.ledger_url, name)
@@ -86,6 +88,8 @@ def confirm(
     try:
         folder = home.sweep_folder(name)
         cases = CaseStore.open(store or Path(str(ledger.header["store"])))
+        artifacts.bring_plan(home, name)
+        artifacts.bring_folds(home, name, _contestants(ledger.projection), weights=True)
         plan = checked_plan(folder / "plan.json", ledger.header, cases)
         entrants = _entrants(ledger.projection, folder, plan)
         digest = holdout_digest(plan)
@@ -99,6 +103,7 @@ def confirm(
         tables = _score(entrants, cases, plan, on_progress)
         for one, table in zip(entrants, tables, strict=True):
             save_table(_table_path(folder, number, one.candidate.number), table)
+        artifacts.save_folder(home, name, f"confirmation/use-{number}")
         result = _result(entrants, tables, cases, plan)
         evidence.finish(number, result, result["metrics"]["dice"])
         use = next(one for one in evidence.uses() if one.number == number)
@@ -158,16 +163,20 @@ def weight_folders(candidate: Candidate, folder: Path) -> list[Path] | None:
     return folders if folders and kept else None
 
 
-def _entrants(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Entrant]:
-    """The winner, then the default candidate if it is another one; both ready to be scored."""
+def _contestants(projection: Projection) -> list[Candidate]:
+    """The winner, then the default candidate if it is another one and complete."""
     best = projection.best()
     if best is None:
         raise UsageError("no candidate has all its folds, so there is no winner to confirm")
-    runtime = usable_runtime(Runtime(**projection.header["runtime"]))
-    candidates = [best]
     default = projection.candidates[0]
-    if best.number != 0 and default.state is State.COMPLETE:
-        candidates.append(default)
+    return [best] + [default] * (best.number != 0 and default.state is State.COMPLETE)
+
+
+def _entrants(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Entrant]:
+    """The winner, then the default candidate if it is another one; both ready to be scored."""
+    candidates = _contestants(projection)
+    best = candidates[0]
+    runtime = usable_runtime(Runtime(**projection.header["runtime"]))
     entrants = []
     for one in candidates:
         weights = weight_folders(one, folder)

@@ -8,10 +8,12 @@ import platform
 import shutil
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweep.bucket import Bucket
 from sweep.home import Home
 from sweep.masking import is_secret, mask
 
@@ -163,7 +165,13 @@ def _memory() -> Iterator[Finding]:
 
 
 def _disk(home: Home) -> Iterator[Finding]:
-    for topic, folder in (("home", home.folder), ("storage", home.storage)):
+    folders = {"home": home.folder}
+    if home.bucket is None:
+        folders["storage"] = home.storage
+    else:
+        Bucket(home.bucket, patience_seconds=2.0).check(f".doctor-{uuid.uuid4().hex}")
+        yield Finding(topic="storage", status="ok", text=f"{home.bucket} can be written")
+    for topic, folder in folders.items():
         there = next(path for path in (folder, *folder.parents) if path.exists())
         free = shutil.disk_usage(there).free
         if not os.access(there, os.W_OK):

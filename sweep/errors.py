@@ -9,6 +9,7 @@ SweepError
 ├── LeaseHeld          another driver is writing this ledger
 ├── LedgerError        the ledger does not hold what it should
 ├── ClusterError       Ray's job server cannot be reached, or refuses
+├── StorageError      object storage cannot be used, or does not hold what it should
 ├── TrackingError      MLflow cannot be reached, or does not hold what it should
 └── GateRefused        a champion was not promoted; carries the reasons (exit code 3)
 """
@@ -48,6 +49,10 @@ class LedgerError(SweepError):
 
 class TrackingError(SweepError):
     """MLflow cannot be reached, or lacks something it must hold."""
+
+
+class StorageError(SweepError):
+    """Object storage cannot be used, or lacks something it must hold."""
 
 
 class ClusterError(SweepError):

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweep.bucket import check_address, is_bucket
 from sweep.errors import UsageError
 
 DEFAULT_FOLDER = "ptxsweep-home"
@@ -21,13 +22,16 @@ class Home:
         folder: Holds `sweeps/<name>/` and, unless other addresses are given, the two stores.
         ledger_url: SQLAlchemy address of the Optuna storage.
         tracking_uri: Of MLflow.
-        storage: Folder that every worker can write; `sweeps` below `folder` unless given.
+        storage: Folder that every worker can write; `sweeps` below `folder` unless given. Where
+            sweeps are in object storage, this driver's own copies of what it read.
+        bucket: `s3://bucket/prefix` if sweeps are in object storage, else None.
     """
 
     folder: Path
     ledger_url: str
     tracking_uri: str
     storage: Path
+    bucket: str | None = None
 
     @classmethod
     def at(
@@ -44,10 +48,11 @@ class Home:
         and `PTXSWEEP_LEDGER_FILE`, a file with the ledger's address, since that holds a password.
 
         Raises:
-            UsageError: That file cannot be read.
+            UsageError: That file cannot be read, or the address of object storage is none.
         """
         path = Path(folder or os.environ.get("PTXSWEEP_HOME") or DEFAULT_FOLDER).absolute()
         where = storage or os.environ.get("PTXSWEEP_STORAGE") or path / "sweeps"
+        bucket = check_address(str(where)) if is_bucket(where) else None
         return cls(
             folder=path,
             ledger_url=ledger
@@ -57,7 +62,8 @@ class Home:
             tracking_uri=tracking_uri
             or os.environ.get("MLFLOW_TRACKING_URI")
             or f"sqlite:///{path / 'mlflow.db'}",
-            storage=Path(where).absolute(),
+            storage=path / "sweeps" if bucket else Path(where).absolute(),
+            bucket=bucket,
         )
 
     def sweep_folder(self, name: str) -> Path:

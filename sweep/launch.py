@@ -17,6 +17,7 @@ from ptxcore.errors import StoreError
 from ptxcore.settings import FoldSettings
 from ptxcore.training import measure_runtime
 from ptxcore.types import Runtime
+from sweep import artifacts
 from sweep.budget import Budget, attempt_seconds
 from sweep.conductor import Conductor
 from sweep.errors import NameTaken, UsageError
@@ -109,6 +110,7 @@ def run(
             f"a sweep named {name!r} exists; `ptxsweep resume {name}` goes on with it, "
             "`--name` starts another one"
         )
+    artifacts.claim(home, name)
     default = FoldSettings.from_mapping(space.complete(space.defaults()))
     with ray_cluster(resources):
         runtime = _runtime(default, resources, precision)
@@ -120,9 +122,11 @@ def run(
             plan.save(folder / "plan.json")
             plan.search_part().save(folder / "search_plan.json")
             (folder / "space.yaml").write_text(space.text, encoding="utf-8")
+            artifacts.save_plan(home, name)
             ledger = Ledger.create(home.ledger_url, name, header=header)
         except BaseException:
             shutil.rmtree(folder)
+            artifacts.forget_plan(home, name)
             raise
         return _drive(home, ledger, space, cases, resources, budget or Budget(), on_progress)
 
@@ -165,6 +169,8 @@ def resume(
             f"{header['data_hash'][:12]}; give the same data with --store"
         )
     space = parse_space(header["space_text"], f"{name} (ledger)")
+    artifacts.check(home, name)
+    artifacts.bring_plan(home, name)
     with ray_cluster(resources):
         return _drive(home, ledger, space, cases, resources, budget or Budget(), on_progress)
 
@@ -234,7 +240,7 @@ def _drive(
         with interrupt.listening(), tracker.running():
             drive(
                 conductor,
-                _job(ledger, cases, folder),
+                _job(ledger, cases, folder, artifacts.address(home, ledger.name)),
                 resources,
                 folder=folder,
                 interrupt=interrupt,
@@ -243,6 +249,7 @@ def _drive(
         conductor.close(interrupt.reason or "Ray ended the run")
         if conductor.stop_reason() is not None:
             keep_weights(ledger.projection, folder, num_kept=NUM_KEPT)
+            artifacts.tidy(home, ledger.projection, ledger.name, num_kept=NUM_KEPT)
         tracker.finish()
     finally:
         ledger.release()
@@ -250,7 +257,7 @@ def _drive(
     return summarise(ledger, mlflow_run_id=tracker.run_id)
 
 
-def _job(ledger: Ledger, cases: CaseStore, folder: Path) -> Job:
+def _job(ledger: Ledger, cases: CaseStore, folder: Path, bucket: str | None) -> Job:
     header: Any = ledger.header
     return Job(
         store=str(cases.folder.absolute()),  # workers have a current folder of their own
@@ -263,6 +270,7 @@ def _job(ledger: Ledger, cases: CaseStore, folder: Path) -> Job:
         sign=1.0 if header["maximize"] else -1.0,
         runtime=header["runtime"],
         version=header["version"],
+        bucket=bucket,
     )
 
 

@@ -19,7 +19,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model
 
 from ptxcore.types import Runtime
-from sweep import registry
+from sweep import artifacts, registry
 from sweep.confirm import Progress, confirm, weight_folders
 from sweep.confirmation import Confirmation, load_confirmation
 from sweep.errors import GateRefused, TrackingError, UsageError
@@ -276,6 +276,7 @@ def _builder(
 
     def build(target: Path, model: Model) -> None:
         folder = home.sweep_folder(name)
+        artifacts.bring_folds(home, name, [best], weights=True)
         weights = weight_folders(best, folder)
         if weights is None:
             raise UsageError(f"the weights of candidate {best.number} are gone from {folder}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ptxcore.data.store import CaseStore
 from ptxcore.errors import StoreError
 from ptxcore.types import Runtime
+from sweep import artifacts
 from sweep.confirmation import load_confirmation
 from sweep.evidence import Evidence
 from sweep.finish import operating_point
@@ -62,6 +63,10 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
     ledger = Ledger.open(home.ledger_url, name)
     try:
         folder = home.sweep_folder(name)
+        complete = [one for one in ledger.projection.candidates if one.state is State.COMPLETE]
+        artifacts.bring_folds(home, name, complete)
+        if (winner := ledger.projection.best()) is not None:
+            artifacts.bring_folds(home, name, [winner], weights=True)
         points = operating_points(ledger, folder)
         pictures, notes = _pictures(ledger, folder, points)
         path = write_report(

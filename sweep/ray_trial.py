@@ -8,14 +8,18 @@ full disk, or another version of the code on this host (the sweep halts, to be r
 
 Each attempt at a fold writes into a folder of its own, which starts as a copy of what the last one
 committed: a worker that was cut off, or outlived its driver, can spoil nothing and holds up nobody.
+With object storage that folder is on the host, and every epoch is there before it is reported.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import importlib.metadata
 import math
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +27,12 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
+from sweep import snapshots
+from sweep.bucket import Bucket
+from sweep.errors import StorageError, UsageError
 from sweep.masking import mask
 from sweep.records import Epoch, FoldScore
+from sweep.snapshots import SEARCH_PLACE, SEARCH_PLAN
 
 if TYPE_CHECKING:
     from ptxcore.types import EpochReport, FoldResult
@@ -48,6 +56,8 @@ class Job:
         sign: 1.0 to maximise, -1.0 to minimise.
         runtime: Device, precision and layout, frozen for the sweep.
         version: Of ptxsweep on the driver.
+        bucket: Where the sweep is in object storage, instead of `plan` and `folder`; None if it
+            is in folders.
     """
 
     store: str
@@ -60,6 +70,7 @@ class Job:
     sign: float
     runtime: Mapping[str, Any]
     version: str
+    bucket: str | None = None
 
 
 def fold_folder(candidate: int, fold: int) -> Path:
@@ -69,6 +80,46 @@ def fold_folder(candidate: int, fold: int) -> Path:
 
 class HostRefused(Exception):
     """This host cannot train for this sweep, whatever the candidate."""
+
+
+#: No candidate can train before somebody mends something.
+_HALTS = (HostRefused, StorageError, UsageError)
+
+
+class _Scratch:
+    """Where one attempt writes on its host, and its snapshots in object storage."""
+
+    def __init__(self, address: str, candidate: int, fold: int, attempt: int) -> None:
+        self._bucket = Bucket(address)
+        self._place, self._attempt = fold_folder(candidate, fold).as_posix(), attempt
+        sweep = hashlib.sha256(address.encode()).hexdigest()[:12]
+        prefix = f"ptxsweep-{sweep}-{candidate}-{fold}-"
+        for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+            shutil.rmtree(left, ignore_errors=True)  # of an attempt that was killed
+        self._folder = Path(tempfile.mkdtemp(prefix=prefix))
+        self._fold = self._folder / "fold"
+        snapshots.fetch(self._bucket, SEARCH_PLACE, self._folder)
+
+    @property
+    def plan(self) -> Path:
+        """File of the search part of the fold plan."""
+        return self._folder / SEARCH_PLAN
+
+    def take_over(self) -> Path:
+        """The attempt's folder, with what the newest attempt so far left in storage."""
+        self._fold.mkdir()
+        for number in range(self._attempt, 0, -1):
+            if snapshots.fetch(self._bucket, f"{self._place}/attempt-{number}", self._fold):
+                break
+        return self._fold
+
+    def save(self) -> None:
+        """Have the epoch in storage before anybody hears of it."""
+        snapshots.save(self._bucket, f"{self._place}/attempt-{self._attempt}", self._fold)
+
+    def close(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _is_full(error: BaseException | None) -> bool:
@@ -86,6 +137,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     def setup(self, config: dict[str, Any]) -> None:
         """Note the assignment; files are opened in the first step, where errors are results."""
         self._reports: Iterator[EpochReport] | None = None
+        self._scratch: _Scratch | None = None
         self._assign(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -116,9 +168,11 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             if self._reports is None:
                 self._reports = self._open()
             report = next(self._reports)
+            if self._scratch is not None:
+                self._scratch.save()
         except Exception as error:  # a result, so that the driver counts and names it
             self.cleanup()
-            halt = isinstance(error, HostRefused) or _is_full(error)
+            halt = isinstance(error, _HALTS) or _is_full(error)
             final = isinstance(error, CoreError) and not halt
             return result | {
                 "failed": mask(f"{type(error).__name__}: {error}"),
@@ -136,6 +190,9 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         generator, self._reports = self._reports, None
         if generator is not None and hasattr(generator, "close"):
             generator.close()
+        if self._scratch is not None:
+            self._scratch.close()
+            self._scratch = None
         if self._job.runtime.get("device") == "cuda":
             import torch
 
@@ -160,12 +217,16 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         store = CaseStore.open(staged(Path(job.store), job.data_hash))
         if store.data_hash != job.data_hash:
             raise HostRefused("the case store on this node is not the one the sweep started with")
-        plan = SearchPlan.load(Path(job.plan))
+        if job.bucket is not None:
+            self._scratch = _Scratch(job.bucket, self._candidate, self._fold, self._attempt)
+        plan = SearchPlan.load(self._scratch.plan if self._scratch else Path(job.plan))
         if plan.digest != job.plan_digest:
             raise FoldPlanError("the fold plan is not the one the sweep started with")
-        directory = take_over(
-            Path(job.folder) / fold_folder(self._candidate, self._fold), self._attempt
-        )
+        if self._scratch is not None:
+            directory = self._scratch.take_over()
+        else:
+            place = Path(job.folder) / fold_folder(self._candidate, self._fold)
+            directory = take_over(place, self._attempt)
         return train_fold(
             FoldSettings.from_mapping(self._parameters),
             store,

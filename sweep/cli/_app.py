@@ -21,6 +21,7 @@ from sweep.errors import (
     GateRefused,
     LeaseHeld,
     LedgerError,
+    StorageError,
     SweepError,
     TrackingError,
     UsageError,
@@ -128,7 +129,7 @@ def exit_code(error: Exception) -> int:
     """The exit code of an exception."""
     if isinstance(error, GateRefused):
         return REFUSED
-    if isinstance(error, (LeaseHeld, LedgerError, TrackingError, ClusterError)):
+    if isinstance(error, (LeaseHeld, LedgerError, TrackingError, ClusterError, StorageError)):
         return LEDGER
     if isinstance(error, UsageError):
         return BAD_INPUT

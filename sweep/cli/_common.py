@@ -87,8 +87,8 @@ def home_options(function: Function) -> Function:
         ),
         click.option(
             "--storage",
-            type=ANY_PATH,
-            help="Folder that all workers can write [PTXSWEEP_STORAGE, else in the home].",
+            help="Folder that all workers can write, or s3://bucket/prefix [PTXSWEEP_STORAGE, else "
+            "in the home].",
         ),
     )
     for option in reversed(options):

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
+from sweep.bucket import is_bucket
 from sweep.errors import UsageError
 
 
@@ -81,7 +82,7 @@ def read_profile(path: Path, *, on_cluster: bool = False) -> dict[str, Any]:
             raise UsageError(f"{path}: {name}: found {type(value).__name__}, expected {wanted}")
         if any(os.environ.get(variable) for variable in key.variables):
             continue
-        if key.is_path:
+        if key.is_path and not is_bucket(value):
             value = str(path.parent / str(value))  # an absolute one stays what it is
         if name == "ledger_file":
             if on_cluster:

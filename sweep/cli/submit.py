@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from sweep.bucket import check_address, is_bucket
 from sweep.cli._common import emit, json_option, parse_settings, say
 from sweep.cli.profile import cluster_profile_option
 from sweep.cli.run import run_command
@@ -49,7 +50,8 @@ _WHERE_SECRETS_GO = {
 @click.option(
     "--storage",
     envvar="PTXSWEEP_STORAGE",
-    help="Folder that all workers can write [PTXSWEEP_STORAGE, else in the home].",
+    help="Folder that all workers can write, or s3://bucket/prefix [PTXSWEEP_STORAGE, else in the "
+    "home].",
 )
 @click.option(
     "--ledger",
@@ -152,7 +154,9 @@ def _one_ledger(context: click.Context, options: dict[str, Any]) -> None:
 
 
 def _require_absolute(name: str, value: str | None) -> None:
-    if value is not None and not PurePosixPath(value).is_absolute():
+    if name == "storage" and is_bucket(value):
+        check_address(str(value))
+    elif value is not None and not PurePosixPath(value).is_absolute():
         option = "--" + name.replace("_", "-")
         raise UsageError(
             f"{option}: found {value!r}, expected a whole path, for a job has a current folder of "

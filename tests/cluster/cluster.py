@@ -12,7 +12,7 @@ from pathlib import Path
 from command_line import TINY_SPACE
 from network import Host, Network
 from postgres_server import PostgresServer
-from services import PASSWORD, Server, mlflow_server, programs, s3_server
+from services import BUCKET, PASSWORD, S3_ENVIRONMENT, Server, mlflow_server, programs, s3_server
 
 from sweep.ledger import Ledger
 from sweep.records import State
@@ -60,6 +60,7 @@ class Cluster:
         token.write_text("t" * 48, encoding="ascii")
         self.environment = {
             **programs(),
+            **S3_ENVIRONMENT,
             "HOME": str(self.folder),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
@@ -99,6 +100,13 @@ class Cluster:
             "MLFLOW_TRACKING_PASSWORD": PASSWORD,
             "PTXSWEEP_ADDRESS": "auto",
             "PYTHONUNBUFFERED": "1",
+        }
+
+    def in_bucket(self, home: str) -> dict[str, str]:
+        """Storage in S3, and a driver's home that no other driver sees."""
+        return {
+            "PTXSWEEP_STORAGE": f"s3://{BUCKET}/sweeps",
+            "PTXSWEEP_HOME": str(self.folder / f"home-{home}"),
         }
 
     def num_workers(self) -> int:

@@ -23,6 +23,7 @@ S3_ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",
     "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ENDPOINT_URL": f"http://{SERVICES}:{S3_PORT}",
     "MLFLOW_S3_ENDPOINT_URL": f"http://{SERVICES}:{S3_PORT}",
 }
 
@@ -56,6 +57,10 @@ class Server:
             assert self._process.poll() is None, self._log.read_text()[-2000:]
             assert time.monotonic() < deadline, f"{self.url} does not answer"
             time.sleep(0.2)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal: SIGSTOP makes it silent, SIGCONT answers again."""
+        os.killpg(self._process.pid, number)
 
     def stop(self) -> None:
         """Stop it and everything it started."""

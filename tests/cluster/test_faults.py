@@ -21,7 +21,7 @@ def _busy(cluster: Cluster) -> str:
 
 
 def test_kill_a_worker_process(cluster: Cluster, calm: Scores) -> None:
-    driver = cluster.run("worker-killed")
+    driver = cluster.run("worker-killed", more=cluster.in_bucket("driver"))
     cluster.in_the_middle("worker-killed")
     at = time.time()
     killed = [*cluster.a.training(), *cluster.b.training()]
@@ -29,7 +29,7 @@ def test_kill_a_worker_process(cluster: Cluster, calm: Scores) -> None:
         os.kill(pid, signal.SIGKILL)
     assert killed
     cluster.ended(driver, "worker-killed")
-    row = cluster.note("kill -9 the workers' processes", "worker-killed", at)
+    row = cluster.note("kill -9 the workers' processes (S3)", "worker-killed", at)
     cluster.check("worker-killed", calm)
     assert row.attempts > row.folds
 
@@ -58,18 +58,18 @@ def test_cut_a_host_for_half_a_minute(cluster: Cluster, calm: Scores) -> None:
 
 
 def test_cut_a_host_for_good(cluster: Cluster, calm: Scores) -> None:
-    driver = cluster.run("lost")
+    driver = cluster.run("lost", more=cluster.in_bucket("driver"))
     cluster.in_the_middle("lost")
     host, at = getattr(cluster, _busy(cluster)), time.time()
     host.cut()
     cluster.ended(driver, "lost")
-    row = cluster.note("cut a host off for good", "lost", at)
+    row = cluster.note("cut a host off for good (S3)", "lost", at)
     cluster.check("lost", calm)
     assert row.attempts > row.folds
 
 
 def test_kill_the_driver_and_resume_from_another_host(cluster: Cluster, calm: Scores) -> None:
-    driver = cluster.run("driver-killed")
+    driver = cluster.run("driver-killed", more=cluster.in_bucket("driver"))
     cluster.in_the_middle("driver-killed", folds=2)
     reached, done, at = (
         cluster.reached("driver-killed"),
@@ -78,8 +78,13 @@ def test_kill_the_driver_and_resume_from_another_host(cluster: Cluster, calm: Sc
     )
     cluster.driver.kill(PROGRAM)
     driver.wait(timeout=60)
-    cluster.ended(cluster.resume("driver-killed", cluster.b), "driver-killed")
-    row = cluster.note("kill -9 the driver, resume from another host", "driver-killed", at)
+    resumed = cluster.resume("driver-killed", cluster.b, more=cluster.in_bucket("b"))
+    cluster.in_the_middle("driver-killed", folds=len(done) + 1)
+    cluster.s3.signal(signal.SIGSTOP)
+    time.sleep(10)
+    cluster.s3.signal(signal.SIGCONT)
+    cluster.ended(resumed, "driver-killed")
+    row = cluster.note("kill -9 the driver, resume elsewhere; silent S3", "driver-killed", at)
     assert row.restarted_seconds is not None
     cluster.check("driver-killed", calm)
     assert reached

@@ -1,0 +1,128 @@
+"""Folders in an S3 server: moto's, which speaks the real protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from sweep import snapshots
+from sweep.bucket import Bucket
+from sweep.errors import StorageError, UsageError
+from sweep.home import Home
+
+PLACE = "trials/0000/fold-0/attempt-1"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a server with one bucket."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
+    for name, value in {
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "a-secret-key",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    boto3.client("s3").create_bucket(Bucket="ptxsweep")
+    return Bucket(f"s3://ptxsweep/{tmp_path.name}", patience_seconds=0)
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_the_newest_snapshot_comes_back_and_nothing_older_stays(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "a", last__state="1", best__model="w")
+    (folder / ".part").write_text("half")
+    snapshots.save(bucket, PLACE, folder)
+    write(folder, last__state="2")
+    snapshots.save(bucket, PLACE, folder)
+    assert snapshots.fetch(bucket, PLACE, tmp_path / "b")
+    assert (tmp_path / "b" / "last" / "state").read_text() == "2"
+    assert not (tmp_path / "b" / ".part").exists()
+    keys = bucket.keys(PLACE)
+    assert len([key for key in keys if "/manifests/" in key]) == 1
+    assert len([key for key in keys if "/objects/" in key]) == 2
+
+
+def test_without_a_manifest_there_is_nothing(bucket: Bucket, tmp_path: Path) -> None:
+    bucket.put(f"{PLACE}/objects/{'0' * 64}", b"half an upload")
+    assert not snapshots.fetch(bucket, PLACE, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_exchanged_bytes_are_refused(bucket: Bucket, tmp_path: Path) -> None:
+    snapshots.save(bucket, PLACE, write(tmp_path / "a", state="1"))
+    (key,) = [key for key in bucket.keys(PLACE) if "/objects/" in key]
+    bucket.put(key, b"2")
+    with pytest.raises(StorageError, match="found other bytes than its name says"):
+        snapshots.fetch(bucket, PLACE, tmp_path / "b")
+    assert not (tmp_path / "b" / "state").exists()
+    (key,) = [key for key in bucket.keys(PLACE) if "/manifests/" in key]
+    bucket.put(key, b"{}")
+    with pytest.raises(StorageError, match="found other bytes than its name says"):
+        snapshots.fetch(bucket, PLACE, tmp_path / "b")
+
+
+def test_keep_and_remove(bucket: Bucket, tmp_path: Path) -> None:
+    snapshots.save(bucket, PLACE, write(tmp_path / "a", cases="1", best__model="w"))
+    snapshots.keep(bucket, PLACE, lambda name: not name.startswith("best/"))
+    assert snapshots.fetch(bucket, PLACE, tmp_path / "b")
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["cases"]
+    assert len(bucket.keys(PLACE)) == 2
+    snapshots.remove(bucket, PLACE)
+    assert bucket.keys(PLACE) == []
+
+
+def test_a_missing_bucket_and_a_dead_server_are_said_at_once(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.check("probe")
+    assert bucket.keys("probe") == []
+    with pytest.raises(UsageError, match=r"--storage: s3://missing/x refuses .*bucket"):
+        Bucket("s3://missing/x", patience_seconds=0).check("probe")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    silent = Bucket("s3://ptxsweep/x", patience_seconds=0)
+    with pytest.raises(StorageError, match=r"cannot be used since 0 s.*`ptxsweep resume` goes on"):
+        silent.get("probe")
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("s3://key:secret@bucket/x", "found an address with a user"),
+        ("s3://bucket/x?endpoint_override=y", "found an address with a user"),
+        ("gs://bucket/x", "expected a folder or s3://"),
+        ("s3://", "expected a folder or s3://"),
+        ("s3://bucket/a/../b", "expected a folder or s3://"),
+    ],
+)
+def test_other_addresses_are_refused_without_their_secrets(address: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        Home.at("home", storage=address)
+    assert "secret@" not in str(caught.value)
+
+
+def test_a_home_in_a_bucket_keeps_copies_in_its_folder(tmp_path: Path) -> None:
+    home = Home.at(tmp_path, storage="s3://bucket/x/")
+    assert home.bucket == "s3://bucket/x"
+    assert home.sweep_folder("tiny") == tmp_path / "sweeps" / "tiny"
