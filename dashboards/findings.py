@@ -22,6 +22,7 @@ from dashboards.reading import (
     num_folds_run,
     operating_metric,
 )
+from ptxcore.metrics import SIZES, VIEWS
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.statistics import Interval, PairedDifference, paired_difference
@@ -37,9 +38,24 @@ SHOWN = (
     "precision",
     "case_sensitivity",
     "case_specificity",
+    "case_precision",
+    "calibration_error",
+    "surface_dice",
+    "surface_dice_positive",
+    "hausdorff95_mm",
+    "hausdorff95_positive_mm",
+)
+#: By size of the true mask and by view.
+GROUPS = (
+    *(f"{name}_size_{part}" for part in SIZES for name in ("dice", "case_sensitivity")),
+    *(
+        f"{name}_view_{part}"
+        for part in VIEWS
+        for name in ("dice", "dice_positive", "case_sensitivity", "case_specificity")
+    ),
 )
 #: Metrics that no threshold changes.
-_THRESHOLD_FREE = frozenset({"average_precision", "loss"})
+_THRESHOLD_FREE = frozenset({"average_precision", "calibration_error", "loss"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +89,7 @@ class Findings:
         maximize: Whether higher is better.
         winner: Number of the best complete candidate, None without one.
         rows: The objective first; empty without a winner.
+        groups: Of parts of the cases, by mask size and by view; empty where none was recorded.
         num_folds: Of a complete candidate.
         num_folds_run: Finished folds of all candidates.
         num_folds_full_grid: Folds that training every candidate completely would have taken.
@@ -85,6 +102,7 @@ class Findings:
     maximize: bool
     winner: int | None
     rows: tuple[MetricRow, ...]
+    groups: tuple[MetricRow, ...]
     num_folds: int
     num_folds_run: int
     num_folds_full_grid: int
@@ -124,17 +142,26 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
     if default is not None and default.state is not State.COMPLETE:
         default = None
     rows: list[MetricRow] = []
+    groups: list[MetricRow] = []
     if winner is not None:
         metric = metric_of(projection)
         names = [metric, *(name for name in SHOWN if name != metric)]
-        found = (_row(projection, winner, default, name, operating_points or {}) for name in names)
-        rows = [row for row in found if row is not None]
+        points = operating_points or {}
+        rows, groups = (
+            [
+                row
+                for name in part
+                if (row := _row(projection, winner, default, name, points)) is not None
+            ]
+            for part in (names, GROUPS)
+        )
     leader = winner or default_of(projection)
     return Findings(
         metric=metric_of(projection),
         maximize=projection.maximize,
         winner=None if winner is None else winner.number,
         rows=tuple(rows),
+        groups=tuple(groups),
         num_folds=projection.num_folds,
         num_folds_run=num_folds_run(projection),
         num_folds_full_grid=len(projection.candidates) * projection.num_folds,

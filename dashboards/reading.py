@@ -119,6 +119,9 @@ def all_empty(candidate: Candidate, metric: str) -> float | None:
 def all_empty_on(metrics: Mapping[str, float], metric: str) -> float | None:
     """What predicting nothing would score on the cases that gave these metrics."""
     named = metrics.get(f"{metric}_all_empty")
+    if named is None and (base := metric.split("_view_")[0].split("_size_")[0]) != metric:
+        # Every case of a size has a mask.
+        return 0.0 if "_size_" in metric else _ALL_EMPTY.get(base)
     if named is None and metric in ("dice", "iou"):
         # Both are 1 on a case whose truth is empty too and 0 on every other.
         named = metrics.get("dice_all_empty")

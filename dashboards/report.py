@@ -159,6 +159,24 @@ def _top(name: str, at: str, found: Findings, confirmation: Confirmation | None)
     )
 
 
+def _by_groups(found: Findings) -> Markup | None:
+    if not found.groups:
+        return None
+    return join(
+        (
+            tag("h3", "By size of the mask and by view"),
+            sections.metrics_table(found, found.groups),
+            tag(
+                "p",
+                "Quarters are parted by the areas of the positive cases of all folds on the "
+                "original grid; the hold-out has no part in them. Empty masks count as above; a "
+                "fold without a case of a group is left out of its mean.",
+                class_="small",
+            ),
+        )
+    )
+
+
 def _evidence(
     found: Findings, confirmation: Confirmation | None, verdict: Verdict | None
 ) -> Markup:
@@ -166,7 +184,7 @@ def _evidence(
     if found.rows:
         table = join(
             (
-                sections.metrics_table(found),
+                sections.metrics_table(found, found.rows),
                 tag(
                     "p",
                     "Mean ± sample SD over the held folds, each scored once on the original mask "
@@ -174,9 +192,11 @@ def _evidence(
                     "(Nadeau and Bengio 2003); differences are taken fold by fold. “All empty” is "
                     "what predicting nothing would score. The last column says which cases chose "
                     "the threshold: none needed, fixed beforehand, or the other folds (never the "
-                    "scored ones).",
+                    "scored ones). Distances are measured once per held fold, at the fixed "
+                    "threshold, and trust the pixel spacing that the images state.",
                     class_="small",
                 ),
+                _by_groups(found),
             )
         )
     return join(

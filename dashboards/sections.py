@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -14,6 +14,7 @@ from dashboards.findings import SHOWN, Findings, MetricRow
 from dashboards.markup import Markup, join, table, tag
 from dashboards.reading import all_empty_on, default_of, fold_scores, label, ordered, varied
 from dashboards.text import count, duration, in_sentence, metric_name, score, setting, signed
+from ptxcore.metrics import LOWER_IS_BETTER
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.statistics import corrected_interval, paired_difference
@@ -161,8 +162,8 @@ def _span(interval: tuple[float, float] | None) -> str:
     return "–" if interval is None else f"{score(interval[0])} to {score(interval[1])}"
 
 
-def metrics_table(found: Findings) -> Markup:
-    """Every metric of the winner beside the default and beside predicting nothing."""
+def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
+    """Metrics of the winner beside the default and beside predicting nothing."""
     rows = [
         (
             metric_name(row.metric) + (" (objective)" if row.metric == found.metric else ""),
@@ -172,14 +173,15 @@ def metrics_table(found: Findings) -> Markup:
             "–" if row.default is None else say.plus_minus(row.default),
             _difference(row),
             row.threshold,
+            "lower" if row.metric in LOWER_IS_BETTER else "higher",
         )
-        for row in found.rows
+        for row in shown
     ]
     head = (
         "metric", f"winner #{found.winner}", "95% interval", "all empty", "default",
-        "winner − default", "threshold",
+        "winner − default", "threshold", "better",
     )  # fmt: skip
-    classes = ["objective" if row.metric == found.metric else None for row in found.rows]
+    classes = ["objective" if row.metric == found.metric else None for row in shown]
     return table(head, rows, numeric=range(1, 6), row_classes=classes)
 
 

@@ -19,19 +19,35 @@ METRICS = {
     "case_precision": "Case precision",
     "average_precision": "Average precision",
     "calibration_error": "Calibration error",
+    "surface_dice": "Surface Dice at 2 mm",
+    "surface_dice_positive": "Surface Dice at 2 mm over positive cases",
+    "hausdorff95_mm": "Hausdorff distance, 95%, mm",
+    "hausdorff95_positive_mm": "Hausdorff distance, 95%, mm, over positive cases",
     "loss": "Loss",
+}
+_GROUPS = {
+    "size_q1": "smallest quarter of masks",
+    "size_q2": "second quarter of masks",
+    "size_q3": "third quarter of masks",
+    "size_q4": "largest quarter of masks",
+    "view_ap": "view AP",
+    "view_pa": "view PA",
+    "view_unknown": "view unknown or another",
 }
 
 
 def metric_name(metric: str) -> str:
     """A metric as a reader knows it; an unknown one keeps its own name."""
+    for group, words in _GROUPS.items():
+        if metric.endswith(f"_{group}"):
+            return f"{metric_name(metric.removesuffix(f'_{group}'))}, {words}"
     return METRICS.get(metric, metric.replace("_", " "))
 
 
 def in_sentence(metric: str) -> str:
     """The name inside a sentence: only names that are capitalised by nature keep their capital."""
     name = metric_name(metric)
-    return name if name.startswith(("Dice", "IoU")) else name[:1].lower() + name[1:]
+    return name if name.startswith(("Dice", "IoU", "Hausdorff")) else name[:1].lower() + name[1:]
 
 
 def score(value: float | None, digits: int = 3) -> str:

@@ -24,11 +24,18 @@ class CaseTable:
         case_ids: Unicode array of shape (N,).
         truth: Pixels inside the true mask by logit bin, int64, shape (N, NUM_LOGIT_BINS).
         background: Pixels outside the true mask by logit bin, int64, same shape.
+        views: Unicode array of shape (N,): "AP", "PA", another position, or "" where unknown; None
+            where nobody asked.
+        surfaces: What `ptxcore.metrics.measure_surface` gave under the rule of the fold's settings,
+            float64, shape (N, 3): 95% Hausdorff distance in mm, surface Dice, the image's diagonal
+            in mm; NaN where spacing is unknown. None where they were not measured.
     """
 
     case_ids: NDArray[np.str_]
     truth: NDArray[np.int64]
     background: NDArray[np.int64]
+    views: NDArray[np.str_] | None = None
+    surfaces: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

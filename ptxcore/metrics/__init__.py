@@ -1,8 +1,9 @@
 """Scores of segmentations: counted per case first, reduced last.
 
 A case is reduced once to two histograms of its logits, inside and outside the true mask, on the
-original mask grid. Every metric, every threshold and every post-processing rule is then derived
-from the histograms alone, without the images.
+original mask grid. Every overlap, every threshold and every post-processing rule is then derived
+from the histograms alone, without the images; distances between outlines are measured beside them,
+under one rule.
 """
 
 from ptxcore.metrics._counts import (
@@ -11,15 +12,20 @@ from ptxcore.metrics._counts import (
     probability_to_logits,
     quantise,
 )
+from ptxcore.metrics._groups import SIZES, VIEWS, size_quartiles, summarize_groups
 from ptxcore.metrics._ranking import average_precision
 from ptxcore.metrics._rule import apply_rule, check_rule, logits_to_mask, per_case_dice
-from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, summarize
+from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, LOWER_IS_BETTER, summarize
+from ptxcore.metrics._surface import measure_surface, summarize_surfaces
 from ptxcore.metrics._table import build_table, concatenate, load_table, save_table
 from ptxcore.metrics._tuning import choose_rule, leave_one_fold_out
 
 __all__ = [
     "CONVENTIONS",
     "DIRECTIONS",
+    "LOWER_IS_BETTER",
+    "SIZES",
+    "VIEWS",
     "apply_rule",
     "average_precision",
     "build_table",
@@ -30,10 +36,14 @@ __all__ = [
     "leave_one_fold_out",
     "load_table",
     "logits_to_mask",
+    "measure_surface",
     "per_case_dice",
     "probability_to_bin",
     "probability_to_logits",
     "quantise",
     "save_table",
+    "size_quartiles",
     "summarize",
+    "summarize_groups",
+    "summarize_surfaces",
 ]

@@ -26,6 +26,12 @@ DIRECTIONS: dict[str, str] = {
     "loss": "minimize",
 }
 
+#: Of all metrics. Distances are measured once per held fold, so no training can watch them, and
+#: calibration alone is best where nothing is found: neither is an objective.
+LOWER_IS_BETTER = frozenset(
+    {"loss", "calibration_error", "hausdorff95_mm", "hausdorff95_positive_mm"}
+)
+
 #: What every number does with empty masks, in one line.
 CONVENTIONS: dict[str, str] = {
     "dice": "mean over all cases; truth and prediction both empty = 1 (the SIIM-ACR metric)",
@@ -45,6 +51,23 @@ CONVENTIONS: dict[str, str] = {
     "masks included; lower is better",
     "dice_all_empty": "what `dice` gives for predicting nothing: the share of empty cases",
     "dice_positive_all_empty": "what `dice_positive` gives for predicting nothing: 0",
+    "surface_dice": "share of outlines within 2 mm of each other, mean over all cases of known "
+    "pixel spacing; truth and prediction both empty = 1, one of them empty (a miss or a false "
+    "alarm) = 0; NaN without spacing",
+    "surface_dice_positive": "the same over cases with a true mask; a miss = 0",
+    "hausdorff95_mm": "95% Hausdorff distance in mm, mean over all cases of known pixel spacing; "
+    "truth and prediction both empty = 0, one of them empty (a miss or a false alarm) = the "
+    "diagonal of the image; NaN without spacing; lower is better",
+    "hausdorff95_positive_mm": "the same over cases with a true mask; a miss = the diagonal of the "
+    "image; lower is better",
+    "surface_dice_all_empty": "what `surface_dice` gives for predicting nothing",
+    "surface_dice_positive_all_empty": "what `surface_dice_positive` gives for predicting nothing: "
+    "0",
+    "hausdorff95_mm_all_empty": "what `hausdorff95_mm` gives for predicting nothing: the diagonal "
+    "for every case with a true mask, 0 for the others",
+    "hausdorff95_positive_mm_all_empty": "what `hausdorff95_positive_mm` gives for predicting "
+    "nothing: the mean diagonal",
+    "num_with_spacing": "cases of known pixel spacing",
     "loss": "training loss on whole monitor images; empty masks as in `ptxcore.losses`",
     "num_cases": "all cases",
     "num_positive": "cases with at least one true pixel",

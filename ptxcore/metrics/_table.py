@@ -6,6 +6,7 @@ import os
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,14 +16,27 @@ from ptxcore.errors import CheckpointError, DataError
 from ptxcore.types import NUM_LOGIT_BINS, CaseTable
 
 _FIELDS = ("case_ids", "truth", "background")
+#: Tables written before these existed are read without them.
+_OPTIONAL = ("views", "surfaces")
+NUM_SURFACE_COLUMNS = 3
 #: What numpy raises on damaged files; TypeError where the file holds a bare array.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile, zlib.error)
 
 
 def build_table(
-    case_ids: Sequence[str], rows: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
+    case_ids: Sequence[str],
+    rows: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    *,
+    views: Sequence[str] | None = None,
+    surfaces: Sequence[tuple[float, float, float]] | None = None,
 ) -> CaseTable:
     """A table from what `count_case` gave for each case, in the same order.
+
+    Args:
+        case_ids: Of N cases.
+        rows: Of each case.
+        views: Of each case, "" where unknown.
+        surfaces: What `measure_surface` gave for each case.
 
     Raises:
         DataError: There is not one row per case, a row has a wrong shape, or a case comes twice.
@@ -35,6 +49,10 @@ def build_table(
         case_ids=np.asarray(list(case_ids), dtype=np.str_),
         truth=np.stack([pair[0] for pair in pairs]).astype(np.int64) if pairs else empty,
         background=np.stack([pair[1] for pair in pairs]).astype(np.int64) if pairs else empty,
+        views=None if views is None else np.asarray(list(views), dtype=np.str_),
+        surfaces=None
+        if surfaces is None
+        else np.asarray(surfaces, dtype=np.float64).reshape(-1, NUM_SURFACE_COLUMNS),
     )
     _check(table, "rows")
     return table
@@ -52,9 +70,17 @@ def concatenate(tables: Sequence[CaseTable]) -> CaseTable:
         case_ids=np.concatenate([table.case_ids for table in tables]),
         truth=np.concatenate([table.truth for table in tables]),
         background=np.concatenate([table.background for table in tables]),
+        views=_joined([table.views for table in tables]),
+        surfaces=_joined([table.surfaces for table in tables]),
     )
     _check(table, "tables")
     return table
+
+
+def _joined(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    """All or nothing: half a column would pass for the whole."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
 
 
 def save_table(path: Path, table: CaseTable) -> None:
@@ -63,9 +89,9 @@ def save_table(path: Path, table: CaseTable) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
-            np.savez_compressed(
-                file, case_ids=table.case_ids, truth=table.truth, background=table.background
-            )
+            columns = {name: getattr(table, name) for name in (*_FIELDS, *_OPTIONAL)}
+            known = {name: column for name, column in columns.items() if column is not None}
+            np.savez_compressed(file, **known)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -80,10 +106,11 @@ def load_table(path: Path) -> CaseTable:
     try:
         # Opened here: numpy leaves its own handle open when the zip directory is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            case_ids, truth, background = (content[name] for name in _FIELDS)
+            columns = {name: content[name] for name in _FIELDS}
+            columns |= {name: content[name] for name in _OPTIONAL if name in content}
     except _UNREADABLE as error:
         raise CheckpointError(f"{path}: not a readable table of case counts ({error})") from error
-    table = CaseTable(case_ids=case_ids, truth=truth, background=background)
+    table = CaseTable(**columns)
     try:
         _check(table, str(path))
     except DataError as error:
@@ -107,6 +134,17 @@ def _check(table: CaseTable, source: str) -> None:
             )
         if counts.size and counts.min() < 0:
             raise DataError(f"{source}: {name}: found a negative count, expected pixels")
+    views, surfaces = table.views, table.surfaces
+    if views is not None and (views.shape != ids.shape or views.dtype.kind != "U"):
+        raise DataError(
+            f"{source}: views: found {views.dtype} of shape {views.shape}, expected {ids.shape}"
+        )
+    wide = (len(ids), NUM_SURFACE_COLUMNS)
+    if surfaces is not None and (surfaces.shape != wide or surfaces.dtype != np.float64):
+        raise DataError(
+            f"{source}: surfaces: found {surfaces.dtype} of shape {surfaces.shape}, "
+            f"expected float64 of shape {wide}"
+        )
     if len(np.unique(ids)) != len(ids):
         raise DataError(
             f"{source}: found {len(ids)} rows of {len(np.unique(ids))} cases, expected each once"

@@ -13,6 +13,7 @@ import numpy as np
 
 from ptxcore.errors import DataError
 from ptxcore.metrics._counts import probability_to_bin
+from ptxcore.metrics._groups import size_quartiles, summarize_groups
 from ptxcore.metrics._rule import ratio
 from ptxcore.metrics._summary import summarize
 from ptxcore.metrics._table import concatenate
@@ -73,19 +74,26 @@ def leave_one_fold_out(
         tables: Out-of-fold counts of each fold, two or more, no case in two of them.
 
     Returns:
-        Rules and metrics, one of each per fold.
+        Rules and metrics, one of each per fold; quartiles of mask size are those of the positive
+        cases of all folds. Distances are not among them: they hold for the settings' rule alone.
 
     Raises:
         DataError: There are fewer than two folds, or a case is in two of them.
     """
     if len(tables) < 2:
         raise DataError(f"tables: found {len(tables)}, expected two folds or more")
-    concatenate(tables)  # refuses a case that is in two folds: its rule would have seen it
+    together = concatenate(
+        tables
+    )  # refuses a case that is in two folds: its rule would have seen it
     rules = tuple(
         choose_rule(concatenate([*tables[:fold], *tables[fold + 1 :]]))
         for fold in range(len(tables))
     )
-    return rules, tuple(summarize(table, rule) for table, rule in zip(tables, rules, strict=True))
+    quartiles = size_quartiles(together.truth.sum(1))
+    return rules, tuple(
+        summarize(table, rule) | summarize_groups(table, rule, quartiles=quartiles)
+        for table, rule in zip(tables, rules, strict=True)
+    )
 
 
 def _complexity(rule: Rule) -> tuple[float, ...]:

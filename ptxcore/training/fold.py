@@ -15,7 +15,7 @@ from ptxcore.data.patches import PatchSampler
 from ptxcore.data.store import CaseStore
 from ptxcore.errors import FoldPlanError, SettingsError
 from ptxcore.inference import place
-from ptxcore.metrics import DIRECTIONS, summarize
+from ptxcore.metrics import DIRECTIONS
 from ptxcore.models import build_network, load_weights
 from ptxcore.settings import FoldSettings
 from ptxcore.training.averaging import (
@@ -31,7 +31,7 @@ from ptxcore.training.history import History
 from ptxcore.training.isolation import isolated
 from ptxcore.training.memory import FittedStep
 from ptxcore.training.optimizer import make_optimizer
-from ptxcore.training.scoring import fold_rule, monitor_metrics, score_cases
+from ptxcore.training.scoring import fold_rule, held_metrics, monitor_metrics, score_cases
 from ptxcore.training.seeds import derive_seed
 from ptxcore.types import EpochReport, FoldResult, Runtime
 
@@ -107,7 +107,8 @@ class FoldRun:
         directory: Path | None,
     ) -> None:
         _check(settings, store, plan, fold)
-        self.settings, self.store, self.fold, self.seed = settings, store, fold, seed
+        self.settings, self.store, self.plan, self.fold = settings, store, plan, fold
+        self.seed = seed
         self.runtime = runtime
         self.held = plan.held(fold)
         identity = Identity(
@@ -229,9 +230,16 @@ class FoldRun:
             (state,) = self._states.values()
             self.network.load_state_dict(state)
         with isolated(self.runtime, seed=self._seed("held fold")):
-            cases, _ = score_cases(self.network, self.store, self.held, self.settings, self.runtime)
+            cases, _ = score_cases(
+                self.network,
+                self.store,
+                self.held,
+                self.settings,
+                self.runtime,
+                rule=fold_rule(self.settings),
+            )
         result = FoldResult(
-            metrics=summarize(cases, fold_rule(self.settings)),
+            metrics=held_metrics(cases, self.store, self.plan, self.settings),
             curves=self.history.curves(),
             cases=cases,
             weights=self.folder.best if self.folder else None,

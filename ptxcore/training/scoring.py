@@ -8,10 +8,20 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from ptxcore.data.folds import SearchPlan
 from ptxcore.data.store import CaseStore
 from ptxcore.inference import on_grid, predict_grid
 from ptxcore.losses import loss_of
-from ptxcore.metrics import build_table, count_case, summarize
+from ptxcore.metrics import (
+    build_table,
+    count_case,
+    logits_to_mask,
+    measure_surface,
+    size_quartiles,
+    summarize,
+    summarize_groups,
+    summarize_surfaces,
+)
 from ptxcore.settings import FoldSettings
 from ptxcore.types import CaseTable, Rule, Runtime
 
@@ -25,6 +35,8 @@ def score_cases(
     case_ids: Sequence[str],
     settings: FoldSettings,
     runtime: Runtime,
+    *,
+    rule: Rule | None = None,
 ) -> tuple[CaseTable, float]:
     """Predict cases one by one and count.
 
@@ -34,19 +46,30 @@ def score_cases(
         case_ids: At least one.
         settings: Of which sizes, overlap, tta and the weights of the loss count here.
         runtime: Device, precision and layout.
+        rule: With one, distances between outlines are measured under it: up to 0.6 s a case.
 
     Returns:
         Counts per case on the original grid, and the mean loss over cases on the network's grid.
     """
     view = store.at(settings.image_size, settings.resampling)
-    rows, losses = [], []
+    rows, losses, surfaces = [], [], []
     for index in (store.index(name) for name in case_ids):
         logits = predict_grid(network, view.image(index), settings, runtime)
         truth = torch.from_numpy(view.soft_mask(index).astype("float32") / 255)[None, None]
         losses.append(float(loss_of(settings, logits, truth.to(logits.device))))
         mask = store.mask(index)
-        rows.append(count_case(on_grid(logits, mask.shape), mask))
-    return build_table(list(case_ids), rows), sum(losses) / len(losses)
+        original = on_grid(logits, mask.shape)
+        rows.append(count_case(original, mask))
+        if rule is not None:
+            spacing = store.cases[index].pixel_spacing_mm
+            surfaces.append(measure_surface(logits_to_mask(original, rule), mask, spacing))
+    table = build_table(
+        list(case_ids),
+        rows,
+        views=[store.cases[store.index(name)].view for name in case_ids],
+        surfaces=None if rule is None else surfaces,
+    )
+    return table, sum(losses) / len(losses)
 
 
 def monitor_metrics(
@@ -60,6 +83,24 @@ def monitor_metrics(
     quick = dataclasses.replace(settings, overlap=MONITOR_OVERLAP, tta=False)
     table, loss = score_cases(network, store, case_ids, quick, runtime)
     return {**summarize(table, fold_rule(settings)), "loss": loss}
+
+
+def held_metrics(
+    table: CaseTable, store: CaseStore, plan: SearchPlan, settings: FoldSettings
+) -> dict[str, float]:
+    """Every metric of a held fold, distances and groups of cases among them.
+
+    Quartiles of mask size are those of the positive cases of all folds together, so that they are
+    the same for every fold; hold-out cases have no part in them.
+    """
+    rule = fold_rule(settings)
+    searched = [name for fold in range(plan.num_folds) for name in plan.held(fold)]
+    quartiles = size_quartiles([store.cases[store.index(name)].mask_px for name in searched])
+    return {
+        **summarize(table, rule),
+        **summarize_surfaces(table),
+        **summarize_groups(table, rule, quartiles=quartiles),
+    }
 
 
 def fold_rule(settings: FoldSettings) -> Rule:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from sweep.summary import SweepSummary
 
 #: Shown for the winner, in this order, beside the objective.
-_OFFICIAL = ("dice", "dice_positive", "iou", "case_sensitivity", "case_specificity")
+_OFFICIAL = (
+    *("dice", "dice_positive", "iou", "case_sensitivity", "case_specificity", "case_precision"),
+    *("calibration_error", "surface_dice", "hausdorff95_mm"),
+)
 
 
 @click.command("list")
@@ -115,7 +118,10 @@ def _print_winner(summary: SweepSummary) -> None:
     click.echo(f"winner: trial {summary.best}, mean and SD over the folds")
     for name in dict.fromkeys((summary.metric, *_OFFICIAL)):
         if name in metrics:
-            click.echo(f"  {name:20} {metrics[name]['mean']:.4f} +- {metrics[name]['sd']:.4f}")
+            click.echo(
+                f"  {name:20} {metrics[name]['mean']:.4f} +- {metrics[name]['sd']:.4f}"
+                + (" (lower is better)" if name in summary.lower_is_better else "")
+            )
     if summary.baseline is not None:
         click.echo(f"  {'predicting nothing':20} {summary.baseline:.4f} (dice, both empty = 1)")
     if summary.warning is not None:

@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score
 from ptxcore.metrics import (
     CONVENTIONS,
     DIRECTIONS,
+    LOWER_IS_BETTER,
     apply_rule,
     average_precision,
     build_table,
@@ -20,6 +21,7 @@ from ptxcore.metrics import (
     logits_to_mask,
     per_case_dice,
     summarize,
+    summarize_surfaces,
 )
 from ptxcore.types import CaseTable, Rule
 
@@ -108,7 +110,11 @@ def test_a_table_of_every_kind_of_case_by_hand() -> None:
 
 def test_every_number_says_what_it_does_with_empty_masks() -> None:
     names = set(summarize(table_of((EMPTY, EMPTY))))
+    names |= set(summarize_surfaces(build_table([], [], views=[], surfaces=[])))
     assert names | {"loss"} == set(CONVENTIONS)
+    assert {n for n in CONVENTIONS if "lower is better" in CONVENTIONS[n]} == LOWER_IS_BETTER - {
+        "loss"
+    }
     assert set(DIRECTIONS) <= set(CONVENTIONS)
     assert {name for name, way in DIRECTIONS.items() if way == "minimize"} == {"loss"}
 

@@ -20,6 +20,7 @@ from ptxcore.metrics import summarize
 from ptxcore.models import load_weights
 from ptxcore.settings import FoldSettings
 from ptxcore.training import train_fold
+from ptxcore.training.scoring import held_metrics
 from ptxcore.types import EpochReport, FoldResult, Rule, Runtime
 
 
@@ -103,7 +104,12 @@ def test_one_report_per_epoch_and_the_result_on_the_last(
     assert result.best_epoch == 1 + int(np.argmax(watched))
     assert result.seconds >= sum(report.seconds for report in reports)
     assert tuple(result.cases.case_ids) == bench.plan.held(1)
-    assert dict(result.metrics) == summarize(result.cases, Rule())
+    expected = held_metrics(result.cases, bench.store, bench.plan, small)
+    assert dict(result.metrics) == pytest.approx(expected, nan_ok=True)
+    plain = summarize(result.cases, Rule())
+    assert {n: result.metrics[n] for n in plain} == pytest.approx(plain, nan_ok=True)
+    assert result.metrics["num_with_spacing"] == len(bench.plan.held(1))
+    assert result.metrics["num_cases_view_pa"] == len(bench.plan.held(1))
 
 
 def test_counts_are_on_the_original_grid(bench: Bench) -> None:

@@ -1,0 +1,81 @@
+"""Metrics of a part of the cases: by the size of the true mask, and by view."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptxcore.metrics._summary import summarize
+from ptxcore.types import CaseTable, Rule
+
+SIZES = ("q1", "q2", "q3", "q4")
+VIEWS = ("ap", "pa", "unknown")
+#: Where every case is positive, these say all; the rest would repeat them.
+_BY_SIZE = ("dice", "case_sensitivity")
+_BY_VIEW = ("dice", "dice_positive", "case_sensitivity", "case_specificity", "dice_all_empty")
+
+
+def size_quartiles(areas: ArrayLike) -> NDArray[np.float64]:
+    """The areas that part positive cases into four equal groups.
+
+    Args:
+        areas: Pixels of true masks on the original grid; empty masks (0) are left out.
+
+    Returns:
+        The three quartiles in pixels, interpolated linearly; NaN without a positive case.
+    """
+    positive = np.asarray(areas, dtype=np.float64)
+    positive = positive[positive > 0]
+    if not len(positive):
+        return np.full(3, np.nan)
+    edges: NDArray[np.float64] = np.quantile(positive, (0.25, 0.5, 0.75))
+    return edges
+
+
+def summarize_groups(
+    table: CaseTable, rule: Rule | None = None, *, quartiles: NDArray[np.float64]
+) -> dict[str, float]:
+    """Main metrics by quartile of mask size and by view.
+
+    Args:
+        table: Counts of N cases on the original mask grid.
+        rule: Without one, `Rule()`: threshold 0.5.
+        quartiles: From `size_quartiles`, of a set that is the same for all tables that are
+            compared. A mask on an edge belongs to the smaller group.
+
+    Returns:
+        "dice_size_q1" (the smallest masks) to "case_sensitivity_size_q4", "dice_view_ap" and so
+        on, each with its "num_cases_...". NaN for a group without a case. A view that is neither
+        AP nor PA is "unknown".
+
+    Raises:
+        SettingsError: The rule is not valid.
+    """
+    areas = table.truth.sum(1)
+    size = np.searchsorted(quartiles, areas)
+    views = np.full(len(areas), "") if table.views is None else table.views
+    view = np.where(views == "AP", 0, np.where(views == "PA", 1, 2))
+    found = {}
+    for number, name in enumerate(SIZES):
+        part = (areas > 0) & (size == number)
+        found |= _named(table, part, rule, _BY_SIZE, f"size_{name}")
+    for number, name in enumerate(VIEWS):
+        found |= _named(table, view == number, rule, _BY_VIEW, f"view_{name}")
+    return found
+
+
+def _named(
+    table: CaseTable, part: NDArray[np.bool_], rule: Rule | None, names: tuple[str, ...], group: str
+) -> dict[str, float]:
+    rows = CaseTable(
+        case_ids=table.case_ids[part], truth=table.truth[part], background=table.background[part]
+    )
+    values = summarize(rows, rule)
+    # "dice_view_ap_all_empty" is the baseline of "dice_view_ap".
+    found = {_in_group(name, group): values[name] for name in names}
+    return found | {f"num_cases_{group}": values["num_cases"]}
+
+
+def _in_group(name: str, group: str) -> str:
+    metric = name.removesuffix("_all_empty")
+    return f"{metric}_{group}{name.removeprefix(metric)}"
