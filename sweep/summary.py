@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ptxcore.metrics import LOWER_IS_BETTER
 from sweep.ledger import Ledger
 from sweep.projection import Candidate, Projection
 from sweep.records import State
@@ -57,7 +56,6 @@ class SweepSummary:
         best: Number of the winner, None while no candidate is complete.
         baseline: Dice (both empty = 1) of predicting nothing on the winner's folds.
         warning: What a reader must know of the winner, None if nothing.
-        lower_is_better: Names among the metrics of which less is better.
         candidates: All of them.
         mlflow_run_id: Of the parent run, None if MLflow was not reached.
     """
@@ -95,7 +93,6 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         best=None if best is None else best.number,
         baseline=baseline,
         candidates=candidates,
-        lower_is_better=sorted(LOWER_IS_BETTER),
         warning=None if best is None else baseline_warning(candidates[best.number].metrics),
         mlflow_run_id=mlflow_run_id,
     )

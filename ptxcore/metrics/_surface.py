@@ -5,8 +5,8 @@ the one rule that they were measured under.
 
 Distances come from MONAI: marching squares for the length of outlines (without it a pixel of a
 slanted outline weighs as much as one of a straight one), k-d trees between outlines (0.05 to
-0.6 s for a pair of masks at 1024 x 1024 px), and it is in use here already. Its answers to empty masks,
-NaN and infinity, are replaced: means would lose exactly the misses.
+0.6 s for a pair of masks at 1024 x 1024 px), and it is in use here already. Its answers to empty
+masks, NaN and infinity, are replaced: means would lose exactly the misses.
 """
 
 from __future__ import annotations

@@ -114,13 +114,15 @@ def print_sweep(summary: SweepSummary) -> None:
 
 def _print_winner(summary: SweepSummary) -> None:
     assert summary.best is not None
+    from ptxcore.metrics import LOWER_IS_BETTER
+
     metrics = summary.candidates[summary.best].metrics
     click.echo(f"winner: trial {summary.best}, mean and SD over the folds")
     for name in dict.fromkeys((summary.metric, *_OFFICIAL)):
         if name in metrics:
             click.echo(
                 f"  {name:20} {metrics[name]['mean']:.4f} +- {metrics[name]['sd']:.4f}"
-                + (" (lower is better)" if name in summary.lower_is_better else "")
+                + (" (lower is better)" if name in LOWER_IS_BETTER else "")
             )
     if summary.baseline is not None:
         click.echo(f"  {'predicting nothing':20} {summary.baseline:.4f} (dice, both empty = 1)")
