@@ -55,7 +55,7 @@ def summarize_groups(
     size = np.searchsorted(quartiles, areas)
     views = np.full(len(areas), "") if table.views is None else table.views
     view = np.where(views == "AP", 0, np.where(views == "PA", 1, 2))
-    found = {}
+    found: dict[str, float] = {}
     for number, name in enumerate(SIZES):
         part = (areas > 0) & (size == number)
         found |= _named(table, part, rule, _BY_SIZE, f"size_{name}")

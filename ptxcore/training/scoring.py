@@ -46,7 +46,7 @@ def score_cases(
         case_ids: At least one.
         settings: Of which sizes, overlap, tta and the weights of the loss count here.
         runtime: Device, precision and layout.
-        rule: With one, distances between outlines are measured under it: up to 0.6 s a case.
+        rule: With one, distances between outlines are measured under it: a second for ragged ones.
 
     Returns:
         Counts per case on the original grid, and the mean loss over cases on the network's grid.
