@@ -45,7 +45,7 @@ def summarize_groups(
 
     Returns:
         "dice_size_q1" (the smallest masks) to "case_sensitivity_size_q4", "dice_view_ap" and so
-        on, each with its "num_cases_...". NaN for a group without a case. A view that is neither
+        on, each with its "num_cases_...". A metric without a case to speak of is left out. A view that is neither
         AP nor PA is "unknown".
 
     Raises:
@@ -72,7 +72,7 @@ def _named(
     )
     values = summarize(rows, rule)
     # "dice_view_ap_all_empty" is the baseline of "dice_view_ap".
-    found = {_in_group(name, group): values[name] for name in names}
+    found = {_in_group(name, group): values[name] for name in names if values[name] == values[name]}
     return found | {f"num_cases_{group}": values["num_cases"]}
 
 
