@@ -45,8 +45,8 @@ def summarize_groups(
 
     Returns:
         "dice_size_q1" (the smallest masks) to "case_sensitivity_size_q4", "dice_view_ap" and so
-        on, each with its "num_cases_...". A metric without a case to speak of is left out. A view that is neither
-        AP nor PA is "unknown".
+        on, each with its "num_cases_...". A metric without a case to speak of is left out.
+        A view that is neither AP nor PA is "unknown".
 
     Raises:
         SettingsError: The rule is not valid.
