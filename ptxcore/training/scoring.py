@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from ptxcore.data.store import CaseStore
-from ptxcore.inference import on_grid, predict_grid
+from ptxcore.inference import Passes, on_grid, predict_grid
 from ptxcore.losses import loss_of
-from ptxcore.metrics import build_table, count_case, summarize
+from ptxcore.metrics import build_table, concatenate, count_case, summarize
 from ptxcore.settings import FoldSettings
 from ptxcore.types import CaseTable, Rule, Runtime
 
@@ -25,6 +25,7 @@ def score_cases(
     case_ids: Sequence[str],
     settings: FoldSettings,
     runtime: Runtime,
+    passes: Passes | None = None,
 ) -> tuple[CaseTable, float]:
     """Predict cases one by one and count.
 
@@ -34,6 +35,7 @@ def score_cases(
         case_ids: At least one.
         settings: Of which sizes, overlap, tta and the weights of the loss count here.
         runtime: Device, precision and layout.
+        passes: Of the one case given, see `predict_grid`.
 
     Returns:
         Counts per case on the original grid, and the mean loss over cases on the network's grid.
@@ -41,12 +43,35 @@ def score_cases(
     view = store.at(settings.image_size, settings.resampling)
     rows, losses = [], []
     for index in (store.index(name) for name in case_ids):
-        logits = predict_grid(network, view.image(index), settings, runtime)
+        logits = predict_grid(network, view.image(index), settings, runtime, passes)
         truth = torch.from_numpy(view.soft_mask(index).astype("float32") / 255)[None, None]
         losses.append(float(loss_of(settings, logits, truth.to(logits.device))))
         mask = store.mask(index)
         rows.append(count_case(on_grid(logits, mask.shape), mask))
     return build_table(list(case_ids), rows), sum(losses) / len(losses)
+
+
+def score_choices(
+    network: nn.Module,
+    store: CaseStore,
+    case_ids: Sequence[str],
+    choices: Sequence[FoldSettings],
+    runtime: Runtime,
+) -> list[CaseTable]:
+    """As `score_cases`, with several settings that differ in `overlap` and `tta` alone.
+
+    What they have in common goes through the network once: the plain pass of `tta`, and overlaps
+    whose windows coincide.
+
+    Returns:
+        Counts per case by settings, equal to those of `score_cases` bit by bit.
+    """
+    tables: list[list[CaseTable]] = [[] for _ in choices]
+    for name in case_ids:
+        passes: Passes = {}
+        for own, settings in zip(tables, choices, strict=True):
+            own.append(score_cases(network, store, [name], settings, runtime, passes)[0])
+    return [concatenate(own) for own in tables]
 
 
 def monitor_metrics(
