@@ -14,8 +14,8 @@ from ptxcore.inference._predict import (
 
 __all__ = [
     "Ensemble",
-    "is_out_of_memory",
     "Passes",
+    "is_out_of_memory",
     "on_grid",
     "place",
     "predict_attention",
