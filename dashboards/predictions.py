@@ -188,7 +188,7 @@ def collect_predictions(
         operating_point: With "rules" by fold; without it the threshold of the settings counts.
         num_each: Cases of each kind.
     """
-    settings = FoldSettings.from_mapping(candidate.settings)
+    settings = FoldSettings.from_mapping({**candidate.settings, **candidate.inference})
     folds = [f for f in sorted(candidate.folds) if candidate.folds[f].cases is not None]
     tables = {f: load_table(folder / str(candidate.folds[f].cases)) for f in folds}
     rules = _rules(settings, folds, operating_point)

@@ -114,7 +114,7 @@ def report_html(
         "main",
         sections.banners(projection, found),
         _top(name, at, found, confirmation),
-        _evidence(found, confirmation, verdict),
+        _evidence(projection, found, confirmation, verdict),
         _figures(projection, found, operating_points),
         None if predictions is None else _chapter("What it sees", gallery(predictions)),
         _chapter("What was searched", sections.searched(projection)),
@@ -178,7 +178,10 @@ def _by_groups(found: Findings) -> Markup | None:
 
 
 def _evidence(
-    found: Findings, confirmation: Confirmation | None, verdict: Verdict | None
+    projection: Projection,
+    found: Findings,
+    confirmation: Confirmation | None,
+    verdict: Verdict | None,
 ) -> Markup:
     table = None
     if found.rows:
@@ -210,6 +213,7 @@ def _evidence(
                 "The winner in numbers",
                 tag("p", say.objective(found)),
                 table,
+                _choices(projection),
                 tag("h3", "Empty masks"),
                 sections.conventions(found, CONVENTIONS),
             )
@@ -217,6 +221,11 @@ def _evidence(
             else None,
         )
     )
+
+
+def _choices(projection: Projection) -> Markup | None:
+    best = projection.best()
+    return None if best is None else sections.choices_table(projection, best)
 
 
 def _figures(

@@ -15,6 +15,7 @@ from dashboards.markup import Markup, join, table, tag
 from dashboards.reading import all_empty_on, default_of, fold_scores, label, ordered, varied
 from dashboards.text import count, duration, in_sentence, metric_name, score, setting, signed
 from ptxcore.metrics import LOWER_IS_BETTER
+from sweep.inference import scores_by_choice
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.statistics import corrected_interval, paired_difference
@@ -237,6 +238,27 @@ def searched(projection: Projection) -> Markup:
             )
         )
     return join(parts)
+
+
+def choices_table(projection: Projection, one: Candidate) -> Markup | None:
+    """A candidate's objective with every choice for inference; None where there was none."""
+    found = scores_by_choice(one.folds)
+    if not found:
+        return None
+    first = next(iter(one.folds.values()))
+    rows, classes = [], []
+    for choice, scores in zip(first.choices, found, strict=True):
+        values = [projection.displayed(score) for score in scores.values()]
+        text = ", ".join(f"{name} {setting(value)}" for name, value in choice.inference.items())
+        rows.append((text, say.plus_minus(corrected_interval(values))))
+        classes.append("winner" if choice.inference == first.inference else None)
+    text = (
+        "The same weights with every choice for inference. All scores in this report stand at the "
+        "marked one, the best mean over folds, as does the promoted model; taking the best of them "
+        "is a small selection on these folds."
+    )
+    cells = table(("choice", "mean ± SD"), rows, numeric=(1,), row_classes=classes)
+    return join((tag("h3", "Inference"), tag("p", text, class_="small"), cells))
 
 
 def _range(distribution: object) -> str:

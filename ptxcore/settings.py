@@ -23,6 +23,8 @@ RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "area", "bspline", "
 SCHEDULES = ("cosine", "plateau", "constant")
 FRACTION_SCHEDULES = ("constant", "linear", "cosine")
 SELECTIONS = ("monitor", "fold")
+#: Settings that count in inference alone: other values need no other weights.
+INFERENCE_SETTINGS = ("overlap", "tta")
 #: Cells along an image side of the grid that `grid_distortion_px` bends.
 GRID_CELLS = 8
 #: Settings that weigh the terms of the loss.
@@ -229,6 +231,19 @@ class FoldSettings:
     def digest(self) -> str:
         """SHA-256 of the settings, as 64 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def for_inference(settings: FoldSettings, choice: Mapping[str, Any]) -> FoldSettings:
+    """Settings with another choice for inference.
+
+    Raises:
+        SettingsError: A setting of the choice is none of `INFERENCE_SETTINGS`, or is refused.
+    """
+    for name, value in choice.items():
+        if name not in INFERENCE_SETTINGS:
+            raise SettingsError(_message("inference", name, f"one of {INFERENCE_SETTINGS}"))
+        settings = dataclasses.replace(settings, **{name: value})
+    return settings
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,21 @@ class Runtime:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChoiceResult:
+    """The held fold scored with one choice of the settings that count in inference alone.
+
+    Attributes:
+        inference: Those settings by name.
+        metrics: As in `FoldResult`.
+        cases: As in `FoldResult`.
+    """
+
+    inference: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    cases: CaseTable
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoldResult:
     """The held fold, scored once with the best weights, or the mean of several epochs'.
 
@@ -86,6 +102,8 @@ class FoldResult:
         num_epochs: Epochs trained.
         seconds: Wall time of the fold, all attempts together.
         selection: "monitor" (leak-free) or "fold" (best epoch chosen on the scored cases).
+        choices: The same weights with every choice that was asked for, in that order; metrics and
+            cases are those of the first. Empty where none was asked for.
     """
 
     metrics: Mapping[str, float]
@@ -96,6 +114,7 @@ class FoldResult:
     num_epochs: int
     seconds: float
     selection: str
+    choices: tuple[ChoiceResult, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

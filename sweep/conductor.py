@@ -155,7 +155,7 @@ class Conductor:
             self._ledger.annotate(
                 number, f"{PARTS_NOTE}{score.fold}", score.curves["num_parts"][-1]
             )
-        if not math.isfinite(score.score):
+        if not math.isfinite(one.folds[score.fold].score):
             return self._end(number, State.FAILED, NAN_REASON)
         if one.next_fold(projection.num_folds) is None:
             return self._end(number, State.COMPLETE, None)

@@ -187,9 +187,8 @@ def _entrants(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Ent
             )
         if weights is not None:
             rule = _rule(one, folder, plan)
-            entrants.append(
-                _Entrant(candidate=one, ensemble=Ensemble.load(weights, rule=rule, runtime=runtime))
-            )
+            ensemble = Ensemble.load(weights, rule=rule, runtime=runtime, inference=one.inference)
+            entrants.append(_Entrant(candidate=one, ensemble=ensemble))
     return entrants
 
 
@@ -246,6 +245,7 @@ def _result(
         "candidate": winner.candidate.number,
         "metrics": summarize(table, winner.ensemble.rule),
         "rule": dataclasses.asdict(winner.ensemble.rule),
+        "inference": winner.candidate.inference,
         "default": default,
         "intervals": {
             key: list(grouped_interval(values, groups, confidence=CONFIDENCE))

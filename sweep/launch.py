@@ -240,7 +240,7 @@ def _drive(
         with interrupt.listening(), tracker.running():
             drive(
                 conductor,
-                _job(ledger, cases, folder, artifacts.address(home, ledger.name)),
+                _job(ledger, space, cases, folder, artifacts.address(home, ledger.name)),
                 resources,
                 folder=folder,
                 interrupt=interrupt,
@@ -257,7 +257,9 @@ def _drive(
     return summarise(ledger, mlflow_run_id=tracker.run_id)
 
 
-def _job(ledger: Ledger, cases: CaseStore, folder: Path, bucket: str | None) -> Job:
+def _job(
+    ledger: Ledger, space: SearchSpace, cases: CaseStore, folder: Path, bucket: str | None
+) -> Job:
     header: Any = ledger.header
     return Job(
         store=str(cases.folder.absolute()),  # workers have a current folder of their own
@@ -271,6 +273,7 @@ def _job(ledger: Ledger, cases: CaseStore, folder: Path, bucket: str | None) -> 
         runtime=header["runtime"],
         version=header["version"],
         bucket=bucket,
+        inference=space.inference,
     )
 
 

@@ -43,6 +43,7 @@ def facts_of(
         "holdout_num_cases": found.num_cases,
         "holdout_use": found.use,
         "rule": dataclasses.asdict(found.rule),
+        "inference": best.inference,
         "git_sha": str(header.get("git_sha", "unknown")),
         "version": str(header.get("version", "unknown")),
         "forced": not said.passed,

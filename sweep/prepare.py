@@ -55,6 +55,7 @@ def effective_space(name_or_path: str, overrides: Overrides) -> SearchSpace:
         tree.setdefault("fixed", {})
         for key, value in overrides.fixed.items():
             _hold(tree.get("parameters", {}), key, value)
+            (tree.get("inference") or {}).pop(key, None)
             tree["fixed"][key] = value
         policy = tree.setdefault("policy", {})
         for key in ("num_trials", "num_completions"):
@@ -105,6 +106,12 @@ def check_settings(space: SearchSpace) -> None:
     except SettingsError as error:
         key = str(error).split(":")[0]
         raise SpaceError(f"{space.locate(key)}: at the defaults: {error}") from error
+    for choice in space.inference:
+        try:
+            FoldSettings.from_mapping({**defaults, **choice})
+        except SettingsError as error:
+            key = str(error).split(":")[0]
+            raise SpaceError(f"{space.locate(key)}: {error}") from error
     for name, one in space.parameters.items():
         if one.when:
             continue

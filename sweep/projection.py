@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sweep.errors import LedgerError
+from sweep.inference import at_common
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
@@ -79,7 +80,7 @@ class Candidate:
         state: Where the candidate stands.
         reason: Why it ended, None while it may go on.
         ended_at: ISO 8601 time in UTC, None while it may go on.
-        folds: Finished folds.
+        folds: Finished folds, all at the candidate's common choice for inference.
         epochs: Epoch values by fold and one-based epoch, unfinished folds included.
         attempts: Number of the last attempt by fold.
         log: Every attempt in the order of start.
@@ -113,6 +114,11 @@ class Candidate:
         if not scores or not all(map(math.isfinite, scores)):
             return math.nan
         return math.fsum(scores) / len(scores)
+
+    @property
+    def inference(self) -> dict[str, Any]:
+        """The common choice for inference of the finished folds; empty where there is none."""
+        return next((dict(score.inference) for score in self.folds.values()), {})
 
     @property
     def seconds(self) -> float:
@@ -233,13 +239,20 @@ class Projection:
         """The running fold was scored."""
         one = self._leave(score.candidate, score.fold, at, "finished", None)
         one.state = State.PARKED
-        one.folds[score.fold] = score
+        before = one.inference
+        one.folds = at_common({**one.folds, score.fold: score})
+        has_changed = before != one.inference
         self.history.append(
             FoldFinished(
                 candidate=score.candidate,
                 fold=score.fold,
-                score=score.score,
+                score=one.folds[score.fold].score,
                 seconds=score.seconds,
+                revised={
+                    fold: earlier.score
+                    for fold, earlier in one.folds.items()
+                    if has_changed and fold != score.fold
+                },
             )
         )
 

@@ -285,6 +285,7 @@ def _builder(
             weights,
             rule=found.rule,
             runtime=Runtime(**projection.header["runtime"]),
+            inference=best.inference,
             facts=facts,
             model=model,
         )

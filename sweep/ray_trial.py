@@ -31,7 +31,7 @@ from sweep import snapshots
 from sweep.bucket import Bucket
 from sweep.errors import StorageError, UsageError
 from sweep.masking import mask
-from sweep.records import Epoch, FoldScore
+from sweep.records import Epoch, FoldScore, Scored
 from sweep.snapshots import SEARCH_PLACE, SEARCH_PLAN
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Job:
         version: Of ptxsweep on the driver.
         bucket: Where the sweep is in object storage, instead of `plan` and `folder`; None if it
             is in folders.
+        inference: Choices for inference that every trained fold is scored with; may be empty.
     """
 
     store: str
@@ -71,6 +72,7 @@ class Job:
     runtime: Mapping[str, Any]
     version: str
     bucket: str | None = None
+    inference: tuple[Mapping[str, Any], ...] = ()
 
 
 def fold_folder(candidate: int, fold: int) -> Path:
@@ -235,6 +237,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             seed=job.seed,
             runtime=Runtime(**job.runtime),
             directory=directory,
+            inference=job.inference,
         )
 
     def _epoch(self, report: EpochReport) -> Epoch:
@@ -248,7 +251,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         )
 
     def _score(self, result: FoldResult) -> FoldScore:
-        from ptxcore.training import attempt_folder
+        from ptxcore.training import attempt_folder, cases_name
 
         folder = attempt_folder(fold_folder(self._candidate, self._fold), self._attempt)
         return FoldScore(
@@ -261,6 +264,15 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             best_epoch=result.best_epoch,
             metrics=dict(result.metrics),
             curves=dict(result.curves),
-            cases=str(folder / "cases.npz"),
+            cases=str(folder / cases_name(0)),
             weights=None if result.weights is None else str(folder / result.weights.name),
+            choices=tuple(
+                Scored(
+                    inference=dict(one.inference),
+                    score=self._job.sign * one.metrics[self._job.metric],
+                    metrics=dict(one.metrics),
+                    cases=str(folder / cases_name(number)),
+                )
+                for number, one in enumerate(result.choices)
+            ),
         )

@@ -8,7 +8,7 @@ the platform: the ledger turns a minimised objective around at its border.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -45,6 +45,23 @@ class Epoch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A trained fold scored with one choice of the settings that count in inference alone.
+
+    Attributes:
+        inference: The choice, such as {"overlap": 0.5, "tta": False}.
+        score: Objective on the held fold.
+        metrics: Metrics of the held fold by name.
+        cases: Path of the per-case table, relative to the sweep's storage; None if not kept.
+    """
+
+    inference: Mapping[str, Any]
+    score: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    cases: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoldScore:
     """One finished fold. `score` is the objective on the held fold.
 
@@ -53,6 +70,9 @@ class FoldScore:
         curves: Per-epoch values by name, one per epoch.
         cases: Path of the per-case table, relative to the sweep's storage; None if not kept.
         weights: Path of the best weights, relative likewise; None if not kept.
+        choices: The same weights with every choice for inference, in the space's order; empty
+            in a sweep that has none. Score, metrics and cases are those of one of them.
+        inference: Which one; empty without choices.
     """
 
     candidate: int
@@ -66,6 +86,15 @@ class FoldScore:
     curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     cases: str | None = None
     weights: str | None = None
+    choices: tuple[Scored, ...] = ()
+    inference: Mapping[str, Any] = field(default_factory=dict)
+
+    def at(self, choice: int) -> FoldScore:
+        """The same fold with the score, metrics and cases of one choice, by its place."""
+        one = self.choices[choice]
+        return replace(
+            self, score=one.score, metrics=one.metrics, cases=one.cases, inference=one.inference
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +115,21 @@ class FoldStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldFinished:
-    """A fold was scored and committed. A NaN or infinite score counts as worst."""
+    """A fold was scored and committed. A NaN or infinite score counts as worst.
+
+    Attributes:
+        candidate: Whose fold.
+        fold: Zero-based.
+        score: At the candidate's common choice for inference, as of now.
+        seconds: Training time.
+        revised: Scores of the candidate's earlier folds where this one changed that choice.
+    """
 
     candidate: int
     fold: int
     score: float
     seconds: float
+    revised: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

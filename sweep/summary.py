@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from sweep.inference import scores_by_choice
 from sweep.ledger import Ledger
 from sweep.projection import Candidate, Projection
 from sweep.records import State
@@ -26,6 +27,8 @@ class CandidateSummary:
         fold_scores: Objective on each finished fold in the metric's own sign; None if unfinished.
         fold_seconds: Training time of each finished fold; None if unfinished.
         mean: Of the finished folds' scores, None before the first.
+        inference: The choice for inference at which all scores stand; empty without one.
+        choices: Every choice with its objective by finished fold and its mean.
         metrics: Mean and SD over the folds, of complete candidates alone and of metrics that are
             defined on every fold (specificity is not when all cases are positive).
     """
@@ -39,6 +42,8 @@ class CandidateSummary:
     fold_seconds: list[float | None]
     mean: float | None
     metrics: dict[str, dict[str, float]]
+    inference: dict[str, Any] = field(default_factory=dict)
+    choices: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,4 +147,21 @@ def summarise_candidate(one: Candidate, projection: Projection) -> CandidateSumm
         fold_seconds=[None if s is None else s.seconds for s in folds],
         mean=projection.displayed(one.mean) if one.folds else None,
         metrics=metrics,
+        inference=one.inference,
+        choices=_choices(one, projection),
     )
+
+
+def _choices(one: Candidate, projection: Projection) -> list[dict[str, Any]]:
+    found = []
+    for place, scores in enumerate(scores_by_choice(one.folds)):
+        values = [projection.displayed(score) for score in scores.values()]
+        first = next(iter(one.folds.values()))
+        found.append(
+            {
+                "inference": dict(first.choices[place].inference),
+                "fold_scores": values,
+                "mean": math.fsum(values) / len(values),
+            }
+        )
+    return found

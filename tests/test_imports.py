@@ -36,7 +36,8 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "policies": (set(), {"errors", "records"}),
     "stop_rules": (set(), {"errors", "records"}),
     "statistics": (set(), {"errors", "records"}),
-    "projection": (set(), {"errors", "records"}),
+    "inference": (set(), {"records"}),
+    "projection": (set(), {"errors", "records", "inference"}),
     "ledger": ({"optuna"}, {"errors", "masking", "records", "projection"}),
     "views": ({"optuna"}, {"errors", "records", "projection"}),
     "pruners": ({"optuna"}, {"errors", "records", "projection", "views"}),
@@ -55,7 +56,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "ray_run": ({"ray"}, None),
     "mlflow_view": (
         {"mlflow"},
-        {"errors", "masking", "records", "home", "statistics", "ledger", "projection"},
+        {"errors", "masking", "records", "home", "statistics", "ledger", "inference", "projection"},
     ),
     "tracker": (set(), {"errors", "records", "ledger", "projection", "mlflow_view"}),
     "prepare": ({"ptxcore"}, None),
@@ -84,7 +85,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
 }
 
 #: A view of the ledger, which never trains or schedules.
-DASHBOARDS_MAY = {"errors", "records", "projection", "ledger", "statistics"}
+DASHBOARDS_MAY = {"errors", "records", "inference", "projection", "ledger", "statistics"}
 DASHBOARDS_FORBIDDEN = {"ray", "torch", "monai", "search_spaces"}
 
 

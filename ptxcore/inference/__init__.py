@@ -4,6 +4,7 @@ from ptxcore.inference._attention import predict_attention
 from ptxcore.inference._ensemble import Ensemble
 from ptxcore.inference._memory import is_out_of_memory
 from ptxcore.inference._predict import (
+    Passes,
     on_grid,
     place,
     predict_grid,
@@ -13,6 +14,7 @@ from ptxcore.inference._predict import (
 
 __all__ = [
     "Ensemble",
+    "Passes",
     "is_out_of_memory",
     "on_grid",
     "place",

@@ -9,9 +9,10 @@ pneumothorax (Dice over them 0.34), the mean logit 64% (0.52), both without a fa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from ptxcore.inference._attention import predict_attention
 from ptxcore.inference._predict import place, predict_logits
 from ptxcore.metrics import check_rule, logits_to_mask
 from ptxcore.models import load_weights
-from ptxcore.settings import FoldSettings
+from ptxcore.settings import FoldSettings, for_inference
 from ptxcore.types import LOGIT_RANGE, Rule, Runtime
 
 
@@ -48,7 +49,12 @@ class Ensemble:
 
     @classmethod
     def load(
-        cls, folders: Sequence[Path], *, rule: Rule | None = None, runtime: Runtime | None = None
+        cls,
+        folders: Sequence[Path],
+        *,
+        rule: Rule | None = None,
+        runtime: Runtime | None = None,
+        inference: Mapping[str, Any] | None = None,
     ) -> Ensemble:
         """Load networks from folders that `save_weights` wrote.
 
@@ -56,6 +62,7 @@ class Ensemble:
             folders: One per network, at least one.
             rule: Without one, threshold 0.5.
             runtime: Without one, float32 on the CPU.
+            inference: Overlap and tta in place of those that the weights were saved with.
 
         Raises:
             CheckpointError: A folder cannot be trusted or read.
@@ -64,7 +71,10 @@ class Ensemble:
         where = runtime or Runtime()
         loaded = [load_weights(Path(folder)) for folder in folders]
         return cls(
-            members=tuple((place(network, where), settings) for network, settings in loaded),
+            members=tuple(
+                (place(network, where), for_inference(settings, inference or {}))
+                for network, settings in loaded
+            ),
             rule=rule or Rule(),
             runtime=where,
         )

@@ -17,9 +17,12 @@ from ptxcore.data.resample import resize, resize_image, target_shape
 from ptxcore.errors import SettingsError
 from ptxcore.inference._channels import Channels
 from ptxcore.inference._memory import FittedForward
-from ptxcore.inference._windows import slide
+from ptxcore.inference._windows import slide, window_starts
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
+
+#: Passes of one image through one network, by what tells them apart.
+Passes = dict[tuple[Any, ...], Tensor]
 
 
 def place(network: nn.Module, runtime: Runtime) -> nn.Module:
@@ -108,9 +111,21 @@ def predict_prepared(
 
 
 def predict_grid(
-    network: nn.Module, prepared: NDArray[np.generic], settings: FoldSettings, runtime: Runtime
+    network: nn.Module,
+    prepared: NDArray[np.generic],
+    settings: FoldSettings,
+    runtime: Runtime,
+    passes: Passes | None = None,
 ) -> Tensor:
     """As `predict_prepared`, but on the network's own grid and device.
+
+    Args:
+        network: As there.
+        prepared: As there.
+        settings: As there.
+        runtime: As there.
+        passes: Filled with this image's passes, and asked before one is made: a second call for the
+            same image and network may differ in `overlap` and `tta` alone, and repeats none.
 
     Returns:
         Float32 tensor of shape (1, 1, h, w).
@@ -122,10 +137,19 @@ def predict_grid(
     values = normalise(_checked(prepared))
     with evaluating(network), torch.inference_mode():
         images = torch.from_numpy(np.ascontiguousarray(values))[None, None].to(runtime.device)
-        logits = _windowed(network, images, settings, runtime)
+        known: Passes = {} if passes is None else passes
+        height, width = values.shape
+        starts = window_starts((height, width), settings.patch_size, settings.overlap)
+        if (False, starts) not in known:
+            known[False, starts] = _windowed(network, images, settings, runtime)
+        logits = known[False, starts]
         if settings.tta:
-            mirrored = _windowed(network, images.flip(-1), settings, runtime, is_mirrored=True)
-            logits = (logits + mirrored.flip(-1)) / 2
+            if (True, starts) not in known:
+                mirrored = images.flip(-1)
+                known[True, starts] = _windowed(
+                    network, mirrored, settings, runtime, is_mirrored=True
+                )
+            logits = (logits + known[True, starts].flip(-1)) / 2
     return logits
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -11,6 +12,28 @@ from ptxcore.inference._memory import FittedForward
 #: Windows that go through the network together, where they fit. On a CPU one is fastest; a GPU
 #: wants more.
 WINDOWS_PER_BATCH = {"cpu": 1, "cuda": 16}
+
+
+def window_of(shape: tuple[int, int], window_px: int) -> tuple[int, int]:
+    """Height and width of the window: a side shorter than it is one window long; 0 is no window."""
+    height, width = shape
+    side = window_px or max(shape)
+    return min(side, height), min(side, width)
+
+
+def window_starts(shape: tuple[int, int], window_px: int, overlap: float) -> tuple[Any, ...]:
+    """Where `slide` puts its windows: two overlaps that give the same give the same logits.
+
+    Args:
+        shape: Height and width of the image.
+        window_px: Side of the window; 0 for the whole image.
+        overlap: As for `slide`.
+    """
+    from monai.data.utils import dense_patch_slices
+
+    window = window_of(shape, window_px)
+    steps = [max(1, int(side * (1 - overlap))) for side in window]
+    return tuple(map(tuple, dense_patch_slices(shape, window, steps, return_slice=False)))
 
 
 def slide(
@@ -39,7 +62,7 @@ def slide(
 
     fitted = FittedForward(forward)
     height, width = images.shape[-2:]
-    window = (min(window_px, height), min(window_px, width))
+    window = window_of((height, width), window_px)
     if window == (height, width):
         return fitted(images)
     logits = sliding_window_inference(

@@ -5,6 +5,7 @@
     top/epoch-0007/                weights of one of the best epochs, where several are averaged
     best/                          weights of the best epoch so far (`ptxcore.models.save_weights`)
     cases.npz, result.json         the scored fold; `last` and `top` are gone then
+    cases-1.npz, ...               scored with the second choice for inference, and so on
 
 `state.json` is replaced by a rename after the tensors are on disk, so a crash at any moment leaves
 the old or the new epoch, never half of one. Random numbers are derived from (seed, fold, epoch)
@@ -32,7 +33,7 @@ from ptxcore.models import load_weights, recover_folder, save_weights
 from ptxcore.settings import FoldSettings
 from ptxcore.training.history import History
 from ptxcore.training.optimizer import optimizer_tensors, restore_optimizer
-from ptxcore.types import FoldResult, Runtime
+from ptxcore.types import ChoiceResult, FoldResult, Runtime
 
 FORMAT = 1
 TOP = "top"
@@ -50,6 +51,7 @@ class Identity:
         fold: Zero-based.
         seed: Of the sweep.
         runtime: Device, precision, layout and threads.
+        inference: Choices for inference that the held cases are scored with.
     """
 
     settings: FoldSettings
@@ -58,10 +60,11 @@ class Identity:
     fold: int
     seed: int
     runtime: Runtime
+    inference: Sequence[Mapping[str, Any]] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Names and values, ready for JSON."""
-        return asdict(self)
+        return asdict(self) | {"inference": [dict(choice) for choice in self.inference]}
 
     def check(self, found: Mapping[str, Any], path: Path) -> None:
         """Refuse what another fold has written.
@@ -71,7 +74,7 @@ class Identity:
         Raises:
             CheckpointError: Names the first thing that differs.
         """
-        known = _flat({"settings": FoldSettings().as_dict()}) | _flat(found)
+        known = _flat({"settings": FoldSettings().as_dict(), "inference": []}) | _flat(found)
         for name, value in _flat(self.as_dict()).items():
             other = known.get(name)
             if other != value:
@@ -79,6 +82,11 @@ class Identity:
                     f"{path}: {name}: found {other!r}, expected {value!r}; the folder belongs to "
                     "another fold, configuration or data set: use another folder"
                 )
+
+
+def cases_name(choice: int) -> str:
+    """File of the cases scored with a choice for inference, by its place."""
+    return CASES if choice == 0 else f"cases-{choice}.npz"
 
 
 class FoldFolder:
@@ -195,6 +203,13 @@ class FoldFolder:
             for name in ("best_epoch", "num_epochs", "seconds", "selection")
         }
         content |= {"metrics": dict(result.metrics), "curves": dict(result.curves)}
+        content["choices"] = [
+            {"inference": dict(one.inference), "metrics": dict(one.metrics)}
+            for one in result.choices
+        ]
+        for number, one in enumerate(result.choices):
+            if number:  # the first one's is CASES
+                save_table(self.folder / cases_name(number), one.cases)
         self._write_json(self.folder / RESULT, content)
         for name in (LAST, TOP):
             shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -219,6 +234,14 @@ class FoldFolder:
                 num_epochs=content["num_epochs"],
                 seconds=content["seconds"],
                 selection=content["selection"],
+                choices=tuple(
+                    ChoiceResult(
+                        inference=one["inference"],
+                        metrics=one["metrics"],
+                        cases=load_table(self.folder / cases_name(number)),
+                    )
+                    for number, one in enumerate(content.get("choices", ()))
+                ),
             )
         except (KeyError, AttributeError, TypeError) as error:
             raise CheckpointError(f"{path}: found no such result ({error})") from error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from ptxcore.errors import FoldPlanError, SettingsError
 from ptxcore.inference import place
 from ptxcore.metrics import DIRECTIONS
 from ptxcore.models import build_network, load_weights
-from ptxcore.settings import FoldSettings
+from ptxcore.settings import FoldSettings, for_inference
 from ptxcore.training.averaging import (
     RunningMean,
     best_epochs,
@@ -31,9 +32,9 @@ from ptxcore.training.history import History
 from ptxcore.training.isolation import isolated
 from ptxcore.training.memory import FittedStep
 from ptxcore.training.optimizer import make_optimizer
-from ptxcore.training.scoring import fold_rule, held_metrics, monitor_metrics, score_cases
+from ptxcore.training.scoring import fold_rule, held_metrics, monitor_metrics, score_choices
 from ptxcore.training.seeds import derive_seed
-from ptxcore.types import EpochReport, FoldResult, Runtime
+from ptxcore.types import ChoiceResult, EpochReport, FoldResult, Runtime
 
 #: Where a checkpoint keeps the losses of negative cases.
 _MEMORY = "negative_losses"
@@ -48,6 +49,7 @@ def train_fold(
     seed: int,
     runtime: Runtime,
     directory: Path | None = None,
+    inference: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[EpochReport]:
     """Train a fold, one epoch at each `next`, and score its held cases once at the end.
 
@@ -67,6 +69,8 @@ def train_fold(
         seed: Of the sweep; weights, patches and dropout derive theirs from it and the fold.
         runtime: Device, precision, layout and threads.
         directory: The fold's own; None keeps everything in memory.
+        inference: Choices of settings that count in inference alone (`INFERENCE_SETTINGS`): the
+            held cases are scored with each. None scores them with `settings` as they are.
 
     Yields:
         One report per epoch; the last one carries the result.
@@ -78,7 +82,16 @@ def train_fold(
         FoldPlanError: The plan is of another store, or has no such fold.
         SettingsError: The stopping metric does not exist, or the device is not there.
     """
-    run = FoldRun(settings, store, plan, fold, seed=seed, runtime=runtime, directory=directory)
+    run = FoldRun(
+        settings,
+        store,
+        plan,
+        fold,
+        seed=seed,
+        runtime=runtime,
+        directory=directory,
+        inference=inference,
+    )
     if (finished := run.finished_before()) is not None:
         yield finished
         return
@@ -105,8 +118,11 @@ class FoldRun:
         seed: int,
         runtime: Runtime,
         directory: Path | None,
+        inference: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         _check(settings, store, plan, fold)
+        self.inference = tuple(dict(choice) for choice in inference)
+        self.choices = [for_inference(settings, choice) for choice in self.inference]
         self.settings, self.store, self.plan, self.fold = settings, store, plan, fold
         self.seed = seed
         self.runtime = runtime
@@ -118,6 +134,7 @@ class FoldRun:
             fold=fold,
             seed=seed,
             runtime=runtime,
+            inference=self.inference,
         )
         self.folder = None if directory is None else FoldFolder(directory, identity)
         self.stopping = EarlyStopping.of(settings)
@@ -230,23 +247,28 @@ class FoldRun:
             (state,) = self._states.values()
             self.network.load_state_dict(state)
         with isolated(self.runtime, seed=self._seed("held fold")):
-            cases, _ = score_cases(
+            tables = score_choices(
                 self.network,
                 self.store,
                 self.held,
-                self.settings,
+                self.choices or [self.settings],
                 self.runtime,
                 rule=fold_rule(self.settings),
             )
+        metrics = [held_metrics(one, self.store, self.plan, self.settings) for one in tables]
         result = FoldResult(
-            metrics=held_metrics(cases, self.store, self.plan, self.settings),
+            metrics=metrics[0],
             curves=self.history.curves(),
-            cases=cases,
+            cases=tables[0],
             weights=self.folder.best if self.folder else None,
             best_epoch=self.stopping.best_epoch(self.watched),
             num_epochs=self.history.num_epochs,
             seconds=self.history.seconds + time.perf_counter() - start,
             selection=self.settings.selection,
+            choices=tuple(
+                ChoiceResult(inference=choice, metrics=own, cases=table)
+                for choice, own, table in zip(self.inference, metrics, tables, strict=False)
+            ),
         )
         if self.folder:
             self.folder.finish(result)

@@ -10,10 +10,11 @@ from torch import nn
 
 from ptxcore.data.folds import SearchPlan
 from ptxcore.data.store import CaseStore
-from ptxcore.inference import on_grid, predict_grid
+from ptxcore.inference import Passes, on_grid, predict_grid
 from ptxcore.losses import loss_of
 from ptxcore.metrics import (
     build_table,
+    concatenate,
     count_case,
     logits_to_mask,
     measure_surface,
@@ -37,6 +38,7 @@ def score_cases(
     runtime: Runtime,
     *,
     rule: Rule | None = None,
+    passes: Passes | None = None,
 ) -> tuple[CaseTable, float]:
     """Predict cases one by one and count.
 
@@ -47,6 +49,7 @@ def score_cases(
         settings: Of which sizes, overlap, tta and the weights of the loss count here.
         runtime: Device, precision and layout.
         rule: With one, distances between outlines are measured under it: a second for ragged ones.
+        passes: Of the one case given, see `predict_grid`.
 
     Returns:
         Counts per case on the original grid, and the mean loss over cases on the network's grid.
@@ -54,7 +57,7 @@ def score_cases(
     view = store.at(settings.image_size, settings.resampling)
     rows, losses, surfaces = [], [], []
     for index in (store.index(name) for name in case_ids):
-        logits = predict_grid(network, view.image(index), settings, runtime)
+        logits = predict_grid(network, view.image(index), settings, runtime, passes)
         truth = torch.from_numpy(view.soft_mask(index).astype("float32") / 255)[None, None]
         losses.append(float(loss_of(settings, logits, truth.to(logits.device))))
         mask = store.mask(index)
@@ -70,6 +73,34 @@ def score_cases(
         surfaces=None if rule is None else surfaces,
     )
     return table, sum(losses) / len(losses)
+
+
+def score_choices(
+    network: nn.Module,
+    store: CaseStore,
+    case_ids: Sequence[str],
+    choices: Sequence[FoldSettings],
+    runtime: Runtime,
+    *,
+    rule: Rule | None = None,
+) -> list[CaseTable]:
+    """As `score_cases`, with several settings that differ in `overlap` and `tta` alone.
+
+    What they have in common goes through the network once: the plain pass of `tta`, and overlaps
+    whose windows coincide.
+
+    Returns:
+        Counts per case by settings, equal to those of `score_cases` bit by bit.
+    """
+    tables: list[list[CaseTable]] = [[] for _ in choices]
+    for name in case_ids:
+        passes: Passes = {}
+        for own, settings in zip(tables, choices, strict=True):
+            table, _ = score_cases(
+                network, store, [name], settings, runtime, rule=rule, passes=passes
+            )
+            own.append(table)
+    return [concatenate(own) for own in tables]
 
 
 def monitor_metrics(

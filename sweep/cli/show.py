@@ -124,6 +124,11 @@ def _print_winner(summary: SweepSummary) -> None:
                 f"  {name:20} {metrics[name]['mean']:.4f} +- {metrics[name]['sd']:.4f}"
                 + (" (lower is better)" if name in LOWER_IS_BETTER else "")
             )
+    winner = summary.candidates[summary.best]
+    for one in winner.choices:
+        text = ", ".join(f"{key} {str(value).lower()}" for key, value in one["inference"].items())
+        chosen = " (chosen)" if one["inference"] == winner.inference else ""
+        click.echo(f"  with {text}: {summary.metric} {one['mean']:.4f}{chosen}")
     if summary.baseline is not None:
         click.echo(f"  {'predicting nothing':20} {summary.baseline:.4f} (dice, both empty = 1)")
     if summary.warning is not None:

@@ -253,7 +253,7 @@ class Ledger:
         one = self.projection.candidates[score.candidate]
         if not one.accepts(score.fold, score.attempt):
             return False
-        row = rows.score_row(score, self.projection.displayed(score.score))
+        row = rows.score_row(score, self.projection.displayed)
         at = self._write(score.candidate, rows.score_key(score.fold), row)
         self.projection.finish(score, at)
         return True

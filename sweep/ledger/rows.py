@@ -17,7 +17,7 @@ Keys of a trial:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from optuna.trial import FrozenTrial
 
 from sweep.errors import LedgerError
 from sweep.projection import Candidate, Projection
-from sweep.records import STEPS_PER_FOLD, Epoch, FoldScore, State
+from sweep.records import STEPS_PER_FOLD, Epoch, FoldScore, Scored, State
 
 ADDED, ENDED, NOTE = "added", "ended", "note:"
 
@@ -55,11 +55,20 @@ def stored_step(fold: int, epoch: int) -> int:
     return fold * STEPS_PER_FOLD + epoch
 
 
-def score_row(score: FoldScore, stored_score: float) -> dict[str, Any]:
-    """A fold score for JSON; `stored_score` is it in the metric's own sign."""
+def score_row(score: FoldScore, displayed: Callable[[float], float]) -> dict[str, Any]:
+    """A fold score for JSON; `displayed` gives a score in the metric's own sign."""
+    choices = [
+        {
+            "inference": dict(one.inference),
+            "score": _plain(displayed(one.score)),
+            "metrics": {name: _plain(value) for name, value in one.metrics.items()},
+            "cases": one.cases,
+        }
+        for one in score.choices
+    ]
     return {
         "attempt": score.attempt,
-        "score": _plain(stored_score),
+        "score": _plain(displayed(score.score)),
         "seconds": _plain(score.seconds),
         "num_epochs": score.num_epochs,
         "best_epoch": score.best_epoch,
@@ -67,6 +76,7 @@ def score_row(score: FoldScore, stored_score: float) -> dict[str, Any]:
         "curves": {name: [_plain(v) for v in values] for name, values in score.curves.items()},
         "cases": score.cases,
         "weights": score.weights,
+        **({"choices": choices} if choices else {}),
     }
 
 
@@ -165,6 +175,15 @@ def _score(projection: Projection, entry: _Entry) -> FoldScore:
         curves={name: tuple(map(_number, values)) for name, values in row["curves"].items()},
         cases=row["cases"],
         weights=row["weights"],
+        choices=tuple(
+            Scored(
+                inference=dict(one["inference"]),
+                score=projection.displayed(_number(one["score"])),
+                metrics={name: _number(value) for name, value in one["metrics"].items()},
+                cases=one["cases"],
+            )
+            for one in row.get("choices", ())
+        ),
     )
 
 

@@ -16,12 +16,15 @@ from typing import Any
 import yaml
 from mlflow.entities import Metric
 
+from sweep.inference import at_common
 from sweep.projection import Candidate, Projection
 from sweep.records import FoldScore, State
 from sweep.statistics import corrected_interval, mean_sd, paired_difference
 
 #: Tags of runs. `logged` holds what a run has already been sent.
 SWEEP_ID, CANDIDATE, LOGGED = "ptxsweep.sweep_id", "ptxsweep.candidate", "ptxsweep.logged"
+#: Tag: the choice for inference at which a run's scores stand; params hold the first choice.
+INFERENCE = "ptxsweep.inference"
 CONVENTION = (
     "dice and iou: mean over all cases, 1 when truth and prediction are both empty; "
     "dice_positive and iou_positive: mean over cases with a mask; dice_all_empty: what dice gives "
@@ -119,9 +122,16 @@ def candidate_params(one: Candidate) -> dict[str, str]:
     return dict(_flat({**one.settings, **one.parameters}))
 
 
+def inference_text(one: Candidate) -> str:
+    """The common choice for inference; empty without one."""
+    return json.dumps(one.inference, sort_keys=True) if one.inference else ""
+
+
 def standing_tags(one: Candidate) -> dict[str, str]:
     """Tags of a child run that change with its candidate."""
     tags = {"ptxsweep.state": one.state.value, LOGGED: logged(sorted(one.folds))}
+    if one.inference:
+        tags[INFERENCE] = inference_text(one)
     if one.reason:
         tags["ptxsweep.reason"] = one.reason[:_MAX_TAG]
     return tags
@@ -134,14 +144,18 @@ def logged(folds: list[int]) -> str:
 
 def fold_metrics(one: Candidate, fold: int, projection: Projection) -> list[Metric]:
     """Everything that a finished fold adds: its scores, its curves, the means up to it."""
-    score, at = one.folds[fold], _fold_time(one, fold)
+    score, at = one.folds[fold], max(_fold_time(one, fold), _choice_time(one))
     values = {**score.metrics, **_effort(score), "objective": projection.displayed(score.score)}
     metrics = [_metric(f"fold/{key}", value, at, fold) for key, value in values.items()]
     for key, curve in score.curves.items():
         metrics += [
-            _metric(f"fold-{fold}/{key}", value, at, epoch)
+            _metric(f"fold-{fold}/{key}", value, _fold_time(one, fold), epoch)
             for epoch, value in enumerate(curve, start=1)
         ]
+    for choice in score.choices:
+        key = "_".join(f"{name}-{str(value).lower()}" for name, value in choice.inference.items())
+        value = projection.displayed(choice.score)
+        metrics.append(_metric(f"inference/{key}", value, _fold_time(one, fold), fold))
     earlier = [one.folds[number] for number in sorted(one.folds) if number <= fold]
     metrics += _means(earlier, at, projection)
     if "dice_all_empty" in score.metrics:
@@ -250,6 +264,22 @@ def _fold_time(one: Candidate, fold: int) -> int:
         if attempt.fold == fold and attempt.outcome == "finished":
             return milliseconds(attempt.ended_at or one.created_at)
     return milliseconds(one.created_at)
+
+
+def _choice_time(one: Candidate) -> int:
+    """When a candidate's scores came to stand at its present choice for inference; 0 without one.
+
+    Scores sent again after a change are newer to MLflow, and by a time that the ledger tells.
+    """
+    since, known, before = 0, {}, None
+    for attempt in one.log:
+        if attempt.outcome != "finished" or not one.inference:
+            continue
+        known[attempt.fold] = one.folds[attempt.fold]
+        now = at_common(known)[attempt.fold].inference
+        if now != before:
+            since, before = milliseconds(attempt.ended_at or one.created_at), now
+    return since
 
 
 def _metric(key: str, value: float, at: int, step: int) -> Metric:

@@ -188,6 +188,8 @@ class MlflowView:
         if content.LOGGED not in run.tags:
             runs.send(run, params=content.candidate_params(one))
         sent = run.tags.get(content.LOGGED, "").split(",")
+        if run.tags.get(content.INFERENCE, "") != content.inference_text(one):
+            sent = []  # all folds now stand at another choice for inference
         for fold in sorted(one.folds):
             if str(fold) not in sent:
                 runs.send(run, metrics=content.fold_metrics(one, fold, projection))

@@ -21,6 +21,7 @@ import torch
 from ptxcore.errors import CheckpointError
 from ptxcore.inference import Ensemble
 from ptxcore.models import load_weights, save_weights
+from ptxcore.settings import for_inference
 from ptxcore.types import Rule, Runtime
 
 DESCRIPTION = "ensemble.json"
@@ -33,6 +34,7 @@ def write_ensemble(
     *,
     rule: Rule,
     runtime: Runtime,
+    inference: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write an ensemble to a new folder.
@@ -42,6 +44,7 @@ def write_ensemble(
         weights: Folders that `save_weights` wrote, one per fold.
         rule: How the mean logit, as a probability, becomes a mask.
         runtime: Where and how the networks were scored.
+        inference: Overlap and tta in place of those that the weights were saved with.
         facts: Plain JSON values about where it comes from.
 
     Raises:
@@ -51,7 +54,7 @@ def write_ensemble(
     names = [f"fold-{number}" for number in range(len(weights))]
     for name, source in zip(names, weights, strict=True):
         network, settings = load_weights(source)
-        save_weights(folder / name, network, settings)
+        save_weights(folder / name, network, for_inference(settings, inference or {}))
     description = {
         "format": FORMAT,
         "folds": names,

@@ -29,6 +29,7 @@ def save_model(
     *,
     rule: Rule,
     runtime: Runtime,
+    inference: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
     model: Model | None = None,
 ) -> None:
@@ -39,6 +40,7 @@ def save_model(
         weights: Folders that `save_weights` wrote, one per fold.
         rule: How the mean logit, as a probability, becomes a mask.
         runtime: Where and how the networks were scored.
+        inference: Overlap and tta in place of those that the weights were saved with.
         facts: Plain JSON values about where it comes from; they become the model's metadata.
         model: Carries the ids that a tracking store gave the model.
 
@@ -49,7 +51,9 @@ def save_model(
     with tempfile.TemporaryDirectory(prefix="ptxsweep-") as temporary:
         ensemble, code = Path(temporary) / ARTIFACT, Path(temporary) / CODE.name
         shutil.copy(CODE, code)  # the model keeps the path, which need not tell where we live
-        write_ensemble(ensemble, weights, rule=rule, runtime=runtime, facts=facts)
+        write_ensemble(
+            ensemble, weights, rule=rule, runtime=runtime, inference=inference, facts=facts
+        )
         mlflow.pyfunc.save_model(
             str(folder),
             python_model=str(code),

@@ -104,9 +104,10 @@ class IndexedPolicy:
             case FoldStarted(fold=fold):
                 assert one.running is None, "two folds of one candidate at once"
                 one.running, one.is_retry = fold, False
-            case FoldFinished(fold=fold, score=score):
+            case FoldFinished(fold=fold, score=score, revised=revised):
                 assert fold not in one.scores, "a fold was finished twice"
                 one.running, one.scores[fold] = None, score
+                one.scores.update(revised)
                 one.is_over = one.is_over or len(one.scores) == self.num_folds
             case FoldLost():
                 one.running, one.is_retry = None, True

@@ -48,7 +48,7 @@ class Intensify(IndexedPolicy):
         """Take note; a score can reject its candidate or make it the incumbent."""
         if isinstance(event, FoldFinished):
             one = self._candidates[event.candidate]
-            self._compare(one, {**one.scores, event.fold: event.score})
+            self._compare(one, {**one.scores, **event.revised, event.fold: event.score})
         super().observe(event)
 
     def _compare(self, one: Progress, scores: dict[int, float]) -> None:

@@ -17,8 +17,10 @@ from sweep.errors import SpaceError
 from sweep.space import _yaml
 from sweep.space._base import Problem
 from sweep.space._models import (
+    INFERENCE,
     CategoricalParameter,
     FloatParameter,
+    InferenceSpec,
     IntParameter,
     Objective,
     PolicySpec,
@@ -39,6 +41,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "objective": Objective,
     "policy": PolicySpec,
     "sampler": SamplerSpec,
+    "inference": InferenceSpec,
 }
 
 
@@ -234,6 +237,22 @@ def _problems(
     for name in file.fixed:
         if name in file.parameters:
             yield f"{where('fixed', name)}: found in `parameters` too, expected it in one of them"
+    # Sweeps begun with an overlap among the parameters go on as they were: `known` is None then.
+    for name in INFERENCE if known is not None else ():
+        if name in file.parameters:
+            yield (
+                f"{where('parameters', name)}: found a setting that changes no weights, expected "
+                f"its values under `inference` (as in `inference: {{{name}: "
+                f"{'[0.25, 0.5]' if name == 'overlap' else '[false, true]'}}}`): every trained "
+                "fold is scored with all of them, and no trial is spent on it"
+            )
+    for name in file.inference.model_fields_set:
+        for section, names in (("fixed", file.fixed), ("parameters", file.parameters)):
+            if name in names:
+                yield (
+                    f"{where('inference', name)}: found in `{section}` too, expected it in one of "
+                    "them"
+                )
     if len(file.candidates) >= file.policy.num_trials:
         yield (
             f"{where('candidates')}: found {len(file.candidates)}, expected fewer than "

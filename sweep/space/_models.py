@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Annotated, Any, Literal
 
@@ -201,6 +202,40 @@ class CategoricalParameter(_Parameter):
 ParameterSpec = FloatParameter | IntParameter | CategoricalParameter
 
 
+class InferenceSpec(Strict):
+    """Settings that count in inference alone: every trained fold is scored with each choice.
+
+    Attributes:
+        overlap: Of neighbouring windows, values in [0, 1).
+        tta: Whether the mirror image is predicted too.
+    """
+
+    overlap: list[float] = Field(default_factory=list)
+    tta: list[bool] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _check(self) -> InferenceSpec:
+        for name in self.model_fields_set:
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise Problem(name, values, "at least one value, none of them twice")
+        return self
+
+    def choices(self) -> tuple[dict[str, Any], ...]:
+        """Every combination, smaller overlaps first and without the mirror image first."""
+        values = {name: sorted(getattr(self, name)) for name in INFERENCE if getattr(self, name)}
+        if not values:
+            return ()
+        return tuple(
+            dict(zip(values, combination, strict=True))
+            for combination in itertools.product(*values.values())
+        )
+
+
+#: What the section `inference` may hold.
+INFERENCE = tuple(InferenceSpec.model_fields)
+
+
 class SpaceFile(Strict):
     """The whole file."""
 
@@ -213,6 +248,7 @@ class SpaceFile(Strict):
     sampler: SamplerSpec = SamplerSpec()
     candidates: list[dict[str, Scalar]] = Field(default_factory=list)
     fixed: dict[str, Scalar] = Field(default_factory=dict)
+    inference: InferenceSpec = InferenceSpec()
     parameters: dict[str, Annotated[ParameterSpec, Field(discriminator="type")]] = Field(
         min_length=1
     )

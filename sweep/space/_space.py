@@ -43,6 +43,8 @@ class SearchSpace:
         sampler: What to try next.
         candidates: Whole configurations of parameters to try right after the default.
         fixed: Settings that do not vary.
+        inference: Choices of settings that count in inference alone, the cheaper ones first; empty
+            where there is none to make. Every trained fold is scored with each.
         parameters: What varies, parents of a condition before their children.
     """
 
@@ -58,6 +60,7 @@ class SearchSpace:
     sampler: SamplerSpec
     candidates: tuple[dict[str, Any], ...]
     fixed: dict[str, Any]
+    inference: tuple[dict[str, Any], ...]
     parameters: dict[str, ParameterSpec]
 
     @cached_property
@@ -73,6 +76,8 @@ class SearchSpace:
             "fixed": self.fixed,
             "parameters": {name: one.model_dump() for name, one in self.parameters.items()},
         }
+        if self.inference:  # a space without keeps the digest it always had
+            content["inference"] = self.inference
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def tree(self) -> dict[str, Any]:
@@ -81,7 +86,7 @@ class SearchSpace:
 
     def locate(self, key: str) -> str:
         """`file:line` of a dotted key, of the file alone when it is not in it."""
-        for dotted in (f"parameters.{key}", f"fixed.{key}", key):
+        for dotted in (f"parameters.{key}", f"fixed.{key}", f"inference.{key}", key):
             if dotted in self.lines:
                 return f"{self.source}:{self.lines[dotted]}"
         return self.source
@@ -115,18 +120,30 @@ class SearchSpace:
         """Let Optuna choose the active parameters.
 
         Returns:
-            The whole configuration: fixed settings, chosen values, inactive defaults.
+            The whole configuration: fixed settings, chosen values, inactive defaults, the first
+            choice for inference.
         """
         whole: dict[str, Any] = {}
         for name, one in self.parameters.items():
             whole[name] = one.default
             if self.is_active(name, whole):
                 whole[name] = _ask(trial, name, one)
-        return {**self.fixed, **whole}
+        return {**self.fixed, **self._first_choice(), **whole}
 
     def complete(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The whole configuration of chosen values; what is not active takes its default."""
-        return {**self.fixed, **self.defaults(), **self.active(parameters)}
+        """The whole configuration of chosen values; what is not active takes its default.
+
+        Of the choices for inference it holds the first.
+        """
+        return {
+            **self.fixed,
+            **self._first_choice(),
+            **self.defaults(),
+            **self.active(parameters),
+        }
+
+    def _first_choice(self) -> dict[str, Any]:
+        return dict(self.inference[0]) if self.inference else {}
 
 
 def build(
@@ -148,6 +165,7 @@ def build(
         sampler=file.sampler,
         candidates=tuple({**defaults, **one} for one in file.candidates),
         fixed=dict(file.fixed),
+        inference=file.inference.choices(),
         parameters=parameters,
     )
 

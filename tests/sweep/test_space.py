@@ -229,15 +229,42 @@ def test_shipped_spaces_hold_settings_that_exist(name: str) -> None:
         FoldSettings.from_mapping(space.suggest(study.ask()))
 
 
-def test_overlap_varies_only_where_it_makes_a_difference() -> None:
+def test_choices_for_inference_are_no_parameters_and_the_cheapest_comes_first() -> None:
     space = load_space("attention_unet")
-    assert space.fixed["image_size"] == 1024
+    assert space.inference == ({"overlap": 0.25}, {"overlap": 0.5})
+    assert "overlap" not in space.distributions()
+    assert space.complete(space.defaults())["overlap"] == 0.25
+    both = parse_space(MINIMAL + "inference: {tta: [true, false], overlap: [0.5, 0]}\n", "f")
+    assert both.inference == (
+        {"overlap": 0.0, "tta": False},
+        {"overlap": 0.0, "tta": True},
+        {"overlap": 0.5, "tta": False},
+        {"overlap": 0.5, "tta": True},
+    )
+    assert both.digest != parse_space(MINIMAL, "f").digest
 
-    def num_windows(patch: int, overlap: float) -> int:
-        stride = max(1, int(patch * (1 - overlap)))
-        return (-(-(1024 - patch) // stride) + 1) ** 2
 
-    spec = space.parameters["overlap"]
-    for patch in space.parameters["patch_size"].choices:
-        differs = len({num_windows(patch, overlap) for overlap in spec.choices}) > 1
-        assert space.is_active("overlap", {**space.defaults(), "patch_size": patch}) == differs
+MINIMAL = """\
+name: minimal
+objective: {metric: dice}
+parameters:
+  learning_rate: {type: float, low: 1e-4, high: 1e-2, log: true, default: 1e-3}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            "  tta: {type: categorical, choices: [false, true], default: false}\n",
+            r"f:5: parameters.tta: .*under `inference`",
+        ),
+        ("inference: {overlap: [0.5, 0.5]}\n", r"f:5: inference.overlap: .*none of them twice"),
+        ("inference: {tta: []}\n", r"f:5: inference.tta: found \[\], expected at least one"),
+        ("inference: {threshold: [0.5]}\n", r"inference.threshold: found an unknown key"),
+        ("fixed: {tta: true}\ninference: {tta: [true]}\n", r"inference.tta: found in `fixed` too"),
+    ],
+)
+def test_what_is_wrong_with_choices_for_inference(more: str, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        parse_space(MINIMAL + more, "f", known=["learning_rate", "tta", "overlap"])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ptxcore.data.intensity import normalise
 from ptxcore.data.resample import resize_image
 from ptxcore.errors import OutOfMemory, SettingsError
-from ptxcore.inference import place, predict_logits, predict_prepared
+from ptxcore.inference import Passes, place, predict_grid, predict_logits, predict_prepared
 from ptxcore.inference._memory import FittedForward
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
@@ -232,3 +232,17 @@ def test_other_errors_of_a_network_pass() -> None:
 
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         FittedForward(broken)(torch.zeros(2, 1, 4, 4))
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_overlaps_with_the_same_windows_share_passes_and_logits(tta: bool) -> None:
+    image = np.random.default_rng(0).normal(size=(64, 64))
+    passes: Passes = {}
+    found = {}
+    for overlap in (0.25, 0.5, 0.75):  # of 48 px windows: two along a side, twice; then three
+        given = settings(image_size=64, patch_size=48, overlap=overlap, tta=tta)
+        shared = predict_grid(Blur(), image, given, CPU, passes)
+        assert torch.equal(shared, predict_grid(Blur(), image, given, CPU))
+        found[overlap] = shared
+    assert len(passes) == 2 * (1 + tta)
+    assert torch.equal(found[0.25], found[0.5])
