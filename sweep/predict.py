@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +17,13 @@ from sweep.errors import UsageError
 from sweep.home import Home
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
     from numpy.typing import NDArray
 
     from ptxcore.inference import Ensemble
 
+_REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<number>[0-9]+))")
 #: What a probability of 1 is in a 16-bit PNG.
 FULL_SCALE = 65_535
 
@@ -53,7 +58,7 @@ def predict_files(
 
     Args:
         home: Whose tracking server knows the model.
-        uri: As MLflow writes it, such as `models:/name@champion`.
+        uri: See `load_champion`.
         sources: DICOM files, or folders that are searched for `*.dcm`.
         out: Folder for the PNG files; made if absent, files of the same name are replaced.
         attention: Folder for pictures of the attention gates, likewise; None draws none.
@@ -61,19 +66,25 @@ def predict_files(
     Raises:
         UsageError: No file, two files of one name, no such model, or pictures of gates are asked of
             one that has none.
+        CheckpointError: The model's files are damaged or were exchanged.
+        TrackingError: MLflow cannot be reached.
         DicomError: A file cannot be read; those before it were written.
     """
     files = find_files(sources)
     model = load_champion(home, uri)
-    ensemble = None if attention is None else gated_ensemble(model, uri)
+    if attention is not None and not any(network.num_gates for network, _ in model.members):
+        raise UsageError(
+            f"--attention: the networks of {uri} have no attention gates, expected "
+            "network=attention_unet; leave the option out"
+        )
     for folder in (out, attention or out):
         folder.mkdir(parents=True, exist_ok=True)
     found = []
     for file in files:
         one, image, mask = _predict(model, file, out)
-        if attention is not None and ensemble is not None:
+        if attention is not None:
             path = attention / f"{file.stem}.attention.png"
-            _draw_attention(ensemble, image, mask, path)
+            _draw_attention(model, image, mask, path)
             one = dataclasses.replace(one, attention=path)
         found.append(one)
     return found
@@ -103,47 +114,63 @@ def find_files(sources: Sequence[Path]) -> list[Path]:
     return files
 
 
-def load_champion(home: Home, uri: str) -> Any:
-    """A model as MLflow's own client loads it.
+def load_champion(home: Home, uri: str) -> Ensemble:
+    """The networks of a model; nothing that comes with them is run.
+
+    MLflow's own `load_model` runs the code in a model's folder and whatever loader that folder
+    names. Here its files are compared with what the registry says of that version, and the
+    weights alone are read, from the copy that was compared.
+
+    Args:
+        home: Whose registry knows the model.
+        uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the folder of a model on this
+            machine, for which nobody vouches.
 
     Raises:
-        UsageError: There is no such model.
+        UsageError: There is no such model, or the registry does not vouch for it.
+        CheckpointError: The files are damaged or were exchanged.
+        TrackingError: MLflow cannot be reached.
     """
-    import mlflow
-    from mlflow.exceptions import MlflowException
+    from sweep.model_package import ENSEMBLE_FOLDER, load_ensemble
 
+    if Path(uri).is_dir():
+        return load_ensemble(Path(uri) / ENSEMBLE_FOLDER)
+    named = _REGISTERED.fullmatch(uri)
+    if named is None:
+        raise UsageError(
+            f"model {uri}: expected models:/NAME@ALIAS, models:/NAME/VERSION or the folder of a "
+            "model; the registry vouches for no other (to run a model's own code, trusting its "
+            "store, call mlflow.pyfunc.load_model)"
+        )
     name = home.tracking_uri.removeprefix("sqlite:///")
     if name != home.tracking_uri and not Path(name).is_file():
         raise UsageError(f"no model was registered in {home.folder} (found no {name}); give --home")
-    mlflow.set_tracking_uri(home.tracking_uri)
-    try:
-        return mlflow.pyfunc.load_model(uri)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
-        known = ", ".join(one.name for one in mlflow.MlflowClient().search_registered_models())
-        raise UsageError(f"model {uri}: {error.message}; registered: {known or 'none'}") from error
+
+    from sweep.mlflow_view import connect
+    from sweep.registry import reaching
+    from sweep.vouched import fetch
+
+    with reaching(home.tracking_uri, "nothing was predicted"):
+        client = connect(home.tracking_uri)
+        version = _version(client, uri, **named.groupdict())
+        with tempfile.TemporaryDirectory(prefix="ptxsweep-") as copy:
+            return load_ensemble(fetch(client, version, Path(copy)) / ENSEMBLE_FOLDER)
 
 
-def gated_ensemble(model: Any, uri: str) -> Ensemble:
-    """The networks inside a loaded model.
-
-    Raises:
-        UsageError: It holds none of ours, or none of them has attention gates.
-    """
+def _version(
+    client: MlflowClient, uri: str, *, name: str, alias: str | None, number: str | None
+) -> ModelVersion:
     from mlflow.exceptions import MlflowException
 
     try:
-        ensemble = model.unwrap_python_model().ensemble
-    except (MlflowException, AttributeError) as error:
-        raise UsageError(f"--attention: {uri} is not a model that ptxsweep promoted") from error
-    if not any(network.num_gates for network, _ in ensemble.members):
-        raise UsageError(
-            f"--attention: the networks of {uri} have no attention gates, expected "
-            "network=attention_unet; leave the option out"
-        )
-    found: Ensemble = ensemble
-    return found
+        if alias is not None:
+            return client.get_model_version_by_alias(name, alias)
+        return client.get_model_version(name, str(number))
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        known = ", ".join(one.name for one in client.search_registered_models())
+        raise UsageError(f"model {uri}: {error.message}; registered: {known or 'none'}") from error
 
 
 def _draw_attention(
@@ -157,18 +184,14 @@ def _draw_attention(
 
 
 def _predict(
-    model: Any, file: Path, out: Path
+    model: Ensemble, file: Path, out: Path
 ) -> tuple[Prediction, NDArray[Any], NDArray[np.bool_]]:
     """The prediction, with the image and the mask it is of."""
-    import pandas as pd
-
-    # Read here first, so that an error names the file that the user gave.
     from ptxcore.data.dicom import read_dicom
+    from sweep.model_package import segment
 
     image = read_dicom(file).pixels
-    (row,) = model.predict(pd.DataFrame({"image": [image]}))
-    probability = np.asarray(row["probability"], np.float32)
-    mask = np.asarray(row["mask"], bool)
+    probability, mask = segment(model, image)
     paths = (out / f"{file.stem}.probability.png", out / f"{file.stem}.mask.png")
     _write(paths[0], np.round(probability * FULL_SCALE).astype(np.uint16))
     _write(paths[1], mask.astype(np.uint8) * 255)

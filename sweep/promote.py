@@ -170,7 +170,11 @@ def _crowned(
     build: Callable[[Path, Model], None],
 ) -> tuple[str, str | None, bool]:
     """The champion's version, the one before, and whether it was made now."""
-    if present is not None and is_same(present.tags, facts):
+    if (
+        present is not None
+        and is_same(present.tags, facts)
+        and registry.is_intact(client, present)  # else promoting again mends it
+    ):
         previous = registry.aliases(client, name).get(registry.PREVIOUS)
         return str(present.version), previous, False
     version = registry.register(

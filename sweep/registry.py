@@ -20,17 +20,19 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
+from ptxcore.errors import CheckpointError
 from sweep.errors import TrackingError, UsageError
 from sweep.masking import mask
 from sweep.mlflow_view import OUTAGES, quietly, shown_uri
+from sweep.vouched import DIGEST_TAG, fetch, package_digest
 
 CHAMPION, PREVIOUS = "champion", "previous"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,127}")
 
 
 @contextmanager
-def reaching(tracking_uri: str) -> Iterator[None]:
-    """What MLflow raises inside becomes a `TrackingError` that says where."""
+def reaching(tracking_uri: str, so: str = "nothing was promoted") -> Iterator[None]:
+    """What MLflow raises inside becomes a `TrackingError` that says where, and what it led to."""
     try:
         with quietly():
             yield
@@ -38,7 +40,7 @@ def reaching(tracking_uri: str) -> Iterator[None]:
         reason = mask(" ".join(str(error).split()))[:300]
         raise TrackingError(
             f"MLflow at {shown_uri(tracking_uri)} failed ({type(error).__name__}: {reason}); "
-            "nothing was promoted, try again when it works"
+            f"{so}, try again when it works"
         ) from error
 
 
@@ -87,14 +89,14 @@ def register(
         client: Of the store.
         name: Of the registered model; made if missing.
         run_id: That the model came from.
-        tags: Of the version and of the logged model.
+        tags: Of the version and of the logged model; the version gets `DIGEST_TAG` besides.
         description: Of the version.
         build: Writes the model's folder, which does not exist yet; gets the ids it has.
 
     Returns:
         The version.
     """
-    model = _logged_model(client, name, run_id, tags, build)
+    model, digest = _logged_model(client, name, run_id, tags, build)
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -106,7 +108,7 @@ def register(
         name,
         f"models:/{model.model_id}" if by_id else model.artifact_location,
         run_id=run_id,
-        tags=dict(tags),
+        tags={**tags, DIGEST_TAG: digest},
         description=description,
         model_id=model.model_id,
     )
@@ -121,8 +123,11 @@ def _logged_model(
     run_id: str,
     tags: Mapping[str, str],
     build: Callable[[Path, Model], None],
-) -> LoggedModel:
-    """The model's folder as an output of a run; marked as failed if it could not be written."""
+) -> tuple[LoggedModel, str]:
+    """The model's folder as an output of a run, and its digest.
+
+    The model is marked as failed if it could not be written.
+    """
     model = client.create_logged_model(
         client.get_run(run_id).info.experiment_id,
         name=_logged_name(name),
@@ -139,13 +144,27 @@ def _logged_model(
         with tempfile.TemporaryDirectory(prefix="ptxsweep-") as temporary:
             folder = Path(temporary) / "model"
             build(folder, ids)
+            digest = package_digest(folder)  # before it leaves our hands
             client.log_model_artifacts(model.model_id, str(folder))
     except BaseException:
         client.finalize_logged_model(model.model_id, "FAILED")
         raise
     client.finalize_logged_model(model.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-    return model
+    return model, digest
+
+
+def is_intact(client: MlflowClient, version: ModelVersion) -> bool:
+    """Whether the store still gives the files that were registered, and the tag vouches for them.
+
+    A store that gives nothing counts as one without them: registering again will tell.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="ptxsweep-") as temporary:
+            fetch(client, version, Path(temporary))
+    except (UsageError, CheckpointError, MlflowException, OSError):
+        return False
+    return True
 
 
 def crown(client: MlflowClient, name: str, version: str) -> str | None:

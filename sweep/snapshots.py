@@ -145,13 +145,22 @@ def _read(bucket: Bucket, key: str) -> Files | None:
             f"{bucket.address}/{key}: found other bytes than its name says; it was changed by "
             "somebody else: restore it"
         )
-    whole = json.loads(content)
-    if whole.get("format") != FORMAT:
+    try:
+        whole = json.loads(content)
+        version, files = (
+            whole["format"],
+            {str(name): str(one) for name, one in whole["files"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        kind = type(error).__name__
         raise StorageError(
-            f"{bucket.address}/{key}: format: found {whole.get('format')!r}, expected {FORMAT}; "
+            f"{bucket.address}/{key}: found no manifest ({kind}), expected one that ptxsweep wrote"
+        ) from error
+    if version != FORMAT:
+        raise StorageError(
+            f"{bucket.address}/{key}: format: found {version!r}, expected {FORMAT}; "
             "it may be of another version of ptxsweep"
         )
-    files: Files = whole["files"]
     for name in files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise StorageError(f"{bucket.address}/{key}: found a name that leaves its folder")

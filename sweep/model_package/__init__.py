@@ -1,7 +1,15 @@
 """An ensemble as an MLflow model: saved from code, without a pickle anywhere."""
 
 from sweep.model_package._ensemble import load_ensemble, usable_runtime, write_ensemble
-from sweep.model_package._model import EnsembleModel
+from sweep.model_package._model import ENSEMBLE_FOLDER, EnsembleModel, segment
 from sweep.model_package._save import save_model
 
-__all__ = ["EnsembleModel", "load_ensemble", "save_model", "usable_runtime", "write_ensemble"]
+__all__ = [
+    "ENSEMBLE_FOLDER",
+    "EnsembleModel",
+    "load_ensemble",
+    "save_model",
+    "segment",
+    "usable_runtime",
+    "write_ensemble",
+]

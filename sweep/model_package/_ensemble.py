@@ -4,7 +4,7 @@
     fold-0/model.safetensors   weights
     fold-0/model.json          settings that rebuild the network
 
-Nothing in it can run code. Every file is hashed before it is used.
+Nothing in it can run code. Every file is hashed before it is used, and lies inside the folder.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def load_ensemble(folder: Path) -> Ensemble:
     """Load an ensemble that `write_ensemble` wrote, on the runtime it was scored with if possible.
 
     Raises:
-        CheckpointError: A file is missing, damaged, exchanged, or of a newer format.
+        CheckpointError: A file is missing, damaged, exchanged, of a newer format, or outside the
+            folder.
     """
     path = folder / DESCRIPTION
     try:
@@ -84,12 +86,12 @@ def load_ensemble(folder: Path) -> Ensemble:
         if version != FORMAT:
             raise CheckpointError(f"{path}: format: found {version!r}, expected {FORMAT}")
         for name, expected in found["sha256"].items():
-            if _sha256(folder / name) != expected:
+            if _sha256(_inside(folder, name)) != expected:
                 raise CheckpointError(
                     f"{folder / name}: found other content than {DESCRIPTION} vouches for; the "
                     "file is damaged or was exchanged"
                 )
-        folders = [folder / name for name in found["folds"]]
+        folders = [_inside(folder, name) for name in found["folds"]]
         for name in found["folds"]:
             if not any(listed.startswith(f"{name}/") for listed in found["sha256"]):
                 raise CheckpointError(f"{path}: {name}: found no SHA-256, expected one per file")
@@ -106,6 +108,17 @@ def usable_runtime(runtime: Runtime) -> Runtime:
     if runtime.device == "cuda" and not torch.cuda.is_available():
         return Runtime(num_threads=runtime.num_threads)
     return runtime
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file or folder that the description names, links followed."""
+    path = Path(os.path.realpath(folder / name))
+    if not path.is_relative_to(os.path.realpath(folder)):
+        raise CheckpointError(
+            f"{folder / DESCRIPTION}: found the name {name!r}, which leads out of the folder, "
+            "expected one inside; do not use this model"
+        )
+    return path
 
 
 def _sha256(path: Path) -> str:

@@ -20,8 +20,9 @@ from ptxcore.inference import Ensemble
 from ptxcore.metrics import logits_to_mask, probability_to_logits
 from sweep.model_package._ensemble import load_ensemble
 
-#: Name of the artifact that holds the ensemble.
+#: Name of the artifact that holds the ensemble, and where MLflow puts it in the model's folder.
 ARTIFACT = "ensemble"
+ENSEMBLE_FOLDER = f"artifacts/{ARTIFACT}"
 _ANY = AnyType()  # type: ignore[no-untyped-call]  # half annotated
 #: A row has one of the two inputs. Arrays have no type of their own in MLflow that would keep
 #: them arrays, hence "any".
@@ -77,18 +78,20 @@ class EnsembleModel(PythonModel):
         """
         return [self._segment(_pixels(row, number)) for number, row in _rows(model_input)]
 
-    @property
-    def ensemble(self) -> Ensemble:
-        """The networks themselves, for those who want to look inside."""
-        return self._ensemble
-
     def _segment(self, pixels: NDArray[Any]) -> dict[str, Any]:
-        probability = self._ensemble.probability(pixels)
-        if len(self._ensemble.members) == 1:
-            mask = self._ensemble.mask(pixels)
-        else:  # what `mask` does, without predicting twice
-            mask = logits_to_mask(probability_to_logits(probability), self._ensemble.rule)
+        probability, mask = segment(self._ensemble, pixels)
         return {"probability": probability, "mask": mask, "case_positive": bool(mask.any())}
+
+
+def segment(
+    ensemble: Ensemble, pixels: NDArray[Any]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Probability in [0, 1] and mask under the ensemble's rule, both of shape (H, W)."""
+    probability = ensemble.probability(pixels)
+    if len(ensemble.members) == 1:
+        return probability, ensemble.mask(pixels)
+    # What `mask` does, without predicting twice.
+    return probability, logits_to_mask(probability_to_logits(probability), ensemble.rule)
 
 
 def _rows(table: pd.DataFrame) -> list[tuple[int, dict[str, Any]]]:

@@ -4,6 +4,7 @@
     python tests/fuzz/fuzz.py rle -max_total_time=600
     python tests/fuzz/fuzz.py space -max_total_time=600 corpus-folder
     python tests/fuzz/fuzz.py dicom -max_total_time=600 corpus-folder
+    python tests/fuzz/fuzz.py ledger -max_total_time=600 -max_len=400000 corpus-folder
 
 Ends with a traceback and a file `crash-*` at the first input that ends in neither a result nor one
 of our errors. A corpus folder may hold valid files to begin with; what is found is added to it.
@@ -12,6 +13,7 @@ of our errors. A corpus folder may hold valid files to begin with; what is found
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import tempfile
 import warnings
@@ -27,11 +29,14 @@ with atheris.instrument_imports(include=["ptxcore", "sweep", "pydicom", "yaml"])
 
     if sys.argv[1:2] == ["space"]:
         from sweep.space import parse_space
+    elif sys.argv[1:2] == ["ledger"]:
+        from sweep.ledger import Ledger, list_sweeps
     else:
         from ptxcore.data.dicom import read_dicom, read_header
         from ptxcore.data.rle import decode, read_csv
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
+_COUNT = itertools.count()
 
 
 def rle(data: bytes) -> None:
@@ -56,13 +61,33 @@ def dicom(data: bytes) -> None:
     _allowed(lambda: read_dicom(path))
 
 
+def ledger(data: bytes) -> None:
+    """A SQLite ledger with a sweep `first`; begin with a valid file."""
+    path = _FOLDER / f"ledger-{next(_COUNT)}.db"  # SQLAlchemy keeps connections by name
+    path.write_bytes(data)
+    url = f"sqlite:///{path}"
+    _allowed(lambda: list_sweeps(url))
+
+    def read() -> None:
+        found = Ledger.open(url, "first")
+        try:
+            found.projection.best()
+            found.projection.events()
+        finally:
+            found.close()
+
+    _allowed(read)
+    for left in _FOLDER.glob(f"{path.name}*"):
+        left.unlink()
+
+
 def _allowed(action: Callable[[], object]) -> None:
     with contextlib.suppress(CoreError, SweepError):
         action()
 
 
 if __name__ == "__main__":
-    targets = {"rle": rle, "space": space, "dicom": dicom}
+    targets = {"rle": rle, "space": space, "dicom": dicom, "ledger": ledger}
     if len(sys.argv) < 2 or sys.argv[1] not in targets:
         sys.exit(f"expected one of {', '.join(targets)} and options of libFuzzer")
     warnings.simplefilter("ignore")

@@ -213,6 +213,26 @@ def test_a_damaged_description_is_refused(
         load_ensemble(folder)
 
 
+@pytest.mark.parametrize("name", ["../other/fold-0", "/absolute", "fold-link"])
+def test_names_that_leave_the_folder_are_refused(
+    weights: list[Path], tmp_path: Path, name: str
+) -> None:
+    """The files they lead to are whole, and the description has the right SHA-256 of each."""
+    folder, other = tmp_path / "ensemble", tmp_path / "other"
+    for one in (folder, other):
+        write_ensemble(one, weights, rule=RULE, runtime=Runtime())
+    (folder / "fold-link").symlink_to(other / "fold-0")
+    name = str(other / "fold-0") if name == "/absolute" else name
+    path = folder / "ensemble.json"
+    text = json.loads(path.read_text(encoding="utf-8"))
+    kinds = ("model.json", "model.safetensors")
+    outside = {f"{name}/{kind}": text["sha256"][f"fold-0/{kind}"] for kind in kinds}
+    for change in ({"folds": [name]}, {"sha256": {**text["sha256"], **outside}}):
+        path.write_text(json.dumps({**text, **change}), encoding="utf-8")
+        with pytest.raises(CheckpointError, match=r"leads out of the folder, expected one inside"):
+            load_ensemble(folder)
+
+
 def test_the_runtime_gives_way_where_there_is_no_gpu() -> None:
     wanted = Runtime(device="cuda", precision="bfloat16", channels_last=True, num_threads=2)
     import torch

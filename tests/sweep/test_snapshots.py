@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,31 @@ def test_exchanged_bytes_are_refused(bucket: Bucket, tmp_path: Path) -> None:
     bucket.put(key, b"{}")
     with pytest.raises(StorageError, match="found other bytes than its name says"):
         snapshots.fetch(bucket, PLACE, tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[]", r"found no manifest \(TypeError\)"),
+        (b'{"format": 1}', r"found no manifest \(KeyError\)"),
+        (b'{"format": 1, "files": []}', r"found no manifest \(AttributeError\)"),
+        (b'{"format": 9, "files": {}}', "format: found 9, expected 1"),
+        (b'{"format": 1, "files": {"../out": "OBJECT"}}', "found a name that leaves its folder"),
+        (b'{"format": 1, "files": {"/out": "OBJECT"}}', "found a name that leaves its folder"),
+    ],
+)
+def test_a_forged_manifest_is_refused(
+    bucket: Bucket, tmp_path: Path, content: bytes, message: str
+) -> None:
+    """Its name is right, and so is the hash of the object it names."""
+    digest = hashlib.sha256(b"planted").hexdigest()
+    content = content.replace(b"OBJECT", digest.encode())
+    bucket.put(f"{PLACE}/objects/{digest}", b"planted")
+    name = f"000001-{hashlib.sha256(content).hexdigest()}.json"
+    bucket.put(f"{PLACE}/manifests/{name}", content)
+    with pytest.raises(StorageError, match=message):
+        snapshots.fetch(bucket, PLACE, tmp_path / "b" / "c")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_keep_and_remove(bucket: Bucket, tmp_path: Path) -> None:

@@ -212,6 +212,18 @@ def test_what_macos_and_people_leave_in_folders(dicom_set: DicomSet, tmp_path: P
     assert "2 files are no images and were skipped" in report.warnings
 
 
+def test_links_to_files_are_followed_and_linked_folders_are_not_entered(
+    dicom_set: DicomSet, tmp_path: Path
+) -> None:
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    one, two, *_ = sorted(dicom_set.dicom.rglob("*.dcm"))
+    (linked / "one.dcm").symlink_to(one)
+    (linked / "folder").symlink_to(two.parent)
+    report = import_cases(linked, dicom_set.rle, tmp_path / "store")
+    assert report.num_cases == 1
+
+
 def test_names_without_suffix(dicom_set: DicomSet, tmp_path: Path) -> None:
     for path in dicom_set.dicom.rglob("*.dcm"):
         path.rename(path.with_suffix(""))

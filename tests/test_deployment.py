@@ -1,0 +1,181 @@
+"""The files of `docker/` hold together; no engine reads them here, so structure is checked."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import ray.autoscaler
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+DOCKER = Path(__file__).resolve().parent.parent / "docker"
+KUBERAY = ("kuberay/raycluster.yaml", "kuberay/rayjob.yaml")
+#: Started once and gone; nothing to ask for health.
+ONE_SHOT = {"bucket"}
+#: Ray watches their health itself: the head takes a lost node out within 8 s.
+WATCHED_BY_RAY = {"ray-worker", "driver"}
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((DOCKER / name).read_text(encoding="utf-8"))
+
+
+COMPOSE = read("compose.yaml")
+SERVICES: dict[str, Any] = COMPOSE["services"]
+
+
+def leaves(tree: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every plain value with the key it stands under; for a container's variable, its name."""
+    if isinstance(tree, dict):
+        if set(tree) == {"name", "value"}:
+            yield str(tree["name"]), str(tree["value"])
+        else:
+            for name, inner in tree.items():
+                yield from leaves(inner, str(name))
+    elif isinstance(tree, list):
+        for inner in tree:
+            yield from leaves(inner, key)
+    else:
+        yield key, str(tree)
+
+
+def test_ray_up_accepts_its_file() -> None:
+    content = read("ray-cluster.yaml")
+    schema = Path(ray.autoscaler.__file__).with_name("ray-schema.json")
+    jsonschema.validate(content, json.loads(schema.read_text(encoding="utf-8")))
+    whole = prepare_config(content)  # as `ray up` does before it connects anywhere
+    validate_config(whole)
+    node = whole["available_node_types"][whole["head_node_type"]]
+    assert node["min_workers"] == len(content["provider"]["worker_ips"])
+    starts = content["head_start_ray_commands"] + content["worker_start_ray_commands"]
+    assert sum("ray-node" in command for command in starts) == 2
+    assert any("/run/secrets/ray_token:ro" in one for one in content["docker"]["run_options"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_uses_what_is_defined(name: str) -> None:
+    service = SERVICES[name]
+    secrets = [one if isinstance(one, str) else one["source"] for one in service.get("secrets", [])]
+    assert set(secrets) <= set(COMPOSE["secrets"])
+    assert set(service["networks"]) <= set(COMPOSE["networks"])
+    assert set(service.get("depends_on", {})) <= set(SERVICES)
+    for volume in service.get("volumes", []):
+        source = volume.split(":")[0]
+        assert source in COMPOSE["volumes"] or (DOCKER / source).exists(), volume
+    read_from = [value for _, value in leaves(service) if value.startswith("/run/secrets/")]
+    for path in read_from:
+        assert Path(path).name in secrets, f"{path} is no secret of {name}"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_closed_and_tells_its_health(name: str) -> None:
+    service = SERVICES[name]
+    for port in service.get("ports", []):
+        assert str(port).startswith("127.0.0.1:"), f"{port} is open to the network"
+    if name not in ONE_SHOT | WATCHED_BY_RAY:
+        assert service["healthcheck"]["test"]
+    for other, how in service.get("depends_on", {}).items():
+        wanted = "service_completed_successfully" if other in ONE_SHOT else "service_healthy"
+        assert how["condition"] == wanted
+    assert not service.get("privileged")
+    assert COMPOSE["networks"]["inside"]["internal"] is True
+
+
+def test_nothing_is_at_its_latest_version() -> None:
+    images = [value for key, value in leaves(SERVICES) if key == "image"]
+    assert len(images) == len(SERVICES)
+    assert all(re.search(r":\d", image) for image in images), images
+
+
+def test_compose_defines_only_secrets_that_the_script_makes(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    subprocess.run([DOCKER / "bin" / "make-secrets", folder], check=True)
+    for secret in COMPOSE["secrets"].values():
+        assert (folder / Path(secret["file"]).name).stat().st_size > 0
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    passwords = [(folder / name).read_text("utf-8") for name in ("ray_token", "mlflow_password")]
+    assert all(re.fullmatch("[0-9a-f]{64}", text) for text in passwords)
+    assert len(set(passwords)) == 2
+    before = (folder / "ledger").read_bytes()
+    subprocess.run([DOCKER / "bin" / "make-secrets", folder], check=True)
+    assert (folder / "ledger").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "ray-cluster.yaml", *KUBERAY])
+def test_no_password_stands_in_a_file(name: str) -> None:
+    for key, value in leaves(read(name)):
+        assert not re.search(r"://[^/\s:@]+:[^/\s@]+@", value), f"{key}: an address with a password"
+        if re.search("password|token|secret", key, re.IGNORECASE):
+            named = re.fullmatch(r"/run/secrets/\w+|\./secrets/\w+|[a-z0-9_-]+", value)
+            assert named or value.lower() in ("true", "false"), f"{key}: {value}"
+
+
+def pods() -> list[dict[str, Any]]:
+    cluster, job = (read(name)["spec"] for name in KUBERAY)
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    return [*(one["template"]["spec"] for one in groups), job["submitterPodTemplate"]["spec"]]
+
+
+def test_pods_mount_what_they_define_and_run_without_rights() -> None:
+    for pod in pods():
+        volumes = {one["name"] for one in pod.get("volumes", [])}
+        (container,) = pod["containers"]
+        assert {one["name"] for one in container.get("volumeMounts", [])} == volumes
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["automountServiceAccountToken"] is False
+
+
+def test_the_secrets_of_pods_are_those_the_comments_tell_to_make() -> None:
+    text = (DOCKER / KUBERAY[0]).read_text(encoding="utf-8")
+    told = set(re.findall(r"create secret generic (\S+)", text))
+    used = {volume["secret"]["secretName"] for pod in pods() for volume in pod.get("volumes", [])
+            if "secret" in volume}  # fmt: skip
+    assert used | {read(KUBERAY[0])["spec"]["authOptions"]["secretName"]} == told
+    head, worker, submitter = pods()
+    assert "ptxsweep-driver" in str(head)
+    assert "ptxsweep-driver" not in str(worker) + str(submitter)
+    job = read(KUBERAY[1])["spec"]
+    assert job["clusterSelector"] == {"ray.io/cluster": read(KUBERAY[0])["metadata"]["name"]}
+
+
+def test_ray_notices_a_lost_host_as_soon_everywhere() -> None:
+    """Every setting that the entry script gives Ray, with its value, in every pod."""
+    script = (DOCKER / "bin" / "ray-node").read_text(encoding="utf-8")
+    wanted = dict(re.findall(r"export (RAY_[a-z_]+)=\"\$\{\w+:-(\d+)\}\"", script))
+    assert len(wanted) == 5
+    for pod in pods()[:2]:
+        variables = {one["name"]: one["value"] for one in pod["containers"][0]["env"]}
+        assert wanted.items() <= variables.items()
+
+
+def test_torch_comes_from_its_index_alone_and_stays() -> None:
+    """A second index would be one more place that may offer any package."""
+    text = (DOCKER / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    assert "--extra-index-url" not in text
+    runs = [" ".join(line.split()) for line in text.splitlines() if line.startswith("RUN")]
+    steps = [step for line in runs for step in re.split(" && ", line) if "pip install" in step]
+    assert all("--constraint constraints.txt" in step for step in steps)
+    (indexed,) = [step for step in steps if "--index-url" in step]
+    assert "--no-deps" in indexed
+    assert indexed.endswith(" torch")
+    assert steps.index(indexed) == 0  # what comes later finds torch there and keeps it
+    pins = (DOCKER.parent / "constraints.txt").read_text(encoding="utf-8")
+    assert re.search(r"^torch==\d+\.\d+\.\d+$", pins, re.MULTILINE)
+
+
+def test_ray_asks_for_its_token_everywhere() -> None:
+    assert read(KUBERAY[0])["spec"]["authOptions"]["mode"] == "token"
+    assert "RAY_AUTH_MODE=token" in (DOCKER / "Dockerfile").read_text(encoding="utf-8")
+    assert "export RAY_AUTH_MODE=token" in (DOCKER / "bin" / "ray-node").read_text(encoding="utf-8")
+    for name in ("ray-head", "ray-worker", "driver"):
+        assert "ray_token" in SERVICES[name]["secrets"]
