@@ -16,8 +16,8 @@ objective: {metric: dice}
 policy: {name: greedy, num_trials: 12, num_completions: 6}
 parameters:
   patch_size: {type: categorical, choices: [128, 256, 512], default: 128}
-  overlap: {type: categorical, choices: [0.25, 0.5], default: 0.25, when: {patch_size: [128, 512]}}
-  dropout: {type: float, low: 0, high: 0.3, default: 0.1, when: {overlap: 0.5}}
+  channels: {type: categorical, choices: [8, 16], default: 8, when: {patch_size: [128, 512]}}
+  dropout: {type: float, low: 0, high: 0.3, default: 0.1, when: {channels: 16}}
   learning_rate: {type: float, low: 1e-4, high: 1e-2, log: true, default: 1e-3}
 """
 
@@ -31,9 +31,9 @@ def nested(tmp_path: Path) -> str:
 
 def test_a_held_value_that_others_wait_for_frees_them(nested: str) -> None:
     space = effective_space(nested, Overrides(fixed={"patch_size": 128}))
-    assert space.distributions().keys() == {"overlap", "dropout", "learning_rate"}
+    assert space.distributions().keys() == {"channels", "dropout", "learning_rate"}
     assert space.complete(space.defaults())["patch_size"] == 128
-    assert "overlap" in space.active(space.defaults())
+    assert "channels" in space.active(space.defaults())
 
 
 def test_a_held_value_that_others_exclude_takes_them_along(nested: str) -> None:
@@ -94,3 +94,18 @@ def test_every_size_with_every_filter_is_made_before_the_first_fold() -> None:
 def test_a_filter_can_be_fixed() -> None:
     space = effective_space("demo", Overrides(fixed={"resampling": "bicubic"}))
     assert {name for _, name in image_grids(space)} == {"bicubic"}
+
+
+def test_a_held_choice_for_inference_is_no_choice_any_more() -> None:
+    space = effective_space("attention_unet", Overrides(fixed={"overlap": 0.5}))
+    assert space.inference == ()
+    assert space.complete(space.defaults())["overlap"] == 0.5
+    with pytest.raises(SpaceError, match=r"overlap: found 1.5, expected a value in \[0.0, 1.0\)"):
+        effective_space("attention_unet", Overrides(fixed={"overlap": 1.5}))
+
+
+def test_a_choice_for_inference_must_be_a_setting(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(NESTED + "inference: {overlap: [0.25, 1.5]}\n")
+    with pytest.raises(SpaceError, match=r"wrong.yaml:9: overlap: found 1.5, expected a value"):
+        effective_space(str(path), Overrides())
