@@ -18,7 +18,7 @@ from typing import Any
 from sweep.ledger import NAN_REASON, Ledger
 from sweep.policies import Policy
 from sweep.pruners import make_pruner
-from sweep.records import Decision, Epoch, FoldScore, State
+from sweep.records import Decision, Epoch, FoldScore, NewCandidate, State
 from sweep.samplers import propose
 from sweep.space import SearchSpace
 from sweep.stop_rules import StopRule
@@ -78,10 +78,21 @@ class Conductor:
         """What to start on free slots now; nothing once the sweep is over."""
         if free_slots < 1 or self.stop_reason() is not None:
             return []
-        return self._policy.decide(free_slots)
+        decisions = self._policy.decide(free_slots)
+        while waiting := [
+            one for one in decisions if isinstance(one, NewCandidate) and not one.start
+        ]:
+            for _ in waiting:  # these take no slot, so nobody has to be asked for one
+                self._propose()
+            decisions = self._policy.decide(free_slots)
+        return decisions
 
     def add_candidate(self) -> Assignment:
-        """Propose a configuration and start its first fold.
+        """Propose a configuration and start its first fold."""
+        return self.start(self._propose())
+
+    def _propose(self) -> int:
+        """Add a candidate; its number.
 
         The first is the space's defaults, then come its listed candidates, then the sampler's.
         """
@@ -95,7 +106,8 @@ class Conductor:
         self._ledger.add_candidate(
             parameters, self._space.distributions(), self._space.complete(parameters)
         )
-        return self.start(number)
+        self._pass_on()
+        return number
 
     def start(self, candidate: int) -> Assignment:
         """Start the next unfinished fold of a candidate."""

@@ -161,7 +161,14 @@ class RunFold:
 
 @dataclass(frozen=True, kw_only=True)
 class NewCandidate:
-    """Give a free slot to the first fold of a configuration still to be proposed."""
+    """Propose a configuration.
+
+    Attributes:
+        start: Whether its first fold gets a free slot at once. If not, it takes no slot: the policy
+            sees its parameters and decides later whether it is worth a fold.
+    """
+
+    start: bool = True
 
 
 Decision = RunFold | NewCandidate

@@ -209,13 +209,18 @@ class Driver:
         return False
 
 
-def assert_replays(ledger: Ledger, policy: str, num_trials: int) -> None:
+def assert_replays(ledger: Ledger, policy: str, num_trials: int, **settings: Any) -> None:
     """Every start in a ledger's history is the first decision of a fresh policy at that point."""
-    fresh = make_policy(policy, {"num_trials": num_trials}, ledger.projection.num_folds)
+    settings = {"num_trials": num_trials, **settings}
+    fresh = make_policy(policy, settings, ledger.projection.num_folds)
     history = ledger.projection.events()
     for index, event in enumerate(history):
         if isinstance(event, CandidateAdded):
-            assert fresh.decide(1) == [NewCandidate()]
-        elif isinstance(event, FoldStarted) and not isinstance(history[index - 1], CandidateAdded):
+            (decision,) = fresh.decide(1)
+            assert isinstance(decision, NewCandidate)
+            is_begun = decision.start
+        elif isinstance(event, FoldStarted) and not (
+            isinstance(history[index - 1], CandidateAdded) and is_begun
+        ):
             assert fresh.decide(1) == [RunFold(candidate=event.candidate, fold=event.fold)]
         fresh.observe(event)

@@ -8,11 +8,14 @@ first is overconfident where neighbours differ for reasons it cannot see. When n
 worth a fold, `chance_left` says so, and the stop rule `NoChance` ends the sweep: it is over by what
 is still possible and not by a count.
 
-A candidate whose chance is at least `entry_chance` goes before candidates still to be proposed, so
-promising ones deepen while new ones enter.
+With a `lookahead` candidates are proposed before there is a slot for them, and after `num_first`
+first folds the model says who of them is worth one: most of a table's configurations never train at
+all, which no rule that gives everybody a first fold can do. Without it, a candidate whose chance is
+at least `entry_chance` goes before candidates still to be proposed, so promising ones deepen while
+new ones enter.
 
-The models know the `capacity` candidates with the best running means; the others wait behind, by
-their mean. They take in every score at once, and learn their variances anew when the number of
+The models know the `capacity` candidates with the best running means and those without a fold; the
+others wait behind, by their mean. They take in every score at once, and learn their variances anew when the number of
 scores has grown by a tenth.
 """
 
@@ -51,6 +54,8 @@ class Chance(IndexedPolicy):
         num_folds: int,
         pinned: int | None = 0,
         entry_chance: float = 1.0,
+        lookahead: int | None = 0,
+        num_first: int | None = None,
         capacity: int = 300,
         worth: float = 0.02,
     ) -> None:
@@ -61,7 +66,11 @@ class Chance(IndexedPolicy):
             num_folds: Folds of a complete candidate.
             pinned: Number of the candidate that is completed right after the first folds.
             entry_chance: In [0, 1]; 1 deepens only when every candidate has entered.
-            capacity: Candidates in the model, at least 2.
+            lookahead: Candidates that may wait for their first fold, at most `capacity` of them; None
+                for as many. A sampler that learns from scores wants few.
+            num_first: With a lookahead, candidates that get their first fold unasked, at least 1;
+                None for 15% of all, at least 8 and at most 100.
+            capacity: Candidates with scores in the model, at least 2.
             worth: While somebody with at least this chance runs, nobody with less is started: on
                 many workers an idle slot is cheaper than folds that the running one will make
                 pointless. In [0, 1].
@@ -72,12 +81,22 @@ class Chance(IndexedPolicy):
         super().__init__(num_trials=num_trials, num_folds=num_folds)
         if not 0 <= entry_chance <= 1:
             raise UsageError(f"entry_chance: found {entry_chance}, expected a value in [0, 1]")
+        for name, value, least in (("lookahead", lookahead, 0), ("num_first", num_first, 1)):
+            if value is not None and value < least:
+                raise UsageError(f"{name}: found {value}, expected at least {least}")
         if capacity < 2:
             raise UsageError(f"capacity: found {capacity}, expected at least 2")
         if not 0 <= worth <= 1:
             raise UsageError(f"worth: found {worth}, expected a value in [0, 1]")
         self.pinned, self.entry_chance, self.capacity = pinned, entry_chance, capacity
         self.worth = worth
+        self.lookahead = capacity if lookahead is None else min(lookahead, capacity)
+        self.num_first = num_first or max(8, min(100, 3 * num_trials // 20))
+        self._unstarted: set[int] = set()  # wait for a first fold
+        # Equal settings give equal scores: who is like a candidate before it waits for the end.
+        self._known: set[str] = set()
+        self._twins: set[int] = set()
+        self._first: set[int] = set()
         self._running: set[int] = set()
         self._parameters: dict[int, dict[str, object]] = {}
         self._models: list[FoldModel] = []
@@ -93,7 +112,9 @@ class Chance(IndexedPolicy):
 
     def rank(self, progress: Progress) -> tuple[float, ...]:
         """First folds, the pinned candidate, the chance; ties go to more folds."""
-        if not progress.scores:
+        if progress.number in self._twins:
+            return (3.0, -progress.mean)
+        if not progress.scores and (self._is_first(progress) or progress.is_retry):
             return (0.0,)
         if progress.number == self.pinned:
             return (1.0,)
@@ -102,15 +123,17 @@ class Chance(IndexedPolicy):
 
     def precedes_new(self, progress: Progress) -> bool:
         """A first fold that was lost, and a chance that is high enough."""
-        if not progress.scores:
+        if not progress.scores or self.lookahead:
             return True
         return self._chances.get(progress.number, -1.0) >= self.entry_chance
 
     def observe(self, event: Event) -> None:
         """Take note; a score reaches the model at once."""
         if isinstance(event, CandidateAdded):
-            self._parameters[event.candidate] = dict(event.parameters)
+            self._enter(event)
         super().observe(event)
+        if isinstance(event, FoldStarted | CandidateStopped):
+            self._unstarted.discard(event.candidate)
         if isinstance(event, FoldStarted):
             self._running.add(event.candidate)
         elif not isinstance(event, CandidateAdded):
@@ -120,10 +143,28 @@ class Chance(IndexedPolicy):
         elif isinstance(event, CandidateStopped):
             self._chances.pop(event.candidate, None)
 
+    def _enter(self, event: CandidateAdded) -> None:
+        self._parameters[event.candidate] = dict(event.parameters)
+        key = repr(sorted(event.parameters.items()))
+        if self.lookahead and event.parameters and key in self._known:
+            self._twins.add(event.candidate)
+        else:
+            self._known.add(key)
+            if len(self._first) < self.num_first:
+                self._first.add(event.candidate)
+            self._unstarted.add(event.candidate)
+
     def decide(self, free_slots: int) -> list[Decision]:
         """As every indexed policy, without folds that are not worth it yet."""
+        missing = min(
+            self.lookahead - len(self._unstarted), self.num_trials - len(self._candidates)
+        )
+        if self.lookahead and missing > 0 and free_slots > 0:
+            return [NewCandidate(start=False)] * min(missing, free_slots)
         decisions = super().decide(free_slots)
-        if all(self._chances.get(number, 0.0) < self.worth for number in self._running):
+        if not self._chances or all(
+            self._chances.get(number, 0.0) < self.worth for number in self._running
+        ):
             return decisions
         return [one for one in decisions if not self._is_poor(one)]
 
@@ -131,7 +172,10 @@ class Chance(IndexedPolicy):
         if isinstance(decision, NewCandidate) or decision.candidate == self.pinned:
             return False
         chance = self._chances.get(decision.candidate, 0.0)
-        return decision.fold > 0 and chance < self.worth
+        return self._rank_of(decision.candidate) > 1 and chance < self.worth
+
+    def _rank_of(self, number: int) -> float:
+        return self.rank(self._candidates[number])[0]
 
     def chance_left(self) -> float:
         """The highest chance that an unfinished candidate still wins; 1 while it is not known.
@@ -140,10 +184,20 @@ class Chance(IndexedPolicy):
         """
         if len(self._candidates) < self.num_trials or self._best == -math.inf:
             return 1.0
-        if any(not one.scores and not one.is_over for one in self._candidates.values()):
+        if self.lookahead and not self._models:
+            return 1.0
+        if any(self._is_due(one) for one in self._candidates.values()):
             return 1.0
         open_ones = (c for n, c in self._chances.items() if not self._candidates[n].is_over)
         return max(open_ones, default=0.0)
+
+    def _is_due(self, one: Progress) -> bool:
+        """Whether a candidate gets its first fold unasked and has no score of it yet."""
+        return not one.scores and not one.is_over and self._is_first(one)
+
+    def _is_first(self, one: Progress) -> bool:
+        """Whether a candidate gets its first fold unasked."""
+        return not self.lookahead or one.number in self._first
 
     def _take(self, event: FoldFinished) -> None:
         one = self._candidates[event.candidate]
@@ -154,7 +208,10 @@ class Chance(IndexedPolicy):
         if not math.isfinite(one.mean):
             self._chances.pop(one.number, None)
             return
-        is_first_wave = len(self._candidates) < self.num_trials and self.entry_chance == 1
+        if self.lookahead:
+            is_first_wave = self._num_scores < len(self._first)
+        else:
+            is_first_wave = len(self._candidates) < self.num_trials and self.entry_chance == 1
         if is_first_wave or self._num_scores < _FEWEST_SCORES:
             return
         if self._num_scores >= self._next_fit:
@@ -172,6 +229,9 @@ class Chance(IndexedPolicy):
         known = known[: self.capacity]
         if len(known) < 2:
             return
+        if self.lookahead:
+            begun = {n for n in self._running if not self._candidates[n].scores}
+            known += [self._candidates[number] for number in sorted(self._unstarted | begun)]
         self._rows = {one.number: row for row, one in enumerate(known)}
         num_steps = _NEXT_STEPS if self._models else _FIRST_STEPS
         scores = {
@@ -205,7 +265,9 @@ class Chance(IndexedPolicy):
     def _chances_by(self, model: FoldModel) -> NDArray[np.float64]:
         """[rows] chance to end above the best whole candidate, or above the highest expectation."""
         mean, spread = model.totals()
+        if self._best == -math.inf:  # someone must be whole before anyone can be beaten
+            spread = np.full_like(mean, max(float(mean.std()), 1e-12))
         target = self._best if self._best > -math.inf else float(mean.max())
-        margin = 1e-9 * max(1.0, abs(target))  # a tie is no win
+        margin = 1e-6 * max(1.0, abs(target))  # a tie is no win
         z = (mean - target - margin) / np.maximum(spread, 1e-12)
         return np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in z.tolist()])

@@ -69,10 +69,15 @@ def parse_contender(
             count = int(detail)
     except ValueError as error:
         raise UsageError(f"--policy: found {text!r}, expected NAME or NAME:NUMBER") from error
+    settings: dict[str, Any] = {} if policy == "standard" else {"pinned": None}
+    if policy == "chance":
+        settings["lookahead"] = (
+            None  # a table's configurations are all known, as a random sampler's
+        )
     return Contender(
         label=text,
         policy=policy,
-        settings={} if policy == "standard" else {"pinned": None},
+        settings=settings,
         num_completions=count,
         min_chance=chance,
         pruner=pruner,

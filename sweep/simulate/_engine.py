@@ -214,7 +214,9 @@ class Simulation:
                 return
             for decision in decisions:
                 if isinstance(decision, NewCandidate):
-                    self._start(now, self._add(), 0)
+                    candidate = self._add()
+                    if decision.start:
+                        self._start(now, candidate, 0)
                 else:
                     self._start(now, decision.candidate, decision.fold)
 

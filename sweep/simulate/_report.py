@@ -92,7 +92,7 @@ def regret(means: NDArray[np.float64], chosen: int) -> float:
 def is_best(means: NDArray[np.float64], chosen: int) -> bool:
     """Whether no configuration has a better mean; equal up to rounding."""
     best = float(means.max())
-    return bool(means[chosen] >= best - 1e-9 * max(1.0, abs(best)))
+    return bool(means[chosen] >= best - 1e-6 * max(1.0, abs(best)))
 
 
 def mean_outcome(outcomes: Sequence[Outcome]) -> Outcome:

@@ -51,6 +51,9 @@ class PolicySpec(Strict):
             is 10 or `num_trials` if that is less, and None in standard order.
         min_chance: The sweep ends when no candidate has this chance to win; None for no such rule.
             `chance` estimates it; halving and intensification know 0 and 1 only.
+        lookahead: Of `chance`: candidates that are proposed before they have a slot, so that the
+            policy picks who is worth a first fold. With samplers that do not learn (`random`)
+            many cost nothing; those that learn propose blindly for as many.
     """
 
     name: Literal["chance", "greedy", "greedy_halving", "halving", "intensify", "standard"] = (
@@ -59,6 +62,7 @@ class PolicySpec(Strict):
     num_trials: int = Field(default=40, ge=1)
     num_completions: int | None = Field(default=10, ge=1)
     min_chance: float | None = Field(default=None, gt=0, lt=1)
+    lookahead: int = Field(default=0, ge=0)
 
     @model_validator(mode="before")
     @classmethod
@@ -81,10 +85,16 @@ class PolicySpec(Strict):
             raise Problem(
                 "min_chance", self.min_chance, f"null, policy {self.name} knows no chance"
             )
+        if self.lookahead and self.name != "chance":
+            raise Problem(
+                "lookahead", self.lookahead, f"0, policy {self.name} starts whoever is proposed"
+            )
         return self
 
     def settings(self) -> dict[str, Any]:
         """Keyword arguments of the policy."""
+        if self.name == "chance":
+            return {"num_trials": self.num_trials, "lookahead": self.lookahead}
         return {"num_trials": self.num_trials}
 
 

@@ -20,10 +20,15 @@ from sweep.records import (
     State,
 )
 
-NAMES = sorted(POLICIES)
+#: Ours also with candidates that wait for their first fold.
+AHEAD = "chance, looking ahead"
+NAMES = [*sorted(POLICIES), AHEAD]
 
 
 def make(name: str, num_trials: int = 4, num_folds: int = 3) -> Policy:
+    if name == AHEAD:
+        settings = {"num_trials": num_trials, "lookahead": 3, "num_first": 2}
+        return make_policy("chance", settings, num_folds)
     return make_policy(name, {"num_trials": num_trials}, num_folds)
 
 
@@ -64,7 +69,11 @@ class Life:
             candidate, fold = self.num_added, 0
             self.num_added += 1
             self.finished[candidate] = set()
-            self.policy.observe(CandidateAdded(candidate=candidate))
+            # Every fifth is like one before it.
+            parameters = {"x": candidate % 5}
+            self.policy.observe(CandidateAdded(candidate=candidate, parameters=parameters))
+            if not decision.start:
+                return
         else:
             candidate, fold = decision.candidate, decision.fold
         self.running[candidate] = fold
@@ -91,7 +100,7 @@ class Life:
 def test_any_order_of_events_keeps_the_rules_and_comes_to_an_end(
     name: str, data: st.DataObject
 ) -> None:
-    num_trials = data.draw(st.integers(1, 8))
+    num_trials = data.draw(st.integers(1, 12))
     num_folds = data.draw(st.integers(1, 5))
     num_slots = data.draw(st.integers(1, 4))
     life = Life(make(name, num_trials, num_folds), num_trials, num_folds)

@@ -141,12 +141,15 @@ def test_greedy_parks_and_wakes_the_best_first(tmp_path: Path) -> None:
     assert not any(one.running_fold is not None for one in ledger.projection.candidates)
 
 
-@pytest.mark.parametrize("policy", ["greedy", "chance", "halving", "intensify"])
+@pytest.mark.parametrize(
+    "policy", ["greedy", "chance", "chance, lookahead: 3", "halving", "intensify"]
+)
 def test_a_live_sweep_replays_to_the_same_decisions(tmp_path: Path, policy: str) -> None:
     from in_process import assert_replays  # here: Ray workers import this file without our path
 
     ledger, _ = _sweep(tmp_path, policy=policy, completions=3)
-    assert_replays(ledger, policy, 6)
+    name, _, ahead = policy.partition(", lookahead: ")
+    assert_replays(ledger, name, 6, **({"lookahead": int(ahead)} if ahead else {}))
 
 
 def test_a_killed_worker_repeats_its_fold_alone(tmp_path: Path) -> None:

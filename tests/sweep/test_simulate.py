@@ -39,6 +39,7 @@ from sweep.simulate import (
     play,
     table_of,
 )
+from sweep.records import State
 from sweep.stop_rules import AllDone, make_stop_rule
 
 TABLES = Path(__file__).resolve().parent.parent / "data" / "tables"
@@ -220,6 +221,38 @@ def test_a_live_sweep_replays_to_the_same_decisions(policy: str) -> None:
     driver = Driver(conduct(ledger, space), ledger, toy_fold, num_slots=3)
     assert driver.run()
     assert_replays(ledger, policy, 12)
+
+
+def test_who_is_not_worth_a_first_fold_never_trains_and_the_rest_replays() -> None:
+    space = toy_space(
+        policy="chance, lookahead: 6, min_chance: 0.02", num_trials=30, num_completions=None
+    )
+    storage = memory_storage()
+    ledger = Ledger(storage, new_sweep(storage, space))
+    ledger.acquire("test")
+    driver = Driver(conduct(ledger, space), ledger, toy_fold, num_slots=3)
+    assert driver.run()
+    driver.conductor.close("unused")
+    rows = ledger.projection.candidates
+    assert len(rows) == 30
+    assert all(one.state.is_final for one in rows)
+    idle = [one for one in rows if not one.attempts]
+    assert idle
+    assert {one.state for one in idle} == {State.ABANDONED}
+    assert_replays(ledger, "chance", 30, lookahead=6)
+
+
+def test_equal_settings_are_trained_once() -> None:
+    values = np.repeat(np.linspace(0.1, 0.9, 20), 3)
+    scores = values[None, :, None] + 0.01 * np.arange(4)[None, None]
+    params = tuple({"x": float(value)} for value in values)
+    one = Table(
+        name="thrice", scores=scores, seconds=np.ones_like(scores), curves=None, params=params
+    )
+    layout, run = play(one, parse_contender("default"), Cluster(), 0)
+    begun = [params[layout.order[number]]["x"] for number, fold in run.started if fold == 0]
+    assert len(begun) == len(set(begun))
+    assert outcome(one, layout, run, Cluster()).hit == 1
 
 
 @pytest.mark.parametrize("policy", NAMES)
