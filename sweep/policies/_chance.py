@@ -15,8 +15,8 @@ at least `entry_chance` goes before candidates still to be proposed, so promisin
 new ones enter.
 
 The models know the `capacity` candidates with the best running means and those without a fold; the
-others wait behind, by their mean. They take in every score at once, and learn their variances anew when the number of
-scores has grown by a tenth.
+others wait behind, by their mean. They take in every score at once, and learn their variances anew
+when the number of scores has grown by a tenth, or when earlier scores were revised.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Chance(IndexedPolicy):
             num_folds: Folds of a complete candidate.
             pinned: Number of the candidate that is completed right after the first folds.
             entry_chance: In [0, 1]; 1 deepens only when every candidate has entered.
-            lookahead: Candidates that may wait for their first fold, at most `capacity` of them; None
-                for as many. A sampler that learns from scores wants few.
+            lookahead: Candidates that may wait for their first fold, at most `capacity` of them;
+                None for as many. A sampler that learns from scores wants few.
             num_first: With a lookahead, candidates that get their first fold unasked, at least 1;
                 None for 15% of all, at least 8 and at most 100.
             capacity: Candidates with scores in the model, at least 2.

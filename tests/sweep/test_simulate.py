@@ -25,6 +25,7 @@ from sweep.errors import UsageError
 from sweep.ledger import Ledger
 from sweep.policies import POLICIES, make_policy
 from sweep.pruners import PRUNERS
+from sweep.records import State
 from sweep.simulate import (
     Cluster,
     Contender,
@@ -39,7 +40,6 @@ from sweep.simulate import (
     play,
     table_of,
 )
-from sweep.records import State
 from sweep.stop_rules import AllDone, make_stop_rule
 
 TABLES = Path(__file__).resolve().parent.parent / "data" / "tables"
