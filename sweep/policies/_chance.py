@@ -214,7 +214,7 @@ class Chance(IndexedPolicy):
             is_first_wave = len(self._candidates) < self.num_trials and self.entry_chance == 1
         if is_first_wave or self._num_scores < _FEWEST_SCORES:
             return
-        if self._num_scores >= self._next_fit:
+        if self._num_scores >= self._next_fit or event.revised:
             self._refit()
         elif self._models and event.candidate in self._rows:
             for model in self._models:
