@@ -109,7 +109,8 @@ def tuned_metrics(point: Mapping[str, Any] | None) -> dict[str, dict[str, float]
         return None
     found: dict[str, dict[str, float]] = {}
     for name in point["folds"][0]:
-        values = [fold[name] for fold in point["folds"] if math.isfinite(fold[name])]
+        known = [fold[name] for fold in point["folds"] if name in fold]
+        values = [value for value in known if math.isfinite(value)]
         if len(values) == len(point["folds"]):
             mean, sd = mean_sd(values)
             found[name] = {"mean": mean, "sd": sd}
