@@ -18,7 +18,7 @@ from sweep.simulate._table import Table
 from sweep.stop_rules import make_stop_rule
 
 #: Chance below which our policy's sweep is over, chosen on the shared tables.
-MIN_CHANCE = 0.02
+MIN_CHANCE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
