@@ -11,6 +11,7 @@ from ptxcore.data.store import CaseStore
 from sweep.home import Home
 from sweep.launch import _job
 from sweep.ledger import Ledger
+from sweep.space import parse_space
 
 
 def test_a_store_given_relative_to_here_is_found_elsewhere(
@@ -20,6 +21,7 @@ def test_a_store_given_relative_to_here_is_found_elsewhere(
     monkeypatch.chdir(tmp_path)
     cases = CaseStore.open(Path("store"))
     ledger = Ledger.open(trained_home.ledger_url, "tiny")
-    job = _job(ledger, cases, trained_home.sweep_folder("tiny"))
+    space = parse_space(ledger.header["space_text"], "tiny")
+    job = _job(ledger, space, cases, trained_home.sweep_folder("tiny"), None)
     ledger.close()
     assert job.store == str(tmp_path / "store")
