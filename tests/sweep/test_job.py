@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from command_line import TINY_SPACE
 from tiny_store import drawn_store
 
 from ptxcore.data.store import CaseStore
@@ -21,7 +22,7 @@ def test_a_store_given_relative_to_here_is_found_elsewhere(
     monkeypatch.chdir(tmp_path)
     cases = CaseStore.open(Path("store"))
     ledger = Ledger.open(trained_home.ledger_url, "tiny")
-    space = parse_space(ledger.header["space_text"], "tiny")
+    space = parse_space(TINY_SPACE.replace("POLICY", "greedy").replace("EPOCHS", "1"), "tiny")
     job = _job(ledger, space, cases, trained_home.sweep_folder("tiny"), None)
     ledger.close()
     assert job.store == str(tmp_path / "store")
