@@ -1,9 +1,9 @@
 """Scores of segmentations: counted per case first, reduced last.
 
 A case is reduced once to two histograms of its logits, inside and outside the true mask, on the
-original mask grid. Every overlap, every threshold and every post-processing rule is then derived
-from the histograms alone, without the images; distances between outlines are measured beside them,
-under one rule.
+original mask grid. Every share of pixels, threshold and post-processing rule is then derived from
+the histograms alone, without the images; distances between outlines are measured beside them, under
+one rule.
 """
 
 from ptxcore.metrics._counts import (

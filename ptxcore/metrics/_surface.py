@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ptxcore.errors import MaskError, SettingsError
 from ptxcore.types import CaseTable
 
-#: Outlines at most this far apart agree. No inter-reader distance is published for pneumothorax.
+#: Outlines at most this far apart agree: our choice, not a measured distance between readers.
 TOLERANCE_MM = 2.0
 #: Pixels around both masks that are looked at; MONAI pads by one more.
 _MARGIN_PX = 2

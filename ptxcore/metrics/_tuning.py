@@ -82,9 +82,8 @@ def leave_one_fold_out(
     """
     if len(tables) < 2:
         raise DataError(f"tables: found {len(tables)}, expected two folds or more")
-    together = concatenate(
-        tables
-    )  # refuses a case that is in two folds: its rule would have seen it
+    # Refuses a case that is in two folds: its rule would have seen it.
+    together = concatenate(tables)
     rules = tuple(
         choose_rule(concatenate([*tables[:fold], *tables[fold + 1 :]]))
         for fold in range(len(tables))

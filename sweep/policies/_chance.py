@@ -10,9 +10,7 @@ is still possible and not by a count.
 
 With a `lookahead` candidates are proposed before there is a slot for them, and after `num_first`
 first folds the model says who of them is worth one: most of a table's configurations never train at
-all, which no rule that gives everybody a first fold can do. Without it, a candidate whose chance is
-at least `entry_chance` goes before candidates still to be proposed, so promising ones deepen while
-new ones enter.
+all, which no rule that gives everybody a first fold can do.
 
 The models know the `capacity` candidates with the best running means and those without a fold; the
 others wait behind, by their mean. They take in every score at once, and learn their variances anew
@@ -53,7 +51,6 @@ class Chance(IndexedPolicy):
         num_trials: int,
         num_folds: int,
         pinned: int | None = 0,
-        entry_chance: float = 1.0,
         lookahead: int | None = 0,
         num_first: int | None = None,
         capacity: int = 300,
@@ -65,7 +62,6 @@ class Chance(IndexedPolicy):
             num_trials: Candidates in all.
             num_folds: Folds of a complete candidate.
             pinned: Number of the candidate that is completed right after the first folds.
-            entry_chance: In [0, 1]; 1 deepens only when every candidate has entered.
             lookahead: Candidates that may wait for their first fold, at most `capacity` of them;
                 None for as many. A sampler that learns from scores wants few.
             num_first: With a lookahead, candidates that get their first fold unasked, at least 1;
@@ -79,8 +75,6 @@ class Chance(IndexedPolicy):
             UsageError: A value is out of its range.
         """
         super().__init__(num_trials=num_trials, num_folds=num_folds)
-        if not 0 <= entry_chance <= 1:
-            raise UsageError(f"entry_chance: found {entry_chance}, expected a value in [0, 1]")
         for name, value, least in (("lookahead", lookahead, 0), ("num_first", num_first, 1)):
             if value is not None and value < least:
                 raise UsageError(f"{name}: found {value}, expected at least {least}")
@@ -88,7 +82,7 @@ class Chance(IndexedPolicy):
             raise UsageError(f"capacity: found {capacity}, expected at least 2")
         if not 0 <= worth <= 1:
             raise UsageError(f"worth: found {worth}, expected a value in [0, 1]")
-        self.pinned, self.entry_chance, self.capacity = pinned, entry_chance, capacity
+        self.pinned, self.capacity = pinned, capacity
         self.worth = worth
         self.lookahead = capacity if lookahead is None else min(lookahead, capacity)
         self.num_first = num_first or max(8, min(100, 3 * num_trials // 20))
@@ -122,10 +116,8 @@ class Chance(IndexedPolicy):
         return (2.0, -chance, -progress.mean, -len(progress.scores))
 
     def precedes_new(self, progress: Progress) -> bool:
-        """A first fold that was lost, and a chance that is high enough."""
-        if not progress.scores or self.lookahead:
-            return True
-        return self._chances.get(progress.number, -1.0) >= self.entry_chance
+        """A first fold that was lost; looking ahead, everybody who is known."""
+        return not progress.scores or self.lookahead > 0
 
     def observe(self, event: Event) -> None:
         """Take note; a score reaches the model at once."""
@@ -211,7 +203,7 @@ class Chance(IndexedPolicy):
         if self.lookahead:
             is_first_wave = self._num_scores < len(self._first)
         else:
-            is_first_wave = len(self._candidates) < self.num_trials and self.entry_chance == 1
+            is_first_wave = len(self._candidates) < self.num_trials
         if is_first_wave or self._num_scores < _FEWEST_SCORES:
             return
         if self._num_scores >= self._next_fit or event.revised:
