@@ -22,7 +22,7 @@ from pathlib import Path
 
 import atheris
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path[:0] = [str(Path(__file__).resolve().parents[up]) for up in (2, 1)]
 with atheris.instrument_imports(include=["ptxcore", "sweep", "pydicom", "yaml"]):
     from ptxcore.errors import CoreError
     from sweep.errors import SweepError
@@ -30,7 +30,9 @@ with atheris.instrument_imports(include=["ptxcore", "sweep", "pydicom", "yaml"])
     if sys.argv[1:2] == ["space"]:
         from sweep.space import parse_space
     elif sys.argv[1:2] == ["ledger"]:
-        from sweep.ledger import Ledger, list_sweeps
+        from whole_ledger import read_sweep
+
+        from sweep.ledger import list_sweeps
     else:
         from ptxcore.data.dicom import read_dicom, read_header
         from ptxcore.data.rle import decode, read_csv
@@ -68,15 +70,7 @@ def ledger(data: bytes) -> None:
     url = f"sqlite:///{path}"
     _allowed(lambda: list_sweeps(url))
 
-    def read() -> None:
-        found = Ledger.open(url, "first")
-        try:
-            found.projection.best()
-            found.projection.events()
-        finally:
-            found.close()
-
-    _allowed(read)
+    _allowed(lambda: read_sweep(url, "first"))
     for left in _FOLDER.glob(f"{path.name}*"):
         left.unlink()
 

@@ -19,6 +19,7 @@ from optuna.distributions import FloatDistribution
 from PIL import Image
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 from tiny_dicom import write_dicom
+from whole_ledger import read_sweep
 
 from ptxcore.data.dicom import read_dicom, read_header
 from ptxcore.data.png import read_png, read_png_header
@@ -266,15 +267,7 @@ def read_ledger(data: bytes) -> None:
         url = f"sqlite:///{path}"
         ends_well(lambda: list_sweeps(url))
 
-        def read() -> None:
-            found = Ledger.open(url, "first")
-            try:
-                found.projection.best()
-                found.projection.events()
-            finally:
-                found.close()
-
-        ends_well(read)
+        ends_well(lambda: read_sweep(url, "first"))
 
         def uses() -> None:
             evidence = Evidence(url, "first")
