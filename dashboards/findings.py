@@ -147,14 +147,9 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
         metric = metric_of(projection)
         names = [metric, *(name for name in SHOWN if name != metric)]
         points = operating_points or {}
-        rows, groups = (
-            [
-                row
-                for name in part
-                if (row := _row(projection, winner, default, name, points)) is not None
-            ]
-            for part in (names, GROUPS)
-        )
+        for part, names_of_part in ((rows, names), (groups, GROUPS)):
+            found = (_row(projection, winner, default, name, points) for name in names_of_part)
+            part += [row for row in found if row is not None]
     leader = winner or default_of(projection)
     return Findings(
         metric=metric_of(projection),

@@ -75,7 +75,10 @@ class Conductor:
             ledger.set_sweep_state("running")
 
     def wanted(self, free_slots: int) -> list[Decision]:
-        """What to start on free slots now; nothing once the sweep is over."""
+        """What to start on free slots now; nothing once the sweep is over.
+
+        Candidates that a policy wants to look at before they have a slot enter the ledger here.
+        """
         if free_slots < 1 or self.stop_reason() is not None:
             return []
         decisions = self._policy.decide(free_slots)

@@ -9,6 +9,7 @@ runs in turn, step by step, and medians count. The last line is one JSON object:
     speedup_vs_plain_monai       by patch size: a plain MONAI loop (CacheDataset,
                                  RandCropByPosNegLabeld, float32, contiguous) over ours, same
                                  network, batch size and number of steps
+    dice_positive                of both loops after equally many steps, by held fold
     sliding_window_overhead      a whole image at overlap 0.25, over its bare forward passes
     sliding_window_difference    largest difference from MONAI's inferer, as a share of the largest
                                  logit

@@ -119,21 +119,14 @@ def learning(store: CaseStore, positives: Sequence[str], device: str) -> dict[st
     for fold in range(NUM_FOLDS):
         held = positives[fold::NUM_FOLDS]
         cases = [name for name in positives if name not in held]
-        source = batches(PatchSampler(store, cases, LEARNING, seed=fold))
         rate = LEARNING.learning_rate
-        makers: dict[str, tuple[Runtime, Callable[[], tuple[nn.Module, Step]]]] = {
-            "ours": (
-                runtime,
-                lambda: our_step(LEARNING, runtime, source, rate=rate, seed=fold),  # noqa: B023
-            ),
-            "plain": (
-                plain,
-                lambda: plain_step(store, cases, LEARNING, device, rate=rate, seed=fold),  # noqa: B023
-            ),
-        }
-        for name, (how, make) in makers.items():
+        for name, how in (("ours", runtime), ("plain", plain)):
             with isolated(how, seed=fold):
-                network, step = make()
+                if name == "ours":
+                    source = batches(PatchSampler(store, cases, LEARNING, seed=fold))
+                    network, step = our_step(LEARNING, how, source, rate=rate, seed=fold)
+                else:
+                    network, step = plain_step(store, cases, LEARNING, device, rate=rate, seed=fold)
                 for _ in range(NUM_LEARNING_STEPS):
                     step()
                 table, _ = score_cases(network, store, held, LEARNING, how)
