@@ -193,8 +193,8 @@ def _evidence(
                     "Mean ± sample SD over the held folds, each scored once on the original mask "
                     "grid. Intervals widen the folds' spread because their training parts overlap "
                     "(Nadeau and Bengio 2003); differences are taken fold by fold. “All empty” is "
-                    "what predicting nothing would score. The last column says which cases chose "
-                    "the threshold: none needed, fixed beforehand, or the other folds (never the "
+                    "what predicting nothing would score. “Threshold” says which cases chose "
+                    "it: none needed, fixed beforehand, or the other folds (never the "
                     "scored ones). Distances are measured once per held fold, at the fixed "
                     "threshold, and trust the pixel spacing that the images state.",
                     class_="small",

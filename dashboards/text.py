@@ -20,9 +20,9 @@ METRICS = {
     "average_precision": "Average precision",
     "calibration_error": "Calibration error",
     "surface_dice": "Surface Dice at 2 mm",
-    "surface_dice_positive": "Surface Dice at 2 mm over positive cases",
-    "hausdorff95_mm": "Hausdorff distance, 95%, mm",
-    "hausdorff95_positive_mm": "Hausdorff distance, 95%, mm, over positive cases",
+    "surface_dice_positive": "Surface Dice at 2 mm, positive cases",
+    "hausdorff95_mm": "Hausdorff 95%, mm",
+    "hausdorff95_positive_mm": "Hausdorff 95%, mm, positive cases",
     "loss": "Loss",
 }
 _GROUPS = {
@@ -51,17 +51,21 @@ def in_sentence(metric: str) -> str:
 
 
 def score(value: float | None, digits: int = 3) -> str:
-    """A score; a dash where there is none."""
+    """A score; a dash where there is none. Distances of 10 mm and more have one decimal."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.{digits}f}".replace("-", "−")
+    return f"{value:.{_digits(value, digits)}f}".replace("-", "−")
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """A difference, with its sign."""
+    """A difference, with its sign; decimals as in `score`."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return f"{value:+.{_digits(value, digits)}f}".replace("-", "−")
+
+
+def _digits(value: float, digits: int) -> int:
+    return digits if abs(value) < 10 else min(digits, 1)
 
 
 def setting(value: Any) -> str:

@@ -42,6 +42,14 @@ def test_settings(value: object, written: str) -> None:
     assert text.setting(value) == written
 
 
+@pytest.mark.parametrize(
+    ("value", "written", "signed"),
+    [(0.12345, "0.123", "+0.123"), (-9.5, "−9.500", "−9.500"), (164.328, "164.3", "+164.3")],
+)
+def test_scores_and_distances(value: float, written: str, signed: str) -> None:
+    assert (text.score(value), text.signed(value)) == (written, signed)
+
+
 def test_names_in_sentences() -> None:
     assert text.in_sentence("average_precision") == "average precision"
     assert text.in_sentence("dice_positive") == "Dice over positive cases"
