@@ -42,11 +42,8 @@ def claim(home: Home, name: str) -> None:
         UsageError: The bucket is missing, cannot be reached or may not be written.
         NameTaken: It holds a sweep of that name.
     """
-    if (where := address(home, name)) is None:
-        return
-    bucket = Bucket(where, patience_seconds=_CHECK_SECONDS)
-    bucket.check(f".probe-{uuid.uuid4().hex}")
-    if bucket.keys(PLAN_PLACE):
+    check(home, name)
+    if (where := address(home, name)) is not None and Bucket(where).keys(PLAN_PLACE):
         raise NameTaken(
             f"{where} holds a sweep already; `--name` starts another one, `ptxsweep resume {name}` "
             "with its own --ledger goes on with it"
@@ -138,9 +135,10 @@ def tidy(home: Home, projection: Projection, name: str, *, num_kept: int) -> Non
         return
     bucket, kept = Bucket(where), kept_candidates(projection, num_kept)
     try:
-        places = {found[0] for key in bucket.keys("trials") if (found := _ATTEMPT.match(key))}
-        for place in sorted(places):
-            number, fold, attempt = map(int, _ATTEMPT.fullmatch(place).groups())  # type: ignore[union-attr]
+        keys = bucket.keys("trials")
+        places = {found[0]: found for key in keys if (found := _ATTEMPT.match(key))}
+        for place, parts in sorted(places.items()):
+            number, fold, attempt = map(int, parts.groups())
             score = projection.candidates[number].folds.get(fold)
             if score is None or score.attempt != attempt:
                 snapshots.remove(bucket, place.rstrip("/"))
