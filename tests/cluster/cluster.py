@@ -282,12 +282,12 @@ def _seconds(at: str | None) -> float:
 def table(rows: Iterable[Row]) -> list[str]:
     """The rows as text."""
     head = ("noticed", "again", "attempts", "folds", "epochs again")
-    lines = [f"{'fault':<44}" + "".join(f" {word:>12}" for word in head)]
+    lines = [f"{'fault':<48}" + "".join(f" {word:>12}" for word in head)]
     for row in rows:
         times = [
             "-" if value is None else f"{value:.1f} s"
             for value in (row.detected_seconds, row.restarted_seconds)
         ]
         cells = (*times, row.attempts, row.folds, row.lost_epochs)
-        lines.append(f"{row.fault:<44}" + "".join(f" {cell:>12}" for cell in cells))
+        lines.append(f"{row.fault:<48}" + "".join(f" {cell:>12}" for cell in cells))
     return lines
