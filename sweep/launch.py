@@ -232,7 +232,7 @@ def _drive(
                 spec.num_completions,
                 num_folds,
                 policy=policy,
-                min_chance=spec.min_chance,
+                min_gain=spec.min_gain,
             ),
             seed=int(ledger.header["seed"]),
         )

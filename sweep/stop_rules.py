@@ -105,14 +105,14 @@ class AllDone:
 
 
 class SaysWhatIsLeft(Protocol):
-    """A policy that knows the chance that going on still changes the winner."""
+    """A policy that knows what going on may still bring."""
 
-    def chance_left(self) -> float:
-        """In [0, 1]."""
+    def gain_left(self) -> float:
+        """Expected gain of the best next fold, at least 0; infinite while it is not known."""
 
 
-class NoChance:
-    """Over when no unfinished candidate has more than a small chance to win.
+class NoGain:
+    """Over when no unfinished candidate's next fold promises enough.
 
     Asks the policy, which must see every event before this rule does, and waits for the required
     candidates to be complete or stopped.
@@ -121,19 +121,19 @@ class NoChance:
     def __init__(
         self,
         policy: SaysWhatIsLeft,
-        min_chance: float,
+        min_gain: float,
         *,
         num_folds: int,
         required: Iterable[int] = (0,),
     ) -> None:
-        """Args: `min_chance` in (0, 1), the chance below which a candidate is not worth a fold.
+        """Args: `min_gain` above 0, in the policy's units, below which a fold is not worth it.
 
         Raises:
-            UsageError: min_chance is out of its range.
+            UsageError: min_gain is out of its range.
         """
-        if not 0 < min_chance < 1:
-            raise UsageError(f"min_chance: found {min_chance}, expected a value in (0, 1)")
-        self._policy, self._min_chance = policy, min_chance
+        if not 0 < min_gain < math.inf:
+            raise UsageError(f"min_gain: found {min_gain}, expected a value above 0")
+        self._policy, self._min_gain = policy, min_gain
         self._required = frozenset(required)
         self._tally = _Tally(num_folds)
         self._reason: str | None = None
@@ -144,12 +144,11 @@ class NoChance:
         if not isinstance(event, FoldFinished | CandidateStopped):
             return
         tally = self._tally
-        if self._required <= tally.complete | tally.stopped and tally.complete:
-            left = self._policy.chance_left()
-            if left < self._min_chance:
-                self._reason = (
-                    f"no unfinished candidate has a chance of {self._min_chance:g} to win"
-                )
+        is_ready = tally.complete and self._required <= tally.complete | tally.stopped
+        if is_ready and self._policy.gain_left() < self._min_gain:
+            self._reason = (
+                f"no fold is expected to better the best mean by {self._min_gain:g} of the spread"
+            )
 
     def reason(self) -> str | None:
         """Why the sweep is over, None while it is not."""
@@ -178,7 +177,7 @@ def make_stop_rule(
     num_folds: int,
     *,
     policy: Any = None,
-    min_chance: float | None = None,
+    min_gain: float | None = None,
     required: Iterable[int] = (0,),
 ) -> StopRule:
     """The rule of a search space: enough completions, nothing left to win, else everything.
@@ -187,8 +186,8 @@ def make_stop_rule(
         num_trials: Candidates in all.
         num_completions: Complete candidates that end the sweep; None for no such rule.
         num_folds: Folds of a complete candidate.
-        policy: The sweep's policy, asked for `chance_left` if `min_chance` is given.
-        min_chance: See `NoChance`; None for no such rule.
+        policy: The sweep's policy, asked for `gain_left` if `min_gain` is given.
+        min_gain: See `NoGain`; None for no such rule.
         required: Candidates without whom no rule but the last ends the sweep.
 
     Raises:
@@ -197,9 +196,9 @@ def make_stop_rule(
     required, rules = tuple(required), list[StopRule]()
     if num_completions is not None:
         rules.append(CompletedCount(num_completions, num_folds=num_folds, required=required))
-    if min_chance is not None:
-        if not hasattr(policy, "chance_left"):
-            raise UsageError("min_chance: this policy knows no chance; leave it out")
-        rules.append(NoChance(policy, min_chance, num_folds=num_folds, required=required))
+    if min_gain is not None:
+        if not hasattr(policy, "gain_left"):
+            raise UsageError("min_gain: this policy knows no gain; leave it out")
+        rules.append(NoGain(policy, min_gain, num_folds=num_folds, required=required))
     everything = AllDone(num_trials, num_folds=num_folds)
     return AnyOf(*rules, everything) if rules else everything

@@ -116,7 +116,7 @@ def conduct(ledger: Ledger, space: SearchSpace, *, seed: int = 0) -> Conductor:
             spec.num_completions,
             space.num_folds,
             policy=policy,
-            min_chance=spec.min_chance,
+            min_gain=spec.min_gain,
         ),
         seed=seed,
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from sweep.errors import UsageError
 from sweep.policies._base import Policy
-from sweep.policies._chance import Chance
+from sweep.policies._chance import WORTH, Chance
 from sweep.policies._greedy import Greedy
 from sweep.policies._halving import GreedyHalving, Halving
 from sweep.policies._intensify import Intensify
@@ -20,6 +20,7 @@ from sweep.policies._standard import Standard
 
 __all__ = [
     "POLICIES",
+    "WORTH",
     "Chance",
     "Greedy",
     "GreedyHalving",

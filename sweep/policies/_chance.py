@@ -1,20 +1,23 @@
-"""Our policy: who has the best chance to beat the best whole candidate goes next.
+"""Our policy: the fold that promises most goes next.
 
-Every candidate gets its first fold; then a model of candidates and folds (`FoldModel`) gives each
-one the chance that its mean over *all* folds ends above the best complete candidate's, and the
-highest chance gets the next slot. Two models are asked and their chances averaged: one that knows
-the hyperparameters, so that neighbours lend each other strength, and one that does not, because the
-first is overconfident where neighbours differ for reasons it cannot see. When nobody's chance is
-worth a fold, `chance_left` says so, and the stop rule `NoChance` ends the sweep: it is over by what
-is still possible and not by a count.
+Every candidate gets its first fold; then a model of candidates and folds (`FoldModel`) says for
+each one how much better than the best complete candidate its mean over *all* folds may end: the
+expected improvement, shared among the folds that are missing. The highest gets the next slot. Two
+models are asked and their answers averaged: one that knows the hyperparameters, so that neighbours
+lend each other strength, and one that does not, because the first is overconfident where neighbours
+differ for reasons it cannot see. When nobody's next fold promises enough, `gain_left` says so, and
+the stop rule `NoGain` ends the sweep: it is over by what is still possible and not by a count.
 
 With a `lookahead` candidates are proposed before there is a slot for them, and after `num_first`
 first folds the model says who of them is worth one: most of a table's configurations never train at
-all, which no rule that gives everybody a first fold can do.
+all, which no rule that gives everybody a first fold can do. Who is not worth a fold makes room for
+the next proposal.
 
-The models know the `capacity` candidates with the best running means and those without a fold; the
-others wait behind, by their mean. They take in every score at once, and learn their variances anew
-when the number of scores has grown by a tenth, or when earlier scores were revised.
+The models know at most `capacity` candidates with scores, those of the best running means, and as
+many without; the others wait. They take in every score at once, and learn their variances anew when
+the number of scores has grown by a tenth, or when earlier scores were revised.
+
+Expected improvement: Jones, Schonlau and Welch, Efficient Global Optimization, 1998.
 """
 
 from __future__ import annotations
@@ -40,10 +43,16 @@ from sweep.records import (
 #: Scores before the model is asked at all, and the growth after which it learns again.
 _FEWEST_SCORES, _GROWTH = 8, 10
 _FIRST_STEPS, _NEXT_STEPS = 50, 16
+#: Expected improvement of the mean per fold, as a share of the candidates' spread, below which a
+#: fold is not worth its cost; chosen on tables of five and ten folds.
+WORTH = 0.0003
+
+#: First entry of the rank of those who are ordered by their gain.
+_BY_GAIN = 2.0
 
 
 class Chance(IndexedPolicy):
-    """First folds, the pinned candidate, then the highest chance of winning."""
+    """First folds, the pinned candidate, then the highest expected gain per fold."""
 
     def __init__(
         self,
@@ -54,7 +63,7 @@ class Chance(IndexedPolicy):
         lookahead: int | None = 0,
         num_first: int | None = None,
         capacity: int = 300,
-        worth: float = 0.02,
+        worth: float = WORTH,
     ) -> None:
         """See `IndexedPolicy`.
 
@@ -66,10 +75,11 @@ class Chance(IndexedPolicy):
                 None for as many. A sampler that learns from scores wants few.
             num_first: With a lookahead, candidates that get their first fold unasked, at least 1;
                 None for 15% of all, at least 8 and at most 100.
-            capacity: Candidates with scores in the model, at least 2.
-            worth: While somebody with at least this chance runs, nobody with less is started: on
-                many workers an idle slot is cheaper than folds that the running one will make
-                pointless. In [0, 1].
+            capacity: Candidates with scores in the model, at least 2, and as many without.
+            worth: Expected gain per fold, in units of the candidates' standard deviation, at least
+                0. Who promises less waits for the end without a first fold; and while somebody
+                who promises more runs, nobody who promises less is started: on many workers an
+                idle slot is cheaper than folds that the running one will make pointless.
 
         Raises:
             UsageError: A value is out of its range.
@@ -80,17 +90,20 @@ class Chance(IndexedPolicy):
                 raise UsageError(f"{name}: found {value}, expected at least {least}")
         if capacity < 2:
             raise UsageError(f"capacity: found {capacity}, expected at least 2")
-        if not 0 <= worth <= 1:
-            raise UsageError(f"worth: found {worth}, expected a value in [0, 1]")
+        if not 0 <= worth < math.inf:
+            raise UsageError(f"worth: found {worth}, expected at least 0")
         self.pinned, self.capacity = pinned, capacity
         self.worth = worth
         self.lookahead = capacity if lookahead is None else min(lookahead, capacity)
         self.num_first = num_first or max(8, min(100, 3 * num_trials // 20))
         self._unstarted: set[int] = set()  # wait for a first fold
+        self._unknown: set[int] = set()  # of those, whom no model has seen yet
+        self._passed: set[int] = set()  # of those, who is not worth a first fold
         # Equal settings give equal scores: who is like a candidate before it waits for the end.
         self._known: set[str] = set()
         self._twins: set[int] = set()
-        self._first: set[int] = set()
+        self._first: set[int] = set()  # get their first fold unasked
+        self._num_due = 0  # of those, who has neither a score nor failed
         self._running: set[int] = set()
         self._parameters: dict[int, dict[str, object]] = {}
         self._models: list[FoldModel] = []
@@ -100,20 +113,20 @@ class Chance(IndexedPolicy):
             Variances(shared=0.05, shared_fold=0.02, own=0.5, noise=0.3),
         ]
         self._rows: dict[int, int] = {}  # of modelled candidates
-        self._chances: dict[int, float] = {}
+        self._gains: dict[int, float] = {}
         self._num_scores = self._next_fit = 0
         self._best = -math.inf  # sum of the best complete candidate
 
     def rank(self, progress: Progress) -> tuple[float, ...]:
-        """First folds, the pinned candidate, the chance; ties go to more folds."""
+        """First folds, the pinned candidate, the gain; ties go to more folds."""
         if progress.number in self._twins:
-            return (3.0, -progress.mean)
-        if not progress.scores and (self._is_first(progress) or progress.is_retry):
+            return (_BY_GAIN + 1, -progress.mean)
+        if not progress.scores and (progress.number in self._first or progress.is_retry):
             return (0.0,)
         if progress.number == self.pinned:
             return (1.0,)
-        chance = self._chances.get(progress.number, -1.0)
-        return (2.0, -chance, -progress.mean, -len(progress.scores))
+        gain = self._gains.get(progress.number, -1.0)
+        return (_BY_GAIN, -gain, -progress.mean, -len(progress.scores))
 
     def precedes_new(self, progress: Progress) -> bool:
         """A first fold that was lost; looking ahead, everybody who is known."""
@@ -123,9 +136,14 @@ class Chance(IndexedPolicy):
         """Take note; a score reaches the model at once."""
         if isinstance(event, CandidateAdded):
             self._enter(event)
+        elif isinstance(event, FoldFinished | CandidateStopped):
+            one = self._candidates[event.candidate]
+            is_due = event.candidate in self._first and not one.scores and not one.is_over
+            self._num_due -= is_due
         super().observe(event)
         if isinstance(event, FoldStarted | CandidateStopped):
-            self._unstarted.discard(event.candidate)
+            for waiting in (self._unstarted, self._unknown, self._passed):
+                waiting.discard(event.candidate)
         if isinstance(event, FoldStarted):
             self._running.add(event.candidate)
         elif not isinstance(event, CandidateAdded):
@@ -133,29 +151,34 @@ class Chance(IndexedPolicy):
         if isinstance(event, FoldFinished):
             self._take(event)
         elif isinstance(event, CandidateStopped):
-            self._chances.pop(event.candidate, None)
+            self._gains.pop(event.candidate, None)
 
     def _enter(self, event: CandidateAdded) -> None:
-        self._parameters[event.candidate] = dict(event.parameters)
+        number = event.candidate
+        self._parameters[number] = dict(event.parameters)
         key = repr(sorted(event.parameters.items()))
         if self.lookahead and event.parameters and key in self._known:
-            self._twins.add(event.candidate)
+            self._twins.add(number)
+            return
+        self._known.add(key)
+        if not self.lookahead or len(self._first) < self.num_first:
+            self._first.add(number)
+            self._num_due += 1
         else:
-            self._known.add(key)
-            if len(self._first) < self.num_first:
-                self._first.add(event.candidate)
-            self._unstarted.add(event.candidate)
+            self._unknown.add(number)
+        self._unstarted.add(number)
 
     def decide(self, free_slots: int) -> list[Decision]:
         """As every indexed policy, without folds that are not worth it yet."""
         missing = min(
-            self.lookahead - len(self._unstarted), self.num_trials - len(self._candidates)
+            self.lookahead - len(self._unstarted) + len(self._passed),
+            self.num_trials - len(self._candidates),
         )
         if self.lookahead and missing > 0 and free_slots > 0:
             return [NewCandidate(start=False)] * min(missing, free_slots)
         decisions = super().decide(free_slots)
-        if not self._chances or all(
-            self._chances.get(number, 0.0) < self.worth for number in self._running
+        if not self._gains or all(
+            self._gains.get(number, 0.0) < self.worth for number in self._running
         ):
             return decisions
         return [one for one in decisions if not self._is_poor(one)]
@@ -163,42 +186,32 @@ class Chance(IndexedPolicy):
     def _is_poor(self, decision: Decision) -> bool:
         if isinstance(decision, NewCandidate) or decision.candidate == self.pinned:
             return False
-        chance = self._chances.get(decision.candidate, 0.0)
-        return self._rank_of(decision.candidate) > 1 and chance < self.worth
+        kind = self.rank(self._candidates[decision.candidate])[0]
+        return kind >= _BY_GAIN and self._gains.get(decision.candidate, 0.0) < self.worth
 
-    def _rank_of(self, number: int) -> float:
-        return self.rank(self._candidates[number])[0]
+    def gain_left(self) -> float:
+        """The highest expected gain per fold of an unfinished candidate; infinite while unknown.
 
-    def chance_left(self) -> float:
-        """The highest chance that an unfinished candidate still wins; 1 while it is not known.
-
-        Not known: candidates may still enter, someone has no score yet, or nobody is complete.
+        In units of the candidates' standard deviation. Not known: candidates may still enter,
+        someone's fold is due whatever it promises, or nobody is complete.
         """
         if len(self._candidates) < self.num_trials or self._best == -math.inf:
-            return 1.0
-        if self.lookahead and not self._models:
-            return 1.0
-        if any(self._is_due(one) for one in self._candidates.values()):
-            return 1.0
-        open_ones = (c for n, c in self._chances.items() if not self._candidates[n].is_over)
-        return max(open_ones, default=0.0)
-
-    def _is_due(self, one: Progress) -> bool:
-        """Whether a candidate gets its first fold unasked and has no score of it yet."""
-        return not one.scores and not one.is_over and self._is_first(one)
-
-    def _is_first(self, one: Progress) -> bool:
-        """Whether a candidate gets its first fold unasked."""
-        return not self.lookahead or one.number in self._first
+            return math.inf
+        if self._num_due or self._unknown or (self.lookahead and not self._models):
+            return math.inf
+        waiting = self._waiting.first(1)
+        if waiting and self.rank(self._candidates[waiting[0]])[0] < _BY_GAIN:
+            return math.inf
+        return max((self._gains.get(n, 0.0) for n in (*self._running, *waiting)), default=0.0)
 
     def _take(self, event: FoldFinished) -> None:
         one = self._candidates[event.candidate]
         self._num_scores += 1
         if one.is_over and len(one.scores) == self.num_folds:
             self._best = max(self._best, one.mean * self.num_folds)
-            self._chances.pop(one.number, None)
+            self._gains.pop(one.number, None)
         if not math.isfinite(one.mean):
-            self._chances.pop(one.number, None)
+            self._gains.pop(one.number, None)
             return
         if self.lookahead:
             is_first_wave = self._num_scores < len(self._first)
@@ -207,15 +220,19 @@ class Chance(IndexedPolicy):
         if is_first_wave or self._num_scores < _FEWEST_SCORES:
             return
         if self._num_scores >= self._next_fit or event.revised:
-            self._refit()
+            self._next_fit = self._num_scores + max(4, self._num_scores // _GROWTH)
+            self._model(num_steps=_NEXT_STEPS if self._models else _FIRST_STEPS)
+        elif self._unknown and (
+            4 * len(self._unknown) > self.lookahead or len(self._candidates) == self.num_trials
+        ):
+            self._model(num_steps=0)
         elif self._models and event.candidate in self._rows:
             for model in self._models:
                 model.add(self._rows[event.candidate], event.fold, event.score)
             self._update()
 
-    def _refit(self) -> None:
+    def _model(self, *, num_steps: int) -> None:
         """Choose who is modelled, learn the variances, take in all their scores."""
-        self._next_fit = self._num_scores + max(4, self._num_scores // _GROWTH)
         known = [one for one in self._candidates.values() if math.isfinite(one.mean)]
         known.sort(key=lambda one: (-one.mean, one.number))
         known = known[: self.capacity]
@@ -223,9 +240,16 @@ class Chance(IndexedPolicy):
             return
         if self.lookahead:
             begun = {n for n in self._running if not self._candidates[n].scores}
-            known += [self._candidates[number] for number in sorted(self._unstarted | begun)]
+            gain = self._gains.get
+            hopeful = sorted(self._unstarted, key=lambda n: (-gain(n, math.inf), n))
+            unscored = begun.union(hopeful[: self.capacity])
+            known += [self._candidates[number] for number in sorted(unscored)]
+            self._unknown -= unscored
+        left = self._rows.keys() - {one.number for one in known}
         self._rows = {one.number: row for row, one in enumerate(known)}
-        num_steps = _NEXT_STEPS if self._models else _FIRST_STEPS
+        for number in left - self._unstarted:  # others are ahead by now
+            if self._gains.pop(number, None) is not None and number not in self._running:
+                self._waiting.put(number, self.rank(self._candidates[number]))
         scores = {
             (self._rows[one.number], fold): score
             for one in known
@@ -240,26 +264,38 @@ class Chance(IndexedPolicy):
         for model in self._models:
             model.fit(scores, num_steps=num_steps)
         self._variances = [model.variances for model in self._models]
-        self._chances = {}
         self._update()
 
     def _update(self) -> None:
-        """Everybody's chance, and place in the index."""
-        chances = np.mean([self._chances_by(model) for model in self._models], axis=0)
-        for number, row in self._rows.items():
+        """Everybody's gain, and place in the index."""
+        gains = np.mean([self._gains_by(model) for model in self._models], axis=0)
+        ranks = {}
+        for number, gain in zip(self._rows, gains.tolist(), strict=True):
             one = self._candidates[number]
             if one.is_over:
                 continue
-            self._chances[number] = float(chances[row])
+            self._gains[number] = gain
             if one.running is None:
-                self._waiting.put(number, self.rank(one))
+                ranks[number] = self.rank(one)
+            if number in self._unstarted and number not in self._first:
+                (self._passed.add if gain < self.worth else self._passed.discard)(number)
+        self._waiting.put_all(ranks)
 
-    def _chances_by(self, model: FoldModel) -> NDArray[np.float64]:
-        """[rows] chance to end above the best whole candidate, or above the highest expectation."""
+    def _gains_by(self, model: FoldModel) -> NDArray[np.float64]:
+        """[rows] expected improvement over the best whole candidate, per missing fold.
+
+        While nobody is whole, over the highest expectation, and as if all were equally uncertain:
+        someone must be whole before anyone can be beaten.
+        """
+        from scipy.special import ndtr  # as in `FoldModel`, only here
+
         mean, spread = model.totals()
-        if self._best == -math.inf:  # someone must be whole before anyone can be beaten
-            spread = np.full_like(mean, max(float(mean.std()), 1e-12))
+        if self._best == -math.inf:
+            spread = np.full_like(mean, float(mean.std()))
         target = self._best if self._best > -math.inf else float(mean.max())
-        margin = 1e-6 * max(1.0, abs(target))  # a tie is no win
-        z = (mean - target - margin) / np.maximum(spread, 1e-12)
-        return np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in z.tolist()])
+        ahead = mean - target - 1e-6 * max(1.0, abs(target))  # a tie is no win
+        spread = np.maximum(spread, 1e-12)
+        z = ahead / spread
+        gain = ahead * ndtr(z) + spread * np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
+        gains: NDArray[np.float64] = np.maximum(gain, 0.0) / (model.num_missing() * model.scale)
+        return gains / self.num_folds

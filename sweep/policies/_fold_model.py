@@ -35,6 +35,8 @@ Ints = NDArray[np.int64]
 _FOLD_VARIANCE = 10.0
 #: Share of candidates whose first score is lifted to that of the best among them.
 _LIFTED_SHARE = 0.3
+#: Scores that the variances are learned from: all but a large sweep's.
+_MOST_LEARNED = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +127,8 @@ class FoldModel:
     def fit(self, scores: Mapping[tuple[int, int], float], *, num_steps: int) -> None:
         """Learn the scale and the variances from scores by (row, fold), and take them in.
 
-        The marginal likelihood is climbed by `num_steps` random steps, seeded by the number of
-        scores.
+        The marginal likelihood, of at most 400 scores drawn at random, is climbed by `num_steps`
+        random steps; both are seeded by the number of scores.
         """
         self._rows = [row for row, _ in scores]
         self._folds = [fold for _, fold in scores]
@@ -136,16 +138,30 @@ class FoldModel:
         lifted = np.maximum(first, self._floor)
         self._center, self._scale = float(lifted.mean()), max(float(lifted.std()), 1e-9)
         rows, folds, values = self._arrays()
-        pairs = _Pairs.of(rows, folds, self._distances)
         generator = np.random.default_rng(len(values))
+        if len(values) > _MOST_LEARNED:
+            some = np.sort(generator.permutation(len(values))[:_MOST_LEARNED])
+            rows, folds, values = rows[some], folds[some], values[some]
+        if num_steps:
+            self.variances = self._climbed(rows, folds, values, num_steps, generator)
+        self._build()
+
+    def _climbed(
+        self,
+        rows: Ints,
+        folds: Ints,
+        values: Floats,
+        num_steps: int,
+        generator: np.random.Generator,
+    ) -> Variances:
+        pairs = _Pairs.of(rows, folds, self._distances)
         best, found = pairs.likelihood(self.variances, values), self.variances
         for step in range(num_steps):
             width = 0.8 if step < num_steps // 2 else 0.3
             moved = found.moved(width * generator.standard_normal(5))
             if (value := pairs.likelihood(moved, values)) > best:
                 best, found = value, moved
-        self.variances = found
-        self._build()
+        return found
 
     def add(self, row: int, fold: int, score: float) -> None:
         """Take in one score."""
@@ -163,25 +179,38 @@ class FoldModel:
         value = (max(score, self._floor) - self._center) / self._scale
         self._whitened[size] = (value - float(column @ self._whitened[:size])) / pivot
         self._missing[row, fold] = False
+        self._known[row] += score
         # Every candidate's missing sum against the new observation, then the row's own anew.
         against = self._against(np.arange(self._count), np.array([row]), np.array([fold]))[:, 0]
         self._solved[size] = (against - column @ self._solved[:size]) / pivot
+        self._expected += self._solved[size] * self._whitened[size]
+        self._explained += self._solved[size] ** 2
         own = self._against(np.array([row]), *self._arrays()[:2])[0]
-        self._solved[: size + 1, row] = _solve(self._lower[: size + 1, : size + 1], own)
+        solved = _solve(self._lower[: size + 1, : size + 1], own)
+        self._solved[: size + 1, row] = solved
+        self._expected[row] = solved @ self._whitened[: size + 1]
+        self._explained[row] = solved @ solved
 
     def totals(self) -> tuple[Floats, Floats]:
         """[N] mean and standard deviation of the sum over all folds, in the metric's units."""
-        size, missing = len(self._rows), self._missing.sum(axis=1)
-        solved = self._solved[:size]
+        missing = self._missing.sum(axis=1)
         v = self.variances
         prior = missing**2 * (v.shared + v.own) + missing * (
             v.shared_fold + v.noise + _FOLD_VARIANCE
         )
-        spread = np.sqrt(np.maximum(prior - (solved**2).sum(axis=0), 1e-12)) * (missing > 0)
-        known = np.zeros(self._count)
-        np.add.at(known, self._rows, self._raw)
-        mean = known + missing * self._center + self._scale * (solved.T @ self._whitened[:size])
+        spread = np.sqrt(np.maximum(prior - self._explained, 1e-12)) * (missing > 0)
+        mean = self._known + missing * self._center + self._scale * self._expected
         return mean, self._scale * spread
+
+    def num_missing(self) -> Ints:
+        """[N] folds without a score, at least 1."""
+        missing: Ints = np.maximum(self._missing.sum(axis=1), 1)
+        return missing
+
+    @property
+    def scale(self) -> float:
+        """Standard deviation of the candidates' first scores, the hopeless lifted."""
+        return self._scale
 
     # Covariances, in units of the candidates' variance
 
@@ -234,7 +263,13 @@ class FoldModel:
         self._missing[rows, folds] = False
         self._whitened[:size] = _solve(self._lower[:size, :size], values)
         against = self._against(np.arange(self._count), rows, folds)
-        self._solved[:size] = _solve(self._lower[:size, :size], against.T)
+        solved = _solve(self._lower[:size, :size], against.T)
+        self._solved[:size] = solved
+        # Of every candidate's missing sum: what the scores say it is, and how much they explain.
+        self._expected = solved.T @ self._whitened[:size]
+        self._explained = (solved**2).sum(axis=0)
+        self._known = np.zeros(self._count)
+        np.add.at(self._known, rows, self._raw)
 
     def _grow(self, size: int) -> None:
         old = len(self._whitened)

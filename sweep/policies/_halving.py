@@ -10,6 +10,8 @@ decides the rung as soon as as many members have arrived as may go on.
 
 from __future__ import annotations
 
+import math
+
 from sweep.errors import UsageError
 from sweep.policies._base import IndexedPolicy, Progress
 from sweep.records import CandidateAdded, CandidateStopped, Event, FoldFinished
@@ -68,9 +70,9 @@ class Halving(IndexedPolicy):
         """Only a candidate whose first fold was lost."""
         return not progress.scores
 
-    def chance_left(self) -> float:
-        """0 when the last rung is decided, else 1."""
-        return 0.0 if self._is_decided else 1.0
+    def gain_left(self) -> float:
+        """0 when the last rung is decided, else infinite."""
+        return 0.0 if self._is_decided else math.inf
 
     def observe(self, event: Event) -> None:
         """Take note; decides a rung when enough members have arrived."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 
 
 class RankedIndex:
@@ -25,6 +26,16 @@ class RankedIndex:
             return
         self._rank[key] = rank
         heapq.heappush(self._heap, (rank, key))
+
+    def put_all(self, ranks: Mapping[int, tuple[float, ...]]) -> None:
+        """Add or move many keys; costs no more than building the heap anew."""
+        if 4 * len(ranks) < len(self._rank):
+            for key, rank in ranks.items():
+                self.put(key, rank)
+            return
+        self._rank.update(ranks)
+        self._heap = [(rank, key) for key, rank in self._rank.items()]
+        heapq.heapify(self._heap)
 
     def discard(self, key: int) -> None:
         """Remove a key, if it is there."""

@@ -9,6 +9,8 @@ candidates wait at the very end.
 
 from __future__ import annotations
 
+import math
+
 from sweep.policies._base import IndexedPolicy, Progress
 from sweep.records import Event, FoldFinished
 
@@ -37,12 +39,12 @@ class Intensify(IndexedPolicy):
         """Everybody who was not rejected."""
         return progress.number not in self._rejected or progress.number == self.pinned
 
-    def chance_left(self) -> float:
-        """0 when all have entered and nobody open is left but rejected ones, else 1."""
+    def gain_left(self) -> float:
+        """0 when all have entered and nobody open is left but rejected ones, else infinite."""
         if len(self._candidates) < self.num_trials:
-            return 1.0
+            return math.inf
         is_open = (not o.is_over and self.precedes_new(o) for o in self._candidates.values())
-        return float(any(is_open))
+        return math.inf if any(is_open) else 0.0
 
     def observe(self, event: Event) -> None:
         """Take note; a score can reject its candidate or make it the incumbent."""

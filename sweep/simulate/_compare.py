@@ -10,15 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.errors import UsageError
-from sweep.policies import make_policy
+from sweep.policies import WORTH, make_policy
 from sweep.pruners import make_pruner
 from sweep.simulate._engine import Cluster, Deal, Run, Simulation, deal
 from sweep.simulate._report import Outcome, full_means, mean_outcome, outcome, regret
 from sweep.simulate._table import Table
 from sweep.stop_rules import make_stop_rule
-
-#: Chance below which our policy's sweep is over, chosen on the shared tables.
-MIN_CHANCE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +27,7 @@ class Contender:
         policy: Name of a policy.
         settings: Arguments of the policy, beside `num_trials`.
         num_completions: Complete candidates that end the sweep; None for no such rule.
-        min_chance: Chance that ends the sweep; None for no such rule.
+        min_gain: Expected gain of a fold that ends the sweep; None for no such rule.
         pruner: Name of a pruner.
         pruner_settings: All of its arguments.
     """
@@ -39,7 +36,7 @@ class Contender:
     policy: str
     settings: Mapping[str, Any]
     num_completions: int | None = None
-    min_chance: float | None = None
+    min_gain: float | None = None
     pruner: str = "none"
     pruner_settings: Mapping[str, Any]
 
@@ -49,9 +46,9 @@ def parse_contender(
 ) -> Contender:
     """A policy as the command line names it.
 
-    `default` and `chance` are ours; `greedy:10` stops after ten completions, `chance:0.02` below a
-    chance of 0.02; halving and intensification stop when they have decided, standard order when
-    everything is done.
+    `default` and `chance` are ours; `greedy:10` stops after ten completions, `chance:0.001` when
+    no fold is expected to gain as much; halving and intensification stop when they have decided,
+    standard order when everything is done.
 
     Raises:
         UsageError: The part behind the colon is not a number that fits.
@@ -59,10 +56,10 @@ def parse_contender(
     name, _, detail = text.partition(":")
     policy = "chance" if name == "default" else name
     count: int | None = None
-    chance: float | None = None
+    gain: float | None = None
     try:
         if policy in ("chance", "halving", "greedy_halving", "intensify"):
-            chance = float(detail) if detail else MIN_CHANCE
+            gain = float(detail) if detail else WORTH
         elif policy == "greedy":
             count = int(detail) if detail else 10
         elif detail:
@@ -74,12 +71,13 @@ def parse_contender(
         settings["lookahead"] = (
             None  # a table's configurations are all known, as a random sampler's
         )
+        settings["worth"] = gain
     return Contender(
         label=text,
         policy=policy,
         settings=settings,
         num_completions=count,
-        min_chance=chance,
+        min_gain=gain,
         pruner=pruner,
         pruner_settings=pruner_settings or {},
     )
@@ -97,7 +95,7 @@ def play(table: Table, contender: Contender, cluster: Cluster, seed: int) -> tup
         contender.num_completions,
         num_folds,
         policy=policy,
-        min_chance=contender.min_chance,
+        min_gain=contender.min_gain,
         required=() if contender.settings.get("pinned", 0) is None else (0,),
     )
     simulation = Simulation(

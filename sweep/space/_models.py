@@ -49,8 +49,9 @@ class PolicySpec(Strict):
         num_trials: Candidates in all, the default one among them.
         num_completions: Complete candidates that end the sweep; None for no such rule. Left out, it
             is 10 or `num_trials` if that is less, and None in standard order.
-        min_chance: The sweep ends when no candidate has this chance to win; None for no such rule.
-            `chance` estimates it; halving and intensification know 0 and 1 only.
+        min_gain: The sweep ends when no fold is expected to better the best mean by this share of
+            the candidates' spread (standard deviation); None for no such rule. `chance` estimates
+            it, 0.0003 suits it; halving and intensification know only whether they have decided.
         lookahead: Of `chance`: candidates that are proposed before they have a slot, so that the
             policy picks who is worth a first fold. With samplers that do not learn (`random`)
             many cost nothing; those that learn propose blindly for as many.
@@ -61,7 +62,7 @@ class PolicySpec(Strict):
     )
     num_trials: int = Field(default=40, ge=1)
     num_completions: int | None = Field(default=10, ge=1)
-    min_chance: float | None = Field(default=None, gt=0, lt=1)
+    min_gain: float | None = Field(default=None, gt=0, lt=1)
     lookahead: int = Field(default=0, ge=0)
 
     @model_validator(mode="before")
@@ -81,10 +82,8 @@ class PolicySpec(Strict):
             raise Problem(
                 "num_completions", self.num_completions, f"at most num_trials ({self.num_trials})"
             )
-        if self.min_chance is not None and self.name in ("greedy", "standard"):
-            raise Problem(
-                "min_chance", self.min_chance, f"null, policy {self.name} knows no chance"
-            )
+        if self.min_gain is not None and self.name in ("greedy", "standard"):
+            raise Problem("min_gain", self.min_gain, f"null, policy {self.name} knows no gain")
         if self.lookahead and self.name != "chance":
             raise Problem(
                 "lookahead", self.lookahead, f"0, policy {self.name} starts whoever is proposed"
@@ -94,7 +93,8 @@ class PolicySpec(Strict):
     def settings(self) -> dict[str, Any]:
         """Keyword arguments of the policy."""
         if self.name == "chance":
-            return {"num_trials": self.num_trials, "lookahead": self.lookahead}
+            worth = {} if self.min_gain is None else {"worth": self.min_gain}
+            return {"num_trials": self.num_trials, "lookahead": self.lookahead, **worth}
         return {"num_trials": self.num_trials}
 
 

@@ -70,6 +70,7 @@ def draw_svm(g: np.random.Generator) -> dict[str, Any]:
         "C": log_uniform(g, 1e-2, 1e3),
         "gamma": log_uniform(g, 1e-4, 10),
         "kernel": str(g.choice(["rbf", "sigmoid", "linear"])),
+        "max_iter": 20_000,  # a linear kernel with a large C does not end
     }
 
 
@@ -157,7 +158,9 @@ def main() -> None:
                     continue
                 begin = time.perf_counter()
                 arrays = make(data_set, learner, num_folds)
-                np.savez_compressed(path, **arrays)
+                whole = path.with_suffix(".part.npz")
+                np.savez_compressed(whole, **arrays)
+                whole.rename(path)
                 print(f"{path.name}: {time.perf_counter() - begin:.0f} s", flush=True)
 
 

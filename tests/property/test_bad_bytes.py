@@ -159,7 +159,7 @@ def test_tables(place: Path, data: bytes) -> None:
 keys = st.sampled_from(
     ["name", "objective", "metric", "direction", "folds", "policy", "num_trials", "pruner", "fixed",
      "sampler", "candidates", "parameters", "type", "low", "high", "log", "step", "default", "when",
-     "choices", "x", "y", "min_chance", "num_completions", "keep_share"]
+     "choices", "x", "y", "min_gain", "num_completions", "keep_share"]
 )  # fmt: skip
 leaves = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), keys,
