@@ -26,8 +26,10 @@ _DEFAULT_POLICIES = "default,greedy:3,greedy:10,greedy:20,halving,greedy_halving
 
 _EPILOG = """\b
 Policies: default (ours, the same as chance), greedy, halving, greedy_halving, intensify, standard.
-  NAME:NUMBER  greedy:10 stops after ten complete candidates, chance:0.02 when nobody has a chance
-               of 0.02 left to win.
+  NAME:NUMBER      greedy:10 stops after ten complete candidates, chance:0.001 when no fold is
+                   expected to better the best mean by 0.001 of the candidates' spread.
+  NAME@PARTITIONS  default@2 searches over two partitions of a table, so that a candidate is scored
+                   on twice as many folds; cost stays a share of one partition's folds.
 --json gives a list of objects; with several tables their mean comes first, as table "mean".
 Keys of each: table, policy, cost (share of all folds), cost_epochs, cost_seconds (shares likewise),
 regret ((best - chosen) / (best - median), same folds), regret_fresh (likewise, other partitions),

@@ -13,7 +13,7 @@ from sweep.errors import UsageError
 from sweep.policies import WORTH, make_policy
 from sweep.pruners import make_pruner
 from sweep.simulate._engine import Cluster, Deal, Run, Simulation, deal
-from sweep.simulate._report import Outcome, full_means, mean_outcome, outcome, regret
+from sweep.simulate._report import Outcome, mean_outcome, outcome, regret, searched_means
 from sweep.simulate._table import Table
 from sweep.stop_rules import make_stop_rule
 
@@ -28,6 +28,7 @@ class Contender:
         settings: Arguments of the policy, beside `num_trials`.
         num_completions: Complete candidates that end the sweep; None for no such rule.
         min_gain: Expected gain of a fold that ends the sweep; None for no such rule.
+        repeats: Partitions of the table that the search sees, at least 1.
         pruner: Name of a pruner.
         pruner_settings: All of its arguments.
     """
@@ -37,6 +38,7 @@ class Contender:
     settings: Mapping[str, Any]
     num_completions: int | None = None
     min_gain: float | None = None
+    repeats: int = 1
     pruner: str = "none"
     pruner_settings: Mapping[str, Any]
 
@@ -48,12 +50,15 @@ def parse_contender(
 
     `default` and `chance` are ours; `greedy:10` stops after ten completions, `chance:0.001` when
     no fold is expected to gain as much; halving and intensification stop when they have decided,
-    standard order when everything is done.
+    standard order when everything is done. `default@2` searches over two partitions.
 
     Raises:
-        UsageError: The part behind the colon is not a number that fits.
+        UsageError: The part behind the colon or @ is not a number that fits.
     """
-    name, _, detail = text.partition(":")
+    rest, at, repeats = text.partition("@")
+    name, _, detail = rest.partition(":")
+    if at and (not repeats.isdecimal() or int(repeats) < 1):
+        raise UsageError(f"--policy: found {text!r}, expected NAME@PARTITIONS, at least 1")
     policy = "chance" if name == "default" else name
     count: int | None = None
     gain: float | None = None
@@ -78,6 +83,7 @@ def parse_contender(
         settings=settings,
         num_completions=count,
         min_gain=gain,
+        repeats=int(repeats or 1),
         pruner=pruner,
         pruner_settings=pruner_settings or {},
     )
@@ -85,8 +91,8 @@ def parse_contender(
 
 def play(table: Table, contender: Contender, cluster: Cluster, seed: int) -> tuple[Deal, Run]:
     """One simulated sweep."""
-    layout = deal(table, seed)
-    num_trials, num_folds = table.num_candidates, table.num_folds
+    layout = deal(table, seed, repeats=contender.repeats)
+    num_trials, num_folds = table.num_candidates, len(layout.folds)
     policy = make_policy(
         contender.policy, {"num_trials": num_trials, **contender.settings}, num_folds
     )
@@ -149,7 +155,7 @@ def anytime(
     table: Table, layout: Deal, run: Run, costs: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """[G] regret of the leader at each cost; the last one is kept after the end."""
-    means = full_means(table, layout.partition)
+    means = searched_means(table, layout)
     size = table.num_candidates * table.num_folds
     times = np.array([paid / size for paid, _ in run.anytime])
     values = np.array([np.nan] + [regret(means, chosen) for _, chosen in run.anytime])

@@ -75,28 +75,42 @@ class Deal:
     """How a seed lays out a table: which rows come when, and which folds.
 
     Attributes:
-        partition: Of the table.
+        partitions: Of the table, those that the search sees.
         order: Row of each candidate, in the order of proposal.
-        folds: Column of each fold; the same for every candidate.
+        folds: Partition and column of each fold; the same for every candidate.
     """
 
-    partition: int
+    partitions: tuple[int, ...]
     order: tuple[int, ...]
-    folds: tuple[int, ...]
-
-    @property
-    def used(self) -> tuple[int, ...]:
-        """Partitions that the search sees."""
-        return (self.partition,)
+    folds: tuple[tuple[int, int], ...]
 
 
-def deal(table: Table, seed: int) -> Deal:
-    """The layout of a seed: random candidates and folds, partitions in turn."""
+def deal(table: Table, seed: int, *, repeats: int = 1) -> Deal:
+    """The layout of a seed: random candidates and folds, partitions in turn.
+
+    Args:
+        table: To search.
+        seed: At least 0.
+        repeats: Partitions that the search sees, the folds of one after those of the other.
+
+    Raises:
+        UsageError: The table has fewer partitions.
+    """
+    if not 1 <= repeats <= table.num_partitions:
+        raise UsageError(
+            f"{table.name}: {repeats} partitions were asked for, found {table.num_partitions}"
+        )
     generator = np.random.default_rng(seed)
+    order = tuple(generator.permutation(table.num_candidates).tolist())
+    partitions = tuple((seed + number) % table.num_partitions for number in range(repeats))
     return Deal(
-        partition=seed % table.num_partitions,
-        order=tuple(generator.permutation(table.num_candidates).tolist()),
-        folds=tuple(generator.permutation(table.num_folds).tolist()),
+        partitions=partitions,
+        order=order,
+        folds=tuple(
+            (partition, fold)
+            for partition in partitions
+            for fold in generator.permutation(table.num_folds).tolist()
+        ),
     )
 
 
@@ -174,11 +188,13 @@ class Simulation:
         self._cluster = cluster or Cluster()
         self._rng = np.random.default_rng([seed, 1])
         self._keep_events = keep_events
-        self._scores = table.scores[layout.partition][np.ix_(layout.order, layout.folds)].tolist()
-        self._seconds = table.seconds[layout.partition][np.ix_(layout.order, layout.folds)].tolist()
+        order, (partitions, columns) = list(layout.order), np.transpose(layout.folds)
+        self._num_folds = len(columns)
+        self._scores = table.scores[partitions, :, columns][:, order].T.tolist()
+        self._seconds = table.seconds[partitions, :, columns][:, order].T.tolist()
         self._pruner = pruner
         asks = pruner is not None and (pruner.epoch is not None or pruner.fold is not None)
-        header = {"num_folds": table.num_folds, "maximize": True}
+        header = {"num_folds": self._num_folds, "maximize": True}
         self._projection = Projection(header=header) if asks else None
         self._asks_epochs = asks and pruner is not None and pruner.epoch is not None
         self._queue: list[tuple[float, int, _Task]] = []
@@ -254,8 +270,8 @@ class Simulation:
         if cluster.straggler_rate and self._rng.random() < cluster.straggler_rate:
             seconds *= cluster.straggler_factor
         is_lost = cluster.loss_rate > 0 and bool(self._rng.random() < cluster.loss_rate)
-        row, column = self._layout.order[candidate], self._layout.folds[fold]
-        num_epochs = self._table.num_epochs(self._layout.partition, row, column)
+        row, (partition, column) = self._layout.order[candidate], self._layout.folds[fold]
+        num_epochs = self._table.num_epochs(partition, row, column)
         self._schedule(_Task(candidate, fold, now, seconds, num_epochs, is_lost))
 
     def _schedule(self, task: _Task) -> None:
@@ -289,8 +305,8 @@ class Simulation:
         assert self._pruner is not None
         if self._table.curves is None:
             return False
-        row, column = self._layout.order[task.candidate], self._layout.folds[task.fold]
-        value = float(self._table.curves[self._layout.partition, row, column, task.epoch - 1])
+        row, (partition, column) = self._layout.order[task.candidate], self._layout.folds[task.fold]
+        value = float(self._table.curves[partition, row, column, task.epoch - 1])
         attempt = self._projection.candidates[task.candidate].attempts[task.fold]
         self._projection.epoch(
             Epoch(
@@ -347,7 +363,7 @@ class Simulation:
             self._stop(candidate, State.FAILED)
             return
         self._follow_leader(candidate)
-        if self._done[candidate] == self._table.num_folds:
+        if self._done[candidate] == self._num_folds:
             self._end_in_projection(candidate, State.COMPLETE)
         elif (
             self._projection is not None
@@ -380,13 +396,13 @@ class Simulation:
     def _follow_leader(self, candidate: int) -> None:
         """The winner if the sweep ended now: complete before partial, then the better mean."""
         mean = self._sums[candidate] / self._done[candidate]
-        standing = (self._done[candidate] == self._table.num_folds, mean)
+        standing = (self._done[candidate] == self._num_folds, mean)
         run, (leader, best) = self.run_so_far, self._leader
         if candidate == leader and standing < best:  # a partial leader fell back
             pairs = zip(self._sums, self._done, strict=True)
             means = [total / count if count else -math.inf for total, count in pairs]
             leader = max(range(len(means)), key=means.__getitem__)
-            self._leader = (leader, (self._done[leader] == self._table.num_folds, means[leader]))
+            self._leader = (leader, (self._done[leader] == self._num_folds, means[leader]))
         elif standing <= best:
             return
         else:

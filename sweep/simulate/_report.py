@@ -17,10 +17,10 @@ class Outcome:
     """One policy on one table; means when it stands for several seeds or tables.
 
     Attributes:
-        cost: Folds paid for, as a share of all configurations times all folds.
+        cost: Folds paid for, as a share of all configurations times the folds of one partition.
         cost_epochs: Likewise of all epochs.
         cost_seconds: Likewise of all training seconds.
-        regret: (best - chosen) / (best - median) over the means of the same folds.
+        regret: (best - chosen) / (best - median) over the means of the folds that the search saw.
         regret_fresh: Likewise over partitions that the search did not see; NaN without one.
         hit: Whether the chosen mean equals the best.
         makespan_seconds: Simulated time until the sweep was over.
@@ -39,16 +39,16 @@ class Outcome:
 
 def outcome(table: Table, layout: Deal, run: Run, cluster: Cluster) -> Outcome:
     """Account for a run."""
-    own = full_means(table, layout.partition)
-    others = [p for p in range(table.num_partitions) if p not in layout.used]
+    own, partition = searched_means(table, layout), layout.partitions[0]
+    others = [p for p in range(table.num_partitions) if p not in layout.partitions]
     fresh = [regret(full_means(table, one), run.chosen) for one in others]
     worker_seconds = run.makespan_seconds * cluster.num_workers
     epochs = [
-        table.num_epochs(layout.partition, row, fold)
+        table.num_epochs(partition, row, fold)
         for row in range(table.num_candidates)
         for fold in range(table.num_folds)
     ]
-    all_seconds = float(table.seconds[layout.partition].sum())
+    all_seconds = float(table.seconds[partition].sum())
     return Outcome(
         cost=run.num_folds / len(epochs),
         cost_epochs=run.num_epochs / sum(epochs),
@@ -59,6 +59,12 @@ def outcome(table: Table, layout: Deal, run: Run, cluster: Cluster) -> Outcome:
         makespan_seconds=run.makespan_seconds,
         idle=max(0.0, 1 - run.busy_seconds / worker_seconds) if worker_seconds else 0.0,
     )
+
+
+def searched_means(table: Table, layout: Deal) -> NDArray[np.float64]:
+    """[N] mean over all folds that the search may see."""
+    means: NDArray[np.float64] = np.mean([full_means(table, p) for p in layout.partitions], axis=0)
+    return means
 
 
 def full_means(table: Table, partition: int) -> NDArray[np.float64]:

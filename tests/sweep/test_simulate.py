@@ -66,7 +66,9 @@ def noisy(num_candidates: int = 30, num_folds: int = 4, partitions: int = 2) -> 
 
 def natural(one: Table) -> Deal:
     return Deal(
-        partition=0, order=tuple(range(one.num_candidates)), folds=tuple(range(one.num_folds))
+        partitions=(0,),
+        order=tuple(range(one.num_candidates)),
+        folds=tuple((0, fold) for fold in range(one.num_folds)),
     )
 
 
@@ -105,6 +107,27 @@ def test_what_runs_when_the_sweep_ends_is_paid_by_its_share() -> None:
     run = Simulation(one, natural(one), policy, rule, cluster=Cluster(num_workers=2)).run()
     assert run.num_folds == pytest.approx(1.25)
     assert run.busy_seconds == pytest.approx(2.0)
+
+
+def test_a_search_over_two_partitions_is_judged_on_the_third() -> None:
+    first = [[0.9, 0.7], [0.8, 0.8], [0.1, 0.1]]
+    second = [[0.6, 0.6], [0.8, 0.8], [0.1, 0.1]]
+    third = [[1.0, 1.0], [0.6, 0.6], [0.1, 0.1]]
+    one = table([first, second, third])
+    layout, run = play(one, parse_contender("standard@2"), Cluster(), 0)
+    found = outcome(one, layout, run, Cluster())
+    assert layout.partitions == (0, 1)
+    assert found.cost == 2
+    assert (run.chosen, found.regret, found.hit) == (1, 0, 1)
+    assert found.regret_fresh == pytest.approx((1.0 - 0.6) / (1.0 - 0.6))
+
+
+def test_more_partitions_than_a_table_has_are_refused() -> None:
+    with pytest.raises(UsageError, match="4 partitions were asked for, found 2"):
+        play(noisy(), parse_contender("standard@4"), Cluster(), 0)
+    for text in ("default@0", "default@", "default@two"):
+        with pytest.raises(UsageError, match="NAME@PARTITIONS"):
+            parse_contender(text)
 
 
 def test_a_partial_leader_that_falls_back_is_replaced() -> None:
@@ -150,8 +173,8 @@ def test_scores_that_are_not_finite_count_as_worst(name: str) -> None:
     layout, run = play(dataclasses.replace(one, scores=scores), contender(name), Cluster(), 0)
     assert run.chosen not in (3, 5)
     odd = {
-        (layout.order.index(3), layout.folds.index(0)),
-        (layout.order.index(5), layout.folds.index(2)),
+        (layout.order.index(3), layout.folds.index((0, 0))),
+        (layout.order.index(5), layout.folds.index((0, 2))),
     }
     assert run.num_worst == len(odd & set(run.started))
     assert all(
@@ -203,7 +226,7 @@ def test_seeds_shuffle_and_repeat() -> None:
     one = noisy()
     assert deal(one, 4) == deal(one, 4)
     assert deal(one, 4).order != deal(one, 6).order
-    assert {deal(one, seed).partition for seed in range(4)} == {0, 1}
+    assert {deal(one, seed).partitions for seed in range(4)} == {(0,), (1,)}
 
 
 def test_ours_on_a_real_table() -> None:
