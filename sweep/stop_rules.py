@@ -146,9 +146,7 @@ class NoGain:
         tally = self._tally
         is_ready = tally.complete and self._required <= tally.complete | tally.stopped
         if is_ready and self._policy.gain_left() < self._min_gain:
-            self._reason = (
-                f"no fold is expected to better the best mean by {self._min_gain:g} of the spread"
-            )
+            self._reason = f"no fold promises a gain of {self._min_gain:g} any more"
 
     def reason(self) -> str | None:
         """Why the sweep is over, None while it is not."""

@@ -42,10 +42,15 @@ from sweep.records import (
 
 #: Scores before the model is asked at all, and the growth after which it learns again.
 _FEWEST_SCORES, _GROWTH = 8, 10
+#: Complete candidates before the model is believed that nothing is left: how much folds differ
+#: shows only on those who have several, and the first of them are often alike.
+_FEWEST_COMPLETE = 5
 _FIRST_STEPS, _NEXT_STEPS = 50, 16
-#: Expected improvement of the mean per fold, as a share of the candidates' spread, below which a
-#: fold is not worth its cost; chosen on tables of five and ten folds.
-WORTH = 0.0003
+#: Expected improvement of the mean, as a share of the candidates' spread, that a fold for every
+#: candidate must promise for one fold to be worth its cost; chosen on tables of 200 candidates and
+#: five and ten folds. What a fold is worth falls with the number of candidates, as the share of the
+#: whole cost that it takes does.
+WORTH = 0.06
 
 #: First entry of the rank of those who are ordered by their gain.
 _BY_GAIN = 2.0
@@ -76,10 +81,10 @@ class Chance(IndexedPolicy):
             num_first: With a lookahead, candidates that get their first fold unasked, at least 1;
                 None for 15% of all, at least 8 and at most 100.
             capacity: Candidates with scores in the model, at least 2, and as many without.
-            worth: Expected gain per fold, in units of the candidates' standard deviation, at least
-                0. Who promises less waits for the end without a first fold; and while somebody
-                who promises more runs, nobody who promises less is started: on many workers an
-                idle slot is cheaper than folds that the running one will make pointless.
+            worth: Gain that makes a fold worth it, at least 0, see `gain_left`. Who promises less
+                waits for the end without a first fold; and while somebody who promises more runs,
+                nobody who promises less is started: on many workers an idle slot is cheaper than
+                folds that the running one will make pointless.
 
         Raises:
             UsageError: A value is out of its range.
@@ -115,6 +120,7 @@ class Chance(IndexedPolicy):
         self._rows: dict[int, int] = {}  # of modelled candidates
         self._gains: dict[int, float] = {}
         self._num_scores = self._next_fit = 0
+        self._num_complete = 0
         self._best = -math.inf  # sum of the best complete candidate
 
     def rank(self, progress: Progress) -> tuple[float, ...]:
@@ -190,12 +196,13 @@ class Chance(IndexedPolicy):
         return kind >= _BY_GAIN and self._gains.get(decision.candidate, 0.0) < self.worth
 
     def gain_left(self) -> float:
-        """The highest expected gain per fold of an unfinished candidate; infinite while unknown.
+        """The highest gain of an unfinished candidate; infinite while it is not known.
 
-        In units of the candidates' standard deviation. Not known: candidates may still enter,
-        someone's fold is due whatever it promises, or nobody is complete.
+        The expected improvement of the best mean per missing fold, times the number of candidates,
+        in units of the candidates' standard deviation. Not known: candidates may still enter,
+        someone's fold is due whatever it promises, or too few are complete.
         """
-        if len(self._candidates) < self.num_trials or self._best == -math.inf:
+        if len(self._candidates) < self.num_trials or self._num_complete < _FEWEST_COMPLETE:
             return math.inf
         if self._num_due or self._unknown or (self.lookahead and not self._models):
             return math.inf
@@ -208,6 +215,7 @@ class Chance(IndexedPolicy):
         one = self._candidates[event.candidate]
         self._num_scores += 1
         if one.is_over and len(one.scores) == self.num_folds:
+            self._num_complete += 1
             self._best = max(self._best, one.mean * self.num_folds)
             self._gains.pop(one.number, None)
         if not math.isfinite(one.mean):
@@ -282,7 +290,7 @@ class Chance(IndexedPolicy):
         self._waiting.put_all(ranks)
 
     def _gains_by(self, model: FoldModel) -> NDArray[np.float64]:
-        """[rows] expected improvement over the best whole candidate, per missing fold.
+        """[rows] expected improvement over the best whole candidate, see `gain_left`.
 
         While nobody is whole, over the highest expectation, and as if all were equally uncertain:
         someone must be whole before anyone can be beaten.
@@ -297,5 +305,6 @@ class Chance(IndexedPolicy):
         spread = np.maximum(spread, 1e-12)
         z = ahead / spread
         gain = ahead * ndtr(z) + spread * np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
-        gains: NDArray[np.float64] = np.maximum(gain, 0.0) / (model.num_missing() * model.scale)
-        return gains / self.num_folds
+        unit = model.scale * self.num_folds / self.num_trials
+        gains: NDArray[np.float64] = np.maximum(gain, 0.0) / (model.num_missing() * unit)
+        return gains

@@ -12,7 +12,7 @@ does not bias the posterior, unlike a least-squares fit of candidate and fold ef
 compared within the fold, as a paired test does.
 
 Swersky, Snoek and Adams (Multi-Task Bayesian Optimization, NeurIPS 2013) model folds in this way;
-the own parts and the chance of a whole mean are ours. Scores below a quantile are lifted to it, so
+the own parts and the sums over missing folds are ours. Scores below a floor are lifted to it, so
 that diverged and hopeless candidates do not set the scale.
 
 An observation is added in O(n^2 + n N) by extending a Cholesky factor.
@@ -33,7 +33,7 @@ Ints = NDArray[np.int64]
 
 #: Prior variance of a fold's difficulty, in units of the candidates' variance: as good as flat.
 _FOLD_VARIANCE = 10.0
-#: Share of candidates whose first score is lifted to that of the best among them.
+#: Share of candidates whose first score is lifted to that of the best among them, at most.
 _LIFTED_SHARE = 0.3
 #: Scores that the variances are learned from: all but a large sweep's.
 _MOST_LEARNED = 400
@@ -58,10 +58,15 @@ class Variances:
     noise: float = 0.1
 
     def log_prior(self) -> float:
-        """Weak log-normal priors that keep the fit away from the edges."""
-        rest = (self.shared, self.own, self.shared_fold, self.noise)
-        return -0.5 * math.log(self.length / 0.5) ** 2 - 0.5 * sum(
-            (math.log(value / 0.1) / 2.5) ** 2 for value in rest
+        """Log-normal priors, weak but for what differs between folds.
+
+        That is seldom little, and not to be seen before several unlike candidates have two folds.
+        """
+        everywhere, by_fold = (self.shared, self.own), (self.shared_fold, self.noise)
+        return -0.5 * (
+            math.log(self.length / 0.5) ** 2
+            + sum((math.log(value / 0.1) / 2.5) ** 2 for value in everywhere)
+            + sum(math.log(value / 0.3) ** 2 for value in by_fold)
         )
 
     def moved(self, steps: Floats) -> Variances:
@@ -122,7 +127,8 @@ class FoldModel:
         self._rows: list[int] = []
         self._folds: list[int] = []
         self._raw: list[float] = []
-        self._floor, self._center, self._scale = -math.inf, 0.0, 1.0
+        self._floors = np.full(num_folds, -math.inf)
+        self._center, self._scale = 0.0, 1.0
 
     def fit(self, scores: Mapping[tuple[int, int], float], *, num_steps: int) -> None:
         """Learn the scale and the variances from scores by (row, fold), and take them in.
@@ -133,17 +139,17 @@ class FoldModel:
         self._rows = [row for row, _ in scores]
         self._folds = [fold for _, fold in scores]
         self._raw = list(scores.values())
-        first = np.array([score for (_, fold), score in scores.items() if fold == 0])
-        self._floor = float(np.quantile(first, _LIFTED_SHARE))
-        lifted = np.maximum(first, self._floor)
+        first = {row: score for (row, fold), score in scores.items() if fold == 0}
+        self._floors = _floors(scores, first, self._num_folds)
+        lifted = np.maximum(list(first.values()), self._floors[0])
         self._center, self._scale = float(lifted.mean()), max(float(lifted.std()), 1e-9)
+        generator = np.random.default_rng(len(scores))
+        some = np.sort(generator.permutation(len(scores))[:_MOST_LEARNED])
         rows, folds, values = self._arrays()
-        generator = np.random.default_rng(len(values))
-        if len(values) > _MOST_LEARNED:
-            some = np.sort(generator.permutation(len(values))[:_MOST_LEARNED])
-            rows, folds, values = rows[some], folds[some], values[some]
         if num_steps:
-            self.variances = self._climbed(rows, folds, values, num_steps, generator)
+            self.variances = self._climbed(
+                rows[some], folds[some], values[some], num_steps, generator
+            )
         self._build()
 
     def _climbed(
@@ -176,7 +182,7 @@ class FoldModel:
         self._raw.append(score)
         self._grow(size + 1)
         self._lower[size, :size], self._lower[size, size] = column, pivot
-        value = (max(score, self._floor) - self._center) / self._scale
+        value = (max(score, self._floors[fold]) - self._center) / self._scale
         self._whitened[size] = (value - float(column @ self._whitened[:size])) / pivot
         self._missing[row, fold] = False
         self._known[row] += score
@@ -248,8 +254,9 @@ class FoldModel:
         return v.shared + v.own + v.shared_fold + v.noise + _FOLD_VARIANCE
 
     def _arrays(self) -> tuple[Ints, Ints, Floats]:
-        values = (np.maximum(np.array(self._raw), self._floor) - self._center) / self._scale
-        return np.array(self._rows, np.int64), np.array(self._folds, np.int64), values
+        rows, folds = np.array(self._rows, np.int64), np.array(self._folds, np.int64)
+        lifted = np.maximum(np.array(self._raw), self._floors[folds])
+        return rows, folds, (lifted - self._center) / self._scale
 
     def _build(self) -> None:
         rows, folds, values = self._arrays()
@@ -280,6 +287,25 @@ class FoldModel:
         solved = np.zeros((new, self._count))
         lower[:old, :old], whitened[:old], solved[:old] = self._lower, self._whitened, self._solved
         self._lower, self._whitened, self._solved = lower, whitened, solved
+
+
+def _floors(
+    scores: Mapping[tuple[int, int], float], first: Mapping[int, float], num_folds: int
+) -> Floats:
+    """[k] score of every fold below which scores say no more; -inf where a fold has none.
+
+    On the first fold it lies as far below the median as the best lies above, but lifts no more than
+    `_LIFTED_SHARE` of the scores and none within a standard deviation of the mean. Another fold is
+    harder or easier by the mean difference over the candidates that have both.
+    """
+    values = np.array(list(first.values()))
+    mirrored = 2 * np.median(values) - values.max()
+    floor = min(np.quantile(values, _LIFTED_SHARE), mirrored, values.mean() - values.std())
+    differences: list[list[float]] = [[] for _ in range(num_folds)]
+    for (row, fold), score in scores.items():
+        if row in first:
+            differences[fold].append(score - first[row])
+    return np.array([floor + np.mean(one) if one else -math.inf for one in differences])
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ def parse_contender(
 ) -> Contender:
     """A policy as the command line names it.
 
-    `default` and `chance` are ours; `greedy:10` stops after ten completions, `chance:0.001` when
-    no fold is expected to gain as much; halving and intensification stop when they have decided,
+    `default` and `chance` are ours; `greedy:10` stops after ten completions, `chance:0.06` when
+    no fold promises that gain; halving and intensification stop when they have decided,
     standard order when everything is done. `default@2` searches over two partitions.
 
     Raises:

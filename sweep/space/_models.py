@@ -49,9 +49,10 @@ class PolicySpec(Strict):
         num_trials: Candidates in all, the default one among them.
         num_completions: Complete candidates that end the sweep; None for no such rule. Left out, it
             is 10 or `num_trials` if that is less, and None in standard order.
-        min_gain: The sweep ends when no fold is expected to better the best mean by this share of
-            the candidates' spread (standard deviation); None for no such rule. `chance` estimates
-            it, 0.0003 suits it; halving and intensification know only whether they have decided.
+        min_gain: The sweep ends when no fold promises this gain: expected improvement of the best
+            mean per missing fold, times `num_trials`, as a share of the candidates' standard
+            deviation. None for no such rule. `chance` estimates it, 0.06 suits it; halving and
+            intensification know only whether they have decided.
         lookahead: Of `chance`: candidates that are proposed before they have a slot, so that the
             policy picks who is worth a first fold. With samplers that do not learn (`random`)
             many cost nothing; those that learn propose blindly for as many.
@@ -62,7 +63,7 @@ class PolicySpec(Strict):
     )
     num_trials: int = Field(default=40, ge=1)
     num_completions: int | None = Field(default=10, ge=1)
-    min_gain: float | None = Field(default=None, gt=0, lt=1)
+    min_gain: float | None = Field(default=None, gt=0)
     lookahead: int = Field(default=0, ge=0)
 
     @model_validator(mode="before")
