@@ -7,6 +7,7 @@ import math
 from dashboards.evidence import Confirmation
 from dashboards.findings import Findings, MetricRow
 from dashboards.text import count, in_sentence, listed, score, signed
+from ptxcore.metrics import LOWER_IS_BETTER
 from sweep.records import State
 from sweep.statistics import Interval, PairedDifference
 
@@ -191,6 +192,18 @@ def reach(interval: Interval) -> str:
         return "no interval from one fold"
     write = signed if isinstance(interval, PairedDifference) else score
     return f"{interval.confidence:.0%} interval {write(interval.low)} to {write(interval.high)}"
+
+
+def span(interval: tuple[float, float] | None) -> str:
+    """Both ends of an interval; a dash where it is not known."""
+    if interval is None or not all(map(math.isfinite, interval)):
+        return "–"
+    return f"{score(interval[0])} to {score(interval[1])}"
+
+
+def better(metric: str) -> str:
+    """Which way a metric is better: "higher" or "lower"."""
+    return "lower" if metric in LOWER_IS_BETTER else "higher"
 
 
 def p_value(difference: PairedDifference) -> str:

@@ -246,6 +246,7 @@ class FoldRun:
         else:
             (state,) = self._states.values()
             self.network.load_state_dict(state)
+        rule = fold_rule(self.settings)
         with isolated(self.runtime, seed=self._seed("held fold")):
             tables = score_choices(
                 self.network,
@@ -253,9 +254,9 @@ class FoldRun:
                 self.held,
                 self.choices or [self.settings],
                 self.runtime,
-                rule=fold_rule(self.settings),
+                rule=rule,
             )
-        metrics = [held_metrics(one, self.store, self.plan, self.settings) for one in tables]
+        metrics = [held_metrics(one, self.store, self.plan, rule) for one in tables]
         result = FoldResult(
             metrics=metrics[0],
             curves=self.history.curves(),

@@ -117,14 +117,23 @@ def monitor_metrics(
 
 
 def held_metrics(
-    table: CaseTable, store: CaseStore, plan: SearchPlan, settings: FoldSettings
+    table: CaseTable, store: CaseStore, plan: SearchPlan, rule: Rule
 ) -> dict[str, float]:
-    """Every metric of a held fold, distances and groups of cases among them.
+    """Every metric of a held fold or of the hold-out, distances and groups of cases among them.
 
     Quartiles of mask size are those of the positive cases of all folds together, so that they are
-    the same for every fold; hold-out cases have no part in them.
+    the same for every fold and for the hold-out, whose cases have no part in them.
+
+    Args:
+        table: Of the cases that are scored; distances in it hold for the rule they were measured
+            under, which must be this one.
+        store: Where the cases are.
+        plan: Whose folds give the quartiles.
+        rule: How logits become masks.
+
+    Returns:
+        What `summarize`, `summarize_surfaces` and `summarize_groups` give.
     """
-    rule = fold_rule(settings)
     searched = [name for fold in range(plan.num_folds) for name in plan.held(fold)]
     quartiles = size_quartiles([store.cases[store.index(name)].mask_px for name in searched])
     return {
