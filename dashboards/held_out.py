@@ -10,6 +10,7 @@ from dashboards.findings import GROUPS, SHOWN
 from dashboards.markup import Markup, join, table, tag
 from dashboards.reading import all_empty_on
 from dashboards.text import count, metric_name, score
+from ptxcore.metrics import better
 
 
 def held_out(confirmation: Confirmation | None, verdict: Verdict | None) -> Markup:
@@ -63,7 +64,7 @@ def _table(confirmation: Confirmation, names: Sequence[str]) -> Markup:
             say.span(confirmation.intervals.get(name)),
             score(all_empty_on(metrics, name)),
             score(default.get(name)),
-            say.better(name),
+            better(name) or "–",
         )
         for name in names
         if name in metrics

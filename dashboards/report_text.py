@@ -7,7 +7,6 @@ import math
 from dashboards.evidence import Confirmation
 from dashboards.findings import Findings, MetricRow
 from dashboards.text import count, in_sentence, listed, score, signed
-from ptxcore.metrics import LOWER_IS_BETTER
 from sweep.records import State
 from sweep.statistics import Interval, PairedDifference
 
@@ -199,11 +198,6 @@ def span(interval: tuple[float, float] | None) -> str:
     if interval is None or not all(map(math.isfinite, interval)):
         return "–"
     return f"{score(interval[0])} to {score(interval[1])}"
-
-
-def better(metric: str) -> str:
-    """Which way a metric is better: "higher" or "lower"."""
-    return "lower" if metric in LOWER_IS_BETTER else "higher"
 
 
 def p_value(difference: PairedDifference) -> str:

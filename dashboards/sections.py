@@ -14,6 +14,7 @@ from dashboards.findings import Findings, MetricRow
 from dashboards.markup import Markup, join, table, tag
 from dashboards.reading import default_of, fold_scores, label, ordered, varied
 from dashboards.text import count, duration, in_sentence, metric_name, score, setting, signed
+from ptxcore.metrics import better
 from sweep.inference import scores_by_choice
 from sweep.projection import Candidate, Projection
 from sweep.records import State
@@ -121,7 +122,7 @@ def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
             "–" if row.default is None else say.plus_minus(row.default),
             _difference(row),
             row.threshold,
-            say.better(row.metric),
+            better(row.metric) or "–",
         )
         for row in shown
     ]
