@@ -12,6 +12,13 @@ from dashboards.reading import all_empty_on
 from dashboards.text import count, metric_name, score
 from ptxcore.metrics import better
 
+#: Below the metrics, where distances are among them.
+_DISTANCES = (
+    "Masks are made by the rule that is deployed, chosen on the folds. A miss and a false alarm "
+    "count as the image's diagonal and as a surface Dice of 0; distances trust the pixel spacing "
+    "that the images state."
+)
+
 
 def held_out(confirmation: Confirmation | None, verdict: Verdict | None) -> Markup:
     """The hold-out and the gate, in full."""
@@ -26,6 +33,9 @@ def held_out(confirmation: Confirmation | None, verdict: Verdict | None) -> Mark
             tag("p", say.held_out(confirmation)),
             tag("p", say.held_out_gain(confirmation)),
             _table(confirmation, SHOWN),
+            tag("p", _DISTANCES, class_="small")
+            if any(name in confirmation.metrics for name in ("surface_dice", "hausdorff95_mm"))
+            else Markup(),
             _groups(confirmation),
         ]
     if verdict is not None:
@@ -44,8 +54,7 @@ def _groups(confirmation: Confirmation) -> Markup:
         return Markup()
     note = (
         "Quarters are those of the folds' positive cases, so the hold-out need not fill them "
-        "evenly; a group without a case is left out. Outlines are measured under the rule that is "
-        "deployed; a miss and a false alarm count as the image's diagonal and as 0."
+        "evenly; a group without a case is left out."
     )
     return tag(
         "details",

@@ -15,7 +15,13 @@ WINDOWS_PER_BATCH = {"cpu": 1, "cuda": 16}
 
 
 def window_of(shape: tuple[int, int], window_px: int) -> tuple[int, int]:
-    """Height and width of the window: a side shorter than it is one window long; 0 is no window."""
+    """Height and width of the window over an image.
+
+    Args:
+        shape: Height and width of the image in pixels.
+        window_px: Side of the window; an image's side shorter than it is one window long. 0 is no
+            window: the whole image.
+    """
     height, width = shape
     side = window_px or max(shape)
     return min(side, height), min(side, width)

@@ -41,6 +41,9 @@ class EarlyStopping:
         """One-based epochs whose value improved on all before by more than `min_delta`.
 
         The first epoch is one of them, whatever its value. NaN never improves.
+
+        Args:
+            values: One per finished epoch, the first one first.
         """
         sign = 1.0 if self.maximize else -1.0
         best, epochs = -math.inf, []
@@ -51,7 +54,11 @@ class EarlyStopping:
         return epochs
 
     def best_epoch(self, values: Sequence[float]) -> int:
-        """One-based epoch of the last improvement; there must be a value."""
+        """One-based epoch of the last improvement.
+
+        Args:
+            values: As in `improvements`, at least one.
+        """
         return self.improvements(values)[-1]
 
     def is_over(self, values: Sequence[float]) -> bool:

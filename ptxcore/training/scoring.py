@@ -89,6 +89,14 @@ def score_choices(
     What they have in common goes through the network once: the plain pass of `tta`, and overlaps
     whose windows coincide.
 
+    Args:
+        network: As there.
+        store: As there.
+        case_ids: As there.
+        choices: The settings, at least one.
+        runtime: As there.
+        rule: As there.
+
     Returns:
         Counts per case by settings, equal to those of `score_cases` bit by bit.
     """
@@ -110,7 +118,21 @@ def monitor_metrics(
     settings: FoldSettings,
     runtime: Runtime,
 ) -> dict[str, float]:
-    """Every metric at the settings' threshold, and "loss": windows overlap little, no mirror."""
+    """Every metric at the settings' threshold, and "loss": windows overlap little, no mirror.
+
+    Args:
+        network: Placed on the runtime's device.
+        store: Where the cases are.
+        case_ids: Of the monitor split, at least one.
+        settings: Of the fold.
+        runtime: Device, precision and layout.
+
+    Returns:
+        Values by the names of `ptxcore.metrics.CONVENTIONS`.
+
+    Raises:
+        TrainingDiverged: A logit is NaN or infinite.
+    """
     quick = dataclasses.replace(settings, overlap=MONITOR_OVERLAP, tta=False)
     table, loss = score_cases(network, store, case_ids, quick, runtime)
     return {**summarize(table, fold_rule(settings)), "loss": loss}

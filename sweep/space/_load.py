@@ -102,7 +102,17 @@ def parse_space(
     known: Collection[str] | None = None,
     metrics: Mapping[str, str] | None = None,
 ) -> SearchSpace:
-    """Read a search space from text; see `load_space`."""
+    """Read a search space from text.
+
+    Args:
+        text: YAML.
+        source: Name of the file, for messages.
+        known: As in `load_space`.
+        metrics: As in `load_space`.
+
+    Raises:
+        SpaceError: Every problem in a line of its own, as `file:line: key: found, expected`.
+    """
     data, lines = _yaml.load_yaml(text, source)
     where = _Where(source, lines)
     try:
