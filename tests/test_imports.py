@@ -59,6 +59,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
         {"errors", "masking", "records", "home", "statistics", "ledger", "inference", "projection"},
     ),
     "tracker": (set(), {"errors", "records", "ledger", "projection", "mlflow_view"}),
+    "configurations": ({"ptxcore"}, {"errors", "space"}),
     "prepare": ({"ptxcore"}, None),
     "finish": ({"ptxcore"}, None),
     "artifacts": (set(), None),

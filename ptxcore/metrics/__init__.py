@@ -16,7 +16,7 @@ from ptxcore.metrics._groups import SIZES, VIEWS, size_quartiles, summarize_grou
 from ptxcore.metrics._meaning import better, convention
 from ptxcore.metrics._ranking import average_precision
 from ptxcore.metrics._rule import apply_rule, check_rule, logits_to_mask, per_case_dice
-from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, LOWER_IS_BETTER, summarize
+from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, LOWER_IS_BETTER, OBJECTIVES, summarize
 from ptxcore.metrics._surface import measure_surface, summarize_surfaces
 from ptxcore.metrics._table import build_table, concatenate, load_table, save_table
 from ptxcore.metrics._tuning import choose_rule, leave_one_fold_out
@@ -25,6 +25,7 @@ __all__ = [
     "CONVENTIONS",
     "DIRECTIONS",
     "LOWER_IS_BETTER",
+    "OBJECTIVES",
     "SIZES",
     "VIEWS",
     "apply_rule",

@@ -16,9 +16,7 @@ LOWER_IS_BETTER = frozenset(
     {"loss", "calibration_error", "hausdorff95_mm", "hausdorff95_positive_mm"}
 )
 
-#: Every metric that can be an objective or stop a training.
-#: "loss" is measured by the training on whole monitor images, not by `summarize`.
-_OBJECTIVES = (
+_SCORES = (
     "dice",
     "dice_positive",
     "iou",
@@ -29,12 +27,14 @@ _OBJECTIVES = (
     "case_specificity",
     "case_precision",
     "average_precision",
-    "loss",
 )
-#: Which way is better, as Optuna says it.
+#: Every metric that can stop a training, and which way is better, as Optuna says it. "loss" is
+#: measured by the training on whole monitor images, not by `summarize`.
 DIRECTIONS: dict[str, str] = {
-    name: "minimize" if name in LOWER_IS_BETTER else "maximize" for name in _OBJECTIVES
+    name: "minimize" if name in LOWER_IS_BETTER else "maximize" for name in (*_SCORES, "loss")
 }
+#: Every metric that a sweep can improve. Not "loss": candidates weigh its terms differently.
+OBJECTIVES: dict[str, str] = {name: DIRECTIONS[name] for name in _SCORES}
 
 #: What every number does with empty masks, in one line.
 CONVENTIONS: dict[str, str] = {

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ptxcore.errors import SettingsError
 from ptxcore.metrics import DIRECTIONS
 from ptxcore.settings import FoldSettings
 
@@ -29,12 +30,20 @@ class EarlyStopping:
 
     @classmethod
     def of(cls, settings: FoldSettings) -> EarlyStopping:
-        """As the settings say; "loss" is minimised, a metric goes its own way."""
+        """As the settings say.
+
+        Raises:
+            SettingsError: There is no such `stop_metric`.
+        """
         metric = settings.stop_metric
+        if metric not in DIRECTIONS:
+            raise SettingsError(
+                f"stop_metric: found {metric!r}, expected one of {', '.join(DIRECTIONS)}"
+            )
         return cls(
             patience=settings.patience,
             min_delta=settings.min_delta,
-            maximize=metric != "loss" and DIRECTIONS[metric] == "maximize",
+            maximize=DIRECTIONS[metric] == "maximize",
         )
 
     def improvements(self, values: Sequence[float]) -> list[int]:

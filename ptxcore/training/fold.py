@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from ptxcore.data.folds import SearchPlan
 from ptxcore.data.patches import PatchSampler
 from ptxcore.data.store import CaseStore
-from ptxcore.errors import FoldPlanError, SettingsError
+from ptxcore.errors import FoldPlanError
 from ptxcore.inference import place
-from ptxcore.metrics import DIRECTIONS
 from ptxcore.models import build_network, load_weights
 from ptxcore.settings import FoldSettings, for_inference
 from ptxcore.training.averaging import (
@@ -120,7 +119,7 @@ class FoldRun:
         directory: Path | None,
         inference: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        _check(settings, store, plan, fold)
+        _check(store, plan, fold)
         self.inference = tuple(dict(choice) for choice in inference)
         self.choices = [for_inference(settings, choice) for choice in self.inference]
         self.settings, self.store, self.plan, self.fold = settings, store, plan, fold
@@ -307,7 +306,7 @@ class FoldRun:
         return derive_seed(self.seed, self.fold, purpose)
 
 
-def _check(settings: FoldSettings, store: CaseStore, plan: SearchPlan, fold: int) -> None:
+def _check(store: CaseStore, plan: SearchPlan, fold: int) -> None:
     if store.data_hash != plan.data_hash:
         raise FoldPlanError(
             f"found a plan for the data {plan.data_hash[:12]}, expected one for "
@@ -315,8 +314,3 @@ def _check(settings: FoldSettings, store: CaseStore, plan: SearchPlan, fold: int
         )
     if not 0 <= fold < plan.num_folds:
         raise FoldPlanError(f"fold: found {fold}, expected 0 to {plan.num_folds - 1}")
-    known = ("loss", *DIRECTIONS)
-    if settings.stop_metric not in known:
-        raise SettingsError(
-            f"stop_metric: found {settings.stop_metric!r}, expected one of {', '.join(known)}"
-        )

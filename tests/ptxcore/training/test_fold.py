@@ -246,7 +246,7 @@ def test_what_cannot_be_trained_is_refused_at_once(
 ) -> None:
     with pytest.raises(FoldPlanError, match="fold: found 3, expected 0 to 2"):
         bench.train(fold=3)
-    with pytest.raises(SettingsError, match="stop_metric: found 'dise', expected one of loss"):
+    with pytest.raises(SettingsError, match="stop_metric: found 'dise', expected one of dice"):
         bench.train(dataclasses.replace(small, stop_metric="dise"))
     other = drawn_store(tmp_path / "other", num_cases=8, num_positive=4, side_px=32)
     with pytest.raises(FoldPlanError, match="make a plan for this store"):
