@@ -14,7 +14,7 @@ from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.statistics import Interval, corrected_interval
 
-#: Every other metric is a share of something.
+#: Every other metric is a share of something, or a distance.
 _UNBOUNDED = ("loss",)
 
 #: Number of the candidate that holds the space's defaults.
@@ -88,8 +88,9 @@ def fold_metric(candidate: Candidate, metric: str) -> dict[int, float]:
 def fold_interval(metric: str, folds: Mapping[int, float]) -> Interval:
     """The corrected interval of a metric's mean over folds, within what the metric can be."""
     interval = corrected_interval(list(folds.values()))
-    is_share = metric not in _UNBOUNDED and not metric.endswith("_mm")
-    return interval.within(0.0, 1.0) if is_share else interval
+    if metric in _UNBOUNDED:
+        return interval
+    return interval.within(0.0, math.inf if metric.endswith("_mm") else 1.0)
 
 
 def operating_metric(

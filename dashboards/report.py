@@ -26,6 +26,7 @@ from dashboards.findings import Findings, find
 from dashboards.fold_curves import fold_curves, fold_curves_info
 from dashboards.fold_heatmap import fold_heatmap, fold_heatmap_info
 from dashboards.fold_heatmap import sentence as heatmap_sentence
+from dashboards.held_out import held_out
 from dashboards.importance import importance, importance_info
 from dashboards.importance import sentence as importance_sentence
 from dashboards.leaderboard import leaderboard, leaderboard_info
@@ -207,7 +208,7 @@ def _evidence(
             _chapter(
                 "Is it true?",
                 tag("p", say.caution(found)),
-                sections.held_out(confirmation, verdict),
+                held_out(confirmation, verdict),
             ),
             _chapter(
                 "The winner in numbers",

@@ -193,6 +193,13 @@ def reach(interval: Interval) -> str:
     return f"{interval.confidence:.0%} interval {write(interval.low)} to {write(interval.high)}"
 
 
+def span(interval: tuple[float, float] | None) -> str:
+    """Both ends of an interval; a dash where it is not known."""
+    if interval is None or not all(map(math.isfinite, interval)):
+        return "–"
+    return f"{score(interval[0])} to {score(interval[1])}"
+
+
 def p_value(difference: PairedDifference) -> str:
     """With its sign of comparison: two digits, never a bare zero."""
     if math.isnan(difference.p_value):

@@ -9,12 +9,12 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from dashboards import report_text as say
-from dashboards.evidence import Confirmation, Verdict
-from dashboards.findings import SHOWN, Findings, MetricRow
+from dashboards.evidence import Confirmation
+from dashboards.findings import Findings, MetricRow
 from dashboards.markup import Markup, join, table, tag
-from dashboards.reading import all_empty_on, default_of, fold_scores, label, ordered, varied
+from dashboards.reading import default_of, fold_scores, label, ordered, varied
 from dashboards.text import count, duration, in_sentence, metric_name, score, setting, signed
-from ptxcore.metrics import LOWER_IS_BETTER
+from ptxcore.metrics import better
 from sweep.inference import scores_by_choice
 from sweep.projection import Candidate, Projection
 from sweep.records import State
@@ -111,70 +111,18 @@ def _threshold(row: MetricRow) -> str:
     }[row.threshold]
 
 
-def held_out(confirmation: Confirmation | None, verdict: Verdict | None) -> Markup:
-    """The hold-out and the gate, in full."""
-    parts: list[Markup] = []
-    if confirmation is None:
-        parts.append(
-            tag("p", "The winner has not been confirmed yet. Nothing here is a claim about new "
-                "cases.")
-        )  # fmt: skip
-    else:
-        parts += [
-            tag("p", say.held_out(confirmation)),
-            tag("p", say.held_out_gain(confirmation)),
-            _held_out_table(confirmation),
-        ]
-    if verdict is not None:
-        word = "The gate passed it as champion." if verdict.passed else "The gate refused it."
-        parts.append(tag("p", tag("strong", word, class_="good" if verdict.passed else "bad")))
-        rows = [
-            (one.name, one.found, one.expected, "passed" if one.passed else "refused")
-            for one in verdict.checks
-        ]
-        parts.append(table(("the gate asked", "found", "expected", "answer"), rows))
-    return join(parts)
-
-
-def _held_out_table(confirmation: Confirmation) -> Markup:
-    metrics, default = confirmation.metrics, confirmation.default or {}
-    rows = [
-        (
-            metric_name(name),
-            score(metrics[name]),
-            _span(confirmation.intervals.get(name)),
-            score(all_empty_on(metrics, name)),
-            score(default.get(name)),
-        )
-        for name in SHOWN
-        if name in metrics
-    ]
-    head = (
-        "metric",
-        f"#{confirmation.candidate}",
-        f"{confirmation.confidence:.0%} interval",
-        "all empty",
-        "default",
-    )
-    return table(head, rows, numeric=range(1, 5))
-
-
-def _span(interval: tuple[float, float] | None) -> str:
-    return "–" if interval is None else f"{score(interval[0])} to {score(interval[1])}"
-
-
 def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
     """Metrics of the winner beside the default and beside predicting nothing."""
     rows = [
         (
             metric_name(row.metric) + (" (objective)" if row.metric == found.metric else ""),
             say.plus_minus(row.winner),
-            _span(None if math.isnan(row.winner.low) else (row.winner.low, row.winner.high)),
+            say.span(None if math.isnan(row.winner.low) else (row.winner.low, row.winner.high)),
             score(row.all_empty),
             "–" if row.default is None else say.plus_minus(row.default),
             _difference(row),
             row.threshold,
-            "lower" if row.metric in LOWER_IS_BETTER else "higher",
+            better(row.metric) or "–",
         )
         for row in shown
     ]

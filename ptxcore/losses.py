@@ -138,7 +138,19 @@ def segmentation_loss(
 
 
 def loss_of(settings: FoldSettings, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """`segmentation_loss` with the weights of the settings; same shapes, result and errors."""
+    """`segmentation_loss` with the weights of the settings.
+
+    Args:
+        settings: Of which the weights and shapes of the terms count here.
+        logits: Shape (B, 1, H, W), any floating type.
+        target: The same shape, covered share of each pixel in [0, 1].
+
+    Returns:
+        A scalar, float32 at least.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
     return segmentation_loss(
         logits,
         target,
@@ -155,7 +167,16 @@ def loss_of(settings: FoldSettings, logits: torch.Tensor, target: torch.Tensor) 
 def losses_of_samples(
     settings: FoldSettings, logits: torch.Tensor, target: torch.Tensor
 ) -> torch.Tensor:
-    """`loss_of` each sample alone, without a gradient; shape (B,)."""
+    """`loss_of` each sample alone, without a gradient.
+
+    Args:
+        settings: As there.
+        logits: Shape (B, 1, H, W), B at least 1.
+        target: The same shape.
+
+    Returns:
+        Shape (B,), on the device of the logits.
+    """
     pairs = zip(logits, target, strict=True)
     return torch.stack([loss_of(settings, one[None], truth[None]) for one, truth in pairs])
 

@@ -27,10 +27,12 @@ from ptxcore.metrics import (
     concatenate,
     count_case,
     load_table,
+    logits_to_mask,
+    measure_surface,
     per_case_dice,
     save_table,
-    summarize,
 )
+from ptxcore.training.scoring import held_metrics
 from ptxcore.types import CaseTable, Rule, Runtime
 from sweep import artifacts
 from sweep.bootstrap import grouped_interval
@@ -214,13 +216,22 @@ def _score(
 ) -> list[CaseTable]:
     names = sorted(plan.holdout)
     rows: list[list[Any]] = [[] for _ in entrants]
+    surfaces: list[list[tuple[float, float, float]]] = [[] for _ in entrants]
     for done, name in enumerate(names, start=1):
         index = store.index(name)
         image, truth = store.image(index), store.mask(index)
-        for one, own in zip(entrants, rows, strict=True):
-            own.append(count_case(one.ensemble.logits(image), truth))
+        spacing = store.cases[index].pixel_spacing_mm
+        for one, own, outlines in zip(entrants, rows, surfaces, strict=True):
+            logits = one.ensemble.logits(image)
+            own.append(count_case(logits, truth))
+            mask = logits_to_mask(logits, one.ensemble.rule)
+            outlines.append(measure_surface(mask, truth, spacing))
         on_progress(done, len(names))
-    return [build_table(names, own) for own in rows]
+    views = [store.cases[store.index(name)].view for name in names]
+    return [
+        build_table(names, own, views=views, surfaces=outlines)
+        for own, outlines in zip(rows, surfaces, strict=True)
+    ]
 
 
 def _result(
@@ -231,19 +242,25 @@ def _result(
     groups = [store.cases[store.index(name)].group for name in table.case_ids.tolist()]
     positive = table.truth.sum(1) > 0
     dice = per_case_dice(table, winner.ensemble.rule)
+    assert table.surfaces is not None, "`_score` measures them"
+    distance, surface_dice, _ = table.surfaces.T
     samples = {
         "dice": dice,
         "dice_positive": np.where(positive, dice, np.nan),
         "gain": dice - ~positive,
+        "surface_dice": surface_dice,
+        "surface_dice_positive": np.where(positive, surface_dice, np.nan),
+        "hausdorff95_mm": distance,
+        "hausdorff95_positive_mm": np.where(positive, distance, np.nan),
     }
     default = None
     if len(entrants) > 1:
         rule = entrants[1].ensemble.rule
-        default = summarize(tables[1], rule)
+        default = held_metrics(tables[1], store, plan.search, rule)
         samples["difference"] = dice - per_case_dice(tables[1], rule)
     return {
         "candidate": winner.candidate.number,
-        "metrics": summarize(table, winner.ensemble.rule),
+        "metrics": held_metrics(table, store, plan.search, winner.ensemble.rule),
         "rule": dataclasses.asdict(winner.ensemble.rule),
         "inference": winner.candidate.inference,
         "default": default,

@@ -19,12 +19,14 @@ class Confirmation:
     Attributes:
         sweep: Its name.
         candidate: Number of the winner.
-        metrics: Of the winner's ensemble under `rule`, by name.
+        metrics: Of the winner's ensemble under `rule`, by name: those of a held fold, distances
+            and groups of cases among them.
         rule: Chosen on the winner's out-of-fold cases, never on the hold-out.
         default: The same metrics of the default candidate's ensemble under a rule of its own;
             None where it is the winner, is not complete, or its weights are gone.
         intervals: Bootstrap intervals over patients: "dice", "dice_positive", "gain" (dice above
-            predicting nothing) and, with a default, "difference" (dice above the default's).
+            predicting nothing), the distances (NaN without pixel spacing) and, with a default,
+            "difference" (dice above the default's).
         num_cases: Of the hold-out.
         num_positive: Of them with a mask.
         num_groups: Patients.

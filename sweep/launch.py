@@ -20,6 +20,7 @@ from ptxcore.types import Runtime
 from sweep import artifacts
 from sweep.budget import Budget, attempt_seconds
 from sweep.conductor import Conductor
+from sweep.configurations import check_measurable
 from sweep.errors import NameTaken, UsageError
 from sweep.finish import keep_weights
 from sweep.home import Home
@@ -104,6 +105,8 @@ def run(
         holdout_fraction=options.holdout_fraction,
         monitor_fraction=options.monitor_fraction,
     )
+    held = (cases.cases[cases.index(case)] for fold in plan.search.folds for case in fold)
+    check_measurable(space, has_negatives=not all(case.is_positive for case in held))
     home.folder.mkdir(parents=True, exist_ok=True)
     if folder.exists() or name in list_sweeps(home.ledger_url):
         raise NameTaken(

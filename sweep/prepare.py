@@ -14,12 +14,12 @@ import yaml
 
 from ptxcore.data.folds import FoldPlan
 from ptxcore.data.store import CaseStore
-from ptxcore.errors import SettingsError
-from ptxcore.metrics import DIRECTIONS
+from ptxcore.metrics import OBJECTIVES
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
+from sweep.configurations import check_settings
 from sweep.environment import installed_packages
-from sweep.errors import SpaceError, UsageError
+from sweep.errors import UsageError
 from sweep.space import SearchSpace, load_space, parse_space
 
 
@@ -49,7 +49,7 @@ def effective_space(name_or_path: str, overrides: Overrides) -> SearchSpace:
         SpaceError: The file or an override is invalid.
     """
     known = {field.name for field in dataclasses.fields(FoldSettings)}
-    space = load_space(name_or_path, known=known, metrics=DIRECTIONS)
+    space = load_space(name_or_path, known=known, metrics=OBJECTIVES)
     if overrides != Overrides():
         tree = space.tree()  # PyYAML alone would read 1e-4 as text
         tree.setdefault("fixed", {})
@@ -68,7 +68,7 @@ def effective_space(name_or_path: str, overrides: Overrides) -> SearchSpace:
             tree["folds"] = overrides.num_folds
         text = yaml.safe_dump(tree, sort_keys=False)
         source = f"{name_or_path} with overrides"
-        space = parse_space(text, source, known=known, metrics=DIRECTIONS)
+        space = parse_space(text, source, known=known, metrics=OBJECTIVES)
     check_settings(space)
     return space
 
@@ -91,35 +91,6 @@ def _drop(parameters: dict[str, Any], key: str) -> None:
     for name, one in list(parameters.items()):
         if name in parameters and key in (one.get("when") or {}):
             _drop(parameters, name)
-
-
-def check_settings(space: SearchSpace) -> None:
-    """Build the settings at the defaults, then at each end of each parameter.
-
-    Raises:
-        SpaceError: A value that the space allows is no setting. Combinations away from the
-            defaults are checked when they are proposed.
-    """
-    defaults = space.complete(space.defaults())
-    try:
-        FoldSettings.from_mapping(defaults)
-    except SettingsError as error:
-        key = str(error).split(":")[0]
-        raise SpaceError(f"{space.locate(key)}: at the defaults: {error}") from error
-    for choice in space.inference:
-        try:
-            FoldSettings.from_mapping({**defaults, **choice})
-        except SettingsError as error:
-            key = str(error).split(":")[0]
-            raise SpaceError(f"{space.locate(key)}: {error}") from error
-    for name, one in space.parameters.items():
-        if one.when:
-            continue
-        for value in one.choices if one.type == "categorical" else (one.low, one.high):
-            try:
-                FoldSettings.from_mapping(space.complete({**defaults, name: value}))
-            except SettingsError as error:
-                raise SpaceError(f"{space.locate(name)}: at {value!r}: {error}") from error
 
 
 def image_grids(space: SearchSpace) -> list[tuple[int, str]]:

@@ -40,7 +40,12 @@ class Interval:
     num_folds: int
 
     def within(self, lowest: float, highest: float) -> Interval:
-        """Without the part where the mean cannot lie, as a t-interval does not know of it."""
+        """Without the part where the mean cannot lie, as a t-interval does not know of it.
+
+        Args:
+            lowest: The least value that the mean can have; may be -inf.
+            highest: The largest; may be inf.
+        """
         return dataclasses.replace(self, low=max(self.low, lowest), high=min(self.high, highest))
 
 
@@ -57,6 +62,9 @@ class PairedDifference(Interval):
 
 def mean_sd(scores: Sequence[float]) -> tuple[float, float]:
     """Mean and sample standard deviation (divisor k - 1; NaN for one fold).
+
+    Args:
+        scores: One per fold, finite.
 
     Raises:
         UsageError: There is no score, or one is not finite.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ptxcore.metrics import better, convention
 from sweep.inference import scores_by_choice
 from sweep.ledger import Ledger
 from sweep.projection import Candidate, Projection
@@ -63,6 +64,9 @@ class SweepSummary:
         warning: What a reader must know of the winner, None if nothing.
         candidates: All of them.
         mlflow_run_id: Of the parent run, None if MLflow was not reached.
+        better: Which way each metric here is better, "higher" or "lower"; counts and baselines
+            have no such way.
+        conventions: What each metric here counts, and what it does with empty masks.
     """
 
     name: str
@@ -77,6 +81,8 @@ class SweepSummary:
     candidates: list[CandidateSummary]
     warning: str | None = None
     mlflow_run_id: str | None = None
+    better: dict[str, str] = field(default_factory=dict)
+    conventions: dict[str, str] = field(default_factory=dict)
 
 
 def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSummary:
@@ -84,6 +90,8 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
     projection = ledger.projection
     best = projection.best()
     candidates = [summarise_candidate(one, projection) for one in projection.candidates]
+    names = dict.fromkeys(name for one in candidates for name in one.metrics)
+    names[str(projection.header["metric"])] = None
     baseline = None
     if best is not None:
         baseline = candidates[best.number].metrics.get("dice_all_empty", {}).get("mean")
@@ -100,7 +108,14 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         candidates=candidates,
         warning=None if best is None else baseline_warning(candidates[best.number].metrics),
         mlflow_run_id=mlflow_run_id,
+        better=_known(better, names),
+        conventions=_known(convention, names),
     )
+
+
+def _known(say: Callable[[str], str | None], names: Iterable[str]) -> dict[str, str]:
+    """What is said of those metrics of which something can be said."""
+    return {name: text for name in names if (text := say(name)) is not None}
 
 
 def baseline_warning(

@@ -15,9 +15,13 @@ def mirrored(first: int, number: int, length: int) -> NDArray[np.int64]:
     """Indices from `first` on; those outside [0, length) are mirrored at the border pixels.
 
     Args:
-        first: May be negative.
-        number: How many.
-        length: Of the axis, at least 1.
+        first: Of the axis in pixels, may be negative.
+        number: How many, 0 or more; may go round the axis several times.
+        length: Of the axis in pixels, at least 1.
+
+    Returns:
+        Int64 of shape (number,) in [0, length). The border pixel is not repeated: beyond the last
+        index L comes L - 1, as NumPy's "reflect" pads.
     """
     period = max(1, 2 * (length - 1))
     folded = np.mod(np.arange(first, first + number), period)
@@ -48,7 +52,17 @@ def positions(top: int, left: int, side: int, shape: tuple[int, int]) -> NDArray
 
 
 def context_corner(first: int, side: int, factor: int) -> int:
-    """First row or column of the view about a square that begins at `first`."""
+    """First row or column of the view about a square that begins at `first`.
+
+    Args:
+        first: First row or column of the square in pixels, may be negative.
+        side: Of the square in pixels.
+        factor: Sides of the square that the view spans, at least 1.
+
+    Returns:
+        In pixels of the image, below 0 where the view begins outside it. The centres of square
+        and view differ by half a pixel where both sides cannot be even.
+    """
     return first - (factor - 1) * side // 2
 
 

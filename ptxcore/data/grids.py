@@ -45,11 +45,19 @@ class Grid:
         self._masks = map_file(folder / SOFT_MASKS, np.dtype(np.uint8), self._starts[-1])
 
     def image(self, index: int) -> NDArray[Any]:
-        """Read-only view of shape (h, w) in the store's type."""
+        """Read-only view of shape (h, w) in the store's type (uint8 or uint16) and full range.
+
+        Args:
+            index: Zero-based position of the case in its store.
+        """
         return self._cut(self._images, index)
 
     def soft_mask(self, index: int) -> NDArray[np.uint8]:
-        """Read-only view of shape (h, w): covered share of each pixel, 0 to 255."""
+        """Read-only view of shape (h, w), uint8: covered share of each pixel, 0 to 255.
+
+        Args:
+            index: Zero-based position of the case in its store.
+        """
         return self._cut(self._masks, index)
 
     def _cut(self, flat: NDArray[Any], index: int) -> NDArray[Any]:
@@ -58,12 +66,29 @@ class Grid:
 
 
 def starts_of(sizes: Sequence[int]) -> list[int]:
-    """Where each of a row of blocks begins, and where the last one ends."""
+    """Where each of a row of blocks begins, and where the last one ends.
+
+    Args:
+        sizes: Of N blocks, 0 or more each.
+
+    Returns:
+        N + 1 sums, the first one 0.
+    """
     return [0, *np.cumsum(np.asarray(sizes, dtype=np.int64)).tolist()]
 
 
 def map_file(path: Path, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     """Map a file of `count` values read-only.
+
+    All processes of a machine that map it share one copy in the page cache.
+
+    Args:
+        path: Of nothing but values.
+        dtype: Of each value, in the byte order of the file.
+        count: At least 1: an empty file cannot be mapped.
+
+    Returns:
+        Shape (count,) of that type, backed by the file: pages are read when they are touched.
 
     Raises:
         StoreError: It is missing or has another size.

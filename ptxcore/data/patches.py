@@ -116,6 +116,9 @@ class PatchSampler:
         """Store index of each sample of an epoch, in order.
 
         With a memory it depends on what the epochs before have left in there.
+
+        Args:
+            epoch: One-based.
         """
         rng = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(epoch,)))
         number = self.num_steps * self._settings.batch_size

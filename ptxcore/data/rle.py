@@ -83,7 +83,14 @@ def _runs(text: str, num_pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def encode(mask: NDArray[np.bool_]) -> str:
-    """One row for a mask of shape (H, W); "-1" for an empty one."""
+    """The row that `decode` reads: relative, column by column.
+
+    Args:
+        mask: Shape (H, W), bool.
+
+    Returns:
+        Pairs of gap and length in pixels, parted by spaces; "-1" for an empty mask.
+    """
     flat = np.concatenate([[False], mask.T.ravel(), [False]]).astype(np.int8)
     edges = np.diff(flat)
     starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)

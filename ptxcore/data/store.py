@@ -104,7 +104,10 @@ class CaseStore:
 
     @classmethod
     def open(cls, folder: Path) -> CaseStore:
-        """Open a store.
+        """Open a store; its files are mapped, not read.
+
+        Args:
+            folder: As `ptxsweep data import` wrote it.
 
         Raises:
             StoreError: There is none, it is of another format, or its files do not fit together.
@@ -155,6 +158,9 @@ class CaseStore:
     def index(self, case_id: str) -> int:
         """Position of a case.
 
+        Args:
+            case_id: As the table of cases has it.
+
         Raises:
             StoreError: The store has no such case.
         """
@@ -163,7 +169,11 @@ class CaseStore:
         return self._index[case_id]
 
     def image(self, index: int) -> NDArray[Any]:
-        """Original pixels: a read-only view of shape (H, W), uint8 or uint16."""
+        """Original pixels: a read-only view of shape (H, W), uint8 or uint16, bright = dense.
+
+        Args:
+            index: Zero-based position of the case, see `index`.
+        """
         start, stop = self._image_starts[index], self._image_starts[index + 1]
         return self._images[start:stop].reshape(self.shapes[index])
 
@@ -261,7 +271,14 @@ def case_digest(image: NDArray[Any], packed: NDArray[np.uint8]) -> str:
 
 
 def content_hash(cases: Sequence[Case]) -> str:
-    """The data hash: SHA-256 over ids and digests in the order of the ids."""
+    """The data hash: SHA-256 over ids and digests in the order of the ids.
+
+    Args:
+        cases: In any order.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     lines = sorted(f"{case.case_id} {case.digest}\n" for case in cases)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

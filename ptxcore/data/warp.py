@@ -110,6 +110,12 @@ def affine_map(
 ) -> NDArray[np.float32]:
     """Source coordinates of every pixel under a similarity about the centre.
 
+    Args:
+        shape: Height and width in pixels.
+        rotation_deg: In degrees.
+        scale: Above 0: source pixels per pixel, so 2 shrinks what is shown by half.
+        shift_px: Of the source, (rows, columns).
+
     Returns:
         Float32 array of shape (2, H, W): rows, then columns.
     """

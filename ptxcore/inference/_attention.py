@@ -38,6 +38,7 @@ def predict_attention(
 
     Raises:
         SettingsError: The image is not a two-dimensional array with pixels.
+        OutOfMemory: A single window, or the whole image without windows, does not fit in memory.
     """
     assert isinstance(network, SegmentationUNet)
     values = normalise(prepared_for(image, settings))
@@ -56,10 +57,7 @@ def predict_attention(
     with evaluating(network), torch.inference_mode():
         images = torch.from_numpy(np.ascontiguousarray(values))[None, None].to(runtime.device)
         channels = Channels(images, settings)
-        if settings.is_whole_image:
-            maps = forward(channels.stack)
-        else:
-            maps = slide(forward, channels.stack, settings.patch_size, settings.overlap)
+        maps = slide(forward, channels.stack, settings.patch_size, settings.overlap)
         if maps.shape[-2:] != shape:
             maps = F.interpolate(maps, size=shape, mode="bilinear", align_corners=False)
         # Blending divides by a sum of weights, which may leave the range by a rounding.

@@ -16,7 +16,6 @@ from ptxcore.data.intensity import normalise
 from ptxcore.data.resample import resize, resize_image, target_shape
 from ptxcore.errors import SettingsError
 from ptxcore.inference._channels import Channels
-from ptxcore.inference._memory import FittedForward
 from ptxcore.inference._windows import slide, window_starts
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
@@ -189,8 +188,6 @@ def _windowed(
             logits: Tensor = network(windows)
         return logits.float()
 
-    if settings.is_whole_image:
-        return FittedForward(forward)(channels.stack)
     return slide(forward, channels.stack, settings.patch_size, settings.overlap)
 
 

@@ -15,7 +15,13 @@ WINDOWS_PER_BATCH = {"cpu": 1, "cuda": 16}
 
 
 def window_of(shape: tuple[int, int], window_px: int) -> tuple[int, int]:
-    """Height and width of the window: a side shorter than it is one window long; 0 is no window."""
+    """Height and width of the window over an image.
+
+    Args:
+        shape: Height and width of the image in pixels.
+        window_px: Side of the window; an image's side shorter than it is one window long. 0 is no
+            window: the whole image.
+    """
     height, width = shape
     side = window_px or max(shape)
     return min(side, height), min(side, width)
@@ -39,7 +45,7 @@ def window_starts(shape: tuple[int, int], window_px: int, overlap: float) -> tup
 def slide(
     forward: Callable[[Tensor], Tensor], images: Tensor, window_px: int, overlap: float
 ) -> Tensor:
-    """Logits of a whole image from windows.
+    """Logits of a whole image from windows, in one pass where the window covers it.
 
     MONAI's inferer: windows start every `window_px * (1 - overlap)` px, the last ones end at the
     border, and where they overlap the mean is weighted by a Gaussian with a standard deviation of
@@ -49,7 +55,7 @@ def slide(
     Args:
         forward: Maps (B, S, p, q) to logits of shape (B, 1, p, q), float32.
         images: Shape (1, S, h, w). A side shorter than the window is one window long.
-        window_px: Side of the window.
+        window_px: Side of the window; 0 takes the whole image.
         overlap: Share of the window that neighbours have in common, in [0, 1).
 
     Returns:
@@ -58,13 +64,14 @@ def slide(
     Raises:
         OutOfMemory: A single window does not fit in memory.
     """
-    from monai.inferers.utils import sliding_window_inference  # MONAI takes seconds to import
-
     fitted = FittedForward(forward)
     height, width = images.shape[-2:]
     window = window_of((height, width), window_px)
     if window == (height, width):
         return fitted(images)
+
+    from monai.inferers.utils import sliding_window_inference  # MONAI takes seconds to import
+
     logits = sliding_window_inference(
         images,
         roi_size=window,

@@ -13,9 +13,10 @@ from ptxcore.metrics._counts import (
     quantise,
 )
 from ptxcore.metrics._groups import SIZES, VIEWS, size_quartiles, summarize_groups
+from ptxcore.metrics._meaning import better, convention
 from ptxcore.metrics._ranking import average_precision
 from ptxcore.metrics._rule import apply_rule, check_rule, logits_to_mask, per_case_dice
-from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, LOWER_IS_BETTER, summarize
+from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, LOWER_IS_BETTER, OBJECTIVES, summarize
 from ptxcore.metrics._surface import measure_surface, summarize_surfaces
 from ptxcore.metrics._table import build_table, concatenate, load_table, save_table
 from ptxcore.metrics._tuning import choose_rule, leave_one_fold_out
@@ -24,14 +25,17 @@ __all__ = [
     "CONVENTIONS",
     "DIRECTIONS",
     "LOWER_IS_BETTER",
+    "OBJECTIVES",
     "SIZES",
     "VIEWS",
     "apply_rule",
     "average_precision",
+    "better",
     "build_table",
     "check_rule",
     "choose_rule",
     "concatenate",
+    "convention",
     "count_case",
     "leave_one_fold_out",
     "load_table",

@@ -76,6 +76,9 @@ def probability_to_bin(probability: float) -> int:
 
     At least 1 and at most 255: a probability beyond what the bins resolve (0.00036, 0.99964) acts
     at their first or last edge, so a threshold never passes everything.
+
+    Args:
+        probability: In (0, 1), both ends left out: `check_rule` refuses them.
     """
     logit = math.log(probability) - math.log1p(-probability)
     # The tolerance keeps a threshold that is an edge, such as 0.5, from rounding up to the next.
@@ -84,7 +87,16 @@ def probability_to_bin(probability: float) -> int:
 
 
 def probability_to_logits(probability: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits of probabilities in [0, 1], float32; 0 and 1 give finite values beyond the bins."""
+    """The inverse of the logistic function, log(p / (1 - p)), finite everywhere.
+
+    Args:
+        probability: Any shape, in [0, 1]; other floats are converted to float32. Values outside
+            count as the nearer end, NaN stays NaN.
+
+    Returns:
+        Float32 of that shape in about (-13.8, 13.8): beyond the bins at both ends, so 0 and 1 count
+        as the surest of them.
+    """
     tiny = np.float32(1e-6)
     clipped = np.clip(np.asarray(probability, dtype=np.float32), tiny, 1 - tiny)
     logits: NDArray[np.float32] = np.log(clipped) - np.log1p(-clipped)

@@ -26,6 +26,9 @@ class Confusion(NamedTuple):
 def check_rule(rule: Rule) -> None:
     """Refuse a rule that cannot be applied.
 
+    Args:
+        rule: `top` and `bottom` in (0, 1), `bottom` at most `top`; `min_area` in [0, 1).
+
     Raises:
         SettingsError: A value is out of its range, or `bottom` lies above `top`.
     """
@@ -40,6 +43,13 @@ def check_rule(rule: Rule) -> None:
 
 def apply_rule(table: CaseTable, rule: Rule) -> Confusion:
     """Confusion counts of every case under a rule, from the histograms.
+
+    Args:
+        table: Counts of N cases.
+        rule: See `Rule`.
+
+    Returns:
+        Pixels on the original grid, int64 of shape (N,) each.
 
     Raises:
         SettingsError: The rule is not valid.
@@ -75,7 +85,16 @@ def _dice_parts(counts: Confusion) -> tuple[NDArray[np.int64], NDArray[np.int64]
 def ratio(
     over: NDArray[np.int64], under: NDArray[np.int64], *, empty: float
 ) -> NDArray[np.float64]:
-    """Element-wise quotient, `empty` where the denominator is 0."""
+    """Element-wise quotient of counts.
+
+    Args:
+        over: Shape (N,) or any other, 0 or more.
+        under: The same shape, 0 or more.
+        empty: Value where `under` is 0: what a metric makes of an empty mask.
+
+    Returns:
+        Float64 of that shape.
+    """
     result = np.full(over.shape, empty, dtype=np.float64)
     return np.divide(over, under, out=result, where=under > 0)
 

@@ -10,27 +10,31 @@ from ptxcore.metrics._ranking import average_precision
 from ptxcore.metrics._rule import apply_rule, ratio
 from ptxcore.types import CaseTable, Rule
 
-#: Which way is better, for every metric that can be an objective or stop a training.
-#: "loss" is measured by the training on whole monitor images, not by `summarize`.
-DIRECTIONS: dict[str, str] = {
-    "dice": "maximize",
-    "dice_positive": "maximize",
-    "iou": "maximize",
-    "iou_positive": "maximize",
-    "pixel_sensitivity": "maximize",
-    "precision": "maximize",
-    "case_sensitivity": "maximize",
-    "case_specificity": "maximize",
-    "case_precision": "maximize",
-    "average_precision": "maximize",
-    "loss": "minimize",
-}
-
 #: Of all metrics. Distances are measured once per held fold, so no training can watch them, and
 #: calibration alone is best where nothing is found: neither is an objective.
 LOWER_IS_BETTER = frozenset(
     {"loss", "calibration_error", "hausdorff95_mm", "hausdorff95_positive_mm"}
 )
+
+_SCORES = (
+    "dice",
+    "dice_positive",
+    "iou",
+    "iou_positive",
+    "pixel_sensitivity",
+    "precision",
+    "case_sensitivity",
+    "case_specificity",
+    "case_precision",
+    "average_precision",
+)
+#: Every metric that can stop a training, and which way is better, as Optuna says it. "loss" is
+#: measured by the training on whole monitor images, not by `summarize`.
+DIRECTIONS: dict[str, str] = {
+    name: "minimize" if name in LOWER_IS_BETTER else "maximize" for name in (*_SCORES, "loss")
+}
+#: Every metric that a sweep can improve. Not "loss": candidates weigh its terms differently.
+OBJECTIVES: dict[str, str] = {name: DIRECTIONS[name] for name in _SCORES}
 
 #: What every number does with empty masks, in one line.
 CONVENTIONS: dict[str, str] = {

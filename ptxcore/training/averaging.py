@@ -45,16 +45,27 @@ class RunningMean:
         self.network: nn.Module = self._model.module
 
     def update(self, network: nn.Module) -> None:
-        """Take in the weights after a step of the optimizer."""
+        """Take in the weights after a step of the optimizer.
+
+        Args:
+            network: The one that it began with, on the same device.
+        """
         self._model.update_parameters(network)
         self._num_steps += 1
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that the next update depends on."""
+        """Everything that the next update depends on, by name; no copies."""
         return self._model.state_dict()
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """The inverse of `tensors`."""
+        """The inverse of `tensors`.
+
+        Args:
+            tensors: Of a mean over a network of the same settings, on any device; copied.
+
+        Raises:
+            RuntimeError: Names or shapes are not those of the network.
+        """
         self._model.load_state_dict(dict(tensors))
         self._num_steps = int(self._model.n_averaged)
 
@@ -86,6 +97,12 @@ def mean_state(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The mean of each tensor of several states of one network, summed in double precision.
 
     Counters are taken from the last state.
+
+    Args:
+        states: At least one, all with the same names and shapes, on any devices.
+
+    Returns:
+        On the CPU (counters where they were), each tensor in the type that it had.
     """
     return {
         name: torch.stack([state[name].cpu().double() for state in states]).mean(0).to(last.dtype)

@@ -71,6 +71,10 @@ class Identity:
 
         A setting that an earlier version did not know had its default.
 
+        Args:
+            found: As `as_dict` gave it, read back from JSON.
+            path: Where it was found, for the message.
+
         Raises:
             CheckpointError: Names the first thing that differs.
         """
@@ -85,7 +89,11 @@ class Identity:
 
 
 def cases_name(choice: int) -> str:
-    """File of the cases scored with a choice for inference, by its place."""
+    """File of the cases scored with a choice for inference.
+
+    Args:
+        choice: Its place among the choices, 0 for the first or the only one.
+    """
     return CASES if choice == 0 else f"cases-{choice}.npz"
 
 
@@ -104,7 +112,17 @@ class FoldFolder:
         optimizer: torch.optim.Optimizer,
         more: Mapping[str, Tensor],
     ) -> None:
-        """Commit an epoch; `more` is what else it leaves to the next one, by name."""
+        """Commit an epoch.
+
+        Args:
+            history: Up to this epoch.
+            network: After it, on any device.
+            optimizer: Of its parameters.
+            more: What else it leaves to the next epoch, by name.
+
+        Raises:
+            OSError: The disk is full, or the folder cannot be written to.
+        """
         last = self.folder / LAST
         last.mkdir(parents=True, exist_ok=True)
         tensors = _named("model", network.state_dict())
@@ -124,15 +142,28 @@ class FoldFolder:
                 path.unlink()
 
     def save_best(self, network: nn.Module) -> None:
-        """Replace the best weights; on disk before the epoch is committed."""
+        """Replace the best weights; on disk before the epoch is committed.
+
+        Args:
+            network: Of the fold's settings, on any device.
+        """
         self._save_weights(self.best, network)
 
     def save_epoch(self, epoch: int, network: nn.Module) -> None:
-        """Keep the weights of an epoch, to be averaged; on disk before it is committed."""
+        """Keep the weights of an epoch, to be averaged; on disk before it is committed.
+
+        Args:
+            epoch: One-based.
+            network: After it, on any device.
+        """
         self._save_weights(self._of_epoch(epoch), network)
 
     def keep_epochs(self, epochs: Sequence[int]) -> None:
-        """Remove the weights of all other epochs, once that no longer hurts: after `save`."""
+        """Remove the weights of all other epochs, once that no longer hurts: after `save`.
+
+        Args:
+            epochs: One-based.
+        """
         kept = {self._of_epoch(epoch) for epoch in epochs}
         for path in (self.folder / TOP).glob("*"):
             if path not in kept:
@@ -140,6 +171,12 @@ class FoldFolder:
 
     def epoch_state(self, epoch: int) -> dict[str, Tensor]:
         """What `save_epoch` kept.
+
+        Args:
+            epoch: One-based.
+
+        Returns:
+            The network's state on the CPU, by name.
 
         Raises:
             CheckpointError: It is missing or damaged.
@@ -196,7 +233,14 @@ class FoldFolder:
             ) from error
 
     def finish(self, result: FoldResult) -> None:
-        """Commit the result, and drop what was needed to resume."""
+        """Commit the result, and drop what was needed to resume.
+
+        Args:
+            result: Of the scored fold; its weights are those that `save_best` wrote.
+
+        Raises:
+            OSError: The disk is full, or the folder cannot be written to.
+        """
         save_table(self.folder / CASES, result.cases)
         content = {
             name: getattr(result, name)

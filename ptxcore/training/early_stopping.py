@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ptxcore.errors import SettingsError
 from ptxcore.metrics import DIRECTIONS
 from ptxcore.settings import FoldSettings
 
@@ -29,18 +30,29 @@ class EarlyStopping:
 
     @classmethod
     def of(cls, settings: FoldSettings) -> EarlyStopping:
-        """As the settings say; "loss" is minimised, a metric goes its own way."""
+        """As the settings say.
+
+        Raises:
+            SettingsError: There is no such `stop_metric`.
+        """
         metric = settings.stop_metric
+        if metric not in DIRECTIONS:
+            raise SettingsError(
+                f"stop_metric: found {metric!r}, expected one of {', '.join(DIRECTIONS)}"
+            )
         return cls(
             patience=settings.patience,
             min_delta=settings.min_delta,
-            maximize=metric != "loss" and DIRECTIONS[metric] == "maximize",
+            maximize=DIRECTIONS[metric] == "maximize",
         )
 
     def improvements(self, values: Sequence[float]) -> list[int]:
         """One-based epochs whose value improved on all before by more than `min_delta`.
 
         The first epoch is one of them, whatever its value. NaN never improves.
+
+        Args:
+            values: One per finished epoch, the first one first.
         """
         sign = 1.0 if self.maximize else -1.0
         best, epochs = -math.inf, []
@@ -51,7 +63,11 @@ class EarlyStopping:
         return epochs
 
     def best_epoch(self, values: Sequence[float]) -> int:
-        """One-based epoch of the last improvement; there must be a value."""
+        """One-based epoch of the last improvement.
+
+        Args:
+            values: As in `improvements`, at least one.
+        """
         return self.improvements(values)[-1]
 
     def is_over(self, values: Sequence[float]) -> bool:

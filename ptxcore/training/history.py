@@ -35,7 +35,14 @@ class History:
         return sum(report.seconds for report in self.reports)
 
     def watched(self, metric: str) -> list[float]:
-        """The monitor's value of a metric at each epoch."""
+        """The monitor's value of a metric at each epoch.
+
+        Args:
+            metric: By the name that it has in `EpochReport.monitor`.
+
+        Raises:
+            KeyError: The monitor does not measure it.
+        """
         return [report.monitor[metric] for report in self.reports]
 
     def and_then(self, report: EpochReport) -> History:
@@ -58,7 +65,15 @@ class History:
 
     @classmethod
     def of_curves(cls, fold: int, curves: Mapping[str, Any]) -> History:
-        """The inverse of `curves`; JSON keeps every float exactly."""
+        """The inverse of `curves`; JSON keeps every float exactly.
+
+        Args:
+            fold: Zero-based.
+            curves: One value per epoch by name; no epoch where they are empty.
+
+        Raises:
+            KeyError: A curve that every history has is not there.
+        """
         parts = curves.get("num_parts")
         monitors = {name for name in curves if name.startswith("monitor_")}
         return cls(

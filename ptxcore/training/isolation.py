@@ -18,6 +18,10 @@ def isolated(runtime: Runtime, *, seed: int) -> Iterator[None]:
     in a checkpoint, and two folds that take turns in one process do not disturb each other.
     `torch.use_deterministic_algorithms` is left alone: nothing in these networks needs it on a
     CPU, and it is a switch for the whole process; cuDNN is held to its deterministic kernels.
+
+    Args:
+        runtime: Of which `device` and `num_threads` count here.
+        seed: For the generators of the CPU and of that device.
     """
     num_threads = torch.get_num_threads()
     devices = [torch.cuda.current_device()] if runtime.device == "cuda" else []

@@ -15,6 +15,13 @@ def make_optimizer(network: nn.Module, settings: FoldSettings) -> torch.optim.Ad
 
     Decay pulls a weight towards 0. That shrinks what a convolution computes, but for the scale of
     a norm or for a bias 0 is a value like any other.
+
+    Args:
+        network: Placed where it will be trained: the fused kernel keeps its state there.
+        settings: Of which `learning_rate` and `weight_decay` count here.
+
+    Returns:
+        An optimizer of all parameters at the full learning rate.
     """
     decayed = [value for value in network.parameters() if value.ndim > 1]
     free = [value for value in network.parameters() if value.ndim <= 1]
@@ -28,7 +35,16 @@ def make_optimizer(network: nn.Module, settings: FoldSettings) -> torch.optim.Ad
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, Tensor]:
-    """The optimizer's state by "<parameter>/<name>"; empty before the first step."""
+    """The optimizer's state by "<parameter>/<name>"; empty before the first step.
+
+    Args:
+        optimizer: Of the network's parameters.
+        network: Gives the parameters their names.
+
+    Returns:
+        The tensors themselves, no copies: two of each parameter's shape, type and device, and a
+        float32 scalar that counts its steps.
+    """
     return {
         f"{name}/{key}": value
         for name, parameter in network.named_parameters()
@@ -43,6 +59,14 @@ def restore_optimizer(
 
     A fused kernel walks over parameter and state side by side: state in another layout than its
     parameter would be updated by other weights' gradients.
+
+    Args:
+        optimizer: Of the network's parameters; changed in place.
+        network: Gives the parameters their names.
+        tensors: From `optimizer_tensors`, on any device, in any layout; copied.
+
+    Raises:
+        KeyError: The network has no parameter of such a name.
     """
     parameters = dict(network.named_parameters())
     for key, value in tensors.items():

@@ -45,7 +45,12 @@ def learning_rate(
 
 
 def num_plateaus(settings: FoldSettings, watched: Sequence[float]) -> int:
-    """How often `PLATEAU_SHARE` of the patience passed without improvement."""
+    """How often `PLATEAU_SHARE` of the patience passed without improvement.
+
+    Args:
+        settings: Of which `patience`, `min_delta` and `stop_metric` count here.
+        watched: The stopping metric after every finished epoch.
+    """
     if not watched:
         return 0
     wait = max(1, round(settings.patience * PLATEAU_SHARE))

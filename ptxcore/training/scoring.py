@@ -89,6 +89,14 @@ def score_choices(
     What they have in common goes through the network once: the plain pass of `tta`, and overlaps
     whose windows coincide.
 
+    Args:
+        network: As there.
+        store: As there.
+        case_ids: As there.
+        choices: The settings, at least one.
+        runtime: As there.
+        rule: As there.
+
     Returns:
         Counts per case by settings, equal to those of `score_cases` bit by bit.
     """
@@ -110,21 +118,44 @@ def monitor_metrics(
     settings: FoldSettings,
     runtime: Runtime,
 ) -> dict[str, float]:
-    """Every metric at the settings' threshold, and "loss": windows overlap little, no mirror."""
+    """Every metric at the settings' threshold, and "loss": windows overlap little, no mirror.
+
+    Args:
+        network: Placed on the runtime's device.
+        store: Where the cases are.
+        case_ids: Of the monitor split, at least one.
+        settings: Of the fold.
+        runtime: Device, precision and layout.
+
+    Returns:
+        Values by the names of `ptxcore.metrics.CONVENTIONS`.
+
+    Raises:
+        TrainingDiverged: A logit is NaN or infinite.
+    """
     quick = dataclasses.replace(settings, overlap=MONITOR_OVERLAP, tta=False)
     table, loss = score_cases(network, store, case_ids, quick, runtime)
     return {**summarize(table, fold_rule(settings)), "loss": loss}
 
 
 def held_metrics(
-    table: CaseTable, store: CaseStore, plan: SearchPlan, settings: FoldSettings
+    table: CaseTable, store: CaseStore, plan: SearchPlan, rule: Rule
 ) -> dict[str, float]:
-    """Every metric of a held fold, distances and groups of cases among them.
+    """Every metric of a held fold or of the hold-out, distances and groups of cases among them.
 
     Quartiles of mask size are those of the positive cases of all folds together, so that they are
-    the same for every fold; hold-out cases have no part in them.
+    the same for every fold and for the hold-out, whose cases have no part in them.
+
+    Args:
+        table: Of the cases that are scored; distances in it hold for the rule they were measured
+            under, which must be this one.
+        store: Where the cases are.
+        plan: Whose folds give the quartiles.
+        rule: How logits become masks.
+
+    Returns:
+        What `summarize`, `summarize_surfaces` and `summarize_groups` give.
     """
-    rule = fold_rule(settings)
     searched = [name for fold in range(plan.num_folds) for name in plan.held(fold)]
     quartiles = size_quartiles([store.cases[store.index(name)].mask_px for name in searched])
     return {

@@ -10,6 +10,11 @@ def derive_seed(seed: int, fold: int, purpose: str) -> int:
 
     A hash, not `seed + fold`: seed 1 of fold 0 must not be seed 0 of fold 1.
 
+    Args:
+        seed: Of the sweep.
+        fold: Zero-based.
+        purpose: What the seed is for; another one gives another seed.
+
     Returns:
         A number from 0 to 2^63 - 1.
     """

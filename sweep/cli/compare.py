@@ -53,13 +53,13 @@ def compare_command(
     wanted = metrics or (str(projection.header["metric"]), "dice_positive", "dice")
     found = [compare(projection, metric=one, reference=against) for one in dict.fromkeys(wanted)]
     if as_json:
-        from ptxcore.metrics import CONVENTIONS
+        from ptxcore.metrics import convention
 
         emit(
             {
                 "name": name,
                 "phantom": bool(projection.header.get("phantom", False)),
-                "conventions": {one.metric: CONVENTIONS.get(one.metric) for one in found},
+                "conventions": {one.metric: convention(one.metric) for one in found},
                 "comparisons": found,
             }
         )
@@ -73,11 +73,11 @@ def compare_command(
 def _print(name: str, found: Comparison) -> None:
     from rich.table import Table
 
-    from ptxcore.metrics import CONVENTIONS
+    from ptxcore.metrics import convention
 
     table = Table(
         title=f"{name}: {found.metric} against trial {found.reference}",
-        caption=CONVENTIONS.get(found.metric),
+        caption=convention(found.metric),
     )
     for heading in (
         "trial",

@@ -115,5 +115,11 @@ def print_promotion(promoted: Promotion) -> None:
         f"predicting nothing {found.baseline:.4f}"
     )
     click.echo(f"Dice over positive cases {found.metrics['dice_positive']:.4f}")
+    if found.metrics.get("num_with_spacing", 0.0) > 0:
+        click.echo(
+            "outlines over positive cases: surface Dice at 2 mm "
+            f"{found.metrics['surface_dice_positive']:.4f}, 95% Hausdorff distance "
+            f"{found.metrics['hausdorff95_positive_mm']:.1f} mm (a miss = the image's diagonal)"
+        )
     for check in promoted.verdict.checks:
         click.echo(f"  {'passed' if check.passed else 'FAILED'}  {check}")

@@ -114,7 +114,7 @@ def print_sweep(summary: SweepSummary) -> None:
 
 def _print_winner(summary: SweepSummary) -> None:
     assert summary.best is not None
-    from ptxcore.metrics import LOWER_IS_BETTER
+    from ptxcore.metrics import better
 
     metrics = summary.candidates[summary.best].metrics
     click.echo(f"winner: trial {summary.best}, mean and SD over the folds")
@@ -122,7 +122,7 @@ def _print_winner(summary: SweepSummary) -> None:
         if name in metrics:
             click.echo(
                 f"  {name:20} {metrics[name]['mean']:.4f} +- {metrics[name]['sd']:.4f}"
-                + (" (lower is better)" if name in LOWER_IS_BETTER else "")
+                + (" (lower is better)" if better(name) == "lower" else "")
             )
     winner = summary.candidates[summary.best]
     for one in winner.choices:

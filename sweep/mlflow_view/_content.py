@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from mlflow.entities import Metric
 
+from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
 from sweep.inference import at_common
 from sweep.projection import Candidate, Projection
 from sweep.records import FoldScore, State
@@ -25,11 +26,12 @@ from sweep.statistics import corrected_interval, mean_sd, paired_difference
 SWEEP_ID, CANDIDATE, LOGGED = "ptxsweep.sweep_id", "ptxsweep.candidate", "ptxsweep.logged"
 #: Tag: the choice for inference at which a run's scores stand; params hold the first choice.
 INFERENCE = "ptxsweep.inference"
-CONVENTION = (
-    "dice and iou: mean over all cases, 1 when truth and prediction are both empty; "
-    "dice_positive and iou_positive: mean over cases with a mask; dice_all_empty: what dice gives "
-    "for predicting nothing"
-)
+#: Of which metrics a tag says what empty masks do; the description of the sweep's run has all.
+_SAID = ("dice", "iou", "dice_positive", "iou_positive", "dice_all_empty")
+#: Tag: metrics of which the lowest value is the best; of all others the highest is.
+LOWER = "ptxsweep.lower_is_better"
+#: The tag that MLflow shows as a run's description.
+DESCRIPTION = "mlflow.note.content"
 #: Facts of the header that identify rather than set something.
 _TAGGED = ("git_sha", "version", "data_hash", "plan_digest", "space_digest", "phantom", "metric")
 _SETTINGS = ("metric", "maximize", "num_folds", "seed", "num_cases", "runtime")
@@ -74,8 +76,23 @@ def sweep_tags(name: str, projection: Projection) -> dict[str, str]:
         SWEEP_ID: sweep_id(name, header),
         "ptxsweep.objective": f"{'maximize' if projection.maximize else 'minimize'} "
         f"{header['metric']}",
-        "ptxsweep.empty_masks": CONVENTION,
+        "ptxsweep.empty_masks": "; ".join(f"{name}: {CONVENTIONS[name]}" for name in _SAID),
+        LOWER: ", ".join(sorted(LOWER_IS_BETTER)),
+        DESCRIPTION: sweep_description(),
     }
+
+
+def sweep_description() -> str:
+    """What MLflow shows above a sweep's metrics, as Markdown: how to read each of them."""
+    head = (
+        "Metrics by the last part of their names; those that end in `_size_...` or `_view_...` are "
+        "the same of a group of cases.",
+        "",
+        "| metric | better | what it counts, and what empty masks do |",
+        "| --- | --- | --- |",
+    )
+    rows = (f"| {key} | {better(key) or '-'} | {text} |" for key, text in CONVENTIONS.items())
+    return "\n".join((*head, *rows))
 
 
 def digest_of(lines: list[str]) -> str:
@@ -112,6 +129,7 @@ def candidate_tags(name: str, one: Candidate, projection: Projection) -> dict[st
         CANDIDATE: str(one.number),
         "ptxsweep.varied": ", ".join(sorted(one.parameters)),
         "ptxsweep.phantom": str(projection.header.get("phantom", False)),
+        LOWER: ", ".join(sorted(LOWER_IS_BETTER)),
         "ptxsweep.selection": str(one.settings.get("selection", "monitor")),
     }
     return tags | ({"ptxsweep.default": "True"} if one.number == 0 else {})

@@ -81,6 +81,13 @@ def regret(means: NDArray[np.float64], chosen: int) -> float:
 
     Where they are equal and something worse was chosen, the scale is the whole range. A median
     that is -inf (most configurations diverged) is replaced by the worst finite mean.
+
+    Args:
+        means: Shape (N,), higher is better; -inf for one that diverged, at least one finite.
+        chosen: Index of the chosen one.
+
+    Returns:
+        0 or more; 1 for one that is as good as the median, or that diverged.
     """
     finite = means[np.isfinite(means)]
     best = float(finite.max())

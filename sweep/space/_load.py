@@ -43,6 +43,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "sampler": SamplerSpec,
     "inference": InferenceSpec,
 }
+#: How deep the sections lie whose values may be any scalar.
+_SCALARS_BELOW: dict[str | int, int] = {"fixed": 1, "candidates": 2}
 
 
 def shipped_spaces() -> dict[str, Traversable]:
@@ -102,7 +104,17 @@ def parse_space(
     known: Collection[str] | None = None,
     metrics: Mapping[str, str] | None = None,
 ) -> SearchSpace:
-    """Read a search space from text; see `load_space`."""
+    """Read a search space from text.
+
+    Args:
+        text: YAML.
+        source: Name of the file, for messages.
+        known: As in `load_space`.
+        metrics: As in `load_space`.
+
+    Raises:
+        SpaceError: Every problem in a line of its own, as `file:line: key: found, expected`.
+    """
     data, lines = _yaml.load_yaml(text, source)
     where = _Where(source, lines)
     try:
@@ -148,6 +160,9 @@ def _told(where: _Where, error: ErrorDetails, data: dict[str, Any]) -> str:
             return f"{where(*path)}: found an unknown key, {_did_you_mean(str(path[-1]), fields)}"
         case "missing":
             return f"{where(*path)}: found nothing, expected a value (the key is required)"
+        case "too_short":
+            expected = f"at least {error['ctx']['min_length']}"
+            return f"{where(*path)}: found {error['input']!r}, expected {expected}"
         case "union_tag_invalid" | "union_tag_not_found":
             key, names = ("type", _TYPES) if path[0] == "parameters" else ("name", PRUNER_SPECS)
             if not isinstance(error["input"], dict):
@@ -174,11 +189,13 @@ def _in_file(location: tuple[str | int, ...], data: dict[str, Any]) -> _yaml.Pat
         if not is_key and not is_item:
             return tuple(path[:index])
         here = here.get(part) if isinstance(here, dict) else here[int(part)]
-    return tuple(path)
+    # Of a value, pydantic names each type that it is not.
+    return tuple(path[: _SCALARS_BELOW.get(path[0], len(path)) + 1])
 
 
 def _is_scalar_slot(path: _yaml.Path) -> bool:
-    return path[0] in ("fixed", "candidates") or "when" in path or "choices" in path
+    depth = _SCALARS_BELOW.get(path[0], len(path))
+    return len(path) > depth or "when" in path[:-1] or "choices" in path[:-1]
 
 
 def _fields(path: _yaml.Path, data: Any) -> list[str]:

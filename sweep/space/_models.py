@@ -141,6 +141,8 @@ class FloatParameter(_Parameter):
         for key in ("low", "high"):
             if not math.isfinite(getattr(self, key)):
                 raise Problem(key, getattr(self, key), "a finite number")
+        if self.step is not None and not math.isfinite(self.step):
+            raise Problem("step", self.step, "a finite number")
         _check_range(self.low, self.high, self.log, self.step, self.default, lowest_log=0.0)
         return self
 

@@ -7,6 +7,7 @@ from synthetic_sweeps import operating_points, projection_of
 
 from dashboards import report_text as say
 from dashboards.findings import find
+from dashboards.reading import fold_interval
 from sweep.ledger import Ledger
 from sweep.records import State
 
@@ -136,3 +137,12 @@ class TestWarning:
     def test_silence_where_it_does_or_nothing_is_known(self) -> None:
         assert self.warning(0.79) is None
         assert say.no_better_than_nothing(None) is None
+
+
+def test_no_interval_leaves_what_a_metric_can_be() -> None:
+    share = fold_interval("dice", {0: 0.9, 1: 0.4})
+    assert (share.low, share.high) == (0.0, 1.0)
+    distance = fold_interval("hausdorff95_mm", {0: 5.0, 1: 60.0})
+    assert distance.low == 0.0  # no distance is negative
+    assert distance.high > 60
+    assert fold_interval("loss", {0: 0.1, 1: 0.9}).low < 0

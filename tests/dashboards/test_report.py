@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,10 +25,28 @@ EVIL = "<img src=x onerror=alert(1)>"
 CONFIRMED = Confirmation(
     sweep="synthetic",
     candidate=3,
-    metrics={"dice": 0.871, "dice_all_empty": 0.778, "dice_positive": 0.53},
+    metrics={
+        "dice": 0.871,
+        "dice_all_empty": 0.778,
+        "dice_positive": 0.53,
+        "hausdorff95_positive_mm": 41.26,
+        "hausdorff95_positive_mm_all_empty": 202.1,
+        "surface_dice": math.nan,
+        "dice_size_q1": 0.21,
+        "num_cases_size_q1": 4.0,
+        "dice_view_ap": 0.8,
+        "dice_view_ap_all_empty": 0.75,
+        "num_cases_view_ap": 1.0,
+    },
     rule=Rule(),
     default={"dice": 0.86, "dice_positive": 0.5},
-    intervals={"dice": (0.82, 0.91), "gain": (0.042, 0.132), "difference": (-0.01, 0.03)},
+    intervals={
+        "dice": (0.82, 0.91),
+        "gain": (0.042, 0.132),
+        "difference": (-0.01, 0.03),
+        "hausdorff95_positive_mm": (30.5, 55.0),
+        "surface_dice": (math.nan, math.nan),
+    },
     num_cases=45,
     num_positive=10,
     num_groups=40,
@@ -124,6 +143,10 @@ def test_it_says_what_a_reviewer_asks_first(page: Page) -> None:
         "the first use of these cases",
         "+0.093 from predicting nothing (95% interval +0.042 to +0.132)",
         "+0.011 from the default settings (95% interval −0.010 to +0.030)",
+        "Hausdorff 95%, mm, positive cases 41.3 30.5 to 55.0 202.1 – lower",
+        "Surface Dice at 2 mm – – – – higher",
+        "Dice, smallest quarter of masks (4 cases) 0.210 – 0.000 – higher",
+        "Dice, view AP (1 case) 0.800 – 0.750 – higher",
         "The gate passed it as champion.",
         CONVENTIONS["dice"],
         "Nadeau and Bengio 2003",

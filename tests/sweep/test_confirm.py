@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny_sweep import NAME
 
 from ptxcore.data.folds import FoldPlan
 from ptxcore.data.store import CaseStore
 from ptxcore.errors import CheckpointError, FoldPlanError
 from ptxcore.inference import Ensemble
-from ptxcore.metrics import build_table, choose_rule, concatenate, count_case, load_table, summarize
+from ptxcore.metrics import (
+    build_table,
+    choose_rule,
+    concatenate,
+    count_case,
+    load_table,
+    measure_surface,
+    size_quartiles,
+    summarize,
+    summarize_groups,
+    summarize_surfaces,
+)
+from ptxcore.models import load_weights, save_weights
 from sweep.bootstrap import grouped_interval
 from sweep.confirm import confirm
 from sweep.confirmation import load_confirmation
@@ -40,24 +54,58 @@ def test_the_hold_out_scores_the_ensemble_of_folds(tiny_home: Home) -> None:
     rule = choose_rule(concatenate(tables))
     ensemble = Ensemble.load([folder / str(one.weights) for one in scores], rule=rule)
     names = sorted(plan.holdout)
-    rows = []
+    rows, outlines = [], []
     for name in names:
         index = store.index(name)
-        rows.append(count_case(ensemble.logits(store.image(index)), store.mask(index)))
-    expected = summarize(build_table(names, rows), rule)
+        image, mask = store.image(index), store.mask(index)
+        rows.append(count_case(ensemble.logits(image), mask))
+        outlines.append(measure_surface(ensemble.mask(image), mask, (0.14, 0.14)))
+    table = build_table(names, rows, views=["PA"] * len(names), surfaces=outlines)
+    areas = [case.mask_px for case in store.cases if case.case_id not in plan.holdout]
+    assert len(areas) == len(store.cases) - len(names)
+    expected = (
+        summarize(table, rule)
+        | summarize_surfaces(table)
+        | summarize_groups(table, rule, quartiles=size_quartiles(areas))
+    )
     assert found.rule == rule
     assert found.metrics == pytest.approx(expected)
+    assert found.metrics["num_with_spacing"] == found.num_cases
+    assert sum(found.metrics[f"num_cases_size_q{n}"] for n in (1, 2, 3, 4)) == found.num_positive
+    assert found.metrics["num_cases_view_pa"] == found.num_cases
     assert found.baseline == pytest.approx(1 - found.num_positive / found.num_cases)
     assert found.gain > 0.2
     assert found.default is not None
     assert found.difference == pytest.approx(found.metrics["dice"] - found.default["dice"])
-    low, high = found.intervals["dice"]
-    assert low <= found.metrics["dice"] <= high
+    for key in ("dice", "surface_dice_positive", "hausdorff95_positive_mm"):
+        low, high = found.intervals[key]
+        assert low <= found.metrics[key] <= high
     assert seen[-1] == (len(names), len(names))
     assert (found.use, found.num_uses) == (1, 1)
     assert found.plan_digest == plan.digest
     kept = load_table(folder / "confirmation" / "use-1" / "0001.npz")
     assert kept.case_ids.tolist() == names
+    np.testing.assert_array_equal(kept.surfaces, np.array(outlines))
+
+
+def test_a_network_that_finds_nothing_is_a_diagonal_off(tiny_home: Home) -> None:
+    """A miss counts: it neither vanishes from the means nor has a distance of its own."""
+    trial = tiny_home.sweep_folder(NAME) / "trials" / "0000"
+    for number in (0, 1):
+        folder = trial / f"fold-{number}" / "attempt-1" / "best"
+        network, settings = load_weights(folder)
+        with torch.no_grad():
+            for head in network.parameters():
+                head.zero_()
+            list(network.parameters())[-1].fill_(-20.0)  # the head's bias
+        save_weights(folder, network, settings)
+    default = confirm(tiny_home, NAME).default
+    assert default is not None
+    assert default["dice_positive"] == default["surface_dice_positive"] == 0
+    diagonal = math.hypot(32 * 0.14, 32 * 0.14)
+    assert default["hausdorff95_positive_mm"] == pytest.approx(diagonal)
+    assert default["hausdorff95_mm"] == pytest.approx(default["hausdorff95_mm_all_empty"])
+    assert default["dice_size_q1"] == default["case_sensitivity_size_q1"] == 0
 
 
 def test_a_confirmation_is_read_back_as_it_was(tiny_home: Home) -> None:

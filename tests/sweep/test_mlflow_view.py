@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from synthetic_sweeps import Story, run_sweep
 
+from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
 from sweep.ledger import Ledger
 from sweep.mlflow_view import MlflowView, connect, shown_uri
 from sweep.records import State
@@ -110,6 +111,7 @@ def test_a_run_per_candidate_under_a_run_per_sweep(uri: str, ledger: Ledger) -> 
         assert run.data.params["network"] == "attention_unet"
         assert run.data.tags["ptxsweep.state"] == one.state
         assert run.data.tags["ptxsweep.phantom"] == "True"
+        assert "hausdorff95_mm" in run.data.tags["ptxsweep.lower_is_better"]
         assert run.data.tags.get("ptxsweep.reason") == one.reason
 
 
@@ -147,7 +149,10 @@ def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
     assert tags["ptxsweep.plan_digest"] == header["plan_digest"]
     assert tags["ptxsweep.objective"] == "maximize average_precision"
     assert tags["ptxsweep.winner"] == str(best.number)
-    assert "both empty" in tags["ptxsweep.empty_masks"]
+    assert f"dice: {CONVENTIONS['dice']}" in tags["ptxsweep.empty_masks"]
+    assert tags["ptxsweep.lower_is_better"] == ", ".join(sorted(LOWER_IS_BETTER))
+    for name, text in CONVENTIONS.items():
+        assert f"| {name} | {better(name) or '-'} | {text} |" in tags["mlflow.note.content"]
     assert parent.data.params["policy.name"] == "greedy"
     assert parent.data.params["runtime.device"] == "cpu"
     values = {

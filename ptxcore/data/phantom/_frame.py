@@ -81,14 +81,24 @@ def make_frame(
 
 
 def smooth(field: Field, sigma_px: float) -> Field:
-    """Gaussian blur; nothing below a fifth of a pixel."""
+    """Gaussian blur; nothing below a fifth of a pixel.
+
+    Args:
+        field: Shape (H, W), float32.
+        sigma_px: Standard deviation in pixels, 0 or more.
+    """
     if sigma_px < 0.2:
         return field
     return np.asarray(cv2.GaussianBlur(field, (0, 0), sigma_px), dtype=np.float32)
 
 
 def step(distance: NDArray[Any], width: float) -> Field:
-    """0 to 1 where a signed distance crosses zero, over `width`."""
+    """0 to 1 where a signed distance crosses zero (3 t^2 - 2 t^3).
+
+    Args:
+        distance: Any shape and unit.
+        width: Over which it rises, in that unit, above 0.
+    """
     t: Field = np.multiply(distance, np.float32(1 / width), dtype=np.float32)
     t += np.float32(0.5)
     np.clip(t, 0, 1, out=t)
@@ -96,5 +106,10 @@ def step(distance: NDArray[Any], width: float) -> Field:
 
 
 def bell(distance: NDArray[Any], width: float) -> Field:
-    """Gaussian profile of standard deviation `width`."""
+    """Gaussian profile, 1 at distance 0.
+
+    Args:
+        distance: Any shape and unit.
+        width: Standard deviation in that unit, above 0.
+    """
     return np.asarray(np.exp(np.float32(-0.5) * np.square(distance / np.float32(width))))

@@ -56,7 +56,19 @@ def sample_mimics(rng: np.random.Generator, *, at_bedside: bool, has_air: bool) 
 def draw_mimics(
     chosen: Mimics, chest: Chest, thorax: Thorax, frame: Frame, rng: np.random.Generator
 ) -> Changes:
-    """Draw them."""
+    """Draw them.
+
+    Args:
+        chosen: Which are there.
+        chest: Of the patient.
+        thorax: Of the patient, on the frame's grid.
+        frame: The grid.
+        rng: Source of chance: places, widths and contrasts.
+
+    Returns:
+        Arrays of shape (size, size): what is added to the density, and what markings are
+        multiplied with.
+    """
     density = np.zeros_like(frame.x)
     markings = np.ones_like(frame.x)
     side = float(rng.choice([-1.0, 1.0]))

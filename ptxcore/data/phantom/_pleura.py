@@ -48,7 +48,14 @@ class Pneumothorax:
 def sample_pneumothorax(
     rng: np.random.Generator, share: float, *, on_left: bool, is_upright: bool
 ) -> Pneumothorax:
-    """Choose place, extent and visibility for a given size."""
+    """Choose place, extent and visibility for a given size.
+
+    Args:
+        rng: Source of chance.
+        share: Of the image that the air covers, in (0, 1).
+        on_left: Of the patient.
+        is_upright: Air of a patient who stands gathers at the apex.
+    """
     places, weights = np.array(_PLACES).T
     if not is_upright:  # air of a lying patient also gathers at the base
         weights = weights * np.array([0.7, 1.0, 1.2, 3.0])
@@ -80,7 +87,17 @@ class Pleura:
 
 
 def open_pleura(thorax: Thorax, frame: Frame, found: Pneumothorax) -> Pleura:
-    """Separate the lung from the chest wall."""
+    """Separate the lung from the chest wall.
+
+    Args:
+        thorax: Of the patient.
+        frame: The grid that it is drawn on.
+        found: What to open.
+
+    Returns:
+        Arrays of shape (size, size). The air has the share that was asked for, but never more than
+        `_MAX_SHARE_OF_CAVITY` of its side.
+    """
     side = thorax.cavity & (thorax.is_left == found.on_left)
     inward = np.arctan2(thorax.u - np.float32(0.10), np.float32(0.42) - frame.y)
     wrapped = np.remainder(inward - np.float32(found.angle) + np.pi, 2 * np.pi) - np.pi
@@ -102,7 +119,16 @@ def open_pleura(thorax: Thorax, frame: Frame, found: Pneumothorax) -> Pleura:
 
 
 def wall_distance(thorax: Thorax, size: int, *, to_base: bool) -> Field:
-    """Distance to the chest wall in chest units: ribs and apex, or ribs and diaphragm."""
+    """Distance to the chest wall.
+
+    Args:
+        thorax: Of the patient.
+        size: Side of the image in pixels.
+        to_base: To ribs and diaphragm, instead of ribs and apex.
+
+    Returns:
+        Float32 of shape (size, size), in sides of the image; 0 outside the wall.
+    """
     wall = thorax.lateral > 0
     if to_base:
         inside = wall & (thorax.above > 0)

@@ -163,6 +163,47 @@ def test_to_another_process_goes_the_folder_alone(store: CaseStore) -> None:
     assert np.array_equal(pickle.loads(packed).image(5), store.image(5))
 
 
+READ_ALL = """
+import sys
+from pathlib import Path
+from ptxcore.data.store import CaseStore
+
+store = CaseStore.open(Path(sys.argv[1]))
+grid = store.at(20)
+for one in (store, grid):
+    total = sum(int(one.image(index).sum()) for index in range(len(store)))
+for pid in ("self", sys.argv[2]):
+    inside, found = False, {"Rss": 0, "Private_Clean": 0, "Private_Dirty": 0}
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        words = line.split()
+        if not words[0].endswith(":"):
+            inside = words[-1].startswith(str(store.folder)) and words[-1].endswith("images.bin")
+        elif inside and words[0][:-1] in found:
+            found[words[0][:-1]] += int(words[1])
+    print(*found.values())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's /proc")
+def test_a_second_process_on_a_store_adds_no_copy(store: CaseStore) -> None:
+    """Both have every page of the images in memory, and it is the same page."""
+    grid = store.at(20)
+    for one in (store, grid):
+        assert sum(int(one.image(index).sum()) for index in range(len(store))) > 0
+    words = [sys.executable, "-c", READ_ALL, str(store.folder), str(os.getpid())]
+    done = subprocess.run(
+        words, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    files = [store.folder / "images.bin", store.folder / "derived" / "20" / "images.bin"]
+    pages_kib = sum(-(-path.stat().st_size // 4096) * 4 for path in files)
+    for line in done.stdout.splitlines():
+        resident, *private = map(int, line.split())
+        assert resident >= pages_kib
+        assert private == [0, 0]
+    assert len(done.stdout.splitlines()) == 2
+
+
 @pytest.mark.parametrize(("name", "place"), [("images.bin", 777), ("masks.bin", 3)])
 def test_verify_finds_a_flipped_bit_and_names_its_case(
     name: str, place: int, store: CaseStore

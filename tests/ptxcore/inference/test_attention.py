@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ptxcore.data.intensity import normalise
-from ptxcore.errors import SettingsError
+from ptxcore.errors import OutOfMemory, SettingsError
 from ptxcore.inference import Ensemble, predict_attention
 from ptxcore.inference.attention_sheet import MASK_RGB, attention_sheet
 from ptxcore.models import build_network
@@ -53,6 +53,21 @@ def test_a_gate_that_is_constant_is_constant_through_windows(image: NDArray[np.u
         torch.nn.init.zeros_(norm.weight)
         torch.nn.init.constant_(norm.bias, np.log(3))  # a sigmoid of 3/4
     np.testing.assert_allclose(predict_attention(network, image, settings, RUNTIME), 0.75, 1e-5)
+
+
+@pytest.mark.parametrize("patch_size", [0, 32])
+def test_maps_that_do_not_fit_say_so(image: NDArray[np.uint8], patch_size: int) -> None:
+    """A hook stands in for a memory that is too small for any pass."""
+    network = build_network(replace(WHOLE, patch_size=patch_size), seed=0)
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    network.head.register_forward_pre_hook(full)
+    size = "32 x 32" if patch_size else "40 x 48"
+    with pytest.raises(OutOfMemory, match=f"a window of {size} px does not fit the memory of cpu"):
+        predict_attention(network, image, replace(WHOLE, patch_size=patch_size), RUNTIME)
+    assert network.training
 
 
 def test_an_ensemble_takes_the_mean_of_those_who_have_a_gate(image: NDArray[np.uint8]) -> None:

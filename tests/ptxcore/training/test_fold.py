@@ -104,7 +104,7 @@ def test_one_report_per_epoch_and_the_result_on_the_last(
     assert result.best_epoch == 1 + int(np.argmax(watched))
     assert result.seconds >= sum(report.seconds for report in reports)
     assert tuple(result.cases.case_ids) == bench.plan.held(1)
-    expected = held_metrics(result.cases, bench.store, bench.plan, small)
+    expected = held_metrics(result.cases, bench.store, bench.plan, Rule())
     assert dict(result.metrics) == pytest.approx(expected, nan_ok=True)
     plain = summarize(result.cases, Rule())
     assert {n: result.metrics[n] for n in plain} == pytest.approx(plain, nan_ok=True)
@@ -246,7 +246,7 @@ def test_what_cannot_be_trained_is_refused_at_once(
 ) -> None:
     with pytest.raises(FoldPlanError, match="fold: found 3, expected 0 to 2"):
         bench.train(fold=3)
-    with pytest.raises(SettingsError, match="stop_metric: found 'dise', expected one of loss"):
+    with pytest.raises(SettingsError, match="stop_metric: found 'dise', expected one of dice"):
         bench.train(dataclasses.replace(small, stop_metric="dise"))
     other = drawn_store(tmp_path / "other", num_cases=8, num_positive=4, side_px=32)
     with pytest.raises(FoldPlanError, match="make a plan for this store"):

@@ -30,6 +30,10 @@ def test_show_json_gives_every_trial(home: Home, capfd: pytest.CaptureFixture[st
     assert first["mean"] == pytest.approx(0.6)
     assert first["settings"]["learning_rate"] == 0.001
     assert first["metrics"]["dice"]["mean"] == pytest.approx(0.9)
+    assert sweep["better"]["dice"] == "higher"
+    assert "dice_all_empty" not in sweep["better"]
+    assert "both empty = 1" in sweep["conventions"]["dice"]
+    assert set(first["metrics"]) <= set(sweep["conventions"])
     assert second["fold_scores"] == [0.8, None]
     assert third["mean"] is None
 
