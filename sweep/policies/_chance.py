@@ -14,8 +14,9 @@ all, which no rule that gives everybody a first fold can do. Who is not worth a 
 the next proposal.
 
 The models know at most `capacity` candidates with scores, those of the best running means, and as
-many without; the others wait. They take in every score at once, and learn their variances anew when
-the number of scores has grown by a tenth, or when earlier scores were revised.
+many without; the others wait. They take in every score at once (where many run, a few at a time),
+and learn their variances anew when the number of scores has grown by a tenth, or when earlier
+scores were revised.
 
 Expected improvement: Jones, Schonlau and Welch, Efficient Global Optimization, 1998.
 """
@@ -23,6 +24,7 @@ Expected improvement: Jones, Schonlau and Welch, Efficient Global Optimization, 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +44,8 @@ from sweep.records import (
 
 #: Scores before the model is asked at all, and the growth after which it learns again.
 _FEWEST_SCORES, _GROWTH = 8, 10
+#: Where many run, scores are taken in together, up to one for so many that there are.
+_BATCH = 200
 #: Complete candidates before the model is believed that nothing is left: how much folds differ
 #: shows only on those who have several, and the first of them are often alike.
 _FEWEST_COMPLETE = 5
@@ -119,6 +123,7 @@ class Chance(IndexedPolicy):
         ]
         self._rows: dict[int, int] = {}  # of modelled candidates
         self._gains: dict[int, float] = {}
+        self._pending: list[FoldFinished] = []  # scores that the models have not taken in
         self._num_scores = self._next_fit = 0
         self._num_complete = 0
         self._best = -math.inf  # sum of the best complete candidate
@@ -204,7 +209,9 @@ class Chance(IndexedPolicy):
         """
         if len(self._candidates) < self.num_trials or self._num_complete < _FEWEST_COMPLETE:
             return math.inf
-        if self._num_due or self._unknown or (self.lookahead and not self._models):
+        if self._num_due or self._unknown or self._pending:
+            return math.inf
+        if self.lookahead and not self._models:
             return math.inf
         waiting = self._waiting.first(1)
         if waiting and self.rank(self._candidates[waiting[0]])[0] < _BY_GAIN:
@@ -235,28 +242,36 @@ class Chance(IndexedPolicy):
         ):
             self._model(num_steps=0)
         elif self._models and event.candidate in self._rows:
+            self._pending.append(event)
+            self._gains.pop(event.candidate, None)
+            if len(self._pending) >= min(len(self._running), self._num_scores // _BATCH):
+                self._absorb()
+
+    def _absorb(self) -> None:
+        """Take in the scores that wait."""
+        for event in self._pending:
             for model in self._models:
                 model.add(self._rows[event.candidate], event.fold, event.score)
-            self._update()
+        self._pending = []
+        self._update()
 
     def _model(self, *, num_steps: int) -> None:
         """Choose who is modelled, learn the variances, take in all their scores."""
+        self._pending = []
         known = [one for one in self._candidates.values() if math.isfinite(one.mean)]
         known.sort(key=lambda one: (-one.mean, one.number))
         known = known[: self.capacity]
         if len(known) < 2:
             return
         if self.lookahead:
-            begun = {n for n in self._running if not self._candidates[n].scores}
-            gain = self._gains.get
-            hopeful = sorted(self._unstarted, key=lambda n: (-gain(n, math.inf), n))
-            unscored = begun.union(hopeful[: self.capacity])
+            begun = (n for n in self._running if not self._candidates[n].scores)
+            unscored = {*self._most_hopeful(begun), *self._most_hopeful(self._unstarted)}
             known += [self._candidates[number] for number in sorted(unscored)]
             self._unknown -= unscored
         left = self._rows.keys() - {one.number for one in known}
         self._rows = {one.number: row for row, one in enumerate(known)}
-        for number in left - self._unstarted:  # others are ahead by now
-            if self._gains.pop(number, None) is not None and number not in self._running:
+        for number in left - self._unstarted - self._running:  # others are ahead by now
+            if self._gains.pop(number, None) is not None:
                 self._waiting.put(number, self.rank(self._candidates[number]))
         scores = {
             (self._rows[one.number], fold): score
@@ -273,6 +288,11 @@ class Chance(IndexedPolicy):
             model.fit(scores, num_steps=num_steps)
         self._variances = [model.variances for model in self._models]
         self._update()
+
+    def _most_hopeful(self, numbers: Iterable[int]) -> list[int]:
+        """At most `capacity` candidates, those not known before the others."""
+        gain = self._gains.get
+        return sorted(numbers, key=lambda n: (-gain(n, math.inf), n))[: self.capacity]
 
     def _update(self) -> None:
         """Everybody's gain, and place in the index."""
