@@ -44,6 +44,8 @@ from sweep.records import (
 
 #: Scores before the model is asked at all, and the growth after which it learns again.
 _FEWEST_SCORES, _GROWTH = 8, 10
+#: Who enters first gets two folds: how much folds differ must not be judged by winners alone.
+_LEAST_TWICE, _MOST_TWICE = 4, 20
 #: Where many run, scores are taken in together, up to one for so many that there are.
 _BATCH = 200
 #: Complete candidates before the model is believed that nothing is left: how much folds differ
@@ -112,7 +114,8 @@ class Chance(IndexedPolicy):
         self._known: set[str] = set()
         self._twins: set[int] = set()
         self._first: set[int] = set()  # get their first fold unasked
-        self._num_due = 0  # of those, who has neither a score nor failed
+        self._twice: set[int] = set()  # of those, who gets a second one too
+        self._num_due = 0  # of those, who has neither these scores nor failed
         self._running: set[int] = set()
         self._parameters: dict[int, dict[str, object]] = {}
         self._models: list[FoldModel] = []
@@ -132,7 +135,7 @@ class Chance(IndexedPolicy):
         """First folds, the pinned candidate, the gain; ties go to more folds."""
         if progress.number in self._twins:
             return (_BY_GAIN + 1, -progress.mean)
-        if not progress.scores and (progress.number in self._first or progress.is_retry):
+        if self._is_due(progress) or (not progress.scores and progress.is_retry):
             return (0.0,)
         if progress.number == self.pinned:
             return (1.0,)
@@ -148,10 +151,10 @@ class Chance(IndexedPolicy):
         if isinstance(event, CandidateAdded):
             self._enter(event)
         elif isinstance(event, FoldFinished | CandidateStopped):
-            one = self._candidates[event.candidate]
-            is_due = event.candidate in self._first and not one.scores and not one.is_over
-            self._num_due -= is_due
+            was_due = self._is_due(self._candidates[event.candidate])
         super().observe(event)
+        if isinstance(event, FoldFinished | CandidateStopped):
+            self._num_due -= was_due and not self._is_due(self._candidates[event.candidate])
         if isinstance(event, FoldStarted | CandidateStopped):
             for waiting in (self._unstarted, self._unknown, self._passed):
                 waiting.discard(event.candidate)
@@ -164,6 +167,11 @@ class Chance(IndexedPolicy):
         elif isinstance(event, CandidateStopped):
             self._gains.pop(event.candidate, None)
 
+    def _is_due(self, one: Progress) -> bool:
+        """Whether a candidate gets its next fold whatever it promises."""
+        wanted = (one.number in self._first) + (one.number in self._twice)
+        return not one.is_over and len(one.scores) < wanted
+
     def _enter(self, event: CandidateAdded) -> None:
         number = event.candidate
         self._parameters[number] = dict(event.parameters)
@@ -173,6 +181,8 @@ class Chance(IndexedPolicy):
             return
         self._known.add(key)
         if not self.lookahead or len(self._first) < self.num_first:
+            if len(self._first) < min(_MOST_TWICE, max(_LEAST_TWICE, self.num_trials // 20)):
+                self._twice.add(number)
             self._first.add(number)
             self._num_due += 1
         else:
