@@ -31,8 +31,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: Prior variance of a fold's difficulty, in units of the candidates' variance: as good as flat.
-_FOLD_VARIANCE = 10.0
 #: Share of candidates whose first score is lifted to that of the best among them, at most.
 _LIFTED_SHARE = 0.3
 #: Scores that the variances are learned from: all but a large sweep's.
@@ -49,6 +47,7 @@ class Variances:
         own: Of c, the candidate's own part.
         shared_fold: Of e, what they explain on one fold.
         noise: What is left.
+        fold: Of f, how much folds differ in difficulty.
     """
 
     length: float = 0.5
@@ -56,6 +55,7 @@ class Variances:
     own: float = 0.1
     shared_fold: float = 0.1
     noise: float = 0.1
+    fold: float = 1.0
 
     def log_prior(self) -> float:
         """Log-normal priors, weak but for what differs between folds.
@@ -67,10 +67,11 @@ class Variances:
             math.log(self.length / 0.5) ** 2
             + sum((math.log(value / 0.1) / 2.5) ** 2 for value in everywhere)
             + sum(math.log(value / 0.3) ** 2 for value in by_fold)
+            + math.log(self.fold) ** 2
         )
 
     def moved(self, steps: Floats) -> Variances:
-        """Multiplied by e^steps, [5]."""
+        """Multiplied by e^steps, [6]."""
         factors = np.exp(steps)
         return Variances(
             length=float(np.clip(self.length * factors[0], 0.03, 5.0)),
@@ -78,6 +79,7 @@ class Variances:
             own=float(np.clip(self.own * factors[2], 1e-4, 10.0)),
             shared_fold=float(np.clip(self.shared_fold * factors[3], 1e-4, 10.0)),
             noise=float(np.clip(self.noise * factors[4], 1e-4, 10.0)),
+            fold=float(np.clip(self.fold * factors[5], 1e-2, 100.0)),
         )
 
 
@@ -164,7 +166,7 @@ class FoldModel:
         best, found = pairs.likelihood(self.variances, values), self.variances
         for step in range(num_steps):
             width = 0.8 if step < num_steps // 2 else 0.3
-            moved = found.moved(width * generator.standard_normal(5))
+            moved = found.moved(width * generator.standard_normal(6))
             if (value := pairs.likelihood(moved, values)) > best:
                 best, found = value, moved
         return found
@@ -202,7 +204,7 @@ class FoldModel:
         missing = self._missing.sum(axis=1)
         v = self.variances
         prior = missing**2 * (v.shared + v.own) + missing * (
-            v.shared_fold + v.noise + _FOLD_VARIANCE
+            v.shared_fold + v.noise + v.fold
         )
         spread = np.sqrt(np.maximum(prior - self._explained, 1e-12)) * (missing > 0)
         mean = self._known + missing * self._center + self._scale * self._expected
@@ -235,7 +237,7 @@ class FoldModel:
         total: Floats = (
             v.shared * kernel
             + v.own * same
-            + same_fold * (v.shared_fold * kernel + _FOLD_VARIANCE + v.noise * same)
+            + same_fold * (v.shared_fold * kernel + v.fold + v.noise * same)
         )
         return total
 
@@ -246,12 +248,12 @@ class FoldModel:
         kernel = self._kernel(candidates, rows)
         same = candidates[:, None] == rows[None]
         total: Floats = missing.sum(axis=1)[:, None] * (v.shared * kernel + v.own * same)
-        total += missing[:, folds] * (v.shared_fold * kernel + _FOLD_VARIANCE)
+        total += missing[:, folds] * (v.shared_fold * kernel + v.fold)
         return total
 
     def _prior_variance(self) -> float:
         v = self.variances
-        return v.shared + v.own + v.shared_fold + v.noise + _FOLD_VARIANCE
+        return v.shared + v.own + v.shared_fold + v.noise + v.fold
 
     def _arrays(self) -> tuple[Ints, Ints, Floats]:
         rows, folds = np.array(self._rows, np.int64), np.array(self._folds, np.int64)
@@ -328,7 +330,7 @@ class _Pairs:
         """Log marginal likelihood plus the log prior, up to a constant."""
         kernel = self.same if self.distances is None else _matern(self.distances, v.length)
         covariance = v.shared_fold * kernel
-        covariance += _FOLD_VARIANCE
+        covariance += v.fold
         covariance *= self.same_fold
         covariance += v.shared * kernel
         covariance += v.own * self.same

@@ -2,11 +2,12 @@
 
 One decision at 10,000 candidates, its growth to 100,000, what one result costs our policy there
 (the refit, which is batched, counted apart), and a whole simulated sweep of 100,000 candidates x 5
-folds on 1,000 workers.
+folds on 1,000 workers. The last line is one JSON object.
 """
 
 from __future__ import annotations
 
+import json
 import resource
 import statistics
 import sys
@@ -33,7 +34,7 @@ def filled(name: str, num_candidates: int) -> Policy:
     return policy
 
 
-def bench_decision(name: str, num_candidates: int) -> None:
+def bench_decision(name: str, num_candidates: int) -> dict[str, float]:
     policy = filled(name, num_candidates)
     decisions, results = [], []
     for _ in range(200):
@@ -53,9 +54,14 @@ def bench_decision(name: str, num_candidates: int) -> None:
         f"worst (with a refit) {_ms(max(results))}",
         flush=True,
     )
+    return {
+        "decision_ms": round(1000 * statistics.median(decisions), 4),
+        "result_ms": round(1000 * statistics.median(results), 4),
+        "worst_result_ms": round(1000 * max(results), 1),
+    }
 
 
-def bench_sweep(name: str, num_candidates: int, num_workers: int) -> None:
+def bench_sweep(name: str, num_candidates: int, num_workers: int) -> dict[str, float]:
     generator = np.random.default_rng(0)
     scores = generator.normal(0.8, 0.05, (1, num_candidates, 1)) + generator.normal(
         0, 0.02, (1, num_candidates, NUM_FOLDS)
@@ -76,6 +82,11 @@ def bench_sweep(name: str, num_candidates: int, num_workers: int) -> None:
         f"{run.num_folds:.0f} folds in {seconds:.1f} s, peak {memory:.2f} GiB",
         flush=True,
     )
+    return {
+        "folds": round(run.num_folds),
+        "seconds": round(seconds, 1),
+        "peak_gib": round(memory, 3),
+    }
 
 
 def _ms(seconds: float) -> str:
@@ -84,11 +95,15 @@ def _ms(seconds: float) -> str:
 
 def main() -> None:
     largest = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    for name in POLICIES:
-        for count in (largest // 10, largest):
-            bench_decision(name, count)
-    for name in ("standard", "greedy", "default"):
-        bench_sweep(name, largest, largest // 100)
+    decisions = {
+        name: {str(count): bench_decision(name, count) for count in (largest // 10, largest)}
+        for name in POLICIES
+    }
+    sweeps = {
+        name: bench_sweep(name, largest, largest // 100)
+        for name in ("standard", "greedy", "default")
+    }
+    print(json.dumps({"num_candidates": largest, "decisions": decisions, "sweeps": sweeps}))
 
 
 if __name__ == "__main__":
