@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Protocol
 
 from sweep.errors import UsageError
@@ -36,23 +37,26 @@ class Policy(Protocol):
 
 
 class Progress:
-    """What a policy knows of one candidate."""
+    """What a policy knows of one candidate.
 
-    __slots__ = ("is_over", "is_retry", "number", "running", "scores")
+    `mean` is the running mean of the finished folds; a score that is not finite makes it the worst.
+    """
+
+    __slots__ = ("is_over", "is_retry", "mean", "number", "running", "scores")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.scores: dict[int, float] = {}
+        self.mean = -math.inf
         self.running: int | None = None
         self.is_retry = False  # the fold that comes next was started before, and lost
         self.is_over = False
 
-    @property
-    def mean(self) -> float:
-        """Running mean of the finished folds; a score that is not finite makes it the worst."""
-        if not self.scores or not all(map(math.isfinite, self.scores.values())):
-            return -math.inf
-        return sum(self.scores.values()) / len(self.scores)
+    def take(self, scores: Mapping[int, float]) -> None:
+        """Add or revise scores by fold."""
+        self.scores.update(scores)
+        values = self.scores.values()
+        self.mean = sum(values) / len(values) if all(map(math.isfinite, values)) else -math.inf
 
     def next_fold(self) -> int:
         """The lowest fold that is not finished."""
@@ -106,8 +110,8 @@ class IndexedPolicy:
                 one.running, one.is_retry = fold, False
             case FoldFinished(fold=fold, score=score, revised=revised):
                 assert fold not in one.scores, "a fold was finished twice"
-                one.running, one.scores[fold] = None, score
-                one.scores.update(revised)
+                one.running = None
+                one.take({fold: score, **revised})
                 one.is_over = one.is_over or len(one.scores) == self.num_folds
             case FoldLost():
                 one.running, one.is_retry = None, True

@@ -203,9 +203,7 @@ class FoldModel:
         """[N] mean and standard deviation of the sum over all folds, in the metric's units."""
         missing = self._missing.sum(axis=1)
         v = self.variances
-        prior = missing**2 * (v.shared + v.own) + missing * (
-            v.shared_fold + v.noise + v.fold
-        )
+        prior = missing**2 * (v.shared + v.own) + missing * (v.shared_fold + v.noise + v.fold)
         spread = np.sqrt(np.maximum(prior - self._explained, 1e-12)) * (missing > 0)
         mean = self._known + missing * self._center + self._scale * self._expected
         return mean, self._scale * spread
