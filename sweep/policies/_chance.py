@@ -56,7 +56,7 @@ _FIRST_STEPS, _NEXT_STEPS = 50, 16
 #: candidate must promise for one fold to be worth its cost; chosen on tables of 200 candidates and
 #: five and ten folds. What a fold is worth falls with the number of candidates, as the share of the
 #: whole cost that it takes does.
-WORTH = 0.06
+WORTH = 0.05
 
 #: First entry of the rank of those who are ordered by their gain.
 _BY_GAIN = 2.0

@@ -51,7 +51,7 @@ class PolicySpec(Strict):
             is 10 or `num_trials` if that is less, and None in standard order.
         min_gain: The sweep ends when no fold promises this gain: expected improvement of the best
             mean per missing fold, times `num_trials`, as a share of the candidates' standard
-            deviation. None for no such rule. `chance` estimates it, 0.06 suits it; halving and
+            deviation. None for no such rule. `chance` estimates it, 0.05 suits it; halving and
             intensification know only whether they have decided.
         lookahead: Of `chance`: candidates that are proposed before they have a slot, so that the
             policy picks who is worth a first fold. With samplers that do not learn (`random`)
