@@ -23,6 +23,7 @@ Expected improvement: Jones, Schonlau and Welch, Efficient Global Optimization, 
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterable
 
@@ -48,9 +49,10 @@ _FEWEST_SCORES, _GROWTH = 8, 10
 _LEAST_TWICE, _MOST_TWICE = 4, 20
 #: Where many run, scores are taken in together, up to one for so many that there are.
 _BATCH = 200
-#: Complete candidates before the model is believed that nothing is left: how much folds differ
-#: shows only on those who have several, and the first of them are often alike.
-_FEWEST_COMPLETE = 5
+#: Of so many candidates one must be complete, and three at least, before the model is believed that
+#: nothing is left: how much folds differ shows only on those who have several, and the first of
+#: them are often alike.
+_COMPLETE_OF, _FEWEST_COMPLETE = 40, 3
 _FIRST_STEPS, _NEXT_STEPS = 50, 16
 #: Expected improvement of the mean, as a share of the candidates' spread, that a fold for every
 #: candidate must promise for one fold to be worth its cost; chosen on tables of 200 candidates and
@@ -124,6 +126,7 @@ class Chance(IndexedPolicy):
             Variances(),
             Variances(shared=0.05, shared_fold=0.02, own=0.5, noise=0.3),
         ]
+        self._scored: list[Progress] = []
         self._rows: dict[int, int] = {}  # of modelled candidates
         self._gains: dict[int, float] = {}
         self._pending: list[FoldFinished] = []  # scores that the models have not taken in
@@ -132,7 +135,7 @@ class Chance(IndexedPolicy):
         self._best = -math.inf  # sum of the best complete candidate
 
     def rank(self, progress: Progress) -> tuple[float, ...]:
-        """First folds, the pinned candidate, the gain; ties go to more folds."""
+        """Folds that are due, the pinned candidate, the gain; ties go to more folds."""
         if progress.number in self._twins:
             return (_BY_GAIN + 1, -progress.mean)
         if self._is_due(progress) or (not progress.scores and progress.is_retry):
@@ -140,7 +143,9 @@ class Chance(IndexedPolicy):
         if progress.number == self.pinned:
             return (1.0,)
         gain = self._gains.get(progress.number, -1.0)
-        return (_BY_GAIN, -gain, -progress.mean, -len(progress.scores))
+        if 0 <= gain < self.worth:  # asked only to be sure: whoever is soonest complete
+            return (_BY_GAIN, 0.0, -len(progress.scores), -progress.mean)
+        return (_BY_GAIN, -gain, -len(progress.scores), -progress.mean)
 
     def precedes_new(self, progress: Progress) -> bool:
         """A first fold that was lost; looking ahead, everybody who is known."""
@@ -197,12 +202,17 @@ class Chance(IndexedPolicy):
         )
         if self.lookahead and missing > 0 and free_slots > 0:
             return [NewCandidate(start=False)] * min(missing, free_slots)
-        decisions = super().decide(free_slots)
         if not self._gains or all(
             self._gains.get(number, 0.0) < self.worth for number in self._running
         ):
-            return decisions
-        return [one for one in decisions if not self._is_poor(one)]
+            return super().decide(free_slots)
+        count = 1
+        while True:  # most slots stay idle, so most of those who wait need not be looked at
+            decisions = super().decide(min(count, free_slots))
+            good = [one for one in decisions if not self._is_poor(one)]
+            if len(good) < count or count >= free_slots:
+                return good
+            count *= 4
 
     def _is_poor(self, decision: Decision) -> bool:
         if isinstance(decision, NewCandidate) or decision.candidate == self.pinned:
@@ -217,7 +227,8 @@ class Chance(IndexedPolicy):
         in units of the candidates' standard deviation. Not known: candidates may still enter,
         someone's fold is due whatever it promises, or too few are complete.
         """
-        if len(self._candidates) < self.num_trials or self._num_complete < _FEWEST_COMPLETE:
+        fewest = max(_FEWEST_COMPLETE, self.num_trials // _COMPLETE_OF)
+        if len(self._candidates) < self.num_trials or self._num_complete < fewest:
             return math.inf
         if self._num_due or self._unknown or self._pending:
             return math.inf
@@ -231,6 +242,8 @@ class Chance(IndexedPolicy):
     def _take(self, event: FoldFinished) -> None:
         one = self._candidates[event.candidate]
         self._num_scores += 1
+        if len(one.scores) == 1:
+            self._scored.append(one)
         if one.is_over and len(one.scores) == self.num_folds:
             self._num_complete += 1
             self._best = max(self._best, one.mean * self.num_folds)
@@ -268,14 +281,17 @@ class Chance(IndexedPolicy):
     def _model(self, *, num_steps: int) -> None:
         """Choose who is modelled, learn the variances, take in all their scores."""
         self._pending = []
-        known = [one for one in self._candidates.values() if math.isfinite(one.mean)]
+        known = [one for one in self._scored if math.isfinite(one.mean)]
         known.sort(key=lambda one: (-one.mean, one.number))
         known = known[: self.capacity]
         if len(known) < 2:
             return
         if self.lookahead:
             begun = (n for n in self._running if not self._candidates[n].scores)
-            unscored = {*self._most_hopeful(begun), *self._most_hopeful(self._unstarted)}
+            waiting = self._unstarted - self._passed
+            if len(waiting) < self.capacity:
+                waiting = self._unstarted
+            unscored = {*self._most_hopeful(begun), *self._most_hopeful(waiting)}
             known += [self._candidates[number] for number in sorted(unscored)]
             self._unknown -= unscored
         left = self._rows.keys() - {one.number for one in known}
@@ -300,9 +316,9 @@ class Chance(IndexedPolicy):
         self._update()
 
     def _most_hopeful(self, numbers: Iterable[int]) -> list[int]:
-        """At most `capacity` candidates, those not known before the others."""
+        """At most `capacity` candidates, those whose gain is not known before the others."""
         gain = self._gains.get
-        return sorted(numbers, key=lambda n: (-gain(n, math.inf), n))[: self.capacity]
+        return heapq.nsmallest(self.capacity, numbers, key=lambda n: (-gain(n, math.inf), n))
 
     def _update(self) -> None:
         """Everybody's gain, and place in the index."""
