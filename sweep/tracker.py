@@ -2,8 +2,8 @@
 
 The thread gets snapshots of the projection, never the ledger itself. Only the newest one counts:
 every sync is whole and idempotent, so a snapshot that was skipped is contained in the next. Short
-folds are sent several at a time: two threads of one interpreter hold each other up, and MLflow takes
-less for five folds in one call than for one fold in each of two.
+folds are sent several at a time: two threads of one interpreter hold each other up, and MLflow
+takes less for five folds in one call than for one fold in each of five.
 """
 
 from __future__ import annotations
