@@ -285,7 +285,8 @@ def _limit(budget: Budget, ledger: Ledger, resources: Resources) -> Callable[[],
     began = time.monotonic()
 
     def reason() -> str | None:
-        gpu_seconds = resources.gpus * attempt_seconds(ledger.projection)
+        counts = budget.gpu_hours is not None  # reads every attempt of the sweep
+        gpu_seconds = resources.gpus * attempt_seconds(ledger.projection) if counts else 0.0
         return budget.used_up(time.monotonic() - began, gpu_seconds)
 
     return reason

@@ -13,6 +13,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is
 
 import numpy as np
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from tiny_dicom import DicomSet, write_set
 
 from ptxcore.data.importing import ImportReport, import_cases
@@ -23,6 +25,25 @@ collect_ignore = [] if "PTXSWEEP_CLUSTER" in os.environ else ["cluster"]
 # Examples are bounded in number; a time limit on each would only fail on a busy machine.
 hypothesis.settings.register_profile("ptxsweep", deadline=None)
 hypothesis.settings.load_profile("ptxsweep")
+
+
+def read_migrations_once() -> None:
+    """Optuna and MLflow import dozens of migration scripts anew for each database they open.
+
+    What they hold is the same each time, and many tests open many databases.
+    """
+    read, known = ScriptDirectory.from_config, {}
+
+    def from_config(config: Config) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        if place not in known:
+            known[place] = read(config)
+        return known[place]
+
+    ScriptDirectory.from_config = from_config  # type: ignore[method-assign]
+
+
+read_migrations_once()
 
 
 @pytest.fixture(scope="session")

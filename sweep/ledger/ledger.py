@@ -19,6 +19,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -380,8 +381,11 @@ class Ledger:
 
     def _set_state(self, trial: int, state: TrialState, values: list[float] | None) -> None:
         """Tell Optuna; a second try finds it told if only the first's answer was lost."""
-        if self._storage.get_trial(trial).state is not state:
+        try:
             self._storage.set_trial_state_values(trial, state, values)
+        except UpdateFinishedTrialError:
+            if self._storage.get_trial(trial).state is not state:
+                raise
 
     def _held(self) -> Lease:
         if self._lease is None:

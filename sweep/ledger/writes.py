@@ -1,4 +1,4 @@
-"""Optuna's storage with the two writes that every epoch and every fold cost made cheaper.
+"""Optuna's storage with the writes that every epoch, fold and trial cost made cheaper.
 
 Optuna's own methods load the trial, look for an older row and write through SQLAlchemy's object
 layer, which takes the driver two to three times the processor time. What is stored, the check
@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 import sqlalchemy
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from sqlalchemy.dialects import postgresql, sqlite
@@ -51,6 +52,28 @@ class LedgerStorage(RDBStorage):
             "intermediate_value_type": kind,
         }
         self._put(_values, "step", row)
+
+    def _set_trial_param_without_commit(
+        self,
+        session: Any,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+        previous_distribution: BaseDistribution | None = None,
+    ) -> None:
+        """As Optuna's, without reading the trial and an older trial's distribution each time.
+
+        Trials are new here, and a sweep's distributions all come from the space in its header.
+        """
+        session.add(
+            models.TrialParamModel(
+                trial_id=trial_id,
+                param_name=param_name,
+                param_value=param_value_internal,
+                distribution_json=distribution_to_json(distribution),
+            )
+        )
 
     def _put(self, table: Any, key: str, row: dict[str, Any]) -> None:
         statement = _upsert(self.engine.dialect.name, table, key)

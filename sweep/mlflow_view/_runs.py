@@ -13,8 +13,8 @@ from mlflow.exceptions import MlflowException
 from sweep.mlflow_view._content import CANDIDATE, SWEEP_ID
 from sweep.mlflow_view._store import connect
 
-#: What MLflow takes in one call.
-MAX_METRICS, MAX_PARAMS = 1000, 100
+#: What MLflow takes in one call is 1000 entries, at most 100 of them params and 100 tags.
+MAX_METRICS, MAX_PARAMS = 800, 100
 #: Candidates that are looked up one by one; for more, all runs of the sweep are read.
 FEW = 20
 #: Stands for the parent run where candidates have their number.
@@ -131,18 +131,20 @@ class SweepRuns:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """In as many calls as MLflow's limits ask for; tags last, since they vouch for the rest."""
+        """In as few calls as MLflow's limits allow.
+
+        Tags come last, since they vouch for the rest: MLflow stores the params of a call first,
+        then its metrics, then its tags, and stops at what it cannot store.
+        """
         rows = list(metrics)
         pairs = [Param(key, value) for key, value in (params or {}).items()]
-        for start in range(0, len(pairs), MAX_PARAMS):
-            self.client.log_batch(run.run_id, params=pairs[start : start + MAX_PARAMS])
-        for start in range(0, len(rows), MAX_METRICS):
-            self.client.log_batch(run.run_id, metrics=rows[start : start + MAX_METRICS])
         new = {key: text for key, text in (tags or {}).items() if run.tags.get(key) != text}
-        if new:
-            labels = [RunTag(key, text) for key, text in new.items()]
-            self.client.log_batch(run.run_id, tags=labels)
-            run.tags |= new
+        while len(rows) > MAX_METRICS or len(pairs) > MAX_PARAMS:
+            self.client.log_batch(run.run_id, metrics=rows[:MAX_METRICS], params=pairs[:MAX_PARAMS])
+            rows, pairs = rows[MAX_METRICS:], pairs[MAX_PARAMS:]
+        labels = [RunTag(key, text) for key, text in new.items()]
+        self.client.log_batch(run.run_id, metrics=rows, params=pairs, tags=labels)
+        run.tags |= new
 
     def set_status(self, run: Run, status: str, at: int) -> None:
         """Move a run to a status; one that is over ends at `at` (milliseconds)."""

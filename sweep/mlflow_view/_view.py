@@ -185,16 +185,18 @@ class MlflowView:
         if self._done.get(one.number) == (one.revision, status):
             return
         run = runs.found[one.number]
-        if content.LOGGED not in run.tags:
-            runs.send(run, params=content.candidate_params(one))
+        params = {} if content.LOGGED in run.tags else content.candidate_params(one)
         sent = run.tags.get(content.LOGGED, "").split(",")
         if run.tags.get(content.INFERENCE, "") != content.inference_text(one):
             sent = []  # all folds now stand at another choice for inference
-        for fold in sorted(one.folds):
-            if str(fold) not in sent:
-                runs.send(run, metrics=content.fold_metrics(one, fold, projection))
+        metrics = [
+            metric
+            for fold in sorted(one.folds)
+            if str(fold) not in sent
+            for metric in content.fold_metrics(one, fold, projection)
+        ]
         tags = content.standing_tags(one) | {"mlflow.parentRunId": str(self.run_id)}
-        runs.send(run, tags=tags)
+        runs.send(run, metrics=metrics, params=params, tags=tags)
         runs.set_status(run, status, content.last_time(one))
         self._done[one.number] = (one.revision, status)
 
@@ -204,12 +206,12 @@ class MlflowView:
             for name, text in content.sweep_files(projection).items():
                 runs.client.log_text(run.run_id, text, name)
             runs.send(run, params=content.sweep_params(projection), tags={content.LOGGED: "base"})
-        winner = content.winner_tags(projection)
-        if winner and any(run.tags.get(key) != text for key, text in winner.items()):
-            runs.send(run, metrics=content.winner_metrics(projection), tags=winner)
-        best = projection.best()
+        tags, metrics = content.progress_tags(projection), []
+        winner, best = content.winner_tags(projection), projection.best()
         if best is not None:
-            runs.send(run, tags={"ptxsweep.winner_run_id": runs.found[best.number].run_id})
-        runs.send(run, tags=content.progress_tags(projection))
+            if any(run.tags.get(key) != text for key, text in winner.items()):
+                metrics = content.winner_metrics(projection)
+            tags |= winner | {"ptxsweep.winner_run_id": runs.found[best.number].run_id}
+        runs.send(run, metrics=metrics, tags=tags)
         finished = "FINISHED" if projection.sweep_state == "finished" else "KILLED"
         runs.set_status(run, finished if over else "RUNNING", content.sweep_time(projection))
