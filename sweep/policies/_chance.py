@@ -47,8 +47,11 @@ from sweep.records import (
 _FEWEST_SCORES, _GROWTH = 8, 10
 #: Who enters first gets two folds: how much folds differ must not be judged by winners alone.
 _LEAST_TWICE, _MOST_TWICE = 4, 20
-#: Where many run, scores are taken in together, up to one for so many that there are.
-_BATCH = 200
+#: Where many run, scores are taken in together: as many as the square of the scores so far over
+#: this one's. More than a few cost less in a model built anew.
+_BATCH, _FEW = 300, 8
+#: Running candidates without a score that are modelled.
+_MOST_BEGUN = 50
 #: Of so many candidates one must be complete, and three at least, before the model is believed that
 #: nothing is left: how much folds differ shows only on those who have several, and the first of
 #: them are often alike.
@@ -267,11 +270,14 @@ class Chance(IndexedPolicy):
         elif self._models and event.candidate in self._rows:
             self._pending.append(event)
             self._gains.pop(event.candidate, None)
-            if len(self._pending) >= min(len(self._running), self._num_scores // _BATCH):
+            if len(self._pending) >= min(len(self._running), (self._num_scores // _BATCH) ** 2):
                 self._absorb()
 
     def _absorb(self) -> None:
         """Take in the scores that wait."""
+        if len(self._pending) > _FEW:
+            self._model(num_steps=0)
+            return
         for event in self._pending:
             for model in self._models:
                 model.add(self._rows[event.candidate], event.fold, event.score)
@@ -291,7 +297,7 @@ class Chance(IndexedPolicy):
             waiting = self._unstarted - self._passed
             if len(waiting) < self.capacity:
                 waiting = self._unstarted
-            unscored = {*self._most_hopeful(begun), *self._most_hopeful(waiting)}
+            unscored = {*self._most_hopeful(begun)[:_MOST_BEGUN], *self._most_hopeful(waiting)}
             known += [self._candidates[number] for number in sorted(unscored)]
             self._unknown -= unscored
         left = self._rows.keys() - {one.number for one in known}
