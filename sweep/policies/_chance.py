@@ -1,24 +1,20 @@
 """Our policy: the fold that promises most goes next.
 
-Every candidate gets its first fold; then a model of candidates and folds (`FoldModel`) says for
-each one how much better than the best complete candidate its mean over *all* folds may end: the
-expected improvement, shared among the folds that are missing. The highest gets the next slot. Two
-models are asked and their answers averaged: one that knows the hyperparameters, so that neighbours
-lend each other strength, and one that does not, because the first is overconfident where neighbours
-differ for reasons it cannot see. When nobody's next fold promises enough, `gain_left` says so, and
-the stop rule `NoGain` ends the sweep: it is over by what is still possible and not by a count.
+Every candidate gets its first fold; then a model of candidates and folds (`Gains`) says for each
+one how much better than the best complete candidate its mean over *all* folds may end: the expected
+improvement, shared among the folds that are missing. The highest gets the next slot. When nobody's
+next fold promises enough, `gain_left` says so, and the stop rule `NoGain` ends the sweep: it is
+over by what is still possible and not by a count.
 
 With a `lookahead` candidates are proposed before there is a slot for them, and after `num_first`
 first folds the model says who of them is worth one: most of a table's configurations never train at
 all, which no rule that gives everybody a first fold can do. Who is not worth a fold makes room for
 the next proposal.
 
-The models know at most `capacity` candidates with scores, those of the best running means, and as
-many without; the others wait. They take in every score at once (where many run, a few at a time),
-and learn their variances anew when the number of scores has grown by a tenth, or when earlier
-scores were revised.
-
-Expected improvement: Jones, Schonlau and Welch, Efficient Global Optimization, 1998.
+The model knows at most `capacity` candidates with scores, those of the best running means, and as
+many without; the others wait. It takes in every score at once (where many run, a few at a time),
+and learns its variances anew when the number of scores has grown by a tenth, or when earlier scores
+were revised.
 """
 
 from __future__ import annotations
@@ -27,12 +23,9 @@ import heapq
 import math
 from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sweep.errors import UsageError
 from sweep.policies._base import IndexedPolicy, Progress
-from sweep.policies._fold_model import FoldModel, Variances
+from sweep.policies._gains import Gains
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
@@ -56,7 +49,6 @@ _MOST_BEGUN = 50
 #: nothing is left: how much folds differ shows only on those who have several, and the first of
 #: them are often alike.
 _COMPLETE_OF, _FEWEST_COMPLETE = 40, 3
-_FIRST_STEPS, _NEXT_STEPS = 50, 16
 #: Expected improvement of the mean, as a share of the candidates' spread, that a fold for every
 #: candidate must promise for one fold to be worth its cost; chosen on tables of 200 candidates and
 #: five and ten folds. What a fold is worth falls with the number of candidates, as the share of the
@@ -123,16 +115,10 @@ class Chance(IndexedPolicy):
         self._num_due = 0  # of those, who has neither these scores nor failed
         self._running: set[int] = set()
         self._parameters: dict[int, dict[str, object]] = {}
-        self._models: list[FoldModel] = []
-        # With and without hyperparameters.
-        self._variances = [
-            Variances(),
-            Variances(shared=0.05, shared_fold=0.02, own=0.5, noise=0.3),
-        ]
         self._scored: list[Progress] = []
-        self._rows: dict[int, int] = {}  # of modelled candidates
+        self._model = Gains(num_trials=num_trials, num_folds=num_folds)
         self._gains: dict[int, float] = {}
-        self._pending: list[FoldFinished] = []  # scores that the models have not taken in
+        self._pending: list[FoldFinished] = []  # scores that the model has not taken in
         self._num_scores = self._next_fit = 0
         self._num_complete = 0
         self._best = -math.inf  # sum of the best complete candidate
@@ -235,7 +221,7 @@ class Chance(IndexedPolicy):
             return math.inf
         if self._num_due or self._unknown or self._pending:
             return math.inf
-        if self.lookahead and not self._models:
+        if self.lookahead and not self._model:
             return math.inf
         waiting = self._waiting.first(1)
         if waiting and self.rank(self._candidates[waiting[0]])[0] < _BY_GAIN:
@@ -262,12 +248,12 @@ class Chance(IndexedPolicy):
             return
         if self._num_scores >= self._next_fit or event.revised:
             self._next_fit = self._num_scores + max(4, self._num_scores // _GROWTH)
-            self._model(num_steps=_NEXT_STEPS if self._models else _FIRST_STEPS)
+            self._build(learn=True)
         elif self._unknown and (
             4 * len(self._unknown) > self.lookahead or len(self._candidates) == self.num_trials
         ):
-            self._model(num_steps=0)
-        elif self._models and event.candidate in self._rows:
+            self._build(learn=False)
+        elif event.candidate in self._model:
             self._pending.append(event)
             self._gains.pop(event.candidate, None)
             if len(self._pending) >= min(len(self._running), (self._num_scores // _BATCH) ** 2):
@@ -276,16 +262,14 @@ class Chance(IndexedPolicy):
     def _absorb(self) -> None:
         """Take in the scores that wait."""
         if len(self._pending) > _FEW:
-            self._model(num_steps=0)
+            self._build(learn=False)
             return
-        for event in self._pending:
-            for model in self._models:
-                model.add(self._rows[event.candidate], event.fold, event.score)
+        self._model.add(self._pending)
         self._pending = []
         self._update()
 
-    def _model(self, *, num_steps: int) -> None:
-        """Choose who is modelled, learn the variances, take in all their scores."""
+    def _build(self, *, learn: bool) -> None:
+        """Choose who is modelled, and take in all their scores."""
         self._pending = []
         known = [one for one in self._scored if math.isfinite(one.mean)]
         known.sort(key=lambda one: (-one.mean, one.number))
@@ -300,25 +284,10 @@ class Chance(IndexedPolicy):
             unscored = {*self._most_hopeful(begun)[:_MOST_BEGUN], *self._most_hopeful(waiting)}
             known += [self._candidates[number] for number in sorted(unscored)]
             self._unknown -= unscored
-        left = self._rows.keys() - {one.number for one in known}
-        self._rows = {one.number: row for row, one in enumerate(known)}
+        left = self._model.build(known, self._parameters, learn=learn)
         for number in left - self._unstarted - self._running:  # others are ahead by now
             if self._gains.pop(number, None) is not None:
                 self._waiting.put(number, self.rank(self._candidates[number]))
-        scores = {
-            (self._rows[one.number], fold): score
-            for one in known
-            for fold, score in one.scores.items()
-        }
-        parameters = [self._parameters[one.number] for one in known]
-        views: list[list[dict[str, object]]] = [parameters, [{} for _ in known]]
-        self._models = [
-            FoldModel(view, self.num_folds, variances)
-            for view, variances in zip(views, self._variances, strict=True)
-        ]
-        for model in self._models:
-            model.fit(scores, num_steps=num_steps)
-        self._variances = [model.variances for model in self._models]
         self._update()
 
     def _most_hopeful(self, numbers: Iterable[int]) -> list[int]:
@@ -328,9 +297,8 @@ class Chance(IndexedPolicy):
 
     def _update(self) -> None:
         """Everybody's gain, and place in the index."""
-        gains = np.mean([self._gains_by(model) for model in self._models], axis=0)
         ranks = {}
-        for number, gain in zip(self._rows, gains.tolist(), strict=True):
+        for number, gain in self._model.over(self._best).items():
             one = self._candidates[number]
             if one.is_over:
                 continue
@@ -340,23 +308,3 @@ class Chance(IndexedPolicy):
             if number in self._unstarted and number not in self._first:
                 (self._passed.add if gain < self.worth else self._passed.discard)(number)
         self._waiting.put_all(ranks)
-
-    def _gains_by(self, model: FoldModel) -> NDArray[np.float64]:
-        """[rows] expected improvement over the best whole candidate, see `gain_left`.
-
-        While nobody is whole, over the highest expectation, and as if all were equally uncertain:
-        someone must be whole before anyone can be beaten.
-        """
-        from scipy.special import ndtr  # as in `FoldModel`, only here
-
-        mean, spread = model.totals()
-        if self._best == -math.inf:
-            spread = np.full_like(mean, float(mean.std()))
-        target = self._best if self._best > -math.inf else float(mean.max())
-        ahead = mean - target - 1e-6 * max(1.0, abs(target))  # a tie is no win
-        spread = np.maximum(spread, 1e-12)
-        z = ahead / spread
-        gain = ahead * ndtr(z) + spread * np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
-        unit = model.scale * self.num_folds / self.num_trials
-        gains: NDArray[np.float64] = np.maximum(gain, 0.0) / (model.num_missing() * unit)
-        return gains
