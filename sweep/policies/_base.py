@@ -40,14 +40,16 @@ class Progress:
     """What a policy knows of one candidate.
 
     `mean` is the running mean of the finished folds; a score that is not finite makes it the worst.
+    `seconds` is what these folds took together.
     """
 
-    __slots__ = ("is_over", "is_retry", "mean", "number", "running", "scores")
+    __slots__ = ("is_over", "is_retry", "mean", "number", "running", "scores", "seconds")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.scores: dict[int, float] = {}
         self.mean = -math.inf
+        self.seconds = 0.0
         self.running: int | None = None
         self.is_retry = False  # the fold that comes next was started before, and lost
         self.is_over = False
@@ -108,9 +110,10 @@ class IndexedPolicy:
             case FoldStarted(fold=fold):
                 assert one.running is None, "two folds of one candidate at once"
                 one.running, one.is_retry = fold, False
-            case FoldFinished(fold=fold, score=score, revised=revised):
+            case FoldFinished(fold=fold, score=score, seconds=seconds, revised=revised):
                 assert fold not in one.scores, "a fold was finished twice"
                 one.running = None
+                one.seconds += seconds
                 one.take({fold: score, **revised})
                 one.is_over = one.is_over or len(one.scores) == self.num_folds
             case FoldLost():

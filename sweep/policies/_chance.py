@@ -2,9 +2,9 @@
 
 Every candidate gets its first fold; then a model of candidates and folds (`Gains`) says for each
 one how much better than the best complete candidate its mean over *all* folds may end: the expected
-improvement, shared among the folds that are missing. The highest gets the next slot. When nobody's
-next fold promises enough, `gain_left` says so, and the stop rule `NoGain` ends the sweep: it is
-over by what is still possible and not by a count.
+improvement, shared among the folds that are missing, over the seconds that its folds take. The
+highest gets the next slot. When nobody's next fold promises enough, `gain_left` says so, and the
+stop rule `NoGain` ends the sweep: it is over by what is still possible and not by a count.
 
 With a `lookahead` candidates are proposed before there is a slot for them, and after `num_first`
 first folds the model says who of them is worth one: most of a table's configurations never train at
@@ -54,6 +54,9 @@ _COMPLETE_OF, _FEWEST_COMPLETE = 40, 3
 #: five and ten folds. What a fold is worth falls with the number of candidates, as the share of the
 #: whole cost that it takes does.
 WORTH = 0.05
+
+#: A fold counts as at most so many average folds, and at least as one of so many.
+_DEAREST = 4.0
 
 #: First entry of the rank of those who are ordered by their gain.
 _BY_GAIN = 2.0
@@ -120,6 +123,7 @@ class Chance(IndexedPolicy):
         self._gains: dict[int, float] = {}
         self._pending: list[FoldFinished] = []  # scores that the model has not taken in
         self._num_scores = self._next_fit = 0
+        self._seconds = 0.0  # of all finished folds
         self._num_complete = 0
         self._best = -math.inf  # sum of the best complete candidate
 
@@ -213,7 +217,8 @@ class Chance(IndexedPolicy):
         """The highest gain of an unfinished candidate; infinite while it is not known.
 
         The expected improvement of the best mean per missing fold, times the number of candidates,
-        in units of the candidates' standard deviation. Not known: candidates may still enter,
+        in units of the candidates' standard deviation, over the seconds of the candidate's folds in
+        units of the average fold's. Not known: candidates may still enter,
         someone's fold is due whatever it promises, or too few are complete.
         """
         fewest = max(_FEWEST_COMPLETE, self.num_trials // _COMPLETE_OF)
@@ -231,6 +236,7 @@ class Chance(IndexedPolicy):
     def _take(self, event: FoldFinished) -> None:
         one = self._candidates[event.candidate]
         self._num_scores += 1
+        self._seconds += event.seconds
         if len(one.scores) == 1:
             self._scored.append(one)
         if one.is_over and len(one.scores) == self.num_folds:
@@ -302,9 +308,16 @@ class Chance(IndexedPolicy):
             one = self._candidates[number]
             if one.is_over:
                 continue
-            self._gains[number] = gain
+            self._gains[number] = gain / self._price(one)
             if one.running is None:
                 ranks[number] = self.rank(one)
             if number in self._unstarted and number not in self._first:
                 (self._passed.add if gain < self.worth else self._passed.discard)(number)
         self._waiting.put_all(ranks)
+
+    def _price(self, one: Progress) -> float:
+        """What a candidate's fold takes, in average folds; 1 while that is not known."""
+        if not one.scores or self._seconds <= 0:
+            return 1.0
+        price = one.seconds / len(one.scores) * self._num_scores / self._seconds
+        return min(max(price, 1 / _DEAREST), _DEAREST)

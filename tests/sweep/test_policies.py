@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from sweep.policies import Greedy, Policy, Standard
+from sweep.policies import Chance, Greedy, Policy, Standard
 from sweep.policies._index import RankedIndex
 from sweep.records import (
     CandidateAdded,
@@ -107,6 +107,43 @@ def test_standard_finishes_candidates_in_order() -> None:
     assert policy.decide(2) == [run(1, 1), NEW]
     finish(policy, 0, 0, 0.1)
     assert policy.decide(3) == [run(0, 1), run(1, 1), NEW]
+
+
+def scripted_chance(seconds_of_twelve: float) -> Chance:
+    """Fourteen candidates after their first folds, four after a second; 12 and 13 lead alike."""
+    policy = Chance(num_trials=14, num_folds=3, pinned=None)
+    scores = [0.5, 0.52, 0.55, 0.6, 0.5, 0.61, 0.58, 0.53, 0.57, 0.54, 0.56, 0.6, 0.8, 0.8]
+    for candidate, score in enumerate(scores):
+        for fold in (0, 1) if candidate < 4 else (0,):
+            (add if fold == 0 else start)(policy, candidate, *([] if fold == 0 else [fold]))
+            seconds = seconds_of_twelve if candidate == 12 else 1.0
+            policy.observe(
+                FoldFinished(candidate=candidate, fold=fold, score=score, seconds=seconds)
+            )
+    return policy
+
+
+def test_chance_gives_who_enters_first_two_folds_unasked() -> None:
+    policy = Chance(num_trials=14, num_folds=3, pinned=None)
+    first_folds(policy, *(0.5 + candidate / 100 for candidate in range(14)))
+    assert policy.decide(4) == [run(number, 1) for number in range(4)]
+
+
+def test_chance_sends_the_quicker_of_two_that_promise_the_same() -> None:
+    assert scripted_chance(1.0).decide(1) == [run(12, 1)]  # a tie goes to the lower number
+    assert scripted_chance(3.0).decide(2) == [run(13, 1), run(12, 1)]
+    assert scripted_chance(0.5).decide(2) == [run(12, 1), run(13, 1)]
+
+
+def test_chance_does_not_say_what_is_left_before_some_are_complete() -> None:
+    policy = scripted_chance(1.0)
+    assert policy.gain_left() == math.inf
+    for number, candidate in enumerate((12, 13, 11)):
+        assert policy.gain_left() == math.inf, number
+        for fold in (1, 2):
+            start(policy, candidate, fold)
+            finish(policy, candidate, fold, 0.8)
+    assert 0 <= policy.gain_left() < math.inf
 
 
 def test_index_keeps_order_while_keys_move_and_leave() -> None:
