@@ -218,8 +218,9 @@ class Chance(IndexedPolicy):
 
         The expected improvement of the best mean per missing fold, times the number of candidates,
         in units of the candidates' standard deviation, over the seconds of the candidate's folds in
-        units of the average fold's. Not known: candidates may still enter,
-        someone's fold is due whatever it promises, or too few are complete.
+        units of the average fold's. Below `worth` any value below it: nobody asks who is highest
+        there. Not known: candidates may still enter, someone's fold is due whatever it promises, or
+        too few are complete.
         """
         fewest = max(_FEWEST_COMPLETE, self.num_trials // _COMPLETE_OF)
         if len(self._candidates) < self.num_trials or self._num_complete < fewest:
