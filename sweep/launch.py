@@ -159,11 +159,7 @@ def resume(
     """
     resources = resources or Resources()
     ledger = Ledger.open(home.ledger_url, name)
-    if ledger.projection.sweep_state == "finished":
-        raise UsageError(
-            f"sweep {name!r} is finished ({ledger.projection.sweep_reason}); "
-            "there is nothing to resume"
-        )
+    _check_unfinished(ledger)
     header = ledger.header
     cases = CaseStore.open(store or Path(header["store"]))
     if cases.data_hash != header["data_hash"]:
@@ -190,6 +186,15 @@ def find(name: str, home: Home) -> SweepSummary | None:
         return summarise(ledger, mlflow_run_id=None)
     finally:
         ledger.close()
+
+
+def _check_unfinished(ledger: Ledger) -> None:
+    projection = ledger.projection
+    if projection.sweep_state == "finished":
+        raise UsageError(
+            f"sweep {ledger.name!r} is finished ({projection.sweep_reason}); "
+            "there is nothing to resume"
+        )
 
 
 def _runtime(settings: FoldSettings, resources: Resources, precision: str) -> Runtime:
@@ -221,11 +226,12 @@ def _drive(
         cases.at(size, resampling)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     ledger.acquire(owner, ttl_seconds=LEASE_SECONDS, wait=True)
-    interrupt = Interrupt()
-    tracker = Tracker(MlflowView.at(home, ledger.name), ledger)
-    spec, num_folds = space.policy, ledger.projection.num_folds
-    policy = make_policy(spec.name, spec.settings(), num_folds)
     try:
+        _check_unfinished(ledger)  # another driver may have ended it while Ray started here
+        interrupt = Interrupt()
+        tracker = Tracker(MlflowView.at(home, ledger.name), ledger)
+        spec, num_folds = space.policy, ledger.projection.num_folds
+        policy = make_policy(spec.name, spec.settings(), num_folds)
         conductor = Conductor(
             ledger,
             space,

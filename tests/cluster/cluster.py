@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -38,13 +39,18 @@ class Row:
 
 @dataclass
 class Cluster:
-    """Boots when made; `close` takes everything down."""
+    """Boots when made; `close` takes everything down, and so does a boot that fails."""
 
     folder: Path
     store: Path
     rows: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        with ExitStack() as stack:
+            self._boot(stack)
+            self._down = stack.pop_all()
+
+    def _boot(self, stack: ExitStack) -> None:
         self.shared = self.folder / "shared"
         self.small = self.folder / "small"
         for path in (self.shared, self.small):
@@ -52,10 +58,15 @@ class Cluster:
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(self.small)], check=True
         )
+        stack.callback(subprocess.run, ["umount", "--lazy", str(self.small)], check=True)
         self.network = Network()
+        stack.callback(self.network.close)
         self.postgres = PostgresServer("10.213.7.1")
+        stack.callback(self.postgres.close)
         self.s3 = s3_server(self.folder)
+        stack.callback(self.s3.stop)
         self.mlflow: Server = mlflow_server(self.folder, self.postgres.url)
+        stack.callback(self.mlflow.stop)
         token = self.folder / "token"
         token.write_text("t" * 48, encoding="ascii")
         self.environment = {
@@ -82,11 +93,7 @@ class Cluster:
 
     def close(self) -> None:
         """Everything down, whatever state it is in."""
-        self.network.close()
-        for server in (self.mlflow, self.s3):
-            server.stop()
-        self.postgres.close()
-        subprocess.run(["umount", "--lazy", str(self.small)], check=True)
+        self._down.close()
 
     @property
     def addresses(self) -> dict[str, str]:

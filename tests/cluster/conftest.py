@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import postgres_server
@@ -37,9 +38,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         path.chmod(0o755)
     files = write_phantom(folder / "source", num_cases=60, size=128, prevalence=0.5, seed=3)
     import_cases(files.dicom, files.rle, folder / "store")
-    made = Cluster(folder, folder / "store", rows=_rows)
-    yield made
-    made.close()
+    with closing(Cluster(folder, folder / "store", rows=_rows)) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

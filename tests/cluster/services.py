@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import boto3
@@ -40,7 +41,11 @@ class Server:
     def __init__(self, *words: str, url: str, environment: Mapping[str, str], log: Path) -> None:
         self.url = url
         self._words, self._environment, self._log = words, environment, log
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def start(self, patience_seconds: float = 180.0) -> None:
         """Start, and wait until it answers."""
@@ -64,7 +69,8 @@ class Server:
 
     def stop(self) -> None:
         """Stop it and everything it started."""
-        os.killpg(self._process.pid, 9)
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            os.killpg(self._process.pid, 9)
         self._process.wait(timeout=30)
 
 

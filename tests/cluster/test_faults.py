@@ -160,8 +160,8 @@ def _fill(path: Path) -> None:
 
 
 def test_a_second_driver_is_refused_even_with_a_wrong_clock(cluster: Cluster, calm: Scores) -> None:
-    driver = cluster.run("twice")
-    cluster.in_the_middle("twice")
+    driver = cluster.run("twice", "--workers", "1")  # slowly: the others need time to start
+    cluster.in_the_middle("twice", folds=0, epochs=1)
     ahead = {"LD_PRELOAD": _faketime(), "FAKETIME": "+1h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     others = [cluster.resume("twice", more=more) for more in ({}, ahead)]
     for second in others:
