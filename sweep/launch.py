@@ -25,7 +25,6 @@ from sweep.errors import NameTaken, UsageError
 from sweep.finish import keep_weights
 from sweep.home import Home
 from sweep.ledger import Ledger, list_sweeps
-from sweep.mlflow_view import MlflowView
 from sweep.policies import make_policy
 from sweep.prepare import Overrides, build_header, effective_space, image_grids
 from sweep.projection import Projection
@@ -229,7 +228,7 @@ def _drive(
     try:
         _check_unfinished(ledger)  # another driver may have ended it while Ray started here
         interrupt = Interrupt()
-        tracker = Tracker(MlflowView.at(home, ledger.name), ledger)
+        tracker = Tracker(home, ledger)
         spec, num_folds = space.policy, ledger.projection.num_folds
         policy = make_policy(spec.name, spec.settings(), num_folds)
         conductor = Conductor(
@@ -246,20 +245,21 @@ def _drive(
             seed=int(ledger.header["seed"]),
         )
         limit = _limit(budget, ledger, resources)
-        with interrupt.listening(), tracker.running():
-            drive(
-                conductor,
-                _job(ledger, space, cases, folder, artifacts.address(home, ledger.name)),
-                resources,
-                folder=folder,
-                interrupt=interrupt,
-                on_poll=_poller(ledger, conductor, tracker, limit, on_progress),
-            )
-        conductor.close(interrupt.reason or "Ray ended the run")
-        if conductor.stop_reason() is not None:
-            keep_weights(ledger.projection, folder, num_kept=NUM_KEPT)
-            artifacts.tidy(home, ledger.projection, ledger.name, num_kept=NUM_KEPT)
-        tracker.finish()
+        with tracker.running():
+            with interrupt.listening():
+                drive(
+                    conductor,
+                    _job(ledger, space, cases, folder, artifacts.address(home, ledger.name)),
+                    resources,
+                    folder=folder,
+                    interrupt=interrupt,
+                    on_poll=_poller(ledger, conductor, tracker, limit, on_progress),
+                )
+            conductor.close(interrupt.reason or "Ray ended the run")
+            if conductor.stop_reason() is not None:
+                keep_weights(ledger.projection, folder, num_kept=NUM_KEPT)
+                artifacts.tidy(home, ledger.projection, ledger.name, num_kept=NUM_KEPT)
+            tracker.finish()
     finally:
         ledger.release()
     on_progress(ledger.projection)

@@ -25,7 +25,6 @@ from sweep.budget import Budget
 from sweep.conductor import Assignment, Conductor
 from sweep.home import Home
 from sweep.ledger import Ledger
-from sweep.mlflow_view import MlflowView
 from sweep.policies import make_policy
 from sweep.prepare import Overrides, effective_space
 from sweep.projection import Projection
@@ -118,7 +117,7 @@ def _drive(home: Home, space: SearchSpace, resources: Resources) -> Ledger:
     )
     folder, interrupt = home.sweep_folder(NAME), Interrupt()
     folder.mkdir(parents=True)
-    tracker = Tracker(MlflowView.at(home, NAME), ledger)
+    tracker = Tracker(home, ledger)
     limit = launch._limit(Budget(), ledger, resources)
     with tracker.running():
         drive(
@@ -130,8 +129,8 @@ def _drive(home: Home, space: SearchSpace, resources: Resources) -> Ledger:
             on_poll=launch._poller(ledger, conductor, tracker, limit, lambda projection: None),
             trainable=Sleeper,
         )
-    conductor.close("the sweep was not over")
-    tracker.finish()
+        conductor.close("the sweep was not over")
+        tracker.finish()
     ledger.release()
     summarise(ledger)
     return ledger

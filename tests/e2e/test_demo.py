@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_sweep import home_at
 
 from ptxcore.data.folds import FoldPlan
 from ptxcore.data.importing import case_id_of
@@ -14,17 +15,19 @@ from sweep.cli.live import watching
 from sweep.demo import DemoResult, demo, holdout_file
 from sweep.errors import UsageError
 from sweep.home import Home
+from sweep.ledger import Ledger
+from sweep.predict import load_champion
+from sweep.promote import promote
+
+#: Makes windows overlap, so that the choices differ.
+CHOICES = """
+inference: {overlap: [0.25, 0.75], tta: [false, true]}
+"""
 
 
 def run(folder: Path, space: Path, said: list[str]) -> DemoResult:
-    home = Home.at(
-        folder,
-        ledger=f"sqlite:///{folder / 'ledger.db'}",
-        tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
-        storage=folder / "sweeps",
-    )
     return demo(
-        home,
+        home_at(folder),
         space=str(space),
         num_cases=60,
         precision="float32",
@@ -36,6 +39,8 @@ def run(folder: Path, space: Path, said: list[str]) -> DemoResult:
 def test_demo_twice_in_one_home(tmp_path: Path, space_file: Callable[..., Path]) -> None:
     said: list[str] = []
     space = space_file("greedy", epochs=2)
+    text = space.read_text().replace("patch_size: 0", "patch_size: 32") + CHOICES
+    space.write_text(text)
     first = run(tmp_path / "home", space, said)
     assert first.sweep == "demo"
     assert first.state == "finished"
@@ -66,6 +71,22 @@ def test_demo_twice_in_one_home(tmp_path: Path, space_file: Callable[..., Path])
     assert case_id_of(read_dicom(file).uid) in plan.holdout
     with pytest.raises(UsageError, match="was the folder changed"):
         holdout_file(folder / "sweeps" / "demo", store, plan)
+
+    _check_deployed_as_chosen(folder)
+
+
+def _check_deployed_as_chosen(folder: Path) -> None:
+    """What the search chose for inference is what the champion does, whatever the gate says."""
+    home = home_at(folder)
+    promotion = promote(home, "demo-2", force=True)
+    ledger = Ledger.open(home.ledger_url, "demo-2")
+    winner = ledger.projection.candidates[promotion.candidate]
+    assert {len(fold.choices) for fold in winner.folds.values()} == {4}
+    assert winner.inference is not None
+    champion = load_champion(home, promotion.model_uri)
+    for _, settings in champion.members:
+        assert {"overlap": settings.overlap, "tta": settings.tta} == winner.inference
+    ledger.close()
 
 
 def test_own_images_need_their_masks(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import shutil
@@ -21,7 +22,6 @@ from sweep.ledger import Ledger
 from sweep.mlflow_view import MlflowView, connect, shown_uri
 from sweep.records import State
 from sweep.statistics import corrected_interval, paired_difference
-from sweep.tracker import snapshot
 
 #: One diverged candidate, one fold tried twice, several stopped by the pruner.
 STORY = Story(diverges=frozenset({3}), lost=frozenset({(1, 0)}))
@@ -212,7 +212,7 @@ def test_lost_tags_and_half_sent_folds_are_mended(uri: str, ledger: Ledger) -> N
 
 
 def test_a_running_sweep_is_shown_as_running(uri: str, ledger: Ledger) -> None:
-    projection = snapshot(ledger.projection)
+    projection = copy.deepcopy(ledger.projection)
     projection.sweep_state = "running"
     projection.candidates[1].state = State.RUNNING
     projection.candidates[2].state = State.PARKED
