@@ -1,4 +1,4 @@
-"""MLflow's side of a sweep in a process of its own: the driver only writes snapshots to a pipe.
+"""MLflow's side of a sweep in a process of its own: the driver only writes changes to a pipe.
 
 A thread would do, and did, but MLflow takes more processor time for a fold than the driver itself,
 and two threads of one interpreter hold each other up while workers wait for their next fold.
@@ -6,6 +6,7 @@ and two threads of one interpreter hold each other up while workers wait for the
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -28,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """What became of a last snapshot.
+    """What became of the last changes.
 
     Attributes:
         is_whole: Whether MLflow is now like the ledger.
@@ -59,6 +60,7 @@ class MlflowProcess:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             process_group=0,  # Ctrl-C is for the driver, which ends this one in its time
         )
+        self._sent: dict[int, int] = {}
         self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
         self._answers: SimpleQueue[Sent | None] = SimpleQueue()
         self._outbox.put(pickle.dumps((home, name)))
@@ -78,16 +80,16 @@ class MlflowProcess:
         return self._process.poll() is not None
 
     def offer(self, projection: Projection) -> None:
-        """Send a snapshot; only the newest of those that wait counts. Never waits itself."""
-        self._outbox.put(pickle.dumps((projection, False)))
+        """Send what has changed since the last call. Never waits itself."""
+        self._outbox.put(self._changes(projection, is_last=False))
 
     def finish(self, projection: Projection) -> Sent | None:
-        """Send the last snapshot and wait until MLflow has it, or was tried long enough.
+        """Send the last changes and wait until MLflow has them, or was tried long enough.
 
         Returns:
-            What became of it; None if the process ended instead.
+            What became of them; None if the process ended instead.
         """
-        self._outbox.put(pickle.dumps((projection, True)))
+        self._outbox.put(self._changes(projection, is_last=True))
         return self._answers.get()
 
     def close(self) -> None:
@@ -100,6 +102,15 @@ class MlflowProcess:
             self._process.wait()
         for thread in self._threads:
             thread.join()
+
+    def _changes(self, projection: Projection, *, is_last: bool) -> bytes:
+        """The projection with the changed candidates alone, and without its history."""
+        changed = [
+            one for one in projection.candidates if self._sent.get(one.number) != one.revision
+        ]
+        self._sent |= {one.number: one.revision for one in changed}
+        part = dataclasses.replace(projection, candidates=changed, history=[])
+        return pickle.dumps((part, is_last))
 
     def _write(self, pipe: IO[bytes]) -> None:
         try:

@@ -1,9 +1,8 @@
 """Feeds MLflow beside a running sweep, so that a slow or absent server never holds up a fold.
 
-Another process gets snapshots of the projection, never the ledger itself. Only the newest one
-counts: every sync is whole and idempotent, so a snapshot that was skipped is contained in the next.
-Short folds are sent several at a time: MLflow takes less for five folds in one call than for one
-fold in each of five.
+Another process gets the candidates that changed, never the ledger itself. Every sync is whole and
+idempotent, so what could not be sent goes with the next. Short folds are sent several at a time:
+MLflow takes less for five folds in one call than for one fold in each of five.
 """
 
 from __future__ import annotations
@@ -59,10 +58,10 @@ class Tracker:
             self._process = None
 
     def offer(self) -> None:
-        """Hand over a snapshot if candidates or folds changed; epochs alone are no reason.
+        """Hand over what is new if candidates or folds changed; epochs alone are no reason.
 
-        Call it again and again while `running`: what comes too soon after the last snapshot waits
-        for a later call.
+        Call it again and again while `running`: what comes too soon after the last time waits for
+        a later call.
         """
         assert self._process is not None
         events, now = len(self._ledger.projection.history), self._clock()

@@ -1,13 +1,15 @@
-"""Keeps MLflow like a ledger, from snapshots on standard input; see `sweep.mlflow_process`.
+"""Keeps MLflow like a ledger, from changes on standard input; see `sweep.mlflow_process`.
 
-Read are pickles: (home, name of the sweep), then (projection, whether it is the last) any number of
-times. Written are lines of JSON: what is logged, and what became of the last snapshot. The pickles
-come through a pipe from the parent alone. When the pipe ends, so does the process, in the middle
-of what it does: a driver that is gone must not go on writing to MLflow beside the next one.
+Read are pickles: (home, name of the sweep), then any number of times (projection with the changed
+candidates alone, whether it is the last). Written are lines of JSON: what is logged, and what
+became of the last changes. The pickles come through a pipe from the parent alone. When the pipe
+ends, so does the process, in the middle of what it does: a driver that is gone must not go on
+writing to MLflow beside the next one.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -18,6 +20,7 @@ from queue import SimpleQueue
 from typing import IO, Any
 
 from sweep.mlflow_view import MlflowView
+from sweep.projection import Candidate, Projection
 
 #: The next fold comes first, wherever it is decided or trained.
 _NICE = 10
@@ -35,25 +38,28 @@ class _Teller(logging.Handler):
 
 
 def main() -> None:
-    """Send snapshots until there are no more."""
+    """Send changes until there are no more."""
     os.nice(_NICE)
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is no reply
     logging.getLogger().addHandler(_Teller(replies))
     stream = sys.stdin.buffer
     view = MlflowView.at(*pickle.load(stream))  # nosec B301
-    inbox: SimpleQueue[tuple[Any, bool]] = SimpleQueue()
+    inbox: SimpleQueue[tuple[Projection, bool]] = SimpleQueue()
     threading.Thread(target=_read, args=(stream, inbox), daemon=True).start()
+    candidates: dict[int, Candidate] = {}
     while True:
-        projection, is_last = inbox.get()
-        while not inbox.empty():  # a later snapshot contains all earlier ones
-            projection, is_last = inbox.get()
-        is_whole = view.sync(projection, final=is_last)
+        part, is_last = inbox.get()
+        candidates |= {one.number: one for one in part.candidates}
+        if not inbox.empty():  # more to send at once
+            continue
+        whole = [candidates[number] for number in sorted(candidates)]
+        is_whole = view.sync(dataclasses.replace(part, candidates=whole), final=is_last)
         if is_last:
             _tell(replies, {"is_whole": is_whole, "run_id": view.run_id})
 
 
-def _read(stream: IO[bytes], inbox: SimpleQueue[tuple[Any, bool]]) -> None:
+def _read(stream: IO[bytes], inbox: SimpleQueue[tuple[Projection, bool]]) -> None:
     try:
         while True:
             inbox.put(pickle.load(stream))  # nosec B301
