@@ -49,7 +49,7 @@ from ptxcore.training.isolation import isolated
 from ptxcore.training.runtime import measure_runtime
 from ptxcore.types import Runtime
 
-NUM_STEPS = 6
+NUM_STEPS = 12
 NETWORK: dict[str, Any] = {"channels": 32, "levels": 5, "image_size": 1024, "dropout": 0.1}
 RATE = 1e-4
 PRIVATE_SIZES = (252, 2520)
@@ -66,7 +66,7 @@ def make_store(folder: Path) -> CaseStore:
 
 
 def positives(store: CaseStore) -> list[str]:
-    return [case.case_id for case in store.cases if case.is_positive][:64]
+    return [case.case_id for case in store.cases if case.is_positive]
 
 
 def medians(steps: dict[str, Callable[[], object]], device: str, num: int) -> dict[str, float]:

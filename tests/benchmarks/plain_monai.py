@@ -28,7 +28,7 @@ from ptxcore.types import Runtime
 Step = Callable[[], float]
 
 NUM_FOLDS = 3
-NUM_LEARNING_STEPS = 300
+NUM_LEARNING_STEPS = 600
 #: What a CPU learns in minutes: patches of images of 128 px.
 LEARNING = FoldSettings(
     network="unet", channels=8, levels=4, image_size=128, patch_size=96, batch_size=8,

@@ -21,6 +21,7 @@ from tiny_store import drawn_store
 
 from sweep.cli import main
 from sweep.cli.profile import KEYS
+from sweep.errors import UnknownSweep
 from sweep.ledger import Ledger
 from sweep.ray_jobs import JobRequest
 
@@ -120,7 +121,10 @@ def finished_folds(home: Path) -> dict[tuple[int, int], int]:
     url = f"sqlite:///{home / 'ledger.db'}"
     if not (home / "ledger.db").is_file() or not (home / "sweeps" / "tiny").is_dir():
         return {}
-    ledger = Ledger.open(url, "tiny")
+    try:
+        ledger = Ledger.open(url, "tiny")
+    except UnknownSweep:  # its folder is made first
+        return {}
     try:
         return {
             (one.number, fold): score.attempt
