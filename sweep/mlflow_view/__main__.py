@@ -65,6 +65,9 @@ def _read(stream: IO[bytes], inbox: SimpleQueue[tuple[Projection, bool]]) -> Non
             inbox.put(pickle.load(stream))  # nosec B301
     except (EOFError, pickle.UnpicklingError):  # the driver ended, maybe in the middle of a write
         os._exit(0)
+    except BaseException:  # else the driver would wait for an answer for ever
+        logging.exception("what the driver sends cannot be read")
+        os._exit(1)
 
 
 def _tell(replies: IO[str], message: dict[str, Any]) -> None:
