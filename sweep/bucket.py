@@ -8,11 +8,13 @@ never changed, so that a request sent twice does no harm.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -27,7 +29,7 @@ SCHEME = "s3://"
 PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 1.0
 _CONNECT_SECONDS, _REQUEST_SECONDS = 5.0, 15.0
-_CHUNK = 1 << 20
+_CHUNK = 8 << 20
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9_.=-]+(/[A-Za-z0-9_.=-]+)*")
 #: What waiting does not mend, in the words of the servers.
@@ -43,8 +45,12 @@ def is_bucket(text: object) -> bool:
     return isinstance(text, str) and "://" in text
 
 
-def check_address(address: str) -> str:
+def check_address(address: str, what: str = "storage") -> str:
     """An address without a slash at its end.
+
+    Args:
+        address: Of object storage.
+        what: Named in the message.
 
     Raises:
         UsageError: It is not `s3://bucket` or `s3://bucket/prefix`.
@@ -52,7 +58,7 @@ def check_address(address: str) -> str:
     found = address.rstrip("/")
     if "@" in address or "?" in address:
         raise UsageError(
-            "storage: found an address with a user, key or parameters, expected "
+            f"{what}: found an address with a user, key or parameters, expected "
             "s3://bucket/prefix; keys belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or "
             "~/.aws/credentials of every host, a server into AWS_ENDPOINT_URL"
         )
@@ -60,7 +66,7 @@ def check_address(address: str) -> str:
     fits = not prefix or (_PREFIX.fullmatch(prefix) and ".." not in prefix.split("/"))
     if not found.startswith(SCHEME) or not _NAME.fullmatch(bucket) or not fits:
         raise UsageError(
-            f"storage: found {mask(address)!r}, expected a folder or s3://bucket/prefix with a "
+            f"{what}: found {mask(address)!r}, expected a folder or s3://bucket/prefix with a "
             "bucket of 3 to 63 lower-case letters, digits, '.' and '-'"
         )
     return found
@@ -112,6 +118,24 @@ class Bucket:
 
         self._asking(write)
 
+    def put_file(self, key: str, file: Path) -> None:
+        """Write a file of any size; what is left of one that was broken off has another size.
+
+        Raises:
+            StorageError: The storage cannot be used.
+            OSError: The file cannot be read.
+        """
+        with file.open("rb") as content:
+
+            def write() -> None:
+                content.seek(0)
+                stream = self._files.open_output_stream(self._path(key))
+                while chunk := content.read(_CHUNK):
+                    stream.write(chunk)
+                stream.close()
+
+            self._asking(write)
+
     def get(self, key: str) -> bytes | None:
         """An object's bytes, None where there is none.
 
@@ -120,7 +144,7 @@ class Bucket:
         """
 
         def read() -> bytes | None:
-            if not self._is_file(key):
+            if self._size(key) is None:
                 return None
             with self._files.open_input_file(self._path(key)) as stream:
                 content = bytes(stream.read())
@@ -128,19 +152,47 @@ class Bucket:
 
         return self._asking(read)
 
+    def get_file(self, key: str, file: Path) -> str | None:
+        """Write an object of any size into a file, piece by piece.
+
+        Returns:
+            SHA-256 of what was written; None where there is no object, or it went meanwhile.
+
+        Raises:
+            StorageError: The storage cannot be used.
+            OSError: The file cannot be written.
+        """
+        size, digest = self._asking(lambda: self._size(key)), hashlib.sha256()
+        with file.open("wb") as content:
+            for start in range(0, size or 0, _CHUNK):
+                piece = self._asking(lambda start=start: self._piece(key, start))  # type: ignore[misc]
+                if piece is None:
+                    return None
+                digest.update(piece)
+                content.write(piece)
+        return None if size is None else digest.hexdigest()
+
     def keys(self, folder: str) -> list[str]:
         """Sorted keys of all objects below a folder.
 
         Raises:
             StorageError: The storage cannot be used.
         """
+        return sorted(self.sizes(folder))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of every object below a folder, by key.
+
+        Raises:
+            StorageError: The storage cannot be used.
+        """
         from pyarrow.fs import FileSelector, FileType
 
-        def find() -> list[str]:
+        def find() -> dict[str, int]:
             where = FileSelector(self._path(folder), allow_not_found=True, recursive=True)
             found = self._files.get_file_info(where)
             start = len(self._root) + 1
-            return sorted(one.path[start:] for one in found if one.type == FileType.File)
+            return {one.path[start:]: one.size for one in found if one.type == FileType.File}
 
         return self._asking(find)
 
@@ -157,13 +209,23 @@ class Bucket:
         try:
             self._files.delete_file(self._path(key))
         except FileNotFoundError:
-            if self._is_file(key):
+            if self._size(key) is not None:
                 raise
 
-    def _is_file(self, key: str) -> bool:
+    def _size(self, key: str) -> int | None:
+        """Bytes of an object, None where there is none."""
         from pyarrow.fs import FileType
 
-        return bool(self._files.get_file_info(self._path(key)).type == FileType.File)
+        found = self._files.get_file_info(self._path(key))
+        return int(found.size) if found.type == FileType.File else None
+
+    def _piece(self, key: str, start: int) -> bytes | None:
+        """Bytes of an object from a place on; None if it is gone."""
+        try:
+            with self._files.open_input_file(self._path(key)) as stream:
+                return bytes(stream.read_at(_CHUNK, start))
+        except FileNotFoundError:
+            return None
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"

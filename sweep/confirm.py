@@ -45,6 +45,7 @@ from sweep.model_package import usable_runtime
 from sweep.prepare import git_sha
 from sweep.projection import Candidate, Projection
 from sweep.records import State
+from sweep.stores import open_store
 
 CONFIDENCE = 0.95
 #: Called with the number of scored cases and of all cases.
@@ -61,7 +62,7 @@ def confirm(
     home: Home,
     name: str,
     *,
-    store: Path | None = None,
+    store: Path | str | None = None,
     again: bool = False,
     purpose: str = "confirmation of the winner",
     on_progress: Progress = lambda done, total: None,
@@ -89,7 +90,7 @@ def confirm(
     evidence = Evidence(home.ledger_url, name)
     try:
         folder = home.sweep_folder(name)
-        cases = CaseStore.open(store or Path(str(ledger.header["store"])))
+        cases = open_store(store or str(ledger.header["store"]))
         artifacts.bring_plan(home, name)
         artifacts.bring_folds(home, name, _contestants(ledger.projection), weights=True)
         plan = checked_plan(folder / "plan.json", ledger.header, cases)

@@ -32,6 +32,7 @@ from sweep.ray_run import Interrupt, Resources, drive, ray_cluster
 from sweep.ray_trial import Job
 from sweep.space import SearchSpace, parse_space
 from sweep.stop_rules import make_stop_rule
+from sweep.stores import locate, open_store
 from sweep.summary import SweepSummary, summarise
 from sweep.tracker import Tracker
 
@@ -61,7 +62,7 @@ class PlanOptions:
 def run(
     space_name: str,
     *,
-    store: Path,
+    store: Path | str,
     home: Home,
     name: str | None = None,
     seed: int = 0,
@@ -76,7 +77,7 @@ def run(
 
     Args:
         space_name: A shipped search space, or the path of a YAML file.
-        store: Folder of the case store.
+        store: Folder of the case store, or its address in object storage.
         home: Where ledger, tracking store and folders are.
         name: Of the sweep; the space's own name unless given.
         seed: Of everything random: folds, proposals, weights, batches.
@@ -95,7 +96,7 @@ def run(
     space = effective_space(space_name, overrides or Overrides())
     name = name or space.name
     folder = home.sweep_folder(name)
-    cases = CaseStore.open(store)
+    cases = open_store(store)
     plan = make_plan(
         cases,
         num_folds=space.num_folds,
@@ -117,7 +118,7 @@ def run(
     with ray_cluster(resources):
         runtime = _runtime(default, resources, precision)
         header = build_header(
-            space=space, store=cases, store_folder=store, plan=plan, runtime=runtime, seed=seed
+            space=space, store=cases, location=locate(store), plan=plan, runtime=runtime, seed=seed
         )
         folder.mkdir(parents=True)
         try:
@@ -130,14 +131,16 @@ def run(
             shutil.rmtree(folder)
             artifacts.forget_plan(home, name)
             raise
-        return _drive(home, ledger, space, cases, resources, budget or Budget(), on_progress)
+        return _drive(
+            home, ledger, space, cases, locate(store), resources, budget or Budget(), on_progress
+        )
 
 
 def resume(
     name: str,
     *,
     home: Home,
-    store: Path | None = None,
+    store: Path | str | None = None,
     resources: Resources | None = None,
     budget: Budget | None = None,
     on_progress: Progress = lambda projection: None,
@@ -160,7 +163,8 @@ def resume(
     ledger = Ledger.open(home.ledger_url, name)
     _check_unfinished(ledger)
     header = ledger.header
-    cases = CaseStore.open(store or Path(header["store"]))
+    where = store or header["store"]
+    cases = open_store(where)
     if cases.data_hash != header["data_hash"]:
         raise StoreError(
             f"the store has data hash {cases.data_hash[:12]}, the sweep started with "
@@ -170,7 +174,9 @@ def resume(
     artifacts.check(home, name)
     artifacts.bring_plan(home, name)
     with ray_cluster(resources):
-        return _drive(home, ledger, space, cases, resources, budget or Budget(), on_progress)
+        return _drive(
+            home, ledger, space, cases, locate(where), resources, budget or Budget(), on_progress
+        )
 
 
 def find(name: str, home: Home) -> SweepSummary | None:
@@ -216,6 +222,7 @@ def _drive(
     ledger: Ledger,
     space: SearchSpace,
     cases: CaseStore,
+    location: str,
     resources: Resources,
     budget: Budget,
     on_progress: Progress,
@@ -249,7 +256,7 @@ def _drive(
             with interrupt.listening():
                 drive(
                     conductor,
-                    _job(ledger, space, cases, folder, artifacts.address(home, ledger.name)),
+                    _job(ledger, space, location, folder, artifacts.address(home, ledger.name)),
                     resources,
                     folder=folder,
                     interrupt=interrupt,
@@ -266,12 +273,10 @@ def _drive(
     return summarise(ledger, mlflow_run_id=tracker.run_id)
 
 
-def _job(
-    ledger: Ledger, space: SearchSpace, cases: CaseStore, folder: Path, bucket: str | None
-) -> Job:
+def _job(ledger: Ledger, space: SearchSpace, store: str, folder: Path, bucket: str | None) -> Job:
     header: Any = ledger.header
     return Job(
-        store=str(cases.folder.absolute()),  # workers have a current folder of their own
+        store=store,
         data_hash=header["data_hash"],
         plan=str(folder / "search_plan.json"),
         plan_digest=header["search_plan_digest"],

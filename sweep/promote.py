@@ -91,7 +91,7 @@ def promote(
     gate: Gate | None = None,
     force: bool = False,
     again: bool = False,
-    store: Path | None = None,
+    store: Path | str | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> Promotion:
     """Confirm, judge, package, register, and move the alias `champion`.
@@ -215,7 +215,7 @@ def _confirmed(
     name: str,
     best: Candidate,
     again: bool,
-    store: Path | None,
+    store: Path | str | None,
     on_progress: Progress,
 ) -> Confirmation:
     """The winner's confirmation: the one that is there, or a new one."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptxcore.data.store import CaseStore
 from ptxcore.errors import StoreError
 from ptxcore.types import Runtime
 from sweep import artifacts
 from sweep.confirmation import load_confirmation
+from sweep.errors import StorageError
 from sweep.evidence import Evidence
 from sweep.finish import operating_point
 from sweep.gate import Check, Verdict
@@ -22,6 +22,7 @@ from sweep.mlflow_view import MlflowView
 from sweep.projection import Candidate
 from sweep.records import State
 from sweep.statistics import mean_sd
+from sweep.stores import open_store
 
 if TYPE_CHECKING:
     from dashboards.predictions import PredictionsInfo
@@ -145,8 +146,8 @@ def _pictures(
     if best.number not in points or not all(w and (folder / w).is_dir() for w in weights):
         return None, ("no pictures: the winner's tables or weights are gone",)
     try:
-        store = CaseStore.open(Path(str(ledger.header["store"])))
-    except StoreError as error:
+        store = open_store(str(ledger.header["store"]))
+    except (StoreError, StorageError) as error:
         return None, (f"no pictures: {error}",)
     if store.data_hash != ledger.header["data_hash"]:
         return None, ("no pictures: the case store is not the sweep's any more",)

@@ -46,7 +46,8 @@ class Job:
     """What is the same for all trials of a sweep.
 
     Attributes:
-        store: Folder of the case store; a host with PTXSWEEP_CACHE keeps a copy of its own.
+        store: Folder of the case store, of which a host with PTXSWEEP_CACHE keeps a copy of its
+            own; or its address in object storage, of which every host does.
         data_hash: Content hash that the store must have.
         plan: File of the search part of the fold plan: it does not name the hold-out.
         plan_digest: Digest that the plan must have.
@@ -202,12 +203,12 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def _open(self) -> Iterator[EpochReport]:
         from ptxcore.data.folds import SearchPlan
-        from ptxcore.data.staging import staged
         from ptxcore.data.store import CaseStore
         from ptxcore.errors import FoldPlanError
         from ptxcore.settings import FoldSettings
         from ptxcore.training import take_over, train_fold
         from ptxcore.types import Runtime
+        from sweep.stores import on_host
 
         job = self._job
         here = importlib.metadata.version("ptxsweep")
@@ -216,7 +217,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
                 f"this worker has ptxsweep {here}, the driver {job.version}; "
                 "install the driver's version on every node"
             )
-        store = CaseStore.open(staged(Path(job.store), job.data_hash))
+        store = CaseStore.open(on_host(job.store, job.data_hash))
         if store.data_hash != job.data_hash:
             raise HostRefused("the case store on this node is not the one the sweep started with")
         if job.bucket is not None:

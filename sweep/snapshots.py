@@ -51,20 +51,19 @@ def save(bucket: Bucket, place: str, folder: Path, wanted: Wanted = _all) -> Non
     Raises:
         StorageError: The storage cannot be used; the last snapshot is still there.
     """
-    there = set(bucket.keys(place))
+    sizes = bucket.sizes(place)
     files: Files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         is_hidden = any(part.startswith(".") for part in name.parts)
         if is_hidden or not path.is_file() or not wanted(name.as_posix()):
             continue
-        content = path.read_bytes()
-        files[name.as_posix()] = digest = hashlib.sha256(content).hexdigest()
-        key = f"{place}/objects/{digest}"
-        if key not in there:
-            bucket.put(key, content)
-            there.add(key)
-    _commit(bucket, place, files, there)
+        files[name.as_posix()] = digest = _digest(path)
+        key, size = f"{place}/objects/{digest}", path.stat().st_size
+        if sizes.get(key) != size:  # missing, or the rest of an upload that was broken off
+            bucket.put_file(key, path)
+            sizes[key] = size
+    _commit(bucket, place, files, set(sizes))
 
 
 def fetch(bucket: Bucket, place: str, folder: Path, wanted: Wanted = _all) -> bool:
@@ -173,20 +172,21 @@ def _bring(bucket: Bucket, place: str, folder: Path, files: Files, wanted: Wante
         path = folder / name
         if not wanted(name) or (path.is_file() and _digest(path) == digest):
             continue
-        content = bucket.get(f"{place}/objects/{digest}")
-        if content is None:
-            return False
-        if hashlib.sha256(content).hexdigest() != digest:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        making = path.with_name(f".{path.name}.part")
+        found = bucket.get_file(f"{place}/objects/{digest}", making)
+        if found != digest:
+            making.unlink()
+            if found is None:
+                return False
             raise StorageError(
                 f"{bucket.address}/{place}/objects/{digest}: found other bytes than its name says; "
                 "it was changed by somebody else: restore it"
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        making = path.with_name(f".{path.name}.part")
-        making.write_bytes(content)
         making.replace(path)
     return True
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

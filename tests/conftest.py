@@ -64,6 +64,25 @@ def siim_import(siim: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def s3_environment() -> Iterator[dict[str, str]]:
+    """What clients of an S3 server must have set; started when the first test asks for it."""
+    from object_storage import s3_server
+
+    with s3_server() as environment:
+        yield environment
+
+
+@pytest.fixture
+def s3(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Address of a place in object storage that is this test's own."""
+    from object_storage import BUCKET
+
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{tmp_path.parent.name}/{tmp_path.name}"
+
+
 @pytest.fixture
 def dicom_set(tmp_path: Path) -> DicomSet:
     """Twelve DICOM files of 32 x 48 pixels and their masks, five of them positive."""

@@ -30,6 +30,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "masking": (set(), set()),
     "bucket": (set(), {"errors", "masking"}),
     "snapshots": (set(), {"errors", "bucket"}),
+    "stores": ({"ptxcore"}, {"bucket", "snapshots"}),
     "home": (set(), {"errors", "bucket"}),
     "environment": (set(), set()),
     "space": ({"optuna"}, {"errors"}),
@@ -47,7 +48,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "simulate": (set(), {"errors", "records", "policies", "pruners", "stop_rules", "projection"}),
     "ray_trial": (
         {"ray", "ptxcore", "torch"},
-        {"errors", "masking", "records", "bucket", "snapshots"},
+        {"errors", "masking", "records", "bucket", "snapshots", "stores"},
     ),
     "ray_scheduler": ({"ray"}, {"errors", "records", "conductor"}),
     "ray_search": ({"ray"}, {"errors", "records", "conductor", "ray_scheduler"}),

@@ -1,19 +1,21 @@
 """A copy of a case store on a host's own disk, made once and shared by all its processes.
 
-A cluster keeps the store on storage that all hosts see. Reading patches from there for hours is
-slow, so a host that names a folder in `PTXSWEEP_CACHE` copies the store into it, by content hash,
-checks every case against its digest, and only then gives the copy its name.
+A cluster keeps the store on storage that all hosts see, or as objects that nobody can map into
+memory. Reading patches from there for hours is slow or impossible, so a host keeps a copy in a
+folder of its own, by content hash: every case is checked against its digest, and only then the
+copy gets its name.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ptxcore.data.store import CaseStore
+from ptxcore.data.store import SALT, CaseStore
 from ptxcore.errors import StoreError
 
 CACHE_VARIABLE = "PTXSWEEP_CACHE"
@@ -21,13 +23,19 @@ CACHE_VARIABLE = "PTXSWEEP_CACHE"
 _TIMEOUT_SECONDS = 6 * 3600.0
 
 
+def cache_folder() -> Path | None:
+    """Where this host keeps copies: the environment variable `PTXSWEEP_CACHE`, None without it."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else None
+
+
 def staged(store: Path, data_hash: str, cache: Path | None = None) -> Path:
-    """Where this host reads a store: its own copy, or the store itself without a cache.
+    """Where this host reads a store in a folder: its own copy, or the store itself without a cache.
 
     Args:
         store: Folder of the store, on shared storage.
         data_hash: That the store must have.
-        cache: Folder on this host; from the environment variable `PTXSWEEP_CACHE` if None.
+        cache: Folder on this host; `cache_folder()` if None.
 
     Returns:
         A folder that holds the whole store.
@@ -35,10 +43,34 @@ def staged(store: Path, data_hash: str, cache: Path | None = None) -> Path:
     Raises:
         StoreError: The store is another one or damaged, or the copy cannot be written.
     """
-    named = os.environ.get(CACHE_VARIABLE)
-    cache = cache or (Path(named) if named else None)
+    cache = cache or cache_folder()
     if cache is None:
         return store
+    # The salt is a secret of the original; training does not need it.
+    left_out = shutil.ignore_patterns(SALT, "*.lock", "*.part-*")
+    return copied(
+        lambda making: shutil.copytree(store, making, ignore=left_out),
+        str(store),
+        data_hash,
+        cache,
+    )
+
+
+def copied(bring: Callable[[Path], object], source: str, data_hash: str, cache: Path) -> Path:
+    """This host's copy of a store, made by one process while others wait.
+
+    Args:
+        bring: Writes the store into the folder it is given, which does not exist.
+        source: Of the copy, named in messages.
+        data_hash: That the store must have.
+        cache: Folder on this host.
+
+    Returns:
+        A folder that holds the whole store.
+
+    Raises:
+        StoreError: The store is another one or damaged, or another process hangs.
+    """
     copy = cache / data_hash
     if copy.is_dir():
         return copy
@@ -46,7 +78,7 @@ def staged(store: Path, data_hash: str, cache: Path | None = None) -> Path:
     try:
         with FileLock(cache / f".{data_hash}.lock", timeout=_TIMEOUT_SECONDS):
             if not copy.is_dir():
-                _copy(store, copy, data_hash)
+                _make(bring, source, copy, data_hash)
     except Timeout as error:
         raise StoreError(
             f"{copy}: found another process at work on it for {_TIMEOUT_SECONDS / 3600:.0f} h; "
@@ -55,18 +87,15 @@ def staged(store: Path, data_hash: str, cache: Path | None = None) -> Path:
     return copy
 
 
-def _copy(store: Path, copy: Path, data_hash: str) -> None:
+def _make(bring: Callable[[Path], object], source: str, copy: Path, data_hash: str) -> None:
     making = copy.with_name(f".{copy.name}.part")
     shutil.rmtree(making, ignore_errors=True)  # of a process that was killed: the lock is ours
     try:
-        # The salt is a secret of the original; training does not need it.
-        shutil.copytree(
-            store, making, ignore=shutil.ignore_patterns("salt.key", "*.lock", "*.part-*")
-        )
+        bring(making)
         found = CaseStore.open(making)
         if found.data_hash != data_hash:
             raise StoreError(
-                f"{store}: found data hash {found.data_hash[:12]}, expected {data_hash[:12]}; "
+                f"{source}: found data hash {found.data_hash[:12]}, expected {data_hash[:12]}; "
                 "give the store that the sweep started with"
             )
         found.verify()

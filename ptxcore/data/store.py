@@ -115,7 +115,7 @@ class CaseStore:
         path = Path(folder)
         if not (path / MANIFEST).is_file():
             raise StoreError(f"{path}: found no case store; make one with `ptxsweep data import`")
-        manifest = _read_manifest(path)
+        manifest = read_manifest(path)
         try:
             table = (path / CASES).read_bytes()
             cases = tuple(_case(row) for row in csv.DictReader(table.decode("utf-8").splitlines()))
@@ -292,7 +292,15 @@ def write_table(path: Path, cases: Sequence[Case]) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """What stands beside the pixels of a store, checked as far as it can be without them.
+
+    Args:
+        path: Folder of the store.
+
+    Raises:
+        StoreError: It is damaged, or of another format.
+    """
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -26,6 +26,24 @@ EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)
 
+
+class _Store(click.ParamType[Any]):
+    """A folder that exists, or an address in object storage."""
+
+    name = "folder or s3://bucket/prefix"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | str:
+        from sweep.bucket import check_address, is_bucket
+
+        if is_bucket(value):
+            return check_address(value, "--store")
+        return Path(EXISTING_FOLDER.convert(value, param, ctx))
+
+
+STORE = _Store()
+
 _STDOUT = "ptxsweep.stdout"
 
 

@@ -116,6 +116,34 @@ def check_command(store: Path, as_json: bool) -> None:
     click.echo(f"{store}: {len(cases.cases)} cases, all as the manifest says ({cases.data_hash})")
 
 
+@data_command.command("upload")
+@click.argument("store", type=EXISTING_FOLDER)
+@click.argument("address")
+@json_option
+def upload_command(store: Path, address: str, as_json: bool) -> None:
+    """Put STORE into object storage, for `run --store ADDRESS` on hosts that share no folder.
+
+    ADDRESS is s3://bucket/prefix, of this store alone; keys come from the environment or ~/.aws.
+    Images and masks go there, the salt of the group hashes does not. Either all of it is there in
+    the end or nothing.
+    """
+    from sweep.stores import upload
+
+    cases, is_new = upload(store, address)
+    if as_json:
+        emit(
+            {
+                "address": address,
+                "new": is_new,
+                "num_cases": len(cases.cases),
+                "data_hash": cases.data_hash,
+            }
+        )
+        return
+    done = "put there" if is_new else "there already"
+    click.echo(f"{address}: {len(cases.cases)} cases {done} ({cases.data_hash})")
+
+
 @data_command.command("info")
 @click.argument("store", type=EXISTING_FOLDER)
 @json_option

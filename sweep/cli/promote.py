@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sweep.cli._common import (
-    EXISTING_FOLDER,
+    STORE,
     counter,
     emit,
     home_options,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command("promote")
 @click.argument("name")
 @click.option("--model-name", help="In MLflow's registry [ptxsweep-NAME].")
-@click.option("--store", type=EXISTING_FOLDER, help="Where the case store is now, if it moved.")
+@click.option("--store", type=STORE, help="Where the case store is now, if it moved.")
 @click.option(
     "--min-gain",
     type=float,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 def promote_command(
     name: str,
     model_name: str | None,
-    store: Path | None,
+    store: Path | str | None,
     min_gain: float,
     min_dice_positive: float,
     max_loss: float,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sweep.cli._common import (
-    EXISTING_FOLDER,
+    STORE,
     Function,
     emit,
     home_options,
@@ -87,10 +87,11 @@ def _budget(options: dict[str, Any]) -> Budget:
 @click.argument("space")
 @click.option(
     "--store",
-    type=EXISTING_FOLDER,
+    type=STORE,
     required=True,
     envvar="PTXSWEEP_STORE",
-    help="Case store written by `ptxsweep data import` [PTXSWEEP_STORE].",
+    help="Case store written by `ptxsweep data import`, or where `data upload` put it "
+    "[PTXSWEEP_STORE].",
 )
 @click.option("--name", help="Of the sweep [the name in SPACE].")
 @click.option(
@@ -138,7 +139,7 @@ def _budget(options: dict[str, Any]) -> Budget:
 @json_option
 def run_command(
     space: str,
-    store: Path,
+    store: Path | str,
     name: str | None,
     num_trials: int | None,
     num_completions: int | None,
@@ -206,11 +207,11 @@ def run_command(
 
 @click.command("resume")
 @click.argument("name")
-@click.option("--store", type=EXISTING_FOLDER, help="Where the case store is now, if it moved.")
+@click.option("--store", type=STORE, help="Where the case store is now, if it moved.")
 @_resource_options
 @home_options
 @json_option
-def resume_command(name: str, store: Path | None, as_json: bool, **options: Any) -> int:
+def resume_command(name: str, store: Path | str | None, as_json: bool, **options: Any) -> int:
     """Go on with the interrupted sweep NAME: finished folds stay, unfinished ones continue."""
     home = open_home(options)
     require_ledger(home)

@@ -39,7 +39,10 @@ _WHERE_SECRETS_GO = {
     help="Of Ray's job server, http://HOST:8265 [PTXSWEEP_ADDRESS].",
 )
 @click.option(
-    "--store", required=True, envvar="PTXSWEEP_STORE", help="Case store [PTXSWEEP_STORE]."
+    "--store",
+    required=True,
+    envvar="PTXSWEEP_STORE",
+    help="Case store: a folder or s3://bucket/prefix [PTXSWEEP_STORE].",
 )
 @click.option(
     "--home",
@@ -154,8 +157,8 @@ def _one_ledger(context: click.Context, options: dict[str, Any]) -> None:
 
 
 def _require_absolute(name: str, value: str | None) -> None:
-    if name == "storage" and is_bucket(value):
-        check_address(str(value))
+    if name in ("storage", "store") and is_bucket(value):
+        check_address(str(value), "--" + name)
     elif value is not None and not PurePosixPath(value).is_absolute():
         option = "--" + name.replace("_", "-")
         raise UsageError(

@@ -81,6 +81,9 @@ class Cluster:
         time.sleep(5)
         self.a, self.b = self.boot("a", "worker"), self.boot("b", "worker")
         self.driver = self.boot("driver", "driver")
+        self.uploaded = f"s3://{BUCKET}/phantom"
+        done = self.driver.run(*_PROGRAM, "data", "upload", str(self.store), self.uploaded)
+        assert done.returncode == 0, done.stderr
         self.wait(lambda: self.num_workers() == 2, "two workers", patience_seconds=90)
 
     def boot(self, name: str, role: str, more: dict[str, str] | None = None) -> Host:
@@ -101,6 +104,7 @@ class Cluster:
         return {
             "PTXSWEEP_LEDGER": self.postgres.url,
             "PTXSWEEP_STORAGE": str(self.shared),
+            "PTXSWEEP_STORE": str(self.store),
             "PTXSWEEP_HOME": str(self.folder / "home"),
             "MLFLOW_TRACKING_URI": self.mlflow.url,
             "MLFLOW_TRACKING_USERNAME": "admin",
@@ -110,11 +114,16 @@ class Cluster:
         }
 
     def in_bucket(self, home: str) -> dict[str, str]:
-        """Storage in S3, and a driver's home that no other driver sees."""
+        """Cases and storage in S3, and a driver's home that no other driver sees."""
         return {
             "PTXSWEEP_STORAGE": f"s3://{BUCKET}/sweeps",
+            "PTXSWEEP_STORE": self.uploaded,
             "PTXSWEEP_HOME": str(self.folder / f"home-{home}"),
         }
+
+    def copies(self) -> list[Path]:
+        """What the hosts have in their caches of stores."""
+        return sorted(path for path in self.folder.glob("cache-*/*") if path.is_dir())
 
     def num_workers(self) -> int:
         """CPUs of the cluster as Ray's head counts them."""
@@ -146,8 +155,7 @@ class Cluster:
     ) -> subprocess.Popen[bytes]:
         """Start a sweep from the driver's place."""
         return self.driver.start(
-            *_PROGRAM, "run", self.space(name, epochs), "--store", self.store,
-            "--precision", "float32", "--json", *words,
+            *_PROGRAM, "run", self.space(name, epochs), "--precision", "float32", "--json", *words,
             log=self.folder / f"{name}.log", more={**self.addresses, **(more or {})},
         )  # fmt: skip
 

@@ -21,6 +21,8 @@ def _busy(cluster: Cluster) -> str:
 
 
 def test_kill_a_worker_process(cluster: Cluster, calm: Scores) -> None:
+    for copy in cluster.copies():
+        shutil.rmtree(copy)  # so that every host brings the cases from S3
     driver = cluster.run("worker-killed", more=cluster.in_bucket("driver"))
     cluster.in_the_middle("worker-killed")
     at = time.time()
@@ -31,6 +33,7 @@ def test_kill_a_worker_process(cluster: Cluster, calm: Scores) -> None:
     cluster.ended(driver, "worker-killed")
     row = cluster.note("kill -9 the workers' processes (S3)", "worker-killed", at)
     cluster.check("worker-killed", calm)
+    assert {copy.parent.name for copy in cluster.copies()} == {"cache-a", "cache-b", "cache-driver"}
     assert row.attempts > row.folds
 
 

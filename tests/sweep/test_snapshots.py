@@ -1,15 +1,13 @@
-"""Folders in an S3 server: moto's, which speaks the real protocol."""
+"""Folders in an S3 server, and back."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
+from sweep import bucket as bucket_module
 from sweep import snapshots
 from sweep.bucket import Bucket
 from sweep.errors import StorageError, UsageError
@@ -18,27 +16,9 @@ from sweep.home import Home
 PLACE = "trials/0000/fold-0/attempt-1"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of a server with one bucket."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
-    for name, value in {
-        "AWS_ENDPOINT_URL": server,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "a-secret-key",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    boto3.client("s3").create_bucket(Bucket="ptxsweep")
-    return Bucket(f"s3://ptxsweep/{tmp_path.name}", patience_seconds=0)
+def bucket(s3: str) -> Bucket:
+    return Bucket(s3, patience_seconds=0)
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -82,6 +62,33 @@ def test_exchanged_bytes_are_refused(bucket: Bucket, tmp_path: Path) -> None:
     bucket.put(key, b"{}")
     with pytest.raises(StorageError, match="found other bytes than its name says"):
         snapshots.fetch(bucket, PLACE, tmp_path / "b")
+
+
+def test_what_an_upload_that_was_broken_off_left_is_written_anew(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    """The client completes an object even where its writer failed half way."""
+    folder = write(tmp_path / "a", state="whole")
+    digest = hashlib.sha256(b"whole").hexdigest()
+    bucket.put(f"{PLACE}/objects/{digest}", b"who")
+    snapshots.save(bucket, PLACE, folder)
+    assert snapshots.fetch(bucket, PLACE, tmp_path / "b")
+    assert (tmp_path / "b" / "state").read_text() == "whole"
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 20])
+def test_files_larger_than_a_piece(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(bucket_module, "_CHUNK", 8)
+    content = bytes(range(size))
+    (tmp_path / "a").write_bytes(content)
+    bucket.put_file("file", tmp_path / "a")
+    assert bucket.sizes("") == {"file": size}
+    digest = bucket.get_file("file", tmp_path / "b")
+    assert digest == hashlib.sha256(content).hexdigest()
+    assert (tmp_path / "b").read_bytes() == content
+    assert bucket.get_file("no file", tmp_path / "c") is None
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,14 @@ import pytest
 from command_line import TINY_SPACE, ptxsweep
 from tiny_store import drawn_store
 
+from ptxcore.data.staging import CACHE_VARIABLE
+from sweep.bucket import Bucket
 from sweep.cli import main
 from sweep.cli.profile import KEYS
 from sweep.errors import UnknownSweep
 from sweep.ledger import Ledger
 from sweep.ray_jobs import JobRequest
+from sweep.stores import upload
 
 TOKEN = "t" * 48
 
@@ -58,9 +61,12 @@ def answers(port: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def head() -> Iterator[str]:
-    """Address of the job server of a head with two CPUs."""
+def head(s3_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the job server of a head with two CPUs and keys for object storage."""
     with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in s3_environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
         yield from running_head(monkeypatch)
 
 
@@ -200,6 +206,18 @@ def test_submitted_again_it_joins_resumes_or_says_that_it_is_done(
     assert (done["new"], done["status"], done["attempt"]) == (False, "succeeded", 2)
 
 
+def test_cases_and_results_in_object_storage(
+    head: str, words: list[str], tmp_path: Path, s3: str
+) -> None:
+    upload(tmp_path / "store", f"{s3}/cases")
+    shutil.rmtree(tmp_path / "store")
+    where = ["--store", f"{s3}/cases", "--storage", f"{s3}/sweeps", "--num-completions", "1"]
+    done = ptxsweep(*words, *where, "--address", head, "--follow", home=None)
+    assert (done["new"], done["status"], done["exit_code"]) == (True, "succeeded", 0)
+    assert len(finished_folds(tmp_path / "home")) >= 2
+    assert Bucket(f"{s3}/sweeps/tiny").keys("trials")
+
+
 def test_failures_have_their_codes(
     head: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +251,8 @@ PLACES = ["--store", "/store", "--home", "/home", "--address", "http://127.0.0.1
         (["--tracking-uri", "http://me:hidden-word@mlflow"], "~/.mlflow/credentials"),
         (["--set", "password=hidden-word"], "found a password or token"),
         (["--storage", "shared/sweeps"], "--storage: found 'shared/sweeps', expected a whole path"),
+        (["--store", "s3:/cases"], "--store: found 's3:/cases', expected a whole path"),
+        (["--store", "s3://a/../b"], "--store: found 's3://a/../b', expected a folder or s3://"),
         (["--ledger", "sqlite:///a", "--ledger-file", "/b"], "expected one of them"),
         (["--name", "../up"], "sweep name"),
         (["--workers", "0"], "x>=1"),
