@@ -32,11 +32,9 @@ class Sent:
     """What became of the last changes.
 
     Attributes:
-        is_whole: Whether MLflow is now like the ledger.
         run_id: The sweep's parent run, None if MLflow was never reached.
     """
 
-    is_whole: bool
     run_id: str | None
 
 

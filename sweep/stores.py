@@ -63,7 +63,7 @@ def on_host(store: str, data_hash: str) -> Path:
         if not snapshots.fetch(Bucket(store), PLACE, folder):
             raise _missing(store)
 
-    return copied(bring, store, data_hash, cache_folder() or _own_cache())
+    return copied(bring, store, data_hash, cache_folder() or Path.home() / ".cache" / "ptxsweep")
 
 
 def upload(folder: Path, address: str) -> tuple[CaseStore, bool]:
@@ -108,7 +108,3 @@ def _missing(address: str) -> StoreError:
     return StoreError(
         f"{address}: found no case store; put one there with `ptxsweep data upload STORE {address}`"
     )
-
-
-def _own_cache() -> Path:
-    return Path.home() / ".cache" / "ptxsweep"

@@ -18,6 +18,7 @@ import csv
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -311,6 +312,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     missing = {"data_hash", "phantom", "dtype"} - manifest.keys()
     if missing:
         raise StoreError(f"{path / MANIFEST}: found no {sorted(missing)}; import again")
+    if not re.fullmatch(r"[0-9a-f]{64}", str(manifest["data_hash"])):  # it names folders of copies
+        raise StoreError(
+            f"{path / MANIFEST}: data_hash: found no 64 hexadecimal digits; import again"
+        )
     if manifest["dtype"] not in ("uint8", "uint16"):
         raise StoreError(
             f"{path / MANIFEST}: dtype: found {manifest['dtype']!r}, expected uint8 or uint16"

@@ -54,9 +54,9 @@ def main() -> None:
         if not inbox.empty():  # more to send at once
             continue
         whole = [candidates[number] for number in sorted(candidates)]
-        is_whole = view.sync(dataclasses.replace(part, candidates=whole), final=is_last)
+        view.sync(dataclasses.replace(part, candidates=whole), final=is_last)
         if is_last:
-            _tell(replies, {"is_whole": is_whole, "run_id": view.run_id})
+            _tell(replies, {"run_id": view.run_id})
 
 
 def _read(stream: IO[bytes], inbox: SimpleQueue[tuple[Projection, bool]]) -> None:

@@ -100,7 +100,7 @@ class TestLeaderboard:
         assert info.panels[0].entries[0].mean == pytest.approx(0.5)
 
     def test_an_empty_sweep_can_be_drawn(self) -> None:
-        leaderboard(leaderboard_info(projection_of([])))
+        assert not leaderboard(leaderboard_info(projection_of([]))).data
 
 
 class TestHeatmap:
@@ -121,8 +121,10 @@ class TestHeatmap:
         assert info.differences[0][0] == pytest.approx(0.1)  # 0.6, the better one, comes first
 
     def test_it_draws_real_and_empty_sweeps(self, sweep: Ledger) -> None:
-        fold_heatmap(fold_heatmap_info(sweep.projection))
-        fold_heatmap(fold_heatmap_info(projection_of([])))
+        (cells,) = fold_heatmap(fold_heatmap_info(sweep.projection)).data
+        assert len(cells.z) == sum(bool(one.folds) for one in sweep.projection.candidates)
+        (cells,) = fold_heatmap(fold_heatmap_info(projection_of([]))).data
+        assert not cells.z
 
 
 class TestCurves:

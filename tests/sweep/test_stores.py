@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from tiny_store import drawn_store
 from ptxcore.data.staging import CACHE_VARIABLE
 from ptxcore.data.store import CaseStore
 from ptxcore.errors import StoreError
+from sweep import snapshots
 from sweep.bucket import Bucket
 from sweep.errors import StorageError, UsageError
-from sweep.stores import locate, on_host, open_store, upload
+from sweep.stores import PLACE, locate, on_host, open_store, upload
 
 
 @pytest.fixture
@@ -99,6 +101,18 @@ def test_exchanged_bytes_and_another_store_leave_no_copy(
     with pytest.raises(StorageError, match="found other bytes than its name says"):
         on_host(s3, store.data_hash)
     assert [path for path in cache.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("data_hash", ["../../elsewhere", "/elsewhere", "", 7])
+def test_a_forged_content_hash_cannot_leave_the_cache(
+    store: CaseStore, s3: str, cache: Path, data_hash: object
+) -> None:
+    path = store.folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "data_hash": data_hash}))
+    snapshots.save(Bucket(s3), PLACE, store.folder)
+    with pytest.raises(StoreError, match="data_hash: found no 64 hexadecimal digits"):
+        open_store(s3)
+    assert not cache.exists()
 
 
 def test_nothing_there_says_how_to_put_it_there(s3: str, cache: Path) -> None:
