@@ -102,15 +102,15 @@ def _print(result: DemoResult) -> None:
 
 
 def _warn(result: DemoResult) -> None:
-    """Say plainly where the winner is no better than an empty answer."""
+    """Say plainly where the winner is no better than an empty answer, as it would be deployed."""
     from sweep.summary import baseline_warning
 
-    for metrics, threshold in (
-        (result.metrics, "at the threshold of its settings"),
-        (result.tuned_metrics, "with the threshold from the other folds"),
-    ):
-        if metrics is not None and (warning := baseline_warning(metrics, threshold)) is not None:
-            say(f"warning: {warning}")
+    if result.tuned_metrics is None:
+        warning = baseline_warning(result.metrics)
+    else:
+        warning = baseline_warning(result.tuned_metrics, "with the threshold from the other folds")
+    if warning is not None:
+        say(f"warning: {warning}")
 
 
 def _print_metrics(label: str, metrics: Mapping[str, Mapping[str, float]]) -> None:

@@ -1,0 +1,35 @@
+"""What `ptxsweep demo` says of a winner that predicts no better than nothing."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from sweep.cli.demo import _warn
+
+
+def dice(found: float) -> dict[str, dict[str, float]]:
+    return {"dice": {"mean": found, "sd": 0.0}, "dice_all_empty": {"mean": 0.78, "sd": 0.0}}
+
+
+@pytest.mark.parametrize(
+    ("fixed", "tuned", "expected"),
+    [
+        (0.71, 0.87, None),  # what is deployed has the tuned threshold, and beats it
+        (0.71, 0.70, "0.7000 against 0.7800 (both empty = 1, with the threshold from the other"),
+        (0.71, None, "0.7100 against 0.7800 (both empty = 1, at the threshold of its settings)"),
+        (0.87, None, None),
+    ],
+)
+def test_the_warning_speaks_of_the_threshold_that_is_deployed(
+    fixed: float, tuned: float | None, expected: str | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result = SimpleNamespace(
+        metrics=dice(fixed), tuned_metrics=None if tuned is None else dice(tuned)
+    )
+    _warn(cast(Any, result))
+    shown = capfd.readouterr().err
+    assert shown.count("warning:") == (expected is not None)
+    assert (expected or "") in shown
