@@ -106,7 +106,7 @@ def _warn(result: DemoResult) -> None:
     from sweep.summary import baseline_warning
 
     if result.tuned_metrics is None:
-        warning = baseline_warning(result.metrics)
+        warning = baseline_warning(result.metrics or {})
     else:
         warning = baseline_warning(result.tuned_metrics, "with the threshold from the other folds")
     if warning is not None:
