@@ -6,15 +6,15 @@ cases, each drawn as often as the others before any comes again. Of the crops fr
 the network also sees the healthy lung of the sick.
 
 Every sample has a seed of its own, derived from (seed, epoch, position): an epoch can be repeated
-after a crash, and samples do not depend on who made the ones before. No worker processes: one
-patch takes about as long as a hundredth of its training step on a CPU, and the library's
-transforms would repeat themselves across workers.
+after a crash, and samples do not depend on who made the ones before. On a CPU the training process
+makes them itself: one patch takes about as long as a hundredth of its step. For a GPU there is
+`ptxcore.data.loading`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from ptxcore.data.augment import Augmentation
 from ptxcore.data.context import positions, surroundings
 from ptxcore.data.drawing import HardNegatives, positive_fraction
 from ptxcore.data.intensity import moments, normalise
+from ptxcore.data.parallel import in_order, num_processors
 from ptxcore.data.store import CaseStore
 from ptxcore.settings import FoldSettings
 
@@ -71,6 +72,7 @@ class PatchSampler:
             settings: Of the fold.
             seed: 0 to 2^63 - 1.
         """
+        self._made_of = store, tuple(case_ids), settings, seed
         indices = [store.index(name) for name in case_ids]
         cases = [store.cases[index] for index in indices]
         self._view = store.at(settings.image_size, settings.resampling)
@@ -91,26 +93,57 @@ class PatchSampler:
         self._moments: dict[int, tuple[np.float32, np.float32]] = {}  # two numbers a case
         self.num_steps = settings.steps_per_epoch or math.ceil(len(indices) / settings.batch_size)
 
+    def __reduce__(self) -> tuple[Callable[..., PatchSampler], tuple[Any, ...]]:
+        # Another process maps the pixels itself, and makes batches: it draws none.
+        return _again, (*self._made_of, self._moments)
+
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, `num_steps` of them.
 
         Args:
             epoch: One-based.
         """
-        size = self._settings.batch_size
-        order = self.draw(epoch)
+        for start, cases in self.plan(epoch):
+            yield self.batch(epoch, start, cases)
+
+    def plan(self, epoch: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """What each batch of an epoch is made of, see `batch`.
+
+        Args:
+            epoch: One-based.
+
+        Yields:
+            Number of the batch's first sample, and the store index of every sample's case.
+        """
+        size, order = self._settings.batch_size, self.draw(epoch)
         for start in range(0, len(order), size):
-            samples = [
-                self._sample(
-                    case, np.random.SeedSequence(self._seed, spawn_key=(epoch, start + offset))
-                )
-                for offset, case in enumerate(order[start : start + size])
-            ]
-            yield Batch(
-                images=np.stack([image for image, _ in samples]),
-                targets=np.stack([target for _, target in samples])[:, None],
-                cases=tuple(order[start : start + size]),
+            yield start, tuple(order[start : start + size])
+
+    def batch(self, epoch: int, start: int, cases: Sequence[int]) -> Batch:
+        """A batch, whatever others were made before.
+
+        Args:
+            epoch: One-based.
+            start: Number of its first sample in the epoch, from 0.
+            cases: Store index of each sample's case.
+        """
+        samples = [
+            self._sample(
+                case, np.random.SeedSequence(self._seed, spawn_key=(epoch, start + offset))
             )
+            for offset, case in enumerate(cases)
+        ]
+        return Batch(
+            images=np.stack([image for image, _ in samples]),
+            targets=np.stack([target for _, target in samples])[:, None],
+            cases=tuple(cases),
+        )
+
+    def measure(self) -> None:
+        """Look at every image once, for its mean and spread; else each is at its first patch."""
+        cases = self._positive + self._negative
+        found = in_order(lambda case: moments(self._view.image(case)), cases, num_processors())
+        self._moments = dict(zip(cases, found, strict=True))
 
     def draw(self, epoch: int) -> list[int]:
         """Store index of each sample of an epoch, in order.
@@ -203,6 +236,18 @@ class PatchSampler:
                 return top, left
         top, left = (int(rng.integers(room + 1)) if room > 0 else room // 2 for room in free)
         return top, left
+
+
+def _again(
+    store: CaseStore,
+    case_ids: Sequence[str],
+    settings: FoldSettings,
+    seed: int,
+    known: dict[int, tuple[np.float32, np.float32]],
+) -> PatchSampler:
+    sampler = PatchSampler(store, case_ids, settings, seed=seed)
+    sampler._moments = dict(known)
+    return sampler
 
 
 def cut(pixels: NDArray[Any], top: int, left: int, side: int) -> NDArray[Any]:

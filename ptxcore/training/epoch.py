@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ptxcore.data.loading import Loader
 from ptxcore.data.patches import PatchSampler
 from ptxcore.errors import TrainingDiverged
 from ptxcore.settings import FoldSettings
@@ -21,7 +22,7 @@ from ptxcore.types import Runtime
 def train_epoch(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    sampler: PatchSampler,
+    sampler: PatchSampler | Loader,
     settings: FoldSettings,
     runtime: Runtime,
     *,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ptxcore.data.folds import SearchPlan
+from ptxcore.data.loading import Loader
 from ptxcore.data.patches import PatchSampler
 from ptxcore.data.store import CaseStore
 from ptxcore.errors import FoldPlanError
@@ -95,13 +96,17 @@ def train_fold(
         yield finished
         return
     run.restore()
-    while not run.is_over:
-        run.train_epoch()
-        run.keep_best()
-        run.checkpoint()
-        if not run.is_over:
-            yield run.report
-    yield run.score_held_fold()
+    try:
+        while not run.is_over:
+            run.train_epoch()
+            run.keep_best()
+            run.checkpoint()
+            if not run.is_over:
+                yield run.report
+        result = run.score_held_fold()
+    finally:
+        run.close()
+    yield result
 
 
 class FoldRun:
@@ -156,13 +161,21 @@ class FoldRun:
         self.network = build_network(self.settings, seed=self._seed("weights"))
         place(self.network, self.runtime)
         self.optimizer = make_optimizer(self.network, self.settings)
-        self.sampler = PatchSampler(
+        self.sampler: PatchSampler | Loader = PatchSampler(
             self.store, self.training, self.settings, seed=self._seed("patches")
         )
+        if self.runtime.device == "cuda":
+            self.sampler = Loader(self.sampler, num_workers=self.runtime.num_threads)
         decay = self.settings.ema_decay
         self.mean = RunningMean(self.network, decay) if decay > 0 else None
         if self.folder:
             self.history = self.folder.restore(self.network, self.optimizer, self._take_back)
+        self.step = FittedStep(self.history.num_parts)
+
+    def close(self) -> None:
+        """End what runs beside this process."""
+        if isinstance(self.sampler, Loader):
+            self.sampler.close()
 
     @property
     def judged(self) -> nn.Module:
@@ -188,7 +201,6 @@ class FoldRun:
     def train_epoch(self) -> None:
         """Fit the training cases for an epoch, then look at the monitor."""
         start, epoch = time.perf_counter(), self.history.num_epochs + 1
-        step = FittedStep(self.history.num_parts)
         with isolated(self.runtime, seed=self._seed(f"epoch {epoch}")):
             loss, rate = train_epoch(
                 self.network,
@@ -198,7 +210,7 @@ class FoldRun:
                 self.runtime,
                 epoch=epoch,
                 watched=self.watched,
-                step=step,
+                step=self.step,
                 mean=self.mean,
             )
             monitor = monitor_metrics(
@@ -212,7 +224,7 @@ class FoldRun:
                 learning_rate=rate,
                 monitor=monitor,
                 seconds=time.perf_counter() - start,
-                num_parts=step.num_parts,
+                num_parts=self.step.num_parts,
             )
         )
 

@@ -1,4 +1,4 @@
-"""A step that does not fit in memory, done in parts.
+"""A step that does not fit in memory, done in parts; on a GPU recorded once it fits.
 
 All batches of a fold are of one size, so its first step is the probe: what fits there fits later.
 The gradient is that of the whole batch, but batch normalisation sees smaller batches; therefore a
@@ -14,22 +14,28 @@ from ptxcore.data.patches import Batch
 from ptxcore.errors import OutOfMemory
 from ptxcore.inference import is_out_of_memory
 from ptxcore.settings import FoldSettings
+from ptxcore.training.recording import RecordedStep
 from ptxcore.training.step import Step, train_step
 from ptxcore.types import Runtime
 
 #: A batch is split into at most this many parts: halved twice.
 MAX_PARTS = 4
+#: Steps before one is recorded: libraries and the optimizer make what they keep at the first.
+STEPS_BEFORE_RECORDING = 3
 
 
 class FittedStep:
-    """Training steps in as many parts as memory asks for.
+    """Training steps of one network, in as many parts as memory asks for.
 
     Attributes:
         num_parts: Parts of a batch: 1, 2 or 4. It grows and never shrinks.
+        recorded: The step that is replayed; None on a CPU, and until there is one.
     """
 
     def __init__(self, num_parts: int = 1) -> None:
         self.num_parts = num_parts
+        self.recorded: RecordedStep | None = None
+        self._num_steps = 0
 
     def __call__(
         self,
@@ -43,9 +49,22 @@ class FittedStep:
     ) -> Step:
         """`train_step`, halved and tried again when it does not fit.
 
+        Args:
+            network: The same at every call, as are optimizer, settings and runtime.
+            optimizer: From `make_optimizer`.
+            batch: Of the same shapes at every call.
+            settings: Of the fold.
+            runtime: Device, precision and layout.
+            rate: Learning rate.
+
         Raises:
             OutOfMemory: A quarter of the batch, or a single patch, does not fit either.
         """
+        if runtime.device == "cuda" and self._num_steps == STEPS_BEFORE_RECORDING:
+            self._record(network, optimizer, batch, settings, runtime)
+        self._num_steps += 1
+        if self.recorded is not None:
+            return self.recorded(batch, rate=rate)
         while True:
             before = [buffer.clone() for buffer in network.buffers()]  # statistics of the norms
             try:
@@ -65,6 +84,28 @@ class FittedStep:
             for buffer, value in zip(network.buffers(), before, strict=True):
                 buffer.copy_(value)
             self.num_parts *= 2
+
+    def _record(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        batch: Batch,
+        settings: FoldSettings,
+        runtime: Runtime,
+    ) -> None:
+        """Record the step; where memory does not suffice for that, go on without."""
+        optimizer.zero_grad(set_to_none=True)
+        try:
+            self.recorded = RecordedStep(
+                network, optimizer, batch, settings, runtime, parts=self.num_parts
+            )
+        except RuntimeError as error:
+            # A recording that was broken off fails once more at its end.
+            if not is_out_of_memory(error.__context__ or error):
+                raise
+        if self.recorded is None:
+            optimizer.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
 
 
 def _refusal(batch: Batch, parts: int, runtime: Runtime) -> str:

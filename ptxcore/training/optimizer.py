@@ -21,8 +21,12 @@ def make_optimizer(network: nn.Module, settings: FoldSettings) -> torch.optim.Ad
         settings: Of which `learning_rate` and `weight_decay` count here.
 
     Returns:
-        An optimizer of all parameters at the full learning rate.
+        An optimizer of all parameters at the full learning rate. On a GPU the rate is a tensor, so
+        that a recorded step reads it anew each time.
     """
+    device = next(network.parameters()).device
+    on_gpu = device.type == "cuda"
+    rate = torch.tensor(settings.learning_rate, device=device) if on_gpu else settings.learning_rate
     decayed = [value for value in network.parameters() if value.ndim > 1]
     free = [value for value in network.parameters() if value.ndim <= 1]
     groups = [
@@ -30,7 +34,7 @@ def make_optimizer(network: nn.Module, settings: FoldSettings) -> torch.optim.Ad
         {"params": free, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=settings.learning_rate, fused=True
+        [group for group in groups if group["params"]], lr=rate, fused=True, capturable=on_gpu
     )
 
 

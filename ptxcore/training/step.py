@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ptxcore.data.patches import Batch
@@ -47,39 +45,79 @@ def train_step(
         settings: Of the fold.
         runtime: Device, precision and layout.
         rate: Learning rate.
+        parts: As for `compute_step`.
+    """
+    set_rate(optimizer, rate)
+    images, targets = bring(batch, runtime)
+    return compute_step(network, optimizer, images, targets, settings, runtime, parts=parts)
+
+
+def bring(batch: Batch, runtime: Runtime) -> tuple[Tensor, Tensor]:
+    """A batch on the runtime's device and in its layout: images (B, C, P, P), targets (B, 1, P, P).
+
+    The host goes on while pinned memory is copied.
+    """
+    layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
+    images = torch.from_numpy(batch.images).to(
+        runtime.device, non_blocking=True, memory_format=layout
+    )
+    return images, torch.from_numpy(batch.targets).to(runtime.device, non_blocking=True)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all parameters; one that is a tensor is filled, not replaced."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def compute_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    targets: Tensor,
+    settings: FoldSettings,
+    runtime: Runtime,
+    *,
+    parts: int = 1,
+) -> Step:
+    """A step at the optimizer's learning rate, without a word to or from the host.
+
+    Args:
+        network: Placed on the runtime's device.
+        optimizer: Of its parameters.
+        images: From `bring`, shape (B, C, P, P).
+        targets: From `bring`, shape (B, 1, P, P).
+        settings: Of the fold.
+        runtime: Precision and layout.
         parts: Forward and backward passes the batch is split into, 1 to B; every loss is a mean
             over patches, so that the gradients of the parts add up to that of the whole.
     """
     optimizer.zero_grad(set_to_none=True)
     losses, of_samples = [], []
-    count = len(batch.images)
-    for images, targets in zip(
-        np.array_split(batch.images, parts), np.array_split(batch.targets, parts), strict=True
-    ):
-        step = _backward(network, images, targets, settings, runtime, share=len(images) / count)
-        losses.append(step.loss * (len(images) / count))
+    for seen, truth in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
+        share = len(seen) / len(images)
+        step = _backward(network, seen, truth, settings, runtime, share=share)
+        losses.append(step.loss * share)
         of_samples.append(step.of_samples)
     if settings.gradient_clip > 0:
         nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
     optimizer.step()
     return Step(loss=torch.stack(losses).sum(), of_samples=torch.cat(of_samples))
 
 
 def _backward(
     network: nn.Module,
-    images: NDArray[np.float32],
-    targets: NDArray[np.float32],
+    seen: Tensor,
+    truth: Tensor,
     settings: FoldSettings,
     runtime: Runtime,
     *,
     share: float,
 ) -> Step:
     """Add the gradient of a part of a batch, times its share."""
-    layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
-    seen = torch.from_numpy(images).to(runtime.device, memory_format=layout)
-    truth = torch.from_numpy(targets).to(runtime.device)
     with torch.autocast(
         runtime.device, dtype=torch.bfloat16, enabled=runtime.precision == "bfloat16"
     ):

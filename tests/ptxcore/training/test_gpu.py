@@ -1,0 +1,167 @@
+"""On a GPU: the same numbers again, whether a step is recorded or not, and after a resume."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+import torch
+
+from ptxcore.data.patches import Batch
+from ptxcore.errors import OutOfMemory
+from ptxcore.inference import place
+from ptxcore.models import build_network
+from ptxcore.settings import FoldSettings
+from ptxcore.training import train_fold
+from ptxcore.training.isolation import isolated
+from ptxcore.training.memory import FittedStep
+from ptxcore.training.optimizer import make_optimizer
+from ptxcore.training.step import train_step
+from ptxcore.types import EpochReport, Runtime
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+PLAIN = Runtime(device="cuda", num_threads=2)
+FAST = Runtime(device="cuda", precision="bfloat16", channels_last=True, num_threads=2)
+SETTINGS = FoldSettings(image_size=0, patch_size=96, channels=8, levels=4, batch_size=4)
+EVERYTHING = dataclasses.replace(
+    SETTINGS, deep_supervision=True, hard_negative_share=0.5, focal_weight=0.5, tversky_weight=0.5
+)
+
+
+class Bench(Protocol):
+    plan: Any
+    store: Any
+
+    def train(self, settings: FoldSettings = ..., **options: Any) -> list[EpochReport]: ...
+
+
+def batch(number: int, count: int = 4, side: int = 96) -> Batch:
+    rng = np.random.default_rng(number)
+    images = rng.normal(size=(count, 1, side, side)).astype(np.float32)
+    targets = (rng.random((count, 1, side, side)) < 0.1).astype(np.float32)
+    return Batch(images=images, targets=targets, cases=tuple(range(count)))
+
+
+def stepped(
+    settings: FoldSettings, runtime: Runtime, *, fitted: FittedStep | None, num_steps: int = 8
+) -> dict[str, torch.Tensor]:
+    """Weights, statistics and losses after a few steps."""
+    network = place(build_network(settings, seed=0).train(), runtime)
+    optimizer = make_optimizer(network, settings)
+    found = {}
+    with isolated(runtime, seed=7):
+        for number in range(num_steps):
+            do = train_step if fitted is None else fitted
+            rate = 1e-3 / (number + 1)
+            step = do(network, optimizer, batch(number), settings, runtime, rate=rate)
+            found[f"loss {number}"], found[f"each {number}"] = step.loss, step.of_samples
+    return {name: value.cpu() for name, value in {**found, **network.state_dict()}.items()}
+
+
+def assert_equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    different = [name for name in expected if not torch.equal(found[name], expected[name])]
+    assert not different
+    assert found.keys() == expected.keys()
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING], ids=["default", "everything"])
+@pytest.mark.parametrize("runtime", [PLAIN, FAST], ids=["float32", "bfloat16"])
+def test_a_recorded_step_is_the_step(settings: FoldSettings, runtime: Runtime) -> None:
+    fitted = FittedStep()
+    found = stepped(settings, runtime, fitted=fitted)
+    assert fitted.recorded is not None
+    assert_equal(found, stepped(settings, runtime, fitted=None))
+
+
+def test_a_recorded_step_in_parts_is_the_step() -> None:
+    fitted = FittedStep(2)
+    found = stepped(SETTINGS, FAST, fitted=fitted)
+    assert fitted.recorded is not None
+    assert found["loss 7"].isfinite()
+
+
+@pytest.mark.parametrize("runtime", [PLAIN, FAST], ids=["float32", "bfloat16"])
+def test_the_same_again(runtime: Runtime) -> None:
+    assert_equal(
+        stepped(EVERYTHING, runtime, fitted=FittedStep()),
+        stepped(EVERYTHING, runtime, fitted=FittedStep()),
+    )
+
+
+def numbers(reports: list[EpochReport]) -> dict[str, Any]:
+    result = reports[-1].result
+    assert result is not None
+    return {
+        "metrics": dict(result.metrics),
+        "curves": {name: curve for name, curve in result.curves.items() if name != "seconds"},
+        "truth": result.cases.truth.tolist(),
+        "background": result.cases.background.tolist(),
+    }
+
+
+@pytest.mark.parametrize("more", [{}, {"ema_decay": 0.9, "average_best": 2}])
+def test_a_fold_that_was_stopped_goes_on_as_if_it_had_not_been(
+    bench: Bench, small: FoldSettings, tmp_path: Path, more: dict[str, Any]
+) -> None:
+    settings = dataclasses.replace(small, hard_negative_share=0.5, steps_per_epoch=6, **more)
+    expected = numbers(bench.train(settings, runtime=FAST))
+    assert numbers(bench.train(settings, runtime=FAST)) == expected
+    half = train_fold(
+        settings, bench.store, bench.plan, 0, seed=0, runtime=FAST, directory=tmp_path / "fold"
+    )
+    next(half)
+    next(half)
+    half.close()
+    found = bench.train(settings, runtime=FAST, directory=tmp_path / "fold")
+    assert numbers(found) == expected
+
+
+def test_a_gpu_learns_what_a_cpu_learns(bench: Bench, small: FoldSettings) -> None:
+    settings = dataclasses.replace(small, dropout=0.0, max_epochs=3)
+    on_cpu = bench.train(settings)[-1].result
+    on_gpu = bench.train(settings, runtime=PLAIN)[-1].result
+    assert on_cpu is not None
+    assert on_gpu is not None
+    assert on_gpu.curves["train_loss"] == pytest.approx(on_cpu.curves["train_loss"], rel=0.02)
+
+
+def test_a_batch_is_halved_until_it_fits() -> None:
+    """In real memory: the process may have so much of it that half of the batch fits."""
+    settings = dataclasses.replace(SETTINGS, patch_size=256, channels=32, levels=5)
+    total = torch.cuda.get_device_properties(0).total_memory
+
+    def peak(count: int) -> int:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        network = place(build_network(settings, seed=0).train(), FAST)
+        optimizer = make_optimizer(network, settings)
+        with isolated(FAST, seed=0):
+            train_step(network, optimizer, batch(0, count, 256), settings, FAST, rate=1e-3)
+        return torch.cuda.max_memory_reserved()
+
+    limit = (peak(8) + peak(16)) // 2
+    try:
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction(limit / total)
+        fitted = FittedStep()
+        network = place(build_network(settings, seed=0).train(), FAST)
+        optimizer = make_optimizer(network, settings)
+        with isolated(FAST, seed=0):
+            for number in range(6):
+                step = fitted(network, optimizer, batch(number, 16, 256), settings, FAST, rate=1e-3)
+        assert fitted.num_parts == 2
+        assert step.loss.isfinite()
+        torch.cuda.set_per_process_memory_fraction(limit / total / 8)
+        del network, optimizer, step, fitted
+        torch.cuda.empty_cache()
+        network = place(build_network(settings, seed=0).train(), FAST)
+        optimizer = make_optimizer(network, settings)
+        with isolated(FAST, seed=0), pytest.raises(OutOfMemory, match="lower batch_size"):
+            FittedStep()(network, optimizer, batch(0, 16, 256), settings, FAST, rate=1e-3)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        torch.cuda.empty_cache()
