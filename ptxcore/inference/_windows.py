@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
 
+import torch
 from torch import Tensor
 
 from ptxcore.inference._memory import FittedForward
@@ -27,8 +28,12 @@ def window_of(shape: tuple[int, int], window_px: int) -> tuple[int, int]:
     return min(side, height), min(side, width)
 
 
-def window_starts(shape: tuple[int, int], window_px: int, overlap: float) -> tuple[Any, ...]:
-    """Where `slide` puts its windows: two overlaps that give the same give the same logits.
+def window_starts(
+    shape: tuple[int, int], window_px: int, overlap: float
+) -> tuple[tuple[int, int], ...]:
+    """First row and column of each window of `slide`.
+
+    Two overlaps that give the same give the same logits.
 
     Args:
         shape: Height and width of the image.
@@ -39,7 +44,8 @@ def window_starts(shape: tuple[int, int], window_px: int, overlap: float) -> tup
 
     window = window_of(shape, window_px)
     steps = [max(1, int(side * (1 - overlap))) for side in window]
-    return tuple(map(tuple, dense_patch_slices(shape, window, steps, return_slice=False)))
+    places = dense_patch_slices(shape, window, steps)
+    return tuple((int(rows.start), int(columns.start)) for rows, columns in places)
 
 
 def slide(
@@ -47,19 +53,21 @@ def slide(
 ) -> Tensor:
     """Logits of a whole image from windows, in one pass where the window covers it.
 
-    MONAI's inferer: windows start every `window_px * (1 - overlap)` px, the last ones end at the
-    border, and where they overlap the mean is weighted by a Gaussian with a standard deviation of
-    an eighth of the window (Isensee et al. 2021), so that the centre of a window, which sees its
-    surroundings, counts most.
+    Windows start every `window_px * (1 - overlap)` px, the last ones end at the border, and where
+    they overlap the mean is weighted by a Gaussian with a standard deviation of an eighth of the
+    window (Isensee et al. 2021), so that the centre of a window, which sees its surroundings,
+    counts most. This is what MONAI's inferer gives, made of its parts; but weights and their sum
+    are computed once for all images of a shape. On an H200 its own loop took 1.4 times as long as
+    the passes in it.
 
     Args:
-        forward: Maps (B, S, p, q) to logits of shape (B, 1, p, q), float32.
+        forward: Maps (B, S, p, q) to logits of shape (B, K, p, q), float32.
         images: Shape (1, S, h, w). A side shorter than the window is one window long.
         window_px: Side of the window; 0 takes the whole image.
         overlap: Share of the window that neighbours have in common, in [0, 1).
 
     Returns:
-        Logits of shape (1, 1, h, w), float32.
+        Logits of shape (1, K, h, w), float32.
 
     Raises:
         OutOfMemory: A single window does not fit in memory.
@@ -70,16 +78,38 @@ def slide(
     if window == (height, width):
         return fitted(images)
 
-    from monai.inferers.utils import sliding_window_inference  # MONAI takes seconds to import
+    starts = window_starts((height, width), window_px, overlap)
+    weight, total = _weights((height, width), window, starts, images.device)
+    rows, columns = window
+    sums: Tensor | None = None
+    at_once = WINDOWS_PER_BATCH[images.device.type]
+    for begin in range(0, len(starts), at_once):
+        places = starts[begin : begin + at_once]
+        windows = torch.cat(
+            [images[..., top : top + rows, left : left + columns] for top, left in places]
+        )
+        weighted = fitted(windows) * weight
+        if sums is None:
+            sums = weighted.new_zeros((weighted.shape[1], height, width))
+        for (top, left), one in zip(places, weighted, strict=True):
+            sums[:, top : top + rows, left : left + columns] += one
+    assert sums is not None
+    return sums[None] / total
 
-    logits = sliding_window_inference(
-        images,
-        roi_size=window,
-        sw_batch_size=WINDOWS_PER_BATCH[images.device.type],
-        predictor=fitted,
-        overlap=overlap,
-        mode="gaussian",
-        sigma_scale=0.125,
-    )
-    assert isinstance(logits, Tensor)
-    return logits
+
+@lru_cache(maxsize=8)
+def _weights(
+    shape: tuple[int, int],
+    window: tuple[int, int],
+    starts: tuple[tuple[int, int], ...],
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
+    """Weight of each pixel of a window, and their sum over windows for each pixel of the image."""
+    from monai.data.utils import compute_importance_map
+
+    weight = compute_importance_map(window, mode="gaussian", sigma_scale=0.125, device=device)
+    assert isinstance(weight, Tensor)
+    total = torch.zeros(shape, device=device)
+    for top, left in starts:
+        total[top : top + window[0], left : left + window[1]] += weight
+    return weight, total
