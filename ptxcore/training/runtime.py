@@ -14,29 +14,34 @@ import numpy as np
 import torch
 
 from ptxcore.data.patches import Batch
+from ptxcore.errors import OutOfMemory
 from ptxcore.inference import place
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.training.isolation import isolated
+from ptxcore.training.memory import STEPS_BEFORE_RECORDING, FittedStep
 from ptxcore.training.optimizer import make_optimizer
-from ptxcore.training.step import train_step
 from ptxcore.types import Runtime
 
 #: bfloat16 has three digits: it must be worth it.
 WORTH_BFLOAT16 = 1.15
-#: Sides of the patches timed: where all of an epoch would take minutes, a share tells enough.
+#: What is timed on a CPU at most: where a whole step takes a minute, a share of it tells enough. A
+#: GPU is given the whole: a share of it does not fill one.
 MAX_TIMED_PX = 256
 MAX_TIMED_BATCH = 4
 MAX_TIMED_STEPS = 4
 #: No further step is timed once this has passed, but two are.
 BUDGET_SECONDS = 1.5
+#: Steps on a GPU: the last few of them are replayed.
+NUM_STEPS_ON_GPU = STEPS_BEFORE_RECORDING + 4
 
 
 def measure_runtime(settings: FoldSettings, *, num_threads: int) -> Runtime:
     """Time a few training steps in each way, and take the fastest.
 
     Args:
-        settings: Of the folds to come; network, patch and batch are timed, cut down if large.
+        settings: Of the folds to come; network, patch and batch are timed, on a CPU cut down if
+            large.
         num_threads: CPU threads of one trial, at least 1.
 
     Returns:
@@ -59,25 +64,37 @@ def measure_runtime(settings: FoldSettings, *, num_threads: int) -> Runtime:
 
 
 def _seconds_per_step(settings: FoldSettings, runtime: Runtime, *, limit: float) -> float:
-    """The fastest of a few steps; the first alone where even that is past the limit."""
-    side = min(settings.patch_size or settings.image_size or MAX_TIMED_PX, MAX_TIMED_PX)
-    shape = (min(settings.batch_size, MAX_TIMED_BATCH), 1, side, side)
-    rng = np.random.default_rng(0)
-    batch = Batch(
-        images=rng.standard_normal(shape, dtype=np.float32),
-        targets=(rng.random(shape) < 0.01).astype(np.float32),
-    )
+    """The fastest of a few steps; on a CPU the first alone where even that is past the limit."""
+    on_gpu = runtime.device == "cuda"
+    batch = _batch(settings, is_whole=on_gpu)
+    # On a CPU the time this process was given: a busy machine must not decide.
+    clock = time.perf_counter if on_gpu else time.process_time
+    least, most = (NUM_STEPS_ON_GPU,) * 2 if on_gpu else (2, MAX_TIMED_STEPS)
+    times: list[float] = []
     with isolated(runtime, seed=0):
         network = place(build_network(settings, seed=0).train(), runtime)
         optimizer = make_optimizer(network, settings)
-        # On a CPU the time this process was given: a busy machine must not decide.
-        clock = time.process_time if runtime.device == "cpu" else time.perf_counter
-        times: list[float] = []
-        while len(times) < 2 or (len(times) < MAX_TIMED_STEPS and sum(times) < BUDGET_SECONDS):
+        fitted = FittedStep()
+        while len(times) < least or (len(times) < most and sum(times) < BUDGET_SECONDS):
             start = clock()
-            step = train_step(network, optimizer, batch, settings, runtime, rate=0.0)
+            try:
+                step = fitted(network, optimizer, batch, settings, runtime, rate=0.0)
+            except OutOfMemory:
+                return math.inf
             step.loss.item()  # waits for the device
             times.append(clock() - start)
-            if times[0] > limit:
+            if times[0] > limit and not on_gpu:
                 break
     return min(times)
+
+
+def _batch(settings: FoldSettings, *, is_whole: bool) -> Batch:
+    side, count = settings.patch_size or settings.image_size or MAX_TIMED_PX, settings.batch_size
+    if not is_whole:
+        side, count = min(side, MAX_TIMED_PX), min(count, MAX_TIMED_BATCH)
+    shape = (count, settings.num_channels, side, side)
+    rng = np.random.default_rng(0)
+    return Batch(
+        images=rng.standard_normal(shape, dtype=np.float32),
+        targets=(rng.random((count, 1, side, side)) < 0.01).astype(np.float32),
+    )

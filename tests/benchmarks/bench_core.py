@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_core.py [--device cuda]
 
 On the radiographs that PTXSWEEP_SIIM names, else on drawn ones, all at 1024 px. What is compared
-runs in turn, step by step, and medians count. The last line is one JSON object:
+runs in turn, and medians count: step by step on a CPU, in blocks of steps on a GPU, which goes on
+while the next batches are made. The last line is one JSON object:
 
     pipeline_efficiency          throughput with all data work, over that on one batch in memory
     speedup_vs_plain_monai       by patch size: a plain MONAI loop (CacheDataset,
@@ -15,6 +16,9 @@ runs in turn, step by step, and medians count. The last line is one JSON object:
                                  logit
     augmentation_share           of a training step at full strength
     private_mib                  of a process that trained an epoch, by number of cases in the store
+
+With a GPU the efficiency is that of 512 px, and beside it stand `gpu_busy` (the driver's figure,
+and that of the plain loop), `milliseconds_in_memory` (a step on one batch) and `gib` (reserved).
 """
 
 from __future__ import annotations
@@ -28,17 +32,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from plain_monai import batches, learning, our_step, plain_step
+from plain_monai import batches, learning, our_step, plain_step, source_of
 
 from ptxcore.data.augment import Augmentation
 from ptxcore.data.folds import make_plan
 from ptxcore.data.importing import import_cases
+from ptxcore.data.loading import Loader
 from ptxcore.data.patches import PatchSampler
 from ptxcore.data.phantom import write_phantom
 from ptxcore.data.store import CaseStore
@@ -83,33 +89,87 @@ def medians(steps: dict[str, Callable[[], object]], device: str, num: int) -> di
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def blocks(
+    steps: dict[str, Callable[[], object]], runtime: Runtime, *, num: int, num_ahead: int
+) -> dict[str, float]:
+    """Seconds of a step on a GPU, in blocks of `num` in turn, the median of three.
+
+    Before each block `num_ahead` steps use up what was made ahead while others ran.
+    """
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(3):
+        for name, step in steps.items():
+            ours = isolated(runtime, seed=0) if name != "plain" else nullcontext()
+            with ours:  # the plain loop runs as PyTorch comes
+                for _ in range(num_ahead):
+                    step()
+                torch.cuda.synchronize()
+                begin = time.perf_counter()
+                for _ in range(num):
+                    step()
+                torch.cuda.synchronize()
+            times[name].append((time.perf_counter() - begin) / num)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def busy(step: Callable[[], object], runtime: Runtime | None, *, seconds: float = 6.0) -> float:
+    """Share of the time in which a kernel ran, as the driver says, while step follows step."""
+    asked = ["--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "250"]
+    with (
+        isolated(runtime, seed=0) if runtime else nullcontext(),
+        subprocess.Popen(["nvidia-smi", *asked], stdout=subprocess.PIPE, text=True) as watch,
+    ):
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            step()
+        watch.terminate()
+        assert watch.stdout is not None
+        found = [float(line) for line in watch.stdout.read().split()]
+    settled = found[len(found) // 3 : -1]
+    return statistics.mean(settled) / 100
+
+
+#: Side of the patches and patches of a batch: what a CPU trains, and what fills a GPU.
+BATCHES = {"cpu": ((256, 4), (512, 2)), "cuda": ((256, 16), (512, 8))}
+
+
 def training(store: CaseStore, device: str) -> tuple[dict[str, float], dict[str, Any]]:
     speedups, facts = {}, {}
-    for side, batch_size in ((256, 4), (512, 2)):
+    for side, batch_size in BATCHES[device]:
         settings = FoldSettings(
             **NETWORK, patch_size=side, batch_size=batch_size, augmentation_strength=1.0
         )
-        threads = torch.get_num_threads()
-        runtime = measure_runtime(settings, num_threads=threads)
+        runtime = measure_runtime(settings, num_threads=torch.get_num_threads())
         sampler = PatchSampler(store, positives(store), settings, seed=0)
-        fixed = next(sampler.epoch(1))
+        source, fixed = source_of(sampler, runtime), next(sampler.epoch(1))
         with isolated(runtime, seed=0):
             steps = {
-                "pipeline": our_step(settings, runtime, batches(sampler), rate=RATE)[1],
+                "pipeline": our_step(settings, runtime, batches(source), rate=RATE)[1],
                 "memory": our_step(settings, runtime, cycle([fixed]), rate=RATE)[1],
                 "plain": plain_step(store, positives(store)[:16], settings, device, rate=RATE)[1],
             }
-            found = medians(steps, device, NUM_STEPS if side == 256 else NUM_STEPS // 2)
+            if device == "cpu":
+                found = medians(steps, device, NUM_STEPS if side == 256 else NUM_STEPS // 2)
+        if device == "cuda":
+            found = blocks(steps, runtime, num=40, num_ahead=2 * runtime.num_threads + 8)
         speedups[str(side)] = round(found["plain"] / found["pipeline"], 2)
-        print(f"{side} px: {found}, {runtime}")
-        if side == 256:
+        print(f"{side} px: {found}, {runtime}", flush=True)
+        if device == "cpu" and side == 256:
+            share = augmentation_seconds(store, settings) * batch_size / found["pipeline"]
+            facts = {"augmentation_share": round(share, 4)}
+        if device == "cuda":
             facts = {
-                "precision": runtime.precision,
-                "pipeline_efficiency": round(found["memory"] / found["pipeline"], 3),
-                "augmentation_share": round(
-                    augmentation_seconds(store, settings) * batch_size / found["pipeline"], 4
-                ),
+                "batch_size": batch_size,
+                "milliseconds_in_memory": round(1000 * found["memory"], 2),
+                "gpu_busy": round(busy(steps["pipeline"], runtime), 3),
+                "gpu_busy_plain": round(busy(steps["plain"], None), 3),
+                "gib": round(torch.cuda.max_memory_reserved() / 2**30, 2),
             }
+        if side == 256 or device == "cuda":
+            facts["precision"] = runtime.precision
+            facts["pipeline_efficiency"] = round(found["memory"] / found["pipeline"], 3)
+        if isinstance(source, Loader):
+            source.close()
     return speedups, facts
 
 
@@ -214,7 +274,7 @@ def main(device: str) -> None:
             "speedup_vs_plain_monai": speedups,
             "dice_positive": learning(store, positives(store), device),
             **windows(store, device),
-            **memory(folder),
+            **(memory(folder) if device == "cpu" else {}),
         }
     print(json.dumps(result))
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ptxcore.data.intensity import normalise
+from ptxcore.data.loading import Loader
 from ptxcore.data.patches import Batch, PatchSampler
 from ptxcore.data.store import CaseStore
 from ptxcore.inference import place
@@ -19,13 +20,13 @@ from ptxcore.metrics import summarize
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.training.isolation import isolated
+from ptxcore.training.memory import FittedStep
 from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.runtime import measure_runtime
 from ptxcore.training.scoring import score_cases
-from ptxcore.training.step import train_step
 from ptxcore.types import Runtime
 
-Step = Callable[[], float]
+Step = Callable[[], object]
 
 NUM_FOLDS = 3
 NUM_LEARNING_STEPS = 600
@@ -36,23 +37,32 @@ LEARNING = FoldSettings(
 )  # fmt: skip
 
 
-def batches(sampler: PatchSampler) -> Iterator[Batch]:
+#: Processes of the plain loop's `DataLoader`: as in MONAI's tutorials, where the CPU is not the
+#: device itself.
+PLAIN_WORKERS = {"cpu": 0, "cuda": 4}
+
+
+def batches(sampler: PatchSampler | Loader) -> Iterator[Batch]:
     epoch = 0
     while True:
         epoch += 1
         yield from sampler.epoch(epoch)
 
 
+def source_of(sampler: PatchSampler, runtime: Runtime) -> PatchSampler | Loader:
+    """As a fold has it."""
+    on_gpu = runtime.device == "cuda"
+    return Loader(sampler, num_workers=runtime.num_threads) if on_gpu else sampler
+
+
 def our_step(
     settings: FoldSettings, runtime: Runtime, source: Iterator[Batch], *, rate: float, seed: int = 0
 ) -> tuple[nn.Module, Step]:
     network = place(build_network(settings, seed=seed).train(), runtime)
-    optimizer = make_optimizer(network, settings)
+    optimizer, fitted = make_optimizer(network, settings), FittedStep()
 
-    def step() -> float:
-        return train_step(
-            network, optimizer, next(source), settings, runtime, rate=rate
-        ).loss.item()
+    def step() -> Tensor:
+        return fitted(network, optimizer, next(source), settings, runtime, rate=rate).loss
 
     return network, step
 
@@ -65,6 +75,7 @@ def plain_step(
     *,
     rate: float,
     seed: int = 0,
+    num_workers: int | None = None,
 ) -> tuple[nn.Module, Step]:
     """A step of the loop that MONAI's tutorials show."""
     from monai.data import CacheDataset, DataLoader
@@ -89,8 +100,14 @@ def plain_step(
         ]
     )
     transforms.set_random_state(seed=seed)
+    workers = PLAIN_WORKERS[device] if num_workers is None else num_workers
     loader = DataLoader(
-        CacheDataset(rows, transforms, progress=False), batch_size=settings.batch_size, shuffle=True
+        CacheDataset(rows, transforms, progress=False),
+        batch_size=settings.batch_size,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        drop_last=True,
     )
     network = build_network(settings, seed=seed).train().to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
@@ -123,7 +140,8 @@ def learning(store: CaseStore, positives: Sequence[str], device: str) -> dict[st
         for name, how in (("ours", runtime), ("plain", plain)):
             with isolated(how, seed=fold):
                 if name == "ours":
-                    source = batches(PatchSampler(store, cases, LEARNING, seed=fold))
+                    sampler = source_of(PatchSampler(store, cases, LEARNING, seed=fold), how)
+                    source = batches(sampler)
                     network, step = our_step(LEARNING, how, source, rate=rate, seed=fold)
                 else:
                     network, step = plain_step(store, cases, LEARNING, device, rate=rate, seed=fold)
