@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -128,10 +129,12 @@ class _Batches(Dataset[_Made]):
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """A process that is gone cannot hand over what it made: the error is that of a socket."""
+    """A process that is gone cannot hand over what it made: the error may be that of a socket."""
     try:
         yield
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not re.search("killed|exited", str(error)):
+            raise
         raise RuntimeError(
             "a process that makes batches was killed, perhaps for want of memory; give a trial "
             "fewer CPUs (each of them makes batches) or the machine more memory"

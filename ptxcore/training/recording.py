@@ -7,6 +7,9 @@ and bfloat16 gained nothing. A recorded step is launched as a whole.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
@@ -51,7 +54,11 @@ class RecordedStep:
         self._runtime = runtime
         self._images, self._targets = bring(batch, runtime)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        # The thread that pins batches goes on meanwhile.
+        with (
+            _spare_generator(),
+            torch.cuda.graph(self._graph, capture_error_mode="thread_local"),
+        ):
             self._step = compute_step(
                 network, optimizer, self._images, self._targets, settings, runtime, parts=parts
             )
@@ -70,3 +77,20 @@ class RecordedStep:
         self._graph.replay()
         # The next replay overwrites what this one gave.
         return Step(loss=self._step.loss.clone(), of_samples=self._step.of_samples.clone())
+
+
+@contextmanager
+def _spare_generator() -> Iterator[None]:
+    """Random numbers from a copy of the generator's state; after an error from the state itself.
+
+    A recording that is broken off leaves the state it drew from unfit for use: "Offset increment
+    outside graph capture".
+    """
+    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    before = generator.graphsafe_get_state()
+    generator.graphsafe_set_state(generator.clone_state())
+    try:
+        yield
+    except BaseException:
+        generator.graphsafe_set_state(before)
+        raise

@@ -94,14 +94,14 @@ def blocks(
 ) -> dict[str, float]:
     """Seconds of a step on a GPU, in blocks of `num` in turn, the median of three.
 
-    Before each block `num_ahead` steps use up what was made ahead while others ran.
+    Before a block of the pipeline `num_ahead` steps use up what was made ahead while others ran.
     """
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(3):
         for name, step in steps.items():
             ours = isolated(runtime, seed=0) if name != "plain" else nullcontext()
             with ours:  # the plain loop runs as PyTorch comes
-                for _ in range(num_ahead):
+                for _ in range(num_ahead if name == "pipeline" else 4):
                     step()
                 torch.cuda.synchronize()
                 begin = time.perf_counter()

@@ -73,12 +73,14 @@ def test_losses_of_an_epoch_count_in_the_next(store: CaseStore) -> None:
         loader.close()
 
 
+# With a GPU it is a thread that misses the process first.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_killed_worker_is_an_error(store: CaseStore) -> None:
     loader = Loader(sampler(store), num_workers=2)
     next(loader.epoch(1))
     for process in multiprocessing.active_children():
         process.kill()
-    with pytest.raises(RuntimeError, match=r"killed|exited"):
+    with pytest.raises(RuntimeError, match="give a trial fewer CPUs"):
         list(itertools.chain.from_iterable(map(loader.epoch, range(2, 100))))
     loader.close()
     assert not multiprocessing.active_children()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,39 +130,69 @@ def test_a_gpu_learns_what_a_cpu_learns(bench: Bench, small: FoldSettings) -> No
     assert on_gpu.curves["train_loss"] == pytest.approx(on_cpu.curves["train_loss"], rel=0.02)
 
 
-def test_a_batch_is_halved_until_it_fits() -> None:
-    """In real memory: the process may have so much of it that half of the batch fits."""
-    settings = dataclasses.replace(SETTINGS, patch_size=256, channels=32, levels=5)
+def peak(settings: FoldSettings, count: int) -> int:
+    """Bytes that a step of so many patches takes."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    network = place(build_network(settings, seed=0).train(), FAST)
+    optimizer = make_optimizer(network, settings)
+    with isolated(FAST, seed=0):
+        train_step(network, optimizer, batch(0, count, 256), settings, FAST, rate=1e-3)
+    return torch.cuda.max_memory_reserved()
+
+
+LARGE = dataclasses.replace(SETTINGS, patch_size=256, channels=32, levels=5)
+
+
+@pytest.fixture
+def limited() -> Iterator[Callable[[float], None]]:
+    """Leaves this process so many bytes of the GPU."""
     total = torch.cuda.get_device_properties(0).total_memory
 
-    def peak(count: int) -> int:
+    def limit(num_bytes: float) -> None:
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        network = place(build_network(settings, seed=0).train(), FAST)
-        optimizer = make_optimizer(network, settings)
-        with isolated(FAST, seed=0):
-            train_step(network, optimizer, batch(0, count, 256), settings, FAST, rate=1e-3)
-        return torch.cuda.max_memory_reserved()
+        torch.cuda.set_per_process_memory_fraction(num_bytes / total)
 
-    limit = (peak(8) + peak(16)) // 2
-    try:
-        torch.cuda.empty_cache()
-        torch.cuda.set_per_process_memory_fraction(limit / total)
-        fitted = FittedStep()
-        network = place(build_network(settings, seed=0).train(), FAST)
-        optimizer = make_optimizer(network, settings)
-        with isolated(FAST, seed=0):
-            for number in range(6):
-                step = fitted(network, optimizer, batch(number, 16, 256), settings, FAST, rate=1e-3)
-        assert fitted.num_parts == 2
-        assert step.loss.isfinite()
-        torch.cuda.set_per_process_memory_fraction(limit / total / 8)
-        del network, optimizer, step, fitted
-        torch.cuda.empty_cache()
-        network = place(build_network(settings, seed=0).train(), FAST)
-        optimizer = make_optimizer(network, settings)
-        with isolated(FAST, seed=0), pytest.raises(OutOfMemory, match="lower batch_size"):
-            FittedStep()(network, optimizer, batch(0, 16, 256), settings, FAST, rate=1e-3)
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-        torch.cuda.empty_cache()
+    yield limit
+    torch.cuda.set_per_process_memory_fraction(1.0)
+    torch.cuda.empty_cache()
+
+
+def test_a_batch_is_halved_until_it_fits(limited: Callable[[float], None]) -> None:
+    limited((peak(LARGE, 8) + peak(LARGE, 16)) / 2)
+    fitted = FittedStep()
+    network = place(build_network(LARGE, seed=0).train(), FAST)
+    optimizer = make_optimizer(network, LARGE)
+    with isolated(FAST, seed=0):
+        for number in range(6):
+            step = fitted(network, optimizer, batch(number, 16, 256), LARGE, FAST, rate=1e-3)
+    assert fitted.num_parts == 2
+    assert fitted.recorded is not None
+    assert step.loss.isfinite()
+
+
+def test_memory_that_goes_before_the_recording_halves_the_batch(
+    limited: Callable[[float], None],
+) -> None:
+    enough, less = peak(LARGE, 16), (peak(LARGE, 8) + peak(LARGE, 16)) / 2
+    limited(1.2 * enough)
+    fitted = FittedStep()
+    network = place(build_network(LARGE, seed=0).train(), FAST)
+    optimizer = make_optimizer(network, LARGE)
+    with isolated(FAST, seed=0):
+        for number in range(8):
+            if number == 3:
+                assert fitted.num_parts == 1
+                optimizer.zero_grad()
+                limited(less)
+            step = fitted(network, optimizer, batch(number, 16, 256), LARGE, FAST, rate=1e-3)
+    assert fitted.num_parts == 2
+    assert step.loss.isfinite()
+
+
+def test_what_never_fits_says_so(limited: Callable[[float], None]) -> None:
+    limited(peak(LARGE, 1))
+    network = place(build_network(LARGE, seed=0).train(), FAST)
+    optimizer = make_optimizer(network, LARGE)
+    with isolated(FAST, seed=0), pytest.raises(OutOfMemory, match="lower batch_size"):
+        FittedStep()(network, optimizer, batch(0, 16, 256), LARGE, FAST, rate=1e-3)
