@@ -123,13 +123,11 @@ class Conductor:
             candidate=candidate, fold=fold, attempt=attempt, parameters=dict(one.settings)
         )
 
-    def on_epoch(self, epoch: Epoch, *, is_last: bool = False) -> bool:
-        """Take an epoch's value.
+    def on_epoch(self, epoch: Epoch) -> bool:
+        """Take the value of an epoch that is not the fold's last.
 
         Args:
             epoch: What the worker reports.
-            is_last: Whether the fold's score comes with it: then nothing is left to save by
-                pruning inside the fold, and the score must not be lost.
 
         Returns:
             Whether the worker should stop: the candidate is over, now or already. Reports of an
@@ -137,14 +135,13 @@ class Conductor:
         """
         number = epoch.candidate
         one = self._ledger.projection.candidates[number]
-        if not is_last:
-            self._ledger.record_resumption(epoch)
+        self._ledger.record_resumption(epoch)
         is_new = self._ledger.record_epoch(epoch)
         if not is_new and not self._is_newest(epoch):
             return one.state.is_final
         if not math.isfinite(epoch.value):
             return self._end(number, State.FAILED, NAN_REASON).is_final
-        if is_last or number == DEFAULT_CANDIDATE:
+        if number == DEFAULT_CANDIDATE:
             return False
         prune = self._pruner.should_prune_epoch(self._ledger.projection, number, epoch.fold)
         marks = self._pruner.take_marks(self._ledger.projection, number)
@@ -154,8 +151,12 @@ class Conductor:
             self._end(number, State.PRUNED, f"pruned in fold {epoch.fold}, epoch {epoch.epoch}")
         return prune
 
-    def on_fold(self, score: FoldScore) -> State:
-        """Take a fold's score.
+    def on_fold(self, score: FoldScore, last: Epoch) -> State:
+        """Take a fold's score with its last epoch, which prunes nothing: nothing is left to save.
+
+        Args:
+            score: What the worker reports.
+            last: The epoch it came with.
 
         Returns:
             Where the candidate stands: PARKED, COMPLETE, PRUNED or FAILED. A score of an older
@@ -163,14 +164,14 @@ class Conductor:
         """
         number, projection = score.candidate, self._ledger.projection
         one = projection.candidates[number]
-        if not self._ledger.finish_fold(score):
+        if not self._ledger.finish_fold(score, last):
             return one.state
         self._pass_on()
         if "num_parts" in score.curves:  # smaller batches for batch normalisation: not the same
             self._ledger.annotate(
                 number, f"{PARTS_NOTE}{score.fold}", score.curves["num_parts"][-1]
             )
-        if not math.isfinite(one.folds[score.fold].score):
+        if not (math.isfinite(last.value) and math.isfinite(one.folds[score.fold].score)):
             return self._end(number, State.FAILED, NAN_REASON)
         if one.next_fold(projection.num_folds) is None:
             return self._end(number, State.COMPLETE, None)

@@ -28,7 +28,7 @@ from sweep.predict import Prediction, predict_files
 from sweep.projection import Projection
 from sweep.promote import Promotion, promote
 from sweep.publish import Published, publish_report
-from sweep.ray_run import Resources
+from sweep.resources import ResourceRequest
 from sweep.summary import SweepSummary
 
 SPACE = "demo"
@@ -112,7 +112,7 @@ def demo(
     seed: int = 0,
     space: str = SPACE,
     num_cases: int = NUM_CASES,
-    resources: Resources | None = None,
+    resources: ResourceRequest | None = None,
     precision: str = "auto",
     say: Callable[[str], None],
     watch: Watch,
@@ -126,7 +126,7 @@ def demo(
         seed: Of phantom and sweep.
         space: Search space, shipped or a YAML file.
         num_cases: Of the phantom.
-        resources: CPUs and GPUs of a trial.
+        resources: What a trial takes and where.
         precision: Of the network, as in `launch.run`.
         say: Told what is being done.
         watch: Shows a sweep's progress, see `sweep.cli.live.watching`.

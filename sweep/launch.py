@@ -15,8 +15,6 @@ from ptxcore.data.folds import make_plan
 from ptxcore.data.store import CaseStore
 from ptxcore.errors import StoreError
 from ptxcore.settings import FoldSettings
-from ptxcore.training import measure_runtime
-from ptxcore.types import Runtime
 from sweep import artifacts
 from sweep.budget import Budget, attempt_seconds
 from sweep.conductor import Conductor
@@ -28,8 +26,10 @@ from sweep.ledger import Ledger, list_sweeps
 from sweep.policies import make_policy
 from sweep.prepare import Overrides, build_header, effective_space, image_grids
 from sweep.projection import Projection
-from sweep.ray_run import Interrupt, Resources, drive, ray_cluster
+from sweep.ray_measure import choose_runtime
+from sweep.ray_run import Interrupt, drive, ray_cluster
 from sweep.ray_trial import Job
+from sweep.resources import ResourceRequest, Resources
 from sweep.space import SearchSpace, parse_space
 from sweep.stop_rules import make_stop_rule
 from sweep.stores import locate, open_store
@@ -68,7 +68,7 @@ def run(
     seed: int = 0,
     overrides: Overrides | None = None,
     plan_options: PlanOptions | None = None,
-    resources: Resources | None = None,
+    resources: ResourceRequest | None = None,
     precision: str = "auto",
     budget: Budget | None = None,
     on_progress: Progress = lambda projection: None,
@@ -83,16 +83,17 @@ def run(
         seed: Of everything random: folds, proposals, weights, batches.
         overrides: Changes to the search space.
         plan_options: How to split the cases.
-        resources: CPUs and GPUs of a trial.
-        precision: "float32" or "bfloat16"; "auto" measures which is faster here, so two sweeps
-            may differ where the two are close.
+        resources: What a trial takes and where; what it leaves open depends on the hosts.
+        precision: "float32" or "bfloat16"; "auto" measures which is faster where trials run, so
+            two sweeps may differ where the two are close.
         budget: Ends the sweep when it is used.
         on_progress: Called on the driver at most twice a second.
 
     Raises:
-        UsageError: The space, the name or the store cannot be used; nothing was written.
+        UsageError: The space, the name, the store or the resources cannot be used; nothing was
+            written.
     """
-    options, resources = plan_options or PlanOptions(), resources or Resources()
+    options, request = plan_options or PlanOptions(), resources or ResourceRequest()
     space = effective_space(space_name, overrides or Overrides())
     name = name or space.name
     folder = home.sweep_folder(name)
@@ -115,8 +116,8 @@ def run(
         )
     artifacts.claim(home, name)
     default = FoldSettings.from_mapping(space.complete(space.defaults()))
-    with ray_cluster(resources):
-        runtime = _runtime(default, resources, precision)
+    with ray_cluster(request) as found:
+        runtime = choose_runtime(default, found, precision, is_here=request.address is None)
         header = build_header(
             space=space, store=cases, location=locate(store), plan=plan, runtime=runtime, seed=seed
         )
@@ -132,7 +133,7 @@ def run(
             artifacts.forget_plan(home, name)
             raise
         return _drive(
-            home, ledger, space, cases, locate(store), resources, budget or Budget(), on_progress
+            home, ledger, space, cases, locate(store), found, budget or Budget(), on_progress
         )
 
 
@@ -141,7 +142,7 @@ def resume(
     *,
     home: Home,
     store: Path | str | None = None,
-    resources: Resources | None = None,
+    resources: ResourceRequest | None = None,
     budget: Budget | None = None,
     on_progress: Progress = lambda projection: None,
 ) -> SweepSummary:
@@ -159,10 +160,10 @@ def resume(
         UsageError: No such sweep, it is finished, or the store is another one.
         LeaseHeld: Another driver is at work on it.
     """
-    resources = resources or Resources()
     ledger = Ledger.open(home.ledger_url, name)
     _check_unfinished(ledger)
     header = ledger.header
+    request = (resources or ResourceRequest()).on(header["runtime"]["device"])
     where = store or header["store"]
     cases = open_store(where)
     if cases.data_hash != header["data_hash"]:
@@ -173,9 +174,9 @@ def resume(
     space = parse_space(header["space_text"], f"{name} (ledger)")
     artifacts.check(home, name)
     artifacts.bring_plan(home, name)
-    with ray_cluster(resources):
+    with ray_cluster(request) as found:
         return _drive(
-            home, ledger, space, cases, locate(where), resources, budget or Budget(), on_progress
+            home, ledger, space, cases, locate(where), found, budget or Budget(), on_progress
         )
 
 
@@ -200,21 +201,6 @@ def _check_unfinished(ledger: Ledger) -> None:
             f"sweep {ledger.name!r} is finished ({projection.sweep_reason}); "
             "there is nothing to resume"
         )
-
-
-def _runtime(settings: FoldSettings, resources: Resources, precision: str) -> Runtime:
-    if precision == "auto":
-        return measure_runtime(settings, num_threads=resources.cpus)
-    if precision not in ("float32", "bfloat16"):
-        raise UsageError(f"precision: found {precision!r}, expected auto, float32 or bfloat16")
-    import torch
-
-    return Runtime(
-        device="cuda" if torch.cuda.is_available() else "cpu",
-        precision=precision,
-        channels_last=precision == "bfloat16",
-        num_threads=resources.cpus,
-    )
 
 
 def _drive(

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,11 +35,17 @@ import ray  # noqa: E402
 from ray import tune  # noqa: E402
 
 from sweep.conductor import Conductor  # noqa: E402
-from sweep.errors import UsageError  # noqa: E402
 from sweep.ray_nodes import refuse_other_versions  # noqa: E402
 from sweep.ray_scheduler import FoldScheduler, Slots  # noqa: E402
 from sweep.ray_search import FoldSearch  # noqa: E402
 from sweep.ray_trial import FoldTrainable, Job  # noqa: E402
+from sweep.resources import (  # noqa: E402
+    ResourceRequest,
+    Resources,
+    count_slots,
+    decide,
+    refuse_too_large,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -48,23 +53,6 @@ _log = logging.getLogger(__name__)
 RESOURCE_PERIOD_SECONDS = 2.0
 #: How often the driver repeats that it waits for a host.
 REMINDER_SECONDS = 60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What one trial takes and how many may run at once.
-
-    Attributes:
-        cpus: CPUs per trial, also its number of threads.
-        gpus: GPUs per trial, a fraction shares one.
-        workers: Folds at once at most; None for as many as the cluster holds.
-        address: Of a running Ray cluster; None starts one on this machine.
-    """
-
-    cpus: int = 1
-    gpus: float = 0.0
-    workers: int | None = None
-    address: str | None = None
 
 
 class Interrupt:
@@ -110,36 +98,63 @@ def worker_environment() -> dict[str, str]:
 
 
 @contextmanager
-def ray_cluster(resources: Resources) -> Iterator[None]:
-    """A connection to Ray; one that exists already (in a notebook, say) is used and left open."""
+def ray_cluster(request: ResourceRequest) -> Iterator[Resources]:
+    """A connection to Ray; one that exists already (in a notebook, say) is used and left open.
+
+    Yields:
+        What a trial takes there.
+
+    Raises:
+        UsageError: No host holds a trial, or one has another version.
+    """
     if ray.is_initialized():
-        yield
+        yield _decided(request)
         return
     try:
-        _connect(resources)
-        yield
+        _connect(request)
+        yield _decided(request)
     finally:
         ray.shutdown()
 
 
-def _connect(resources: Resources) -> None:
-    if resources.address is not None:
+def _decided(request: ResourceRequest) -> Resources:
+    resources = decide(request, hosts())
+    refuse_too_large(hosts(), resources)
+    return resources
+
+
+def _connect(request: ResourceRequest) -> None:
+    if request.address is not None:
         ray.init(
-            address=resources.address,
+            address=request.address,
             runtime_env={"env_vars": worker_environment()},
             log_to_driver=False,
             logging_level="error",
         )
         refuse_other_versions()
     else:
-        slots = resources.workers or max(1, (os.cpu_count() or 1) // resources.cpus)
+        here = _this_machine()
+        wanted = (request.workers or 1) * decide(request, [here]).cpus
         ray.init(
             address="local",
-            num_cpus=slots * resources.cpus,
+            num_cpus=max(here["CPU"], wanted),  # who asks for more than there are gets them
+            num_gpus=here["GPU"],
             include_dashboard=False,
             log_to_driver=False,
             logging_level="error",
         )
+
+
+def _this_machine() -> dict[str, int]:
+    """A GPU counts where PyTorch can use it."""
+    import torch
+
+    return {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
+
+
+def hosts() -> list[dict[str, float]]:
+    """What each host of the cluster has now."""
+    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
 
 
 def slot_counter(resources: Resources) -> Callable[[], int]:
@@ -150,7 +165,7 @@ def slot_counter(resources: Resources) -> Callable[[], int]:
     def total() -> int:
         nonlocal asked_at, known
         if time.monotonic() - asked_at >= RESOURCE_PERIOD_SECONDS:
-            asked_at, known = time.monotonic(), _count(ray.cluster_resources(), resources)
+            asked_at, known = time.monotonic(), count_slots(hosts(), resources)
             watch.see(known, asked_at)
         return known
 
@@ -188,13 +203,6 @@ class HostWatch:
                 "joins the cluster (Ctrl-C ends the wait, `ptxsweep resume` goes on later)",
                 now - self._empty_since,
             )
-
-
-def _count(cluster: dict[str, float], resources: Resources) -> int:
-    fits = int(cluster.get("CPU", 0.0) // resources.cpus)
-    if resources.gpus > 0:
-        fits = min(fits, int(cluster.get("GPU", 0.0) // resources.gpus))
-    return fits if resources.workers is None else min(fits, resources.workers)
 
 
 class _EndOfSweep(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
@@ -235,17 +243,8 @@ def drive(
         interrupt: Ends the run early.
         on_poll: Called many times a second on the driver: lease, progress, tracking.
         trainable: Another one that reports as `FoldTrainable` does, to measure the platform alone.
-
-    Raises:
-        UsageError: The cluster cannot hold one trial.
     """
     slots = Slots(slot_counter(resources))
-    if slots.free == 0:
-        raise UsageError(
-            f"one trial needs {resources.cpus} CPUs and {resources.gpus:g} GPUs, the cluster has "
-            f"{ray.cluster_resources().get('CPU', 0):g} and "
-            f"{ray.cluster_resources().get('GPU', 0):g}; lower --cpus-per-trial or --gpus-per-trial"
-        )
     scheduler = FoldScheduler(conductor, slots, on_poll=on_poll, on_halt=interrupt.stop)
     ray_folder = folder / "ray"
     tuner = tune.Tuner(

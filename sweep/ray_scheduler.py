@@ -106,12 +106,10 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
             if self._lost(trial, result["failed"], final=result["final"]):
                 return self._end(trial)
             return self._park(tune_controller, trial)
-        is_last = "score" in result
-        if self._conductor.on_epoch(result["epoch"], is_last=is_last):
-            return self._end(trial)
-        if not is_last:
-            return str(self.CONTINUE)
-        if self._conductor.on_fold(result["score"]) is not State.PARKED:
+        if "score" not in result:
+            is_over = self._conductor.on_epoch(result["epoch"])
+            return self._end(trial) if is_over else str(self.CONTINUE)
+        if self._conductor.on_fold(result["score"], result["epoch"]) is not State.PARKED:
             return self._end(trial)
         return self._park(tune_controller, trial)
 

@@ -89,6 +89,21 @@ class HostRefused(Exception):
 _HALTS = (HostRefused, StorageError, UsageError)
 
 
+def require_device(device: str) -> None:
+    """Make sure that PyTorch on this host can train on a device.
+
+    Raises:
+        UsageError: It sees no GPU.
+    """
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            f"a trial was given a GPU on {socket.gethostname()}, but PyTorch {torch.__version__} "
+            "sees none there; install a build with CUDA on every host that has GPUs"
+        )
+
+
 class _Scratch:
     """Where one attempt writes on its host, and its snapshots in object storage."""
 
@@ -217,6 +232,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
                 f"this worker has ptxsweep {here}, the driver {job.version}; "
                 "install the driver's version on every node"
             )
+        require_device(job.runtime["device"])
         store = CaseStore.open(on_host(job.store, job.data_hash))
         if store.data_hash != job.data_hash:
             raise HostRefused("the case store on this node is not the one the sweep started with")

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from optuna.storages import RDBStorage
 from sqlalchemy.pool import StaticPool
 
 from sweep.conductor import Assignment, Conductor
 from sweep.ledger import Ledger, create_study
+from sweep.ledger.writes import LedgerStorage
 from sweep.policies import make_policy
 from sweep.records import (
     CandidateAdded,
@@ -78,9 +78,9 @@ def toy_fold(parameters: Mapping[str, Any], fold: int) -> tuple[list[float], flo
     return [score * part for part in (0.5, 0.8, 0.9)], score
 
 
-def memory_storage() -> RDBStorage:
+def memory_storage() -> LedgerStorage:
     """A real SQLite database that lives in memory, for tests that write a lot."""
-    return RDBStorage(
+    return LedgerStorage(
         "sqlite://",
         engine_kwargs={"poolclass": StaticPool, "connect_args": {"check_same_thread": False}},
     )
@@ -89,7 +89,7 @@ def memory_storage() -> RDBStorage:
 _names = (f"toy-{number}" for number in itertools.count())
 
 
-def new_sweep(storage: RDBStorage, space: SearchSpace, *, seed: int = 0) -> str:
+def new_sweep(storage: LedgerStorage, space: SearchSpace, *, seed: int = 0) -> str:
     """Lay out a sweep under a name of its own; returns the name."""
     name = next(_names)
     header = {
@@ -187,11 +187,10 @@ class Driver:
             "fold": assignment.fold,
             "attempt": assignment.attempt,
         }
-        is_last = epoch == len(values)
         report = Epoch(**key, epoch=epoch, value=values[epoch - 1], seconds=1.0)
-        if self.conductor.on_epoch(report, is_last=is_last):
-            return False
-        if not is_last:
+        if epoch < len(values):
+            if self.conductor.on_epoch(report):
+                return False
             self._schedule(now, epoch + 1, assignment)
             return True
         state = self.conductor.on_fold(
@@ -203,7 +202,8 @@ class Driver:
                 best_epoch=len(values),
                 metrics={"quality": score},
                 curves={"monitor_quality": tuple(values)},
-            )
+            ),
+            report,
         )
         assert state is not State.RUNNING
         return False

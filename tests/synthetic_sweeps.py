@@ -161,16 +161,15 @@ def _drive(conductor: Conductor, clock: Clock, story: Story) -> None:
         value = finished.curves["monitor_average_precision"][epoch - 1]
         if job.candidate in story.diverges and epoch == 3:
             value = math.nan
-        last = epoch == finished.num_epochs
         report = Epoch(
             candidate=job.candidate, fold=job.fold, attempt=job.attempt, epoch=epoch,
             value=value, seconds=1.0,
         )  # fmt: skip
-        if conductor.on_epoch(report, is_last=last):
-            continue
-        if last:
-            conductor.on_fold(finished)
+        if epoch == finished.num_epochs:
+            conductor.on_fold(finished, report)
             num_folds += 1
+            continue
+        if conductor.on_epoch(report):
             continue
         num_steps += 1
         at = clock.now + seconds_per_epoch(job.parameters)

@@ -54,7 +54,9 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "ray_search": ({"ray"}, {"errors", "records", "conductor", "ray_scheduler"}),
     "ray_nodes": ({"ray"}, {"errors"}),
     "ray_jobs": ({"ray"}, {"errors", "masking"}),
-    "ray_run": ({"ray"}, None),
+    "resources": (set(), {"errors"}),
+    "ray_measure": ({"ray", "ptxcore"}, {"errors", "resources", "ray_trial"}),
+    "ray_run": ({"ray", "torch"}, None),
     "mlflow_view": (
         {"mlflow", "ptxcore"},
         {"errors", "masking", "records", "home", "statistics", "ledger", "inference", "projection"},

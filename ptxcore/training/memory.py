@@ -7,6 +7,8 @@ fold that was trained in parts says so.
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import nn
 
@@ -93,7 +95,7 @@ class FittedStep:
         settings: FoldSettings,
         runtime: Runtime,
     ) -> None:
-        """Record the step; where memory does not suffice for that, go on without."""
+        """Record the step; where that fails, go on without: the numbers are the same."""
         optimizer.zero_grad(set_to_none=True)
         try:
             self.recorded = RecordedStep(
@@ -101,8 +103,14 @@ class FittedStep:
             )
         except RuntimeError as error:
             # A recording that was broken off fails once more at its end.
-            if not is_out_of_memory(error.__context__ or error):
-                raise
+            cause = error.__context__ or error
+            if not is_out_of_memory(cause):
+                warnings.warn(
+                    "the training step could not be recorded as a CUDA graph, training goes on "
+                    f"slower: {cause}",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
         if self.recorded is None:
             optimizer.zero_grad(set_to_none=True)
             torch.cuda.empty_cache()

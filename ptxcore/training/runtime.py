@@ -1,4 +1,4 @@
-"""Which device, precision and memory layout trains fastest here: measured, not guessed.
+"""Which precision and memory layout trains fastest here: measured, not guessed.
 
 A CPU with matrix units trains in bfloat16 several times as fast as in float32; one without takes
 longer. A sweep asks once and keeps the answer, so that all its folds are computed alike.
@@ -11,7 +11,6 @@ import math
 import time
 
 import numpy as np
-import torch
 
 from ptxcore.data.patches import Batch
 from ptxcore.errors import OutOfMemory
@@ -36,18 +35,18 @@ BUDGET_SECONDS = 1.5
 NUM_STEPS_ON_GPU = STEPS_BEFORE_RECORDING + 4
 
 
-def measure_runtime(settings: FoldSettings, *, num_threads: int) -> Runtime:
+def measure_runtime(settings: FoldSettings, *, device: str, num_threads: int) -> Runtime:
     """Time a few training steps in each way, and take the fastest.
 
     Args:
         settings: Of the folds to come; network, patch and batch are timed, on a CPU cut down if
             large.
+        device: "cpu" or "cuda".
         num_threads: CPU threads of one trial, at least 1.
 
     Returns:
-        On the GPU if PyTorch sees one. float32 unless bfloat16 gains `WORTH_BFLOAT16`.
+        float32 unless bfloat16 gains `WORTH_BFLOAT16`.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     seconds: dict[Runtime, float] = {}
     # float32 first: where it has been timed, a slower way is given up after one step.
     for precision, channels_last in itertools.product(("float32", "bfloat16"), (False, True)):

@@ -22,7 +22,7 @@ from sweep.cli._common import (
 
 if TYPE_CHECKING:
     from sweep.budget import Budget
-    from sweep.ray_run import Resources
+    from sweep.resources import ResourceRequest
     from sweep.summary import SweepSummary
 
 
@@ -53,17 +53,15 @@ def _resource_options(function: Function) -> Function:
             "--cpus-per-trial",
             "cpus",
             type=click.IntRange(1),
-            default=1,
-            show_default=True,
-            help="CPUs of one trial, also its threads.",
+            help="CPUs of one trial: its threads, beside a GPU also the processes that make its "
+            "batches [1; beside a GPU what each host has for it, 4 at most].",
         ),
         click.option(
             "--gpus-per-trial",
             "gpus",
             type=click.FloatRange(0),
-            default=0.0,
-            show_default=True,
-            help="GPUs of one trial; a fraction shares one.",
+            help="GPUs of one trial, a fraction shares one; 0 trains on CPUs "
+            "[1 if a host has any].",
         ),
     )
     for option in reversed(options):
@@ -71,10 +69,11 @@ def _resource_options(function: Function) -> Function:
     return function
 
 
-def _resources(options: dict[str, Any]) -> Resources:
-    from sweep.ray_run import Resources
+def _resources(options: dict[str, Any]) -> ResourceRequest:
+    from sweep.resources import ResourceRequest
 
-    return Resources(**{name: options.pop(name) for name in ("address", "workers", "cpus", "gpus")})
+    names = ("address", "workers", "cpus", "gpus")
+    return ResourceRequest(**{name: options.pop(name) for name in names})
 
 
 def _budget(options: dict[str, Any]) -> Budget:

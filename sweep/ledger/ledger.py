@@ -11,16 +11,17 @@ resuming driver calls first.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import LedgerError, UnknownSweep
@@ -34,6 +35,7 @@ from sweep.ledger.store import (
     readable,
     shared_clock,
 )
+from sweep.ledger.writes import LedgerStorage
 from sweep.projection import NAN_REASON, Candidate, Projection
 from sweep.records import Epoch, FoldScore, State
 
@@ -57,7 +59,7 @@ class Ledger:
     """
 
     def __init__(
-        self, storage: RDBStorage, name: str, *, clock: Callable[[], float] | None = None
+        self, storage: LedgerStorage, name: str, *, clock: Callable[[], float] | None = None
     ) -> None:
         """Read a sweep's ledger; `Ledger.open` and `Ledger.create` are the usual ways in.
 
@@ -190,7 +192,9 @@ class Ledger:
             intermediate_values={},
         )
         number = len(self.projection.candidates)
-        self._trial_ids.append(patiently(lambda: self._new_trial(number, template)))
+        tries = itertools.count()
+        new = patiently(lambda: self._new_trial(number, template, again=next(tries) > 0))
+        self._trial_ids.append(new)
         self._seq += 1
         self.projection.add(
             Candidate(
@@ -223,13 +227,10 @@ class Ledger:
         Returns:
             False when it was dropped: of an older attempt, or known already.
         """
-        one = self.projection.candidates[epoch.candidate]
-        known = one.epochs.get(epoch.fold, {})
-        if not one.accepts(epoch.fold, epoch.attempt) or epoch.epoch in known:
+        if not self._is_new(epoch):
             return False
         self._held().check()
-        trial, step = self._trial_ids[epoch.candidate], rows.stored_step(epoch.fold, epoch.epoch)
-        value = self.projection.displayed(epoch.value)
+        trial, step, value = self._intermediate(epoch)
         patiently(lambda: self._storage.set_trial_intermediate_value(trial, step, value))
         self.projection.epoch(epoch)
         return True
@@ -245,17 +246,25 @@ class Ledger:
         self._write(epoch.candidate, key, {"epoch": epoch.epoch, "known": known})
         self.projection.resume(epoch.candidate, epoch.epoch, known)
 
-    def finish_fold(self, score: FoldScore) -> bool:
+    def finish_fold(self, score: FoldScore, last: Epoch | None = None) -> bool:
         """Commit a fold's score: from here on the fold is never trained again.
 
+        Args:
+            score: Of the fold.
+            last: Its last epoch, committed with it.
+
         Returns:
-            False when it was dropped: of an older attempt.
+            False when both were dropped: of an older attempt.
         """
         one = self.projection.candidates[score.candidate]
         if not one.accepts(score.fold, score.attempt):
             return False
         row = rows.score_row(score, self.projection.displayed)
-        at = self._write(score.candidate, rows.score_key(score.fold), row)
+        if last is not None and not self._is_new(last):
+            last = None
+        at = self._write(score.candidate, rows.score_key(score.fold), row, last)
+        if last is not None:
+            self.projection.epoch(last)
         self.projection.finish(score, at)
         return True
 
@@ -355,14 +364,31 @@ class Ledger:
         ]
         return projection
 
-    def _write(self, candidate: int, key: str, row: dict[str, Any]) -> str:
+    def _write(
+        self, candidate: int, key: str, row: dict[str, Any], epoch: Epoch | None = None
+    ) -> str:
         self._held().check()
         at = self._now()
         stored = {"seq": self._seq, "at": at, **row}
-        trial = self._trial_ids[candidate]
-        patiently(lambda: self._storage.set_trial_user_attr(trial, key, stored))
+        if epoch is None:
+            trial = self._trial_ids[candidate]
+            patiently(lambda: self._storage.set_trial_user_attr(trial, key, stored))
+        else:
+            values = self._intermediate(epoch)
+            patiently(lambda: self._storage.set_trial_value_and_attr(*values, key, stored))
         self._seq += 1
         return at
+
+    def _is_new(self, epoch: Epoch) -> bool:
+        """Whether an epoch is of the attempt that is running, and not known yet."""
+        one = self.projection.candidates[epoch.candidate]
+        known = one.epochs.get(epoch.fold, {})
+        return one.accepts(epoch.fold, epoch.attempt) and epoch.epoch not in known
+
+    def _intermediate(self, epoch: Epoch) -> tuple[int, int, float]:
+        """An epoch as Optuna stores it: trial, step and value."""
+        step = rows.stored_step(epoch.fold, epoch.epoch)
+        return self._trial_ids[epoch.candidate], step, self.projection.displayed(epoch.value)
 
     def _tell(self, candidate: int, state: State, score: float | None) -> None:
         one = self.projection.candidates[candidate]
@@ -372,12 +398,12 @@ class Ledger:
         trial = self._trial_ids[candidate]
         patiently(lambda: self._set_state(trial, _OPTUNA_STATE[state], values))
 
-    def _new_trial(self, number: int, template: FrozenTrial) -> int:
+    def _new_trial(self, number: int, template: FrozenTrial, *, again: bool) -> int:
         """Create a trial; a second try finds the first's if only its answer was lost."""
-        try:
-            return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        except KeyError:
-            return self._storage.create_new_trial(self._study_id, template)
+        if again:
+            with suppress(KeyError):
+                return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        return self._storage.create_new_trial(self._study_id, template)
 
     def _set_state(self, trial: int, state: TrialState, values: list[float] | None) -> None:
         """Tell Optuna; a second try finds it told if only the first's answer was lost."""

@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def open_storage(url: str) -> RDBStorage:
+def open_storage(url: str) -> LedgerStorage:
     """Open (and, when new, lay out) the database at an SQLAlchemy URL.
 
     Raises:
@@ -77,13 +77,13 @@ def readable() -> Iterator[None]:
         ) from error
 
 
-def close_storage(storage: RDBStorage) -> None:
+def close_storage(storage: LedgerStorage) -> None:
     """Give back the session of this thread and every idle connection."""
     storage.remove_session()
     storage.engine.dispose()
 
 
-def _laid_out(url: str, arguments: dict[str, Any]) -> RDBStorage:
+def _laid_out(url: str, arguments: dict[str, Any]) -> LedgerStorage:
     """Optuna's storage, whose layout another process may be writing at this very moment.
 
     Optuna looks whether its tables and version rows are there, then writes them. Who comes second
@@ -100,7 +100,7 @@ def _laid_out(url: str, arguments: dict[str, Any]) -> RDBStorage:
     return _with_kept_journal(LedgerStorage(url, engine_kwargs=arguments))
 
 
-def _with_kept_journal(storage: RDBStorage) -> RDBStorage:
+def _with_kept_journal(storage: LedgerStorage) -> LedgerStorage:
     """Let a SQLite file keep its journal file between commits, which spares each two syncs.
 
     As durable as SQLite's default, and as safe on network storage, which its log mode is not.

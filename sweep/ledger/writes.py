@@ -21,6 +21,8 @@ _trials: Any = models.TrialModel.__table__
 _attributes: Any = models.TrialUserAttributeModel.__table__
 _values: Any = models.TrialIntermediateValueModel.__table__
 _DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgresql}
+#: A table, the column that names a row of a trial, and the row.
+_Row = tuple[Any, str, dict[str, Any]]
 _STATE = sqlalchemy.select(_trials.c.state).where(_trials.c.trial_id == sqlalchemy.bindparam("id"))
 
 
@@ -32,8 +34,7 @@ class LedgerStorage(RDBStorage):
         if self.engine.dialect.name not in _DIALECTS:
             super().set_trial_user_attr(trial_id, key, value)
             return
-        row = {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-        self._put(_attributes, "key", row)
+        self._put(trial_id, _attribute(key, value))
 
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
@@ -42,16 +43,17 @@ class LedgerStorage(RDBStorage):
         if self.engine.dialect.name not in _DIALECTS:
             super().set_trial_intermediate_value(trial_id, step, intermediate_value)
             return
-        stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(
-            intermediate_value
-        )
-        row = {
-            "trial_id": trial_id,
-            "step": step,
-            "intermediate_value": stored,
-            "intermediate_value_type": kind,
-        }
-        self._put(_values, "step", row)
+        self._put(trial_id, _value(step, intermediate_value))
+
+    def set_trial_value_and_attr(
+        self, trial_id: int, step: int, intermediate_value: float, key: str, value: Any
+    ) -> None:
+        """An intermediate value and a user attribute in one commit, on SQLite and PostgreSQL."""
+        if self.engine.dialect.name not in _DIALECTS:
+            super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+            super().set_trial_user_attr(trial_id, key, value)
+            return
+        self._put(trial_id, _value(step, intermediate_value), _attribute(key, value))
 
     def _set_trial_param_without_commit(
         self,
@@ -75,12 +77,23 @@ class LedgerStorage(RDBStorage):
             )
         )
 
-    def _put(self, table: Any, key: str, row: dict[str, Any]) -> None:
-        statement = _upsert(self.engine.dialect.name, table, key)
+    def _put(self, trial_id: int, *rows: _Row) -> None:
         with self.engine.begin() as connection:
-            found = connection.execute(_STATE, {"id": row["trial_id"]}).scalar_one()
-            self.check_trial_is_updatable(row["trial_id"], found)
-            connection.execute(statement, row)
+            found = connection.execute(_STATE, {"id": trial_id}).scalar_one()
+            self.check_trial_is_updatable(trial_id, found)
+            for table, key, values in rows:
+                statement = _upsert(self.engine.dialect.name, table, key)
+                connection.execute(statement, {"trial_id": trial_id, **values})
+
+
+def _attribute(key: str, value: Any) -> _Row:
+    return _attributes, "key", {"key": key, "value_json": json.dumps(value)}
+
+
+def _value(step: int, value: float) -> _Row:
+    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+    row = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
+    return _values, "step", row
 
 
 @functools.cache

@@ -139,7 +139,7 @@ def training(store: CaseStore, device: str) -> tuple[dict[str, float], dict[str,
         settings = FoldSettings(
             **NETWORK, patch_size=side, batch_size=batch_size, augmentation_strength=1.0
         )
-        runtime = measure_runtime(settings, num_threads=torch.get_num_threads())
+        runtime = measure_runtime(settings, device=device, num_threads=torch.get_num_threads())
         sampler = PatchSampler(store, positives(store), settings, seed=0)
         source, fixed = source_of(sampler, runtime), next(sampler.epoch(1))
         with isolated(runtime, seed=0):
@@ -190,7 +190,7 @@ def windows(store: CaseStore, device: str) -> dict[str, float]:
     from monai.inferers import SlidingWindowInferer
 
     settings = FoldSettings(**NETWORK, patch_size=256, overlap=0.25)
-    runtime = measure_runtime(settings, num_threads=torch.get_num_threads())
+    runtime = measure_runtime(settings, device=device, num_threads=torch.get_num_threads())
     image = store.at(1024).image(0)
     with isolated(runtime, seed=0):
         network = place(build_network(settings, seed=0).eval(), runtime)

@@ -30,7 +30,7 @@ from sweep.demo import NUM_CASES, PHANTOM_SIZE_PX
 from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.projection import Projection
-from sweep.ray_run import Resources
+from sweep.resources import ResourceRequest
 from sweep.space import load_space
 
 
@@ -49,7 +49,7 @@ def idle_gaps_ms(projection: Projection, num_slots: int) -> list[float]:
 def _greedy(folder: Path, store: Path) -> Projection:
     """The demo's sweep as it is shipped."""
     home = Home.at(folder / "greedy")
-    launch.run("demo", store=store, home=home, name="greedy", resources=Resources(workers=2))
+    launch.run("demo", store=store, home=home, name="greedy", resources=ResourceRequest(workers=2))
     return Ledger.open(home.ledger_url, "greedy").projection
 
 
@@ -68,7 +68,7 @@ def _grid(folder: Path, store: Path, greedy: Projection) -> Projection:
         store=store,
         home=home,
         name="grid",
-        resources=Resources(workers=2),
+        resources=ResourceRequest(workers=2),
         precision=precision,
     )
     return Ledger.open(home.ledger_url, "grid").projection

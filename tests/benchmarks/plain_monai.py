@@ -131,7 +131,7 @@ def learning(store: CaseStore, positives: Sequence[str], device: str) -> dict[st
     Same network, first weights, cases, steps and rate. To predict nothing has a Dice of 0 there.
     """
     found: dict[str, list[float]] = {"ours": [], "plain": []}
-    runtime = measure_runtime(LEARNING, num_threads=torch.get_num_threads())
+    runtime = measure_runtime(LEARNING, device=device, num_threads=torch.get_num_threads())
     plain = Runtime(device=device, num_threads=torch.get_num_threads())
     for fold in range(NUM_FOLDS):
         held = positives[fold::NUM_FOLDS]

@@ -28,9 +28,10 @@ from sweep.ledger import Ledger
 from sweep.policies import make_policy
 from sweep.prepare import Overrides, effective_space
 from sweep.projection import Projection
-from sweep.ray_run import Interrupt, Resources, drive, ray_cluster
+from sweep.ray_run import Interrupt, drive, ray_cluster
 from sweep.ray_trial import Job
 from sweep.records import Epoch, State
+from sweep.resources import ResourceRequest, Resources
 from sweep.space import SearchSpace, parse_space
 from sweep.stop_rules import make_stop_rule
 from sweep.summary import summarise
@@ -81,8 +82,7 @@ def run(folder: Path, num_trials: int, num_workers: int) -> dict[str, Any]:
         storage=folder / "sweeps",
     )
     Ledger.create(home.ledger_url, NAME, header=make_header(space, seed=0)).close()
-    resources = Resources(workers=num_workers)
-    with ray_cluster(resources):
+    with ray_cluster(ResourceRequest(gpus=0, workers=num_workers)) as resources:
         began, cpu = time.perf_counter(), time.process_time()
         ledger = _drive(home, space, resources)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu

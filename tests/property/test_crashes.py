@@ -52,6 +52,12 @@ class CrashingStorage(LedgerStorage):
         self._count()
         super().set_trial_intermediate_value(trial_id, step, intermediate_value)
 
+    def set_trial_value_and_attr(
+        self, trial_id: int, step: int, intermediate_value: float, key: str, value: Any
+    ) -> None:
+        self._count()
+        super().set_trial_value_and_attr(trial_id, step, intermediate_value, key, value)
+
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:

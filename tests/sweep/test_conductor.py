@@ -17,22 +17,22 @@ from in_process import (
     toy_fold,
     toy_space,
 )
-from optuna.storages import RDBStorage
 
 from sweep.ledger import NAN_REASON, Ledger
+from sweep.ledger.writes import LedgerStorage
 from sweep.records import CandidateAdded, Epoch, FoldScore, NewCandidate, RunFold, State
 from sweep.space import SearchSpace, parse_space
 
 
 @pytest.fixture(scope="module")
-def storage() -> RDBStorage:
+def storage() -> LedgerStorage:
     return memory_storage()
 
 
 _days = itertools.count(1)
 
 
-def open_held(storage: RDBStorage, name: str) -> Ledger:
+def open_held(storage: LedgerStorage, name: str) -> Ledger:
     """Open a sweep a day later: if another driver was dropped, its lease ran out."""
     now = 1_700_000_000.0 + 86_400 * next(_days)
     ledger = Ledger(storage, name, clock=lambda: now)
@@ -41,7 +41,7 @@ def open_held(storage: RDBStorage, name: str) -> Ledger:
 
 
 def full_run(
-    storage: RDBStorage, space: SearchSpace, *, num_slots: int = 2, fold: Any = toy_fold
+    storage: LedgerStorage, space: SearchSpace, *, num_slots: int = 2, fold: Any = toy_fold
 ) -> tuple[Ledger, Driver]:
     ledger = open_held(storage, new_sweep(storage, space))
     driver = Driver(conduct(ledger, space), ledger, fold, num_slots)
@@ -57,7 +57,7 @@ def scores_of(ledger: Ledger) -> list[tuple[State, dict[int, float]]]:
     ]
 
 
-def test_the_first_candidate_is_the_default_then_the_listed_ones(storage: RDBStorage) -> None:
+def test_the_first_candidate_is_the_default_then_the_listed_ones(storage: LedgerStorage) -> None:
     space = parse_space(toy_space().text + "candidates: [{x: 0.9}, {kind: b}]\n", "toy.yaml")
     ledger = open_held(storage, new_sweep(storage, space))
     conductor = conduct(ledger, space)
@@ -79,7 +79,7 @@ def test_the_first_candidate_is_the_default_then_the_listed_ones(storage: RDBSto
 @pytest.mark.parametrize("policy", ["greedy", "standard"])
 @pytest.mark.parametrize("num_slots", [1, 3])
 def test_a_sweep_ends_with_the_default_complete(
-    storage: RDBStorage, policy: str, num_slots: int
+    storage: LedgerStorage, policy: str, num_slots: int
 ) -> None:
     ledger, driver = full_run(storage, toy_space(policy=policy), num_slots=num_slots)
     projection = ledger.projection
@@ -93,7 +93,7 @@ def test_a_sweep_ends_with_the_default_complete(
     assert driver.conductor.wanted(3) == []
 
 
-def test_greedy_runs_fewer_folds_than_the_grid_and_finds_a_good_one(storage: RDBStorage) -> None:
+def test_greedy_runs_fewer_folds_than_the_grid_and_finds_a_good_one(storage: LedgerStorage) -> None:
     greedy, _ = full_run(storage, toy_space(num_trials=12), num_slots=1)
     full = toy_space(num_trials=12, policy="standard", num_completions=None)
     grid, _ = full_run(storage, full, num_slots=1)
@@ -108,7 +108,7 @@ def test_greedy_runs_fewer_folds_than_the_grid_and_finds_a_good_one(storage: RDB
     assert best.parameters == best_of_all.parameters
 
 
-def test_the_same_seed_gives_the_same_sweep(storage: RDBStorage) -> None:
+def test_the_same_seed_gives_the_same_sweep(storage: LedgerStorage) -> None:
     space = toy_space(sampler="tpe", num_trials=10)
     first, _ = full_run(storage, space)
     second, _ = full_run(storage, space)
@@ -123,7 +123,7 @@ def diverging(parameters: Mapping[str, Any], fold: int) -> tuple[list[float], fl
 
 
 def test_a_value_that_is_not_finite_ends_its_candidate_and_not_the_sweep(
-    storage: RDBStorage,
+    storage: LedgerStorage,
 ) -> None:
     space = toy_space(policy="standard", num_trials=10, num_completions=None)
     ledger, _ = full_run(storage, space, fold=diverging)
@@ -138,7 +138,7 @@ def test_a_value_that_is_not_finite_ends_its_candidate_and_not_the_sweep(
     assert {one.state for one in projection.candidates} == {State.FAILED, State.COMPLETE}
 
 
-def test_the_default_is_never_pruned_and_weak_candidates_are(storage: RDBStorage) -> None:
+def test_the_default_is_never_pruned_and_weak_candidates_are(storage: LedgerStorage) -> None:
     pruner = "{name: threshold, lower: 0.95, scope: epochs}"
     space = toy_space(pruner=pruner, num_trials=5, num_completions=None)
     ledger, driver = full_run(storage, space)
@@ -149,7 +149,7 @@ def test_the_default_is_never_pruned_and_weak_candidates_are(storage: RDBStorage
 
 
 def test_an_epoch_that_was_written_but_not_judged_is_judged_when_it_comes_again(
-    storage: RDBStorage,
+    storage: LedgerStorage,
 ) -> None:
     space = toy_space(pruner="{name: threshold, lower: 0.95, scope: epochs}")
     name = new_sweep(storage, space)
@@ -166,14 +166,14 @@ def test_an_epoch_that_was_written_but_not_judged_is_judged_when_it_comes_again(
     assert resumed.projection.candidates[1].state is State.PRUNED
 
 
-def test_pruning_between_folds(storage: RDBStorage) -> None:
+def test_pruning_between_folds(storage: LedgerStorage) -> None:
     pruner = "{name: threshold, lower: 0.95, scope: folds}"
     ledger, _ = full_run(storage, toy_space(pruner=pruner, num_trials=4, num_completions=None))
     reasons = [one.reason for one in ledger.projection.candidates]
     assert reasons == [None] + ["pruned after fold 0"] * 3
 
 
-def test_reports_of_an_attempt_that_was_given_up_change_nothing(storage: RDBStorage) -> None:
+def test_reports_of_an_attempt_that_was_given_up_change_nothing(storage: LedgerStorage) -> None:
     space = toy_space()
     ledger = open_held(storage, new_sweep(storage, space))
     conductor = conduct(ledger, space)
@@ -183,12 +183,13 @@ def test_reports_of_an_attempt_that_was_given_up_change_nothing(storage: RDBStor
     late = FoldScore(
         **key, attempt=first.attempt, score=0.9, seconds=1.0, num_epochs=1, best_epoch=1
     )
-    assert conductor.on_fold(late) is State.PARKED
+    last = Epoch(**key, attempt=first.attempt, epoch=1, value=math.nan, seconds=1.0)
+    assert conductor.on_fold(late, last) is State.PARKED
     assert conductor.wanted(1) == [RunFold(candidate=0, fold=0)]
     again = conductor.start(0)
     assert again.attempt == 2
     assert not conductor.on_epoch(Epoch(**key, attempt=1, epoch=1, value=math.nan, seconds=1.0))
-    assert conductor.on_fold(late) is State.RUNNING
+    assert conductor.on_fold(late, last) is State.RUNNING
     conductor.on_failure(0, "out of memory", final=True)
     assert ledger.projection.candidates[0].state is State.FAILED
     assert conductor.on_epoch(Epoch(**key, attempt=2, epoch=1, value=0.1, seconds=1.0))
@@ -196,7 +197,7 @@ def test_reports_of_an_attempt_that_was_given_up_change_nothing(storage: RDBStor
     assert ledger.projection.candidates[0].reason == "out of memory"
 
 
-def test_an_interrupted_sweep_is_left_to_be_resumed(storage: RDBStorage) -> None:
+def test_an_interrupted_sweep_is_left_to_be_resumed(storage: LedgerStorage) -> None:
     space = toy_space()
     name = new_sweep(storage, space)
     ledger = open_held(storage, name)
@@ -215,7 +216,7 @@ def test_an_interrupted_sweep_is_left_to_be_resumed(storage: RDBStorage) -> None
 
 @pytest.mark.parametrize("policy", ["greedy", "standard"])
 def test_killed_after_any_report_and_resumed_no_fold_is_trained_again(
-    storage: RDBStorage, policy: str
+    storage: LedgerStorage, policy: str
 ) -> None:
     space = toy_space(policy=policy, num_trials=4, num_completions=2)
     _, driver = full_run(storage, space)
@@ -238,7 +239,7 @@ def test_killed_after_any_report_and_resumed_no_fold_is_trained_again(
 
 
 def test_standard_order_without_pruner_gives_the_same_scores_after_any_kill(
-    storage: RDBStorage,
+    storage: LedgerStorage,
 ) -> None:
     text = toy_space(policy="standard", num_trials=4, num_completions=None).text
     space = parse_space(text + "candidates: [{x: 0.9}, {kind: b}, {x: 0.6}]\n", "toy.yaml")
@@ -253,7 +254,7 @@ def test_standard_order_without_pruner_gives_the_same_scores_after_any_kill(
         assert scores_of(resumed) == expected
 
 
-def test_a_sampler_goes_on_after_a_resume_instead_of_starting_again(storage: RDBStorage) -> None:
+def test_a_sampler_goes_on_after_a_resume_instead_of_starting_again(storage: LedgerStorage) -> None:
     space = toy_space(num_trials=8, sampler="tpe", policy="standard", num_completions=None)
     name = new_sweep(storage, space)
     ledger = open_held(storage, name)

@@ -184,9 +184,10 @@ class Bench:
                 assert "failed" not in result, result
                 self.num_epochs += 1
                 max_steps -= 1
-                conductor.on_epoch(result["epoch"], is_last="score" in result)
+                if "score" not in result:
+                    conductor.on_epoch(result["epoch"])
             if "score" in result:
-                conductor.on_fold(result["score"])
+                conductor.on_fold(result["score"], result["epoch"])
         if max_steps > 0:
             conductor.close("done")
         ledger.release()

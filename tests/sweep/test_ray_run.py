@@ -14,9 +14,10 @@ from ray import tune
 from sweep.conductor import Conductor
 from sweep.ledger import Ledger
 from sweep.policies import make_policy
-from sweep.ray_run import HostWatch, Interrupt, Resources, drive, ray_cluster
+from sweep.ray_run import HostWatch, Interrupt, drive, ray_cluster
 from sweep.ray_trial import Job
 from sweep.records import Epoch, FoldScore, State
+from sweep.resources import ResourceRequest, Resources
 from sweep.space import parse_space
 from sweep.stop_rules import make_stop_rule
 
@@ -123,7 +124,7 @@ def _sweep(
 
 @pytest.fixture(scope="module", autouse=True)
 def _ray() -> Any:
-    with ray_cluster(Resources(workers=2)):
+    with ray_cluster(ResourceRequest(workers=2)):
         yield
 
 

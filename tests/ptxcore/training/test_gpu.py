@@ -16,11 +16,11 @@ from ptxcore.errors import OutOfMemory
 from ptxcore.inference import place
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
-from ptxcore.training import train_fold
+from ptxcore.training import memory, recording, train_fold
 from ptxcore.training.isolation import isolated
 from ptxcore.training.memory import FittedStep
 from ptxcore.training.optimizer import make_optimizer
-from ptxcore.training.step import train_step
+from ptxcore.training.step import compute_step, train_step
 from ptxcore.types import EpochReport, Runtime
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -188,6 +188,28 @@ def test_memory_that_goes_before_the_recording_halves_the_batch(
             step = fitted(network, optimizer, batch(number, 16, 256), LARGE, FAST, rate=1e-3)
     assert fitted.num_parts == 2
     assert step.loss.isfinite()
+
+
+def test_a_step_that_cannot_be_recorded_is_computed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorded = memory.RecordedStep
+
+    def broken_off(*given: Any, **options: Any) -> Any:
+        monkeypatch.setattr(recording, "compute_step", reads_the_device)
+        return recorded(*given, **options)
+
+    def reads_the_device(*given: Any, **options: Any) -> Any:
+        step = compute_step(*given, **options)
+        step.loss.item()  # no graph can wait
+        return step
+
+    monkeypatch.setattr(memory, "RecordedStep", broken_off)
+    fitted = FittedStep()
+    with pytest.warns(RuntimeWarning, match="could not be recorded as a CUDA graph"):
+        found = stepped(SETTINGS, FAST, fitted=fitted)
+    assert fitted.recorded is None
+    assert_equal(found, stepped(SETTINGS, FAST, fitted=None))
 
 
 def test_what_never_fits_says_so(limited: Callable[[float], None]) -> None:

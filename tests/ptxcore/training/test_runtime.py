@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -48,11 +50,24 @@ def test_seeds_of_folds_and_purposes_are_apart() -> None:
     assert derive_seed(0, 0, "weights") == 5_486_351_882_663_147_357
 
 
-def test_a_measured_runtime_can_be_used() -> None:
-    settings = FoldSettings(channels=2, levels=2, image_size=64, patch_size=32, batch_size=2)
+@pytest.mark.parametrize("more", [{}, {"context_factor": 2, "position_channels": True}])
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
+        ),
+    ],
+)
+def test_a_measured_runtime_can_be_used(device: str, more: dict[str, Any]) -> None:
+    settings = FoldSettings(
+        channels=2, levels=2, image_size=64, patch_size=32, batch_size=2, **more
+    )
     state = torch.random.get_rng_state()
-    runtime = measure_runtime(settings, num_threads=1)
-    assert runtime.device in ("cpu", "cuda")
+    runtime = measure_runtime(settings, device=device, num_threads=1)
+    assert runtime.device == device
     assert runtime.precision in ("float32", "bfloat16")
     assert runtime.num_threads == 1
     assert torch.equal(torch.random.get_rng_state(), state)
