@@ -40,11 +40,14 @@ class Finding:
     text: str
 
 
-def examine(home: Home, *, constraints: Path | None = None) -> list[Finding]:
+def examine(
+    home: Home, *, address: str | None = None, constraints: Path | None = None
+) -> list[Finding]:
     """Look at everything a sweep needs. Nothing is created or changed.
 
     Args:
         home: Where sweeps live.
+        address: Of a running Ray cluster, whose hosts are asked; None asks nobody.
         constraints: The tested set of versions; None takes the file beside the code, if any.
     """
     checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
@@ -56,6 +59,7 @@ def examine(home: Home, *, constraints: Path | None = None) -> list[Finding]:
         ("disk", lambda: _disk(home)),
         ("ledger", lambda: _ledger(home)),
         ("mlflow", lambda: _mlflow(home)),
+        ("ray", lambda: _cluster(address)),
     )
     findings: list[Finding] = []
     for topic, check in checks:
@@ -207,6 +211,36 @@ def _mlflow(home: Home) -> Iterator[Finding]:
 
     MlflowClient(tracking_uri=home.tracking_uri).search_experiments(max_results=1)
     yield Finding(topic="mlflow", status="ok", text=f"{address} answers")
+
+
+def _cluster(address: str | None) -> Iterator[Finding]:
+    if address is None:
+        return
+    import ray
+
+    from sweep.ray_nodes import ask, gpus_seen, package_version
+    from sweep.ray_run import join
+
+    join(address)
+    try:
+        here, num_hosts = package_version(), 0
+        for (host, version), (_, gpus) in zip(ask(package_version), ask(gpus_seen), strict=True):
+            num_hosts += 1
+            status, text = "ok", f"ptxsweep {version}, {host.cpus:g} CPUs, {host.gpus:g} GPUs"
+            if isinstance(version, Exception):
+                status, text = "problem", f"cannot run ptxsweep ({type(version).__name__})"
+            elif version != here:
+                status, text = "problem", f"{text}; here is {here}, install the same everywhere"
+            elif isinstance(gpus, Exception) or gpus < host.gpus:
+                seen = type(gpus).__name__ if isinstance(gpus, Exception) else gpus
+                status = "problem"
+                text += f" of which PyTorch sees {seen}; install a build with CUDA"
+            yield Finding(topic=host.name, status=status, text=text)
+        if not num_hosts:
+            text = f"{mask(address)} answers, but no host is there to train"
+            yield Finding(topic="ray", status="problem", text=text)
+    finally:
+        ray.shutdown()
 
 
 def _is_absent_file(address: str) -> bool:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweep.errors import UsageError
 
+T = TypeVar("T")
 #: A host starts a worker process, which imports this module, before it can answer.
 _TIMEOUT_SECONDS = 120.0
 
@@ -21,6 +25,13 @@ def package_version() -> str:
         return "none"
 
 
+def gpus_seen() -> int:
+    """How many GPUs PyTorch sees on this host."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def refuse_other_versions() -> None:
     """Ask every host that may train for its version; `ray.init` must have been called.
 
@@ -28,28 +39,57 @@ def refuse_other_versions() -> None:
         UsageError: A host has another version than the driver, or does not answer.
     """
     here = package_version()
-    asked = {
-        str(node["NodeManagerHostname"]): _ask(str(node["NodeID"]))
-        for node in ray.nodes()
-        if node["Alive"] and node["Resources"].get("CPU", 0) > 0
-    }
-    for name, answer in asked.items():
-        try:
-            found = ray.get(answer, timeout=_TIMEOUT_SECONDS)
-        except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError) as error:
+    for host, found in ask(package_version):
+        if isinstance(found, Exception):
             raise UsageError(
-                f"host {name} cannot run ptxsweep ({type(error).__name__}); "
+                f"host {host.name} cannot run ptxsweep ({type(found).__name__}); "
                 f"install ptxsweep {here} there, or take the host out of the cluster"
-            ) from error
+            ) from found
         if found != here:
             raise UsageError(
-                f"host {name} has ptxsweep {found}, the driver {here}; "
+                f"host {host.name} has ptxsweep {found}, the driver {here}; "
                 "install the driver's version on every host"
             )
 
 
-def _ask(node_id: str) -> ray.ObjectRef[str]:
-    task = ray.remote(num_cpus=0, max_retries=0)(package_version)
-    return task.options(
-        scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)
-    ).remote()
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """A host that may train.
+
+    Attributes:
+        name: Of the machine.
+        cpus: CPUs that Ray gives away there.
+        gpus: GPUs likewise.
+    """
+
+    name: str
+    cpus: float
+    gpus: float
+
+
+def ask(question: Callable[[], T]) -> Iterator[tuple[Host, T | Exception]]:
+    """What a function of ours says on every host that may train; an error where it cannot say.
+
+    Args:
+        question: Of this package, without arguments.
+    """
+    task = ray.remote(num_cpus=0, max_retries=0)(question)
+    asked = [
+        (
+            Host(
+                name=str(node["NodeManagerHostname"]),
+                cpus=node["Resources"]["CPU"],
+                gpus=node["Resources"].get("GPU", 0.0),
+            ),
+            task.options(
+                scheduling_strategy=NodeAffinitySchedulingStrategy(str(node["NodeID"]), soft=False)
+            ).remote(),
+        )
+        for node in ray.nodes()
+        if node["Alive"] and node["Resources"].get("CPU", 0) > 0
+    ]
+    for host, answer in asked:
+        try:
+            yield host, ray.get(answer, timeout=_TIMEOUT_SECONDS)
+        except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError) as error:
+            yield host, error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +37,8 @@ import ray  # noqa: E402
 from ray import tune  # noqa: E402
 
 from sweep.conductor import Conductor  # noqa: E402
+from sweep.errors import UsageError  # noqa: E402
+from sweep.masking import mask  # noqa: E402
 from sweep.ray_nodes import refuse_other_versions  # noqa: E402
 from sweep.ray_scheduler import FoldScheduler, Slots  # noqa: E402
 from sweep.ray_search import FoldSearch  # noqa: E402
@@ -49,6 +53,9 @@ from sweep.resources import (  # noqa: E402
 
 _log = logging.getLogger(__name__)
 
+#: Host and port of a cluster's address; "auto" and "local" have none.
+_PLACE = re.compile(r"^(?:[a-z]+://)?\[?(?P<host>[^/@\]]+)\]?:(?P<port>\d{1,5})$")
+_ANSWER_SECONDS = 5.0
 #: How often the cluster is asked for its size, since nodes come and go.
 RESOURCE_PERIOD_SECONDS = 2.0
 #: How often the driver repeats that it waits for a host.
@@ -125,12 +132,7 @@ def _decided(request: ResourceRequest) -> Resources:
 
 def _connect(request: ResourceRequest) -> None:
     if request.address is not None:
-        ray.init(
-            address=request.address,
-            runtime_env={"env_vars": worker_environment()},
-            log_to_driver=False,
-            logging_level="error",
-        )
+        join(request.address)
         refuse_other_versions()
     else:
         here = _this_machine()
@@ -143,6 +145,37 @@ def _connect(request: ResourceRequest) -> None:
             log_to_driver=False,
             logging_level="error",
         )
+
+
+def join(address: str) -> None:
+    """Connect to a running cluster; `ray.shutdown` ends it.
+
+    Raises:
+        UsageError: Nothing listens there, which Ray itself would try for minutes, or what listens
+            is no head of Ray or refuses the token.
+    """
+    place = _PLACE.search(address)
+    if place is not None:
+        try:
+            socket.create_connection((place["host"], int(place["port"])), _ANSWER_SECONDS).close()
+        except OSError as error:
+            raise UsageError(
+                f"no Ray cluster answers at {mask(address)} ({error.strerror or error}); does its "
+                "head run, and is this the head's own port, 6379 unless changed?"
+            ) from error
+    try:
+        ray.init(
+            address=address,
+            runtime_env={"env_vars": worker_environment()},
+            log_to_driver=False,
+            logging_level="error",
+        )
+    except ConnectionError as error:
+        raise UsageError(
+            f"cannot join a Ray cluster at {mask(address)} ({str(error).splitlines()[0]}); does "
+            "its head run? One with a token expects RAY_AUTH_MODE=token and the token in "
+            "RAY_AUTH_TOKEN or in the file RAY_AUTH_TOKEN_PATH"
+        ) from error
 
 
 def _this_machine() -> dict[str, int]:

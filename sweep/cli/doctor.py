@@ -13,15 +13,20 @@ _MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
 @click.command("doctor")
 @home_options
+@click.option(
+    "--address",
+    envvar="PTXSWEEP_ADDRESS",
+    help="Of a running Ray cluster, whose hosts are asked too [PTXSWEEP_ADDRESS].",
+)
 @json_option
-def doctor_command(as_json: bool, **options: Any) -> int:
+def doctor_command(address: str | None, as_json: bool, **options: Any) -> int:
     """Say what is installed, what works and what is in the way.
 
     Exit code 1 if something will fail. Passwords and tokens are never shown.
     """
     from sweep.doctor import examine
 
-    findings = examine(open_home(options))
+    findings = examine(open_home(options), address=address)
     problems = sum(one.status == "problem" for one in findings)
     if as_json:
         emit({"problems": problems, "findings": findings})

@@ -16,6 +16,7 @@ from sweep import launch
 from sweep.errors import UsageError
 from sweep.home import Home
 from sweep.ledger import Ledger
+from sweep.resources import Resources
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def interrupted(
     drawn_store(tmp_path / "store", num_cases=24, num_positive=12, side_px=64)
     space = tmp_path / "tiny.yaml"
     space.write_text(TINY_SPACE.replace("POLICY", "greedy").replace("EPOCHS", "1"))
-    monkeypatch.setattr(launch, "ray_cluster", lambda resources: nullcontext())
+    monkeypatch.setattr(launch, "ray_cluster", lambda request: nullcontext(Resources()))
     monkeypatch.setattr(launch, "drive", lambda *_, **__: None)
     summary = launch.run(str(space), store=tmp_path / "store", home=home, precision="float32")
     assert summary.state == "interrupted"
@@ -40,9 +41,9 @@ def meanwhile(action: Callable[[], None]) -> Callable[[object], object]:
     """A `ray_cluster` during whose start another driver acts."""
 
     @contextmanager
-    def connect(resources: object) -> Iterator[None]:
+    def connect(request: object) -> Iterator[Resources]:
         action()
-        yield
+        yield Resources()
 
     return connect
 

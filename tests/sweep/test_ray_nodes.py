@@ -1,0 +1,73 @@
+"""A running cluster is joined and its hosts are asked; where none runs, that is said at once."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import ptxsweep
+
+from sweep.cli import main
+from sweep.ray_nodes import package_version
+
+HEAD = """
+import ray
+ray.init(num_cpus=3, num_gpus=1, include_dashboard=False, object_store_memory=10**8)
+print("address", ray.get_runtime_context().gcs_address, flush=True)
+input()
+"""
+
+
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Of a cluster with a token that claims three CPUs and a GPU."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "t" * 48)
+    with subprocess.Popen(
+        [sys.executable, "-c", HEAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        found = next(line.split()[1] for line in process.stdout if line.startswith("address "))
+        yield found
+        process.communicate("\n")
+
+
+def test_the_doctor_asks_every_host(address: str, tmp_path: Path) -> None:
+    # In a process of its own: Ray reads its token once.
+    report = ptxsweep("doctor", "--address", address, home=tmp_path, check=None)
+    asked = [one for one in report["findings"] if one["topic"] == socket.gethostname()]
+    assert len(asked) == 1, report
+    assert f"ptxsweep {package_version()}, 3 CPUs, 1 GPUs" in asked[0]["text"]
+    # Ray believes the number that it is given, and PyTorch may find none.
+    expected = "ok" if torch.cuda.is_available() else "problem"
+    assert asked[0]["status"] == expected
+    assert ("PyTorch sees 0" in asked[0]["text"]) == (expected == "problem")
+
+
+def test_a_cluster_with_another_token_is_named_as_such(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "u" * 48)
+    report = ptxsweep("doctor", "--address", address, home=tmp_path, check=1)
+    problem = next(one for one in report["findings"] if one["status"] == "problem")
+    assert f"cannot join a Ray cluster at {address}" in problem["text"]
+    assert "RAY_AUTH_TOKEN" in problem["text"]
+
+
+def test_an_address_where_nothing_listens_is_said_at_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{one.getsockname()[1]}"
+    assert main(["doctor", "--home", str(tmp_path), "--address", nobody, "--json"]) == 1
+    findings = json.loads(capfd.readouterr().out)["findings"]
+    problem = next(one for one in findings if one["topic"] == "ray" and one["status"] == "problem")
+    assert f"no Ray cluster answers at {nobody}" in problem["text"]
+    assert "6379" in problem["text"]
