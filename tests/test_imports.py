@@ -52,7 +52,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     ),
     "ray_scheduler": ({"ray"}, {"errors", "records", "conductor"}),
     "ray_search": ({"ray"}, {"errors", "records", "conductor", "ray_scheduler"}),
-    "ray_nodes": ({"ray"}, {"errors"}),
+    "ray_nodes": ({"ray", "torch"}, {"errors"}),
     "ray_jobs": ({"ray"}, {"errors", "masking"}),
     "resources": (set(), {"errors"}),
     "ray_measure": ({"ray", "ptxcore"}, {"errors", "resources", "ray_trial"}),
