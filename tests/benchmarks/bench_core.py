@@ -18,12 +18,14 @@ while the next batches are made. The last line is one JSON object:
     private_mib                  of a process that trained an epoch, by number of cases in the store
 
 With a GPU the efficiency is that of 512 px, and beside it stand `gpu_busy` (the driver's figure,
-and that of the plain loop), `milliseconds_in_memory` (a step on one batch) and `gib` (reserved).
+and that of the plain loop), `milliseconds_in_memory` (a step on one batch), `gib` (reserved) and
+`largest_batch_size` (the largest power of two that fits undivided).
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
@@ -45,13 +47,16 @@ from ptxcore.data.augment import Augmentation
 from ptxcore.data.folds import make_plan
 from ptxcore.data.importing import import_cases
 from ptxcore.data.loading import Loader
-from ptxcore.data.patches import PatchSampler
+from ptxcore.data.patches import Batch, PatchSampler
 from ptxcore.data.phantom import write_phantom
 from ptxcore.data.store import CaseStore
+from ptxcore.errors import OutOfMemory
 from ptxcore.inference import place, predict_grid
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.training.isolation import isolated
+from ptxcore.training.memory import STEPS_BEFORE_RECORDING, FittedStep
+from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.runtime import measure_runtime
 from ptxcore.types import Runtime
 
@@ -129,6 +134,34 @@ def busy(step: Callable[[], object], runtime: Runtime | None, *, seconds: float 
     return statistics.mean(settled) / 100
 
 
+def largest_batch_size(settings: FoldSettings, runtime: Runtime, *, most: int = 256) -> int:
+    """Patches of the largest batch, a power of two, that is trained undivided; 0 if none is.
+
+    What this process holds already is taken from the memory there is.
+    """
+    size = 1
+    while size <= most:
+        trial = dataclasses.replace(settings, batch_size=size)
+        shape = (size, trial.num_channels, trial.patch_size, trial.patch_size)
+        targets = np.zeros((size, 1, *shape[2:]), np.float32)
+        batch, fitted = Batch(images=np.zeros(shape, np.float32), targets=targets), FittedStep()
+        with isolated(runtime, seed=0):
+            network = place(build_network(trial, seed=0).train(), runtime)
+            optimizer = make_optimizer(network, trial)
+            try:
+                for _ in range(STEPS_BEFORE_RECORDING + 2):
+                    fitted(network, optimizer, batch, trial, runtime, rate=RATE)
+            except OutOfMemory:
+                break
+        is_whole = fitted.num_parts == 1
+        del network, optimizer, fitted
+        torch.cuda.empty_cache()
+        if not is_whole:
+            break
+        size *= 2
+    return size // 2
+
+
 #: Side of the patches and patches of a batch: what a CPU trains, and what fills a GPU.
 BATCHES = {"cpu": ((256, 4), (512, 2)), "cuda": ((256, 16), (512, 8))}
 
@@ -164,6 +197,7 @@ def training(store: CaseStore, device: str) -> tuple[dict[str, float], dict[str,
                 "gpu_busy": round(busy(steps["pipeline"], runtime), 3),
                 "gpu_busy_plain": round(busy(steps["plain"], None), 3),
                 "gib": round(torch.cuda.max_memory_reserved() / 2**30, 2),
+                "largest_batch_size": largest_batch_size(settings, runtime),
             }
         if side == 256 or device == "cuda":
             facts["precision"] = runtime.precision
