@@ -32,6 +32,21 @@ class Budget:
             if value is not None and not value > 0:
                 raise UsageError(f"{name}: found {value!r}, expected a number above 0")
 
+    def check(self, gpus: float) -> None:
+        """Make sure that every limit can be reached.
+
+        Args:
+            gpus: Of one trial.
+
+        Raises:
+            UsageError: A limit of GPU hours, but trials take none: it would never end the sweep.
+        """
+        if self.gpu_hours is not None and gpus <= 0:
+            raise UsageError(
+                f"gpu_hours: found {self.gpu_hours:g}, but trials take no GPU here, so that it "
+                "would never be used; give --hours instead"
+            )
+
     def used_up(self, elapsed_seconds: float, gpu_seconds: float) -> str | None:
         """Why the sweep must end now, None while it need not.
 

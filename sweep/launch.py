@@ -114,9 +114,11 @@ def run(
             f"a sweep named {name!r} exists; `ptxsweep resume {name}` goes on with it, "
             "`--name` starts another one"
         )
+    budget = budget or Budget()
     artifacts.claim(home, name)
     default = FoldSettings.from_mapping(space.complete(space.defaults()))
     with ray_cluster(request) as found:
+        budget.check(found.gpus)
         runtime = choose_runtime(default, found, precision, is_here=request.address is None)
         header = build_header(
             space=space, store=cases, location=locate(store), plan=plan, runtime=runtime, seed=seed
@@ -132,9 +134,7 @@ def run(
             shutil.rmtree(folder)
             artifacts.forget_plan(home, name)
             raise
-        return _drive(
-            home, ledger, space, cases, locate(store), found, budget or Budget(), on_progress
-        )
+        return _drive(home, ledger, space, cases, locate(store), found, budget, on_progress)
 
 
 def resume(
@@ -174,10 +174,10 @@ def resume(
     space = parse_space(header["space_text"], f"{name} (ledger)")
     artifacts.check(home, name)
     artifacts.bring_plan(home, name)
+    budget = budget or Budget()
     with ray_cluster(request) as found:
-        return _drive(
-            home, ledger, space, cases, locate(where), found, budget or Budget(), on_progress
-        )
+        budget.check(found.gpus)
+        return _drive(home, ledger, space, cases, locate(where), found, budget, on_progress)
 
 
 def find(name: str, home: Home) -> SweepSummary | None:

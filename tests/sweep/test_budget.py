@@ -36,6 +36,13 @@ def test_a_budget_of_nothing_is_refused(value: float) -> None:
         Budget(hours=value)
 
 
+def test_gpu_hours_that_nobody_uses_are_refused() -> None:
+    Budget(gpu_hours=2).check(gpus=0.5)
+    Budget(hours=2).check(gpus=0.0)
+    with pytest.raises(UsageError, match=r"gpu_hours: found 2, but trials take no GPU here"):
+        Budget(gpu_hours=2).check(gpus=0.0)
+
+
 def test_lost_and_running_attempts_count() -> None:
     one = Candidate(number=0, parameters={}, settings={}, distributions={}, created_at=_at(0))
     one.log = [

@@ -13,9 +13,12 @@ from tiny_store import drawn_store
 from tiny_sweep import home_at
 
 from sweep import launch
+from sweep.budget import Budget
+from sweep.conductor import Conductor
 from sweep.errors import UsageError
 from sweep.home import Home
-from sweep.ledger import Ledger
+from sweep.ledger import Ledger, list_sweeps
+from sweep.records import State
 from sweep.resources import Resources
 
 
@@ -67,3 +70,45 @@ def test_resume_does_not_take_up_what_another_driver_ended_while_ray_started(
     ledger.acquire("the next one")  # not held by the one that was refused
     assert ledger.projection.sweep_reason == "the other one is done"
     ledger.close()
+
+
+def test_gpu_hours_end_a_sweep_with_its_running_fold(
+    interrupted: tuple[Home, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, name = interrupted
+
+    def begin(conductor: Conductor, *_: object, on_poll: Callable[[], None], **__: object) -> None:
+        conductor.add_candidate()
+        on_poll()
+        assert conductor.wanted(1) == []
+
+    monkeypatch.setattr(launch, "ray_cluster", lambda request: nullcontext(Resources(gpus=0.5)))
+    monkeypatch.setattr(launch, "drive", begin)
+    summary = launch.resume(name, home=home, budget=Budget(gpu_hours=1e-12))
+
+    assert (summary.state, summary.reason) == ("finished", "the budget of 1e-12 GPU hours is used")
+    ledger = Ledger.open(home.ledger_url, name)
+    (one,) = ledger.projection.candidates
+    ledger.close()
+    assert one.state is State.ABANDONED
+    assert [attempt.outcome for attempt in one.log] == ["lost"]
+
+
+def test_gpu_hours_without_a_gpu_are_refused_and_nothing_changes(
+    interrupted: tuple[Home, str],
+) -> None:
+    home, name = interrupted
+    for start in (
+        lambda budget: launch.resume(name, home=home, budget=budget),
+        lambda budget: launch.run(
+            str(home.folder.parent / "tiny.yaml"),
+            store=home.folder.parent / "store",
+            home=home,
+            name="other",
+            budget=budget,
+        ),
+    ):
+        with pytest.raises(UsageError, match=r"trials take no GPU here.*--hours instead"):
+            start(Budget(gpu_hours=1.0))
+    assert not home.sweep_folder("other").exists()
+    assert list_sweeps(home.ledger_url) == [name]
