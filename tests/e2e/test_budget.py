@@ -1,0 +1,41 @@
+"""A budget of hours ends a running sweep as its stop rule would: everything recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+from command_line import ptxsweep
+
+from sweep.ledger import Ledger
+
+
+@pytest.mark.slow
+def test_hours_end_a_sweep_that_would_take_far_longer(
+    tmp_path: Path, phantom_store: Path, space_file: Callable[..., Path]
+) -> None:
+    home, space = tmp_path / "home", space_file("standard", 2000)
+    space.write_text(space.read_text().replace("patience: 20", "patience: 2000"))
+    summary = ptxsweep(
+        *("run", space, "--store", phantom_store, "--precision", "float32"),
+        *("--workers", "1", "--hours", "0.005"),
+        home=home,
+    )
+    assert summary["state"] == "finished"
+    assert summary["reason"] == "the budget of 0.005 h is used"
+
+    ledger = Ledger.open(f"sqlite:///{home / 'ledger.db'}", "tiny")
+    candidates = ledger.projection.candidates
+    ledger.close()
+    assert all(one.state.is_final for one in candidates)
+    assert all(attempt.ended_at is not None for one in candidates for attempt in one.log)
+
+    client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    (experiment,) = [one for one in client.search_experiments() if one.name == "ptxsweep"]
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 1 + len(candidates)
+    assert "RUNNING" not in {run.info.status for run in runs}
+    assert "tiny" in ptxsweep("show", "tiny", home=home)["name"]
+    ptxsweep("resume", "tiny", home=home, check=2)
