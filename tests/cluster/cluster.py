@@ -11,11 +11,15 @@ from datetime import datetime
 from pathlib import Path
 
 from command_line import TINY_SPACE
+import pytest
+from mlflow import MlflowClient
 from network import Host, Network
 from postgres_server import PostgresServer
 from services import BUCKET, PASSWORD, S3_ENVIRONMENT, Server, mlflow_server, programs, s3_server
 
 from sweep.ledger import Ledger
+from sweep.mlflow_view._content import CANDIDATE, STATUS
+from sweep.projection import Projection
 from sweep.records import State
 
 #: A supervisor, as a container's restart policy is one.
@@ -23,6 +27,16 @@ _ALWAYS = "while :; do ray-node {role}; sleep 1; done"
 _PROGRAM = ("python", "-m", "sweep.cli")
 PROGRAM = "sweep.cli"
 Scores = dict[tuple[int, int], float]
+
+#: Three configurations, three folds, standard order, no pruner.
+STANDARD = TINY_SPACE.replace("POLICY", "standard")
+#: Five configurations, of which TPE proposes two and a pruner may end some, and greedy order.
+GREEDY = (
+    TINY_SPACE.replace("POLICY", "greedy")
+    .replace("num_trials: 3, num_completions: 3", "num_trials: 5, num_completions: 2")
+    .replace("pruner: {name: none}", "pruner: {name: median, scope: epochs, n_startup_trials: 2}")
+    .replace("sampler: {name: random}", "sampler: {name: tpe, n_startup_trials: 3}")
+)
 
 
 @dataclass
@@ -35,6 +49,18 @@ class Row:
     lost_epochs: int = 0
     attempts: int = 0
     folds: int = 0
+
+    def check_recovery(self, *, has_slot: bool = True) -> None:
+        """A fold was lost, noticed soon (Ray's own settings take up to 65 s) and started again.
+
+        Args:
+            has_slot: Whether a slot was free for it, so that it need not wait for another fold.
+        """
+        assert self.attempts > self.folds
+        assert self.detected_seconds is not None
+        assert self.restarted_seconds is not None
+        assert self.detected_seconds < 20
+        assert not has_slot or self.restarted_seconds - self.detected_seconds < 20
 
 
 @dataclass
@@ -67,6 +93,9 @@ class Cluster:
         stack.callback(self.s3.stop)
         self.mlflow: Server = mlflow_server(self.folder, self.postgres.url)
         stack.callback(self.mlflow.stop)
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("MLFLOW_TRACKING_USERNAME", "admin")  # for this process, which asks it too
+        patch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
         token = self.folder / "token"
         token.write_text("t" * 48, encoding="ascii")
         self.environment = {
@@ -86,10 +115,12 @@ class Cluster:
         assert done.returncode == 0, done.stderr
         self.wait(lambda: self.num_workers() == 2, "two workers", patience_seconds=90)
 
-    def boot(self, name: str, role: str, more: dict[str, str] | None = None) -> Host:
+    def boot(self, name: str, role: str, more: dict[str, str] | None = None, cpus: int = 1) -> Host:
         """A host with its part of Ray."""
-        cpus = {"head": "0", "worker": "1", "driver": "0"}[role]
-        own = {"PTXSWEEP_CPUS": cpus, "PTXSWEEP_CACHE": str(self.folder / f"cache-{name}")}
+        own = {
+            "PTXSWEEP_CPUS": str(cpus if role == "worker" else 0),
+            "PTXSWEEP_CACHE": str(self.folder / f"cache-{name}"),
+        }
         host = self.network.add(name, {**self.environment, **own, **(more or {})})
         host.start("sh", "-c", _ALWAYS.format(role=role), log=self.folder / f"ray-{name}.log")
         return host
@@ -143,20 +174,24 @@ class Cluster:
 
     # Sweeps.
 
-    def space(self, name: str, epochs: int) -> Path:
-        """Three configurations, three folds, standard order, no pruner."""
+    def space(self, name: str, epochs: int = 10, text: str = STANDARD) -> Path:
+        """A search space of that name."""
         path = self.folder / f"{name}.yaml"
-        text = TINY_SPACE.replace("POLICY", "standard").replace("EPOCHS", str(epochs))
-        path.write_text(text.replace("name: tiny", f"name: {name}"), encoding="utf-8")
+        text = text.replace("EPOCHS", str(epochs)).replace("name: tiny", f"name: {name}")
+        path.write_text(text, encoding="utf-8")
         return path
 
     def run(
-        self, name: str, *words: str | Path, epochs: int = 10, more: dict[str, str] | None = None
+        self,
+        name: str,
+        *words: str | Path,
+        text: str = STANDARD,
+        more: dict[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a sweep from the driver's place."""
         return self.driver.start(
-            *_PROGRAM, "run", self.space(name, epochs), "--precision", "float32", "--json", *words,
-            log=self.folder / f"{name}.log", more={**self.addresses, **(more or {})},
+            *_PROGRAM, "run", self.space(name, text=text), "--precision", "float32", "--json",
+            *words, log=self.folder / f"{name}.log", more={**self.addresses, **(more or {})},
         )  # fmt: skip
 
     def resume(
@@ -222,6 +257,13 @@ class Cluster:
         ledger.close()
         return found
 
+    def reasons(self, name: str) -> set[str | None]:
+        """Why folds were lost so far."""
+        ledger = self.read(name)
+        log = [attempt for one in ledger.projection.candidates for attempt in one.log]
+        ledger.close()
+        return {attempt.reason for attempt in log if attempt.outcome == "lost"}
+
     def scores(self, name: str) -> Scores:
         """Every fold's score."""
         ledger = self.read(name)
@@ -235,16 +277,44 @@ class Cluster:
 
     def check(self, name: str, calm: Scores) -> None:
         """Nothing lost, nothing trained twice, every score as without the fault."""
+        projection = self.check_invariants(name)
+        assert {one.state for one in projection.candidates} == {State.COMPLETE}
+        assert self.scores(name) == calm
+
+    def check_invariants(self, name: str) -> Projection:
+        """Whatever was to be trained: no fold twice, none lost, every trial ended, all tracked."""
         ledger = self.read(name)
         projection = ledger.projection
         ledger.close()
         assert projection.sweep_state == "finished"
         for one in projection.candidates:
-            assert one.state is State.COMPLETE
+            assert one.state.is_final
             finished = [attempt.fold for attempt in one.log if attempt.outcome == "finished"]
-            assert sorted(finished) == sorted(set(finished)), "a finished fold ran twice"
+            assert sorted(finished) == sorted(one.folds), "a fold ran twice, or was lost"
             assert not any(attempt.repeated_epochs for attempt in one.log), "an epoch ran twice"
-        assert self.scores(name) == calm
+            assert all(attempt.ended_at is not None for attempt in one.log)
+        self._check_tracked(name, projection)
+        return projection
+
+    def _check_tracked(self, name: str, projection: Projection) -> None:
+        """MLflow has the sweep's run and one per candidate, all ended, with every fold's score."""
+        client = MlflowClient(tracking_uri=self.mlflow.url)
+        (experiment,) = [one for one in client.search_experiments() if one.name == "ptxsweep"]
+        runs = client.search_runs(
+            [experiment.experiment_id], f"tags.`ptxsweep.sweep` = '{name}'", max_results=1000
+        )
+        children = {
+            int(run.data.tags[CANDIDATE]): run for run in runs if CANDIDATE in run.data.tags
+        }
+        (parent,) = [run for run in runs if CANDIDATE not in run.data.tags]
+        assert parent.info.status == "FINISHED"
+        assert set(children) == {one.number for one in projection.candidates}
+        for one in projection.candidates:
+            run = children[one.number]
+            assert run.info.status == STATUS[one.state]
+            history = client.get_metric_history(run.info.run_id, "fold/objective")
+            sent = {(metric.step, metric.value) for metric in history}
+            assert sent == {(fold, score.score) for fold, score in one.folds.items()}
 
     def note(self, fault: str, name: str, at: float | None = None) -> Row:
         """Enter a row in the table of faults.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import os
 import shutil
 import signal
 import time
 from pathlib import Path
 
-import mlflow
 import pytest
-from cluster import PROGRAM, Cluster, Scores
-from services import PASSWORD
+from cluster import GREEDY, PROGRAM, Cluster, Scores
+
+from sweep.records import State
 
 
 def _busy(cluster: Cluster) -> str:
@@ -34,7 +35,7 @@ def test_kill_a_worker_process(cluster: Cluster, calm: Scores) -> None:
     row = cluster.note("kill -9 the workers' processes (S3)", "worker-killed", at)
     cluster.check("worker-killed", calm)
     assert {copy.parent.name for copy in cluster.copies()} == {"cache-a", "cache-b", "cache-driver"}
-    assert row.attempts > row.folds
+    row.check_recovery()
 
 
 def test_kill_a_raylet(cluster: Cluster, calm: Scores) -> None:
@@ -43,12 +44,13 @@ def test_kill_a_raylet(cluster: Cluster, calm: Scores) -> None:
     at = time.time()
     assert getattr(cluster, _busy(cluster)).kill("raylet/raylet") == 1
     cluster.ended(driver, "raylet-killed")
-    cluster.note("kill -9 a raylet", "raylet-killed", at)
+    row = cluster.note("kill -9 a raylet", "raylet-killed", at)
     cluster.check("raylet-killed", calm)
+    row.check_recovery()
 
 
 def test_cut_a_host_for_half_a_minute(cluster: Cluster, calm: Scores) -> None:
-    driver = cluster.run("cut", epochs=10)
+    driver = cluster.run("cut")
     cluster.in_the_middle("cut")
     host, at = getattr(cluster, _busy(cluster)), time.time()
     host.cut()
@@ -57,7 +59,7 @@ def test_cut_a_host_for_half_a_minute(cluster: Cluster, calm: Scores) -> None:
     cluster.ended(driver, "cut")
     row = cluster.note("cut a host off for 30 s", "cut", at)
     cluster.check("cut", calm)
-    assert row.restarted_seconds is None or row.restarted_seconds < 20
+    row.check_recovery()
 
 
 def test_cut_a_host_for_good(cluster: Cluster, calm: Scores) -> None:
@@ -68,7 +70,7 @@ def test_cut_a_host_for_good(cluster: Cluster, calm: Scores) -> None:
     cluster.ended(driver, "lost")
     row = cluster.note("cut a host off for good (S3)", "lost", at)
     cluster.check("lost", calm)
-    assert row.attempts > row.folds
+    row.check_recovery(has_slot=False)
 
 
 def test_kill_the_driver_and_resume_from_another_host(cluster: Cluster, calm: Scores) -> None:
@@ -88,7 +90,7 @@ def test_kill_the_driver_and_resume_from_another_host(cluster: Cluster, calm: Sc
     cluster.s3.signal(signal.SIGCONT)
     cluster.ended(resumed, "driver-killed")
     row = cluster.note("kill -9 the driver, resume elsewhere; silent S3", "driver-killed", at)
-    assert row.restarted_seconds is not None
+    row.check_recovery()
     cluster.check("driver-killed", calm)
     assert reached
     assert done.items() <= cluster.scores("driver-killed").items()
@@ -106,9 +108,7 @@ def test_a_signal_stops_cleanly(cluster: Cluster, calm: Scores, number: signal.S
     cluster.check(name, calm)
 
 
-def test_stop_mlflow_for_two_folds(
-    cluster: Cluster, calm: Scores, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stop_mlflow_for_two_folds(cluster: Cluster, calm: Scores) -> None:
     driver = cluster.run("untracked")
     cluster.in_the_middle("untracked")
     before = len(cluster.scores("untracked"))
@@ -118,13 +118,6 @@ def test_stop_mlflow_for_two_folds(
     cluster.ended(driver, "untracked")
     cluster.note("stop the MLflow server for two folds", "untracked")
     cluster.check("untracked", calm)
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
-    client = mlflow.MlflowClient(tracking_uri=cluster.mlflow.url)
-    (experiment,) = [one for one in client.search_experiments() if one.name == "ptxsweep"]
-    runs = client.search_runs([experiment.experiment_id], max_results=1000)
-    assert len(runs) >= 4
-    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED", "FAILED"}
 
 
 def test_restart_postgresql(cluster: Cluster, calm: Scores) -> None:
@@ -165,20 +158,72 @@ def _fill(path: Path) -> None:
 def test_a_second_driver_is_refused_even_with_a_wrong_clock(cluster: Cluster, calm: Scores) -> None:
     driver = cluster.run("twice", "--workers", "1")  # slowly: the others need time to start
     cluster.in_the_middle("twice", folds=0, epochs=1)
-    ahead = {"LD_PRELOAD": _faketime(), "FAKETIME": "+1h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    others = [cluster.resume("twice", more=more) for more in ({}, ahead)]
+    others = [cluster.resume("twice", more=more) for more in ({}, an_hour_ahead())]
     for second in others:
         cluster.ended(second, "twice", code=5)
     cluster.ended(driver, "twice")
-    what = "second driver, its clock an hour ahead" if ahead["LD_PRELOAD"] else "second driver"
-    cluster.note(what, "twice")
+    cluster.note("second driver, its clock an hour ahead", "twice")
     cluster.check("twice", calm)
 
 
-def _faketime() -> str:
-    found = shutil.which("faketime")
-    path = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-    return path if found and os.path.exists(path) else ""
+def test_a_host_an_hour_ahead_trains_and_drives(cluster: Cluster, calm: Scores) -> None:
+    """It has two CPUs, the others one; the driver that resumes there waits for no longer."""
+    host = cluster.boot("ahead", "worker", an_hour_ahead(), cpus=2)
+    cluster.wait(lambda: cluster.num_workers() == 4, "the third worker", patience_seconds=90)
+    driver = cluster.run("ahead")
+    cluster.in_the_middle("ahead", folds=0)
+    cluster.wait(lambda: bool(host.training()), "a trial on the host ahead")
+    cluster.driver.kill(PROGRAM)
+    driver.wait(timeout=60)
+    cluster.ended(cluster.resume("ahead", host), "ahead")
+    cluster.note("kill -9 the driver, resume an hour ahead", "ahead")
+    cluster.check("ahead", calm)
+    host.power_off()
+
+
+def an_hour_ahead() -> dict[str, str]:
+    """What makes a program's clock wrong."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    assert found, "found no libfaketime; tests/cluster/install-debian.sh installs it"
+    return {
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME": "+1h",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def test_a_driver_that_was_frozen_gives_way(cluster: Cluster, calm: Scores) -> None:
+    """Its trials still run when another driver takes over; nothing of theirs gets in."""
+    driver = cluster.run("frozen")
+    cluster.in_the_middle("frozen")
+    assert cluster.driver.kill(f"{PROGRAM} run", signal.SIGSTOP) == 1
+    resumed = cluster.resume("frozen", cluster.b)
+    cluster.wait(lambda: "the driver stopped" in cluster.reasons("frozen"), "the second driver")
+    assert cluster.driver.kill(f"{PROGRAM} run", signal.SIGCONT) == 1
+    driver.send_signal(signal.SIGCONT)  # it froze with the one it waits for
+    cluster.ended(driver, "frozen", code=5)
+    cluster.ended(resumed, "frozen")
+    cluster.note("freeze the driver, resume elsewhere, thaw it", "frozen")
+    cluster.check("frozen", calm)
+
+
+def test_greedy_and_tpe_lose_workers_and_driver(cluster: Cluster) -> None:
+    driver = cluster.run("greedy", text=GREEDY)
+    cluster.in_the_middle("greedy")
+    killed = [*cluster.a.training(), *cluster.b.training()]
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    assert killed
+    cluster.wait(lambda: bool(cluster.reasons("greedy")), "the loss")
+    cluster.in_the_middle("greedy", folds=3)
+    cluster.driver.kill(PROGRAM)
+    driver.wait(timeout=60)
+    cluster.ended(cluster.resume("greedy", cluster.b), "greedy")
+    row = cluster.note("greedy, TPE: kill -9 workers, then driver", "greedy")
+    projection = cluster.check_invariants("greedy")
+    assert row.attempts > row.folds
+    assert len(projection.candidates) == 5
+    assert sum(one.state is State.COMPLETE for one in projection.candidates) >= 2
 
 
 def test_a_worker_of_an_older_version_is_refused(cluster: Cluster, calm: Scores) -> None:
@@ -189,7 +234,8 @@ def test_a_worker_of_an_older_version_is_refused(cluster: Cluster, calm: Scores)
     cluster.wait(lambda: cluster.num_workers() == 3, "the third worker", patience_seconds=90)
     driver = cluster.run("older")
     cluster.ended(driver, "older", code=2)
-    assert "ptx-old has ptxsweep 0.0.1, the driver" in cluster.log("older")
+    here = importlib.metadata.version("ptxsweep")
+    assert f"ptx-old has ptxsweep 0.0.1, the driver {here}" in cluster.log("older")
     host.power_off()
     cluster.wait(lambda: cluster.num_workers() == 2, "two workers", patience_seconds=90)
     cluster.ended(cluster.run("older"), "older")
