@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from command_line import TINY_SPACE
 import pytest
+from command_line import TINY_SPACE
 from mlflow import MlflowClient
 from network import Host, Network
 from postgres_server import PostgresServer
