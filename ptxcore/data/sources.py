@@ -209,13 +209,13 @@ def choose_sources(
 
 
 @contextmanager
-def speaking_of(path: Path, label: str) -> Iterator[None]:
-    """Errors of a reader about a file call it by another name."""
+def speaking_of(path: Path, label: str, hint: str = "") -> Iterator[None]:
+    """Errors of a reader about a file call it by another name, and end with a hint."""
     try:
         yield
     except DataError as error:
         text = str(error).removeprefix(f"{path.name}: ")
-        raise type(error)(f"{label}: {text}") from error.__cause__
+        raise type(error)(f"{label}: {text}{hint}") from error.__cause__
 
 
 def _identify(path: Path, wanted: Container[str] | None, *, are_png: bool) -> Header | None:

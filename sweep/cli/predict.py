@@ -22,6 +22,11 @@ from sweep.errors import UsageError
     metavar="FOLDER",
     help="Draw what the attention gates let through, one PNG per file, into this folder.",
 )
+@click.option(
+    "--name-files",
+    is_flag=True,
+    help="Errors name files found in folders; names can hold those of patients.",
+)
 @home_options
 @json_option
 def predict_command(
@@ -30,6 +35,7 @@ def predict_command(
     model: str | None,
     out: Path,
     attention: Path | None,
+    name_files: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -45,7 +51,9 @@ def predict_command(
     from sweep.predict import predict_files
 
     uri = model or f"models:/{champion}@champion"
-    predictions = predict_files(open_home(options), uri, dicom, out, attention=attention)
+    predictions = predict_files(
+        open_home(options), uri, dicom, out, attention=attention, name_files=name_files
+    )
     if as_json:
         emit({"model": uri, "out": str(out), "predictions": predictions})
         return

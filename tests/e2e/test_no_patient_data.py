@@ -292,6 +292,7 @@ def test_a_whole_sweep_tells_nothing(export: Path, outputs: Path, tmp_path: Path
         ("list", "--home", home),
         ("report", "one", "--home", home),
         ("doctor", "--home", home),
+        ("promote", "one", "--home", home, "--model-name", "chest", "--force"),
     ):
         code, printed = ptxsweep(outputs, *command)
         assert code == 0 or command[0] == "doctor", printed
@@ -300,3 +301,18 @@ def test_a_whole_sweep_tells_nothing(export: Path, outputs: Path, tmp_path: Path
     assert list((home / "sweeps").rglob("*.html"))
     assert list((outputs / "ray").rglob("*.log")), "Ray's logs are elsewhere"
     assert search(outputs) > 60
+
+    # What is predicted names its inputs, and belongs beside them; an error does not.
+    out = tmp_path / "predictions"
+    words = ("predict", export / FOLDER, "--champion", "chest", "--home", home, "--out", out)
+    predicted = subprocess.run([*map(str, (sys.executable, "-m", "sweep.cli", *words))])
+    assert predicted.returncode == 0
+    assert len(list(out.glob("*.mask.png"))) == 16
+    _cut(export / FOLDER)
+    code, printed = ptxsweep(outputs, *words)
+    assert code == 2, printed
+    assert re.search(r"file \d+ of 17: .*--name-files tells which file", printed)
+    (export / FOLDER / f"{FILE}-0" / f"{FILE}.dcm").touch()
+    code, printed = ptxsweep(outputs, *words)
+    assert "would be written to one name" in printed
+    search(outputs)
