@@ -132,9 +132,7 @@ def find_files(sources: Sequence[Path], *, name_files: bool = False) -> list[Pat
     return files
 
 
-def _labels(
-    files: Sequence[Path], sources: Sequence[Path], *, name_files: bool
-) -> dict[Path, str]:
+def _labels(files: Sequence[Path], sources: Sequence[Path], *, name_files: bool) -> dict[Path, str]:
     """What errors call files: by their names if the user gave those, else by their place."""
     return {
         file: file.name if name_files or file in sources else f"file {number} of {len(files)}"

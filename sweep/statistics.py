@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats takes a second to import
 
 from sweep.errors import UsageError
 
@@ -132,7 +132,7 @@ def paired_difference(
     elif error == 0.0:  # every fold differs by the same amount
         p_value = 1.0 if plain.mean == 0.0 else 0.0
     else:
-        p_value = float(2 * stats.t.sf(abs(plain.mean) / error, plain.num_folds - 1))
+        p_value = float(2 * stdtr(plain.num_folds - 1, -abs(plain.mean) / error))
     return PairedDifference(**vars(plain), p_value=p_value)
 
 
@@ -182,4 +182,4 @@ def _half_width(
     error = _standard_error(sd, num_folds, test_train_ratio)
     if math.isnan(error):
         return math.nan
-    return float(stats.t.ppf((1 + confidence) / 2, num_folds - 1)) * error
+    return float(stdtrit(num_folds - 1, (1 + confidence) / 2)) * error

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.mlflow_process import MlflowProcess
-from sweep.mlflow_view import MlflowView
 
 #: MLflow lags behind the ledger by about this much at most while a sweep runs.
 PERIOD_SECONDS = 5.0
@@ -83,6 +82,8 @@ class Tracker:
             self.run_id = sent.run_id
             return
         _log.warning("the process that feeds MLflow ended by itself; sending the rest from here")
+        from sweep.mlflow_view import MlflowView  # two seconds that a driver rarely needs
+
         view = MlflowView.at(self._home, self._ledger.name)
         view.sync(self._ledger, final=True)
         self.run_id = view.run_id

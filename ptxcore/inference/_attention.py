@@ -16,7 +16,6 @@ from ptxcore.data.intensity import normalise
 from ptxcore.inference._channels import Channels
 from ptxcore.inference._predict import evaluating, prepared_for
 from ptxcore.inference._windows import slide
-from ptxcore.models import SegmentationUNet
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
 
@@ -40,6 +39,8 @@ def predict_attention(
         SettingsError: The image is not a two-dimensional array with pixels.
         OutOfMemory: A single window, or the whole image without windows, does not fit in memory.
     """
+    from ptxcore.models import SegmentationUNet  # brings MONAI, for which no driver should wait
+
     assert isinstance(network, SegmentationUNet)
     values = normalise(prepared_for(image, settings))
     shape = np.shape(image)

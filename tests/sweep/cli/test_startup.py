@@ -1,4 +1,4 @@
-"""Help answers before anything heavy is imported."""
+"""Help answers before anything heavy is imported; a driver loads nothing that it rarely needs."""
 
 from __future__ import annotations
 
@@ -59,3 +59,11 @@ def test_every_listed_command_is_there() -> None:
     from sweep.cli._app import _COMMANDS
 
     assert {words[0] for words in COMMANDS if words} == set(_COMMANDS)
+
+
+def test_a_driver_starts_without_networks_and_mlflow() -> None:
+    """Each of the two takes seconds; trials build networks, a process of its own feeds MLflow."""
+    heavy = {"mlflow", "monai", "matplotlib", "albumentations"}
+    code = f"import sys, sweep.launch; print(*sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
