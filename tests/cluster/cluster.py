@@ -110,17 +110,18 @@ class Cluster:
         self.head = self.boot("head", "head")
         self.environment["PTXSWEEP_HEAD"] = f"{self.head.address}:6379"
         time.sleep(5)
-        self.a, self.b = self.boot("a", "worker"), self.boot("b", "worker")
+        self.a = self.boot("a", "worker", self.an_hour_ahead())
+        self.b = self.boot("b", "worker")
         self.driver = self.boot("driver", "driver")
         self.uploaded = f"s3://{BUCKET}/phantom"
         done = self.driver.run(*_PROGRAM, "data", "upload", str(self.store), self.uploaded)
         assert done.returncode == 0, done.stderr
         self.wait(lambda: self.num_workers() == 2, "two workers", patience_seconds=90)
 
-    def boot(self, name: str, role: str, more: dict[str, str] | None = None, cpus: int = 1) -> Host:
+    def boot(self, name: str, role: str, more: dict[str, str] | None = None) -> Host:
         """A host with its part of Ray."""
         own = {
-            "PTXSWEEP_CPUS": str(cpus if role == "worker" else 0),
+            "PTXSWEEP_CPUS": str(int(role == "worker")),
             "PTXSWEEP_CACHE": str(self.folder / f"cache-{name}"),
         }
         host = self.network.add(name, {**self.environment, **own, **(more or {})})

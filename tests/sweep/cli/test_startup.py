@@ -67,3 +67,13 @@ def test_a_driver_starts_without_networks_and_mlflow() -> None:
     code = f"import sys, sweep.launch; print(*sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_worker_loads_networks_without_what_it_never_uses() -> None:
+    code = (
+        "import sys; from sweep.ray_trial import load_networks; load_networks(); "
+        "print(*sorted({'mlflow', 'matplotlib', 'monai', 'sklearn'} & set(sys.modules))); "
+        "import matplotlib; from ptxcore.models import SegmentationUNet"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["monai"]
