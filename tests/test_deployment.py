@@ -7,6 +7,7 @@ import re
 import stat
 import subprocess
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ DOCKER = Path(__file__).resolve().parent.parent / "docker"
 KUBERAY = ("kuberay/raycluster.yaml", "kuberay/rayjob.yaml")
 #: Started once and gone; nothing to ask for health.
 ONE_SHOT = {"bucket"}
-#: Ray watches their health itself: the head takes a lost node out within 8 s.
-WATCHED_BY_RAY = {"ray-worker", "driver"}
+#: Names of fields that KubeRay knows.
+FIELDS = json.loads(
+    (Path(__file__).parent / "data" / "kuberay-fields.json").read_text(encoding="utf-8")
+)
 
 
 def read(name: str) -> Any:
@@ -60,6 +63,14 @@ def test_ray_up_accepts_its_file() -> None:
     assert any("/run/secrets/ray_token:ro" in one for one in content["docker"]["run_options"])
 
 
+def test_compose_accepts_its_file() -> None:
+    places = resources.files("check_jsonschema.builtin_schemas") / "vendor" / "compose-spec.json"
+    schema = json.loads(places.read_text(encoding="utf-8"))
+    jsonschema.validate(COMPOSE, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"services": {"mlflow": {"imagine": "a typing error"}}}, schema)
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_uses_what_is_defined(name: str) -> None:
     service = SERVICES[name]
@@ -80,7 +91,7 @@ def test_a_service_is_closed_and_tells_its_health(name: str) -> None:
     service = SERVICES[name]
     for port in service.get("ports", []):
         assert str(port).startswith("127.0.0.1:"), f"{port} is open to the network"
-    if name not in ONE_SHOT | WATCHED_BY_RAY:
+    if name not in ONE_SHOT:
         assert service["healthcheck"]["test"]
     for other, how in service.get("depends_on", {}).items():
         wanted = "service_completed_successfully" if other in ONE_SHOT else "service_healthy"
@@ -148,6 +159,38 @@ def test_the_secrets_of_pods_are_those_the_comments_tell_to_make() -> None:
     assert job["clusterSelector"] == {"ray.io/cluster": read(KUBERAY[0])["metadata"]["name"]}
 
 
+def test_kuberay_knows_every_field() -> None:
+    cluster, job = (read(name) for name in KUBERAY)
+    for one, kind in ((cluster, "RayCluster"), (job, "RayJob")):
+        assert set(one) == {"apiVersion", "kind", "metadata", "spec"}
+        assert (one["apiVersion"], one["kind"]) == ("ray.io/v1", kind)
+    spec = cluster["spec"]
+    assert set(spec) <= set(FIELDS["RayClusterSpec"])
+    assert set(spec["authOptions"]) <= set(FIELDS["AuthOptions"])
+    assert set(spec["headGroupSpec"]) <= set(FIELDS["HeadGroupSpec"])
+    for group in spec["workerGroupSpecs"]:
+        assert set(group) <= set(FIELDS["WorkerGroupSpec"])
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+    assert set(job["spec"]) <= set(FIELDS["RayJobSpec"])
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+
+
+def test_kuberay_refuses_nothing() -> None:
+    """What its operator checks by itself (`ValidateRayClusterSpec`, `ValidateRayJobSpec`)."""
+    cluster, job = (read(name) for name in KUBERAY)
+    for one in (cluster, job):
+        assert re.fullmatch(r"[a-z]([-a-z0-9]{0,45}[a-z0-9])?", one["metadata"]["name"])
+    spec = cluster["spec"]
+    assert tuple(map(int, spec["rayVersion"].split("."))) >= (2, 52)  # the first with tokens
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        assert not {"labels", "redis-username", "redis-password"} & set(group["rayStartParams"])
+        assert "resources" not in group
+    assert job["spec"]["clusterSelector"]["ray.io/cluster"]
+    assert not {"suspend", "backoffLimit", "rayClusterSpec"} & set(job["spec"])
+    assert job["spec"]["submissionMode"] == "K8sJobMode"
+
+
 def test_ray_notices_a_lost_host_as_soon_everywhere() -> None:
     """Every setting that the entry script gives Ray, with its value, in every pod."""
     script = (DOCKER / "bin" / "ray-node").read_text(encoding="utf-8")
@@ -171,6 +214,29 @@ def test_torch_comes_from_its_index_alone_and_stays() -> None:
     assert steps.index(indexed) == 0  # what comes later finds torch there and keeps it
     pins = (DOCKER.parent / "constraints.txt").read_text(encoding="utf-8")
     assert re.search(r"^torch==\d+\.\d+\.\d+$", pins, re.MULTILINE)
+
+
+def test_the_image_is_pinned_and_runs_without_rights() -> None:
+    text = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"^ARG PYTHON_VERSION=3\.\d+\.\d+$", text, re.MULTILINE)
+    images = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert set(images) == {"python:${PYTHON_VERSION}-slim-bookworm"}
+    final = text[text.rindex("\nFROM ") :]
+    users = re.findall(r"^USER (\S+)$", final, re.MULTILINE)
+    assert users[-1] not in ("0", "root")
+    assert f"useradd --uid {users[-1]} " in final
+    assert "EXPOSE" not in text
+    for name in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"):
+        assert f"{name}=/source/constraints.txt" in text
+
+
+def test_mlflow_asks_for_a_password_and_knows_its_names() -> None:
+    script = (DOCKER / "bin" / "mlflow-server").read_text(encoding="utf-8")
+    assert "--app-name basic-auth" in script
+    assert "--allowed-hosts" in script
+    names = SERVICES["mlflow"]["environment"]["MLFLOW_ALLOWED_HOSTS"].split(",")
+    assert not {"*", ""} & set(names)
+    assert [name for name in SERVICES if "ports" in SERVICES[name]] == ["mlflow"]
 
 
 def test_ray_asks_for_its_token_everywhere() -> None:

@@ -1,13 +1,15 @@
 """The platform under load: 100 and 500 trials x 5 folds whose training only sleeps.
 
 Each sweep runs in a process of its own (`sleeping_sweep.py`). Prints its figures on standard error
-and one JSON object as its last line on standard output:
+and one JSON object as its last line on standard output, and ends with exit code 1 where a goal is
+missed:
 
     complete            whether ledger and MLflow hold every trial, fold and epoch, each once
     peak_gib            largest resident memory of the driver, at the most trials (goal < 1.5)
     overhead_ms         per fold, besides the sleep: slots x time / folds - sleep (goal < 50)
     overhead_growth     overhead per fold at the most trials over that at the fewest; 1 is linear
     time_growth         time of the most trials over that of the fewest, over their ratio; likewise
+                        (goal of both: at most 1.2)
     memory_growth       peak memory at the most trials over that at the fewest
     speedup             time with one worker over time with two, at the fewest trials (goal >= 1.8)
 
@@ -21,6 +23,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +53,20 @@ def sweep(num_trials: int, num_workers: int) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
+def missed(figures: Mapping[str, Any]) -> list[str]:
+    """The goals that figures miss."""
+    goals = {
+        "complete": figures["complete"],
+        "peak_gib < 1.5": figures["peak_gib"] < 1.5,
+        "overhead_ms < 50": figures["overhead_ms"] < 50,
+        "overhead_growth <= 1.2": figures["overhead_growth"] <= 1.2,
+        "time_growth <= 1.2": figures["time_growth"] <= 1.2,
+        "speedup >= 1.8": figures["speedup"] >= 1.8,
+    }
+    return [goal for goal, is_met in goals.items() if not is_met]
+
+
+def main() -> int:
     """Run the sweeps and print the ratios."""
     counts = tuple(map(int, sys.argv[1:])) or TRIALS
     fewest, most = sweep(min(counts), 2), sweep(max(counts), 2)
@@ -69,8 +85,11 @@ def main() -> None:
         "memory_growth": round(most["driver_peak_mib"] / fewest["driver_peak_mib"], 2),
         "speedup": round(one["seconds"] / fewest["seconds"], 2),
     }
+    for goal in missed(figures):
+        print(f"missed: {goal}", file=sys.stderr)
     print(json.dumps(figures))
+    return 1 if missed(figures) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

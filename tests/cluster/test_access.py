@@ -66,3 +66,14 @@ def test_the_dashboard_answers_its_own_host_alone(cluster: Cluster) -> None:
     from_afar = cluster.driver.run(*words, cluster.head.address)
     assert from_afar.returncode != 0
     assert "refused" in from_afar.stderr
+
+
+def test_a_host_says_whether_it_is_in_the_cluster(cluster: Cluster) -> None:
+    for host in (cluster.head, cluster.b, cluster.driver):
+        here = host.run("ray-node", "health")
+        assert here.returncode == 0, here.stderr
+    outside = cluster.network.add("outside", cluster.environment)
+    there = outside.run("ray-node", "health")
+    outside.power_off()
+    assert there.returncode != 0
+    assert "not in a cluster" in there.stderr
