@@ -44,6 +44,12 @@ def banners(projection: Projection, found: Findings) -> Markup:
             ("Checkpoint-selected scores.", "The best epoch of each fold was chosen on the cases "
              "that it is scored on, so all scores are optimistic.")
         )  # fmt: skip
+    if split := [one for one in projection.candidates if one.batch_parts > 1]:
+        listing = ", ".join(f"{label(one)} in {one.batch_parts} parts" for one in split)
+        notes.append(
+            ("Batches that did not fit in memory.", f"They were split in {listing}. The gradient "
+             "is that of the whole batch, but batch normalisation saw smaller ones.")
+        )  # fmt: skip
     return join(
         tag("p", tag("strong", head), " ", text, class_="banner", role="note")
         for head, text in notes

@@ -25,8 +25,6 @@ from sweep.stop_rules import StopRule
 
 #: The defaults of the space: never pruned, so that every winner can be compared with them.
 DEFAULT_CANDIDATE = 0
-#: Note of a candidate, by fold: parts that batches were split into to fit in memory.
-PARTS_NOTE = "batch_parts_fold_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,10 +165,6 @@ class Conductor:
         if not self._ledger.finish_fold(score, last):
             return one.state
         self._pass_on()
-        if "num_parts" in score.curves:  # smaller batches for batch normalisation: not the same
-            self._ledger.annotate(
-                number, f"{PARTS_NOTE}{score.fold}", score.curves["num_parts"][-1]
-            )
         if not (math.isfinite(last.value) and math.isfinite(one.folds[score.fold].score)):
             return self._end(number, State.FAILED, NAN_REASON)
         if one.next_fold(projection.num_folds) is None:

@@ -126,6 +126,15 @@ class Candidate:
         return sum(score.seconds for score in self.folds.values())
 
     @property
+    def batch_parts(self) -> int:
+        """Parts that batches were split into to fit in memory, the most of all folds: 1, 2 or 4.
+
+        Batch normalisation saw smaller batches then, so the candidate is not quite what it says.
+        """
+        curves = (score.curves.get("num_parts", ()) for score in self.folds.values())
+        return int(max((curve[-1] for curve in curves if curve), default=1))
+
+    @property
     def is_diverged(self) -> bool:
         """Whether some epoch value or fold score is not a finite number."""
         values = [score.score for score in self.folds.values()]

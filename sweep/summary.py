@@ -32,6 +32,7 @@ class CandidateSummary:
         choices: Every choice with its objective by finished fold and its mean.
         metrics: Mean and SD over the folds, of complete candidates alone and of metrics that are
             defined on every fold (specificity is not when all cases are positive).
+        batch_parts: Parts that batches were split into to fit in memory: 1, 2 or 4.
     """
 
     number: int
@@ -45,6 +46,7 @@ class CandidateSummary:
     metrics: dict[str, dict[str, float]]
     inference: dict[str, Any] = field(default_factory=dict)
     choices: list[dict[str, Any]] = field(default_factory=list)
+    batch_parts: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +166,7 @@ def summarise_candidate(one: Candidate, projection: Projection) -> CandidateSumm
         metrics=metrics,
         inference=one.inference,
         choices=_choices(one, projection),
+        batch_parts=one.batch_parts,
     )
 
 

@@ -97,7 +97,9 @@ def print_sweep(summary: SweepSummary) -> None:
         scores = " ".join("-" if score is None else f"{score:.3f}" for score in one.fold_scores)
         table.add_row(
             f"{one.number}{' *' if one.number == summary.best else ''}",
-            one.state + (f": {one.reason}" if one.reason and one.state == "failed" else ""),
+            one.state
+            + (f": {one.reason}" if one.reason and one.state == "failed" else "")
+            + (f", batches in {one.batch_parts} parts" if one.batch_parts > 1 else ""),
             "-" if one.mean is None else f"{one.mean:.4f}",
             scores,
             f"{sum(seconds or 0.0 for seconds in one.fold_seconds):.1f}",

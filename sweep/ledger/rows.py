@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -173,14 +174,14 @@ def _score(projection: Projection, entry: _Entry) -> FoldScore:
         best_epoch=int(row["best_epoch"]),
         metrics={name: _number(value) for name, value in row["metrics"].items()},
         curves={name: tuple(map(_number, values)) for name, values in row["curves"].items()},
-        cases=row["cases"],
-        weights=row["weights"],
+        cases=_file(row["cases"]),
+        weights=_file(row["weights"]),
         choices=tuple(
             Scored(
                 inference=dict(one["inference"]),
                 score=projection.displayed(_number(one["score"])),
                 metrics={name: _number(value) for name, value in one["metrics"].items()},
-                cases=one["cases"],
+                cases=_file(one["cases"]),
             )
             for one in row.get("choices", ())
         ),
@@ -203,6 +204,15 @@ def _load_unordered(projection: Projection, trial: FrozenTrial) -> None:
     for key, value in trial.user_attrs.items():
         if key.startswith(NOTE):
             projection.note(trial.number, key.removeprefix(NOTE), value)
+
+
+def _file(name: str | None) -> str | None:
+    """A file of the sweep's folder; whoever can write the ledger cannot have another one read."""
+    if name is not None and (
+        PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
+    ):
+        raise ValueError("a file outside the sweep's folder")
+    return name
 
 
 def _plain(value: float) -> float | None:

@@ -150,6 +150,8 @@ def standing_tags(one: Candidate) -> dict[str, str]:
     tags = {"ptxsweep.state": one.state.value, LOGGED: logged(sorted(one.folds))}
     if one.inference:
         tags[INFERENCE] = inference_text(one)
+    if one.batch_parts > 1:
+        tags["ptxsweep.batch_parts"] = str(one.batch_parts)
     if one.reason:
         tags["ptxsweep.reason"] = one.reason[:_MAX_TAG]
     return tags

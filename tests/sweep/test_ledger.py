@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import subprocess
@@ -401,6 +402,16 @@ def test_a_row_that_cannot_be_read_is_told(url: str, ledger: Ledger) -> None:
     trial = storage.get_all_trials(storage.get_study_id_from_name("first"))[0]
     storage.set_trial_user_attr(trial._trial_id, "fold:0:score", {"seq": 9, "at": "now"})
     with pytest.raises(LedgerError, match="a row that this version cannot read"):
+        Ledger.open(url, "first")
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere/cases.npz", "/etc/passwd", "trials/../../x"])
+@pytest.mark.parametrize("key", ["cases", "weights"])
+def test_a_row_cannot_name_a_file_outside(url: str, ledger: Ledger, key: str, name: str) -> None:
+    ledger.add_candidate({"x": 0.25}, X)
+    ledger.start_fold(0, 0)
+    ledger.finish_fold(dataclasses.replace(score(0.5), **{key: name}))
+    with pytest.raises(LedgerError, match="a file outside the sweep's folder"):
         Ledger.open(url, "first")
 
 
