@@ -35,9 +35,10 @@ for _name, _value in _RAY_VARIABLES.items():
 
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
+from ray.tune.error import TuneError  # noqa: E402
 
 from sweep.conductor import Conductor  # noqa: E402
-from sweep.errors import UsageError  # noqa: E402
+from sweep.errors import SweepError, UsageError  # noqa: E402
 from sweep.masking import mask  # noqa: E402
 from sweep.ray_nodes import refuse_other_versions  # noqa: E402
 from sweep.ray_scheduler import FoldScheduler, Slots  # noqa: E402
@@ -276,6 +277,9 @@ def drive(
         interrupt: Ends the run early.
         on_poll: Called many times a second on the driver: lease, progress, tracking.
         trainable: Another one that reports as `FoldTrainable` does, to measure the platform alone.
+
+    Raises:
+        SweepError: What the conductor raised, as when another driver took the lease.
     """
     slots = Slots(slot_counter(resources))
     scheduler = FoldScheduler(conductor, slots, on_poll=on_poll, on_halt=interrupt.stop)
@@ -303,8 +307,20 @@ def drive(
     )
     try:
         tuner.fit()
+    except TuneError as error:
+        # What the conductor raises, as for a lost lease, comes back as text in an error of Ray's.
+        raise _ours(error) or error from None
     finally:
         shutil.rmtree(ray_folder, ignore_errors=True)
+
+
+def _ours(error: BaseException | None) -> SweepError | None:
+    """The error of this project that made Ray raise its own, if one did."""
+    while error is not None:
+        if isinstance(error, SweepError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _trial_name(trial: Any) -> str:

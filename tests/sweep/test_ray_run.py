@@ -12,6 +12,7 @@ import pytest
 from ray import tune
 
 from sweep.conductor import Conductor
+from sweep.errors import LeaseHeld
 from sweep.ledger import Ledger
 from sweep.policies import make_policy
 from sweep.ray_run import HostWatch, Interrupt, drive, ray_cluster
@@ -196,6 +197,20 @@ def test_an_interrupt_leaves_a_sweep_that_goes_on(tmp_path: Path) -> None:
     for one in ledger.projection.candidates:
         for fold in one.folds:
             assert one.attempts[fold] == 1 or (one.number, fold) not in done
+
+
+@pytest.mark.parametrize("method", ["record_epoch", "finish_fold", "start_fold"])
+def test_a_lost_lease_is_said_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Whatever Ray wraps around it: the command line chooses its exit code by the class."""
+
+    def refuse(*_: Any) -> None:
+        raise LeaseHeld("another driver writes this sweep")
+
+    monkeypatch.setattr(Ledger, method, refuse)
+    with pytest.raises(LeaseHeld, match="another driver writes"):
+        _sweep(tmp_path)
 
 
 def test_the_driver_says_that_no_host_is_left(caplog: pytest.LogCaptureFixture) -> None:
