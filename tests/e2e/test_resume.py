@@ -97,25 +97,18 @@ def _checkpointed_epochs(folder: Path, candidate: int, fold: int) -> int:
     return len(state["curves"]["train_loss"])
 
 
-def test_resume_of_a_finished_or_unknown_sweep_is_refused(
+def test_a_finished_sweep_trains_nothing_again(
     tmp_path: Path, phantom_store: Path, space_file: Callable[..., Path]
 ) -> None:
     home = tmp_path / "home"
-    ptxsweep("run", space_file("greedy", 1), "--store", phantom_store, home=home)
+    words = ("run", space_file("greedy", 1), "--store", phantom_store)
+    first = ptxsweep(*words, "--or-resume", home=home)
+    assert first["state"] == "finished"
+    again = ptxsweep(*words, "--or-resume", home=home)
+    assert again["state"] == "finished"
+    ptxsweep(*words, home=home, check=2)
     ptxsweep("resume", "tiny", home=home, check=2)
     ptxsweep("resume", "other", home=home, check=2)
-    ptxsweep("run", space_file("greedy", 1), "--store", phantom_store, home=home, check=2)
-
-
-def test_run_or_resume_prints_a_finished_sweep_and_trains_nothing(
-    tmp_path: Path, phantom_store: Path, space_file: Callable[..., Path]
-) -> None:
-    home = tmp_path / "home"
-    words = ("run", space_file("greedy", 1), "--store", phantom_store, "--or-resume")
-    first = ptxsweep(*words, home=home)
-    assert first["state"] == "finished"
-    again = ptxsweep(*words, home=home)
-    assert again["state"] == "finished"
     ledger = Ledger.open(f"sqlite:///{home / 'ledger.db'}", "tiny")
     log = [one for candidate in ledger.projection.candidates for one in candidate.log]
     assert len(log) == sum(len(one.folds) for one in ledger.projection.candidates)
