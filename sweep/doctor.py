@@ -218,7 +218,13 @@ def _cluster(address: str | None) -> Iterator[Finding]:
         return
     import ray
 
-    from sweep.ray_nodes import ask, gpus_seen, package_version
+    from sweep.ray_nodes import (
+        NO_TOKEN,
+        ask,
+        gpus_seen,
+        hosts_without_token,
+        package_version,
+    )
     from sweep.ray_run import join
 
     join(address)
@@ -236,6 +242,8 @@ def _cluster(address: str | None) -> Iterator[Finding]:
                 status = "problem"
                 text += f" of which PyTorch sees {seen}; install a build with CUDA"
             yield Finding(topic=host.name, status=status, text=text)
+        if names := hosts_without_token():
+            yield Finding(topic="ray", status="note", text=f"{', '.join(names)} {NO_TOKEN}")
         if not num_hosts:
             text = f"{mask(address)} answers, but no host is there to train"
             yield Finding(topic="ray", status="problem", text=text)

@@ -15,6 +15,11 @@ from sweep.errors import UsageError
 T = TypeVar("T")
 #: A host starts a worker process, which imports this module, before it can answer.
 _TIMEOUT_SECONDS = 120.0
+#: What to do about hosts that ask for no token.
+NO_TOKEN = (
+    "asks for no token: whoever reaches Ray's ports there runs any code; start every host with "
+    "RAY_AUTH_MODE=token and one token (docker/README.md)"
+)
 
 
 def package_version() -> str:
@@ -30,6 +35,18 @@ def gpus_seen() -> int:
     import torch
 
     return torch.cuda.device_count()
+
+
+def asks_for_token() -> bool:
+    """Whether Ray on this host asks who connects for the cluster's token."""
+    from ray._private.authentication.authentication_utils import is_token_auth_enabled
+
+    return bool(is_token_auth_enabled())
+
+
+def hosts_without_token() -> list[str]:
+    """Hosts that run anybody's code; one that does not answer is not among them."""
+    return [host.name for host, found in ask(asks_for_token) if found is False]
 
 
 def refuse_other_versions() -> None:

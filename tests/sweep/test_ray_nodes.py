@@ -29,6 +29,17 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Of a cluster with a token that claims three CPUs and a GPU."""
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "t" * 48)
+    yield from _head()
+
+
+@pytest.fixture
+def open_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Of a cluster that asks nobody for a token."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    yield from _head()
+
+
+def _head() -> Iterator[str]:
     with subprocess.Popen(
         [sys.executable, "-c", HEAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -48,6 +59,14 @@ def test_the_doctor_asks_every_host(address: str, tmp_path: Path) -> None:
     expected = "ok" if torch.cuda.is_available() else "problem"
     assert asked[0]["status"] == expected
     assert ("PyTorch sees 0" in asked[0]["text"]) == (expected == "problem")
+    assert "asks for no token" not in str(report)
+
+
+def test_a_cluster_without_a_token_is_told(open_address: str, tmp_path: Path) -> None:
+    report = ptxsweep("doctor", "--address", open_address, home=tmp_path, check=None)
+    (note,) = [one for one in report["findings"] if "asks for no token" in one["text"]]
+    assert (note["topic"], note["status"]) == ("ray", "note")
+    assert "RAY_AUTH_MODE=token" in note["text"]
 
 
 def test_a_cluster_with_another_token_is_named_as_such(

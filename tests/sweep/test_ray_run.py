@@ -15,6 +15,7 @@ from sweep.conductor import Conductor
 from sweep.errors import LeaseHeld
 from sweep.ledger import Ledger
 from sweep.policies import make_policy
+from sweep.ray_nodes import ask, asks_for_token, hosts_without_token
 from sweep.ray_run import HostWatch, Interrupt, drive, ray_cluster
 from sweep.ray_trial import Job
 from sweep.records import Epoch, FoldScore, State
@@ -127,6 +128,11 @@ def _sweep(
 def _ray() -> Any:
     with ray_cluster(ResourceRequest(workers=2)):
         yield
+
+
+def test_a_cluster_of_our_own_asks_for_a_token() -> None:
+    assert [found for _, found in ask(asks_for_token)] == [True]
+    assert hosts_without_token() == []
 
 
 def test_standard_order_trains_every_fold_once(tmp_path: Path) -> None:
