@@ -6,6 +6,7 @@ import json
 import re
 import stat
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -22,8 +23,8 @@ KUBERAY = ("kuberay/raycluster.yaml", "kuberay/rayjob.yaml")
 #: Started once and gone; nothing to ask for health.
 ONE_SHOT = {"bucket"}
 #: KubeRay's fields and what its operator refuses.
-KUBERAY_SCHEMA = json.loads(
-    (Path(__file__).parent / "data" / "kuberay.schema.json").read_text(encoding="utf-8")
+KUBERAY_SCHEMA = jsonschema.Draft202012Validator(
+    json.loads((Path(__file__).parent / "data" / "kuberay.schema.json").read_text("utf-8"))
 )
 
 
@@ -100,10 +101,15 @@ def test_a_service_is_closed_and_tells_its_health(name: str) -> None:
     assert COMPOSE["networks"]["inside"]["internal"] is True
 
 
-def test_nothing_is_at_its_latest_version() -> None:
+def test_images_have_versions_and_ours_the_one_of_the_package() -> None:
     images = [value for key, value in leaves(SERVICES) if key == "image"]
     assert len(images) == len(SERVICES)
-    assert all(re.search(r":\d", image) for image in images), images
+    images += [pod["containers"][0]["image"] for pod in pods()]
+    images.append(read("ray-cluster.yaml")["docker"]["image"])
+    assert all(re.search(r":\d+\.\d+", image) for image in images), images
+    project = tomllib.loads((DOCKER.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    ours = {image for image in images if image.startswith("ptxsweep:")}
+    assert ours == {f"ptxsweep:{project['project']['version']}"}
 
 
 def test_compose_defines_only_secrets_that_the_script_makes(tmp_path: Path) -> None:
@@ -127,6 +133,37 @@ def test_no_password_stands_in_a_file(name: str) -> None:
         if re.search("password|token|secret", key, re.IGNORECASE):
             named = re.fullmatch(r"/run/secrets/\w+|\./secrets/\w+|[a-z0-9_-]+", value)
             assert named or value.lower() in ("true", "false"), f"{key}: {value}"
+        if re.search("PASSWORD|TOKEN|SECRET|CREDENTIAL|LEDGER", key):  # a variable: names a file
+            assert value.startswith("/run/secrets/"), f"{key}: {value}"
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        (("mlflow-server",), "MLFLOW_BACKEND_STORE_URI_FILE"),
+        (("mlflow-server",), "MLFLOW_AUTH_ADMIN_PASSWORD_FILE"),
+        (("mlflow-server",), "MLFLOW_FLASK_SECRET_FILE"),
+        (("ray-node", "head"), "RAY_AUTH_TOKEN_PATH"),
+        (("ray-node", "health"), "RAY_AUTH_TOKEN_PATH"),
+    ],
+)
+def test_nothing_starts_without_its_secret(
+    words: tuple[str, ...], missing: str, tmp_path: Path
+) -> None:
+    """There are no defaults; the programs themselves are not even looked for."""
+    (tmp_path / "known").write_text("known", encoding="utf-8")
+    (tmp_path / "empty").touch()
+    names = ("MLFLOW_BACKEND_STORE_URI_FILE", "MLFLOW_AUTH_ADMIN_PASSWORD_FILE",
+             "MLFLOW_FLASK_SECRET_FILE", "RAY_AUTH_TOKEN_PATH")  # fmt: skip
+    environment = {name: str(tmp_path / "known") for name in names}
+    environment |= {missing: str(tmp_path / "empty"), "PATH": "/usr/bin:/bin"}
+    environment["MLFLOW_STATE"] = str(tmp_path / "state")
+    done = subprocess.run(
+        [DOCKER / "bin" / words[0], *words[1:]], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert str(tmp_path / "empty") in done.stderr
+    assert not (tmp_path / "state").exists()
 
 
 def pods() -> list[dict[str, Any]]:
@@ -168,8 +205,8 @@ def pinned(package: str) -> str:
 
 @pytest.mark.parametrize("name", KUBERAY)
 def test_kuberay_accepts_its_file(name: str) -> None:
-    jsonschema.Draft202012Validator.check_schema(KUBERAY_SCHEMA)
-    jsonschema.validate(read(name), KUBERAY_SCHEMA)
+    KUBERAY_SCHEMA.check_schema(KUBERAY_SCHEMA.schema)
+    KUBERAY_SCHEMA.validate(read(name))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +237,7 @@ def test_the_schema_refuses_what_kuberay_refuses(name: str, path: str, value: An
     if value is None:
         del inner[last]
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(content, KUBERAY_SCHEMA)
+        KUBERAY_SCHEMA.validate(content)
 
 
 def test_kuberay_starts_as_many_workers_as_it_may_with_the_ray_of_the_image() -> None:
