@@ -276,9 +276,9 @@ def test_torch_comes_from_its_index_alone_and_stays() -> None:
 
 def test_the_image_is_pinned_and_runs_without_rights() -> None:
     text = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
-    assert re.search(r"^ARG PYTHON_VERSION=3\.\d+\.\d+$", text, re.MULTILINE)
-    images = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
-    assert set(images) == {"python:${PYTHON_VERSION}-slim-bookworm"}
+    image = r"python:3\.\d+\.\d+-slim-bookworm@sha256:[0-9a-f]{64}"
+    assert re.search(rf"^ARG PYTHON_IMAGE={image}$", text, re.MULTILINE)
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
     final = text[text.rindex("\nFROM ") :]
     users = re.findall(r"^USER (\S+)$", final, re.MULTILINE)
     assert users[-1] not in ("0", "root")
