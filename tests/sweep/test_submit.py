@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import TINY_SPACE, ptxsweep
+from processes import answers, end_with_children, free_ports, kill, processes, wait_until
 from tiny_store import drawn_store
 
 from ptxcore.data.staging import CACHE_VARIABLE
@@ -35,29 +31,6 @@ TOKEN = "t" * 48
 def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in {variable for key in KEYS.values() for variable in key.variables}:
         monkeypatch.delenv(name, raising=False)
-
-
-def free_ports(number: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 40.0) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"waited {seconds:.0f} s in vain")
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as one:
-        one.settimeout(1)
-        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +66,7 @@ def running_head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         wait_until(lambda: answers(dashboard))
         yield f"http://127.0.0.1:{dashboard}"
     finally:
-        family = below(process.pid)
-        process.terminate()
-        try:
-            process.wait(3)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for one in family:
-            kill(one)
+        end_with_children(process)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -139,30 +104,6 @@ def finished_folds(home: Path) -> dict[tuple[int, int], int]:
         }
     finally:
         ledger.close()
-
-
-def processes() -> Iterator[tuple[int, int, str]]:
-    """Id, parent's id and command line of every process."""
-    shown = subprocess.run(
-        ["ps", "-eo", "pid=,ppid=,args=", "-ww"], capture_output=True, text=True, check=True
-    )
-    for line in shown.stdout.splitlines():
-        number, parent, *rest = line.split(maxsplit=2)
-        yield int(number), int(parent), " ".join(rest)
-
-
-def below(number: int) -> list[int]:
-    """Ids of a process's children and theirs."""
-    family = [number]
-    known = list(processes())
-    for one in family:
-        family += [child for child, parent, _ in known if parent == one]
-    return family[1:]
-
-
-def kill(number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(number, signal.SIGKILL)
 
 
 def kill_driver(home: Path) -> None:
