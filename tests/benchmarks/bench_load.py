@@ -54,7 +54,7 @@ def sweep(num_trials: int, num_workers: int) -> dict[str, Any]:
 
 
 def missed(figures: Mapping[str, Any]) -> list[str]:
-    """The goals that figures miss, each with what was found; a figure that is not a number misses."""
+    """The goals that figures miss, with what was found; what is not a number misses."""
     met = {
         "complete": figures["complete"] is True,
         "peak_gib < 1.5": figures["peak_gib"] < 1.5,
