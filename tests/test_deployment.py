@@ -61,6 +61,8 @@ def test_ray_up_accepts_its_file() -> None:
     assert node["min_workers"] == len(content["provider"]["worker_ips"])
     starts = content["head_start_ray_commands"] + content["worker_start_ray_commands"]
     assert sum("ray-node" in command for command in starts) == 2
+    (head,) = [one for one in content["head_start_ray_commands"] if "ray-node" in one]
+    assert head.endswith(" --autoscaling-config=~/ray_bootstrap_config.yaml")  # starts the workers
     assert any("/run/secrets/ray_token:ro" in one for one in content["docker"]["run_options"])
 
 
@@ -108,7 +110,7 @@ def test_images_have_versions_and_ours_the_one_of_the_package() -> None:
     images.append(read("ray-cluster.yaml")["docker"]["image"])
     assert all(re.search(r":\d+\.\d+", image) for image in images), images
     project = tomllib.loads((DOCKER.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    ours = {image for image in images if image.startswith("ptxsweep:")}
+    ours = {image.removesuffix("-ssh") for image in images if image.startswith("ptxsweep:")}
     assert ours == {f"ptxsweep:{project['project']['version']}"}
 
 
@@ -286,6 +288,50 @@ def test_the_image_is_pinned_and_runs_without_rights() -> None:
     assert "EXPOSE" not in text
     for name in ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"):
         assert f"{name}=/source/constraints.txt" in text
+
+
+def test_a_login_shell_finds_our_programs() -> None:
+    """`ray up` runs every command in one, and Debian's sets PATH anew."""
+    text = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
+    (line,) = re.findall(r"echo '(.*)' > /etc/profile\.d/\w+\.sh", text)
+    (wanted,) = re.findall(r"^ENV (PATH=\S+) ", text[text.rindex("\nFROM ") :], re.MULTILINE)
+    assert line == wanted
+
+
+@pytest.mark.parametrize(
+    ("by_name", "own", "given", "address"),
+    [
+        ("10.0.0.3", "10.0.0.3 172.17.0.1", "", "10.0.0.3"),
+        ("127.0.1.1", "fd00::2 10.0.0.3 172.17.0.1", "", "10.0.0.3"),
+        ("127.0.1.1", "10.0.0.3", "192.0.2.7", "192.0.2.7"),
+        ("127.0.0.1", "", "127.0.0.1", "127.0.0.1"),
+        ("127.0.1.1", "", "", None),
+    ],
+)
+def test_a_host_names_an_address_that_others_reach(
+    by_name: str, own: str, given: str, address: str | None, tmp_path: Path
+) -> None:
+    """With an invented `hostname` and a `ray` that shows its arguments."""
+    programs = {
+        "hostname": f'[ "$1" = -I ] && echo "{own}" || echo "{by_name}"',
+        "ray": 'echo "$@"',
+    }
+    for name, line in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "token").write_text("known", encoding="utf-8")
+    done = subprocess.run(
+        [DOCKER / "bin" / "ray-node", "head", "--further"], capture_output=True, text=True,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PTXSWEEP_NODE_IP": given,
+             "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")},
+    )  # fmt: skip
+    if address is None:
+        assert done.returncode == 2
+        assert "PTXSWEEP_NODE_IP" in done.stderr
+    else:
+        words = done.stdout.split()
+        assert words[words.index("--node-ip-address") + 1] == address
+        assert "--further" in words
 
 
 def test_mlflow_asks_for_a_password_and_knows_its_names() -> None:
