@@ -190,7 +190,12 @@ class Cluster:
         """Wait until both workers are back, so that a test begins with a whole cluster."""
         for host in (self.a, self.b):
             host.mend()
-        self.wait(lambda: self.num_workers() == 2, "two workers again", patience_seconds=120)
+        self.wait(
+            lambda: all(
+                host.run("ray-node", "health").returncode == 0 for host in (self.a, self.b)
+            ),
+            "two workers again",
+        )
 
     # Sweeps.
 
@@ -243,7 +248,7 @@ class Cluster:
         deadline = time.monotonic() + patience_seconds
         while not condition():
             assert time.monotonic() < deadline, f"waited {patience_seconds:.0f} s for {what}"
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def in_the_middle(self, name: str, *, folds: int = 1, epochs: int = 2) -> None:
         """Wait until some folds are finished, and every running one has some epochs."""
