@@ -219,7 +219,7 @@ def _cluster(address: str | None) -> Iterator[Finding]:
     import ray
 
     from sweep.ray_nodes import (
-        NO_TOKEN,
+        OPEN_TO_ALL,
         ask,
         gpus_seen,
         hosts_without_token,
@@ -243,7 +243,7 @@ def _cluster(address: str | None) -> Iterator[Finding]:
                 text += f" of which PyTorch sees {seen}; install a build with CUDA"
             yield Finding(topic=host.name, status=status, text=text)
         if names := hosts_without_token():
-            yield Finding(topic="ray", status="note", text=f"{', '.join(names)} {NO_TOKEN}")
+            yield Finding(topic="ray", status="note", text=f"{', '.join(names)} {OPEN_TO_ALL}")
         if not num_hosts:
             text = f"{mask(address)} answers, but no host is there to train"
             yield Finding(topic="ray", status="problem", text=text)

@@ -16,7 +16,7 @@ T = TypeVar("T")
 #: A host starts a worker process, which imports this module, before it can answer.
 _TIMEOUT_SECONDS = 120.0
 #: What to do about hosts that ask for no token.
-NO_TOKEN = (
+OPEN_TO_ALL = (
     "asks for no token: whoever reaches Ray's ports there runs any code; start every host with "
     "RAY_AUTH_MODE=token and one token (docker/README.md)"
 )

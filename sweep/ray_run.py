@@ -40,7 +40,7 @@ from ray.tune.error import TuneError  # noqa: E402
 from sweep.conductor import Conductor  # noqa: E402
 from sweep.errors import SweepError, UsageError  # noqa: E402
 from sweep.masking import mask  # noqa: E402
-from sweep.ray_nodes import NO_TOKEN, hosts_without_token, refuse_other_versions  # noqa: E402
+from sweep.ray_nodes import OPEN_TO_ALL, hosts_without_token, refuse_other_versions  # noqa: E402
 from sweep.ray_scheduler import FoldScheduler, Slots  # noqa: E402
 from sweep.ray_search import FoldSearch  # noqa: E402
 from sweep.ray_trial import FoldTrainable, Job  # noqa: E402
@@ -136,7 +136,7 @@ def _connect(request: ResourceRequest) -> None:
         join(request.address)
         refuse_other_versions()
         if names := hosts_without_token():
-            _log.warning("Ray on %s %s", ", ".join(names), NO_TOKEN)
+            _log.warning("Ray on %s %s", ", ".join(names), OPEN_TO_ALL)
     else:
         here = _this_machine()
         wanted = (request.workers or 1) * decide(request, [here]).cpus
