@@ -124,10 +124,11 @@ def find_files(sources: Sequence[Path], *, name_files: bool = False) -> list[Pat
     for file in files:
         other = first.setdefault(file.stem, file)
         if other is not file:
-            both = f"{other} and {file}" if name_files else f"{labels[other]} and {labels[file]}"
+            is_named = name_files or {other, file} <= set(sources)
+            both = f"{other} and {file}" if is_named else f"{labels[other]} and {labels[file]}"
             raise UsageError(
                 f"predict: {both} would be written to one name; predict them apart"
-                + ("" if name_files else HINT)
+                + ("" if is_named else HINT)
             )
     return files
 
