@@ -29,6 +29,14 @@ INFERENCE_SETTINGS = ("overlap", "tta")
 GRID_CELLS = 8
 #: Settings that weigh the terms of the loss.
 LOSS_WEIGHTS = ("bce_weight", "dice_weight", "focal_weight", "tversky_weight")
+#: Settings whose values are refused together or not at all, each fine by itself.
+COMBINED = (
+    ("image_size", "patch_size", "context_factor"),
+    ("image_size", "grid_distortion_px"),
+    ("max_epochs", "warmup_epochs"),
+    ("max_epochs", "average_best"),
+    LOSS_WEIGHTS,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 Settings refuse what makes no sense when they are made, which is on a worker, in the middle of a
 sweep. So they are made here first: the defaults, the listed candidates, every value of each
-parameter, and the ends of every two parameters together (a patch that is too large for one of the
-image sizes). What only three or more values together make wrong is left to the worker.
+parameter, and the ends of those that the core judges together (a patch that is too large for one of
+the image sizes).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ptxcore.errors import SettingsError
-from ptxcore.settings import FoldSettings
+from ptxcore.settings import COMBINED, FoldSettings
 from ptxcore.training.early_stopping import EarlyStopping
 from sweep.errors import SpaceError
 from sweep.space import SearchSpace
@@ -49,7 +49,7 @@ def check_settings(space: SearchSpace) -> None:
             if error is not None:
                 raise SpaceError(f"{space.locate(name)}: at {value!r}: {error}")
     if space.policy.num_trials > 1 + len(space.candidates):  # else the sampler proposes none
-        _check_pairs(space)
+        _check_combinations(space)
 
 
 def check_measurable(space: SearchSpace, *, has_negatives: bool) -> None:
@@ -83,17 +83,30 @@ def _check_defaults(space: SearchSpace, defaults: Mapping[str, Any]) -> None:
         raise SpaceError(f"{space.locate(_field(error))}: at the defaults: {error}")
 
 
-def _check_pairs(space: SearchSpace) -> None:
-    for one, other in itertools.combinations(space.parameters, 2):
-        if _is_continuous(space, one) and _is_continuous(space, other):
-            continue  # to draw both ends at once has no chance
-        for a, b in itertools.product(_ends(space, one), _ends(space, other)):
-            error = _refusal_of(space, {one: a, other: b})
+def _check_combinations(space: SearchSpace) -> None:
+    for names in _combinations(space):
+        for values in itertools.product(*(_ends(space, name) for name in names)):
+            error = _refusal_of(space, dict(zip(names, values, strict=True)))
             if error is not None:
+                pairs = zip(names, values, strict=True)
+                chosen = " and ".join(f"{value!r} of {name}" for name, value in pairs)
                 raise SpaceError(
-                    f"{space.locate(other)}: at {a!r} of {one} and {b!r} of {other}: {error}; "
-                    "leave one of the values out, or give one of the two a `when`"
+                    f"{space.locate(names[-1])}: at {chosen}: {error}; "
+                    "leave one of the values out, or give one of them a `when`"
                 )
+
+
+def _combinations(space: SearchSpace) -> Iterator[tuple[str, ...]]:
+    """Parameters that are judged together, few before many: a message names no more than it must.
+
+    Of two continuous ones both ends are never drawn.
+    """
+    for size in range(2, len(space.parameters) + 1):
+        for group in COMBINED:
+            varied = [name for name in group if name in space.parameters]
+            for names in itertools.combinations(varied, size):
+                if sum(_is_continuous(space, name) for name in names) < 2:
+                    yield names
 
 
 def _refusal_of(space: SearchSpace, chosen: Mapping[str, Any]) -> str | None:

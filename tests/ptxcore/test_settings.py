@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ptxcore.errors import SettingsError
-from ptxcore.settings import FoldSettings
+from ptxcore.settings import COMBINED, FoldSettings
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,41 @@ def test_what_makes_no_sense_is_refused_by_name(values: dict[str, Any], message:
 def test_what_makes_sense_is_taken(values: dict[str, Any]) -> None:
     settings = FoldSettings(**values)
     assert FoldSettings.from_mapping(settings.as_dict()) == settings
+
+
+def is_taken(values: dict[str, Any]) -> bool:
+    try:
+        FoldSettings(**values)
+    except SettingsError:
+        return False
+    return True
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "image_size": st.sampled_from([0, 64, 256, 512]),
+            "patch_size": st.sampled_from([0, 64, 256, 512]),
+            "context_factor": st.sampled_from([0, 2, 16]),
+            "grid_distortion_px": st.sampled_from([0.0, 3.0, 20.0]),
+            "max_epochs": st.integers(1, 40),
+            "warmup_epochs": st.integers(0, 40),
+            "average_best": st.integers(1, 40),
+            "bce_weight": st.sampled_from([0.0, 1.0]),
+            "dice_weight": st.sampled_from([0.0, 1.0]),
+            "focal_weight": st.sampled_from([0.0, 1.0]),
+            "tversky_weight": st.sampled_from([0.0, 1.0]),
+            "deep_supervision": st.booleans(),
+            "levels": st.integers(2, 7),
+            "tta": st.booleans(),
+        },
+    )
+)
+def test_what_no_group_of_settings_forbids_is_taken(values: dict[str, Any]) -> None:
+    """A search space is checked group by group, here beside what goes with everything."""
+    neutral = {"image_size": 0, "patch_size": 32, "max_epochs": 9999}
+    groups = [
+        neutral | {name: values[name] for name in group if name in values} for group in COMBINED
+    ]
+    assert is_taken(neutral | values) == all(is_taken(group) for group in groups)

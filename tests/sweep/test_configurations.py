@@ -105,6 +105,24 @@ def test_a_fixed_setting(file: Path, fixed: dict[str, Any], message: str) -> Non
             {"max_epochs": whole(10, 40, 30), "average_best": whole(1, 20, 1)},
             r"at 10 of max_epochs and 20 of average_best: average_best: found 20 of 10 epochs",
         ),
+        # Every two are fine beside the default of the third.
+        (
+            {
+                "image_size": choice(512, 64),
+                "patch_size": choice(32, 64),
+                "context_factor": choice(0, 2),
+            },
+            r"at 64 of image_size and 64 of patch_size and 2 of context_factor: context_factor: "
+            r"found 2 with whole images",
+        ),
+        (
+            {
+                "bce_weight": choice(1, 0),
+                "dice_weight": choice(1, 0),
+                "tversky_weight": choice(1, 0),
+            },
+            r"at 0 of bce_weight and 0 of dice_weight and 0 of tversky_weight: bce_weight, .*0 in",
+        ),
         ({"stop_metric": choice("dice", "dise")}, r"at 'dise': stop_metric: found 'dise'"),
         ({"dropout": choice(0.1, "much")}, r"at 'much': dropout: found 'much', expected a value"),
         ({"batch_size": whole(1, 10**30, 8)}, r"at 10{30}: batch_size: found 10{30}, expected"),
