@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from siim_slice import find_slice
 from tiny_dicom import DicomSet, write_set
 
 from ptxcore.data.importing import ImportReport, import_cases
@@ -49,10 +50,9 @@ read_migrations_once()
 @pytest.fixture(scope="session")
 def siim() -> Path:
     """The real SIIM-ACR slice, which is not part of the project."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "siim"
-    folder = Path(os.environ.get("PTXSWEEP_SIIM", beside))
-    if not (folder / "train-rle.csv").is_file():
-        pytest.skip(f"no real images in {folder}; PTXSWEEP_SIIM names their folder")
+    folder = find_slice()
+    if folder is None:
+        pytest.skip("no real images; PTXSWEEP_SIIM names their folder")
     return folder
 
 

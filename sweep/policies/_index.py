@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 
+_Entry = tuple[tuple[float, ...], int]
+
 
 class RankedIndex:
     """Keys by rank, lowest first: a heap with lazy deletion.
@@ -14,7 +16,7 @@ class RankedIndex:
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[tuple[float, ...], int]] = []
+        self._heap: list[_Entry] = []
         self._rank: dict[int, tuple[float, ...]] = {}
 
     def __len__(self) -> int:
@@ -43,13 +45,20 @@ class RankedIndex:
 
     def first(self, count: int) -> list[int]:
         """The `count` keys of lowest rank, in order; ties go to the lower key."""
-        kept: list[tuple[tuple[float, ...], int]] = []
+        if count == 1:  # asked most, and most often answered by what is on top already
+            while self._heap and not self._is_current(self._heap[0]):
+                heapq.heappop(self._heap)
+            return [self._heap[0][1]] if self._heap else []
+        kept: list[_Entry] = []
         while self._heap and len(kept) < count:
             entry = heapq.heappop(self._heap)
-            is_current = self._rank.get(entry[1]) == entry[0]
             # A key put back at a rank it had before can be in the heap twice, side by side.
-            if is_current and (not kept or kept[-1] != entry):
+            if self._is_current(entry) and (not kept or kept[-1] != entry):
                 kept.append(entry)
         for entry in kept:
             heapq.heappush(self._heap, entry)
         return [key for _, key in kept]
+
+    def _is_current(self, entry: _Entry) -> bool:
+        rank, key = entry
+        return self._rank.get(key) == rank

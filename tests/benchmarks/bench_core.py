@@ -2,9 +2,9 @@
 
     python tests/benchmarks/bench_core.py [--device cuda]
 
-On the radiographs that PTXSWEEP_SIIM names, else on drawn ones, all at 1024 px. What is compared
-runs in turn, and medians count: step by step on a CPU, in blocks of steps on a GPU, which goes on
-while the next batches are made. The last line is one JSON object:
+On the real slice that the tests use, where it is found, else on drawn radiographs, all at 1024 px.
+What is compared runs in turn, and medians count: step by step on a CPU, in blocks of steps on a
+GPU, which goes on while the next batches are made. The last line is one JSON object:
 
     pipeline_efficiency          throughput with all data work, over that on one batch in memory
     speedup_vs_plain_monai       by patch size: a plain MONAI loop (CacheDataset,
@@ -27,7 +27,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -41,7 +40,11 @@ from typing import Any
 
 import numpy as np
 import torch
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
 from plain_monai import batches, learning, our_step, plain_step, source_of
+from siim_slice import find_slice
 
 from ptxcore.data.augment import Augmentation
 from ptxcore.data.folds import make_plan
@@ -67,9 +70,9 @@ PRIVATE_SIZES = (252, 2520)
 
 
 def make_store(folder: Path) -> CaseStore:
-    real = os.environ.get("PTXSWEEP_SIIM")
-    if real:
-        import_cases(Path(real) / "dicom", Path(real) / "train-rle.csv", folder / "store")
+    real = find_slice()
+    if real is not None:
+        import_cases(real / "dicom", real / "train-rle.csv", folder / "store")
     else:
         files = write_phantom(folder / "drawn", num_cases=32, size=1024, prevalence=0.5, seed=0)
         import_cases(files.dicom, files.rle, folder / "store")
@@ -299,7 +302,7 @@ def main(device: str) -> None:
         store = make_store(folder)
         speedups, facts = training(store, device)
         result = {
-            "images": "real" if os.environ.get("PTXSWEEP_SIIM") else "drawn",
+            "images": "drawn" if find_slice() is None else "real",
             "device": device,
             "num_threads": torch.get_num_threads(),
             "cpu": torch.backends.cpu.get_cpu_capability(),

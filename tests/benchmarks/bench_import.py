@@ -2,11 +2,11 @@
 
     python tests/benchmarks/bench_import.py [number of images]
 
-Drawn 1024 x 1024 images, JPEG Baseline as in SIIM-ACR, or the real slice where PTXSWEEP_SIIM
-names it. The plain loop reads, decodes, unites the masks and writes the same two files, all with
-Pillow as decoder: hashes, checks and the table are extra work that only the import does. Both run
-in processes of their own, in turn; the fastest of each counts. Set-up is not timed. The last line
-is one JSON object.
+The real slice that the tests use, where it is found, else drawn 1024 x 1024 images, JPEG Baseline
+as in SIIM-ACR. The plain loop reads, decodes, unites the masks and writes the same two files, all
+with Pillow as decoder: hashes, checks and the table are extra work that only the import does. Both
+run in processes of their own, in turn; the fastest of each counts. Set-up is not timed. The last
+line is one JSON object.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from siim_slice import find_slice
 
 NUM_REPEATS = 5
 SIDE_PX = 1024
@@ -84,8 +88,6 @@ def run(what: str, dicom: Path, rle: Path, target: Path) -> dict[str, float]:
 def draw(folder: Path, num_images: int) -> tuple[Path, Path]:
     """Smooth noise compresses to about the size of a real chest X-ray, 100 KiB."""
     from pydicom.uid import JPEGBaseline8Bit
-
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from tiny_dicom import write_dicom
 
     from ptxcore.data.rle import encode
@@ -110,10 +112,10 @@ def main() -> None:
     num_images = int(sys.argv[1]) if len(sys.argv) > 1 else 240
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        real = os.environ.get("PTXSWEEP_SIIM")
+        real = find_slice()
         few = draw(folder / "few", num_images // 6)
         many = draw(folder / "many", num_images)
-        timed = (Path(real) / "dicom", Path(real) / "train-rle.csv") if real else many
+        timed = (real / "dicom", real / "train-rle.csv") if real else many
         runs: dict[str, list[dict[str, float]]] = {"plain": [], "ours": []}
         for repeat in range(NUM_REPEATS):
             for what in ("plain", "ours"):
