@@ -189,7 +189,7 @@ def training(store: CaseStore, device: str) -> tuple[dict[str, float], dict[str,
         if device == "cuda":
             found = blocks(steps, runtime, num=40, num_ahead=2 * runtime.num_threads + 8)
         speedups[str(side)] = round(found["plain"] / found["pipeline"], 2)
-        print(f"{side} px: {found}, {runtime}", flush=True)
+        print(f"{side} px: {found}, {runtime}", file=sys.stderr, flush=True)
         if device == "cpu" and side == 256:
             share = augmentation_seconds(store, settings) * batch_size / found["pipeline"]
             facts = {"augmentation_share": round(share, 4)}
