@@ -11,37 +11,17 @@ conductor feeds them from the ledger's history and from nowhere else.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from sweep.ledger import NAN_REASON, Ledger
 from sweep.policies import Policy
 from sweep.pruners import make_pruner
-from sweep.records import Decision, Epoch, FoldScore, NewCandidate, State
+from sweep.records import Assignment, Decision, Epoch, FoldScore, NewCandidate, State
 from sweep.samplers import propose
 from sweep.space import SearchSpace
 from sweep.stop_rules import StopRule
 
 #: The defaults of the space: never pruned, so that every winner can be compared with them.
 DEFAULT_CANDIDATE = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Assignment:
-    """A fold to train.
-
-    Attributes:
-        candidate: Number of the candidate.
-        fold: Zero-based fold.
-        attempt: One-based; reports must carry it.
-        parameters: The whole configuration.
-    """
-
-    candidate: int
-    fold: int
-    attempt: int
-    parameters: Mapping[str, Any]
 
 
 class Conductor:

@@ -15,8 +15,8 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from sweep.conductor import Assignment, Conductor
-from sweep.records import RunFold, State
+from sweep.conductor import Conductor
+from sweep.records import Assignment, RunFold, State
 
 
 class Slots:

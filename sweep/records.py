@@ -33,6 +33,23 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """A fold to train.
+
+    Attributes:
+        candidate: Number of the candidate.
+        fold: Zero-based fold.
+        attempt: One-based; reports must carry it.
+        parameters: The whole configuration.
+    """
+
+    candidate: int
+    fold: int
+    attempt: int
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Epoch:
     """One epoch of one fold; `value` is the objective on the monitor split, higher is better."""
 

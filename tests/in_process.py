@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from sqlalchemy.pool import StaticPool
 
-from sweep.conductor import Assignment, Conductor
+from sweep.conductor import Conductor
 from sweep.ledger import Ledger, create_study
 from sweep.ledger.writes import LedgerStorage
 from sweep.policies import make_policy
 from sweep.records import (
+    Assignment,
     CandidateAdded,
     Epoch,
     FoldScore,

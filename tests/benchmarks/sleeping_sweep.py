@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ray import tune
-from synthetic_sweeps import fold_score, make_header
+from sleeper import FOLD_SECONDS, NUM_EPOCHS, Sleeper
+from synthetic_sweeps import make_header
 
 from sweep import launch
 from sweep.budget import Budget
-from sweep.conductor import Assignment, Conductor
+from sweep.conductor import Conductor
 from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.policies import make_policy
@@ -30,7 +30,7 @@ from sweep.prepare import Overrides, effective_space
 from sweep.projection import Projection
 from sweep.ray_run import Interrupt, drive, ray_cluster
 from sweep.ray_trial import Job
-from sweep.records import Epoch, State
+from sweep.records import State
 from sweep.resources import ResourceRequest, Resources
 from sweep.space import SearchSpace, parse_space
 from sweep.stop_rules import make_stop_rule
@@ -38,30 +38,6 @@ from sweep.summary import summarise
 from sweep.tracker import Tracker
 
 NAME = "load"
-NUM_EPOCHS, EPOCH_SECONDS = 3, 0.08
-FOLD_SECONDS = NUM_EPOCHS * EPOCH_SECONDS
-
-
-class Sleeper(tune.Trainable):
-    """Sleeps an epoch a step, then reports scores and curves made by a formula."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        self.reset_config(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.given = new_config["assignment"]
-        self.epoch = 0
-        return True
-
-    def step(self) -> dict[str, Any]:
-        time.sleep(EPOCH_SECONDS)
-        self.epoch += 1
-        place = {key: self.given[key] for key in ("candidate", "fold", "attempt")}
-        score = fold_score(Assignment(**self.given))
-        value = score.curves["monitor_average_precision"][self.epoch - 1]
-        result = {key: place[key] for key in ("candidate", "attempt")}
-        result["epoch"] = Epoch(**place, epoch=self.epoch, value=value, seconds=EPOCH_SECONDS)
-        return result | ({"score": score} if self.epoch == NUM_EPOCHS else {})
 
 
 def shipped_space(num_trials: int) -> SearchSpace:
