@@ -22,11 +22,30 @@ class BoundedFile(io.BufferedReader):
     """A file whose reads allocate no more than is left; plain ones allocate what was asked for."""
 
     def __init__(self, path: Path) -> None:
+        """Open for reading.
+
+        Args:
+            path: Of an existing file.
+
+        Raises:
+            OSError: It cannot be opened.
+        """
         super().__init__(io.FileIO(str(path)))
         self._end = os.fstat(self.fileno()).st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As of any file."""
+        """As of any file.
+
+        Args:
+            size: Bytes at most; None or -1 reads to the end.
+
+        Returns:
+            That many bytes or what is left; none at the end.
+
+        Raises:
+            OSError: The file cannot be read.
+            ValueError: The size is below -1.
+        """
         if size is not None and size > _SMALL:
             size = min(size, max(0, self._end - self.tell()))
         return super().read(size)
@@ -35,7 +54,12 @@ class BoundedFile(io.BufferedReader):
 def inflates_beyond(file: BinaryIO, limit: int) -> bool:
     """Whether the rest of a file, raw deflate data, holds more than `limit` bytes.
 
+    Args:
+        file: Open where the data begin; read on from there.
+        limit: Bytes after inflating, 0 or more.
+
     Raises:
+        OSError: The file cannot be read.
         zlib.error: It is no such data.
     """
     inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
@@ -50,6 +74,10 @@ def inflates_beyond(file: BinaryIO, limit: int) -> bool:
 
 def read_gzip(path: Path, limit: int) -> bytes | None:
     """What a gzip file holds; None where that is more than `limit` bytes.
+
+    Args:
+        path: Of the file.
+        limit: Bytes after inflating, 0 or more.
 
     Raises:
         OSError: It cannot be read, or is no gzip file.

@@ -43,6 +43,12 @@ def patients_of(cases: Sequence[Case]) -> list[Patient]:
 
     The order does not look at the group's name: that is salted, so it differs between two imports
     of the same files, and the plans must not.
+
+    Args:
+        cases: Each once, in any order.
+
+    Returns:
+        One for each group; the cases of each in the order of their ids.
     """
     groups: dict[str, list[Case]] = {}
     for case in sorted(cases, key=lambda case: case.case_id):

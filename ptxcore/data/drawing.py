@@ -21,6 +21,9 @@ def positive_fraction(settings: FoldSettings, epoch: int) -> float:
     Args:
         settings: Of the fold.
         epoch: One-based.
+
+    Returns:
+        In [0, 1].
     """
     start, end = settings.positive_fraction, settings.positive_fraction_end
     if settings.positive_fraction_schedule == "constant":
@@ -54,7 +57,11 @@ class HardNegatives:
         return self._losses.copy()
 
     def restore(self, losses: NDArray[np.float64]) -> None:
-        """The inverse of `losses`."""
+        """The inverse of `losses`.
+
+        Args:
+            losses: Shape (N,) in the given order, at least 0, NaN where there is none; copied.
+        """
         assert losses.shape == self._losses.shape
         self._losses = losses.astype(np.float64)
 
@@ -70,7 +77,15 @@ class HardNegatives:
                 self._losses[self._places[case]] = loss
 
     def draw(self, number: int, rng: np.random.Generator) -> list[int]:
-        """Store indices of `number` cases, with replacement; none while no loss is known."""
+        """Store indices of cases, drawn with replacement.
+
+        Args:
+            number: How many, 0 or more.
+            rng: Source of the draws.
+
+        Returns:
+            `number` indices; none while no loss is known, or all are 0.
+        """
         if np.isnan(self._losses).all() or not np.nansum(self._losses) > 0:
             return []
         weights = np.where(np.isnan(self._losses), np.nanmax(self._losses), self._losses)

@@ -50,21 +50,45 @@ class SearchPlan:
         return digest_of(self._content())
 
     def held(self, fold: int) -> tuple[str, ...]:
-        """Ids that are scored once at the end of a fold."""
+        """Ids that are scored once at the end of a fold.
+
+        Args:
+            fold: Zero-based.
+
+        Raises:
+            FoldPlanError: The plan has no such fold.
+        """
         return self.folds[self._checked(fold)]
 
     def monitor(self, fold: int) -> tuple[str, ...]:
-        """Ids that early stopping watches."""
+        """Ids that early stopping watches.
+
+        Args:
+            fold: Zero-based.
+
+        Raises:
+            FoldPlanError: The plan has no such fold.
+        """
         return self.monitors[self._checked(fold)]
 
     def training(self, fold: int) -> tuple[str, ...]:
-        """Ids that weights are fitted to: the other folds without the monitor split."""
+        """Ids that weights are fitted to: the other folds without the monitor split.
+
+        Args:
+            fold: Zero-based.
+
+        Raises:
+            FoldPlanError: The plan has no such fold.
+        """
         watched = set(self.monitor(fold))
         others = [ids for number, ids in enumerate(self.folds) if number != fold]
         return tuple(name for ids in others for name in ids if name not in watched)
 
     def check(self, store: CaseStore) -> None:
         """Make sure that the plan was made for these data.
+
+        Args:
+            store: Whose `data_hash` is compared.
 
         Raises:
             FoldPlanError: The store holds other data.
@@ -76,12 +100,22 @@ class SearchPlan:
             )
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole or not at all."""
+        """Write as JSON, whole or not at all.
+
+        Args:
+            path: Of the file; one that is there is replaced.
+
+        Raises:
+            OSError: It cannot be written.
+        """
         save_sealed(path, self._content())
 
     @classmethod
     def load(cls, path: Path) -> SearchPlan:
         """Read a plan.
+
+        Args:
+            path: As `save` wrote it.
 
         Raises:
             FoldPlanError: There is none, it is not as it was saved, or it is a whole plan, which
@@ -132,7 +166,7 @@ class FoldPlan:
 
     @property
     def data_hash(self) -> str:
-        """Of the store that the ids belong to."""
+        """Of the store that the ids belong to: 64 hexadecimal digits."""
         return self.search.data_hash
 
     @property
@@ -145,7 +179,14 @@ class FoldPlan:
         return self.search
 
     def check(self, store: CaseStore) -> None:
-        """As `SearchPlan.check`."""
+        """As `SearchPlan.check`.
+
+        Args:
+            store: As there.
+
+        Raises:
+            FoldPlanError: The store holds other data.
+        """
         self.search.check(store)
 
     def repartition(self, store: CaseStore, *, seed: int) -> FoldPlan:
@@ -153,8 +194,13 @@ class FoldPlan:
 
         A winner can be confirmed on them: no search chose anything on this partition.
 
+        Args:
+            store: That the plan was made for.
+            seed: As for `make_plan`; another than the plan's gives other folds.
+
         Raises:
-            FoldPlanError: The store holds other data.
+            FoldPlanError: The store holds other data, or the training part of a fold has fewer
+                than two positive patients.
         """
         self.check(store)
         settings = {**self.settings, "seed": seed}
@@ -163,12 +209,22 @@ class FoldPlan:
         return FoldPlan(search=search, holdout=self.holdout, settings=settings)
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole or not at all."""
+        """Write as JSON, whole or not at all.
+
+        Args:
+            path: Of the file; one that is there is replaced.
+
+        Raises:
+            OSError: It cannot be written.
+        """
         save_sealed(path, self._content())
 
     @classmethod
     def load(cls, path: Path) -> FoldPlan:
         """Read a plan.
+
+        Args:
+            path: As `save` wrote it.
 
         Raises:
             FoldPlanError: There is none, it is not as it was saved, or it has no hold-out part.

@@ -38,6 +38,17 @@ class Grid:
     def __init__(
         self, folder: Path, image_size: int, shapes: Sequence[Shape], dtype: np.dtype[Any]
     ) -> None:
+        """Map the files.
+
+        Args:
+            folder: As `make_grid` wrote it.
+            image_size: Longer side in pixels.
+            shapes: Height and width of every case on this grid, in the order of the store.
+            dtype: Of the store's images, uint8 or uint16.
+
+        Raises:
+            StoreError: A file is missing or has another size.
+        """
         self.image_size = image_size
         self.shapes = tuple(shapes)
         self._starts = starts_of([height * width for height, width in shapes])
@@ -115,12 +126,13 @@ def make_grid(
     Args:
         folder: Takes its name at the end, whole.
         shapes: Height and width of every case on the grid.
-        image_of: Original image of a case.
-        mask_of: Original mask of a case.
+        image_of: Original image by zero-based index: shape (H, W), uint8 or uint16.
+        mask_of: Original mask by zero-based index: shape (H, W), bool.
         method: Filter of the images, see `ptxcore.data.resample`.
 
     Raises:
-        StoreError: The store cannot be written to.
+        StoreError: The store cannot be written to, or another process took too long.
+        SettingsError: No such filter.
     """
     if folder.is_dir():
         return

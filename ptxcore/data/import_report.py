@@ -42,7 +42,14 @@ class ImportReport:
 def make_report(
     store: Path, cases: list[Case], files: ImageFiles, sources: Sources
 ) -> ImportReport:
-    """Count what was written, and say what a user should know."""
+    """Count what was written, and say what a user should know.
+
+    Args:
+        store: Folder of the new store.
+        cases: All that are in it.
+        files: From `find_images`.
+        sources: From `choose_sources`.
+    """
     num_groups = len({case.group for case in cases})
     num_positive = sum(case.is_positive for case in cases)
     return ImportReport(

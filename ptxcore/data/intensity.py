@@ -11,6 +11,10 @@ def moments(pixels: NDArray[np.generic]) -> tuple[np.float32, np.float32]:
 
     Args:
         pixels: Shape (H, W), any real type.
+
+    Returns:
+        Two float32 scalars in grey values, summed in float64; the second is at least 0 and divides
+        by the number of pixels, not by one less.
     """
     values = np.asarray(pixels, dtype=np.float32)
     return np.float32(values.mean(dtype=np.float64)), np.float32(values.std(dtype=np.float64))

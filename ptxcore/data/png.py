@@ -23,6 +23,12 @@ def read_png(path: Path) -> Radiograph:
 
     A colour image passes if it shows no colour: many public sets store grey as RGB or RGBA.
 
+    Args:
+        path: Of the file.
+
+    Returns:
+        Pixels of shape (H, W), uint8 or uint16, as they stand in the file.
+
     Raises:
         DicomError: Not such an image; the message names the file.
     """
@@ -35,6 +41,9 @@ def read_png(path: Path) -> Radiograph:
 def read_png_mask(path: Path) -> NDArray[np.bool_]:
     """Read a mask: every pixel that is not 0, as a bool array of shape (H, W).
 
+    Args:
+        path: Of the file.
+
     Raises:
         DicomError: Not a greyscale image; the message names the file.
     """
@@ -43,6 +52,9 @@ def read_png_mask(path: Path) -> NDArray[np.bool_]:
 
 def read_png_header(path: Path) -> Header:
     """What a PNG file says about its image, without the pixels.
+
+    Args:
+        path: Of the file; its stem becomes the id.
 
     Raises:
         DicomError: Not an image; the message names the file.

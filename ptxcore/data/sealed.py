@@ -13,12 +13,28 @@ from ptxcore.errors import FoldPlanError
 
 
 def digest_of(content: Mapping[str, Any]) -> str:
-    """SHA-256 of the content as canonical JSON: 64 hexadecimal digits."""
+    """SHA-256 of the content as JSON with sorted keys: 64 hexadecimal digits.
+
+    Args:
+        content: What JSON can hold.
+
+    Raises:
+        TypeError: It holds something else.
+    """
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def save_sealed(path: Path, content: Mapping[str, Any]) -> None:
-    """Write content and digest, whole or not at all. The content names its "kind"."""
+    """Write content and digest, whole or not at all.
+
+    Args:
+        path: Of the file; one that is there is replaced.
+        content: What JSON can hold, its "kind" among it.
+
+    Raises:
+        OSError: The file cannot be written.
+        TypeError: The content holds something else.
+    """
     text = json.dumps({**content, "digest": digest_of(content)}, indent=1, sort_keys=True)
     making = path.with_name(f"{path.name}.{os.getpid()}.part")
     making.write_text(text + "\n", encoding="utf-8")
@@ -27,6 +43,13 @@ def save_sealed(path: Path, content: Mapping[str, Any]) -> None:
 
 def load_sealed(path: Path, kind: str) -> dict[str, Any]:
     """Read the content that `save_sealed` wrote.
+
+    Args:
+        path: Of the file.
+        kind: That its content must name, as messages call it too.
+
+    Returns:
+        The content without its digest.
 
     Raises:
         FoldPlanError: There is no such file, it was changed, or it is of another kind.

@@ -94,7 +94,11 @@ class Sources:
 
 
 def case_id_of(uid: str) -> str:
-    """The id under which a store and everything after it knows an image: 16 hexadecimal digits."""
+    """The id under which a store and everything after it knows an image: 16 hexadecimal digits.
+
+    Args:
+        uid: SOPInstanceUID, or stem of a PNG file; white space around it does not count.
+    """
     return hashlib.sha256(f"ptxsweep-case:{uid.strip()}".encode()).hexdigest()[:16]
 
 
@@ -102,6 +106,9 @@ def find_images(folder: Path) -> ImageFiles:
     """Look through a folder, at any depth, for DICOM files, or for PNG files if it has none.
 
     PNG files may be in subfolders `images` and `masks`, paired by their stems.
+
+    Args:
+        folder: Files in it whose names begin with a dot are counted and not looked at.
 
     Raises:
         DataError: There is no such folder, or no image in it.
@@ -210,7 +217,16 @@ def choose_sources(
 
 @contextmanager
 def speaking_of(path: Path, label: str, hint: str = "") -> Iterator[None]:
-    """Errors of a reader about a file call it by another name, and end with a hint."""
+    """Errors of a reader about a file call it by another name, and end with a hint.
+
+    Args:
+        path: Of the file; messages that begin with its name lose it.
+        label: What they begin with instead.
+        hint: What they end with.
+
+    Raises:
+        DataError: One was raised within: the same class with the new message.
+    """
     try:
         yield
     except DataError as error:
@@ -268,6 +284,9 @@ def _refuse(problems: Sequence[str], num_files: int, hint: str) -> None:
 
 def read_groups(path: Path) -> dict[str, str]:
     """Patient by image id, from a table `image_id,group` with or without that header.
+
+    Args:
+        path: Of the file, UTF-8.
 
     Raises:
         DataError: It is no such table, or an image stands in it twice.

@@ -81,7 +81,7 @@ class Case:
 
     @property
     def pixel_spacing_mm(self) -> tuple[float, float] | None:
-        """Height and width of a pixel; None where unknown."""
+        """Height and width of a pixel in mm; None where unknown."""
         if math.isnan(self.spacing_height_mm) or math.isnan(self.spacing_width_mm):
             return None
         return self.spacing_height_mm, self.spacing_width_mm
@@ -97,6 +97,13 @@ class CaseStore:
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], cases: tuple[Case, ...]) -> None:
+        """Of what `open` has read and checked; that maps the files too.
+
+        Args:
+            folder: Where the store is.
+            manifest: From `read_manifest`.
+            cases: Sorted by id.
+        """
         self.folder = folder
         self.manifest = manifest
         self.cases = cases
@@ -153,11 +160,11 @@ class CaseStore:
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, int], ...]:
-        """Height and width of every case."""
+        """Height and width of every case in pixels."""
         return tuple((case.height, case.width) for case in self.cases)
 
     def index(self, case_id: str) -> int:
-        """Position of a case.
+        """Zero-based position of a case.
 
         Args:
             case_id: As the table of cases has it.
@@ -179,12 +186,20 @@ class CaseStore:
         return self._images[start:stop].reshape(self.shapes[index])
 
     def mask(self, index: int) -> NDArray[np.bool_]:
-        """Original mask: a new bool array of shape (H, W)."""
+        """Original mask: a new bool array of shape (H, W).
+
+        Args:
+            index: Zero-based position of the case, see `index`.
+        """
         flat = np.unpackbits(self._packed(index), count=self.cases[index].num_pixels)
         return flat.view(np.bool_).reshape(self.shapes[index])
 
     def soft_mask(self, index: int) -> NDArray[np.uint8]:
-        """Original mask as on a derived grid: a new array of shape (H, W), 0 or 255."""
+        """Original mask as on a derived grid: a new uint8 array of shape (H, W), 0 or 255.
+
+        Args:
+            index: Zero-based position of the case, see `index`.
+        """
         return self.mask(index).view(np.uint8) * np.uint8(255)
 
     def at(self, image_size: int, resampling: str = "lanczos") -> Grid | CaseStore:
@@ -263,7 +278,10 @@ def case_digest(image: NDArray[Any], packed: NDArray[np.uint8]) -> str:
 
     Args:
         image: Shape (H, W), uint8 or little-endian uint16.
-        packed: The mask, eight pixels a byte.
+        packed: The mask, eight pixels a byte, uint8 of shape (ceil(H W / 8),).
+
+    Returns:
+        64 hexadecimal digits.
     """
     digest = hashlib.sha256(f"{image.shape[0]} {image.shape[1]} {image.itemsize}\n".encode())
     digest.update(image.data)
@@ -285,7 +303,18 @@ def content_hash(cases: Sequence[Case]) -> str:
 
 
 def write_table(path: Path, cases: Sequence[Case]) -> str:
-    """Write the table of cases; gives the SHA-256 of the file."""
+    """Write the table of cases.
+
+    Args:
+        path: Of the file; one that is there is replaced.
+        cases: In the order of their ids.
+
+    Returns:
+        SHA-256 of the file: 64 hexadecimal digits.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Case)], lineterminator="\n")
         writer.writeheader()

@@ -84,7 +84,16 @@ class Warp(BaseDistortion):  # type: ignore[misc]
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
-        """Draw a deformation: where each pixel of the result comes from."""
+        """Draw a deformation: where each pixel of the result comes from.
+
+        Args:
+            params: Of which "shape" counts here: height and width in pixels, margins included.
+            data: Not looked at.
+
+        Returns:
+            "map_y" and "map_x": rows and columns of the source in pixels, float32 of the shape of
+            the result, which is smaller by twice the margin.
+        """
         height, width = (side - 2 * self.margin_px for side in params["shape"][:2])
         rng: np.random.Generator = self.random_generator
         angle, size, dy, dx = rng.uniform(-1, 1, 4).tolist()

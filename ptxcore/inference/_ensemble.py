@@ -87,6 +87,10 @@ class Ensemble:
 
         Args:
             image: Shape (H, W), bright = dense, any real type and range.
+
+        Raises:
+            SettingsError: The image is not a two-dimensional array with pixels.
+            OutOfMemory: A single window does not fit in memory.
         """
         if len(self.members) == 1:  # exactly the logits that scored this network
             network, settings = self.members[0]
@@ -101,6 +105,10 @@ class Ensemble:
 
         Args:
             image: Shape (H, W), bright = dense, any real type and range.
+
+        Raises:
+            SettingsError: The image is not a two-dimensional array with pixels.
+            OutOfMemory: A single window does not fit in memory.
         """
         return _sigmoid(self.logits(image))
 
@@ -112,6 +120,11 @@ class Ensemble:
 
         Returns:
             Float32 of shape (G, H, W) in [0, 1], the finest grid first; G is 0 without gates.
+
+        Raises:
+            SettingsError: The image is not a two-dimensional array with pixels.
+            OutOfMemory: A single window, or the whole image without windows, does not fit in
+                memory.
         """
         found = [
             predict_attention(network, image, settings, self.runtime)
@@ -128,6 +141,11 @@ class Ensemble:
 
         Args:
             image: Shape (H, W), bright = dense, any real type and range.
+
+        Raises:
+            SettingsError: The image is not a two-dimensional array with pixels.
+            OutOfMemory: A single window does not fit in memory.
+            TrainingDiverged: A logit is NaN or infinite.
         """
         return logits_to_mask(self.logits(image), self.rule)
 

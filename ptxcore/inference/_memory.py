@@ -11,7 +11,11 @@ from ptxcore.errors import OutOfMemory
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed: on a GPU, or on the host, for which PyTorch has no class."""
+    """Whether an allocation failed: on a GPU, or on the host, for which PyTorch has no class.
+
+    Args:
+        error: What a pass or a step raised.
+    """
     no_room = "can't allocate memory" in str(error)  # of its CPU allocator
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or no_room
 
@@ -26,7 +30,11 @@ class FittedForward:
     """
 
     def __init__(self, forward: Callable[[Tensor], Tensor]) -> None:
-        """Wrap `forward`, which maps (B, S, p, q) to (B, K, p, q), window by window."""
+        """Wrap a forward pass.
+
+        Args:
+            forward: Maps (B, S, p, q) to (B, K, p, q), window by window.
+        """
         self._forward = forward
         self.at_once: int | None = None
 

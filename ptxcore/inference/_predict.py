@@ -27,6 +27,10 @@ Passes = dict[tuple[Any, ...], Tensor]
 def place(network: nn.Module, runtime: Runtime) -> nn.Module:
     """Move a network, in place, to the device and memory layout of a runtime, and return it.
 
+    Args:
+        network: On any device.
+        runtime: Of which `device` and `channels_last` count here.
+
     Raises:
         SettingsError: The runtime asks for a GPU and there is none.
     """
@@ -193,7 +197,11 @@ def _windowed(
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, and back afterwards into the mode it was in."""
+    """Put a network into evaluation mode, and back afterwards into the mode it was in.
+
+    Args:
+        network: In either mode.
+    """
     was_training = network.training
     network.eval()
     try:

@@ -19,10 +19,11 @@ def size_quartiles(areas: ArrayLike) -> NDArray[np.float64]:
     """The areas that part positive cases into four equal groups.
 
     Args:
-        areas: Pixels of true masks on the original grid; empty masks (0) are left out.
+        areas: Shape (N,): pixels of true masks on the original grid; empty ones (0) are left out.
 
     Returns:
-        The three quartiles in pixels, interpolated linearly; NaN without a positive case.
+        The three quartiles in pixels, float64 of shape (3,), interpolated linearly; NaN
+        without a positive case.
     """
     positive = np.asarray(areas, dtype=np.float64)
     positive = positive[positive > 0]

@@ -65,11 +65,14 @@ def apply_rule(table: CaseTable, rule: Rule) -> Confusion:
 
 
 def per_case_dice(table: CaseTable, rule: Rule | None = None) -> NDArray[np.float64]:
-    """Dice of each case, shape (N,); 1 where truth and prediction are both empty.
+    """Dice of each case, 2 TP / (2 TP + FP + FN) (Dice 1945).
 
     Args:
         table: Counts of N cases.
         rule: Without one, `Rule()`: threshold 0.5.
+
+    Returns:
+        Float64 of shape (N,) in [0, 1]; 1 where truth and prediction are both empty.
 
     Raises:
         SettingsError: The rule is not valid.

@@ -34,9 +34,13 @@ def build_table(
 
     Args:
         case_ids: Of N cases.
-        rows: Of each case.
+        rows: Of each case: pixels inside and outside the true mask by logit bin, two int64 arrays
+            of shape (NUM_LOGIT_BINS,).
         views: Of each case, "" where unknown.
         surfaces: What `measure_surface` gave for each case.
+
+    Returns:
+        A table of N rows.
 
     Raises:
         DataError: There is not one row per case, a row has a wrong shape, or a case comes twice.
@@ -59,7 +63,13 @@ def build_table(
 
 
 def concatenate(tables: Sequence[CaseTable]) -> CaseTable:
-    """One table of all cases, in order; at least one table.
+    """One table of all cases, in order.
+
+    Args:
+        tables: At least one.
+
+    Returns:
+        A table with the rows of all; views and surfaces where every table has them.
 
     Raises:
         DataError: No table was given, or a case is in two of them.
@@ -84,7 +94,15 @@ def _joined(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
 
 
 def save_table(path: Path, table: CaseTable) -> None:
-    """Write a table as a compressed npz file, whole or not at all."""
+    """Write a table as a compressed npz file, whole or not at all.
+
+    Args:
+        path: Of the file; its folder is made if missing, a file that is there is replaced.
+        table: To be written; columns that are None are left out.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -99,6 +117,9 @@ def save_table(path: Path, table: CaseTable) -> None:
 
 def load_table(path: Path) -> CaseTable:
     """Read a table. Nothing in the file can run code.
+
+    Args:
+        path: As `save_table` wrote it.
 
     Raises:
         CheckpointError: The file is missing, is damaged or does not hold a table.

@@ -27,7 +27,12 @@ MAX_GROUPS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """What all blocks of a network have in common: `norm` and `dropout` of `FoldSettings`."""
+    """What all blocks of a network have in common: `norm` and `dropout` of `FoldSettings`.
+
+    Attributes:
+        norm: "batch", "instance" or "group".
+        dropout: Probability that a channel is dropped, in [0, 1).
+    """
 
     norm: str
     dropout: float
@@ -35,11 +40,29 @@ class Style:
     def convolution(
         self, channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1
     ) -> nn.Module:
-        """Convolution, norm, dropout, ReLU."""
+        """Convolution, norm, dropout, ReLU.
+
+        Args:
+            channels_in: At least 1.
+            channels_out: At least 1.
+            kernel: Side in pixels, odd.
+            stride: At least 1.
+
+        Returns:
+            Maps (B, channels_in, H, W) to (B, channels_out, ceil(H / stride), ceil(W / stride)).
+        """
         return self._unit(channels_in, channels_out, kernel_size=kernel, strides=stride)
 
     def up_convolution(self, channels_in: int, channels_out: int) -> nn.Module:
-        """Transposed convolution to twice the grid, norm, dropout, ReLU."""
+        """Transposed convolution to twice the grid, norm, dropout, ReLU.
+
+        Args:
+            channels_in: At least 1.
+            channels_out: At least 1.
+
+        Returns:
+            Maps (B, channels_in, H, W) to (B, channels_out, 2 H, 2 W).
+        """
         return self._unit(
             channels_in,
             channels_out,
@@ -51,11 +74,26 @@ class Style:
         )
 
     def projection(self, channels_in: int, channels_out: int) -> nn.Module:
-        """1 x 1 convolution, norm, dropout; what a gate adds up before its ReLU."""
+        """1 x 1 convolution, norm, dropout; what a gate adds up before its ReLU.
+
+        Args:
+            channels_in: At least 1.
+            channels_out: At least 1.
+
+        Returns:
+            Maps (B, channels_in, H, W) to (B, channels_out, H, W).
+        """
         return self._unit(channels_in, channels_out, kernel_size=1, adn_ordering="ND")
 
     def norm_layer(self, channels: int) -> nn.Module:
-        """The norm alone."""
+        """The norm alone.
+
+        Args:
+            channels: C, at least 1.
+
+        Returns:
+            Maps (B, C, H, W) to that shape.
+        """
         name, options = self._norm(channels)
         layer: nn.Module = get_norm_layer((name, options), spatial_dims=2, channels=channels)
         return layer
@@ -84,7 +122,17 @@ class Style:
 def double_convolution(
     style: Style, channels_in: int, channels_out: int, *, stride: int = 1
 ) -> nn.Module:
-    """Two convolutions; the first may halve the grid."""
+    """Two convolutions; the first may halve the grid.
+
+    Args:
+        style: Norm and dropout of both.
+        channels_in: At least 1.
+        channels_out: Of both, at least 1.
+        stride: Of the first, at least 1.
+
+    Returns:
+        Maps (B, channels_in, H, W) to (B, channels_out, ceil(H / stride), ceil(W / stride)).
+    """
     return nn.Sequential(
         style.convolution(channels_in, channels_out, stride=stride),
         style.convolution(channels_out, channels_out),
@@ -98,6 +146,12 @@ class AttentionGate(nn.Module):
     """
 
     def __init__(self, style: Style, channels: int) -> None:
+        """Half as many channels inside, at least 1.
+
+        Args:
+            style: Norm of all its convolutions, and dropout of those before the sum.
+            channels: C of both inputs, at least 1.
+        """
         super().__init__()
         hidden = max(1, channels // 2)
         self.from_below = style.projection(channels, hidden)
@@ -108,7 +162,15 @@ class AttentionGate(nn.Module):
         )
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
-        """Both of shape (B, C, h, w); returns `skip` times its coefficients in (0, 1)."""
+        """Weigh each pixel of the skip.
+
+        Args:
+            below: Gating signal, shape (B, C, h, w).
+            skip: The same shape.
+
+        Returns:
+            `skip` times its coefficients of shape (B, 1, h, w) in [0, 1].
+        """
         joint = torch.relu(self.from_below(below) + self.from_skip(skip))
         gated: Tensor = skip * self.coefficients(joint)
         return gated

@@ -20,7 +20,15 @@ PRIOR = 0.01
 
 
 def widths(settings: FoldSettings) -> tuple[int, ...]:
-    """Channels of each level, the finest first: doubling, up to `MAX_WIDTH`."""
+    """Channels of each level, the finest first: doubling, up to `MAX_WIDTH`.
+
+    Args:
+        settings: Of which `channels` and `levels` count here; more `channels` than `MAX_WIDTH`
+            stay as they are.
+
+    Returns:
+        One number for each of the `levels`.
+    """
     cap = max(MAX_WIDTH, settings.channels)
     return tuple(min(settings.channels * 2**level, cap) for level in range(settings.levels))
 

@@ -71,7 +71,11 @@ class SegmentationUNet(nn.Module):
         return sum(isinstance(gate, AttentionGate) for gate in self.gates)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of shape (B, 1, H, W) from images of shape (B, C, H, W), any height and width."""
+        """Logits of shape (B, 1, H, W): of the finest output alone.
+
+        Args:
+            images: Shape (B, C, H, W), floating, any height and width.
+        """
         levels, size = self._levels(images)
         logits: Tensor = self.output(levels[-1])
         return logits[..., : size.height, : size.width]

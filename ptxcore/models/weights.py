@@ -37,6 +37,9 @@ def save_weights(folder: Path, network: nn.Module, settings: FoldSettings) -> No
         folder: Made if missing; what it holds is replaced in one step.
         network: From `build_network(settings, ...)`, on any device, in any memory layout.
         settings: The settings of that network.
+
+    Raises:
+        OSError: The folder cannot be written.
     """
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
@@ -104,6 +107,13 @@ def replace_folder(making: Path, folder: Path) -> None:
 
     A folder cannot be renamed over another, so the old one steps aside first; `recover_folder`
     puts it back if a crash fell between the two renames.
+
+    Args:
+        making: On the same file system; is gone afterwards.
+        folder: Where it goes, there already or not.
+
+    Raises:
+        OSError: A folder cannot be renamed.
     """
     aside = _aside(folder)
     if folder.exists():
@@ -114,7 +124,14 @@ def replace_folder(making: Path, folder: Path) -> None:
 
 
 def recover_folder(folder: Path) -> None:
-    """Undo a replacement that a crash cut in two, and remove what it left."""
+    """Undo a replacement that a crash cut in two, and remove what it left.
+
+    Args:
+        folder: Where `replace_folder` was to put the new one; nobody may be writing it now.
+
+    Raises:
+        OSError: The old folder cannot be renamed.
+    """
     aside = _aside(folder)
     if aside.exists() and not folder.exists():
         aside.rename(folder)

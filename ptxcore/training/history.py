@@ -46,7 +46,14 @@ class History:
         return [report.monitor[metric] for report in self.reports]
 
     def and_then(self, report: EpochReport) -> History:
-        """One epoch more."""
+        """One epoch more.
+
+        Args:
+            report: Of the epoch after the last one, without a result.
+
+        Returns:
+            A new history; this one stays as it is.
+        """
         return History(reports=(*self.reports, report))
 
     def curves(self) -> dict[str, tuple[float, ...]]:

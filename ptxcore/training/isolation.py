@@ -22,6 +22,10 @@ def isolated(runtime: Runtime, *, seed: int) -> Iterator[None]:
     Args:
         runtime: Of which `device` and `num_threads` count here.
         seed: For the generators of the CPU and of that device.
+
+    Raises:
+        RuntimeError: The device is "cuda" and there is none; AssertionError where PyTorch was
+            built without it.
     """
     num_threads = torch.get_num_threads()
     on_gpu = runtime.device == "cuda"

@@ -35,6 +35,11 @@ class FittedStep:
     """
 
     def __init__(self, num_parts: int = 1) -> None:
+        """Record nothing yet.
+
+        Args:
+            num_parts: To begin with: 1, 2 or 4.
+        """
         self.num_parts = num_parts
         self.recorded: RecordedStep | None = None
         self._num_steps = 0
@@ -57,7 +62,10 @@ class FittedStep:
             batch: Of the same shapes at every call.
             settings: Of the fold.
             runtime: Device, precision and layout.
-            rate: Learning rate.
+            rate: Learning rate, 0 or more.
+
+        Returns:
+            The losses before the update.
 
         Raises:
             OutOfMemory: A quarter of the batch, or a single patch, does not fit either.

@@ -67,10 +67,12 @@ def restore_optimizer(
     Args:
         optimizer: Of the network's parameters; changed in place.
         network: Gives the parameters their names.
-        tensors: From `optimizer_tensors`, on any device, in any layout; copied.
+        tensors: From `optimizer_tensors` of such a network: two of each parameter's shape and a
+            float32 scalar, on any device, in any layout; copied, their shapes are not checked.
 
     Raises:
         KeyError: The network has no parameter of such a name.
+        ValueError: A name is not "<parameter>/<name>".
     """
     parameters = dict(network.named_parameters())
     for key, value in tensors.items():

@@ -68,7 +68,10 @@ class RecordedStep:
 
         Args:
             batch: Of the shapes that were recorded.
-            rate: Learning rate.
+            rate: Learning rate, 0 or more.
+
+        Returns:
+            The losses before the update, on the device.
         """
         set_rate(self._optimizer, rate)
         images, targets = bring(batch, self._runtime)

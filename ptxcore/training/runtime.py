@@ -45,7 +45,11 @@ def measure_runtime(settings: FoldSettings, *, device: str, num_threads: int) ->
         num_threads: CPU threads of one trial, at least 1.
 
     Returns:
-        float32 unless bfloat16 gains `WORTH_BFLOAT16`.
+        float32 unless bfloat16 gains `WORTH_BFLOAT16`. A way that does not fit in memory is never
+        preferred; where none does, it is float32 without `channels_last`.
+
+    Raises:
+        RuntimeError: As of `isolated`, where the device is "cuda" and there is none.
     """
     seconds: dict[Runtime, float] = {}
     # float32 first: where it has been timed, a slower way is given up after one step.

@@ -31,6 +31,9 @@ def learning_rate(
         step: Zero-based, over the whole fold.
         steps_per_epoch: At least 1.
         watched: The stopping metric of the epochs before this one.
+
+    Returns:
+        Above 0, at most the settings' `learning_rate` and in its unit: that of AdamW's `lr`.
     """
     warmup = settings.warmup_epochs * steps_per_epoch
     if step < warmup:
@@ -50,6 +53,9 @@ def num_plateaus(settings: FoldSettings, watched: Sequence[float]) -> int:
     Args:
         settings: Of which `patience`, `min_delta` and `stop_metric` count here.
         watched: The stopping metric after every finished epoch.
+
+    Returns:
+        0 or more.
     """
     if not watched:
         return 0

@@ -53,6 +53,13 @@ def score_cases(
 
     Returns:
         Counts per case on the original grid, and the mean loss over cases on the network's grid.
+
+    Raises:
+        TrainingDiverged: A logit is NaN or infinite.
+        OutOfMemory: A single window does not fit in memory.
+        StoreError: The store has no such case, or the grid of the settings cannot be made.
+        DataError: A case is given twice.
+        SettingsError: The rule is not valid.
     """
     view = store.at(settings.image_size, settings.resampling)
     rows, losses, surfaces = [], [], []
@@ -99,6 +106,13 @@ def score_choices(
 
     Returns:
         Counts per case by settings, equal to those of `score_cases` bit by bit.
+
+    Raises:
+        TrainingDiverged: A logit is NaN or infinite.
+        OutOfMemory: A single window does not fit in memory.
+        StoreError: As there.
+        DataError: A case is given twice, or none.
+        SettingsError: The rule is not valid.
     """
     tables: list[list[CaseTable]] = [[] for _ in choices]
     for name in case_ids:
@@ -132,6 +146,8 @@ def monitor_metrics(
 
     Raises:
         TrainingDiverged: A logit is NaN or infinite.
+        OutOfMemory: A single window does not fit in memory.
+        StoreError: As of `score_cases`.
     """
     quick = dataclasses.replace(settings, overlap=MONITOR_OVERLAP, tta=False)
     table, loss = score_cases(network, store, case_ids, quick, runtime)
@@ -155,6 +171,10 @@ def held_metrics(
 
     Returns:
         What `summarize`, `summarize_surfaces` and `summarize_groups` give.
+
+    Raises:
+        StoreError: The plan names a case that the store does not have.
+        SettingsError: The rule is not valid.
     """
     searched = [name for fold in range(plan.num_folds) for name in plan.held(fold)]
     quartiles = size_quartiles([store.cases[store.index(name)].mask_px for name in searched])
@@ -166,5 +186,9 @@ def held_metrics(
 
 
 def fold_rule(settings: FoldSettings) -> Rule:
-    """The rule of fold scores: one threshold, no smallest area."""
+    """The rule of fold scores: one threshold, no smallest area.
+
+    Args:
+        settings: Of which `threshold`, a probability in (0, 1), counts here.
+    """
     return Rule(top=settings.threshold, bottom=settings.threshold)

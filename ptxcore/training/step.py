@@ -41,11 +41,18 @@ def train_step(
     Args:
         network: Placed on the runtime's device.
         optimizer: Of its parameters.
-        batch: Of B patches.
+        batch: Of B patches: images (B, C, P, P), targets (B, 1, P, P).
         settings: Of the fold.
         runtime: Device, precision and layout.
-        rate: Learning rate.
+        rate: Learning rate, 0 or more.
         parts: As for `compute_step`.
+
+    Returns:
+        The losses before the update. Whether they are finite is not looked at: that would wait.
+
+    Raises:
+        RuntimeError: Among others, where memory does not suffice; MemoryError on a host at times
+            (`ptxcore.inference.is_out_of_memory` tells); gradients may be left behind.
     """
     set_rate(optimizer, rate)
     images, targets = bring(batch, runtime)
@@ -56,6 +63,13 @@ def bring(batch: Batch, runtime: Runtime) -> tuple[Tensor, Tensor]:
     """A batch on the runtime's device and in its layout: images (B, C, P, P), targets (B, 1, P, P).
 
     The host goes on while pinned memory is copied.
+
+    Args:
+        batch: Of B patches, float32.
+        runtime: Of which `device` and `channels_last` count here.
+
+    Raises:
+        RuntimeError: Among others, where memory does not suffice.
     """
     layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
     images = torch.from_numpy(batch.images).to(
@@ -65,7 +79,12 @@ def bring(batch: Batch, runtime: Runtime) -> tuple[Tensor, Tensor]:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all parameters; one that is a tensor is filled, not replaced."""
+    """Set the learning rate of all parameters; one that is a tensor is filled, not replaced.
+
+    Args:
+        optimizer: Changed in place.
+        rate: 0 or more.
+    """
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
@@ -94,6 +113,13 @@ def compute_step(
         runtime: Precision and layout.
         parts: Forward and backward passes the batch is split into, 1 to B; every loss is a mean
             over patches, so that the gradients of the parts add up to that of the whole.
+
+    Returns:
+        The losses before the update. Whether they are finite is not looked at: that would wait.
+
+    Raises:
+        RuntimeError: Among others, where memory does not suffice; MemoryError on a host at times
+            (`ptxcore.inference.is_out_of_memory` tells); gradients may be left behind.
     """
     optimizer.zero_grad(set_to_none=True)
     losses, of_samples = [], []

@@ -39,6 +39,7 @@ class ReadOnlyStorage(BaseStorage):
         self.new_marks: dict[int, dict[str, Any]] = {}
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
+        """The trial of a candidate, built anew where its revision has changed."""
         one = self._projection.candidates[trial_id]
         while len(self._trials) <= trial_id:
             self._revisions.append(-1)
@@ -56,6 +57,7 @@ class ReadOnlyStorage(BaseStorage):
         deepcopy: bool = True,
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
+        """Trials in the order of their numbers; never copied, whatever `deepcopy` says."""
         trials = [self.get_trial(number) for number in range(len(self._projection.candidates))]
         return trials if states is None else [trial for trial in trials if trial.state in states]
 
@@ -66,6 +68,7 @@ class ReadOnlyStorage(BaseStorage):
         return len(self.get_all_trials(study_id, deepcopy=False, states=states))
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Put a mark of a pruner into the buffer `new_marks`."""
         marks = self.new_marks.setdefault(trial_id, {}).setdefault(self._scope, {})
         marks[key] = value
 

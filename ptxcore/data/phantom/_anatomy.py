@@ -36,7 +36,11 @@ class Chest:
 
 
 def sample_chest(rng: np.random.Generator) -> Chest:
-    """A patient."""
+    """A patient.
+
+    Args:
+        rng: Source of every parameter.
+    """
     dome = rng.uniform(0.64, 0.74)
     return Chest(
         midline=0.5 + rng.normal(0, 0.008),
@@ -60,7 +64,7 @@ def sample_chest(rng: np.random.Generator) -> Chest:
 
 @dataclass(frozen=True, kw_only=True)
 class Thorax:
-    """The chest on a grid.
+    """The chest on a grid: arrays of shape (size, size), lengths in chest units.
 
     Attributes:
         u: Distance from the midline.
@@ -85,7 +89,7 @@ def place(chest: Chest, frame: Frame, *, depth: float) -> Thorax:
     Args:
         chest: The patient.
         frame: The grid.
-        depth: Of breath; negative raises the diaphragm, as on a bedside film.
+        depth: Of breath, in chest units; negative raises the diaphragm, as on a bedside film.
     """
     y = frame.y
     offset = frame.x - np.float32(chest.midline) - np.float32(chest.curve) * np.sin(6 * y)
@@ -117,6 +121,9 @@ def soft_tissue(chest: Chest, thorax: Thorax, frame: Frame, *, air: float) -> Fi
         thorax: Placed on the grid.
         frame: The grid.
         air: How dark the lungs are, about 0.2 (expired) to 0.4.
+
+    Returns:
+        Float32 of shape (size, size).
     """
     u, y = thorax.u, frame.y
     body = _outline(chest, frame, u)
@@ -171,7 +178,10 @@ def bones(chest: Chest, thorax: Thorax, frame: Frame, *, clavicle_y: float) -> F
         chest: The patient.
         thorax: Placed on the grid.
         frame: The grid.
-        clavicle_y: Height of the clavicles' inner ends.
+        clavicle_y: Height of the clavicles' inner ends, in chest units.
+
+    Returns:
+        Float32 of shape (size, size), to be added.
     """
     u, y = thorax.u, frame.y
     inside = step(thorax.lateral + 0.012, 0.012) * step(y - chest.apex_y + 0.01, 0.03)

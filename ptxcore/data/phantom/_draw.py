@@ -17,7 +17,15 @@ from ptxcore.data.phantom._pleura import open_pleura, sample_pneumothorax
 
 @dataclass(frozen=True, kw_only=True)
 class Exposure:
-    """How densities become grey values."""
+    """How densities become grey values.
+
+    Attributes:
+        level: Density at the middle of the logistic curve.
+        gain: How steep the curve is, per density.
+        noise: Standard deviation of the grain, as a density.
+        unsharpness: Standard deviation of the blur, as a share of the image's side.
+        collimation: Shares of the image's side that are shut at its edges.
+    """
 
     level: float
     gain: float
@@ -34,7 +42,8 @@ def draw(order: Order, size: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]
         size: Side in pixels.
 
     Returns:
-        Pixels, bright where the body is dense, and the mask of the pneumothorax.
+        Pixels, uint8 of shape (size, size), bright where the body is dense; and the mask of the
+        pneumothorax, bool of the same shape.
     """
     chest = sample_chest(np.random.default_rng(order.patient_seed))
     # One stream each, so that adding air changes nothing else.

@@ -25,7 +25,7 @@ class Frame:
 
     Attributes:
         size: Side in pixels.
-        x: Chest coordinate of every pixel.
+        x: Chest coordinate of every pixel, shape (size, size).
         y: Likewise.
         to_pixels: Matrix of shape (2, 3) from chest coordinates to pixels.
     """
@@ -36,7 +36,14 @@ class Frame:
     to_pixels: NDArray[np.float64]
 
     def pixels(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Chest coordinates of shape (..., 2) as (column, row)."""
+        """Chest coordinates as pixels; the warp of `make_frame` has no part in it.
+
+        Args:
+            points: Shape (..., 2): (x, y) in chest units.
+
+        Returns:
+            The same shape: (column, row) in pixels, whole numbers at their centres.
+        """
         mapped: NDArray[np.float64] = points @ self.to_pixels[:, :2].T + self.to_pixels[:, 2]
         return mapped
 
@@ -47,6 +54,9 @@ class Frame:
             lines: Points of shape (N, P, 2) in chest coordinates.
             thickness: Of the stroke; below a pixel it becomes fainter instead of thinner.
             blur: Standard deviation of the edge, in chest units.
+
+        Returns:
+            Float32 of shape (size, size).
         """
         canvas = np.zeros((self.size, self.size), dtype=np.uint8)
         wide = max(1, round(thickness * self.size))
@@ -64,7 +74,7 @@ def make_frame(
     Args:
         size: Side in pixels.
         degrees: Rotation.
-        scale: Above 1 the chest fills more of the image.
+        scale: Above 0; above 1 the chest fills more of the image.
         shift: Of the chest, in shares of the field of view.
         warp: Displacements of shape (2, n, n) in chest units, interpolated between nodes.
     """
