@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ptxcore.data.importing import import_cases
+from ptxcore.data.phantom import write_phantom
+from ptxcore.data.rle import read_csv
 from sweep.cli import main
 
 
@@ -29,6 +32,32 @@ def test_table_figure_and_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     )
 
 
-def test_exactly_one_source(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_source_is_needed_and_a_store_has_sizes_of_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert main(["data", "fidelity"]) == 2
-    assert "give either --rle CSV or --store FOLDER" in capfd.readouterr().err
+    assert "expected --rle CSV, --store FOLDER or both" in capfd.readouterr().err
+    assert main(["data", "fidelity", "--store", str(tmp_path), "--width", "64"]) == 2
+    assert "found --height or --width beside --store" in capfd.readouterr().err
+
+
+def test_a_table_and_a_store_measure_the_tables_masks_of_the_stores_images(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    phantom = write_phantom(tmp_path / "phantom", num_cases=5, size=64, prevalence=0.6, seed=0)
+    import_cases(phantom.dicom, phantom.rle, tmp_path / "store")
+    images = list(read_csv(phantom.rle))
+    masks = tmp_path / "anew.csv"
+    block = " ".join(["520 8", *["56 8"] * 7])  # 8 x 8 px
+    masks.write_text(f"{images[0]},{block}\n{images[1]},-1\nelsewhere,1 2\n", encoding="utf-8")
+    words = ["data", "fidelity", "--store", str(tmp_path / "store"), "--rle", str(masks)]
+    assert main([*words, "--size", "16", "--json"]) == 0
+    shown = capfd.readouterr()
+    found = json.loads(shown.out)
+    assert (found["num_cases"], found["num_positive"]) == (2, 1)
+    assert found["quartile_edges_px"] == [64.0, 64.0, 64.0]  # of the table, not of the store
+    assert (found["num_rows_unused"], found["num_cases_unused"]) == (1, 3)
+    assert "2 images are in both; left out: 1 of anew.csv alone, 3 of" in shown.err
+    masks.write_text("elsewhere,1 2\n", encoding="utf-8")
+    assert main(words) == 2
+    assert "found none of its 1 images among the 5 cases" in capfd.readouterr().err
