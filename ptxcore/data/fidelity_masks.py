@@ -22,13 +22,20 @@ class Masks:
 
     Attributes:
         loaders: Each gives one mask of shape (H, W), bool, when called, in any thread.
+        side_px: Longer side of the smallest of them.
         num_rows_unused: Images of the table that the store does not hold.
         num_cases_unused: Cases of the store without a row in the table.
     """
 
     loaders: tuple[Callable[[], NDArray[np.bool_]], ...]
+    side_px: int
     num_rows_unused: int = 0
     num_cases_unused: int = 0
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """A half, a quarter and an eighth of `side_px`: coarser than every mask."""
+        return tuple(dict.fromkeys(max(1, self.side_px // factor) for factor in (2, 4, 8)))
 
 
 def masks_of_table(path: Path, height: int, width: int) -> Masks:
@@ -43,7 +50,10 @@ def masks_of_table(path: Path, height: int, width: int) -> Masks:
         MaskError: The file is no such table.
     """
     table = rle.read_csv(path)
-    return Masks(loaders=tuple(partial(rle.decode, rows, height, width) for rows in table.values()))
+    return Masks(
+        loaders=tuple(partial(rle.decode, rows, height, width) for rows in table.values()),
+        side_px=max(height, width),
+    )
 
 
 def masks_of_store(folder: Path) -> Masks:
@@ -53,7 +63,10 @@ def masks_of_store(folder: Path) -> Masks:
         StoreError: There is none, or it is damaged.
     """
     store = CaseStore.open(folder)
-    return Masks(loaders=tuple(partial(store.mask, index) for index in range(len(store))))
+    return Masks(
+        loaders=tuple(partial(store.mask, index) for index in range(len(store))),
+        side_px=min(map(max, store.shapes), default=1),
+    )
 
 
 def masks_of_both(path: Path, folder: Path) -> Masks:
@@ -87,6 +100,7 @@ def masks_of_both(path: Path, folder: Path) -> Masks:
         )
     return Masks(
         loaders=tuple(partial(rle.decode, rows, *shape) for rows, shape in found),
+        side_px=min(max(shape) for _, shape in found),
         num_rows_unused=len(table) - len(found),
         num_cases_unused=len(shapes) - len(found),
     )

@@ -58,9 +58,8 @@ Example:
     "sizes",
     type=click.IntRange(1),
     multiple=True,
-    default=(512, 256, 128),
-    show_default=True,
-    help="Longer side of a coarse grid in px; may be given many times.",
+    help="Longer side of a coarse grid in px; may be given many times [1/2, 1/4 and 1/8 of the "
+    "smallest mask's: 512, 256, 128 at 1024].",
 )
 @click.option("--figure", type=ANY_PATH, help="Write the figure as HTML.")
 @click.option("--workers", type=click.IntRange(1), help="Threads [one per core].")
@@ -77,12 +76,13 @@ def fidelity_command(
 ) -> None:
     """Is downsampling the limit? The best Dice that a perfect network could reach."""
     masks = _masks(rle, store, height, width)
+    sizes = tuple(dict.fromkeys(sizes)) or masks.sizes
     from ptxcore.data.fidelity import study
 
     progress = counter("measured")
     found = study(
         masks.loaders,
-        sizes=tuple(dict.fromkeys(sizes)),
+        sizes=sizes,
         workers=workers,
         on_case=lambda done: progress(done, len(masks.loaders)),
     )
@@ -97,12 +97,12 @@ def fidelity_command(
                 "num_cases_unused": masks.num_cases_unused,
                 "quartile_edges_px": found.quartile_edges_px,
                 "rows": found.rows,
-                "best": {str(size): found.best(size) for size in dict.fromkeys(sizes)},
+                "best": {str(size): found.best(size) for size in sizes},
             }
         )
         return
     _print(found)
-    for size in dict.fromkeys(sizes):
+    for size in sizes:
         click.echo(answer(found, size))
 
 

@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tiny_store import drawn_store, write_store
 
+from ptxcore.data.fidelity_masks import masks_of_store
 from ptxcore.data.importing import import_cases
 from ptxcore.data.phantom import write_phantom
 from ptxcore.data.rle import read_csv
@@ -61,3 +64,26 @@ def test_a_table_and_a_store_measure_the_tables_masks_of_the_stores_images(
     masks.write_text("elsewhere,1 2\n", encoding="utf-8")
     assert main(words) == 2
     assert "found none of its 1 images among the 5 cases" in capfd.readouterr().err
+
+
+def test_sizes_follow_the_masks_unless_given(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    masks = tmp_path / "masks.csv"
+    masks.write_text("a,300 20\n", encoding="utf-8")
+    words = ["data", "fidelity", "--rle", str(masks), "--height", "48", "--width", "64", "--json"]
+    assert main(words) == 0
+    assert list(json.loads(capfd.readouterr().out)["best"]) == ["32", "16", "8"]
+    drawn_store(tmp_path / "store", num_cases=2, num_positive=1, side_px=96)
+    words = ["data", "fidelity", "--store", str(tmp_path / "store"), "--json"]
+    assert main(words) == 0
+    assert list(json.loads(capfd.readouterr().out)["best"]) == ["48", "24", "12"]
+    assert main([*words, "--size", "96"]) == 2
+    assert "found a mask of 96 x 96 px, expected more than 96 px" in (err := capfd.readouterr().err)
+    assert "give smaller sizes (--size)" in err
+
+
+def test_the_smallest_image_of_a_store_decides_on_the_sizes(tmp_path: Path) -> None:
+    masks = [np.ones((64, 40), dtype=np.bool_), np.ones((20, 30), dtype=np.bool_)]
+    write_store(tmp_path / "store", [mask.astype(np.uint8) for mask in masks], masks)
+    assert masks_of_store(tmp_path / "store").sizes == (15, 7, 3)
