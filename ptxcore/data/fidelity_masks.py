@@ -42,16 +42,16 @@ def masks_of_table(path: Path, height: int, width: int) -> Masks:
     """All masks of a table, on one grid.
 
     Args:
-        path: See `ptxcore.data.rle.read_csv`.
+        path: See `ptxcore.data.rle.read_table`.
         height: Of every image in pixels.
         width: Of every image in pixels.
 
     Raises:
         MaskError: The file is no such table.
     """
-    table = rle.read_csv(path)
+    table = rle.read_table(path)
     return Masks(
-        loaders=tuple(partial(rle.decode, rows, height, width) for rows in table.values()),
+        loaders=tuple(partial(table.decode, image_id, height, width) for image_id in table.rows),
         side_px=max(height, width),
     )
 
@@ -77,7 +77,7 @@ def masks_of_both(path: Path, folder: Path) -> Masks:
     groups of a store are salted.
 
     Args:
-        path: See `ptxcore.data.rle.read_csv`.
+        path: See `ptxcore.data.rle.read_table`.
         folder: Of the store, whose own masks are not read.
 
     Raises:
@@ -85,22 +85,22 @@ def masks_of_both(path: Path, folder: Path) -> Masks:
         StoreError: There is no such store, or it is damaged.
         DataError: The store holds none of the table's images.
     """
-    table, store = rle.read_csv(path), CaseStore.open(folder)
+    table, store = rle.read_table(path), CaseStore.open(folder)
     shapes = {case.case_id: (case.height, case.width) for case in store.cases}
     found = [
-        (rows, shapes[case_id])
-        for image_id, rows in table.items()
+        (image_id, shapes[case_id])
+        for image_id in table.rows
         if (case_id := case_id_of(image_id)) in shapes
     ]
     if not found:
         raise DataError(
-            f"{path.name}: found none of its {len(table)} images among the {len(shapes)} cases of "
-            f"{folder}, expected the table of the images that were imported; or leave out --store "
-            "and measure all of them"
+            f"{path.name}: found none of its {len(table.rows)} images among the {len(shapes)} "
+            f"cases of {folder}, expected the table of the images that were imported; or leave out "
+            "--store and measure all of them"
         )
     return Masks(
-        loaders=tuple(partial(rle.decode, rows, *shape) for rows, shape in found),
+        loaders=tuple(partial(table.decode, image_id, *shape) for image_id, shape in found),
         side_px=min(max(shape) for _, shape in found),
-        num_rows_unused=len(table) - len(found),
+        num_rows_unused=len(table.rows) - len(found),
         num_cases_unused=len(shapes) - len(found),
     )

@@ -87,3 +87,14 @@ def test_the_smallest_image_of_a_store_decides_on_the_sizes(tmp_path: Path) -> N
     masks = [np.ones((64, 40), dtype=np.bool_), np.ones((20, 30), dtype=np.bool_)]
     write_store(tmp_path / "store", [mask.astype(np.uint8) for mask in masks], masks)
     assert masks_of_store(tmp_path / "store").sizes == (15, 7, 3)
+
+
+def test_a_bad_row_is_told_by_its_place_and_not_by_its_image(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    masks = tmp_path / "bad.csv"
+    masks.write_text("ImageId,EncodedPixels\nDoe,1 2\n\nDoe,3 4 5\nRoe,-1\n", encoding="utf-8")
+    assert main(["data", "fidelity", "--rle", str(masks)]) == 2
+    shown = capfd.readouterr().err
+    assert "bad.csv:4 (row 2 of 3): run-length encoding: found 3 numbers, expected pairs" in shown
+    assert "Doe" not in shown
