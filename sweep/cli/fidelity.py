@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from sweep.cli._common import (
-    ANY_PATH,
     EXISTING_FILE,
     EXISTING_FOLDER,
+    OUTPUT_FILE,
     console,
     counter,
     emit,
@@ -61,7 +61,7 @@ Example:
     help="Longer side of a coarse grid in px; may be given many times [1/2, 1/4 and 1/8 of the "
     "smallest mask's: 512, 256, 128 at 1024].",
 )
-@click.option("--figure", type=ANY_PATH, help="Write the figure as HTML.")
+@click.option("--figure", type=OUTPUT_FILE, help="Write the figure as HTML.")
 @click.option("--workers", type=click.IntRange(1), help="Threads [one per core].")
 @json_option
 def fidelity_command(
@@ -168,8 +168,7 @@ def _cells(found: Study) -> Iterator[list[str]]:
 def _draw(path: Path, found: Study) -> None:
     from dashboards import theme
     from dashboards.fidelity import ceiling_figure
+    from sweep.whole_file import whole_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}")
-    ceiling_figure(found).write_html(draft, include_plotlyjs=True, config=theme.CONFIG)
-    draft.replace(path)
+    with whole_file(path) as draft:
+        ceiling_figure(found).write_html(draft, include_plotlyjs=True, config=theme.CONFIG)
