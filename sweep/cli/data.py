@@ -193,7 +193,12 @@ def phantom_command(
 
 @data_command.command("preview")
 @click.argument("store", type=EXISTING_FOLDER)
-@click.option("--space", required=True, help="Search space whose defaults are shown.")
+@click.option(
+    "--space",
+    default="attention_unet",
+    show_default=True,
+    help="Search space whose defaults are shown: a shipped one or a YAML file.",
+)
 @click.option(
     "--set",
     "settings",
