@@ -23,6 +23,7 @@ from dashboards.reading import (
     operating_metric,
 )
 from ptxcore.metrics import SIZES, VIEWS
+from sweep.caution import caution
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.statistics import Interval, PairedDifference, paired_difference
@@ -95,7 +96,7 @@ class Findings:
         num_folds_full_grid: Folds that training every candidate completely would have taken.
         states: Candidates by state.
         seconds: Training time of all finished folds.
-        selection: "monitor", or "fold" where checkpoints were chosen on the scored cases.
+        caution: What the scores are not, see `sweep.caution`; None if nothing.
     """
 
     metric: str
@@ -108,7 +109,7 @@ class Findings:
     num_folds_full_grid: int
     states: dict[State, int]
     seconds: float
-    selection: str
+    caution: str | None
 
     @property
     def objective(self) -> MetricRow | None:
@@ -150,7 +151,6 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
         for part, names_of_part in ((rows, names), (groups, GROUPS)):
             found = (_row(projection, winner, default, name, points) for name in names_of_part)
             part += [row for row in found if row is not None]
-    leader = winner or default_of(projection)
     return Findings(
         metric=metric_of(projection),
         maximize=projection.maximize,
@@ -162,7 +162,7 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
         num_folds_full_grid=len(projection.candidates) * projection.num_folds,
         states=dict(Counter(one.state for one in projection.candidates)),
         seconds=math.fsum(one.seconds for one in projection.candidates),
-        selection="monitor" if leader is None else leader.settings.get("selection", "monitor"),
+        caution=caution(projection),
     )
 
 

@@ -86,12 +86,14 @@ def caution(found: Findings) -> str:
         "here is somewhat too high. The score to believe is the one on cases that the search "
         "never saw."
     )
-    if found.selection == "fold":
-        text += (
-            " Checkpoints were chosen on the scored folds themselves (checkpoint-selected): these "
-            "scores are optimistic and not comparable with leak-free ones."
-        )
+    if found.caution is not None:
+        text += f" {sentence(found.caution)}"
     return text
+
+
+def sentence(text: str) -> str:
+    """Words with a capital and a full stop."""
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def held_out(confirmation: Confirmation) -> str:

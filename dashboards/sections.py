@@ -39,11 +39,8 @@ def banners(projection: Projection, found: Findings) -> Markup:
         )  # fmt: skip
     if (warning := say.no_better_than_nothing(found.row("dice"))) is not None:
         notes.append(("WARNING: no better than predicting nothing.", warning))
-    if found.selection == "fold":
-        notes.append(
-            ("Checkpoint-selected scores.", "The best epoch of each fold was chosen on the cases "
-             "that it is scored on, so all scores are optimistic.")
-        )  # fmt: skip
+    if found.caution is not None:
+        notes.append(("Checkpoint-selected scores.", say.sentence(found.caution)))
     if split := [one for one in projection.candidates if one.batch_parts > 1]:
         listing = ", ".join(f"{label(one)} in {one.batch_parts} parts" for one in split)
         notes.append(

@@ -15,6 +15,7 @@ from PIL import Image
 
 from sweep.errors import UsageError
 from sweep.home import Home
+from sweep.whole_file import whole_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -205,9 +206,8 @@ def _draw_attention(
 ) -> None:
     from ptxcore.inference.attention_sheet import attention_sheet
 
-    draft = path.with_name(f".{path.name}")
-    attention_sheet(image, mask, ensemble.attention(image)).save(draft, format="PNG")
-    draft.replace(path)
+    with whole_file(path) as draft:
+        attention_sheet(image, mask, ensemble.attention(image)).save(draft, format="PNG")
 
 
 def _predict(
@@ -236,6 +236,5 @@ def _predict(
 
 
 def _write(path: Path, pixels: NDArray[Any]) -> None:
-    draft = path.with_name(f".{path.name}")
-    Image.fromarray(pixels).save(draft, format="PNG")
-    draft.replace(path)
+    with whole_file(path) as draft:
+        Image.fromarray(pixels).save(draft, format="PNG")

@@ -48,7 +48,7 @@ def effective_space(name_or_path: str, overrides: Overrides) -> SearchSpace:
     Raises:
         SpaceError: The file or an override is invalid.
     """
-    known = {field.name for field in dataclasses.fields(FoldSettings)}
+    known = sorted(field.name for field in dataclasses.fields(FoldSettings))  # for messages
     space = load_space(name_or_path, known=known, metrics=OBJECTIVES)
     if overrides != Overrides():
         tree = space.tree()  # PyYAML alone would read 1e-4 as text

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ptxcore.settings import FoldSettings
 from sweep.errors import UsageError
 from sweep.prepare import Overrides, effective_space
+from sweep.whole_file import whole_file
 
 if TYPE_CHECKING:
     from ptxcore.data.preview import Preview
@@ -55,8 +56,6 @@ def write_preview(
     found = preview(
         CaseStore.open(store), settings, seed=seed, num_cases=num_cases, num_draws=num_draws
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(f".{out.name}")
-    draw_sheet(found).save(draft, format="PNG")
-    draft.replace(out)
+    with whole_file(out) as draft:
+        draw_sheet(found).save(draft, format="PNG")
     return found

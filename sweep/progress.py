@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
+from sweep.caution import caution
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.space import PolicySpec, parse_space
@@ -27,6 +28,7 @@ class Overview:
         dice: Its mean Dice (both empty = 1); None before the first fold.
         baseline: Dice (both empty = 1) of predicting nothing on the same cases.
         seconds_left: Estimate from finished folds; None before the first.
+        caution: What the scores are not, see `sweep.caution`; None if nothing.
     """
 
     num_candidates: int
@@ -40,6 +42,7 @@ class Overview:
     dice: float | None
     baseline: float | None
     seconds_left: float | None
+    caution: str | None
 
 
 def overview(projection: Projection) -> Overview:
@@ -65,6 +68,7 @@ def overview(projection: Projection) -> Overview:
         dice=_mean_metric(leader, "dice"),
         baseline=_mean_metric(leader, "dice_all_empty"),
         seconds_left=_seconds_left(candidates, folds, expected),
+        caution=caution(projection),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptxcore.metrics import better, convention
+from sweep.caution import caution
 from sweep.inference import scores_by_choice
 from sweep.ledger import Ledger
 from sweep.projection import Candidate, Projection
@@ -64,6 +65,7 @@ class SweepSummary:
         best: Number of the winner, None while no candidate is complete.
         baseline: Dice (both empty = 1) of predicting nothing on the winner's folds.
         warning: What a reader must know of the winner, None if nothing.
+        caution: What the scores are not, see `sweep.caution`; None if nothing.
         candidates: All of them.
         mlflow_run_id: Of the parent run, None if MLflow was not reached.
         better: Which way each metric here is better, "higher" or "lower"; counts and baselines
@@ -82,6 +84,7 @@ class SweepSummary:
     baseline: float | None
     candidates: list[CandidateSummary]
     warning: str | None = None
+    caution: str | None = None
     mlflow_run_id: str | None = None
     better: dict[str, str] = field(default_factory=dict)
     conventions: dict[str, str] = field(default_factory=dict)
@@ -109,6 +112,7 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         baseline=baseline,
         candidates=candidates,
         warning=None if best is None else baseline_warning(candidates[best.number].metrics),
+        caution=caution(projection),
         mlflow_run_id=mlflow_run_id,
         better=_known(better, names),
         conventions=_known(convention, names),

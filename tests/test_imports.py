@@ -28,6 +28,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "errors": (set(), None),
     "records": (set(), None),
     "masking": (set(), set()),
+    "whole_file": (set(), set()),
     "bucket": (set(), {"errors", "masking"}),
     "snapshots": (set(), {"errors", "bucket"}),
     "stores": ({"ptxcore"}, {"bucket", "snapshots"}),
@@ -39,6 +40,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "statistics": (set(), {"errors", "records"}),
     "inference": (set(), {"records"}),
     "projection": (set(), {"errors", "records", "inference"}),
+    "caution": (set(), {"projection"}),
     "ledger": ({"optuna"}, {"errors", "masking", "records", "projection"}),
     "views": ({"optuna"}, {"errors", "records", "projection"}),
     "pruners": ({"optuna"}, {"errors", "records", "projection", "views"}),
@@ -69,7 +71,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "artifacts": (set(), None),
     "summary": ({"ptxcore"}, None),
     "compare": (set(), {"errors", "records", "projection", "statistics"}),
-    "progress": (set(), {"errors", "records", "projection", "space"}),
+    "progress": (set(), {"errors", "records", "projection", "caution", "space"}),
     "launch": ({"ptxcore", "torch"}, None),
     "model_package": ({"ptxcore", "mlflow", "torch"}, {"errors", "environment"}),
     "bootstrap": (set(), {"errors"}),
@@ -82,7 +84,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "registry": ({"mlflow", "ptxcore"}, {"errors", "masking", "mlflow_view", "vouched"}),
     "promote": ({"ptxcore", "mlflow"}, None),
     "describe": ({"ptxcore"}, {"errors"}),
-    "preview": ({"ptxcore"}, {"errors", "prepare", "space"}),
+    "preview": ({"ptxcore"}, {"errors", "prepare", "space", "whole_file"}),
     "publish": ({"ptxcore", "dashboards"}, None),
     "predict": ({"ptxcore", "mlflow"}, None),
     "doctor": (GUARDED, None),
@@ -91,7 +93,9 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
 }
 
 #: A view of the ledger, which never trains or schedules.
-DASHBOARDS_MAY = {"errors", "records", "inference", "projection", "ledger", "statistics"}
+DASHBOARDS_MAY = {
+    *("errors", "records", "inference", "projection", "caution", "ledger", "statistics")
+}
 DASHBOARDS_FORBIDDEN = {"ray", "torch", "monai", "search_spaces"}
 
 

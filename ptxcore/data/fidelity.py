@@ -143,7 +143,8 @@ def study(
         if max(mask.shape) <= max(sizes):
             raise DataError(
                 f"found a mask of {mask.shape[1]} x {mask.shape[0]} px, expected more than "
-                f"{max(sizes)} px: there is no coarser grid of that size"
+                f"{max(sizes)} px: there is no coarser grid of that size; give smaller sizes "
+                "(--size)"
             )
         if not mask.any():
             return 0, np.ones((len(grid), len(RETURNS)))

@@ -10,6 +10,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -100,8 +101,52 @@ def encode(mask: NDArray[np.bool_]) -> str:
     return " ".join(map(str, np.stack([gaps, stops - starts], axis=1).ravel()))
 
 
+@dataclass(kw_only=True)
+class Table:
+    """A table of masks, and where in it each encoding stands.
+
+    Attributes:
+        name: Of the file.
+        num_rows: Without a header and empty lines.
+        rows: For each image, in the order of the file, its non-empty encodings.
+        places: For each of these its line and its row, both from 1.
+    """
+
+    name: str
+    num_rows: int = 0
+    rows: dict[str, list[str]] = field(default_factory=dict)
+    places: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+    def decode(self, image_id: str, height: int, width: int) -> NDArray[np.bool_]:
+        """The mask of an image, as `decode` gives it.
+
+        Args:
+            image_id: One of `rows`.
+            height: Of the image in pixels.
+            width: Of the image in pixels.
+
+        Raises:
+            MaskError: A row is no encoding of that size; says which, but not of which image.
+        """
+        try:
+            return decode(self.rows[image_id], height, width)
+        except MaskError:
+            for text, (line, row) in zip(self.rows[image_id], self.places[image_id], strict=True):
+                try:
+                    decode([text], height, width)
+                except MaskError as error:
+                    place = f"{self.name}:{line} (row {row} of {self.num_rows})"
+                    raise MaskError(f"{place}: {error}") from None
+            raise
+
+
 def read_csv(path: Path) -> dict[str, list[str]]:
-    """Encodings by image id, in the order of the file.
+    """Encodings by image id, in the order of the file: the `rows` of `read_table`."""
+    return read_table(path).rows
+
+
+def read_table(path: Path) -> Table:
+    """Encodings by image id, and where they stand.
 
     With or without a header, a byte-order mark, carriage returns, spaces around names and values.
 
@@ -114,20 +159,9 @@ def read_csv(path: Path) -> dict[str, list[str]]:
     Raises:
         MaskError: The file is no such table, or calls an image both empty and not.
     """
-    found: dict[str, list[str]] = {}
+    table = Table(name=path.name)
     empty: set[str] = set()
-    try:
-        # Not the csv module: it refuses fields over 128 KiB, which one large mask can reach.
-        content = _content(path)
-        lines = content.decode("utf-8-sig").splitlines()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        kind = type(error).__name__
-        raise MaskError(f"{path.name}: not a readable gzip file ({kind})") from error
-    except UnicodeDecodeError as error:
-        raise MaskError(f"{path.name}: not a csv file in UTF-8: {error.reason}") from error
-    except OSError as error:
-        raise MaskError(f"{path}: found no readable file ({error.strerror})") from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_lines(path), start=1):
         cells = [cell.strip(' "\t') for cell in line.split(",")]
         if not any(cells) or (number == 1 and _HEADER.fullmatch(cells[-1])):
             continue
@@ -136,16 +170,31 @@ def read_csv(path: Path) -> dict[str, list[str]]:
                 f"{path.name}:{number}: found {len(cells)} columns, expected ImageId and "
                 "EncodedPixels"
             )
-        rows = found.setdefault(cells[0], [])
+        table.num_rows += 1
+        rows = table.rows.setdefault(cells[0], [])
         if cells[1] in ("", "-1"):
             empty.add(cells[0])
         else:
             rows.append(cells[1])
+            table.places.setdefault(cells[0], []).append((number, table.num_rows))
         if rows and cells[0] in empty:
             raise MaskError(f"{path.name}:{number}: found an image both with and without a mask")
-    if not found:
+    if not table.rows:
         raise MaskError(f"{path.name}: found no rows, expected 'ImageId,EncodedPixels'")
-    return found
+    return table
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        # Not the csv module: it refuses fields over 128 KiB, which one large mask can reach.
+        return _content(path).decode("utf-8-sig").splitlines()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        kind = type(error).__name__
+        raise MaskError(f"{path.name}: not a readable gzip file ({kind})") from error
+    except UnicodeDecodeError as error:
+        raise MaskError(f"{path.name}: not a csv file in UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise MaskError(f"{path}: found no readable file ({error.strerror})") from error
 
 
 def _content(path: Path) -> bytes:

@@ -25,6 +25,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)
+OUTPUT_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 class _Store(click.ParamType[Any]):
@@ -43,6 +44,24 @@ class _Store(click.ParamType[Any]):
 
 
 STORE = _Store()
+
+
+class _OutputFile(click.ParamType[Any]):
+    """A file to write, refused before any work where a folder stands in its place."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        if path.is_dir():
+            self.fail(f"found the folder {path}, expected a file; name one in it", param, ctx)
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not above.is_dir():
+            self.fail(f"found the file {above} where {path} needs a folder", param, ctx)
+        return path
+
+
+OUTPUT_FILE = _OutputFile()
 
 _STDOUT = "ptxsweep.stdout"
 

@@ -42,6 +42,7 @@ def compare_command(
     name: str, against: int, metrics: tuple[str, ...], as_json: bool, **options: Any
 ) -> None:
     """Compare the complete trials of the sweep NAME with one of them, fold by fold."""
+    from sweep.caution import caution
     from sweep.compare import compare
     from sweep.ledger import Ledger
 
@@ -59,25 +60,26 @@ def compare_command(
             {
                 "name": name,
                 "phantom": bool(projection.header.get("phantom", False)),
+                "caution": caution(projection),
                 "conventions": {one.metric: convention(one.metric) for one in found},
                 "comparisons": found,
             }
         )
         return
     for one in found:
-        _print(name, one)
+        _print(name, one, caution(projection))
     if found[0].num_left_out:
         click.echo(f"{found[0].num_left_out} trials left out: not complete, or not finite")
 
 
-def _print(name: str, found: Comparison) -> None:
+def _print(name: str, found: Comparison, warned: str | None) -> None:
     from rich.table import Table
 
     from ptxcore.metrics import convention
 
     table = Table(
         title=f"{name}: {found.metric} against trial {found.reference}",
-        caption=convention(found.metric),
+        caption="\n".join(text for text in (convention(found.metric), warned) if text),
     )
     for heading in (
         "trial",

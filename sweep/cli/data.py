@@ -10,6 +10,8 @@ from sweep.cli._common import (
     ANY_PATH,
     EXISTING_FILE,
     EXISTING_FOLDER,
+    OUTPUT_FILE,
+    OUTPUT_FOLDER,
     counter,
     emit,
     json_option,
@@ -164,7 +166,7 @@ def info_command(store: Path, as_json: bool) -> None:
 
 
 @data_command.command("phantom")
-@click.argument("folder", type=ANY_PATH)
+@click.argument("folder", type=OUTPUT_FOLDER)
 @click.option("--num-cases", type=click.IntRange(1), default=120, show_default=True)
 @click.option("--size", type=click.IntRange(64), default=512, show_default=True, help="In pixels.")
 @click.option(
@@ -191,7 +193,12 @@ def phantom_command(
 
 @data_command.command("preview")
 @click.argument("store", type=EXISTING_FOLDER)
-@click.option("--space", required=True, help="Search space whose defaults are shown.")
+@click.option(
+    "--space",
+    default="attention_unet",
+    show_default=True,
+    help="Search space whose defaults are shown: a shipped one or a YAML file.",
+)
 @click.option(
     "--set",
     "settings",
@@ -199,7 +206,7 @@ def phantom_command(
     metavar="KEY=VALUE",
     help="Show this value instead of the default; may be given many times.",
 )
-@click.option("--out", type=ANY_PATH, required=True, help="PNG file to write.")
+@click.option("--out", type=OUTPUT_FILE, required=True, help="PNG file to write.")
 @click.option("--cases", "num_cases", type=click.IntRange(1, 64), default=4, show_default=True)
 @click.option(
     "--draws",

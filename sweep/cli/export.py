@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sweep.cli._common import (
-    ANY_PATH,
+    OUTPUT_FILE,
     emit,
     home_options,
     json_option,
@@ -19,7 +19,7 @@ from sweep.cli._common import (
 
 @click.command("export-table")
 @click.argument("name")
-@click.option("--out", type=ANY_PATH, help="A new .npz file [NAME.npz].")
+@click.option("--out", type=OUTPUT_FILE, help="A new .npz file [NAME.npz].")
 @home_options
 @json_option
 def export_table_command(name: str, out: Path | None, as_json: bool, **options: Any) -> int:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from sweep.cli._common import (
-    ANY_PATH,
     EXISTING_FILE,
     EXISTING_FOLDER,
+    OUTPUT_FILE,
     console,
     counter,
     emit,
     json_option,
+    say,
 )
 from sweep.errors import UsageError
 
 if TYPE_CHECKING:
     from ptxcore.data.fidelity import Study
+    from ptxcore.data.fidelity_masks import Masks
+
+_SIDE_PX = 1024
 
 _EPILOG = """\b
 Dice of the mask against itself after it went to a coarser grid and came back, cut at 0.5:
@@ -30,53 +33,58 @@ Dice of the mask against itself after it went to a coarser grid and came back, c
 Q1 to Q4 are quarters of the masks, the smallest first. `dice` is the mean over all cases, empty
 ones count 1; `positive` the mean over cases with a mask.
 \b
+Masks are those of
+  --rle CSV               every image of the table
+  --store STORE           every case of the store, as it was imported
+  --rle CSV --store STORE those images of the table that the store holds, on their own grids
+\b
 Example:
   ptxsweep data fidelity --rle train-rle.csv --figure fidelity.html"""
 
 
 @click.command("fidelity", epilog=_EPILOG)
 @click.option("--rle", type=EXISTING_FILE, help="CSV of run-length encoded masks, or .csv.gz.")
-@click.option("--store", type=EXISTING_FOLDER, help="Masks of a case store instead.")
 @click.option(
-    "--height", type=click.IntRange(2), default=1024, show_default=True, help="Of CSV masks, px."
+    "--store", type=EXISTING_FOLDER, help="Case store: its masks, or with --rle its images."
 )
 @click.option(
-    "--width", type=click.IntRange(2), default=1024, show_default=True, help="Of CSV masks, px."
+    "--height", type=click.IntRange(2), help=f"Of CSV masks without a store, px [{_SIDE_PX}]."
+)
+@click.option(
+    "--width", type=click.IntRange(2), help=f"Of CSV masks without a store, px [{_SIDE_PX}]."
 )
 @click.option(
     "--size",
     "sizes",
     type=click.IntRange(1),
     multiple=True,
-    default=(512, 256, 128),
-    show_default=True,
-    help="Longer side of a coarse grid in px; may be given many times.",
+    help="Longer side of a coarse grid in px; may be given many times [1/2, 1/4 and 1/8 of the "
+    "smallest mask's: 512, 256, 128 at 1024].",
 )
-@click.option("--figure", type=ANY_PATH, help="Write the figure as HTML.")
+@click.option("--figure", type=OUTPUT_FILE, help="Write the figure as HTML.")
 @click.option("--workers", type=click.IntRange(1), help="Threads [one per core].")
 @json_option
 def fidelity_command(
     rle: Path | None,
     store: Path | None,
-    height: int,
-    width: int,
+    height: int | None,
+    width: int | None,
     sizes: tuple[int, ...],
     figure: Path | None,
     workers: int | None,
     as_json: bool,
 ) -> None:
     """Is downsampling the limit? The best Dice that a perfect network could reach."""
-    if (rle is None) == (store is None):
-        raise UsageError("data fidelity: give either --rle CSV or --store FOLDER")
+    masks = _masks(rle, store, height, width)
+    sizes = tuple(dict.fromkeys(sizes)) or masks.sizes
     from ptxcore.data.fidelity import study
 
-    loaders = _from_csv(rle, height, width) if rle is not None else _from_store(store)
     progress = counter("measured")
     found = study(
-        loaders,
-        sizes=tuple(dict.fromkeys(sizes)),
+        masks.loaders,
+        sizes=sizes,
         workers=workers,
-        on_case=lambda done: progress(done, len(loaders)),
+        on_case=lambda done: progress(done, len(masks.loaders)),
     )
     if figure is not None:
         _draw(figure, found)
@@ -85,14 +93,16 @@ def fidelity_command(
             {
                 "num_cases": found.num_cases,
                 "num_positive": found.num_positive,
+                "num_rows_unused": masks.num_rows_unused,
+                "num_cases_unused": masks.num_cases_unused,
                 "quartile_edges_px": found.quartile_edges_px,
                 "rows": found.rows,
-                "best": {str(size): found.best(size) for size in dict.fromkeys(sizes)},
+                "best": {str(size): found.best(size) for size in sizes},
             }
         )
         return
     _print(found)
-    for size in dict.fromkeys(sizes):
+    for size in sizes:
         click.echo(answer(found, size))
 
 
@@ -106,18 +116,27 @@ def answer(found: Study, size: int) -> str:
     )
 
 
-def _from_csv(path: Path, height: int, width: int) -> list[Callable[[], Any]]:
-    from ptxcore.data import rle
+def _masks(rle: Path | None, store: Path | None, height: int | None, width: int | None) -> Masks:
+    if rle is None and store is None:
+        raise UsageError("data fidelity: found neither, expected --rle CSV, --store FOLDER or both")
+    if store is not None and (height, width) != (None, None):
+        raise UsageError(
+            "data fidelity: found --height or --width beside --store, whose cases have sizes of "
+            "their own; leave them out"
+        )
+    from ptxcore.data.fidelity_masks import masks_of_both, masks_of_store, masks_of_table
 
-    return [partial(rle.decode, rows, height, width) for rows in rle.read_csv(path).values()]
-
-
-def _from_store(folder: Path | None) -> list[Callable[[], Any]]:
-    from ptxcore.data.store import CaseStore
-
-    assert folder is not None
-    store = CaseStore.open(folder)
-    return [partial(store.mask, index) for index in range(len(store.cases))]
+    if store is None:
+        assert rle is not None
+        return masks_of_table(rle, height or _SIDE_PX, width or _SIDE_PX)
+    if rle is None:
+        return masks_of_store(store)
+    masks = masks_of_both(rle, store)
+    say(
+        f"{len(masks.loaders)} images are in both; left out: {masks.num_rows_unused} of {rle.name} "
+        f"alone, {masks.num_cases_unused} of {store} alone"
+    )
+    return masks
 
 
 def _print(found: Study) -> None:
@@ -149,8 +168,7 @@ def _cells(found: Study) -> Iterator[list[str]]:
 def _draw(path: Path, found: Study) -> None:
     from dashboards import theme
     from dashboards.fidelity import ceiling_figure
+    from sweep.whole_file import whole_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}")
-    ceiling_figure(found).write_html(draft, include_plotlyjs=True, config=theme.CONFIG)
-    draft.replace(path)
+    with whole_file(path) as draft:
+        ceiling_figure(found).write_html(draft, include_plotlyjs=True, config=theme.CONFIG)

@@ -60,6 +60,8 @@ def line(now: Overview) -> str:
         kind = "best" if now.is_complete else "best so far, unfinished:"
         parts.append(f"{kind} #{now.leader} {_number(now.score)}")
         parts.append(f"Dice {_number(now.dice)} (predicting nothing {_number(now.baseline)})")
+    if now.caution is not None:
+        parts.append("checkpoint-selected")
     if now.seconds_left is not None:
         parts.append(f"about {duration(now.seconds_left)} left")
     return ", ".join(parts)
@@ -73,7 +75,8 @@ def table(name: str, projection: Projection) -> Table:
     phantom = " (phantom)" if projection.header.get("phantom") else ""
     result = Table(
         title=f"{name}{phantom}: {line(now)}",
-        caption="Dice counts a case as 1 when mask and prediction are both empty",
+        caption="Dice counts a case as 1 when mask and prediction are both empty"
+        + (f"\n{now.caution}" if now.caution else ""),
         expand=False,
     )
     for heading in ("trial", "state", "folds", str(projection.header["metric"]), "Dice", "seconds"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sweep.cli._common import ANY_PATH, emit, home_options, json_option, open_home
+from sweep.cli._common import OUTPUT_FOLDER, emit, home_options, json_option, open_home
 from sweep.errors import UsageError
 
 
@@ -15,10 +15,10 @@ from sweep.errors import UsageError
 @click.argument("dicom", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--champion", metavar="NAME", help="Registered model whose champion predicts.")
 @click.option("--model", metavar="URI", help="Of a model in MLflow, as in models:/NAME@champion.")
-@click.option("--out", type=ANY_PATH, required=True, help="Folder for maps and masks.")
+@click.option("--out", type=OUTPUT_FOLDER, required=True, help="Folder for maps and masks.")
 @click.option(
     "--attention",
-    type=ANY_PATH,
+    type=OUTPUT_FOLDER,
     metavar="FOLDER",
     help="Draw what the attention gates let through, one PNG per file, into this folder.",
 )

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sweep.cli._common import (
-    ANY_PATH,
+    OUTPUT_FILE,
     emit,
     home_options,
     json_option,
@@ -20,7 +20,7 @@ from sweep.cli._common import (
 
 @click.command("report")
 @click.argument("name")
-@click.option("--out", type=ANY_PATH, help="File to write [report.html in the sweep's folder].")
+@click.option("--out", type=OUTPUT_FILE, help="File to write [report.html in the sweep's folder].")
 @home_options
 @json_option
 def report_command(name: str, out: Path | None, as_json: bool, **options: Any) -> None:

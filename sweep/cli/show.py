@@ -31,6 +31,7 @@ _OFFICIAL = (
 @json_option
 def list_command(as_json: bool, **options: Any) -> None:
     """List the sweeps of a ledger with their state."""
+    from sweep.caution import caution
     from sweep.ledger import Ledger, list_sweeps
 
     home = open_home(options)
@@ -50,6 +51,7 @@ def list_command(as_json: bool, **options: Any) -> None:
                 "metric": projection.header["metric"],
                 "best": None if best is None else projection.displayed(best.mean),
                 "phantom": bool(projection.header.get("phantom", False)),
+                "caution": caution(projection),
                 "created_at": projection.header.get("created_at"),
             }
         )
@@ -63,6 +65,7 @@ def list_command(as_json: bool, **options: Any) -> None:
             f"{one['name']:24} {one['state']:12} trials {one['num_trials']:4} "
             f"folds {one['num_folds_run']:5}  best {one['metric']} {best_text}"
             + ("  phantom" if one["phantom"] else "")
+            + ("  checkpoint-selected" if one["caution"] else "")
         )
 
 
@@ -112,6 +115,8 @@ def print_sweep(summary: SweepSummary) -> None:
     )
     if summary.best is not None:
         _print_winner(summary)
+    if summary.caution is not None:
+        say(f"caution: {summary.caution}")
 
 
 def _print_winner(summary: SweepSummary) -> None:

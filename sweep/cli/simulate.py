@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sweep.cli._common import (
-    ANY_PATH,
+    OUTPUT_FILE,
     console,
     emit,
     home_options,
@@ -58,7 +58,7 @@ Example:
 @click.option(
     "--stragglers", default=0.0, show_default=True, help="Share of folds that take 4 times as long."
 )
-@click.option("--figure", type=ANY_PATH, help="Write regret against cost as an HTML figure.")
+@click.option("--figure", type=OUTPUT_FILE, help="Write regret against cost as an HTML figure.")
 @home_options
 @json_option
 def simulate_command(
@@ -146,11 +146,13 @@ def _print(rows: list[dict[str, Any]]) -> None:
 def _draw(path: Path, found: list[tuple[str, list[Comparison]]]) -> None:
     from dashboards import theme
     from dashboards.anytime import anytime_figure, anytime_info
+    from sweep.whole_file import whole_file
 
     curves = {
         label: (comparisons[0].costs, [one.regrets for one in comparisons])
         for label, comparisons in found
     }
-    anytime_figure(anytime_info(curves)).write_html(
-        path, include_plotlyjs=True, config=theme.CONFIG
-    )
+    with whole_file(path) as draft:
+        anytime_figure(anytime_info(curves)).write_html(
+            draft, include_plotlyjs=True, config=theme.CONFIG
+        )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from ptxcore.settings import FoldSettings
 from sweep.errors import SpaceError
 from sweep.prepare import Overrides, effective_space, image_grids
 from sweep.space import parse_space
@@ -109,3 +111,9 @@ def test_a_choice_for_inference_must_be_a_setting(tmp_path: Path) -> None:
     path.write_text(NESTED + "inference: {overlap: [0.25, 1.5]}\n")
     with pytest.raises(SpaceError, match=r"wrong.yaml:9: overlap: found 1.5, expected a value"):
         effective_space(str(path), Overrides())
+
+
+def test_settings_that_exist_are_listed_by_name() -> None:
+    names = ", ".join(sorted(field.name for field in dataclasses.fields(FoldSettings)))
+    with pytest.raises(SpaceError, match=f"fixed.zzz: .*expected one of: {names}$"):
+        effective_space("attention_unet", Overrides(fixed={"zzz": 1}))

@@ -229,6 +229,51 @@ def test_shipped_spaces_hold_settings_that_exist(name: str) -> None:
         FoldSettings.from_mapping(space.suggest(study.ask()))
 
 
+#: The plan of the expert report: what each of its rows changes of the current state. `context` is
+#: `input` with a wider view, and no part of the whole plan.
+PLAN = {
+    "input": {"image_size", "patch_size"},
+    "context": {"image_size", "patch_size", "context_factor", "position_channels"},
+    "network": {"network"},
+    "loss": {"dice_weight"},
+    "augmentation": {"augmentation_strength"},
+    "early stopping": {"patience"},
+    "schedule": {"schedule"},
+    "regularisation": {"dropout", "weight_decay"},
+}
+CURRENT_STATE = {
+    "patch_size": 0,
+    "context_factor": 0,
+    "position_channels": False,
+    "network": "unet",
+    "dice_weight": 0,
+    "augmentation_strength": 0,
+    "schedule": "constant",
+    "dropout": 0,
+    "weight_decay": 0,
+}
+
+
+@pytest.mark.parametrize("name", ["report_ablation", "report_ablation_cpu"])
+def test_an_ablation_changes_one_row_of_the_plan_at_a_time_and_then_all(name: str) -> None:
+    space = load_space(name)
+    defaults = space.defaults()
+    assert {key: defaults[key] for key in CURRENT_STATE} == CURRENT_STATE
+    assert defaults["patience"] == space.fixed["max_epochs"]  # no early stopping
+    *rows, whole = [
+        {key: value for key, value in one.items() if value != defaults[key]}
+        for one in space.candidates
+    ]
+    assert [set(row) for row in rows] == list(PLAN.values())
+    changes = dict(zip(PLAN, rows, strict=True))
+    assert changes["context"].items() >= changes["input"].items()
+    del changes["context"]
+    assert whole == {key: value for row in changes.values() for key, value in row.items()}
+    # Nothing is left to the sampler, nothing is stopped: the table is whole.
+    assert space.policy.num_trials == 1 + len(space.candidates)
+    assert (space.policy.name, space.pruner.name) == ("standard", "none")
+
+
 def test_choices_for_inference_are_no_parameters_and_the_cheapest_comes_first() -> None:
     space = load_space("attention_unet")
     assert space.inference == ({"overlap": 0.25}, {"overlap": 0.5})

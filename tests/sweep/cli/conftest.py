@@ -32,9 +32,20 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def ledger(home: Home) -> Ledger:
     """The ledger of the sweep "small", lease released."""
-    space = parse_space(SPACE, "small.yaml")
+    return made(home, "small", SPACE)
+
+
+@pytest.fixture
+def selected_ledger(home: Home) -> Ledger:
+    """The ledger of the sweep "selected", whose checkpoints are chosen on the scored folds."""
+    return made(home, "selected", SPACE + "fixed: {selection: fold}\n")
+
+
+def made(home: Home, name: str, text: str) -> Ledger:
+    """A ledger as the top of this file says, for a search space."""
+    space = parse_space(text, "small.yaml")
     header = {
-        "space_text": SPACE,
+        "space_text": text,
         "metric": "average_precision",
         "maximize": True,
         "num_folds": 2,
@@ -42,7 +53,7 @@ def ledger(home: Home) -> Ledger:
         "phantom": True,
         "created_at": "2026-01-01T00:00:00+00:00",
     }
-    ledger = Ledger.create(home.ledger_url, "small", header=header)
+    ledger = Ledger.create(home.ledger_url, name, header=header)
     ledger.acquire(owner="test")
     ledger.set_sweep_state("running")
     for rate in (0.001, 0.002, 0.004):

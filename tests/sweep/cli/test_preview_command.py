@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from tiny_store import drawn_store
 
+from sweep.cli import main
 from sweep.errors import SpaceError, UsageError
 from sweep.preview import write_preview
 
@@ -22,6 +23,17 @@ def test_a_sheet_of_a_shipped_space(tmp_path: Path) -> None:
         assert sheet.format == "PNG"
         assert sheet.info == {}
     assert [path.name for path in out.parent.iterdir()] == ["sheet.png"]
+
+
+def test_without_a_space_it_is_that_of_the_platform(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    drawn_store(tmp_path / "store", num_cases=2, num_positive=1)
+    out = tmp_path / "sheet.png"
+    words = ["data", "preview", str(tmp_path / "store"), "--out", str(out), "--cases", "1"]
+    assert main([*words, "--draws", "1", "--set", "patch_size=256"]) == 0
+    assert "image_size 1024, resampling lanczos, patch_size 256" in capfd.readouterr().out
+    assert out.is_file()
 
 
 def test_refusals(tmp_path: Path) -> None:

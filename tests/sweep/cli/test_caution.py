@@ -1,0 +1,60 @@
+"""Scores of checkpoints that were chosen on the scored folds are labelled wherever they stand."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from sweep.caution import caution
+from sweep.cli import main
+from sweep.cli.live import line, table
+from sweep.home import Home
+from sweep.ledger import Ledger
+from sweep.progress import overview
+
+CAUTION = (
+    "checkpoints were chosen on the scored folds themselves (checkpoint-selected): these scores "
+    "are optimistic and not comparable with leak-free ones"
+)
+
+
+def test_who_chose_on_the_scored_folds(ledger: Ledger, selected_ledger: Ledger) -> None:
+    assert caution(ledger.projection) is None
+    assert caution(selected_ledger.projection) == CAUTION
+    ledger.projection.candidates[1].settings["selection"] = "fold"
+    assert str(caution(ledger.projection)).startswith("checkpoints of 1 of 3 trials were chosen")
+
+
+@pytest.mark.usefixtures("selected_ledger", "ledger")
+@pytest.mark.parametrize("command", ["show", "compare"])
+def test_in_show_and_compare(home: Home, command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    for name, expected in (("selected", CAUTION), ("small", None)):
+        words = [command, name, "--home", str(home.folder)]
+        words += ["--metric", "dice"] if command == "compare" else []
+        assert main([*words, "--json"]) == 0
+        assert json.loads(capfd.readouterr().out)["caution"] == expected
+        assert main(words) == 0
+        shown = capfd.readouterr()
+        text = " ".join((shown.out + shown.err).split())
+        assert ("not comparable with leak-free ones" in text) == (expected is not None)
+
+
+@pytest.mark.usefixtures("selected_ledger", "ledger")
+def test_in_list(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--home", str(home.folder), "--json"]) == 0
+    found = {one["name"]: one["caution"] for one in json.loads(capfd.readouterr().out)["sweeps"]}
+    assert found == {"selected": CAUTION, "small": None}
+    assert main(["list", "--home", str(home.folder)]) == 0
+    said = [row for row in capfd.readouterr().out.splitlines() if "checkpoint-selected" in row]
+    assert [row.split()[0] for row in said] == ["selected"]
+
+
+def test_while_it_runs(ledger: Ledger, selected_ledger: Ledger) -> None:
+    assert "checkpoint-selected" not in line(overview(ledger.projection))
+    assert "checkpoint-selected" in line(overview(selected_ledger.projection))
+    stream = io.StringIO()
+    Console(width=200, file=stream).print(table("selected", selected_ledger.projection))
+    assert "leak-free" in stream.getvalue()
