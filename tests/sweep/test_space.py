@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import optuna
@@ -11,6 +12,7 @@ import yaml
 
 from ptxcore.settings import FoldSettings
 from sweep.errors import SpaceError
+from sweep.prepare import Overrides, effective_space
 from sweep.pruners import make_pruner
 from sweep.space import load_space, parse_space, shipped_spaces
 
@@ -272,6 +274,21 @@ def test_an_ablation_changes_one_row_of_the_plan_at_a_time_and_then_all(name: st
     # Nothing is left to the sampler, nothing is stopped: the table is whole.
     assert space.policy.num_trials == 1 + len(space.candidates)
     assert (space.policy.name, space.pruner.name) == ("standard", "none")
+
+
+def test_the_input_space_asks_for_every_size_once_and_is_else_the_shipped_one() -> None:
+    space = effective_space("input", Overrides())  # checks every configuration
+    trained = [(one["image_size"], one["patch_size"]) for one in space.candidates]
+    trained.insert(0, (space.defaults()["image_size"], space.defaults()["patch_size"]))
+    every = set(itertools.product((256, 512, 1024), (0, 128, 256)))
+    assert sorted(trained) == sorted(every - {(256, 256)})  # which is (256, 0) again
+    assert space.policy.num_trials == len(trained)
+    shipped = load_space("attention_unet")
+    asked = {"image_size", "patch_size"}
+    other = {key: value for key, value in shipped.complete({}).items() if key not in asked}
+    assert {key: value for key, value in space.complete({}).items() if key not in asked} == other
+    assert space.inference == shipped.inference
+    assert space.objective.metric == shipped.objective.metric
 
 
 def test_choices_for_inference_are_no_parameters_and_the_cheapest_comes_first() -> None:
