@@ -35,6 +35,7 @@ COMBINED = (
     ("image_size", "grid_distortion_px"),
     ("max_epochs", "warmup_epochs"),
     ("max_epochs", "average_best"),
+    ("average_best", "swa_start"),
     LOSS_WEIGHTS,
 )
 
@@ -93,6 +94,10 @@ class FoldSettings:
         ema_decay: Of the moving average of the weights that is scored and kept, in [0, 1); 0
             scores the weights themselves.
         average_best: Best epochs whose weights are averaged at the end, 1 to 100; 1 averages none.
+        swa_start: Share of `max_epochs`, in [0, 1), after which the weights of all epochs are
+            averaged (stochastic weight averaging), whatever the monitor says of them; 0 (off)
+            keeps the best epoch, and so does a fold that stops before. Not beside `average_best`.
+            With a "cosine" schedule the last epochs hardly differ.
         threshold: Probability at which a pixel counts as pneumothorax in fold scores, in (0, 1).
         tta: Whether the held fold is predicted with its mirror image too.
     """
@@ -135,6 +140,7 @@ class FoldSettings:
     gradient_clip: float = 1.0
     ema_decay: float = 0.0
     average_best: int = 1
+    swa_start: float = 0.0
     threshold: float = 0.5
     tta: bool = False
 
@@ -178,6 +184,12 @@ class FoldSettings:
             raise SettingsError(
                 f"average_best: found {self.average_best} of {self.max_epochs} epochs, expected at "
                 "most max_epochs"
+            )
+        if self.average_best > 1 and self.swa_start > 0:
+            raise SettingsError(
+                f"swa_start: found {self.swa_start:g} beside an average_best of "
+                f"{self.average_best}, expected one of them off (swa_start 0, or average_best 1): "
+                "both say which epochs are averaged"
             )
         if self.warmup_epochs >= self.max_epochs and self.warmup_epochs > 0 and self.max_epochs > 1:
             raise SettingsError(
@@ -293,6 +305,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "gradient_clip": (0.0, math.inf, False),
     "ema_decay": (0.0, 1.0, False),
     "average_best": (1, 100, True),
+    "swa_start": (0.0, 1.0, False),
     "threshold": (0.0, 1.0, False),
 }
 _TYPES: dict[str, type] = {

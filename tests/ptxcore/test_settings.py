@@ -30,6 +30,11 @@ from ptxcore.settings import COMBINED, FoldSettings
         ({"ema_decay": 1.0}, r"ema_decay: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
         ({"average_best": 0}, r"average_best: found 0, expected a value in \[1, 100\]"),
         ({"average_best": 5, "max_epochs": 4}, "average_best: found 5 of 4 epochs"),
+        ({"swa_start": 1.0}, r"swa_start: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
+        (
+            {"swa_start": 0.5, "average_best": 3},
+            "swa_start: found 0.5 beside an average_best of 3, expected one of them off",
+        ),
         (
             {"bce_weight": 0.0, "dice_weight": 0.0},
             "bce_weight, dice_weight, focal_weight and tversky_weight: found 0 in all of them",
@@ -74,6 +79,7 @@ def is_taken(values: dict[str, Any]) -> bool:
             "max_epochs": st.integers(1, 40),
             "warmup_epochs": st.integers(0, 40),
             "average_best": st.integers(1, 40),
+            "swa_start": st.sampled_from([0.0, 0.75]),
             "bce_weight": st.sampled_from([0.0, 1.0]),
             "dice_weight": st.sampled_from([0.0, 1.0]),
             "focal_weight": st.sampled_from([0.0, 1.0]),

@@ -105,6 +105,10 @@ def test_a_fixed_setting(file: Path, fixed: dict[str, Any], message: str) -> Non
             {"max_epochs": whole(10, 40, 30), "average_best": whole(1, 20, 1)},
             r"at 10 of max_epochs and 20 of average_best: average_best: found 20 of 10 epochs",
         ),
+        (
+            {"average_best": choice(1, 3), "swa_start": real(0, 0.9, 0)},
+            r"at 3 of average_best and 0\.9 of swa_start: swa_start: found 0\.9 beside an average",
+        ),
         # Every two are fine beside the default of the third.
         (
             {
