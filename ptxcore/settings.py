@@ -27,11 +27,17 @@ SELECTIONS = ("monitor", "fold")
 INFERENCE_SETTINGS = ("overlap", "tta")
 #: Cells along an image side of the grid that `grid_distortion_px` bends.
 GRID_CELLS = 8
+#: Control points along an image side of the field that `elastic_px` bends by.
+CONTROL_POINTS = 8
+#: Largest `elastic_px` in units of their spacing. Points that would fold the field are held back;
+#: from here on more than one in fifteen is, and images are bent less than was asked for.
+MAX_ELASTIC_SHARE = 1 / 8
 #: Settings that weigh the terms of the loss.
 LOSS_WEIGHTS = ("bce_weight", "dice_weight", "focal_weight", "tversky_weight")
 #: Settings whose values are refused together or not at all, each fine by itself.
 COMBINED = (
     ("image_size", "patch_size", "context_factor"),
+    ("image_size", "elastic_px"),
     ("image_size", "grid_distortion_px"),
     ("max_epochs", "warmup_epochs"),
     ("max_epochs", "average_best"),
@@ -70,6 +76,9 @@ class FoldSettings:
         tversky_weight: Weight of the Tversky loss, at least 0; one of the four weights is above 0.
         tversky_alpha: What a false positive costs it, in (0, 1); a false negative costs the rest.
         augmentation_strength: 0 (none, exactly) to 1 (the strongest).
+        elastic_px: Root mean square of the elastic displacement at strength 1, along each axis, in
+            pixels of the network's grid: 0 (none) to less than 1/64 of `image_size`. Below 0, down
+            to -1, it is 1% of the image's side, whatever `image_size` is.
         grid_distortion_px: How far the lines of a grid of 8 x 8 cells over the image move at
             strength 1, at most and along each axis, in pixels of the network's grid; 0 to less
             than half a cell, 0 (off) bends none. It grows with `augmentation_strength`, as all do.
@@ -121,6 +130,7 @@ class FoldSettings:
     tversky_weight: float = 0.0
     tversky_alpha: float = 0.3
     augmentation_strength: float = 0.5
+    elastic_px: float = -1.0
     grid_distortion_px: float = 0.0
     positive_fraction: float = 0.5
     positive_fraction_schedule: str = "constant"
@@ -179,6 +189,7 @@ class FoldSettings:
                 "expected a patch no larger than the image (0 takes the whole image)"
             )
         self._check_context()
+        self._check_elastic()
         self._check_grid_distortion()
         if self.average_best > self.max_epochs:
             raise SettingsError(
@@ -206,6 +217,15 @@ class FoldSettings:
             raise SettingsError(
                 f"context_factor: found {self.context_factor} with whole images, expected 0: there "
                 "is nothing around them (or set a patch_size below image_size)"
+            )
+
+    def _check_elastic(self) -> None:
+        """Images of their own size have no limit here: the augmentation has one."""
+        limit = MAX_ELASTIC_SHARE * self.image_size / CONTROL_POINTS
+        if self.image_size and self.elastic_px >= limit:
+            raise SettingsError(
+                f"elastic_px: found {self.elastic_px:g} px on an image_size of {self.image_size} "
+                f"px, expected less than {limit:g} px (-1 is 1% of the image's side)"
             )
 
     def _check_grid_distortion(self) -> None:
@@ -290,6 +310,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "tversky_weight": (0.0, math.inf, False),
     "tversky_alpha": (0.0, 1.0, False),
     "augmentation_strength": (0.0, 1.0, True),
+    "elastic_px": (-1.0, math.inf, False),
     "grid_distortion_px": (0.0, math.inf, False),
     "positive_fraction": (0.0, 1.0, True),
     "positive_fraction_end": (0.0, 1.0, True),

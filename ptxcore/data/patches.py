@@ -88,6 +88,7 @@ class PatchSampler:
             settings.augmentation_strength,
             patch_px=self.patch_px,
             image_px=image_px,
+            elastic_px=settings.elastic_px,
             grid_distortion_px=settings.grid_distortion_px,
         )
         self._moments: dict[int, tuple[np.float32, np.float32]] = {}  # two numbers a case

@@ -34,6 +34,7 @@ _SHOWN = (
     "resampling",
     "patch_size",
     "augmentation_strength",
+    "elastic_px",
     "grid_distortion_px",
 )
 

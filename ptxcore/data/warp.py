@@ -141,8 +141,8 @@ def elastic_field(
 
     Args:
         shape: Height and width in pixels.
-        rms_px: Root mean square along each axis, at most about 0.07 of the spacing: control points
-            that would fold the field are held back.
+        rms_px: Root mean square along each axis. Control points that would fold the field are held
+            back: at 0.08 of the spacing 1% of the root mean square is lost, at 0.125 some 7%.
         spacing_px: Distance of the control points.
         rng: Source of the control points.
 

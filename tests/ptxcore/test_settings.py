@@ -22,6 +22,11 @@ from ptxcore.settings import COMBINED, FoldSettings
         ({"positive_fraction_schedule": "step"}, "positive_fraction_schedule: found 'step', expec"),
         ({"positive_fraction_end": 1.5}, r"positive_fraction_end: found 1\.5, expected a value in"),
         ({"hard_negative_share": -0.1}, r"hard_negative_share: found -0\.1, expected a value in"),
+        ({"elastic_px": -1.5}, r"elastic_px: found -1\.5, expected a value in \[-1\.0, inf\)"),
+        (
+            {"elastic_px": 4.0, "image_size": 256},
+            "elastic_px: found 4 px on an image_size of 256 px, expected less than 4 px",
+        ),
         ({"grid_distortion_px": -1.0}, r"grid_distortion_px: found -1\.0, expected a value in"),
         (
             {"grid_distortion_px": 16.0, "image_size": 256},
@@ -53,6 +58,9 @@ def test_what_makes_no_sense_is_refused_by_name(values: dict[str, Any], message:
         {"bce_weight": 0.0, "dice_weight": 0.0, "tversky_weight": 0.1},
         {"grid_distortion_px": 15.9, "image_size": 256},
         {"grid_distortion_px": 40.0, "image_size": 0},
+        {"elastic_px": 3.9, "image_size": 256},
+        {"elastic_px": 40.0, "image_size": 0},
+        {"elastic_px": -0.5},
     ],
 )
 def test_what_makes_sense_is_taken(values: dict[str, Any]) -> None:
@@ -75,6 +83,7 @@ def is_taken(values: dict[str, Any]) -> bool:
             "image_size": st.sampled_from([0, 64, 256, 512]),
             "patch_size": st.sampled_from([0, 64, 256, 512]),
             "context_factor": st.sampled_from([0, 2, 16]),
+            "elastic_px": st.sampled_from([-1.0, 0.0, 3.0, 6.0]),
             "grid_distortion_px": st.sampled_from([0.0, 3.0, 20.0]),
             "max_epochs": st.integers(1, 40),
             "warmup_epochs": st.integers(0, 40),

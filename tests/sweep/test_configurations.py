@@ -102,6 +102,10 @@ def test_a_fixed_setting(file: Path, fixed: dict[str, Any], message: str) -> Non
             r"at 256 of image_size and 20\.0 of grid_distortion_px: grid_distortion_px: found 20",
         ),
         (
+            {"image_size": choice(512, 256), "elastic_px": real(-1, 6, -1)},
+            r"at 256 of image_size and 6\.0 of elastic_px: elastic_px: found 6 px on an image_size",
+        ),
+        (
             {"max_epochs": whole(10, 40, 30), "average_best": whole(1, 20, 1)},
             r"at 10 of max_epochs and 20 of average_best: average_best: found 20 of 10 epochs",
         ),

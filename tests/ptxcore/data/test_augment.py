@@ -100,6 +100,45 @@ def test_elastic_displacement_is_a_share_of_the_image_everywhere(
     assert rms == pytest.approx(augmentation.elastic_px, rel=0.12)  # corners and centre alike
 
 
+def test_elastic_displacement_in_pixels() -> None:
+    asked = Augmentation(0.5, patch_px=PATCH, image_px=512, elastic_px=6.0)
+    assert asked.elastic_px == 3.0
+    assert "elastic 3.0 px RMS" in asked.describe()
+    assert Augmentation(1.0, patch_px=PATCH, image_px=512, elastic_px=0.0).elastic_px == 0
+    most = Augmentation(1.0, patch_px=PATCH, image_px=512, elastic_px=1e6)
+    assert most.elastic_px == 512 / 64  # images of their own size have no limit in the settings
+    fields = [
+        elastic_field((96, 96), rms_px=8.0, spacing_px=64, rng=np.random.default_rng(seed))
+        for seed in range(500)
+    ]
+    assert np.sqrt(np.square(fields).mean()) == pytest.approx(8.0, rel=0.1)
+
+
+def test_one_percent_of_the_image_is_what_it_was() -> None:
+    plain, asked, none = (
+        Augmentation(0.7, patch_px=PATCH, image_px=IMAGE, **options)
+        for options in ({}, {"elastic_px": 0.01 * IMAGE}, {"elastic_px": 0.0})
+    )
+    assert plain.margin_px == asked.margin_px > none.margin_px
+    image, mask = inputs(plain)
+    for seed in range(5):
+        for one, other in zip(
+            plain(image, mask, seed=seed), asked(image, mask, seed=seed), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("size", [0.85, 1.15])
+def test_the_largest_elastic_part_does_not_fold_what_is_turned_and_scaled(size: float) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        dy, dx = elastic_field((IMAGE, IMAGE), rms_px=IMAGE / 64, spacing_px=IMAGE / 8, rng=rng)
+        angle = rng.uniform(-15, 15)
+        y, x = affine_map((IMAGE, IMAGE), rotation_deg=angle, scale=size, shift_px=(0, 0))
+        (yy, yx), (xy, xx) = np.gradient(y + dy), np.gradient(x + dx)
+        assert (yy * xx - yx * xy).min() > 0
+
+
 def test_a_field_never_folds() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):  # far beyond what strength 1 asks for

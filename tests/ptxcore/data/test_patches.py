@@ -109,6 +109,11 @@ def test_half_of_the_crops_of_positive_cases_are_centred_on_the_mask(tmp_path: P
     assert (targets[met, 0, 15:18, 15:18] > 0).any(axis=(1, 2)).mean() > 0.97
 
 
+def test_patches_are_bent_as_the_settings_say(store: CaseStore) -> None:
+    settings = with_changes(CROPS, augmentation_strength=0.5, elastic_px=0.8)
+    assert sampler(store, settings).augmentation.elastic_px == 0.4
+
+
 def test_same_seed_and_epoch_same_batches_whatever_came_before(store: CaseStore) -> None:
     settings = with_changes(CROPS, augmentation_strength=1.0)
     used, fresh = sampler(store, settings), sampler(store, settings)
