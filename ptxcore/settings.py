@@ -85,6 +85,8 @@ class FoldSettings:
         positive_fraction: Share of training samples drawn from positive cases, in [0, 1].
         positive_fraction_schedule: "constant", or "linear" or "cosine" over `max_epochs`.
         positive_fraction_end: Its share in the last epoch, in [0, 1], unless it is constant.
+        foreground_share: Share of the patches of positive cases that are centred on a pixel of the
+            mask, in [0, 1]; the rest lie anywhere. Without effect on whole images.
         hard_negative_share: Share of the samples from negative cases that are drawn by the last
             training loss of the case, in [0, 1].
         learning_rate: Of AdamW at the top of its schedule, above 0.
@@ -135,6 +137,7 @@ class FoldSettings:
     positive_fraction: float = 0.5
     positive_fraction_schedule: str = "constant"
     positive_fraction_end: float = 0.4
+    foreground_share: float = 0.5
     hard_negative_share: float = 0.0
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
@@ -314,6 +317,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "grid_distortion_px": (0.0, math.inf, False),
     "positive_fraction": (0.0, 1.0, True),
     "positive_fraction_end": (0.0, 1.0, True),
+    "foreground_share": (0.0, 1.0, True),
     "hard_negative_share": (0.0, 1.0, True),
     "learning_rate": (0.0, math.inf, False),
     "weight_decay": (0.0, math.inf, False),

@@ -21,6 +21,7 @@ from ptxcore.settings import COMBINED, FoldSettings
         ({"tversky_alpha": 0.0}, r"tversky_alpha: found 0\.0, expected a value in \(0, 1\)"),
         ({"positive_fraction_schedule": "step"}, "positive_fraction_schedule: found 'step', expec"),
         ({"positive_fraction_end": 1.5}, r"positive_fraction_end: found 1\.5, expected a value in"),
+        ({"foreground_share": 1.1}, r"foreground_share: found 1\.1, expected a value in \[0\.0, 1"),
         ({"hard_negative_share": -0.1}, r"hard_negative_share: found -0\.1, expected a value in"),
         ({"elastic_px": -1.5}, r"elastic_px: found -1\.5, expected a value in \[-1\.0, inf\)"),
         (
