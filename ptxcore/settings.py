@@ -27,6 +27,8 @@ SELECTIONS = ("monitor", "fold")
 INFERENCE_SETTINGS = ("overlap", "tta")
 #: Cells along an image side of the grid that `grid_distortion_px` bends.
 GRID_CELLS = 8
+#: Largest move of its lines in units of a cell: below one half, neighbours keep their order.
+MAX_LINE_MOVE = 0.48
 #: Control points along an image side of the field that `elastic_px` bends by.
 CONTROL_POINTS = 8
 #: Largest `elastic_px` in units of their spacing. Points that would fold the field are held back;

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxcore.settings import CONTROL_POINTS, GRID_CELLS, MAX_ELASTIC_SHARE
+from ptxcore.settings import CONTROL_POINTS, GRID_CELLS, MAX_ELASTIC_SHARE, MAX_LINE_MOVE
 
 ROTATION_DEG = 15.0
 SCALE = 0.15
@@ -61,14 +61,15 @@ class Augmentation:
             patch_px: Side of the result.
             image_px: Longer side of the images on the network's grid.
             elastic_px: Of `FoldSettings`, at least -1; held back at 1/64 of `image_px`.
-            grid_distortion_px: Of `FoldSettings`; at least 0.
+            grid_distortion_px: Of `FoldSettings`, at least 0. Lines that could cross are held back,
+                so no margin is needed for more than 0.48 of a cell.
         """
         self.strength = strength
         self.patch_px = patch_px
         most = MAX_ELASTIC_SHARE * image_px / CONTROL_POINTS
         asked = ELASTIC_RMS * image_px if elastic_px < 0 else min(elastic_px, most)
         self.elastic_px = strength * asked
-        self.grid_px = strength * grid_distortion_px
+        self.grid_px = min(strength * grid_distortion_px, MAX_LINE_MOVE * image_px / GRID_CELLS)
         self.margin_px = math.ceil(
             strength * patch_px * (SHIFT + 0.5 * (SCALE + math.sin(math.radians(ROTATION_DEG))))
             + 3 * self.elastic_px

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ptxcore.data.augment import ELASTIC_RMS, Augmentation
-from ptxcore.data.warp import MAX_LINE_MOVE, Warp, affine_map, elastic_field, grid_field
+from ptxcore.data.warp import Warp, affine_map, elastic_field, grid_field
+from ptxcore.settings import MAX_LINE_MOVE
 
 PATCH, IMAGE = 64, 128
 
@@ -266,6 +267,21 @@ def test_the_mask_follows_a_bent_grid_and_off_changes_nothing() -> None:
             off(image, mask, seed=seed), plain(image, mask, seed=seed), strict=True
         ):
             np.testing.assert_array_equal(one, other)
+
+
+def test_the_margin_is_no_wider_than_lines_really_move() -> None:
+    """Images of their own size have no limit in the settings: 1e6 px once asked for terabytes."""
+    plain = Augmentation(1.0, patch_px=PATCH, image_px=IMAGE)
+    far = Augmentation(1.0, patch_px=PATCH, image_px=IMAGE, grid_distortion_px=1e6)
+    assert far.grid_px == MAX_LINE_MOVE * IMAGE / 8
+    assert far.margin_px <= plain.margin_px + far.grid_px + 1
+    image, mask = inputs(far)
+    assert far(image, mask, seed=0)[0].shape == (PATCH, PATCH)
+    most = max(
+        np.abs(grid_field((PATCH, PATCH), largest_px=1e6, cell_px=IMAGE / 8, rng=rng)).max()
+        for rng in map(np.random.default_rng, range(200))
+    )
+    assert 0.9 * far.grid_px < most <= far.grid_px
 
 
 def test_strength_scales_the_grid() -> None:
