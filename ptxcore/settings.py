@@ -23,6 +23,20 @@ RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "area", "bspline", "
 SCHEDULES = ("cosine", "plateau", "constant")
 FRACTION_SCHEDULES = ("constant", "linear", "cosine")
 SELECTIONS = ("monitor", "fold")
+#: Metrics of the monitor, as `ptxcore.metrics.DIRECTIONS` has them; not to be imported from here.
+STOP_METRICS = (
+    "dice",
+    "dice_positive",
+    "iou",
+    "iou_positive",
+    "pixel_sensitivity",
+    "precision",
+    "case_sensitivity",
+    "case_specificity",
+    "case_precision",
+    "average_precision",
+    "loss",
+)
 #: Settings that count in inference alone: other values need no other weights.
 INFERENCE_SETTINGS = ("overlap", "tta")
 #: Cells along an image side of the grid that `grid_distortion_px` bends.
@@ -100,7 +114,8 @@ class FoldSettings:
         max_epochs: Epochs at most, 1 to 9,999.
         patience: Epochs without improvement after which training stops, at least 1.
         min_delta: The smallest change that counts as one, at least 0.
-        stop_metric: The monitor's metric that early stopping watches; "loss" is minimised.
+        stop_metric: The monitor's metric that early stopping watches, one of `STOP_METRICS`; "loss"
+            is minimised.
         selection: Where the stopping metric is measured: "monitor" (a split inside the training
             cases) or "fold" (the scored fold itself, which makes its score optimistic).
         gradient_clip: Largest gradient norm; 0 never clips.
@@ -165,7 +180,8 @@ class FoldSettings:
             object.__setattr__(self, field.name, _typed(field.name, getattr(self, field.name)))
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise SettingsError(_message(name, getattr(self, name), f"one of {allowed}"))
+                expected = f"one of {', '.join(allowed)}"
+                raise SettingsError(_message(name, getattr(self, name), expected))
         for name, (low, high, closed) in _RANGES.items():
             value = getattr(self, name)
             inside = low <= value <= high if closed else low <= value < high
@@ -297,6 +313,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "resampling": RESAMPLINGS,
     "schedule": SCHEDULES,
     "selection": SELECTIONS,
+    "stop_metric": STOP_METRICS,
     "positive_fraction_schedule": FRACTION_SCHEDULES,
 }
 # name: (lowest, highest, whether the highest itself is allowed)

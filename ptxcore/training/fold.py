@@ -78,7 +78,7 @@ def train_fold(
         OutOfMemory: A quarter of a batch does not fit in memory.
         CheckpointError: The directory is damaged or belongs to another fold.
         FoldPlanError: The plan is of another store, or has no such fold.
-        SettingsError: The stopping metric does not exist, or the device is not there.
+        SettingsError: The device is not there.
     """
     run = FoldRun(
         settings,

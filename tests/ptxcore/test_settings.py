@@ -15,6 +15,11 @@ from ptxcore.settings import COMBINED, FoldSettings
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        (
+            {"stop_metric": "nonsense"},
+            "stop_metric: found 'nonsense', expected one of dice, .*, loss",
+        ),
+        ({"norm": "layer"}, "norm: found 'layer', expected one of batch, instance, group"),
         ({"focal_weight": -1.0}, r"focal_weight: found -1\.0, expected a value in \[0\.0, inf\)"),
         ({"focal_gamma": 11.0}, r"focal_gamma: found 11\.0, expected a value in \[0\.0, 10\.0\]"),
         ({"tversky_alpha": 1.0}, r"tversky_alpha: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
