@@ -52,6 +52,7 @@ MAX_ELASTIC_SHARE = 1 / 8
 LOSS_WEIGHTS = ("bce_weight", "dice_weight", "focal_weight", "tversky_weight")
 #: Settings whose values are refused together or not at all, each fine by itself.
 COMBINED = (
+    ("levels", "deep_supervision"),
     ("image_size", "patch_size", "context_factor"),
     ("image_size", "elastic_px"),
     ("image_size", "grid_distortion_px"),
@@ -72,14 +73,15 @@ class FoldSettings:
         levels: Resolutions of the network, 2 to 7.
         dropout: Probability in [0, 1).
         norm: "batch", "instance" or "group" (up to 8 groups of channels).
-        deep_supervision: Whether coarser levels learn the mask too, in training alone.
+        deep_supervision: Whether coarser levels learn the mask too, in training alone; needs 3
+            levels, since the coarsest has no output.
         image_size: Longer side in pixels of the whole image as the network sees it; 0 keeps the
             original grid.
         resampling: Filter that brings images to that grid, one of `RESAMPLINGS`; see
             `ptxcore.data.resample`.
         patch_size: Side in pixels of training patches and of the sliding window on that grid;
             0 takes whole images.
-        overlap: Of neighbouring windows, in [0, 1).
+        overlap: Of neighbouring windows, in [0, 0.9]: at 0.9 each pixel is in 100 windows.
         position_channels: Whether the network also sees where in the image each pixel lies: two
             channels, from -1 at the top and on the left to 1.
         context_factor: Whether it also sees what lies around a patch: a channel that shows this
@@ -108,7 +110,8 @@ class FoldSettings:
         learning_rate: Of AdamW at the top of its schedule, above 0.
         weight_decay: Of AdamW, on weights alone (no norms, no biases), at least 0.
         schedule: "cosine", "plateau" or "constant".
-        warmup_epochs: Epochs of linear warm-up, at least 0.
+        warmup_epochs: Epochs of linear warm-up, at least 0 and fewer than `max_epochs`; a fold of
+            one epoch may be all warm-up, which at the default it is.
         batch_size: Patches per step, at least 1.
         steps_per_epoch: Steps of an epoch; 0 takes as many as one pass over the training cases.
         max_epochs: Epochs at most, 1 to 9,999.
@@ -209,6 +212,11 @@ class FoldSettings:
                 f"patch_size: found {self.patch_size} px on an image_size of {self.image_size} px, "
                 "expected a patch no larger than the image (0 takes the whole image)"
             )
+        if self.deep_supervision and self.levels == 2:
+            raise SettingsError(
+                "deep_supervision: found True with levels 2, expected False, or at least 3 levels: "
+                "of two the finer has the output and the coarser has none"
+            )
         self._check_context()
         self._check_elastic()
         self._check_grid_distortion()
@@ -223,7 +231,8 @@ class FoldSettings:
                 f"{self.average_best}, expected one of them off (swa_start 0, or average_best 1): "
                 "both say which epochs are averaged"
             )
-        if self.warmup_epochs >= self.max_epochs and self.warmup_epochs > 0 and self.max_epochs > 1:
+        # One epoch of one is let pass: who asks for a single epoch need not set the warm-up too.
+        if self.warmup_epochs >= max(2, self.max_epochs):
             raise SettingsError(
                 f"warmup_epochs: found {self.warmup_epochs} of {self.max_epochs} epochs, "
                 "expected fewer than max_epochs"
@@ -323,7 +332,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "dropout": (0.0, 1.0, False),
     "image_size": (0, 8192, True),
     "patch_size": (0, 8192, True),
-    "overlap": (0.0, 1.0, False),
+    "overlap": (0.0, 0.9, True),
     "context_factor": (0, 16, True),
     "bce_weight": (0.0, math.inf, False),
     "dice_weight": (0.0, math.inf, False),
@@ -362,11 +371,17 @@ def _typed(name: str, value: object) -> object:
     """The value as the field's type: whole numbers pass for floats, and nothing else is bent."""
     wanted = _TYPES[name]
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise SettingsError(_message(name, value, "a number that a float can hold")) from None
     if type(value) is not wanted:
         raise SettingsError(_message(name, value, f"a value of type {wanted.__name__}"))
     return value
 
 
 def _message(name: str, found: object, expected: str) -> str:
-    return f"{name}: found {found!r}, expected {expected}"
+    # Python refuses to write whole numbers of more than 4300 digits, and nobody reads 300.
+    is_long = isinstance(found, int) and found.bit_length() > 1000
+    shown = "a whole number of more than 300 digits" if is_long else repr(found)
+    return f"{name}: found {shown}, expected {expected}"

@@ -41,6 +41,16 @@ from ptxcore.settings import COMBINED, FoldSettings
         ({"ema_decay": 1.0}, r"ema_decay: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
         ({"average_best": 0}, r"average_best: found 0, expected a value in \[1, 100\]"),
         ({"average_best": 5, "max_epochs": 4}, "average_best: found 5 of 4 epochs"),
+        ({"overlap": 0.95}, r"overlap: found 0\.95, expected a value in \[0\.0, 0\.9\]"),
+        (
+            {"deep_supervision": True, "levels": 2},
+            "deep_supervision: found True with levels 2, expected False, or at least 3 levels",
+        ),
+        ({"warmup_epochs": 4, "max_epochs": 4}, "warmup_epochs: found 4 of 4 epochs, expected few"),
+        ({"warmup_epochs": 2, "max_epochs": 1}, "warmup_epochs: found 2 of 1 epochs, expected few"),
+        ({"learning_rate": 10**400}, "learning_rate: found a whole number of more than 300 digits"),
+        ({"min_delta": -(10**5000)}, "min_delta: found a whole number of more than 300 digits"),
+        ({"batch_size": 10**5000}, "batch_size: found a whole number of more than 300 digits"),
         ({"swa_start": 1.0}, r"swa_start: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
         (
             {"swa_start": 0.5, "average_best": 3},
@@ -67,6 +77,10 @@ def test_what_makes_no_sense_is_refused_by_name(values: dict[str, Any], message:
         {"elastic_px": 3.9, "image_size": 256},
         {"elastic_px": 40.0, "image_size": 0},
         {"elastic_px": -0.5},
+        {"warmup_epochs": 1, "max_epochs": 1},
+        {"warmup_epochs": 0, "max_epochs": 1},
+        {"overlap": 0.9},
+        {"learning_rate": 1},
     ],
 )
 def test_what_makes_sense_is_taken(values: dict[str, Any]) -> None:

@@ -58,7 +58,7 @@ def space_of(
     ("fixed", "message"),
     [
         ({"image_size": 64, "patch_size": 128}, r"patch_size: found 128 px on an image_size of 64"),
-        ({"overlap": 1}, r"overlap: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
+        ({"overlap": 1}, r"overlap: found 1\.0, expected a value in \[0\.0, 0\.9\]"),
         ({"channels": 0}, r"channels: found 0, expected a value in \[1, 1024\]"),
         ({"levels": 8}, r"levels: found 8, expected a value in \[2, 7\]"),
         ({"dice_weight": -1}, r"dice_weight: found -1\.0, expected a value in \[0\.0, inf\)"),
@@ -112,6 +112,10 @@ def test_a_fixed_setting(file: Path, fixed: dict[str, Any], message: str) -> Non
         (
             {"average_best": choice(1, 3), "swa_start": real(0, 0.9, 0)},
             r"at 3 of average_best and 0\.9 of swa_start: swa_start: found 0\.9 beside an average",
+        ),
+        (
+            {"levels": whole(2, 5, 5), "deep_supervision": choice(False, True)},
+            r"at 2 of levels and True of deep_supervision: deep_supervision: found True with lev",
         ),
         # Every two are fine beside the default of the third.
         (
