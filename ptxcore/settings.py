@@ -76,7 +76,7 @@ class FoldSettings:
         deep_supervision: Whether coarser levels learn the mask too, in training alone; needs 3
             levels, since the coarsest has no output.
         image_size: Longer side in pixels of the whole image as the network sees it; 0 keeps the
-            original grid.
+            original grid. Any size will do: the network pads what its strides do not divide.
         resampling: Filter that brings images to that grid, one of `RESAMPLINGS`; see
             `ptxcore.data.resample`.
         patch_size: Side in pixels of training patches and of the sliding window on that grid;
