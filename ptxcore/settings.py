@@ -23,18 +23,42 @@ RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "area", "bspline", "
 SCHEDULES = ("cosine", "plateau", "constant")
 FRACTION_SCHEDULES = ("constant", "linear", "cosine")
 SELECTIONS = ("monitor", "fold")
+#: Metrics of the monitor, as `ptxcore.metrics.DIRECTIONS` has them; not to be imported from here.
+STOP_METRICS = (
+    "dice",
+    "dice_positive",
+    "iou",
+    "iou_positive",
+    "pixel_sensitivity",
+    "precision",
+    "case_sensitivity",
+    "case_specificity",
+    "case_precision",
+    "average_precision",
+    "loss",
+)
 #: Settings that count in inference alone: other values need no other weights.
 INFERENCE_SETTINGS = ("overlap", "tta")
 #: Cells along an image side of the grid that `grid_distortion_px` bends.
 GRID_CELLS = 8
+#: Largest move of its lines in units of a cell: below one half, neighbours keep their order.
+MAX_LINE_MOVE = 0.48
+#: Control points along an image side of the field that `elastic_px` bends by.
+CONTROL_POINTS = 8
+#: Largest `elastic_px` in units of their spacing. Points that would fold the field are held back;
+#: from here on more than one in fifteen is, and images are bent less than was asked for.
+MAX_ELASTIC_SHARE = 1 / 8
 #: Settings that weigh the terms of the loss.
 LOSS_WEIGHTS = ("bce_weight", "dice_weight", "focal_weight", "tversky_weight")
 #: Settings whose values are refused together or not at all, each fine by itself.
 COMBINED = (
+    ("levels", "deep_supervision"),
     ("image_size", "patch_size", "context_factor"),
+    ("image_size", "elastic_px"),
     ("image_size", "grid_distortion_px"),
     ("max_epochs", "warmup_epochs"),
     ("max_epochs", "average_best"),
+    ("average_best", "swa_start"),
     LOSS_WEIGHTS,
 )
 
@@ -49,14 +73,15 @@ class FoldSettings:
         levels: Resolutions of the network, 2 to 7.
         dropout: Probability in [0, 1).
         norm: "batch", "instance" or "group" (up to 8 groups of channels).
-        deep_supervision: Whether coarser levels learn the mask too, in training alone.
+        deep_supervision: Whether coarser levels learn the mask too, in training alone; needs 3
+            levels, since the coarsest has no output.
         image_size: Longer side in pixels of the whole image as the network sees it; 0 keeps the
-            original grid.
+            original grid. Any size will do: the network pads what its strides do not divide.
         resampling: Filter that brings images to that grid, one of `RESAMPLINGS`; see
             `ptxcore.data.resample`.
         patch_size: Side in pixels of training patches and of the sliding window on that grid;
             0 takes whole images.
-        overlap: Of neighbouring windows, in [0, 1).
+        overlap: Of neighbouring windows, in [0, 0.9]: at 0.9 each pixel is in 100 windows.
         position_channels: Whether the network also sees where in the image each pixel lies: two
             channels, from -1 at the top and on the left to 1.
         context_factor: Whether it also sees what lies around a patch: a channel that shows this
@@ -69,30 +94,41 @@ class FoldSettings:
         tversky_weight: Weight of the Tversky loss, at least 0; one of the four weights is above 0.
         tversky_alpha: What a false positive costs it, in (0, 1); a false negative costs the rest.
         augmentation_strength: 0 (none, exactly) to 1 (the strongest).
+        elastic_px: Root mean square of the elastic displacement at strength 1, along each axis, in
+            pixels of the network's grid: 0 (none) to less than 1/64 of `image_size`. Below 0, down
+            to -1, it is 1% of the image's side, whatever `image_size` is.
         grid_distortion_px: How far the lines of a grid of 8 x 8 cells over the image move at
             strength 1, at most and along each axis, in pixels of the network's grid; 0 to less
             than half a cell, 0 (off) bends none. It grows with `augmentation_strength`, as all do.
         positive_fraction: Share of training samples drawn from positive cases, in [0, 1].
         positive_fraction_schedule: "constant", or "linear" or "cosine" over `max_epochs`.
         positive_fraction_end: Its share in the last epoch, in [0, 1], unless it is constant.
+        foreground_share: Share of the patches of positive cases that are centred on a pixel of the
+            mask, in [0, 1]; the rest lie anywhere. Without effect on whole images.
         hard_negative_share: Share of the samples from negative cases that are drawn by the last
             training loss of the case, in [0, 1].
         learning_rate: Of AdamW at the top of its schedule, above 0.
         weight_decay: Of AdamW, on weights alone (no norms, no biases), at least 0.
         schedule: "cosine", "plateau" or "constant".
-        warmup_epochs: Epochs of linear warm-up, at least 0.
+        warmup_epochs: Epochs of linear warm-up, at least 0 and fewer than `max_epochs`; a fold of
+            one epoch may be all warm-up, which at the default it is.
         batch_size: Patches per step, at least 1.
         steps_per_epoch: Steps of an epoch; 0 takes as many as one pass over the training cases.
         max_epochs: Epochs at most, 1 to 9,999.
         patience: Epochs without improvement after which training stops, at least 1.
         min_delta: The smallest change that counts as one, at least 0.
-        stop_metric: The monitor's metric that early stopping watches; "loss" is minimised.
+        stop_metric: The monitor's metric that early stopping watches, one of `STOP_METRICS`; "loss"
+            is minimised.
         selection: Where the stopping metric is measured: "monitor" (a split inside the training
             cases) or "fold" (the scored fold itself, which makes its score optimistic).
         gradient_clip: Largest gradient norm; 0 never clips.
         ema_decay: Of the moving average of the weights that is scored and kept, in [0, 1); 0
             scores the weights themselves.
         average_best: Best epochs whose weights are averaged at the end, 1 to 100; 1 averages none.
+        swa_start: Share of `max_epochs`, in [0, 1), after which the weights of all epochs are
+            averaged (stochastic weight averaging), whatever the monitor says of them; 0 (off)
+            keeps the best epoch, and so does a fold that stops before. Not beside `average_best`.
+            With a "cosine" schedule the last epochs hardly differ.
         threshold: Probability at which a pixel counts as pneumothorax in fold scores, in (0, 1).
         tta: Whether the held fold is predicted with its mirror image too.
     """
@@ -116,10 +152,12 @@ class FoldSettings:
     tversky_weight: float = 0.0
     tversky_alpha: float = 0.3
     augmentation_strength: float = 0.5
+    elastic_px: float = -1.0
     grid_distortion_px: float = 0.0
     positive_fraction: float = 0.5
     positive_fraction_schedule: str = "constant"
     positive_fraction_end: float = 0.4
+    foreground_share: float = 0.5
     hard_negative_share: float = 0.0
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
@@ -135,6 +173,7 @@ class FoldSettings:
     gradient_clip: float = 1.0
     ema_decay: float = 0.0
     average_best: int = 1
+    swa_start: float = 0.0
     threshold: float = 0.5
     tta: bool = False
 
@@ -144,7 +183,8 @@ class FoldSettings:
             object.__setattr__(self, field.name, _typed(field.name, getattr(self, field.name)))
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise SettingsError(_message(name, getattr(self, name), f"one of {allowed}"))
+                expected = f"one of {', '.join(allowed)}"
+                raise SettingsError(_message(name, getattr(self, name), expected))
         for name, (low, high, closed) in _RANGES.items():
             value = getattr(self, name)
             inside = low <= value <= high if closed else low <= value < high
@@ -172,14 +212,27 @@ class FoldSettings:
                 f"patch_size: found {self.patch_size} px on an image_size of {self.image_size} px, "
                 "expected a patch no larger than the image (0 takes the whole image)"
             )
+        if self.deep_supervision and self.levels == 2:
+            raise SettingsError(
+                "deep_supervision: found True with levels 2, expected False, or at least 3 levels: "
+                "of two the finer has the output and the coarser has none"
+            )
         self._check_context()
+        self._check_elastic()
         self._check_grid_distortion()
         if self.average_best > self.max_epochs:
             raise SettingsError(
                 f"average_best: found {self.average_best} of {self.max_epochs} epochs, expected at "
                 "most max_epochs"
             )
-        if self.warmup_epochs >= self.max_epochs and self.warmup_epochs > 0 and self.max_epochs > 1:
+        if self.average_best > 1 and self.swa_start > 0:
+            raise SettingsError(
+                f"swa_start: found {self.swa_start:g} beside an average_best of "
+                f"{self.average_best}, expected one of them off (swa_start 0, or average_best 1): "
+                "both say which epochs are averaged"
+            )
+        # One epoch of one is let pass: who asks for a single epoch need not set the warm-up too.
+        if self.warmup_epochs >= max(2, self.max_epochs):
             raise SettingsError(
                 f"warmup_epochs: found {self.warmup_epochs} of {self.max_epochs} epochs, "
                 "expected fewer than max_epochs"
@@ -194,6 +247,15 @@ class FoldSettings:
             raise SettingsError(
                 f"context_factor: found {self.context_factor} with whole images, expected 0: there "
                 "is nothing around them (or set a patch_size below image_size)"
+            )
+
+    def _check_elastic(self) -> None:
+        """Images of their own size have no limit here: the augmentation has one."""
+        limit = MAX_ELASTIC_SHARE * self.image_size / CONTROL_POINTS
+        if self.image_size and self.elastic_px >= limit:
+            raise SettingsError(
+                f"elastic_px: found {self.elastic_px:g} px on an image_size of {self.image_size} "
+                f"px, expected less than {limit:g} px (-1 is 1% of the image's side)"
             )
 
     def _check_grid_distortion(self) -> None:
@@ -260,6 +322,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "resampling": RESAMPLINGS,
     "schedule": SCHEDULES,
     "selection": SELECTIONS,
+    "stop_metric": STOP_METRICS,
     "positive_fraction_schedule": FRACTION_SCHEDULES,
 }
 # name: (lowest, highest, whether the highest itself is allowed)
@@ -269,7 +332,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "dropout": (0.0, 1.0, False),
     "image_size": (0, 8192, True),
     "patch_size": (0, 8192, True),
-    "overlap": (0.0, 1.0, False),
+    "overlap": (0.0, 0.9, True),
     "context_factor": (0, 16, True),
     "bce_weight": (0.0, math.inf, False),
     "dice_weight": (0.0, math.inf, False),
@@ -278,9 +341,11 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "tversky_weight": (0.0, math.inf, False),
     "tversky_alpha": (0.0, 1.0, False),
     "augmentation_strength": (0.0, 1.0, True),
+    "elastic_px": (-1.0, math.inf, False),
     "grid_distortion_px": (0.0, math.inf, False),
     "positive_fraction": (0.0, 1.0, True),
     "positive_fraction_end": (0.0, 1.0, True),
+    "foreground_share": (0.0, 1.0, True),
     "hard_negative_share": (0.0, 1.0, True),
     "learning_rate": (0.0, math.inf, False),
     "weight_decay": (0.0, math.inf, False),
@@ -293,6 +358,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
     "gradient_clip": (0.0, math.inf, False),
     "ema_decay": (0.0, 1.0, False),
     "average_best": (1, 100, True),
+    "swa_start": (0.0, 1.0, False),
     "threshold": (0.0, 1.0, False),
 }
 _TYPES: dict[str, type] = {
@@ -305,11 +371,17 @@ def _typed(name: str, value: object) -> object:
     """The value as the field's type: whole numbers pass for floats, and nothing else is bent."""
     wanted = _TYPES[name]
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise SettingsError(_message(name, value, "a number that a float can hold")) from None
     if type(value) is not wanted:
         raise SettingsError(_message(name, value, f"a value of type {wanted.__name__}"))
     return value
 
 
 def _message(name: str, found: object, expected: str) -> str:
-    return f"{name}: found {found!r}, expected {expected}"
+    # Python refuses to write whole numbers of more than 4300 digits, and nobody reads 300.
+    is_long = isinstance(found, int) and found.bit_length() > 1000
+    shown = "a whole number of more than 300 digits" if is_long else repr(found)
+    return f"{name}: found {shown}, expected {expected}"

@@ -14,7 +14,6 @@ from typing import Any
 
 from ptxcore.errors import SettingsError
 from ptxcore.settings import COMBINED, FoldSettings
-from ptxcore.training.early_stopping import EarlyStopping
 from sweep.errors import SpaceError
 from sweep.space import SearchSpace
 
@@ -130,7 +129,7 @@ def _parents(space: SearchSpace, name: str) -> dict[str, Any]:
 
 def _refusal(values: Mapping[str, Any]) -> str | None:
     try:
-        EarlyStopping.of(FoldSettings.from_mapping(values))
+        FoldSettings.from_mapping(values)
     except SettingsError as error:
         return str(error)
     return None

@@ -4,8 +4,9 @@ Every magnitude and every probability grows in proportion to the strength, so 0 
 and a search has one smooth knob. At strength 1:
 
     deformation   p 0.9  +-15 degrees, +-15% size, +-4% of the patch shift, and an elastic part of
-                         1% of the image's side (root mean square, in pixels of the network's grid);
-                         with `grid_distortion_px`, the lines of a grid of 8 x 8 cells too
+                         `elastic_px` or 1% of the image's side (root mean square, in pixels of the
+                         network's grid); with `grid_distortion_px`, the lines of a grid of 8 x 8
+                         cells too
     mirror        p 0.5  left to right
     gamma         p 0.5  exponent 0.6 to 1.4
     brightness    p 0.5  +-0.2 of the range, contrast +-20%
@@ -27,14 +28,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxcore.settings import GRID_CELLS
+from ptxcore.settings import CONTROL_POINTS, GRID_CELLS, MAX_ELASTIC_SHARE, MAX_LINE_MOVE
 
 ROTATION_DEG = 15.0
 SCALE = 0.15
 SHIFT = 0.04
+#: Of the image's side, where `elastic_px` says nothing: few control points reach the fold limit.
 ELASTIC_RMS = 0.01
-#: Control points per image side; with the root mean square above, few ever reach the fold limit.
-CONTROL_POINTS = 8
 
 
 class Augmentation:
@@ -46,7 +46,13 @@ class Augmentation:
     """
 
     def __init__(
-        self, strength: float, *, patch_px: int, image_px: int, grid_distortion_px: float = 0.0
+        self,
+        strength: float,
+        *,
+        patch_px: int,
+        image_px: int,
+        elastic_px: float = -1.0,
+        grid_distortion_px: float = 0.0,
     ) -> None:
         """Build the pipeline.
 
@@ -54,12 +60,16 @@ class Augmentation:
             strength: In [0, 1].
             patch_px: Side of the result.
             image_px: Longer side of the images on the network's grid.
-            grid_distortion_px: Of `FoldSettings`; at least 0.
+            elastic_px: Of `FoldSettings`, at least -1; held back at 1/64 of `image_px`.
+            grid_distortion_px: Of `FoldSettings`, at least 0. Lines that could cross are held back,
+                so no margin is needed for more than 0.48 of a cell.
         """
         self.strength = strength
         self.patch_px = patch_px
-        self.elastic_px = strength * ELASTIC_RMS * image_px
-        self.grid_px = strength * grid_distortion_px
+        most = MAX_ELASTIC_SHARE * image_px / CONTROL_POINTS
+        asked = ELASTIC_RMS * image_px if elastic_px < 0 else min(elastic_px, most)
+        self.elastic_px = strength * asked
+        self.grid_px = min(strength * grid_distortion_px, MAX_LINE_MOVE * image_px / GRID_CELLS)
         self.margin_px = math.ceil(
             strength * patch_px * (SHIFT + 0.5 * (SCALE + math.sin(math.radians(ROTATION_DEG))))
             + 3 * self.elastic_px

@@ -2,7 +2,7 @@
 
 Cases are drawn, not pixels: `positive_fraction` of the samples of an epoch come from positive
 cases, each drawn as often as the others before any comes again. Of the crops from a positive case,
-`FOREGROUND_SHARE` are centred on a pixel of its mask; the rest lie anywhere in the image, so that
+`foreground_share` are centred on a pixel of its mask; the rest lie anywhere in the image, so that
 the network also sees the healthy lung of the sick.
 
 Every sample has a seed of its own, derived from (seed, epoch, position): an epoch can be repeated
@@ -29,8 +29,6 @@ from ptxcore.data.parallel import in_order, num_processors
 from ptxcore.data.store import CaseStore
 from ptxcore.settings import FoldSettings
 
-#: Share of the crops of positive cases that are centred on a pixel of the mask.
-FOREGROUND_SHARE = 0.5
 #: A pixel of a soft mask counts as foreground from this share (of 255) on.
 _FOREGROUND = 128
 
@@ -88,6 +86,7 @@ class PatchSampler:
             settings.augmentation_strength,
             patch_px=self.patch_px,
             image_px=image_px,
+            elastic_px=settings.elastic_px,
             grid_distortion_px=settings.grid_distortion_px,
         )
         self._moments: dict[int, tuple[np.float32, np.float32]] = {}  # two numbers a case
@@ -224,7 +223,7 @@ class PatchSampler:
     def _corner(self, mask: NDArray[np.uint8], rng: np.random.Generator) -> tuple[int, int]:
         """Upper left corner of a patch; a side that is shorter than the patch is centred."""
         free = [side - self.patch_px for side in mask.shape]
-        if max(free) > 0 and rng.random() < FOREGROUND_SHARE:
+        if max(free) > 0 and rng.random() < self._settings.foreground_share:
             inside = np.flatnonzero(mask >= _FOREGROUND)
             if inside.size:
                 centre = np.unravel_index(inside[rng.integers(inside.size)], mask.shape)

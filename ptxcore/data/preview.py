@@ -26,7 +26,8 @@ OUTLINE_RGB = (255, 150, 0)
 _GAP_PX = 4
 _LINE_PX = 16
 _TEXT_PX = 12
-#: Places to look for a mask in; half of the crops of a positive case are centred on it.
+#: Places to look for a mask in; at the default half of the crops of a positive case are centred on
+#: it. A sheet at a `foreground_share` of 0 may show none.
 _TRIES = 20
 #: The settings that decide what a patch looks like.
 _SHOWN = (
@@ -34,6 +35,7 @@ _SHOWN = (
     "resampling",
     "patch_size",
     "augmentation_strength",
+    "elastic_px",
     "grid_distortion_px",
 )
 

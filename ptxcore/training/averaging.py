@@ -1,9 +1,9 @@
-"""Weights that are means of weights: over the steps of a fold, and over its best epochs.
+"""Weights that are means of weights: over the steps of a fold, and over its best or last epochs.
 
 The running mean (`ema_decay`) averages BatchNorm's statistics along with the weights: both change
 slowly from step to step. Epochs lie far apart, and the statistics of a mean network are not the
-mean of its members' statistics, so `average_best` estimates them anew from training patches, as
-stochastic weight averaging does (Izmailov et al. 2018, arXiv:1803.05407, section 3.2).
+mean of its members' statistics, so `average_best` and `swa_start` estimate them anew from training
+patches, as stochastic weight averaging does (Izmailov et al. 2018, arXiv:1803.05407, section 3.2).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from ptxcore.data.patches import Batch
+from ptxcore.settings import FoldSettings
 from ptxcore.training.early_stopping import EarlyStopping
 from ptxcore.types import Runtime
 
@@ -74,6 +75,75 @@ class RunningMean:
         decay = min(self._decay, (1 + self._num_steps) / (10 + self._num_steps))
         step = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         step(mean, current, self._num_steps)
+
+
+class EpochMean:
+    """Mean of a network's weights over epochs: a sum in double precision, not a list of networks.
+
+    Counters are those of the last epoch.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no epoch."""
+        self.num_epochs = 0
+        self._sums: dict[str, Tensor] = {}
+
+    def update(self, network: nn.Module) -> None:
+        """Take in the weights after an epoch.
+
+        Args:
+            network: The same one each time, on any device.
+        """
+        for name, value in network.state_dict().items():
+            if not value.is_floating_point():
+                self._sums[name] = value.to("cpu", copy=True)
+            elif self.num_epochs == 0:
+                self._sums[name] = value.to("cpu", torch.float64, copy=True)
+            else:
+                self._sums[name] += value.to("cpu", torch.float64)
+        self.num_epochs += 1
+
+    def state(self) -> dict[str, Tensor]:
+        """The mean by name, float64 on the CPU (counters as they were); at least one epoch."""
+        return {
+            name: value / self.num_epochs if value.is_floating_point() else value
+            for name, value in self._sums.items()
+        }
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that the mean depends on, by name; no copies."""
+        return {f"sum/{name}": value for name, value in self._sums.items()} | {
+            "num_epochs": torch.tensor(self.num_epochs)
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """The inverse of `tensors`.
+
+        Args:
+            tensors: Of a network of the same settings.
+
+        Raises:
+            KeyError: They are not those of a mean.
+        """
+        self.num_epochs = int(tensors["num_epochs"])
+        self._sums = {
+            name.removeprefix("sum/"): value.clone()
+            for name, value in tensors.items()
+            if name.startswith("sum/")
+        }
+
+
+def first_averaged(settings: FoldSettings) -> int | None:
+    """One-based epoch from which `swa_start` averages; None where it is off.
+
+    Args:
+        settings: At 0.75 of 40 epochs it is epoch 31, so that the last quarter is averaged.
+    """
+    if settings.swa_start == 0:
+        return None
+    # A product such as 0.29 x 100 lies a hair below the whole number that is meant.
+    before = math.floor(settings.swa_start * settings.max_epochs + 1e-9)
+    return min(before + 1, settings.max_epochs)
 
 
 def best_epochs(stopping: EarlyStopping, watched: Sequence[float], number: int) -> list[int]:

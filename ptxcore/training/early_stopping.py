@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ptxcore.errors import SettingsError
 from ptxcore.metrics import DIRECTIONS
 from ptxcore.settings import FoldSettings
 
@@ -30,20 +29,11 @@ class EarlyStopping:
 
     @classmethod
     def of(cls, settings: FoldSettings) -> EarlyStopping:
-        """As the settings say.
-
-        Raises:
-            SettingsError: There is no such `stop_metric`.
-        """
-        metric = settings.stop_metric
-        if metric not in DIRECTIONS:
-            raise SettingsError(
-                f"stop_metric: found {metric!r}, expected one of {', '.join(DIRECTIONS)}"
-            )
+        """As the settings say."""
         return cls(
             patience=settings.patience,
             min_delta=settings.min_delta,
-            maximize=DIRECTIONS[metric] == "maximize",
+            maximize=DIRECTIONS[settings.stop_metric] == "maximize",
         )
 
     def improvements(self, values: Sequence[float]) -> list[int]:

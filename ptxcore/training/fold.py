@@ -17,27 +17,25 @@ from ptxcore.data.patches import PatchSampler
 from ptxcore.data.store import CaseStore
 from ptxcore.errors import FoldPlanError
 from ptxcore.inference import place
-from ptxcore.models import build_network, load_weights
+from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings, for_inference
-from ptxcore.training.averaging import (
-    RunningMean,
-    best_epochs,
-    estimate_statistics,
-    mean_state,
-)
+from ptxcore.training.averaging import RunningMean, estimate_statistics
 from ptxcore.training.checkpoint import FoldFolder, Identity
 from ptxcore.training.early_stopping import EarlyStopping
 from ptxcore.training.epoch import train_epoch
 from ptxcore.training.history import History
 from ptxcore.training.isolation import isolated
+from ptxcore.training.keeping import KeptWeights
 from ptxcore.training.memory import FittedStep
 from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.scoring import fold_rule, held_metrics, monitor_metrics, score_choices
 from ptxcore.training.seeds import derive_seed
 from ptxcore.types import ChoiceResult, EpochReport, FoldResult, Runtime
 
-#: Where a checkpoint keeps the losses of negative cases.
+#: Where a checkpoint keeps the losses of negative cases ...
 _MEMORY = "negative_losses"
+#: ... and, before their names, the tensors of the mean over epochs.
+_EPOCH_MEAN = "epoch_mean/"
 
 
 def train_fold(
@@ -80,7 +78,7 @@ def train_fold(
         OutOfMemory: A quarter of a batch does not fit in memory.
         CheckpointError: The directory is damaged or belongs to another fold.
         FoldPlanError: The plan is of another store, or has no such fold.
-        SettingsError: The stopping metric does not exist, or the device is not there.
+        SettingsError: The device is not there.
     """
     run = FoldRun(
         settings,
@@ -143,7 +141,7 @@ class FoldRun:
         self.folder = None if directory is None else FoldFolder(directory, identity)
         self.stopping = EarlyStopping.of(settings)
         self.history = History()
-        self._states: dict[int, dict[str, Tensor]] = {}  # by epoch, where there is no folder
+        self.kept = KeptWeights(settings, self.stopping, self.folder)
         on_held_fold = settings.selection == "fold"
         self.monitor = self.held if on_held_fold else plan.monitor(fold)
         self.training = plan.training(fold) + (plan.monitor(fold) if on_held_fold else ())
@@ -229,34 +227,19 @@ class FoldRun:
         )
 
     def keep_best(self) -> None:
-        """Keep the weights if this epoch is among the best: on disk, or in memory without one."""
-        epoch, best = self.history.num_epochs, self._best_epochs()
-        if self.folder and self.settings.average_best > 1 and epoch in best:
-            self.folder.save_epoch(epoch, self.judged)
-        if self.folder and self.stopping.best_epoch(self.watched) == epoch:
-            self.folder.save_best(self.judged)
-        if not self.folder and epoch in best:
-            state = {name: value.clone() for name, value in self.judged.state_dict().items()}
-            self._states = {n: kept for n, kept in self._states.items() if n in best}
-            self._states[epoch] = state
+        """Keep the weights if this epoch counts for those of the end: on disk, or in memory."""
+        self.kept.take(self.judged, self.watched)
 
     def checkpoint(self) -> None:
         """Commit the epoch. After `keep_best`: weights without a checkpoint are made again."""
         if self.folder:
             self.folder.save(self.history, self.network, self.optimizer, self._more_state())
-            self.folder.keep_epochs(self._best_epochs())
+        self.kept.tidy(self.watched)
 
     def score_held_fold(self) -> EpochReport:
-        """Restore the best weights, predict the held cases once, and report."""
+        """Restore the kept weights, predict the held cases once, and report."""
         start = time.perf_counter()
-        if self.settings.average_best > 1:
-            self._average()
-        elif self.folder:
-            best, _ = load_weights(self.folder.best)
-            self.network.load_state_dict(best.state_dict())
-        else:
-            (state,) = self._states.values()
-            self.network.load_state_dict(state)
+        self.load_kept()
         rule = fold_rule(self.settings)
         with isolated(self.runtime, seed=self._seed("held fold")):
             tables = score_choices(
@@ -286,33 +269,35 @@ class FoldRun:
             self.folder.finish(result)
         return dataclasses.replace(self.report, result=result)
 
+    def load_kept(self) -> None:
+        """Go on with the weights of the end; those of a mean get statistics of the last patches."""
+        if not self.kept.load_into(self.network, self.watched):
+            return
+        with isolated(self.runtime, seed=self._seed("statistics")):
+            batches = self.sampler.epoch(self.history.num_epochs)
+            estimate_statistics(self.network, batches, self.runtime)
+        if self.folder:
+            self.folder.save_best(self.network)
+
     def _more_state(self) -> dict[str, Tensor]:
         """What the epochs to come depend on, beside network, optimizer and history."""
         state = dict(self.mean.tensors()) if self.mean else {}
         if self.sampler.memory:
             state[_MEMORY] = torch.from_numpy(self.sampler.memory.losses)
+        if self.kept.mean:
+            state |= {_EPOCH_MEAN + name: one for name, one in self.kept.mean.tensors().items()}
         return state
 
     def _take_back(self, state: dict[str, Tensor]) -> None:
         """The inverse of `_more_state`."""
         if self.sampler.memory:
             self.sampler.memory.restore(state.pop(_MEMORY).numpy())
+        if self.kept.mean:
+            names = [name for name in state if name.startswith(_EPOCH_MEAN)]
+            own = {name.removeprefix(_EPOCH_MEAN): state.pop(name) for name in names}
+            self.kept.mean.restore(own)
         if self.mean:
             self.mean.restore(state)
-
-    def _best_epochs(self) -> list[int]:
-        return best_epochs(self.stopping, self.watched, self.settings.average_best)
-
-    def _average(self) -> None:
-        """Mean weights of the best epochs, with statistics of the last epoch's patches."""
-        epochs = self._best_epochs()
-        states = self.folder.epoch_state if self.folder else self._states.__getitem__
-        self.network.load_state_dict(mean_state([states(epoch) for epoch in epochs]))
-        with isolated(self.runtime, seed=self._seed("statistics")):
-            batches = self.sampler.epoch(self.history.num_epochs)
-            estimate_statistics(self.network, batches, self.runtime)
-        if self.folder:
-            self.folder.save_best(self.network)
 
     def _seed(self, purpose: str) -> int:
         return derive_seed(self.seed, self.fold, purpose)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +18,24 @@ from ptxcore.settings import COMBINED, FoldSettings
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        (
+            {"stop_metric": "nonsense"},
+            "stop_metric: found 'nonsense', expected one of dice, .*, loss",
+        ),
+        ({"norm": "layer"}, "norm: found 'layer', expected one of batch, instance, group"),
         ({"focal_weight": -1.0}, r"focal_weight: found -1\.0, expected a value in \[0\.0, inf\)"),
         ({"focal_gamma": 11.0}, r"focal_gamma: found 11\.0, expected a value in \[0\.0, 10\.0\]"),
         ({"tversky_alpha": 1.0}, r"tversky_alpha: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
         ({"tversky_alpha": 0.0}, r"tversky_alpha: found 0\.0, expected a value in \(0, 1\)"),
         ({"positive_fraction_schedule": "step"}, "positive_fraction_schedule: found 'step', expec"),
         ({"positive_fraction_end": 1.5}, r"positive_fraction_end: found 1\.5, expected a value in"),
+        ({"foreground_share": 1.1}, r"foreground_share: found 1\.1, expected a value in \[0\.0, 1"),
         ({"hard_negative_share": -0.1}, r"hard_negative_share: found -0\.1, expected a value in"),
+        ({"elastic_px": -1.5}, r"elastic_px: found -1\.5, expected a value in \[-1\.0, inf\)"),
+        (
+            {"elastic_px": 4.0, "image_size": 256},
+            "elastic_px: found 4 px on an image_size of 256 px, expected less than 4 px",
+        ),
         ({"grid_distortion_px": -1.0}, r"grid_distortion_px: found -1\.0, expected a value in"),
         (
             {"grid_distortion_px": 16.0, "image_size": 256},
@@ -30,6 +44,21 @@ from ptxcore.settings import COMBINED, FoldSettings
         ({"ema_decay": 1.0}, r"ema_decay: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
         ({"average_best": 0}, r"average_best: found 0, expected a value in \[1, 100\]"),
         ({"average_best": 5, "max_epochs": 4}, "average_best: found 5 of 4 epochs"),
+        ({"overlap": 0.95}, r"overlap: found 0\.95, expected a value in \[0\.0, 0\.9\]"),
+        (
+            {"deep_supervision": True, "levels": 2},
+            "deep_supervision: found True with levels 2, expected False, or at least 3 levels",
+        ),
+        ({"warmup_epochs": 4, "max_epochs": 4}, "warmup_epochs: found 4 of 4 epochs, expected few"),
+        ({"warmup_epochs": 2, "max_epochs": 1}, "warmup_epochs: found 2 of 1 epochs, expected few"),
+        ({"learning_rate": 10**400}, "learning_rate: found a whole number of more than 300 digits"),
+        ({"min_delta": -(10**5000)}, "min_delta: found a whole number of more than 300 digits"),
+        ({"batch_size": 10**5000}, "batch_size: found a whole number of more than 300 digits"),
+        ({"swa_start": 1.0}, r"swa_start: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
+        (
+            {"swa_start": 0.5, "average_best": 3},
+            "swa_start: found 0.5 beside an average_best of 3, expected one of them off",
+        ),
         (
             {"bce_weight": 0.0, "dice_weight": 0.0},
             "bce_weight, dice_weight, focal_weight and tversky_weight: found 0 in all of them",
@@ -48,11 +77,26 @@ def test_what_makes_no_sense_is_refused_by_name(values: dict[str, Any], message:
         {"bce_weight": 0.0, "dice_weight": 0.0, "tversky_weight": 0.1},
         {"grid_distortion_px": 15.9, "image_size": 256},
         {"grid_distortion_px": 40.0, "image_size": 0},
+        {"elastic_px": 3.9, "image_size": 256},
+        {"elastic_px": 40.0, "image_size": 0},
+        {"elastic_px": -0.5},
+        {"warmup_epochs": 1, "max_epochs": 1},
+        {"warmup_epochs": 0, "max_epochs": 1},
+        {"overlap": 0.9},
+        {"learning_rate": 1},
     ],
 )
 def test_what_makes_sense_is_taken(values: dict[str, Any]) -> None:
     settings = FoldSettings(**values)
     assert FoldSettings.from_mapping(settings.as_dict()) == settings
+
+
+def test_the_readme_names_every_setting_and_no_other() -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## What a search space may vary")[1].split("\n## ")[0]
+    table = "\n".join(line for line in section.splitlines() if line.startswith("|"))
+    names = {field.name for field in dataclasses.fields(FoldSettings)}
+    assert set(re.findall(r"`(\w+)`", table)) - {"inference"} == names
 
 
 def is_taken(values: dict[str, Any]) -> bool:
@@ -70,10 +114,12 @@ def is_taken(values: dict[str, Any]) -> bool:
             "image_size": st.sampled_from([0, 64, 256, 512]),
             "patch_size": st.sampled_from([0, 64, 256, 512]),
             "context_factor": st.sampled_from([0, 2, 16]),
+            "elastic_px": st.sampled_from([-1.0, 0.0, 3.0, 6.0]),
             "grid_distortion_px": st.sampled_from([0.0, 3.0, 20.0]),
             "max_epochs": st.integers(1, 40),
             "warmup_epochs": st.integers(0, 40),
             "average_best": st.integers(1, 40),
+            "swa_start": st.sampled_from([0.0, 0.75]),
             "bce_weight": st.sampled_from([0.0, 1.0]),
             "dice_weight": st.sampled_from([0.0, 1.0]),
             "focal_weight": st.sampled_from([0.0, 1.0]),

@@ -58,7 +58,7 @@ def space_of(
     ("fixed", "message"),
     [
         ({"image_size": 64, "patch_size": 128}, r"patch_size: found 128 px on an image_size of 64"),
-        ({"overlap": 1}, r"overlap: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
+        ({"overlap": 1}, r"overlap: found 1\.0, expected a value in \[0\.0, 0\.9\]"),
         ({"channels": 0}, r"channels: found 0, expected a value in \[1, 1024\]"),
         ({"levels": 8}, r"levels: found 8, expected a value in \[2, 7\]"),
         ({"dice_weight": -1}, r"dice_weight: found -1\.0, expected a value in \[0\.0, inf\)"),
@@ -102,8 +102,20 @@ def test_a_fixed_setting(file: Path, fixed: dict[str, Any], message: str) -> Non
             r"at 256 of image_size and 20\.0 of grid_distortion_px: grid_distortion_px: found 20",
         ),
         (
+            {"image_size": choice(512, 256), "elastic_px": real(-1, 6, -1)},
+            r"at 256 of image_size and 6\.0 of elastic_px: elastic_px: found 6 px on an image_size",
+        ),
+        (
             {"max_epochs": whole(10, 40, 30), "average_best": whole(1, 20, 1)},
             r"at 10 of max_epochs and 20 of average_best: average_best: found 20 of 10 epochs",
+        ),
+        (
+            {"average_best": choice(1, 3), "swa_start": real(0, 0.9, 0)},
+            r"at 3 of average_best and 0\.9 of swa_start: swa_start: found 0\.9 beside an average",
+        ),
+        (
+            {"levels": whole(2, 5, 5), "deep_supervision": choice(False, True)},
+            r"at 2 of levels and True of deep_supervision: deep_supervision: found True with lev",
         ),
         # Every two are fine beside the default of the third.
         (

@@ -102,7 +102,7 @@ def test_a_held_choice_for_inference_is_no_choice_any_more() -> None:
     space = effective_space("attention_unet", Overrides(fixed={"overlap": 0.5}))
     assert space.inference == ()
     assert space.complete(space.defaults())["overlap"] == 0.5
-    with pytest.raises(SpaceError, match=r"overlap: found 1.5, expected a value in \[0.0, 1.0\)"):
+    with pytest.raises(SpaceError, match=r"overlap: found 1.5, expected a value in \[0.0, 0.9\]"):
         effective_space("attention_unet", Overrides(fixed={"overlap": 1.5}))
 
 

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ptxcore.data.augment import ELASTIC_RMS, Augmentation
-from ptxcore.data.warp import MAX_LINE_MOVE, Warp, affine_map, elastic_field, grid_field
+from ptxcore.data.warp import Warp, affine_map, elastic_field, grid_field
+from ptxcore.settings import MAX_LINE_MOVE
 
 PATCH, IMAGE = 64, 128
 
@@ -98,6 +99,45 @@ def test_elastic_displacement_is_a_share_of_the_image_everywhere(
     )
     rms = np.sqrt((fields**2).mean(axis=0))
     assert rms == pytest.approx(augmentation.elastic_px, rel=0.12)  # corners and centre alike
+
+
+def test_elastic_displacement_in_pixels() -> None:
+    asked = Augmentation(0.5, patch_px=PATCH, image_px=512, elastic_px=6.0)
+    assert asked.elastic_px == 3.0
+    assert "elastic 3.0 px RMS" in asked.describe()
+    assert Augmentation(1.0, patch_px=PATCH, image_px=512, elastic_px=0.0).elastic_px == 0
+    most = Augmentation(1.0, patch_px=PATCH, image_px=512, elastic_px=1e6)
+    assert most.elastic_px == 512 / 64  # images of their own size have no limit in the settings
+    fields = [
+        elastic_field((96, 96), rms_px=8.0, spacing_px=64, rng=np.random.default_rng(seed))
+        for seed in range(500)
+    ]
+    assert np.sqrt(np.square(fields).mean()) == pytest.approx(8.0, rel=0.1)
+
+
+def test_one_percent_of_the_image_is_what_it_was() -> None:
+    plain, asked, none = (
+        Augmentation(0.7, patch_px=PATCH, image_px=IMAGE, **options)
+        for options in ({}, {"elastic_px": 0.01 * IMAGE}, {"elastic_px": 0.0})
+    )
+    assert plain.margin_px == asked.margin_px > none.margin_px
+    image, mask = inputs(plain)
+    for seed in range(5):
+        for one, other in zip(
+            plain(image, mask, seed=seed), asked(image, mask, seed=seed), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("size", [0.85, 1.15])
+def test_the_largest_elastic_part_does_not_fold_what_is_turned_and_scaled(size: float) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        dy, dx = elastic_field((IMAGE, IMAGE), rms_px=IMAGE / 64, spacing_px=IMAGE / 8, rng=rng)
+        angle = rng.uniform(-15, 15)
+        y, x = affine_map((IMAGE, IMAGE), rotation_deg=angle, scale=size, shift_px=(0, 0))
+        (yy, yx), (xy, xx) = np.gradient(y + dy), np.gradient(x + dx)
+        assert (yy * xx - yx * xy).min() > 0
 
 
 def test_a_field_never_folds() -> None:
@@ -227,6 +267,21 @@ def test_the_mask_follows_a_bent_grid_and_off_changes_nothing() -> None:
             off(image, mask, seed=seed), plain(image, mask, seed=seed), strict=True
         ):
             np.testing.assert_array_equal(one, other)
+
+
+def test_the_margin_is_no_wider_than_lines_really_move() -> None:
+    """Images of their own size have no limit in the settings: 1e6 px once asked for terabytes."""
+    plain = Augmentation(1.0, patch_px=PATCH, image_px=IMAGE)
+    far = Augmentation(1.0, patch_px=PATCH, image_px=IMAGE, grid_distortion_px=1e6)
+    assert far.grid_px == MAX_LINE_MOVE * IMAGE / 8
+    assert far.margin_px <= plain.margin_px + far.grid_px + 1
+    image, mask = inputs(far)
+    assert far(image, mask, seed=0)[0].shape == (PATCH, PATCH)
+    most = max(
+        np.abs(grid_field((PATCH, PATCH), largest_px=1e6, cell_px=IMAGE / 8, rng=rng)).max()
+        for rng in map(np.random.default_rng, range(200))
+    )
+    assert 0.9 * far.grid_px < most <= far.grid_px
 
 
 def test_strength_scales_the_grid() -> None:

@@ -95,18 +95,35 @@ def test_one_class_alone_is_sampled_whatever_the_fraction(
     assert len(order) == 12
 
 
-def test_half_of_the_crops_of_positive_cases_are_centred_on_the_mask(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        ({}, 0.43, 0.58),
+        ({"foreground_share": 0.2}, 0.15, 0.26),
+        ({"foreground_share": 0.0}, 0.0, 0.02),
+        ({"foreground_share": 1.0}, 1.0, 1.0),
+    ],
+)
+def test_as_many_crops_of_positive_cases_are_centred_on_the_mask(
+    tmp_path: Path, values: dict[str, float], low: float, high: float
+) -> None:
     # A spot of 3 px in 512: a crop of 32 px anywhere almost never meets it.
     image = np.random.default_rng(0).integers(0, 255, (512, 512)).astype(np.uint8)
     mask = np.zeros((512, 512), dtype=np.bool_)
     mask[301:304, 101:104] = True
     store = write_store(tmp_path / "store", [image], [mask])
-    settings = with_changes(CROPS, image_size=512, steps_per_epoch=100)
+    settings = with_changes(CROPS, image_size=512, steps_per_epoch=100, **values)
     targets = np.concatenate([batch.targets for batch in sampler(store, settings).epoch(1)])
     met = targets.max(axis=(1, 2, 3)) > 0
-    assert 0.43 < met.mean() < 0.58
+    assert low <= met.mean() <= high
     # One in two hundred of the others meets it by chance.
-    assert (targets[met, 0, 15:18, 15:18] > 0).any(axis=(1, 2)).mean() > 0.97
+    if low:
+        assert (targets[met, 0, 15:18, 15:18] > 0).any(axis=(1, 2)).mean() > 0.97
+
+
+def test_patches_are_bent_as_the_settings_say(store: CaseStore) -> None:
+    settings = with_changes(CROPS, augmentation_strength=0.5, elastic_px=0.8)
+    assert sampler(store, settings).augmentation.elastic_px == 0.4
 
 
 def test_same_seed_and_epoch_same_batches_whatever_came_before(store: CaseStore) -> None:

@@ -16,9 +16,11 @@ from ptxcore.data.patches import Batch
 from ptxcore.models import load_weights
 from ptxcore.settings import FoldSettings
 from ptxcore.training.averaging import (
+    EpochMean,
     RunningMean,
     best_epochs,
     estimate_statistics,
+    first_averaged,
     mean_state,
 )
 from ptxcore.training.early_stopping import EarlyStopping
@@ -88,6 +90,43 @@ def test_means_of_weights_and_the_last_counter() -> None:
     assert mean["n"].item() == 6
 
 
+def test_a_mean_over_epochs_by_hand_and_where_it_was() -> None:
+    network, mean = nn.BatchNorm1d(1), EpochMean()
+    values = [0.1, 2.0, 7.25, -1.0]
+    for epoch, value in enumerate(values, start=1):
+        nn.init.constant_(network.weight, value)
+        assert network.num_batches_tracked is not None
+        network.num_batches_tracked.fill_(10 * epoch)
+        mean.update(network)
+        stored = {name: one.clone() for name, one in mean.tensors().items()}
+        mean = EpochMean()
+        mean.restore(stored)
+    state = mean.state()
+    assert state["weight"].dtype == torch.float64
+    assert state["weight"].item() == math.fsum(float(np.float32(v)) for v in values) / 4
+    assert state["num_batches_tracked"].item() == 40
+    network.load_state_dict(state)
+    assert network.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("share", "max_epochs", "first"),
+    [
+        (0.0, 40, None),
+        (0.75, 40, 31),
+        (0.5, 5, 3),
+        (0.29, 100, 30),
+        (0.01, 40, 1),
+        (1 - 1e-12, 4, 4),
+    ],
+)
+def test_from_which_epoch_on_weights_are_averaged(
+    share: float, max_epochs: int, first: int | None
+) -> None:
+    settings = FoldSettings(swa_start=share, max_epochs=max_epochs)
+    assert first_averaged(settings) == first
+
+
 def test_statistics_are_those_of_the_batches() -> None:
     rng = np.random.default_rng(0)
     batches = [
@@ -132,7 +171,79 @@ def test_a_fold_is_scored_with_the_mean_of_its_best_epochs(
     assert not (tmp_path / "top").exists()
 
 
-@pytest.mark.parametrize("values", [{"average_best": 3}, {"ema_decay": 0.9}])
+def states_of(run: FoldRun) -> list[dict[str, torch.Tensor]]:
+    """Train a fold to its end; the weights after each epoch."""
+    run.restore()
+    states = []
+    while not run.is_over:
+        run.train_epoch()
+        states.append({name: value.clone() for name, value in run.judged.state_dict().items()})
+        run.keep_best()
+        run.checkpoint()
+    return states
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.8])
+def test_a_fold_is_scored_with_the_mean_from_a_share_of_its_epochs_on(
+    bench: Bench, small: FoldSettings, tmp_path: Path, ema_decay: float
+) -> None:
+    settings = dataclasses.replace(small, swa_start=0.25, norm="instance", ema_decay=ema_decay)
+    run = FoldRun(
+        settings, bench.store, bench.plan, 0, seed=0, runtime=Runtime(), directory=tmp_path
+    )
+    states = states_of(run)
+    run.score_held_fold()
+    found, _ = load_weights(tmp_path / "best")
+    for name, value in found.state_dict().items():
+        expected = torch.stack([state[name].double() for state in states[1:]]).mean(0)
+        assert torch.equal(value, expected.to(value.dtype))
+
+
+def test_the_mean_has_statistics_of_its_own(
+    bench: Bench, small: FoldSettings, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(small, swa_start=0.5)
+    run = FoldRun(
+        settings, bench.store, bench.plan, 0, seed=0, runtime=Runtime(), directory=tmp_path
+    )
+    states = states_of(run)
+    run.score_held_fold()
+    found, _ = load_weights(tmp_path / "best")
+    state = found.state_dict()
+    names = [name for name in state if name.endswith("running_mean")]
+    assert names
+    assert not any(torch.allclose(state[n], (states[2][n] + states[3][n]) / 2) for n in names[1:])
+
+
+def test_a_fold_that_stops_before_keeps_its_best_epoch(
+    bench: Bench, small: FoldSettings, tmp_path: Path
+) -> None:
+    # No epoch improves by 2, so the fold is over after the second one.
+    early = dataclasses.replace(small, patience=1, min_delta=2.0)
+    plain = bench.train(early, directory=tmp_path / "plain")
+    averaged = bench.train(
+        dataclasses.replace(early, swa_start=0.5), directory=tmp_path / "averaged"
+    )
+    one, other = plain[-1].result, averaged[-1].result
+    assert one is not None
+    assert other is not None
+    assert other.num_epochs == 2
+    assert dict(one.metrics) == dict(other.metrics)
+    kept = [
+        load_weights(tmp_path / name / "best")[0].state_dict() for name in ("plain", "averaged")
+    ]
+    assert all(torch.equal(value, kept[1][name]) for name, value in kept[0].items())
+
+
+def test_the_monitor_sees_the_same_with_and_without_the_mean(
+    bench: Bench, small: FoldSettings
+) -> None:
+    """Only what is kept in the end differs, so it changes no decision to stop."""
+    plain, averaged = bench.train(small), bench.train(dataclasses.replace(small, swa_start=0.25))
+    assert [report.monitor for report in plain] == [report.monitor for report in averaged]
+
+
+@pytest.mark.parametrize("values", [{"average_best": 3}, {"ema_decay": 0.9}, {"swa_start": 0.25}])
 def test_with_and_without_a_directory(
     bench: Bench, small: FoldSettings, tmp_path: Path, values: dict[str, Any]
 ) -> None:

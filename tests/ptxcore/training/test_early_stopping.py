@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptxcore.settings import FoldSettings
+from ptxcore.metrics import DIRECTIONS
+from ptxcore.settings import STOP_METRICS, FoldSettings
 from ptxcore.training.early_stopping import EarlyStopping
 
 UP = EarlyStopping(patience=2, min_delta=0.0, maximize=True)
@@ -53,6 +54,10 @@ def test_no_epoch_is_not_over() -> None:
 )
 def test_direction_is_that_of_the_metric(metric: str, maximize: bool) -> None:
     assert EarlyStopping.of(FoldSettings(stop_metric=metric)).maximize is maximize
+
+
+def test_settings_take_the_metrics_that_have_a_direction() -> None:
+    assert tuple(DIRECTIONS) == STOP_METRICS
 
 
 @settings(deadline=None)

@@ -20,7 +20,7 @@ from ptxcore.training.step import Step, train_step
 from ptxcore.types import EpochReport, Runtime
 
 SETTINGS = FoldSettings(
-    dropout=0.0, patch_size=32, image_size=256, channels=4, levels=2, batch_size=6
+    dropout=0.0, patch_size=32, image_size=256, channels=4, levels=3, batch_size=6
 )
 
 

@@ -68,6 +68,8 @@ def start(bench: Bench, settings: FoldSettings, folder: Path, *, num_epochs: int
         {"ema_decay": 0.9},
         {"average_best": 2},
         {"average_best": 3, "ema_decay": 0.9, "hard_negative_share": 0.5},
+        {"swa_start": 0.25},
+        {"swa_start": 0.5, "ema_decay": 0.9, "hard_negative_share": 0.5},
         {"deep_supervision": True, "levels": 3, "ema_decay": 0.9},
         {"hard_negative_share": 0.7, "positive_fraction_schedule": "cosine"},
     ],
@@ -115,11 +117,11 @@ def test_wall_times_of_all_attempts_are_added(
     assert last.result.seconds >= sum(last.result.curves["seconds"])
 
 
-@pytest.mark.parametrize("average_best", [1, 2])
+@pytest.mark.parametrize("values", [{}, {"average_best": 2}, {"swa_start": 0.25}])
 def test_killed_between_best_weights_and_checkpoint(
-    bench: Bench, small: FoldSettings, tmp_path: Path, average_best: int
+    bench: Bench, small: FoldSettings, tmp_path: Path, values: dict[str, Any]
 ) -> None:
-    settings = dataclasses.replace(small, average_best=average_best, ema_decay=0.8)
+    settings = dataclasses.replace(small, ema_decay=0.8, **values)
     undisturbed = bench.train(settings, directory=tmp_path / "whole")
     folder = tmp_path / "killed"
     start(bench, settings, folder, num_epochs=1)
@@ -131,11 +133,11 @@ def test_killed_between_best_weights_and_checkpoint(
     assert weights(folder) == weights(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("average_best", [1, 2])
+@pytest.mark.parametrize("values", [{}, {"average_best": 2}, {"swa_start": 0.5}])
 def test_killed_before_the_held_fold_was_scored(
-    bench: Bench, small: FoldSettings, tmp_path: Path, average_best: int
+    bench: Bench, small: FoldSettings, tmp_path: Path, values: dict[str, Any]
 ) -> None:
-    small = dataclasses.replace(small, average_best=average_best)
+    small = dataclasses.replace(small, **values)
     undisturbed = bench.train(small)
     run = FoldRun(small, bench.store, bench.plan, 0, seed=0, runtime=Runtime(), directory=tmp_path)
     run.restore()
@@ -143,8 +145,8 @@ def test_killed_before_the_held_fold_was_scored(
         run.train_epoch()
         run.keep_best()
         run.checkpoint()
-    if average_best > 1:
-        run._average()  # and killed after it replaced the best weights
+    if values:
+        run.load_kept()  # and killed after it replaced the best weights
     (last,) = bench.train(small, directory=tmp_path)
     assert last.epoch == small.max_epochs
     assert numbers([last]) == numbers(undisturbed)
