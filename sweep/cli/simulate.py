@@ -26,9 +26,10 @@ _DEFAULT_POLICIES = "default,greedy:3,greedy:10,greedy:20,halving,greedy_halving
 
 _EPILOG = """\b
 Policies: default (ours, the same as chance), greedy, halving, greedy_halving, intensify, standard.
-  NAME:NUMBER      greedy:10 stops after ten complete candidates, chance:0.05 when no fold
+  NAME:NUMBER      greedy:10 stops after ten complete candidates, chance:0.3 when no fold
                    promises that gain: expected improvement of the best mean per missing fold, times
-                   the number of candidates, as a share of their standard deviation.
+                   the number of all folds of all candidates, in units of the candidates' standard
+                   deviation.
   NAME@PARTITIONS  default@2 searches over two partitions of a table, so that a candidate is scored
                    on twice as many folds; cost stays a share of one partition's folds.
 --json gives a list of objects; with several tables their mean comes first, as table "mean".

@@ -1,4 +1,4 @@
-"""What a candidate's next fold promises: expected improvement per missing fold.
+"""What a candidate's next fold promises: expected improvement per missing fold, and its cost.
 
 Two models are asked and their answers averaged: one that knows the hyperparameters, so that
 neighbours lend each other strength, and one that does not, because the first is overconfident where
@@ -90,7 +90,7 @@ class Gains:
                 model.add(self._rows[event.candidate], event.fold, event.score)
 
     def over(self, best: float) -> dict[int, float]:
-        """The expected improvement of the best mean per missing fold, by candidate.
+        """The expected improvement of the best mean per share of the whole cost, by candidate.
 
         Args:
             best: Sum of scores of the best whole candidate. -inf while nobody is whole: then over
@@ -98,7 +98,8 @@ class Gains:
                 whole before anyone can be beaten.
 
         Returns:
-            Times the number of candidates, in units of their standard deviation, at least 0.
+            What all folds of all candidates would bring if each brought as much as the candidate's
+            missing ones, in units of the candidates' standard deviation; at least 0.
         """
         gains = np.mean([self._by(model, best) for model in self._models], axis=0)
         return dict(zip(self._rows, gains.tolist(), strict=True))
@@ -114,6 +115,6 @@ class Gains:
         spread = np.maximum(spread, 1e-12)
         z = ahead / spread
         gain = ahead * ndtr(z) + spread * np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
-        unit = model.scale * self._num_folds / self._num_trials
+        unit = model.scale / self._num_trials  # `gain` is one of sums: `num_folds` cancels
         gains: NDArray[np.float64] = np.maximum(gain, 0.0) / (model.num_missing() * unit)
         return gains

@@ -41,6 +41,10 @@ class Objective(Strict):
         return value if self.maximize else -value
 
 
+#: Of `chance`, unless another one or a count of completions is given.
+MIN_GAIN = 0.3
+
+
 class PolicySpec(Strict):
     """Which fold next, and when the sweep ends.
 
@@ -48,11 +52,13 @@ class PolicySpec(Strict):
         name: Name of a policy.
         num_trials: Candidates in all, the default one among them.
         num_completions: Complete candidates that end the sweep; None for no such rule. Left out, it
-            is 10 or `num_trials` if that is less, and None in standard order.
+            is 10 or `num_trials` if that is less, and None in standard order and where `min_gain`
+            ends the sweep.
         min_gain: The sweep ends when no fold promises this gain: expected improvement of the best
-            mean per missing fold, times `num_trials`, as a share of the candidates' standard
-            deviation. None for no such rule. `chance` estimates it, 0.05 suits it; halving and
-            intensification know only whether they have decided.
+            mean per missing fold, times the number of all folds of all candidates, in units of the
+            candidates' standard deviation. None for no such rule. `chance` estimates it: left out
+            together with `num_completions`, it is 0.3 there. Halving and intensification know only
+            whether they have decided.
         lookahead: Of `chance`: candidates that are proposed before they have a slot, so that the
             policy picks who is worth a first fold. With samplers that do not learn (`random`)
             many cost nothing; those that learn propose blindly for as many.
@@ -71,7 +77,9 @@ class PolicySpec(Strict):
     def _default_completions(cls, data: Any) -> Any:
         if isinstance(data, dict) and "num_completions" not in data:
             num_trials = data.get("num_trials", 40)
-            if data.get("name") == "standard":
+            if data.get("name") == "chance" and "min_gain" not in data:
+                data = {**data, "min_gain": MIN_GAIN}
+            if data.get("name") == "standard" or data.get("min_gain") is not None:
                 return {**data, "num_completions": None}
             if isinstance(num_trials, int) and 1 <= num_trials < 10:
                 return {**data, "num_completions": num_trials}
