@@ -26,7 +26,7 @@ _DEFAULT_POLICIES = "default,greedy:3,greedy:10,greedy:20,halving,greedy_halving
 
 _EPILOG = """\b
 Policies: default (ours, the same as chance), greedy, halving, greedy_halving, intensify, standard.
-  NAME:NUMBER      greedy:10 stops after ten complete candidates, chance:0.3 when no fold
+  NAME:NUMBER      greedy:10 stops after ten complete candidates, chance:0.25 when no fold
                    promises that gain: expected improvement of the best mean per missing fold, times
                    the number of all folds of all candidates, in units of the candidates' standard
                    deviation.

@@ -49,11 +49,11 @@ _MOST_BEGUN = 50
 #: nothing is left: how much folds differ shows only on those who have several, and the first of
 #: them are often alike.
 _COMPLETE_OF, _FEWEST_COMPLETE = 40, 3
-#: Improvement of the best mean, in units of the candidates' spread, that all folds of all candidates
-#: must promise at a fold's rate for that fold to be worth its cost; chosen on tables of 200
-#: candidates and five and ten folds. A fold is a share of the whole cost, which shrinks with the
-#: number of candidates and with that of folds.
-WORTH = 0.3
+#: Improvement of the best mean, in units of the candidates' spread, that all folds of all
+#: candidates must promise at a fold's rate for that fold to be worth its cost; chosen on tables of
+#: 200 candidates and five and ten folds. A fold is a share of the whole cost, which shrinks with
+#: the number of candidates and with that of folds.
+WORTH = 0.25
 
 #: A fold counts as at most so many average folds, and at least as one of so many.
 _DEAREST = 4.0
@@ -218,9 +218,9 @@ class Chance(IndexedPolicy):
 
         The expected improvement of the best mean per missing fold, times the number of all folds of
         all candidates, in units of the candidates' standard deviation, over the seconds of the
-        candidate's folds in units of the average fold's. Below `worth` any value below it: nobody asks who is highest
-        there. Not known: candidates may still enter, someone's fold is due whatever it promises, or
-        too few are complete.
+        candidate's folds in units of the average fold's. Below `worth` any value below it: nobody
+        asks who is highest there. Not known: candidates may still enter, someone's fold is due
+        whatever it promises, or too few are complete.
         """
         fewest = max(_FEWEST_COMPLETE, self.num_trials // _COMPLETE_OF)
         if len(self._candidates) < self.num_trials or self._num_complete < fewest:

@@ -48,7 +48,7 @@ def parse_contender(
 ) -> Contender:
     """A policy as the command line names it.
 
-    `default` and `chance` are ours; `greedy:10` stops after ten completions, `chance:0.05` when
+    `default` and `chance` are ours; `greedy:10` stops after ten completions, `chance:0.25` when
     no fold promises that gain; halving and intensification stop when they have decided,
     standard order when everything is done. `default@2` searches over two partitions.
 

@@ -42,7 +42,7 @@ class Objective(Strict):
 
 
 #: Of `chance`, unless another one or a count of completions is given.
-MIN_GAIN = 0.3
+MIN_GAIN = 0.25
 
 
 class PolicySpec(Strict):
@@ -57,7 +57,7 @@ class PolicySpec(Strict):
         min_gain: The sweep ends when no fold promises this gain: expected improvement of the best
             mean per missing fold, times the number of all folds of all candidates, in units of the
             candidates' standard deviation. None for no such rule. `chance` estimates it: left out
-            together with `num_completions`, it is 0.3 there. Halving and intensification know only
+            together with `num_completions`, it is 0.25 there. Halving and intensification know only
             whether they have decided.
         lookahead: Of `chance`: candidates that are proposed before they have a slot, so that the
             policy picks who is worth a first fold. With samplers that do not learn (`random`)

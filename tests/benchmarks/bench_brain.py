@@ -13,16 +13,25 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import FloatDistribution
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from in_process import conduct, memory_storage, new_sweep, toy_fold, toy_space
+from optuna.distributions import FloatDistribution
+from ray.tune.experiment import Trial
+
+from sweep.conductor import Conductor
 from sweep.ledger import Ledger
 from sweep.policies import Policy, make_policy
 from sweep.pruners import make_pruner
+from sweep.ray_scheduler import FoldScheduler, Slots
+from sweep.ray_search import FoldSearch
 from sweep.records import CandidateAdded, Epoch, FoldFinished, FoldScore, FoldStarted
 from sweep.samplers import propose
 from sweep.space import parse_space
@@ -166,6 +175,69 @@ def bench_questions(ledger: Ledger, url: str) -> None:
     show("  of which building the study", median_ms(lambda: sampler_study(projection, sampler), 5))
 
 
+class Stopwatch:
+    """A conductor that counts the seconds spent in it."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor, self.seconds = conductor, 0.0
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        method = getattr(self._conductor, name)
+
+        def timed(*args: object) -> object:
+            begin = time.perf_counter()
+            answer = method(*args)
+            self.seconds += time.perf_counter() - begin
+            return answer
+
+        return timed
+
+
+class Pauses:
+    """What the scheduler asks of Ray's loop when a trial is parked."""
+
+    def pause_trial(self, trial: Trial, should_checkpoint: bool) -> None:
+        trial.set_status(Trial.PAUSED)
+
+
+def bench_adapter(num_trials: int, num_results: int = 200) -> None:
+    """What Ray's interface adds to a result, besides what the conductor decides and writes."""
+    space = toy_space(num_trials=num_trials, num_completions=num_trials, folds=NUM_FOLDS)
+    storage = memory_storage()
+    ledger = Ledger(storage, new_sweep(storage, space))
+    ledger.acquire("bench")
+    watch, slots, controller = Stopwatch(conduct(ledger, space)), Slots(lambda: 1), Pauses()
+    scheduler = FoldScheduler(watch, slots)  # type: ignore[arg-type]
+    search = FoldSearch(watch, scheduler, slots)  # type: ignore[arg-type]
+    added = []
+    for number in range(num_trials + num_results):
+        begin, inside = time.perf_counter(), watch.seconds
+        trial = scheduler.choose_trial_to_run(controller)
+        if trial is None:
+            config = search.suggest(f"{number}")
+            assert isinstance(config, dict)
+            trial = Trial("bench", config=config, stub=True)
+            scheduler.on_trial_add(controller, trial)
+        report = result_of(trial.config["assignment"])
+        scheduler.on_trial_result(controller, trial, report)
+        added.append(time.perf_counter() - begin - (watch.seconds - inside))
+    show(
+        f"Ray's scheduler and searcher: added to one result, {num_trials} trials",
+        1000 * statistics.median(added[-num_results:]),
+    )
+
+
+def result_of(assignment: Mapping[str, Any]) -> dict[str, Any]:
+    """What a worker reports at the end of a fold of one epoch."""
+    place = {key: assignment[key] for key in ("candidate", "fold", "attempt")}
+    score = toy_fold(assignment["parameters"], assignment["fold"])[1]
+    return {
+        "attempt": place["attempt"],
+        "epoch": Epoch(**place, epoch=1, value=score, seconds=1.0),
+        "score": FoldScore(**place, score=score, seconds=1.0, num_epochs=1, best_epoch=1),
+    }
+
+
 def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     num_candidates = int(sys.argv[1]) if len(sys.argv) > 1 else 50
@@ -173,6 +245,7 @@ def main() -> None:
         bench_policy(count)
     with tempfile.TemporaryDirectory() as folder:
         bench_ledger(num_candidates, Path(folder))
+    bench_adapter(1000)
     print(json.dumps(FOUND))
 
 

@@ -12,9 +12,10 @@ import yaml
 
 from ptxcore.settings import FoldSettings
 from sweep.errors import SpaceError
+from sweep.policies import WORTH
 from sweep.prepare import Overrides, effective_space
 from sweep.pruners import make_pruner
-from sweep.space import load_space, parse_space, shipped_spaces
+from sweep.space import PolicySpec, load_space, parse_space, shipped_spaces
 
 GOOD = """\
 name: small
@@ -330,3 +331,18 @@ parameters:
 def test_what_is_wrong_with_choices_for_inference(more: str, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         parse_space(MINIMAL + more, "f", known=["learning_rate", "tta", "overlap"])
+
+
+def test_chance_ends_by_its_own_estimate_unless_told_otherwise() -> None:
+    def policy(text: str) -> PolicySpec:
+        old = "{name: greedy, num_trials: 5, num_completions: 2}"
+        return parse_space(edited(old, text), "small.yaml").policy
+
+    alone = policy("{name: chance}")
+    assert (alone.min_gain, alone.num_completions) == (WORTH, None)
+    counted = policy("{name: chance, num_completions: 3}")
+    assert (counted.min_gain, counted.num_completions) == (None, 3)
+    other = policy("{name: chance, min_gain: 1.5}")
+    assert (other.min_gain, other.num_completions) == (1.5, None)
+    endless = policy("{name: chance, min_gain: null}")
+    assert (endless.min_gain, endless.num_completions) == (None, 10)
