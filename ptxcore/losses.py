@@ -13,7 +13,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from ptxcore.settings import LOSS_WEIGHTS, FoldSettings
+from ptxcore.limits import LOSS_WEIGHTS
+from ptxcore.settings import FoldSettings
 
 #: Added to both sides of the Dice fraction, in pixels. Without it an empty patch has a loss of
 #: almost 1 whatever is predicted, and next to no gradient (MONAI's default does that).

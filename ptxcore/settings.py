@@ -16,50 +16,14 @@ from difflib import get_close_matches
 from typing import Any
 
 from ptxcore.errors import SettingsError
-
-NETWORKS = ("attention_unet", "unet")
-NORMS = ("batch", "instance", "group")
-RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "area", "bspline", "windowed_sinc")
-SCHEDULES = ("cosine", "plateau", "constant")
-FRACTION_SCHEDULES = ("constant", "linear", "cosine")
-SELECTIONS = ("monitor", "fold")
-#: Metrics of the monitor, as `ptxcore.metrics.DIRECTIONS` has them; not to be imported from here.
-STOP_METRICS = (
-    "dice",
-    "dice_positive",
-    "iou",
-    "iou_positive",
-    "pixel_sensitivity",
-    "precision",
-    "case_sensitivity",
-    "case_specificity",
-    "case_precision",
-    "average_precision",
-    "loss",
-)
-#: Settings that count in inference alone: other values need no other weights.
-INFERENCE_SETTINGS = ("overlap", "tta")
-#: Cells along an image side of the grid that `grid_distortion_px` bends.
-GRID_CELLS = 8
-#: Largest move of its lines in units of a cell: below one half, neighbours keep their order.
-MAX_LINE_MOVE = 0.48
-#: Control points along an image side of the field that `elastic_px` bends by.
-CONTROL_POINTS = 8
-#: Largest `elastic_px` in units of their spacing. Points that would fold the field are held back;
-#: from here on more than one in fifteen is, and images are bent less than was asked for.
-MAX_ELASTIC_SHARE = 1 / 8
-#: Settings that weigh the terms of the loss.
-LOSS_WEIGHTS = ("bce_weight", "dice_weight", "focal_weight", "tversky_weight")
-#: Settings whose values are refused together or not at all, each fine by itself.
-COMBINED = (
-    ("levels", "deep_supervision"),
-    ("image_size", "patch_size", "context_factor"),
-    ("image_size", "elastic_px"),
-    ("image_size", "grid_distortion_px"),
-    ("max_epochs", "warmup_epochs"),
-    ("max_epochs", "average_best"),
-    ("average_best", "swa_start"),
+from ptxcore.limits import (
+    CHOICES,
+    CONTROL_POINTS,
+    GRID_CELLS,
+    INFERENCE_SETTINGS,
     LOSS_WEIGHTS,
+    MAX_ELASTIC_SHARE,
+    RANGES,
 )
 
 
@@ -77,7 +41,7 @@ class FoldSettings:
             levels, since the coarsest has no output.
         image_size: Longer side in pixels of the whole image as the network sees it; 0 keeps the
             original grid. Any size will do: the network pads what its strides do not divide.
-        resampling: Filter that brings images to that grid, one of `RESAMPLINGS`; see
+        resampling: Filter that brings images to that grid, one of `limits.RESAMPLINGS`; see
             `ptxcore.data.resample`.
         patch_size: Side in pixels of training patches and of the sliding window on that grid;
             0 takes whole images.
@@ -117,8 +81,8 @@ class FoldSettings:
         max_epochs: Epochs at most, 1 to 9,999.
         patience: Epochs without improvement after which training stops, at least 1.
         min_delta: The smallest change that counts as one, at least 0.
-        stop_metric: The monitor's metric that early stopping watches, one of `STOP_METRICS`; "loss"
-            is minimised.
+        stop_metric: The monitor's metric that early stopping watches, one of
+            `limits.STOP_METRICS`; "loss" is minimised.
         selection: Where the stopping metric is measured: "monitor" (a split inside the training
             cases) or "fold" (the scored fold itself, which makes its score optimistic).
         gradient_clip: Largest gradient norm; 0 never clips.
@@ -181,11 +145,11 @@ class FoldSettings:
         """Refuse wrong types, values out of range and combinations that make no sense."""
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _typed(field.name, getattr(self, field.name)))
-        for name, allowed in _CHOICES.items():
+        for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 expected = f"one of {', '.join(allowed)}"
                 raise SettingsError(_message(name, getattr(self, name), expected))
-        for name, (low, high, closed) in _RANGES.items():
+        for name, (low, high, closed) in RANGES.items():
             value = getattr(self, name)
             inside = low <= value <= high if closed else low <= value < high
             if not inside:
@@ -316,51 +280,6 @@ def for_inference(settings: FoldSettings, choice: Mapping[str, Any]) -> FoldSett
     return settings
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "network": NETWORKS,
-    "norm": NORMS,
-    "resampling": RESAMPLINGS,
-    "schedule": SCHEDULES,
-    "selection": SELECTIONS,
-    "stop_metric": STOP_METRICS,
-    "positive_fraction_schedule": FRACTION_SCHEDULES,
-}
-# name: (lowest, highest, whether the highest itself is allowed)
-_RANGES: dict[str, tuple[float, float, bool]] = {
-    "channels": (1, 1024, True),
-    "levels": (2, 7, True),
-    "dropout": (0.0, 1.0, False),
-    "image_size": (0, 8192, True),
-    "patch_size": (0, 8192, True),
-    "overlap": (0.0, 0.9, True),
-    "context_factor": (0, 16, True),
-    "bce_weight": (0.0, math.inf, False),
-    "dice_weight": (0.0, math.inf, False),
-    "focal_weight": (0.0, math.inf, False),
-    "focal_gamma": (0.0, 10.0, True),
-    "tversky_weight": (0.0, math.inf, False),
-    "tversky_alpha": (0.0, 1.0, False),
-    "augmentation_strength": (0.0, 1.0, True),
-    "elastic_px": (-1.0, math.inf, False),
-    "grid_distortion_px": (0.0, math.inf, False),
-    "positive_fraction": (0.0, 1.0, True),
-    "positive_fraction_end": (0.0, 1.0, True),
-    "foreground_share": (0.0, 1.0, True),
-    "hard_negative_share": (0.0, 1.0, True),
-    "learning_rate": (0.0, math.inf, False),
-    "weight_decay": (0.0, math.inf, False),
-    "warmup_epochs": (0, 9_999, True),
-    "batch_size": (1, 65_536, True),
-    "steps_per_epoch": (0, 1_000_000, True),
-    "max_epochs": (1, 9_999, True),
-    "patience": (1, 9_999, True),
-    "min_delta": (0.0, math.inf, False),
-    "gradient_clip": (0.0, math.inf, False),
-    "ema_decay": (0.0, 1.0, False),
-    "average_best": (1, 100, True),
-    "swa_start": (0.0, 1.0, False),
-    "threshold": (0.0, 1.0, False),
-}
 _TYPES: dict[str, type] = {
     field.name: {"str": str, "int": int, "float": float, "bool": bool}[str(field.type)]
     for field in dataclasses.fields(FoldSettings)

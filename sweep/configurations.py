@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ptxcore.errors import SettingsError
-from ptxcore.settings import COMBINED, FoldSettings
+from ptxcore.limits import COMBINED
+from ptxcore.settings import FoldSettings
 from sweep.errors import SpaceError
 from sweep.space import SearchSpace
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: The core in layers: a module imports lower layers and its own.
 CORE_LAYERS = (
-    {"types", "errors", "settings"},
+    {"types", "errors", "limits", "settings"},
     {"data", "losses", "metrics", "models"},
     {"inference"},
     {"training"},

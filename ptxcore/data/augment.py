@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxcore.settings import CONTROL_POINTS, GRID_CELLS, MAX_ELASTIC_SHARE, MAX_LINE_MOVE
+from ptxcore.limits import CONTROL_POINTS, GRID_CELLS, MAX_ELASTIC_SHARE, MAX_LINE_MOVE
 
 ROTATION_DEG = 15.0
 SCALE = 0.15

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ptxcore.errors import SettingsError
-from ptxcore.settings import RESAMPLINGS
+from ptxcore.limits import RESAMPLINGS
 
 METHODS = RESAMPLINGS
 _PILLOW = {

@@ -209,7 +209,7 @@ class CaseStore:
 
         Args:
             image_size: In pixels; 0 for the original grid.
-            resampling: Filter of the images, one of `ptxcore.settings.RESAMPLINGS`.
+            resampling: Filter of the images, one of `ptxcore.limits.RESAMPLINGS`.
 
         Returns:
             An object with `image(index)`, `soft_mask(index)` and `shapes`; this store itself

@@ -27,7 +27,7 @@ import numpy as np
 from albumentations.augmentations.geometric.distortion import BaseDistortion
 from numpy.typing import NDArray
 
-from ptxcore.settings import MAX_LINE_MOVE
+from ptxcore.limits import MAX_LINE_MOVE
 
 #: Largest move of a control point in units of the spacing without folding (Choi and Lee 2000).
 MAX_CONTROL_MOVE = 0.48

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptxcore.errors import SettingsError
-from ptxcore.settings import COMBINED, FoldSettings
+from ptxcore.limits import COMBINED
+from ptxcore.settings import FoldSettings
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ptxcore.data.augment import ELASTIC_RMS, Augmentation
 from ptxcore.data.warp import Warp, affine_map, elastic_field, grid_field
-from ptxcore.settings import MAX_LINE_MOVE
+from ptxcore.limits import MAX_LINE_MOVE
 
 PATCH, IMAGE = 64, 128
 

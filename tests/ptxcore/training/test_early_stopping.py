@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ptxcore.limits import STOP_METRICS
 from ptxcore.metrics import DIRECTIONS
-from ptxcore.settings import STOP_METRICS, FoldSettings
+from ptxcore.settings import FoldSettings
 from ptxcore.training.early_stopping import EarlyStopping
 
 UP = EarlyStopping(patience=2, min_delta=0.0, maximize=True)
