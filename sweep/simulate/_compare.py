@@ -154,10 +154,14 @@ def compare(
 def anytime(
     table: Table, layout: Deal, run: Run, costs: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """[G] regret of the leader at each cost; the last one is kept after the end."""
+    """[G] regret of the leader at each cost; the last one is kept after the end.
+
+    A run that ended without a score has a regret from its end on, as in its outcome.
+    """
     means = searched_means(table, layout)
     size = table.num_candidates * table.num_folds
-    times = np.array([paid / size for paid, _ in run.anytime])
-    values = np.array([np.nan] + [regret(means, chosen) for _, chosen in run.anytime])
+    changes = run.anytime or [(run.num_folds, run.chosen)]
+    times = np.array([paid / size for paid, _ in changes])
+    values = np.array([np.nan] + [regret(means, chosen) for _, chosen in changes])
     found: NDArray[np.float64] = values[np.searchsorted(times, costs, side="right")]
     return found

@@ -119,7 +119,8 @@ class Run:
     """What a simulated sweep did.
 
     Attributes:
-        chosen: Table row of the winner; the best partial one when nothing is complete.
+        chosen: Table row of the winner; the best partial one when nothing is complete, -1 when
+            nothing was scored.
         num_folds: Folds paid for; one that was stopped or lost counts by its share.
         num_epochs: Epochs paid for.
         busy_seconds: Worker time paid for.

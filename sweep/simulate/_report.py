@@ -84,11 +84,13 @@ def regret(means: NDArray[np.float64], chosen: int) -> float:
 
     Args:
         means: Shape (N,), higher is better; -inf for one that diverged, at least one finite.
-        chosen: Index of the chosen one.
+        chosen: Index of the chosen one; -1 where nothing was scored and so nothing chosen.
 
     Returns:
-        0 or more; 1 for one that is as good as the median, or that diverged.
+        0 or more; 1 for one that is as good as the median, or that diverged, and for none.
     """
+    if chosen < 0:
+        return 1.0
     finite = means[np.isfinite(means)]
     best = float(finite.max())
     gap = best - float(means[chosen])
@@ -103,9 +105,9 @@ def regret(means: NDArray[np.float64], chosen: int) -> float:
 
 
 def is_best(means: NDArray[np.float64], chosen: int) -> bool:
-    """Whether no configuration has a better mean; equal up to rounding."""
+    """Whether one was chosen and none has a better mean; equal up to rounding."""
     best = float(means.max())
-    return bool(means[chosen] >= best - 1e-6 * max(1.0, abs(best)))
+    return chosen >= 0 and bool(means[chosen] >= best - 1e-6 * max(1.0, abs(best)))
 
 
 def mean_outcome(outcomes: Sequence[Outcome]) -> Outcome:

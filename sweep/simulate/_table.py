@@ -53,8 +53,11 @@ class Table:
             raise UsageError(
                 f"{self.name}: seconds: found shape {self.seconds.shape}, expected {shape}"
             )
-        if not np.all(self.seconds >= 0):
-            raise UsageError(f"{self.name}: seconds: found a negative or missing value")
+        if not np.all((self.seconds >= 0) & np.isfinite(self.seconds)):
+            raise UsageError(
+                f"{self.name}: seconds: found a negative or missing value beside a score, "
+                "expected the training time of every fold that has one"
+            )
         if self.curves is not None and self.curves.shape[:3] != shape:
             raise UsageError(
                 f"{self.name}: curves: found shape {self.curves.shape}, expected {shape} and epochs"
@@ -100,7 +103,8 @@ def load_table(path: Path, *, missing: Missing = "refuse") -> Table:
     """Read a `.npz` table.
 
     Arrays: `scores` [P, N, k] or [N, k]; `fit_s` or `seconds` of the same shape, one second each
-    when absent; `curves` [..., E], optional; `params`, a JSON list, optional.
+    when absent, anything where there is no score; `curves` [..., E], optional; `params`, a JSON
+    list, optional.
 
     Args:
         path: The file.
@@ -125,7 +129,7 @@ def load_table(path: Path, *, missing: Missing = "refuse") -> Table:
     table = Table(
         name=path.stem,
         scores=scores,
-        seconds=np.ones_like(scores) if given is None else _three(given),
+        seconds=np.ones_like(scores) if given is None else _filled(_three(given), scores),
         curves=curves,
         params=_params(path, found.get("params"), scores.shape),
     )
@@ -169,7 +173,7 @@ def mask(table: Table, missing: Missing) -> Table:
     if missing == "refuse":
         raise UsageError(
             f"{table.name}: {int(holes.sum())} of {len(holes)} configurations miss scores; "
-            "choose to drop them or to count a missing score as the worst"
+            "leave them out (--missing drop) or let a missing score be the worst (--missing worst)"
         )
     if holes.all():
         raise UsageError(f"{table.name}: every configuration misses a score, none can be replayed")
@@ -204,6 +208,18 @@ def table_of(name: str, projection: Projection) -> Table:
 def _three(array: NDArray[Any]) -> Floats:
     values = np.asarray(array, np.float64)
     return values[None] if values.ndim == 2 else values
+
+
+def _filled(seconds: Floats, scores: Floats) -> Floats:
+    """Seconds with the median of the others where a score is not finite and they are no time.
+
+    Who notes no score of a fold mostly notes no time either; a replay has to take some.
+    """
+    if seconds.shape != scores.shape:
+        return seconds  # which the table refuses
+    is_time = np.isfinite(seconds) & (seconds >= 0)
+    usual = float(np.median(seconds[is_time])) if is_time.any() else 0.0
+    return np.where(~is_time & ~np.isfinite(scores), usual, seconds)
 
 
 def _params(

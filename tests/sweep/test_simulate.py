@@ -32,6 +32,7 @@ from sweep.simulate import (
     Deal,
     Simulation,
     Table,
+    compare,
     deal,
     load_table,
     mask,
@@ -135,6 +136,18 @@ def test_a_partial_leader_that_falls_back_is_replaced() -> None:
     policy = make_policy("greedy", {"num_trials": 2, "pinned": None}, 3)
     run = Simulation(one, natural(one), policy, make_stop_rule(2, 1, 3, required=())).run()
     assert [chosen for _, chosen in run.anytime] == [0, 1]
+
+
+def test_who_scored_nothing_found_nothing() -> None:
+    one = table([[[0.5, 0.6]], [[0.7, 0.8]]])
+    cluster = Cluster(loss_rate=0.999)
+    layout, run = play(one, contender("standard"), cluster, 0)
+    assert (run.chosen, run.anytime, run.num_folds) == (-1, [], 1.5)
+    found = outcome(one, layout, run, cluster)
+    assert (found.hit, found.regret, found.regret_fresh) == (0, 1, 1)
+    (regrets,) = compare(one, contender("standard"), cluster, [0]).regrets
+    assert np.isnan(regrets[0])
+    assert regrets[-1] == 1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,46 @@
+"""What the simulator makes of tables that are not as they should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sweep.errors import UsageError
+from sweep.simulate import Missing, load_table
+
+
+def saved(folder: Path, scores: Any, **arrays: Any) -> Path:
+    path = folder / "made.npz"
+    np.savez(path, scores=np.array(scores, np.float64), **arrays)
+    return path
+
+
+@pytest.mark.parametrize(("missing", "num_rows"), [("drop", 2), ("worst", 3)])
+def test_a_missing_score_needs_no_seconds(tmp_path: Path, missing: Missing, num_rows: int) -> None:
+    path = saved(
+        tmp_path,
+        [[0.5, 0.6], [0.7, np.nan], [0.1, 0.2]],
+        fit_s=np.array([[1.0, 2.0], [3.0, np.nan], [4.0, 5.0]]),
+    )
+    table = load_table(path, missing=missing)
+    assert table.scores.shape == (1, num_rows, 2)
+    if missing == "worst":
+        assert table.seconds[0].tolist() == [[1.0, 2.0], [3.0, 3.0], [4.0, 5.0]]
+    with pytest.raises(UsageError, match=r"1 of 3 .*\(--missing drop\).*\(--missing worst\)"):
+        load_table(path)
+
+
+def test_no_seconds_at_all_are_none(tmp_path: Path) -> None:
+    path = saved(tmp_path, [[np.nan], [np.inf]], fit_s=np.array([[np.nan], [-1.0]]))
+    with pytest.raises(UsageError, match="1 of 2 configurations miss scores"):
+        load_table(path)
+
+
+@pytest.mark.parametrize("seconds", [np.nan, -1.0, np.inf])
+def test_a_score_needs_seconds(tmp_path: Path, seconds: float) -> None:
+    path = saved(tmp_path, [[0.5], [0.6]], seconds=np.array([[1.0], [seconds]]))
+    with pytest.raises(UsageError, match="beside a score"):
+        load_table(path)
