@@ -89,9 +89,11 @@ def parse_contender(
     )
 
 
-def play(table: Table, contender: Contender, cluster: Cluster, seed: int) -> tuple[Deal, Run]:
-    """One simulated sweep."""
-    layout = deal(table, seed, repeats=contender.repeats)
+def play(
+    table: Table, contender: Contender, cluster: Cluster, seed: int, layout: Deal | None = None
+) -> tuple[Deal, Run]:
+    """One simulated sweep; in the layout of the seed unless another is given."""
+    layout = layout or deal(table, seed, repeats=contender.repeats)
     num_trials, num_folds = table.num_candidates, len(layout.folds)
     policy = make_policy(
         contender.policy, {"num_trials": num_trials, **contender.settings}, num_folds
