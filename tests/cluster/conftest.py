@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -43,9 +44,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def calm(cluster: Cluster) -> Scores:
-    """Scores of the sweep that nothing disturbs."""
-    cluster.ended(cluster.run("calm"), "calm")
+def undisturbed(cluster: Cluster) -> subprocess.Popen[bytes]:
+    """The sweep that nothing disturbs; those who only ask for access do so meanwhile."""
+    return cluster.run("calm")
+
+
+@pytest.fixture(scope="session")
+def calm(cluster: Cluster, undisturbed: subprocess.Popen[bytes]) -> Scores:
+    """Its scores."""
+    cluster.ended(undisturbed, "calm")
     cluster.note("none", "calm")
     scores = cluster.scores("calm")
     assert len(scores) == 9
@@ -53,7 +60,7 @@ def calm(cluster: Cluster) -> Scores:
 
 
 @pytest.fixture(autouse=True)
-def whole(cluster: Cluster, calm: Scores) -> None:
+def whole(cluster: Cluster, undisturbed: subprocess.Popen[bytes]) -> None:
     """Every test begins with both workers."""
     cluster.settled()
 

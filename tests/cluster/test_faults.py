@@ -13,6 +13,7 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from cluster import GREEDY, PROGRAM, Cluster, Row, Scores
 
 from sweep.records import State
@@ -176,6 +177,7 @@ def test_a_driver_that_was_frozen_gives_way(cluster: Cluster, calm: Scores) -> N
     cluster.check("frozen", calm)
 
 
+@pytest.mark.usefixtures("calm")
 def test_greedy_and_tpe_lose_workers_and_driver(cluster: Cluster) -> None:
     driver = cluster.run("greedy", text=GREEDY)
     cluster.in_the_middle("greedy")
@@ -195,6 +197,7 @@ def test_greedy_and_tpe_lose_workers_and_driver(cluster: Cluster) -> None:
     assert sum(one.state is State.COMPLETE for one in projection.candidates) >= 2
 
 
+@pytest.mark.usefixtures("calm")
 def test_a_worker_of_an_older_version_is_refused(cluster: Cluster) -> None:
     older = cluster.folder / "older" / "ptxsweep-0.0.1.dist-info"
     older.mkdir(parents=True)
