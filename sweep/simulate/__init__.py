@@ -1,7 +1,8 @@
 """What would another policy have cost: sweeps in simulated time over tables of scores."""
 
 from sweep.simulate._compare import Comparison, Contender, compare, parse_contender, play
-from sweep.simulate._engine import Cluster, Deal, Run, Simulation, deal
+from sweep.simulate._engine import Run, Simulation
+from sweep.simulate._layout import Cluster, Deal, deal
 from sweep.simulate._report import Outcome, mean_outcome, outcome
 from sweep.simulate._table import Missing, Table, load_table, mask, save_table, table_of
 

@@ -165,11 +165,12 @@ def mask(table: Table, missing: Missing) -> Table:
     """Settle what happens to configurations with a NaN among their scores.
 
     Raises:
-        UsageError: There is one and `missing` is "refuse", or none is left.
+        UsageError: There is one and `missing` is "refuse", or none is left that has all folds of
+            a partition.
     """
     holes: NDArray[np.bool_] = np.asarray(np.isnan(table.scores).any(axis=(0, 2)))
     if missing == "worst" or not holes.any():
-        return table
+        return _with_a_best(table)
     if missing == "refuse":
         raise UsageError(
             f"{table.name}: {int(holes.sum())} of {len(holes)} configurations miss scores; "
@@ -177,7 +178,16 @@ def mask(table: Table, missing: Missing) -> Table:
         )
     if holes.all():
         raise UsageError(f"{table.name}: every configuration misses a score, none can be replayed")
-    return table.rows(np.flatnonzero(~holes))
+    return _with_a_best(table.rows(np.flatnonzero(~holes)))
+
+
+def _with_a_best(table: Table) -> Table:
+    if not np.isfinite(table.scores).all(axis=2).any():
+        raise UsageError(
+            f"{table.name}: found no configuration with finite scores on all folds of a partition, "
+            "expected at least one: without it nothing can be found"
+        )
+    return table
 
 
 def table_of(name: str, projection: Projection) -> Table:

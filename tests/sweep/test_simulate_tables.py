@@ -44,3 +44,10 @@ def test_a_score_needs_seconds(tmp_path: Path, seconds: float) -> None:
     path = saved(tmp_path, [[0.5], [0.6]], seconds=np.array([[1.0], [seconds]]))
     with pytest.raises(UsageError, match="beside a score"):
         load_table(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_table_without_a_best_is_refused(tmp_path: Path, value: float) -> None:
+    path = saved(tmp_path, [[[0.5, value]], [[value, 0.6]]])
+    with pytest.raises(UsageError, match="found no configuration with finite scores"):
+        load_table(path, missing="worst")
