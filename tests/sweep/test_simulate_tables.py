@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.simulate import Missing, load_table
 
@@ -51,3 +53,23 @@ def test_a_table_without_a_best_is_refused(tmp_path: Path, value: float) -> None
     path = saved(tmp_path, [[[0.5, value]], [[value, 0.6]]])
     with pytest.raises(UsageError, match="found no configuration with finite scores"):
         load_table(path, missing="worst")
+
+
+def said(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    """What `simulate` says beside its JSON."""
+    arguments = map(str, words)
+    assert main(["simulate", *arguments, "--policy", "standard", "--seeds", "1", "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)
+    return err
+
+
+def test_scores_that_are_not_finite_are_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path, [[0.5, 0.6], [0.7, np.nan], [np.inf, 0.2]])
+    worst = said(capfd, path, "--missing", "worst")
+    assert worst == "made: 2 scores are not finite and count as worst\n"
+    dropped = said(capfd, path, "--missing", "drop")
+    assert dropped == "made: 1 score is not finite and counts as worst\n"
+    assert not said(capfd, saved(tmp_path, [[0.5, 0.6]]))
