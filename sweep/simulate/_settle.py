@@ -15,6 +15,9 @@ from sweep.simulate._table import Table
 #: that is worse than every other.
 Missing = Literal["refuse", "drop", "worst"]
 
+#: The param of rows whose other params do not say why they score differently.
+UNRECORDED = "unrecorded"
+
 
 def mask(table: Table, missing: Missing) -> Table:
     """Settle what happens to configurations with a NaN among their scores.
@@ -46,13 +49,40 @@ def _with_a_best(table: Table) -> Table:
 
 
 def settled(table: Table) -> Table:
-    """The table with a note on scores that are not finite: a replay takes them for the worst."""
+    """The table as a replay takes it, with notes on what that changes.
+
+    Scores that are not finite count as worst. Policies train one of several equal settings; so
+    where equal `params` have unequal scores (which means that settings were recorded in part),
+    `UNRECORDED` tells them apart.
+    """
+    notes, params = list(table.notes), list(table.params)
     count = int(np.sum(~np.isfinite(table.scores)))
-    if not count:
-        return table
-    note = (
-        "1 score is not finite and counts as worst"
-        if count == 1
-        else f"{count} scores are not finite and count as worst"
-    )
-    return dataclasses.replace(table, notes=(*table.notes, note))
+    if count:
+        counts = "is not finite and counts" if count == 1 else "are not finite and count"
+        notes.append(f"{count} {'score' if count == 1 else 'scores'} {counts} as worst")
+    names = _unrecorded(table)
+    for row, name in names.items():
+        params[row] = {**params[row], UNRECORDED: name}
+    if names:
+        notes.append(
+            f"{len(names)} configurations have the params of another one and other scores, so "
+            f"params were recorded in part; {UNRECORDED!r} tells them apart"
+        )
+    return dataclasses.replace(table, notes=tuple(notes), params=tuple(params))
+
+
+def _unrecorded(table: Table) -> dict[int, str]:
+    """A name for what was not recorded of a row, the same for rows with the same scores."""
+    alike: dict[str, dict[bytes, list[int]]] = {}
+    for row, one in enumerate(table.params):
+        if one:
+            scores = alike.setdefault(repr(sorted(one.items())), {})
+            scores.setdefault(table.scores[:, row].tobytes(), []).append(row)
+    return {
+        # A text: numbers would be near or far from each other.
+        row: f"as of row {rows[0]}"
+        for scores in alike.values()
+        if len(scores) > 1
+        for rows in scores.values()
+        for row in rows
+    }

@@ -11,7 +11,7 @@ import pytest
 
 from sweep.cli import main
 from sweep.errors import UsageError
-from sweep.simulate import Missing, load_table
+from sweep.simulate import Cluster, Missing, load_table, outcome, parse_contender, play
 
 
 def saved(folder: Path, scores: Any, **arrays: Any) -> Path:
@@ -73,3 +73,28 @@ def test_scores_that_are_not_finite_are_said(
     dropped = said(capfd, path, "--missing", "drop")
     assert dropped == "made: 1 score is not finite and counts as worst\n"
     assert not said(capfd, saved(tmp_path, [[0.5, 0.6]]))
+
+
+def test_equal_params_with_unequal_scores_are_told_apart(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scores = np.random.default_rng(0).uniform(0, 1, (40, 4)).round(3)
+    scores[39] = 2.0  # the best, hidden among its equals
+    scores[1] = scores[0]
+    params = [{"x": 0, "y": "a"}] * 20 + [{"y": "b", "x": 1}] * 19 + [{"x": 1, "y": "b"}]
+    path = saved(tmp_path, scores, params=np.array(json.dumps(params)))
+    assert "made: 40 configurations have the params of another" in said(capfd, path)
+    table = load_table(path)
+    names = [repr(sorted(one.items())) for one in table.params]
+    assert names[0] == names[1]
+    assert len(set(names)) == 39
+    layout, run = play(table, parse_contender("default"), Cluster(), 0)
+    assert outcome(table, layout, run, Cluster()).hit == 1
+
+
+def test_twins_and_params_that_differ_stay_as_they_are(tmp_path: Path) -> None:
+    params = [{"x": 0}, {"x": 0}, {"x": 1}, {"x": 2}, {}, {}]
+    scores = [[0.5], [0.5], [0.5], [0.7], [0.1], [0.2]]
+    table = load_table(saved(tmp_path, scores, params=np.array(json.dumps(params))))
+    assert list(table.params) == params
+    assert not table.notes
