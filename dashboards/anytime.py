@@ -39,12 +39,18 @@ def anytime_info(curves: Mapping[str, tuple[Floats, Sequence[Floats]]]) -> tuple
 
     Args:
         curves: By policy: [G] costs, and for each table [seeds, G] regrets, NaN before the first
-            score; costs at which some replay has no score yet are left out.
+            score; costs at which some replay has no score yet are left out, as are replays
+            without any (their partition has no best); so is a policy without replays.
     """
     found = []
     for label, (costs, tables) in curves.items():
-        per_seed = np.mean(np.stack(tables), axis=0)
-        known = ~np.isnan(per_seed).any(axis=0)
+        regrets = np.stack(tables)
+        is_judged = np.asarray(~np.isnan(regrets).all(axis=2))
+        known = ~np.isnan(regrets[is_judged]).any(axis=0)
+        kept = is_judged.any(axis=0)
+        if not kept.any():
+            continue
+        per_seed = np.mean(regrets[:, kept], axis=0, where=is_judged[:, kept, None])
         low, high = np.quantile(per_seed[:, known], [0.1, 0.9], axis=0)
         found.append(
             AnytimeCurve(

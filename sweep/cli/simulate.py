@@ -16,6 +16,7 @@ from sweep.cli._common import (
     open_home,
     parse_settings,
     require_ledger,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -88,6 +89,9 @@ def simulate_command(
     ]
     cluster = Cluster(num_workers=workers, loss_rate=losses, straggler_rate=stragglers)
     loaded = [_load(name, home, missing) for name in tables]
+    for table in loaded:
+        for note in table.notes:
+            say(f"{table.name}: {note}")
     found: list[tuple[str, list[Comparison]]] = [
         (one.label, [compare(table, one, cluster, range(seeds)) for table in loaded])
         for one in contenders
@@ -111,7 +115,7 @@ def simulate_command(
 
 def _load(name: str, home: Home, missing: Missing) -> Table:
     from sweep.errors import UsageError
-    from sweep.simulate import load_table, table_of
+    from sweep.simulate import load_table, settled, table_of
 
     path = Path(name)
     if path.suffix == ".npz" or path.exists():
@@ -122,7 +126,7 @@ def _load(name: str, home: Home, missing: Missing) -> Table:
 
     require_ledger(home)
     ledger = Ledger.open(home.ledger_url, name)
-    table = table_of(name, ledger.projection)
+    table = settled(table_of(name, ledger.projection))
     ledger.close()
     return table
 

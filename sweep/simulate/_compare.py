@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sweep.errors import UsageError
 from sweep.policies import WORTH, make_policy
 from sweep.pruners import make_pruner
-from sweep.simulate._engine import Cluster, Deal, Run, Simulation, deal
+from sweep.simulate._engine import Run, Simulation
+from sweep.simulate._layout import Cluster, Deal, deal
 from sweep.simulate._report import Outcome, mean_outcome, outcome, regret, searched_means
 from sweep.simulate._table import Table
 from sweep.stop_rules import make_stop_rule

@@ -29,89 +29,13 @@ from sweep.records import (
     NewCandidate,
     State,
 )
+from sweep.simulate._layout import Cluster, Deal
+from sweep.simulate._standings import Standings
 from sweep.simulate._table import Table
 from sweep.stop_rules import StopRule
 
 #: As in a live sweep, the first candidate is the default and is never pruned.
 DEFAULT_CANDIDATE = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cluster:
-    """What the folds run on.
-
-    Attributes:
-        num_workers: Folds at once, at least 1.
-        loss_rate: Chance that a fold is lost half way, in [0, 1).
-        max_losses: A candidate that loses a fold this often has failed, at least 1.
-        straggler_rate: Chance that a fold takes `straggler_factor` times its seconds.
-        straggler_factor: At least 1.
-    """
-
-    num_workers: int = 1
-    loss_rate: float = 0.0
-    max_losses: int = 3
-    straggler_rate: float = 0.0
-    straggler_factor: float = 4.0
-
-    def __post_init__(self) -> None:
-        for name, value in (("num_workers", self.num_workers), ("max_losses", self.max_losses)):
-            if value < 1:
-                raise UsageError(f"{name}: found {value}, expected at least 1")
-        if not 0 <= self.loss_rate < 1:
-            raise UsageError(f"loss_rate: found {self.loss_rate}, expected a value in [0, 1)")
-        if not 0 <= self.straggler_rate <= 1:
-            raise UsageError(
-                f"straggler_rate: found {self.straggler_rate}, expected a value in [0, 1]"
-            )
-        if self.straggler_factor < 1:
-            raise UsageError(
-                f"straggler_factor: found {self.straggler_factor}, expected at least 1"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deal:
-    """How a seed lays out a table: which rows come when, and which folds.
-
-    Attributes:
-        partitions: Of the table, those that the search sees.
-        order: Row of each candidate, in the order of proposal.
-        folds: Partition and column of each fold; the same for every candidate.
-    """
-
-    partitions: tuple[int, ...]
-    order: tuple[int, ...]
-    folds: tuple[tuple[int, int], ...]
-
-
-def deal(table: Table, seed: int, *, repeats: int = 1) -> Deal:
-    """The layout of a seed: random candidates and folds, partitions in turn.
-
-    Args:
-        table: To search.
-        seed: At least 0.
-        repeats: Partitions that the search sees, the folds of one after those of the other.
-
-    Raises:
-        UsageError: The table has fewer partitions.
-    """
-    if not 1 <= repeats <= table.num_partitions:
-        raise UsageError(
-            f"{table.name}: {repeats} partitions were asked for, found {table.num_partitions}"
-        )
-    generator = np.random.default_rng(seed)
-    order = tuple(generator.permutation(table.num_candidates).tolist())
-    partitions = tuple((seed + number) % table.num_partitions for number in range(repeats))
-    return Deal(
-        partitions=partitions,
-        order=order,
-        folds=tuple(
-            (partition, fold)
-            for partition in partitions
-            for fold in generator.permutation(table.num_folds).tolist()
-        ),
-    )
 
 
 @dataclass(kw_only=True)
@@ -201,10 +125,8 @@ class Simulation:
         self._queue: list[tuple[float, int, _Task]] = []
         self._ticket = itertools.count()
         self._free = self._cluster.num_workers
-        self._done: list[int] = []  # finished folds of each candidate
-        self._sums: list[float] = []
+        self._standings = Standings(self._num_folds)
         self._losses: dict[int, int] = {}
-        self._leader: tuple[int, tuple[bool, float]] = (-1, (False, -math.inf))
         self.run_so_far = Run()
 
     def run(self) -> Run:
@@ -238,14 +160,13 @@ class Simulation:
                     self._start(now, decision.candidate, decision.fold)
 
     def _add(self) -> int:
-        candidate = len(self._done)
+        candidate = len(self._standings)
         if candidate >= self._table.num_candidates:
             raise UsageError(
                 f"{self._table.name}: the policy asked for candidate {candidate + 1}, "
                 f"the table has {self._table.num_candidates}; lower num_trials"
             )
-        self._done.append(0)
-        self._sums.append(0.0)
+        self._standings.add()
         parameters = self._table.params[self._layout.order[candidate]]
         if self._projection is not None:
             self._projection.add(
@@ -357,14 +278,13 @@ class Simulation:
         self._observe(
             FoldFinished(candidate=candidate, fold=fold, score=score, seconds=task.seconds)
         )
-        self._done[candidate] += 1
-        self._sums[candidate] += score if math.isfinite(score) else -math.inf
+        self._standings.score(candidate, score)
+        self._note_leader()
         if not math.isfinite(score):
             self.run_so_far.num_worst += 1
             self._stop(candidate, State.FAILED)
             return
-        self._follow_leader(candidate)
-        if self._done[candidate] == self._num_folds:
+        if self._standings.is_complete(candidate):
             self._end_in_projection(candidate, State.COMPLETE)
         elif (
             self._projection is not None
@@ -394,21 +314,9 @@ class Simulation:
         run.num_epochs += share * task.num_epochs
         run.busy_seconds += share * task.seconds
 
-    def _follow_leader(self, candidate: int) -> None:
-        """The winner if the sweep ended now: complete before partial, then the better mean."""
-        mean = self._sums[candidate] / self._done[candidate]
-        standing = (self._done[candidate] == self._num_folds, mean)
-        run, (leader, best) = self.run_so_far, self._leader
-        if candidate == leader and standing < best:  # a partial leader fell back
-            pairs = zip(self._sums, self._done, strict=True)
-            means = [total / count if count else -math.inf for total, count in pairs]
-            leader = max(range(len(means)), key=means.__getitem__)
-            self._leader = (leader, (self._done[leader] == self._num_folds, means[leader]))
-        elif standing <= best:
-            return
-        else:
-            self._leader = (candidate, standing)
-        chosen = self._layout.order[self._leader[0]]
+    def _note_leader(self) -> None:
+        run, leader = self.run_so_far, self._standings.leader
+        chosen = self._layout.order[leader] if leader >= 0 else -1
         if chosen != run.chosen:
             run.chosen = chosen
             run.anytime.append((run.num_folds, chosen))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.simulate._engine import Cluster, Deal, Run
+from sweep.simulate._engine import Run
+from sweep.simulate._layout import Cluster, Deal
 from sweep.simulate._table import Table
 
 
@@ -22,7 +23,8 @@ class Outcome:
         cost_seconds: Likewise of all training seconds.
         regret: (best - chosen) / (best - median) over the means of the folds that the search saw.
         regret_fresh: Likewise over partitions that the search did not see; NaN without one.
-        hit: Whether the chosen mean equals the best.
+        hit: Whether the chosen mean equals the best; NaN, as both regrets, where no configuration
+            has finite scores only and so none is the best.
         makespan_seconds: Simulated time until the sweep was over.
         idle: Share of the workers' time in which they had nothing to do.
     """
@@ -42,6 +44,7 @@ def outcome(table: Table, layout: Deal, run: Run, cluster: Cluster) -> Outcome:
     own, partition = searched_means(table, layout), layout.partitions[0]
     others = [p for p in range(table.num_partitions) if p not in layout.partitions]
     fresh = [regret(full_means(table, one), run.chosen) for one in others]
+    fresh = [value for value in fresh if value == value]
     worker_seconds = run.makespan_seconds * cluster.num_workers
     epochs = [
         table.num_epochs(partition, row, fold)
@@ -55,7 +58,7 @@ def outcome(table: Table, layout: Deal, run: Run, cluster: Cluster) -> Outcome:
         cost_seconds=run.busy_seconds / all_seconds if all_seconds else 0.0,
         regret=regret(own, run.chosen),
         regret_fresh=float(np.mean(fresh)) if fresh else float("nan"),
-        hit=float(is_best(own, run.chosen)),
+        hit=float(is_best(own, run.chosen)) if np.isfinite(own).any() else float("nan"),
         makespan_seconds=run.makespan_seconds,
         idle=max(0.0, 1 - run.busy_seconds / worker_seconds) if worker_seconds else 0.0,
     )
@@ -83,15 +86,18 @@ def regret(means: NDArray[np.float64], chosen: int) -> float:
     that is -inf (most configurations diverged) is replaced by the worst finite mean.
 
     Args:
-        means: Shape (N,), higher is better; -inf for one that diverged, at least one finite.
+        means: Shape (N,), higher is better; -inf for one that diverged.
         chosen: Index of the chosen one; -1 where nothing was scored and so nothing chosen.
 
     Returns:
-        0 or more; 1 for one that is as good as the median, or that diverged, and for none.
+        0 or more; 1 for one that is as good as the median, or that diverged, and for none. NaN
+        where all diverged.
     """
+    finite = means[np.isfinite(means)]
+    if not len(finite):
+        return float("nan")
     if chosen < 0:
         return 1.0
-    finite = means[np.isfinite(means)]
     best = float(finite.max())
     gap = best - float(means[chosen])
     if is_best(means, chosen):

@@ -1,13 +1,10 @@
-"""Tables of per-fold scores, and how they are read."""
+"""Tables of per-fold scores."""
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +14,6 @@ from sweep.projection import Projection
 from sweep.records import State
 
 Floats = NDArray[np.float64]
-
-#: What to do about cells that are NaN: refuse the table, drop the candidate, or take it as a score
-#: that is worse than every other.
-Missing = Literal["refuse", "drop", "worst"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +27,7 @@ class Table:
         curves: [P, N, k, E] value after each epoch on the split that a pruner may see, NaN after
             a fold's last epoch; None when the table has no epochs.
         params: One mapping for each configuration.
+        notes: What was done to it since it was read, for the user.
     """
 
     name: str
@@ -41,6 +35,7 @@ class Table:
     seconds: Floats
     curves: Floats | None
     params: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = self.scores.shape
@@ -96,88 +91,8 @@ class Table:
             seconds=self.seconds[:, chosen],
             curves=None if self.curves is None else self.curves[:, chosen],
             params=tuple(self.params[row] for row in chosen),
+            notes=self.notes,
         )
-
-
-def load_table(path: Path, *, missing: Missing = "refuse") -> Table:
-    """Read a `.npz` table.
-
-    Arrays: `scores` [P, N, k] or [N, k]; `fit_s` or `seconds` of the same shape, one second each
-    when absent, anything where there is no score; `curves` [..., E], optional; `params`, a JSON
-    list, optional.
-
-    Args:
-        path: The file.
-        missing: What to do about NaN among the scores.
-
-    Raises:
-        UsageError: It is no such file, the shapes do not fit, or cells are missing and refused.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path}: cannot be read as a table (.npz): {error}") from error
-    if "scores" not in found:
-        raise UsageError(f"{path}: found arrays {sorted(found)}, expected one named scores")
-    scores = _three(found["scores"])
-    given = found.get("fit_s", found.get("seconds"))
-    curves = found.get("curves")
-    if curves is not None:
-        curves = np.asarray(curves, np.float64)
-        curves = curves[None] if curves.ndim == 3 else curves
-    table = Table(
-        name=path.stem,
-        scores=scores,
-        seconds=np.ones_like(scores) if given is None else _filled(_three(given), scores),
-        curves=curves,
-        params=_params(path, found.get("params"), scores.shape),
-    )
-    return mask(table, missing)
-
-
-def save_table(table: Table, path: Path) -> None:
-    """Write a table in the form that `load_table` reads: scores, times and settings, no images.
-
-    Raises:
-        UsageError: The file exists, or its folder does not.
-    """
-    if path.exists() or not path.parent.is_dir():
-        found = "a file" if path.exists() else "no such folder"
-        raise UsageError(f"{path}: found {found}, expected a new file in a folder that exists")
-    arrays: dict[str, NDArray[Any]] = {
-        "scores": table.scores.astype(np.float32),
-        "fit_s": table.seconds.astype(np.float32),
-        "params": np.array(json.dumps([dict(one) for one in table.params])),
-    }
-    if table.curves is not None:
-        arrays["curves"] = table.curves.astype(np.float32)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def mask(table: Table, missing: Missing) -> Table:
-    """Settle what happens to configurations with a NaN among their scores.
-
-    Raises:
-        UsageError: There is one and `missing` is "refuse", or none is left.
-    """
-    holes: NDArray[np.bool_] = np.asarray(np.isnan(table.scores).any(axis=(0, 2)))
-    if missing == "worst" or not holes.any():
-        return table
-    if missing == "refuse":
-        raise UsageError(
-            f"{table.name}: {int(holes.sum())} of {len(holes)} configurations miss scores; "
-            "leave them out (--missing drop) or let a missing score be the worst (--missing worst)"
-        )
-    if holes.all():
-        raise UsageError(f"{table.name}: every configuration misses a score, none can be replayed")
-    return table.rows(np.flatnonzero(~holes))
 
 
 def table_of(name: str, projection: Projection) -> Table:
@@ -203,34 +118,3 @@ def table_of(name: str, projection: Projection) -> Table:
         curves=curves if longest else None,
         params=tuple(one.parameters for one in complete),
     )
-
-
-def _three(array: NDArray[Any]) -> Floats:
-    values = np.asarray(array, np.float64)
-    return values[None] if values.ndim == 2 else values
-
-
-def _filled(seconds: Floats, scores: Floats) -> Floats:
-    """Seconds with the median of the others where a score is not finite and they are no time.
-
-    Who notes no score of a fold mostly notes no time either; a replay has to take some.
-    """
-    if seconds.shape != scores.shape:
-        return seconds  # which the table refuses
-    is_time = np.isfinite(seconds) & (seconds >= 0)
-    usual = float(np.median(seconds[is_time])) if is_time.any() else 0.0
-    return np.where(~is_time & ~np.isfinite(scores), usual, seconds)
-
-
-def _params(
-    path: Path, array: NDArray[Any] | None, shape: tuple[int, ...]
-) -> tuple[Mapping[str, Any], ...]:
-    if array is None:
-        return tuple({} for _ in range(shape[1] if len(shape) == 3 else 0))
-    try:
-        rows = json.loads(str(array))
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{path}: params: not JSON: {error}") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UsageError(f"{path}: params: expected a list of objects")
-    return tuple(rows)

@@ -20,6 +20,7 @@ from in_process import (
     toy_space,
 )
 
+from dashboards.anytime import anytime_info
 from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
@@ -136,6 +137,35 @@ def test_a_partial_leader_that_falls_back_is_replaced() -> None:
     policy = make_policy("greedy", {"num_trials": 2, "pinned": None}, 3)
     run = Simulation(one, natural(one), policy, make_stop_rule(2, 1, 3, required=())).run()
     assert [chosen for _, chosen in run.anytime] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("others", "leaders"), [([0.8, 0.8, 0.8], [0, 1]), ([np.nan] * 3, [0, -1])]
+)
+def test_a_partial_leader_that_diverges_is_replaced(
+    others: list[float], leaders: list[int]
+) -> None:
+    one = table([[[0.9, np.nan, 0.9], others], [[0.5, 0.5, 0.5], [0.6, 0.6, 0.6]]])
+    policy = make_policy("greedy", {"num_trials": 2, "pinned": None}, 3)
+    run = Simulation(one, natural(one), policy, make_stop_rule(2, 1, 3, required=())).run()
+    assert [chosen for _, chosen in run.anytime] == leaders
+    assert run.chosen == leaders[-1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_partition_without_a_finite_score_is_left_out(name: str) -> None:
+    scores = noisy().scores.copy()
+    scores[1] = np.nan
+    one = table(scores)
+    found = compare(one, contender(name), Cluster(), range(2))
+    assert [math.isnan(each.regret) for each in found.outcomes] == [False, True]
+    assert [math.isnan(each.hit) for each in found.outcomes] == [False, True]
+    assert found.outcome.regret == found.outcomes[0].regret
+    assert math.isnan(found.outcomes[0].regret_fresh)
+    assert np.isnan(found.regrets[1]).all()
+    (curve,) = anytime_info({name: (found.costs, [found.regrets])})
+    assert curve.mean[-1] == pytest.approx(found.outcome.regret)
+    assert anytime_info({name: (found.costs, [found.regrets[1:]])}) == ()
 
 
 def test_who_scored_nothing_found_nothing() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sweep.cli import main
 from sweep.errors import UsageError
-from sweep.simulate import Missing, load_table
+from sweep.simulate import Cluster, Missing, load_table, outcome, parse_contender, play
 
 
 def saved(folder: Path, scores: Any, **arrays: Any) -> Path:
@@ -44,3 +46,55 @@ def test_a_score_needs_seconds(tmp_path: Path, seconds: float) -> None:
     path = saved(tmp_path, [[0.5], [0.6]], seconds=np.array([[1.0], [seconds]]))
     with pytest.raises(UsageError, match="beside a score"):
         load_table(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_table_without_a_best_is_refused(tmp_path: Path, value: float) -> None:
+    path = saved(tmp_path, [[[0.5, value]], [[value, 0.6]]])
+    with pytest.raises(UsageError, match="found no configuration with finite scores"):
+        load_table(path, missing="worst")
+
+
+def said(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    """What `simulate` says beside its JSON."""
+    arguments = map(str, words)
+    assert main(["simulate", *arguments, "--policy", "standard", "--seeds", "1", "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)
+    return err
+
+
+def test_scores_that_are_not_finite_are_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path, [[0.5, 0.6], [0.7, np.nan], [np.inf, 0.2]])
+    worst = said(capfd, path, "--missing", "worst")
+    assert worst == "made: 2 scores are not finite and count as worst\n"
+    dropped = said(capfd, path, "--missing", "drop")
+    assert dropped == "made: 1 score is not finite and counts as worst\n"
+    assert not said(capfd, saved(tmp_path, [[0.5, 0.6]]))
+
+
+def test_equal_params_with_unequal_scores_are_told_apart(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scores = np.random.default_rng(0).uniform(0, 1, (40, 4)).round(3)
+    scores[39] = 2.0  # the best, hidden among its equals
+    scores[1] = scores[0]
+    params = [{"x": 0, "y": "a"}] * 20 + [{"y": "b", "x": 1}] * 19 + [{"x": 1, "y": "b"}]
+    path = saved(tmp_path, scores, params=np.array(json.dumps(params)))
+    assert "made: 40 configurations have the params of another" in said(capfd, path)
+    table = load_table(path)
+    names = [repr(sorted(one.items())) for one in table.params]
+    assert names[0] == names[1]
+    assert len(set(names)) == 39
+    layout, run = play(table, parse_contender("default"), Cluster(), 0)
+    assert outcome(table, layout, run, Cluster()).hit == 1
+
+
+def test_twins_and_params_that_differ_stay_as_they_are(tmp_path: Path) -> None:
+    params = [{"x": 0}, {"x": 0}, {"x": 1}, {"x": 2}, {}, {}]
+    scores = [[0.5], [0.5], [0.5], [0.7], [0.1], [0.2]]
+    table = load_table(saved(tmp_path, scores, params=np.array(json.dumps(params))))
+    assert list(table.params) == params
+    assert not table.notes

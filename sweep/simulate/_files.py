@@ -1,0 +1,109 @@
+"""Tables as files: `.npz` without pickles."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.errors import UsageError
+from sweep.simulate._settle import Missing, mask, settled
+from sweep.simulate._table import Floats, Table
+
+
+def load_table(path: Path, *, missing: Missing = "refuse") -> Table:
+    """Read a `.npz` table.
+
+    Arrays: `scores` [P, N, k] or [N, k]; `fit_s` or `seconds` of the same shape, one second each
+    when absent, anything where there is no score; `curves` [..., E], optional; `params`, a JSON
+    list, optional.
+
+    Args:
+        path: The file.
+        missing: What to do about NaN among the scores.
+
+    Raises:
+        UsageError: It is no such file, the shapes do not fit, or cells are missing and refused.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path}: cannot be read as a table (.npz): {error}") from error
+    if "scores" not in found:
+        raise UsageError(f"{path}: found arrays {sorted(found)}, expected one named scores")
+    scores = _three(found["scores"])
+    given = found.get("fit_s", found.get("seconds"))
+    curves = found.get("curves")
+    if curves is not None:
+        curves = np.asarray(curves, np.float64)
+        curves = curves[None] if curves.ndim == 3 else curves
+    table = Table(
+        name=path.stem,
+        scores=scores,
+        seconds=np.ones_like(scores) if given is None else _filled(_three(given), scores),
+        curves=curves,
+        params=_params(path, found.get("params"), scores.shape),
+    )
+    return settled(mask(table, missing))
+
+
+def save_table(table: Table, path: Path) -> None:
+    """Write a table in the form that `load_table` reads: scores, times and settings, no images.
+
+    Raises:
+        UsageError: The file exists, or its folder does not.
+    """
+    if path.exists() or not path.parent.is_dir():
+        found = "a file" if path.exists() else "no such folder"
+        raise UsageError(f"{path}: found {found}, expected a new file in a folder that exists")
+    arrays: dict[str, NDArray[Any]] = {
+        "scores": table.scores.astype(np.float32),
+        "fit_s": table.seconds.astype(np.float32),
+        "params": np.array(json.dumps([dict(one) for one in table.params])),
+    }
+    if table.curves is not None:
+        arrays["curves"] = table.curves.astype(np.float32)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _three(array: NDArray[Any]) -> Floats:
+    values = np.asarray(array, np.float64)
+    return values[None] if values.ndim == 2 else values
+
+
+def _filled(seconds: Floats, scores: Floats) -> Floats:
+    """Seconds with the median of the others where a score is not finite and they are no time.
+
+    Who notes no score of a fold mostly notes no time either; a replay has to take some.
+    """
+    if seconds.shape != scores.shape:
+        return seconds  # which the table refuses
+    is_time = np.isfinite(seconds) & (seconds >= 0)
+    usual = float(np.median(seconds[is_time])) if is_time.any() else 0.0
+    return np.where(~is_time & ~np.isfinite(scores), usual, seconds)
+
+
+def _params(
+    path: Path, array: NDArray[Any] | None, shape: tuple[int, ...]
+) -> tuple[Mapping[str, Any], ...]:
+    if array is None:
+        return tuple({} for _ in range(shape[1] if len(shape) == 3 else 0))
+    try:
+        rows = json.loads(str(array))
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path}: params: not JSON: {error}") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UsageError(f"{path}: params: expected a list of objects")
+    return tuple(rows)
