@@ -8,6 +8,8 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from sweep.pruners._paired_folds import is_finite
+
 if TYPE_CHECKING:
     from optuna.study import Study
 
@@ -28,9 +30,11 @@ class BergmanPruner(BasePruner):
         sign = 1.0 if study.direction is StudyDirection.MAXIMIZE else -1.0
         own = [sign * value for value in trial.intermediate_values.values()]
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        complete = [one for one in complete if one.intermediate_values and one.value is not None]
+        complete = [one for one in complete if one.intermediate_values and is_finite(one)]
         if not own or not complete:
             return False
+        if not is_finite(trial):  # diverged
+            return True
         best = max(complete, key=lambda one: (sign * float(one.value or 0.0), -one.number))
         folds = [sign * value for value in best.intermediate_values.values()]
         bound = min(folds) if self._is_forgiving else sum(folds) / len(folds)

@@ -148,8 +148,8 @@ def _bergman_forgiving() -> PrunerJudge:
     return PrunerJudge(fold=BergmanPruner(is_forgiving=True), is_paired=True)
 
 
-def _paired_folds(*, num_folds: int, false_prune: float, min_folds: int) -> PrunerJudge:
-    pruner = PairedFoldPruner(num_folds=num_folds, false_prune=false_prune, min_folds=min_folds)
+def _paired_folds(*, false_prune: float, min_folds: int) -> PrunerJudge:
+    pruner = PairedFoldPruner(false_prune=false_prune, min_folds=min_folds)
     return PrunerJudge(fold=pruner, is_paired=True)
 
 

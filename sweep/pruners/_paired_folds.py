@@ -5,7 +5,8 @@ m = k - n missing and differences that are normal and exchangeable over folds, t
 mean k/n * sum(d) and variance s^2 * m * k / n, where s^2 is pooled over the paired differences of
 all complete trials to the best and the trial's own. The trial is stopped when a Student t quantile
 of that prediction stays below zero. Looks after each of k - 1 folds share `false_prune` evenly, so
-a trial that would end above the best is stopped with at most that probability (Bonferroni).
+a trial that would end above the best is stopped with at most that probability (Bonferroni). A trial
+that diverged is stopped as soon as somebody is complete, and is nobody's measure.
 """
 
 from __future__ import annotations
@@ -28,34 +29,45 @@ class PairedFoldPruner(BasePruner):
     `trial.report(score, step=fold)` and `trial.should_prune()`.
     """
 
-    def __init__(self, *, num_folds: int, false_prune: float = 0.05, min_folds: int = 1) -> None:
+    def __init__(
+        self, *, num_folds: int | None = None, false_prune: float = 0.05, min_folds: int = 1
+    ) -> None:
         """Set up.
 
         Args:
-            num_folds: Folds of a whole trial, at least 1.
+            num_folds: Folds of a whole trial, at least 1; None for as many as a complete one has.
             false_prune: Bound on the chance to stop a trial that would end above the best; (0, 1).
             min_folds: Folds before a trial can be stopped, at least 1.
 
         Raises:
             ValueError: A value is out of its range.
         """
-        if num_folds < 1 or min_folds < 1:
+        if (num_folds is not None and num_folds < 1) or min_folds < 1:
             raise ValueError(f"found num_folds {num_folds}, min_folds {min_folds}, expected >= 1")
         if not 0 < false_prune < 1:
             raise ValueError(f"false_prune: found {false_prune}, expected a value in (0, 1)")
         self._num_folds, self._min_folds = num_folds, min_folds
-        self._level = false_prune / max(1, num_folds - 1)
+        self._false_prune = false_prune
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether to stop, by the folds reported so far."""
         sign = 1.0 if study.direction is StudyDirection.MAXIMIZE else -1.0
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        complete = [one for one in complete if len(one.intermediate_values) == self._num_folds]
+        num_folds = self._num_folds or max(
+            (len(one.intermediate_values) for one in complete), default=0
+        )
+        complete = [
+            one
+            for one in complete
+            if len(one.intermediate_values) == num_folds > 0 and is_finite(one)
+        ]
         if not complete:
             return False
+        if not is_finite(trial):  # diverged
+            return True
         best = max(complete, key=lambda one: (_mean(one, sign), -one.number))
         own = _differences(trial, best, sign)
-        missing = self._num_folds - len(own)
+        missing = num_folds - len(own)
         if len(own) < self._min_folds or missing < 1:
             return False
         others = [_differences(one, best, sign) for one in complete if one.number != best.number]
@@ -64,9 +76,15 @@ class PairedFoldPruner(BasePruner):
         if freedom < 1:
             return False
         spread = math.sqrt(sum(total for total, _ in squares) / freedom)
-        scale = self._num_folds / len(own)
-        width = spread * math.sqrt(missing * scale) * _quantile(1 - self._level, freedom)
+        scale = num_folds / len(own)
+        level = self._false_prune / max(1, num_folds - 1)
+        width = spread * math.sqrt(missing * scale) * _quantile(1 - level, freedom)
         return scale * sum(own) + width < 0
+
+
+def is_finite(trial: FrozenTrial) -> bool:
+    """Whether every value that was reported is a number; not so of a trial that diverged."""
+    return all(map(math.isfinite, trial.intermediate_values.values()))
 
 
 def _mean(trial: FrozenTrial, sign: float) -> float:
@@ -79,7 +97,7 @@ def _differences(trial: FrozenTrial, best: FrozenTrial, sign: float) -> list[flo
     return [
         sign * (value - known[fold])
         for fold, value in trial.intermediate_values.items()
-        if fold in known and math.isfinite(value)
+        if fold in known
     ]
 
 

@@ -135,13 +135,11 @@ class PairedFoldsSpec(_Pruner):
     """Stops who can hardly pass the best any more, by differences on the same folds.
 
     Attributes:
-        num_folds: Folds of the sweep.
         false_prune: Bound on the chance to stop a candidate that would win.
         min_folds: Folds before a candidate can be stopped.
     """
 
     name: Literal["paired_folds"]
-    num_folds: int = Field(default=5, ge=1)
     false_prune: float = Field(default=0.05, gt=0, lt=1)
     min_folds: int = Field(default=1, ge=1)
 

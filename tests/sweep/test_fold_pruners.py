@@ -89,6 +89,41 @@ def test_paired_without_anything_to_compare_stops_nobody() -> None:
     assert first_stop(study_of(pruner, [[0.5, 0.5, 0.5]]), [0.1]) is None  # no spread known
 
 
+@pytest.mark.parametrize("num_folds", [2, 3, 7, 10])
+def test_paired_counts_the_folds_of_complete_trials(num_folds: int) -> None:
+    folds = np.linspace(0.3, 0.9, num_folds)
+    rows = [(folds - 0.1 * rank + 0.001 * np.sin(rank * folds)).tolist() for rank in range(4)]
+    study = study_of(PairedFoldPruner(), rows)
+    assert first_stop(study, rows[3][:-1]) == 0
+    assert first_stop(study, (folds + 0.01).tolist()) is None
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    "pruner",
+    [PairedFoldPruner(), BergmanPruner(is_forgiving=True), BergmanPruner(is_forgiving=False)],
+)
+def test_who_diverged_is_stopped_and_is_nobodys_measure(
+    pruner: BasePruner, bad: float, direction: str
+) -> None:
+    sign = 1 if direction == "maximize" else -1
+    study = study_of(pruner, [], direction)
+    broken = study.ask()
+    for fold, value in enumerate([bad, 0.5, 0.5]):
+        broken.report(value, fold)
+    study.tell(broken, sign * 9.0)
+    assert first_stop(study, [bad]) is None  # nobody is complete
+    for row in ([0.5, 0.4, 0.6], [0.41, 0.3, 0.52]):
+        trial = study.ask()
+        for fold, value in enumerate(row):
+            trial.report(sign * value, fold)
+        study.tell(trial, sign * float(np.mean(row)))
+    assert first_stop(study, [bad]) == 0
+    assert first_stop(study, [sign * 0.1, bad]) == 0
+    assert first_stop(study, [sign * 0.7, sign * 0.6]) is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
