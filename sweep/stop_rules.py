@@ -33,6 +33,8 @@ class _Tally:
 
     def observe(self, event: Event) -> None:
         number = event.candidate
+        if number in self.stopped:  # late news
+            return
         match event:
             case CandidateAdded():
                 self.added.add(number)

@@ -58,7 +58,11 @@ class Progress:
         """Add or revise scores by fold."""
         self.scores.update(scores)
         values = self.scores.values()
-        self.mean = sum(values) / len(values) if all(map(math.isfinite, values)) else -math.inf
+        if all(map(math.isfinite, values)):
+            # To twelve digits: three folds of 0.7 are as good as one, and ties go to more folds.
+            self.mean = float(f"{math.fsum(values) / len(values):.12g}")
+        else:
+            self.mean = -math.inf
 
     def next_fold(self) -> int:
         """The lowest fold that is not finished."""
@@ -91,6 +95,7 @@ class IndexedPolicy:
         self.num_trials, self.num_folds = num_trials, num_folds
         self._candidates: dict[int, Progress] = {}
         self._waiting = RankedIndex()
+        self._stopped: set[int] = set()
 
     @abstractmethod
     def rank(self, progress: Progress) -> tuple[float, ...]:
@@ -101,7 +106,14 @@ class IndexedPolicy:
         """Whether a waiting candidate comes before candidates still to be proposed."""
 
     def observe(self, event: Event) -> None:
-        """Take note of what happened; costs O(log n)."""
+        """Take note of what happened, but for late news of who was stopped; costs O(log n)."""
+        if event.candidate in self._stopped:
+            return
+        self._observe(event)
+        if isinstance(event, CandidateStopped):
+            self._stopped.add(event.candidate)
+
+    def _observe(self, event: Event) -> None:
         if isinstance(event, CandidateAdded):
             assert event.candidate not in self._candidates, "a candidate was added twice"
             self._candidates[event.candidate] = Progress(event.candidate)

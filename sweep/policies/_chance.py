@@ -144,13 +144,13 @@ class Chance(IndexedPolicy):
         """A first fold that was lost; looking ahead, everybody who is known."""
         return not progress.scores or self.lookahead > 0
 
-    def observe(self, event: Event) -> None:
+    def _observe(self, event: Event) -> None:
         """Take note; a score reaches the model at once."""
         if isinstance(event, CandidateAdded):
             self._enter(event)
         elif isinstance(event, FoldFinished | CandidateStopped):
             was_due = self._is_due(self._candidates[event.candidate])
-        super().observe(event)
+        super()._observe(event)
         if isinstance(event, FoldFinished | CandidateStopped):
             self._num_due -= was_due and not self._is_due(self._candidates[event.candidate])
         if isinstance(event, FoldStarted | CandidateStopped):

@@ -74,7 +74,7 @@ class Halving(IndexedPolicy):
         """0 when the last rung is decided, else infinite."""
         return 0.0 if self._is_decided else math.inf
 
-    def observe(self, event: Event) -> None:
+    def _observe(self, event: Event) -> None:
         """Take note; decides a rung when enough members have arrived."""
         if isinstance(event, CandidateAdded):
             self._members.add(event.candidate)
@@ -84,7 +84,7 @@ class Halving(IndexedPolicy):
             is_over = isinstance(event, CandidateStopped)
             if event.candidate in self._members and (is_over or done >= self._depths[self._rung]):
                 self._arrived.add(event.candidate)
-        super().observe(event)
+        super()._observe(event)
         while not self._is_decided and self._is_rung_full():
             self._climb()
 

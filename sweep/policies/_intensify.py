@@ -46,12 +46,12 @@ class Intensify(IndexedPolicy):
         is_open = (not o.is_over and self.precedes_new(o) for o in self._candidates.values())
         return math.inf if any(is_open) else 0.0
 
-    def observe(self, event: Event) -> None:
+    def _observe(self, event: Event) -> None:
         """Take note; a score can reject its candidate or make it the incumbent."""
         if isinstance(event, FoldFinished):
             one = self._candidates[event.candidate]
             self._compare(one, {**one.scores, **event.revised, event.fold: event.score})
-        super().observe(event)
+        super()._observe(event)
 
     def _compare(self, one: Progress, scores: dict[int, float]) -> None:
         if self._incumbent is None:

@@ -81,17 +81,32 @@ class Life:
 
     def end(self, candidate: int, how: str, score: float) -> None:
         fold = self.running.pop(candidate)
-        if how == "finish":
+        if how in ("finish", "revise"):
             self.finished[candidate].add(fold)
+            # As when another choice for inference becomes the common one.
+            old = self.finished[candidate] - {fold} if how == "revise" else ()
             self.policy.observe(
-                FoldFinished(candidate=candidate, fold=fold, score=score, seconds=1.0)
-            )
+                FoldFinished(
+                    candidate=candidate, fold=fold, score=score, seconds=1.0,
+                    revised=dict.fromkeys(old, score),
+                )
+            )  # fmt: skip
         elif how == "lose":
             self.policy.observe(FoldLost(candidate=candidate, fold=fold))
         else:
             self.stopped.add(candidate)
             state = State.PRUNED if how == "prune" else State.FAILED
             self.policy.observe(CandidateStopped(candidate=candidate, state=state))
+
+    def return_late(self, candidate: int, score: float) -> None:
+        """News of a fold whose candidate was stopped meanwhile."""
+        fold = len(self.finished[candidate])
+        if fold < self.num_folds:
+            self.policy.observe(
+                FoldFinished(candidate=candidate, fold=fold, score=score, seconds=1.0)
+            )
+        self.policy.observe(FoldLost(candidate=candidate, fold=fold))
+        self.policy.observe(CandidateStopped(candidate=candidate, state=State.FAILED))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,11 +125,14 @@ def test_any_order_of_events_keeps_the_rules_and_comes_to_an_end(
         if not life.running:
             break
         candidate = data.draw(st.sampled_from(sorted(life.running)))
-        how = data.draw(st.sampled_from(["finish"] * 5 + ["lose", "prune", "fail"]))
+        how = data.draw(st.sampled_from(["finish"] * 5 + ["revise", "lose", "prune", "fail"]))
         if how == "lose":
             num_losses += 1
             how = "lose" if num_losses <= 20 else "finish"
         life.end(candidate, how, data.draw(fold_scores))
+        if life.stopped and data.draw(st.booleans()):
+            late = data.draw(st.sampled_from(sorted(life.stopped)))
+            life.return_late(late, data.draw(fold_scores))
     assert not life.running, "the policy never came to an end"
     assert life.num_added == num_trials
     for number, folds in life.finished.items():

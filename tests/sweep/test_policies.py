@@ -11,6 +11,7 @@ from sweep.policies._index import RankedIndex
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
+    Decision,
     FoldFinished,
     FoldLost,
     FoldStarted,
@@ -158,3 +159,28 @@ def test_index_keeps_order_while_keys_move_and_leave() -> None:
     assert index.first(9) == [0, 1]
     assert index.first(9) == [0, 1]
     assert len(index) == 2
+
+
+@pytest.mark.parametrize("score", [0.7, 0.1, 1 / 3])
+def test_equal_folds_have_the_mean_of_one_so_that_ties_go_to_more_folds(score: float) -> None:
+    policy = Greedy(num_trials=3, num_folds=4, pinned=None)
+    first_folds(policy, score, score, score)
+    for fold in (1, 2):
+        start(policy, 2, fold)
+        finish(policy, 2, fold, score)
+    assert policy.decide(3) == [run(2, 3), run(0, 1), run(1, 1)]
+
+
+def test_late_folds_of_a_stopped_candidate_set_no_mark() -> None:
+    def standing(*, late: bool) -> tuple[float, list[Decision]]:
+        policy = scripted_chance(1.0)
+        for candidate in (12, 13, 11):
+            for fold in (1, 2):
+                start(policy, candidate, fold)
+                finish(policy, candidate, fold, 0.8)
+        policy.observe(CandidateStopped(candidate=10, state=State.PRUNED))
+        for fold in (1, 2) if late else ():
+            finish(policy, 10, fold, 0.99)
+        return policy.gain_left(), policy.decide(3)
+
+    assert standing(late=True) == standing(late=False)

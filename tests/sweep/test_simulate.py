@@ -243,7 +243,7 @@ def test_missing_scores_are_refused_dropped_or_worst() -> None:
 
 @pytest.mark.parametrize("pruner", ["bergman_aggressive", "bergman_forgiving", "paired_folds"])
 def test_fold_pruners_save_folds_in_standard_order(pruner: str) -> None:
-    settings = {"num_folds": 4, "false_prune": 0.1, "min_folds": 1} if "pair" in pruner else {}
+    settings = {"false_prune": 0.1, "min_folds": 1} if "pair" in pruner else {}
     one = noisy()
     plain, pruned = (
         play(one, contender("standard", pruner=name, pruner_settings=given), Cluster(), 0)[1]

@@ -43,6 +43,13 @@ def test_a_diverged_fold_makes_no_completion() -> None:
     assert rule.reason() is None
 
 
+def test_late_folds_of_a_stopped_candidate_complete_nobody() -> None:
+    rule = CompletedCount(1, num_folds=2, required=())
+    stop(rule, 1, State.PRUNED)
+    complete(rule, 1)
+    assert rule.reason() is None
+
+
 def test_all_done_counts_complete_and_stopped_candidates() -> None:
     rule = AllDone(2, num_folds=2)
     rule.observe(CandidateAdded(candidate=0))
