@@ -78,6 +78,7 @@ def simulate_command(
     **options: Any,
 ) -> None:
     """Replay fold policies over tables of scores (.npz) or finished sweeps, in simulated time."""
+    from sweep.pruners import make_pruner
     from sweep.simulate import Cluster, compare, mean_outcome, parse_contender
     from sweep.space import pruner_spec
 
@@ -89,9 +90,12 @@ def simulate_command(
     ]
     cluster = Cluster(num_workers=workers, loss_rate=losses, straggler_rate=stragglers)
     loaded = [_load(name, home, missing) for name in tables]
+    asks_epochs = make_pruner(pruner, settings).epoch is not None
     for table in loaded:
         for note in table.notes:
             say(f"{table.name}: {note}")
+        if asks_epochs and table.curves is None:
+            say(f"{table.name}: has no curves, so the pruner {pruner} sees no epoch")
     found: list[tuple[str, list[Comparison]]] = [
         (one.label, [compare(table, one, cluster, range(seeds)) for table in loaded])
         for one in contenders
@@ -118,7 +122,7 @@ def _load(name: str, home: Home, missing: Missing) -> Table:
     from sweep.simulate import load_table, settled, table_of
 
     path = Path(name)
-    if path.suffix == ".npz" or path.exists():
+    if path.suffix == ".npz" or path.is_file():  # a folder may have the name of a sweep
         if not path.is_file():
             raise UsageError(f"{name}: no such table")
         return load_table(path, missing=missing)

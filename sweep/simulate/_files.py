@@ -20,8 +20,8 @@ def load_table(path: Path, *, missing: Missing = "refuse") -> Table:
     """Read a `.npz` table.
 
     Arrays: `scores` [P, N, k] or [N, k]; `fit_s` or `seconds` of the same shape, one second each
-    when absent, anything where there is no score; `curves` [..., E], optional; `params`, a JSON
-    list, optional.
+    when absent, anything where there is no score; `curves` [..., E], optional; `params`, optional:
+    a JSON list of objects, or [N] JSON objects, as text or bytes.
 
     Args:
         path: The file.
@@ -101,9 +101,19 @@ def _params(
     if array is None:
         return tuple({} for _ in range(shape[1] if len(shape) == 3 else 0))
     try:
-        rows = json.loads(str(array))
-    except json.JSONDecodeError as error:
+        parts = [json.loads(text) for text in _texts(array)]
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: params: not JSON: {error}") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UsageError(f"{path}: params: expected a list of objects")
+    rows = parts[0] if len(parts) == 1 and isinstance(parts[0], list) else parts
+    if not all(isinstance(row, dict) for row in rows):
+        raise UsageError(f"{path}: params: expected a list of objects, or an object for each row")
     return tuple(rows)
+
+
+def _texts(array: NDArray[Any]) -> list[str | bytes]:
+    """The JSON texts of an array: one, or one for each row; characters, or bytes in UTF-8."""
+    if array.dtype.kind not in "SU":
+        if array.dtype == np.uint8:
+            return [array.tobytes()]
+        raise ValueError(f"found {array.dtype} values, expected text")
+    return list(array.reshape(-1).tolist())

@@ -104,6 +104,8 @@ def table_of(name: str, projection: Projection) -> Table:
     complete = [one for one in projection.candidates if one.state is State.COMPLETE]
     if not complete:
         raise UsageError(f"{name}: no candidate is complete, there is nothing to replay")
+    num_left_out = len(projection.candidates) - len(complete)
+    note = f"{num_left_out} of {len(projection.candidates)} candidates are left out: not complete"
     folds = range(projection.num_folds)
     longest = max(len(one.epochs.get(fold, {})) for one in complete for fold in folds)
     curves = np.full((1, len(complete), len(folds), max(longest, 1)), np.nan)
@@ -117,4 +119,5 @@ def table_of(name: str, projection: Projection) -> Table:
         seconds=np.array([[[one.folds[fold].seconds for fold in folds] for one in complete]]),
         curves=curves if longest else None,
         params=tuple(one.parameters for one in complete),
+        notes=(note,) if num_left_out else (),
     )

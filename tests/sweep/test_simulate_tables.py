@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from synthetic_sweeps import run_sweep
 
 from sweep.cli import main
 from sweep.errors import UsageError
+from sweep.home import Home
+from sweep.records import State
 from sweep.simulate import Cluster, Missing, load_table, outcome, parse_contender, play
 
 
@@ -60,7 +63,8 @@ def said(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
     arguments = map(str, words)
     assert main(["simulate", *arguments, "--policy", "standard", "--seeds", "1", "--json"]) == 0
     out, err = capfd.readouterr()
-    assert json.loads(out)
+    (row,) = json.loads(out)
+    assert row["hit"] == 1
     return err
 
 
@@ -98,3 +102,57 @@ def test_twins_and_params_that_differ_stay_as_they_are(tmp_path: Path) -> None:
     table = load_table(saved(tmp_path, scores, params=np.array(json.dumps(params))))
     assert list(table.params) == params
     assert not table.notes
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        np.array(b'[{"x": 1}, {"x": "\xc3\xa9"}]'),
+        np.frombuffer(b'[{"x": 1}, {"x": "\xc3\xa9"}]', np.uint8),
+        np.array(['[{"x": 1}, {"x": "\u00e9"}]']),
+        np.array(['{"x": 1}', '{"x": "\u00e9"}']),
+        np.array([b'{"x": 1}', b'{"x": "\xc3\xa9"}']),
+    ],
+)
+def test_params_come_in_several_forms(tmp_path: Path, params: Any) -> None:
+    table = load_table(saved(tmp_path, [[0.5], [0.6]], params=params))
+    assert table.params == ({"x": 1}, {"x": "\u00e9"})
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (np.array([1.0, 2.0]), "params: not JSON: found float64 values, expected text"),
+        (np.array([b"\xff", b"{}"]), "params: not JSON: 'utf-8' codec"),
+        (np.array("[" * 100_000), "params: not JSON"),
+        (np.array(["{}", "3"]), "params: expected a list of objects"),
+        (np.array("{}"), "params: found 1, expected 2"),
+    ],
+)
+def test_params_that_are_none_are_refused(tmp_path: Path, params: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_table(saved(tmp_path, [[0.5], [0.6]], params=params))
+
+
+def test_a_pruner_of_epochs_without_curves_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path, [[0.5, 0.6]])
+    assert "made: has no curves, so the pruner median sees" in said(capfd, path, "--pruner=median")
+    assert not said(capfd, path, "--pruner=median", "--set=scope=folds")
+
+
+def test_a_sweep_is_replayed_even_beside_a_folder_of_its_name(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home.at(tmp_path / "home")
+    home.folder.mkdir()
+    ledger = run_sweep(home.ledger_url)
+    states = [one.state for one in ledger.projection.candidates]
+    ledger.close()
+    num_open = sum(state is not State.COMPLETE for state in states)
+    assert 0 < num_open < len(states)
+    (tmp_path / "synthetic").mkdir()
+    monkeypatch.chdir(tmp_path)
+    expected = f"synthetic: {num_open} of {len(states)} candidates are left out: not complete\n"
+    assert said(capfd, "synthetic", "--home", home.folder) == expected
