@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from synthetic_sweeps import operating_points, projection_of, stamp
 
+from dashboards.anytime import anytime_figure, anytime_info
 from dashboards.fold_curves import fold_curves, fold_curves_info
 from dashboards.fold_heatmap import fold_heatmap, fold_heatmap_info
 from dashboards.leaderboard import leaderboard, leaderboard_info
@@ -253,3 +256,20 @@ def test_operating_points_of_a_real_sweep_reach_the_leaderboard(sweep: Ledger) -
     complete = sum(one.state is State.COMPLETE for one in sweep.projection.candidates)
     assert len(info.panels[1].entries) == complete
     leaderboard(info)
+
+
+def test_anytime_shows_a_line_and_a_band_for_each_policy() -> None:
+    costs = np.array([0.1, 0.2, 0.3])
+    easy = np.array([[np.nan, 0.4, 0.2], [0.8, 0.6, 0.0]])  # two seeds
+    hard = np.array([[0.9, 0.6, 0.4], [0.7, 0.4, 0.2]])
+    (curve,) = anytime_info({"greedy": (costs, [easy, hard])})
+    assert curve.costs.tolist() == [0.2, 0.3]  # before, a replay has no score yet
+    assert curve.mean == pytest.approx([0.5, 0.2])
+    # Seeds average 0.5 and 0.5, then 0.3 and 0.1; a tenth of the way from one to the other.
+    assert curve.low == pytest.approx([0.5, 0.12])
+    assert curve.high == pytest.approx([0.5, 0.28])
+    figure = anytime_figure([curve, dataclasses.replace(curve, label="halving")])
+    lines = [trace for trace in figure.data if trace.showlegend is not False]
+    assert [trace.name for trace in lines] == ["greedy", "halving"]
+    assert list(lines[0].y) == pytest.approx([0.5, 0.2])
+    assert len(figure.data) == 4

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from sweep.policies import Chance, Greedy, Policy, Standard
+from sweep.policies import Chance, Greedy, Policy, Standard, make_policy
 from sweep.policies._index import RankedIndex
 from sweep.records import (
     CandidateAdded,
@@ -184,3 +184,37 @@ def test_late_folds_of_a_stopped_candidate_set_no_mark() -> None:
         return policy.gain_left(), policy.decide(3)
 
     assert standing(late=True) == standing(late=False)
+
+
+#: Candidates by folds.
+GRID = ((0.5, 0.5, 0.5), (0.7, 0.6, 0.6), (0.6, 0.8, 0.7), (0.4, 0.9, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # Two of four go on, by 0.7 and 0.6; after two folds 0.70 of #2 is ahead of 0.65 of #1.
+        ("halving", "00 10 20 30 | 11 21 | 22 | 12 01 02 31 32"),
+        # Of #1 and #2 one goes on: the first to arrive, and the better mean goes first.
+        ("greedy_halving", "00 10 20 30 | 11 | 12 | 21 22 01 02 31 32"),
+        # #0 is whole, then challenged: #1 wins after one, two and three folds; #2 and #3 fall
+        # behind on their first fold and come last, the better mean first.
+        ("intensify", "00 01 02 | 10 11 12 | 20 | 30 | 21 22 31 32"),
+        ("standard", "00 01 02 | 10 11 12 | 20 21 22 | 30 31 32"),
+    ],
+)
+def test_the_whole_order_on_a_small_grid(name: str, expected: str) -> None:
+    settings = {"num_trials": 4} | ({} if name == "standard" else {"pinned": None})
+    policy, order, added = make_policy(name, settings, 3), [], 0
+    while decisions := policy.decide(1):
+        if decisions == [NEW]:
+            candidate, fold, added = added, 0, added + 1
+            add(policy, candidate)
+        else:
+            (decision,) = decisions
+            assert isinstance(decision, RunFold)
+            candidate, fold = decision.candidate, decision.fold
+            start(policy, candidate, fold)
+        finish(policy, candidate, fold, GRID[candidate][fold])
+        order.append(f"{candidate}{fold}")
+    assert order == expected.replace("|", "").split()
