@@ -47,7 +47,13 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "samplers": ({"optuna"}, {"errors", "records", "projection", "views", "space"}),
     "budget": (set(), {"errors", "records", "projection"}),
     "conductor": (set(), None),
-    "simulate": (set(), {"errors", "records", "policies", "pruners", "stop_rules", "projection"}),
+    "simulate": (
+        {"optuna"},
+        {
+            *("errors", "records", "policies", "pruners", "stop_rules", "projection"),
+            *("samplers", "views"),
+        },
+    ),
     "ray_trial": (
         {"ray", "ptxcore", "torch"},
         {"errors", "masking", "records", "bucket", "snapshots", "stores"},

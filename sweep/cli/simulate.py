@@ -33,6 +33,8 @@ Policies: default (ours, the same as chance), greedy, halving, greedy_halving, i
                    deviation.
   NAME@PARTITIONS  default@2 searches over two partitions of a table, so that a candidate is scored
                    on twice as many folds; cost stays a share of one partition's folds.
+--sampler tpe: each new candidate is the unused configuration whose params are nearest to what TPE
+proposes from the scores so far; default looks ahead only with random. Takes longer.
 --json gives a list of objects; with several tables their mean comes first, as table "mean".
 Keys of each: table, policy, cost (share of all folds), cost_epochs, cost_seconds (shares likewise),
 regret ((best - chosen) / (best - median), same folds), regret_fresh (likewise, other partitions),
@@ -47,6 +49,12 @@ Example:
 @click.option("--policy", "policies", default=_DEFAULT_POLICIES, help="Names, separated by commas.")
 @click.option("--pruner", default="none", show_default=True, help="Of every policy.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Argument of the pruner.")
+@click.option(
+    "--sampler",
+    default="random",
+    show_default=True,
+    help="Who proposes candidates: random (the configurations in random order) or tpe.",
+)
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--seeds", default=20, show_default=True, type=click.IntRange(1), help="How many.")
 @click.option(
@@ -68,6 +76,7 @@ def simulate_command(
     policies: str,
     pruner: str,
     pairs: tuple[str, ...],
+    sampler: str,
     workers: int,
     seeds: int,
     missing: Missing,
@@ -85,7 +94,7 @@ def simulate_command(
     home = open_home(options)
     settings = pruner_spec(pruner, parse_settings(pairs)).settings()
     contenders = [
-        parse_contender(name.strip(), pruner=pruner, pruner_settings=settings)
+        parse_contender(name.strip(), pruner=pruner, pruner_settings=settings, sampler=sampler)
         for name in policies.split(",")
     ]
     cluster = Cluster(num_workers=workers, loss_rate=losses, straggler_rate=stragglers)

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from sweep.errors import UsageError
 from sweep.policies import WORTH, make_policy
 from sweep.pruners import make_pruner
-from sweep.simulate._engine import Run, Simulation
+from sweep.simulate._engine import Simulation
 from sweep.simulate._layout import Cluster, Deal, deal
+from sweep.simulate._proposing import Proposer
 from sweep.simulate._report import Outcome, mean_outcome, outcome, regret, searched_means
+from sweep.simulate._run import Run
 from sweep.simulate._table import Table
 from sweep.stop_rules import make_stop_rule
 
@@ -32,6 +34,8 @@ class Contender:
         repeats: Partitions of the table that the search sees, at least 1.
         pruner: Name of a pruner.
         pruner_settings: All of its arguments.
+        sampler: "random" takes the configurations in random order; any other name is a sampler
+            that proposes them, see `Proposer`.
     """
 
     label: str
@@ -42,10 +46,15 @@ class Contender:
     repeats: int = 1
     pruner: str = "none"
     pruner_settings: Mapping[str, Any]
+    sampler: str = "random"
 
 
 def parse_contender(
-    text: str, *, pruner: str = "none", pruner_settings: Mapping[str, Any] | None = None
+    text: str,
+    *,
+    pruner: str = "none",
+    pruner_settings: Mapping[str, Any] | None = None,
+    sampler: str = "random",
 ) -> Contender:
     """A policy as the command line names it.
 
@@ -74,9 +83,9 @@ def parse_contender(
         raise UsageError(f"--policy: found {text!r}, expected NAME or NAME:NUMBER") from error
     settings: dict[str, Any] = {} if policy == "standard" else {"pinned": None}
     if policy == "chance":
-        settings["lookahead"] = (
-            None  # a table's configurations are all known, as a random sampler's
-        )
+        # A table's configurations are all known, as a random sampler's; one that learns would
+        # propose all of them before the first score.
+        settings["lookahead"] = None if sampler == "random" else 0
         settings["worth"] = gain
     return Contender(
         label=text,
@@ -87,6 +96,7 @@ def parse_contender(
         repeats=int(repeats or 1),
         pruner=pruner,
         pruner_settings=pruner_settings or {},
+        sampler=sampler,
     )
 
 
@@ -107,12 +117,14 @@ def play(
         min_gain=contender.min_gain,
         required=() if contender.settings.get("pinned", 0) is None else (0,),
     )
+    is_random = contender.sampler == "random"
     simulation = Simulation(
         table,
         layout,
         policy,
         rule,
         pruner=make_pruner(contender.pruner, contender.pruner_settings),
+        proposer=None if is_random else Proposer(table, layout, contender.sampler, seed),
         cluster=cluster,
         seed=seed,
     )

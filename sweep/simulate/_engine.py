@@ -9,13 +9,12 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from sweep.errors import UsageError
 from sweep.policies import Policy
-from sweep.projection import Candidate, Projection
+from sweep.projection import NAN_REASON, Candidate, Projection
 from sweep.pruners import PrunerJudge
 from sweep.records import (
     CandidateAdded,
@@ -30,55 +29,14 @@ from sweep.records import (
     State,
 )
 from sweep.simulate._layout import Cluster, Deal
+from sweep.simulate._proposing import Proposer
+from sweep.simulate._run import Run, Task
 from sweep.simulate._standings import Standings
 from sweep.simulate._table import Table
 from sweep.stop_rules import StopRule
 
 #: As in a live sweep, the first candidate is the default and is never pruned.
 DEFAULT_CANDIDATE = 0
-
-
-@dataclass(kw_only=True)
-class Run:
-    """What a simulated sweep did.
-
-    Attributes:
-        chosen: Table row of the winner; the best partial one when nothing is complete, -1 when
-            nothing was scored.
-        num_folds: Folds paid for; one that was stopped or lost counts by its share.
-        num_epochs: Epochs paid for.
-        busy_seconds: Worker time paid for.
-        makespan_seconds: Time until the sweep was over.
-        reason: Why it was over.
-        started: (candidate, fold) in the order of start.
-        anytime: (folds paid for, row chosen if the sweep ended there), at every change.
-        events: Everything the policy saw, if it was asked for.
-        num_worst: Scores that were not finite and counted as worst.
-    """
-
-    chosen: int = -1
-    num_folds: float = 0.0
-    num_epochs: float = 0.0
-    busy_seconds: float = 0.0
-    makespan_seconds: float = 0.0
-    reason: str = ""
-    started: list[tuple[int, int]] = field(default_factory=list)
-    anytime: list[tuple[float, int]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    num_worst: int = 0
-
-
-@dataclass(eq=False, slots=True)
-class _Task:
-    """A fold on a worker."""
-
-    candidate: int
-    fold: int
-    began: float
-    seconds: float
-    num_epochs: int
-    is_lost: bool
-    epoch: int = 0  # the last one reported
 
 
 class Simulation:
@@ -92,6 +50,7 @@ class Simulation:
         stop_rule: StopRule,
         *,
         pruner: PrunerJudge | None = None,
+        proposer: Proposer | None = None,
         cluster: Cluster | None = None,
         seed: int = 0,
         keep_events: bool = False,
@@ -104,6 +63,7 @@ class Simulation:
             policy: Orders.
             stop_rule: Ends the sweep.
             pruner: Stops candidates; it is asked through a projection, as live.
+            proposer: Chooses the row of each new candidate; the layout's order unless given.
             cluster: One worker that never fails unless given.
             seed: Of losses and stragglers.
             keep_events: Whether `Run.events` is filled.
@@ -113,16 +73,16 @@ class Simulation:
         self._cluster = cluster or Cluster()
         self._rng = np.random.default_rng([seed, 1])
         self._keep_events = keep_events
-        order, (partitions, columns) = list(layout.order), np.transpose(layout.folds)
+        partitions, columns = np.transpose(layout.folds)
         self._num_folds = len(columns)
-        self._scores = table.scores[partitions, :, columns][:, order].T.tolist()
-        self._seconds = table.seconds[partitions, :, columns][:, order].T.tolist()
-        self._pruner = pruner
+        self._scores = table.scores[partitions, :, columns].T.tolist()
+        self._seconds = table.seconds[partitions, :, columns].T.tolist()
+        self._pruner, self._proposer = pruner, proposer
         asks = pruner is not None and (pruner.epoch is not None or pruner.fold is not None)
         header = {"num_folds": self._num_folds, "maximize": True}
-        self._projection = Projection(header=header) if asks else None
+        self._projection = Projection(header=header) if asks or proposer else None
         self._asks_epochs = asks and pruner is not None and pruner.epoch is not None
-        self._queue: list[tuple[float, int, _Task]] = []
+        self._queue: list[tuple[float, int, Task]] = []
         self._ticket = itertools.count()
         self._free = self._cluster.num_workers
         self._standings = Standings(self._num_folds)
@@ -139,7 +99,7 @@ class Simulation:
             if self._stop_rule.reason() is None:
                 self._fill(now)
         for _, _, task in self._queue:  # still running when the sweep was over
-            self._pay(task, min(1.0, (now - task.began) / task.seconds if task.seconds else 1.0))
+            run.pay(task, min(1.0, (now - task.began) / task.seconds if task.seconds else 1.0))
         run.reason = run.reason or self._stop_rule.reason() or "nothing is left to do"
         run.makespan_seconds = now
         return run
@@ -167,19 +127,29 @@ class Simulation:
                 f"the table has {self._table.num_candidates}; lower num_trials"
             )
         self._standings.add()
-        parameters = self._table.params[self._layout.order[candidate]]
-        if self._projection is not None:
-            self._projection.add(
-                Candidate(
-                    number=candidate,
-                    parameters=dict(parameters),
-                    settings=dict(parameters),
-                    distributions={},
-                    created_at="",
-                )
-            )
+        row = self._enter(candidate)
+        self.run_so_far.rows.append(row)
+        parameters = self._table.params[row]
         self._observe(CandidateAdded(candidate=candidate, parameters=parameters))
         return candidate
+
+    def _enter(self, candidate: int) -> int:
+        """Choose the row of a candidate, and enter it in the projection where there is one."""
+        if self._projection is None:
+            return self._layout.order[candidate]
+        proposer = self._proposer
+        row = proposer.next_row(self._projection) if proposer else self._layout.order[candidate]
+        settings = dict(self._table.params[row])
+        self._projection.add(
+            Candidate(
+                number=candidate,
+                parameters=proposer.parameters(row) if proposer else settings,
+                settings=settings,
+                distributions=dict(proposer.distributions) if proposer else {},
+                created_at="",
+            )
+        )
+        return row
 
     def _start(self, now: float, candidate: int, fold: int) -> None:
         self._free -= 1
@@ -188,15 +158,15 @@ class Simulation:
             self._projection.start(candidate, fold, attempt, "")
         self.run_so_far.started.append((candidate, fold))
         self._observe(FoldStarted(candidate=candidate, fold=fold))
-        cluster, seconds = self._cluster, self._seconds[candidate][fold]
+        row, (partition, column) = self.run_so_far.rows[candidate], self._layout.folds[fold]
+        cluster, seconds = self._cluster, self._seconds[row][fold]
         if cluster.straggler_rate and self._rng.random() < cluster.straggler_rate:
             seconds *= cluster.straggler_factor
         is_lost = cluster.loss_rate > 0 and bool(self._rng.random() < cluster.loss_rate)
-        row, (partition, column) = self._layout.order[candidate], self._layout.folds[fold]
         num_epochs = self._table.num_epochs(partition, row, column)
-        self._schedule(_Task(candidate, fold, now, seconds, num_epochs, is_lost))
+        self._schedule(Task(candidate, fold, now, seconds, num_epochs, is_lost))
 
-    def _schedule(self, task: _Task) -> None:
+    def _schedule(self, task: Task) -> None:
         """Queue the next report of a fold: an epoch where somebody asks, else its end."""
         if task.is_lost:
             share = 0.5
@@ -210,7 +180,7 @@ class Simulation:
 
     # Reports
 
-    def _report(self, task: _Task) -> None:
+    def _report(self, task: Task) -> None:
         if task.is_lost:
             self._lose(task)
         elif self._asks_epochs and self._is_stopped_inside(task):
@@ -221,13 +191,14 @@ class Simulation:
         else:
             self._finish(task)
 
-    def _is_stopped_inside(self, task: _Task) -> bool:
+    def _is_stopped_inside(self, task: Task) -> bool:
         """Pass an epoch on; whether the pruner stops the candidate there."""
         assert self._projection is not None
         assert self._pruner is not None
         if self._table.curves is None:
             return False
-        row, (partition, column) = self._layout.order[task.candidate], self._layout.folds[task.fold]
+        row = self.run_so_far.rows[task.candidate]
+        partition, column = self._layout.folds[task.fold]
         value = float(self._table.curves[partition, row, column, task.epoch - 1])
         attempt = self._projection.candidates[task.candidate].attempts[task.fold]
         self._projection.epoch(
@@ -248,7 +219,7 @@ class Simulation:
             self._projection.note(task.candidate, *marks)
         return prune
 
-    def _lose(self, task: _Task) -> None:
+    def _lose(self, task: Task) -> None:
         self._leave(task, 0.5)
         if self._projection is not None:
             self._projection.lose(task.candidate, task.fold, "", "lost")
@@ -257,9 +228,9 @@ class Simulation:
         if self._losses[task.candidate] >= self._cluster.max_losses:
             self._stop(task.candidate, State.FAILED)
 
-    def _finish(self, task: _Task) -> None:
+    def _finish(self, task: Task) -> None:
         candidate, fold = task.candidate, task.fold
-        score = self._scores[candidate][fold]
+        score = self._scores[self.run_so_far.rows[candidate]][fold]
         self._leave(task, 1.0)
         if self._projection is not None:
             attempt = self._projection.candidates[candidate].attempts[fold]
@@ -279,13 +250,14 @@ class Simulation:
             FoldFinished(candidate=candidate, fold=fold, score=score, seconds=task.seconds)
         )
         self._standings.score(candidate, score)
-        self._note_leader()
+        leader = self._standings.leader
+        self.run_so_far.lead(self.run_so_far.rows[leader] if leader >= 0 else -1)
         if not math.isfinite(score):
             self.run_so_far.num_worst += 1
-            self._stop(candidate, State.FAILED)
+            self._stop(candidate, State.FAILED, NAN_REASON)
             return
         if self._standings.is_complete(candidate):
-            self._end_in_projection(candidate, State.COMPLETE)
+            self._end_in_projection(candidate, State.COMPLETE, "all folds are done")
         elif (
             self._projection is not None
             and self._pruner is not None
@@ -294,32 +266,19 @@ class Simulation:
         ):
             self._stop(candidate, State.PRUNED)
 
-    def _stop(self, candidate: int, state: State) -> None:
-        self._end_in_projection(candidate, state)
+    def _stop(self, candidate: int, state: State, reason: str = "simulated") -> None:
+        self._end_in_projection(candidate, state, reason)
         self._observe(CandidateStopped(candidate=candidate, state=state))
 
-    def _end_in_projection(self, candidate: int, state: State) -> None:
+    def _end_in_projection(self, candidate: int, state: State, reason: str) -> None:
         if self._projection is not None:
-            self._projection.end(candidate, state, "", "simulated")
+            self._projection.end(candidate, state, reason, "")
 
     # Accounts
 
-    def _leave(self, task: _Task, share: float) -> None:
+    def _leave(self, task: Task, share: float) -> None:
         self._free += 1
-        self._pay(task, share)
-
-    def _pay(self, task: _Task, share: float) -> None:
-        run = self.run_so_far
-        run.num_folds += share
-        run.num_epochs += share * task.num_epochs
-        run.busy_seconds += share * task.seconds
-
-    def _note_leader(self) -> None:
-        run, leader = self.run_so_far, self._standings.leader
-        chosen = self._layout.order[leader] if leader >= 0 else -1
-        if chosen != run.chosen:
-            run.chosen = chosen
-            run.anytime.append((run.num_folds, chosen))
+        self.run_so_far.pay(task, share)
 
     def _observe(self, event: Event) -> None:
         if self._keep_events:

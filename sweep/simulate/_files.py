@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,14 @@ from numpy.typing import NDArray
 from sweep.errors import UsageError
 from sweep.simulate._settle import Missing, mask, settled
 from sweep.simulate._table import Floats, Table
+
+#: What NumPy raises over a file that is no `.npz`, is damaged, or claims more than fits in memory.
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, TypeError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+#: Distances between configurations are sums of squares, which have to stay finite.
+_LARGEST_PARAM = 1e150
 
 
 def load_table(path: Path, *, missing: Missing = "refuse") -> Table:
@@ -31,12 +40,15 @@ def load_table(path: Path, *, missing: Missing = "refuse") -> Table:
         UsageError: It is no such file, the shapes do not fit, or cells are missing and refused.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise UsageError(f"{path}: cannot be read as a table (.npz): {error}") from error
     if "scores" not in found:
         raise UsageError(f"{path}: found arrays {sorted(found)}, expected one named scores")
+    for name in {"scores", "fit_s", "seconds", "curves"} & set(found):
+        if found[name].dtype.kind not in "biuf":
+            raise UsageError(f"{path}: {name}: found {found[name].dtype} values, expected numbers")
     scores = _three(found["scores"])
     given = found.get("fit_s", found.get("seconds"))
     curves = found.get("curves")
@@ -107,6 +119,13 @@ def _params(
     rows = parts[0] if len(parts) == 1 and isinstance(parts[0], list) else parts
     if not all(isinstance(row, dict) for row in rows):
         raise UsageError(f"{path}: params: expected a list of objects, or an object for each row")
+    for row, one in enumerate(rows):
+        for key, value in one.items():
+            if isinstance(value, int | float) and abs(value) > _LARGEST_PARAM:
+                raise UsageError(
+                    f"{path}: params: {key} of configuration {row}: found a number beyond "
+                    f"{_LARGEST_PARAM:g}, expected a setting"
+                )
     return tuple(rows)
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.simulate._engine import Run
 from sweep.simulate._layout import Cluster, Deal
+from sweep.simulate._run import Run
 from sweep.simulate._table import Table
 
 

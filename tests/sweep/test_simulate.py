@@ -393,6 +393,7 @@ def test_the_command_prints_a_list(capfd: pytest.CaptureFixture[str], tmp_path: 
         (["nowhere.npz"], "no such table"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "greedy:x"], "NAME or NAME:NUMBER"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "gredy"], "did you mean"),
+        ([str(TABLES / "sk_wine_svm_k5.npz"), "--sampler", "tbe"], "sampler: found 'tbe'"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "medan"], "did you mean 'median'"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "median", "--set", "x=1"], "x: Extra"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "hyperband"], "max_resource: Field req"),

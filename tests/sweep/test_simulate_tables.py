@@ -127,6 +127,11 @@ def test_params_come_in_several_forms(tmp_path: Path, params: Any) -> None:
         (np.array("[" * 100_000), "params: not JSON"),
         (np.array(["{}", "3"]), "params: expected a list of objects"),
         (np.array("{}"), "params: found 1, expected 2"),
+        (
+            np.array(["{}", f'{{"x": 1{"0" * 400}}}']),
+            "params: x of configuration 1: found a number",
+        ),
+        (np.array(["{}", '{"x": -Infinity}']), "params: x of configuration 1: found a"),
     ],
 )
 def test_params_that_are_none_are_refused(tmp_path: Path, params: Any, message: str) -> None:
@@ -156,3 +161,26 @@ def test_a_sweep_is_replayed_even_beside_a_folder_of_its_name(
     monkeypatch.chdir(tmp_path)
     expected = f"synthetic: {num_open} of {len(states)} candidates are left out: not complete\n"
     assert said(capfd, "synthetic", "--home", home.folder) == expected
+
+
+def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, np.random.default_rng(0).uniform(size=(500, 5)))
+    whole = path.read_bytes()
+    with path.open("wb") as file:
+        np.save(file, np.ones((3, 2)))
+    with pytest.raises(UsageError, match="cannot be read as a table"):
+        load_table(path)
+    method = bytearray(whole)
+    method[method.rindex(b"PK\x01\x02") + 10] = 99  # no compression that there is
+    path.write_bytes(method)
+    with pytest.raises(UsageError, match="cannot be read as a table"):
+        load_table(path)
+    for size in range(0, len(whole), 1001):
+        path.write_bytes(whole[:size])
+        with pytest.raises(UsageError, match="cannot be read as a table"):
+            load_table(path)
+    for name in ("scores", "fit_s", "curves"):
+        arrays = {"scores": np.ones((2, 2)), name: np.array([["a", "b"], ["c", "d"]])}
+        np.savez(path, **arrays)
+        with pytest.raises(UsageError, match=f"{name}: found <U1 values, expected numbers"):
+            load_table(path)
