@@ -68,7 +68,8 @@ class Identity:
     def check(self, found: Mapping[str, Any], path: Path) -> None:
         """Refuse what another fold has written.
 
-        A setting that an earlier version did not know had its default.
+        A setting that an earlier version did not know had its default. One that this version does
+        not know may have changed every number.
 
         Args:
             found: As `as_dict` gave it, read back from JSON.
@@ -78,7 +79,14 @@ class Identity:
             CheckpointError: Names the first thing that differs.
         """
         known = _flat({"settings": FoldSettings().as_dict(), "inference": []}) | _flat(found)
-        for name, value in _flat(self.as_dict()).items():
+        own = _flat(self.as_dict())
+        for name in known:
+            if name not in own:
+                raise CheckpointError(
+                    f"{path}: {name}: found {known[name]!r}, expected no such name; the folder is "
+                    "of a later version: use that one, or another folder"
+                )
+        for name, value in own.items():
             other = known.get(name)
             if other != value:
                 raise CheckpointError(

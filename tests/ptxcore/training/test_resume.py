@@ -225,6 +225,19 @@ def test_a_checkpoint_of_an_earlier_version_lacks_settings_that_had_their_defaul
     assert numbers(bench.train(directory=tmp_path)) == numbers(undisturbed)
 
 
+@pytest.mark.parametrize("section", ["settings", "runtime"])
+def test_a_checkpoint_of_a_later_version_with_a_setting_more_is_refused(
+    bench: Bench, small: FoldSettings, tmp_path: Path, section: str
+) -> None:
+    start(bench, small, tmp_path, num_epochs=1)
+    path = tmp_path / "last" / "state.json"
+    identity = json.loads(path.read_text())["fold"]
+    identity[section]["imagined"] = True
+    change(path, fold=identity)
+    with pytest.raises(CheckpointError, match=rf"{section}\.imagined: found True"):
+        bench.train(directory=tmp_path)
+
+
 def test_a_checkpoint_of_other_data_is_refused(
     bench: Bench, small: FoldSettings, tmp_path: Path
 ) -> None:
