@@ -26,7 +26,7 @@ from ptxcore.training.averaging import (
     mean_state,
 )
 from ptxcore.training.checkpoint import FoldFolder, Identity
-from ptxcore.training.early_stopping import EarlyStopping
+from ptxcore.training.early_stopping import EarlyStopping, check_watched
 from ptxcore.training.epoch import train_epoch
 from ptxcore.training.history import History
 from ptxcore.training.isolation import isolated
@@ -80,7 +80,8 @@ def train_fold(
         OutOfMemory: A quarter of a batch does not fit in memory.
         CheckpointError: The directory is damaged or belongs to another fold.
         FoldPlanError: The plan is of another store, or has no such fold.
-        SettingsError: The stopping metric does not exist, or the device is not there.
+        SettingsError: The stopping metric does not exist, or has no case in the monitor; or the
+            device is not there.
     """
     run = FoldRun(
         settings,
@@ -216,6 +217,8 @@ class FoldRun:
             monitor = monitor_metrics(
                 self.judged, self.store, self.monitor, self.settings, self.runtime
             )
+        if epoch == 1:
+            check_watched(self.settings.stop_metric, monitor[self.settings.stop_metric])
         self.history = self.history.and_then(
             EpochReport(
                 fold=self.fold,
