@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.errors import SettingsError
 from ptxcore.settings import GRID_CELLS
 
 ROTATION_DEG = 15.0
@@ -55,7 +56,12 @@ class Augmentation:
             patch_px: Side of the result.
             image_px: Longer side of the images on the network's grid.
             grid_distortion_px: Of `FoldSettings`; at least 0.
+
+        Raises:
+            SettingsError: The strength is out of its range.
         """
+        if not 0 <= strength <= 1:
+            raise SettingsError(f"strength: found {strength}, expected a value in [0, 1]")
         self.strength = strength
         self.patch_px = patch_px
         self.elastic_px = strength * ELASTIC_RMS * image_px

@@ -14,6 +14,7 @@ from ptxcore.data.resample import resize_image
 from ptxcore.errors import OutOfMemory, SettingsError
 from ptxcore.inference import Passes, place, predict_grid, predict_logits, predict_prepared
 from ptxcore.inference._memory import FittedForward
+from ptxcore.inference._windows import slide
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
@@ -230,6 +231,13 @@ class Room:
         if len(windows) > self.windows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return 3 * windows - 1
+
+
+@pytest.mark.parametrize("overlap", [1.5, 1.0, -0.1])
+@pytest.mark.parametrize("window_px", [0, 16])
+def test_an_overlap_out_of_its_range_is_refused(overlap: float, window_px: int) -> None:
+    with pytest.raises(SettingsError, match=rf"overlap: found {overlap}, expected .* \[0, 1\)"):
+        slide(Affine(), torch.zeros(1, 1, 32, 32), window_px, overlap)
 
 
 def test_windows_that_do_not_fit_are_halved_and_stay_so() -> None:
