@@ -10,9 +10,12 @@ each asks for an empty prediction.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch.nn import functional
 
+from ptxcore.errors import SettingsError
 from ptxcore.limits import LOSS_WEIGHTS
 from ptxcore.settings import FoldSettings
 
@@ -33,7 +36,11 @@ def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
     Returns:
         Scalar in [0, 1), float32 at least.
+
+    Raises:
+        SettingsError: The shapes differ.
     """
+    _check_shapes(logits, target)
     probability = _wide(logits).sigmoid().flatten(1)
     truth = target.to(probability.dtype).flatten(1)
     overlap = (probability * truth).sum(1)
@@ -55,7 +62,13 @@ def tversky_loss(logits: torch.Tensor, target: torch.Tensor, *, alpha: float) ->
 
     Returns:
         Scalar in [0, 1), float32 at least.
+
+    Raises:
+        SettingsError: The shapes differ, or alpha is out of its range.
     """
+    _check_shapes(logits, target)
+    if not 0 < alpha < 1:
+        raise SettingsError(f"alpha: found {alpha}, expected a value in (0, 1)")
     probability = _wide(logits).sigmoid().flatten(1)
     truth = target.to(probability.dtype).flatten(1)
     hit = (probability * truth).sum(1)
@@ -80,7 +93,13 @@ def focal_loss(logits: torch.Tensor, target: torch.Tensor, *, gamma: float) -> t
 
     Returns:
         Scalar, at least 0, float32 at least.
+
+    Raises:
+        SettingsError: The shapes differ, or gamma is out of its range.
     """
+    _check_shapes(logits, target)
+    if not 0 <= gamma < math.inf:
+        raise SettingsError(f"gamma: found {gamma}, expected a value of at least 0")
     wide = _wide(logits)
     truth = target.to(wide.dtype)
     log_present, log_absent = functional.logsigmoid(wide), functional.logsigmoid(-wide)
@@ -116,14 +135,16 @@ def segmentation_loss(
         Scalar, float32 at least: a sum over 65,536 bfloat16 probabilities has three digits.
 
     Raises:
-        ValueError: The shapes differ, or all weights are 0.
+        SettingsError: The shapes differ, a weight is below 0, all are 0, or what shapes a term that
+            counts is out of its range.
     """
-    if logits.shape != target.shape:
-        raise ValueError(
-            f"target: found shape {tuple(target.shape)}, expected {tuple(logits.shape)} as logits"
-        )
-    if max(bce_weight, dice_weight, focal_weight, tversky_weight) <= 0:
-        raise ValueError(f"{' and '.join(LOSS_WEIGHTS)}: found none above 0, expected one")
+    _check_shapes(logits, target)
+    weights = (bce_weight, dice_weight, focal_weight, tversky_weight)
+    for name, weight in zip(LOSS_WEIGHTS, weights, strict=True):
+        if not 0 <= weight < math.inf:
+            raise SettingsError(f"{name}: found {weight}, expected a value of at least 0")
+    if not any(weights):
+        raise SettingsError(f"{' and '.join(LOSS_WEIGHTS)}: found none above 0, expected one")
     wide = _wide(logits)
     loss = wide.new_zeros(())
     if bce_weight > 0:
@@ -150,7 +171,7 @@ def loss_of(settings: FoldSettings, logits: torch.Tensor, target: torch.Tensor) 
         A scalar, float32 at least.
 
     Raises:
-        ValueError: The shapes differ.
+        SettingsError: The shapes differ.
     """
     return segmentation_loss(
         logits,
@@ -180,6 +201,14 @@ def losses_of_samples(
     """
     pairs = zip(logits, target, strict=True)
     return torch.stack([loss_of(settings, one[None], truth[None]) for one, truth in pairs])
+
+
+def _check_shapes(logits: torch.Tensor, target: torch.Tensor) -> None:
+    """Refuse what would broadcast."""
+    if logits.shape != target.shape:
+        raise SettingsError(
+            f"target: found shape {tuple(target.shape)}, expected {tuple(logits.shape)} as logits"
+        )
 
 
 def _wide(logits: torch.Tensor) -> torch.Tensor:

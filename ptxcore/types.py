@@ -1,4 +1,8 @@
-"""Plain data passed between the parts of the core: no behaviour, no heavy imports."""
+"""Plain data passed between the parts of the core: no behaviour, no heavy imports.
+
+`Runtime` alone checks itself: it also comes from files, and what it misspells would train otherwise
+than it says.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ptxcore.errors import SettingsError
 
 #: Logit range covered by the histograms of a :class:`CaseTable`, and the number of bins.
 #: 256 bins of 1/16 logit: the threshold 0.5 (logit 0) is an edge, and probabilities from
@@ -63,13 +69,31 @@ class Runtime:
         device: "cpu" or "cuda".
         precision: "float32" or "bfloat16" (autocast).
         channels_last: Memory layout of network and batches.
-        num_threads: CPU threads of one trial.
+        num_threads: CPU threads of one trial, at least 1.
+
+    Raises:
+        SettingsError: Names the field that holds something else.
     """
 
     device: str = "cpu"
     precision: str = "float32"
     channels_last: bool = False
     num_threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what no part of the core knows."""
+        for name, allowed in (
+            ("device", ("cpu", "cuda")),
+            ("precision", ("float32", "bfloat16")),
+            ("channels_last", (False, True)),
+        ):
+            found = getattr(self, name)
+            if found not in allowed or type(found) is not type(allowed[0]):
+                raise SettingsError(f"{name}: found {found!r}, expected one of {allowed}")
+        if type(self.num_threads) is not int or self.num_threads < 1:
+            raise SettingsError(
+                f"num_threads: found {self.num_threads!r}, expected a whole number of at least 1"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.errors import SettingsError
 from ptxcore.limits import CONTROL_POINTS, GRID_CELLS, MAX_ELASTIC_SHARE, MAX_LINE_MOVE
 
 ROTATION_DEG = 15.0
@@ -63,7 +64,12 @@ class Augmentation:
             elastic_px: Of `FoldSettings`, at least -1; held back at 1/64 of `image_px`.
             grid_distortion_px: Of `FoldSettings`, at least 0. Lines that could cross are held back,
                 so no margin is needed for more than 0.48 of a cell.
+
+        Raises:
+            SettingsError: The strength is out of its range.
         """
+        if not 0 <= strength <= 1:
+            raise SettingsError(f"strength: found {strength}, expected a value in [0, 1]")
         self.strength = strength
         self.patch_px = patch_px
         most = MAX_ELASTIC_SHARE * image_px / CONTROL_POINTS

@@ -60,10 +60,11 @@ def resize(
         area ring beyond its range; whoever needs the range clips.
 
     Raises:
-        SettingsError: No such method.
+        SettingsError: No such method, or no pixel in the new shape.
     """
     if method not in METHODS:
         raise SettingsError(f"method: found {method!r}, expected one of {METHODS}")
+    _check_shape(shape)
     source = np.asarray(image, dtype=np.float32)
     if source.shape == shape:
         return source.copy()
@@ -92,9 +93,14 @@ def threshold_mask(
         Bool array of the new shape.
 
     Raises:
-        SettingsError: No such method.
+        SettingsError: No such method, or no pixel in the new shape.
     """
     return resize(mask, shape, method) >= 0.5
+
+
+def _check_shape(shape: tuple[int, int]) -> None:
+    if min(shape) < 1:
+        raise SettingsError(f"shape: found {shape}, expected at least 1 px along each axis")
 
 
 def _factors(source: NDArray[np.float32], shape: tuple[int, int]) -> tuple[float, float]:
@@ -177,12 +183,15 @@ def resize_image(
 
     Args:
         pixels: Shape (H, W), uint8 or uint16.
-        shape: New height and width in pixels.
+        shape: New height and width in pixels, at least 1.
         method: One of `METHODS`.
 
     Raises:
-        SettingsError: No such method.
+        SettingsError: No such method, no pixel in the new shape, or pixels of another type.
     """
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise SettingsError(f"pixels: found type {pixels.dtype}, expected uint8 or uint16")
+    _check_shape(shape)
     if pixels.shape == shape:
         return np.array(pixels)
     if pixels.dtype == np.uint8 and method in _PILLOW:
@@ -201,8 +210,12 @@ def resize_mask(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.u
 
     Args:
         mask: Shape (H, W).
-        shape: New height and width in pixels.
+        shape: New height and width in pixels, at least 1.
+
+    Raises:
+        SettingsError: No pixel in the new shape.
     """
+    _check_shape(shape)
     if mask.shape == shape:
         return mask.astype(np.uint8) * np.uint8(255)
     if not mask.any():

@@ -24,6 +24,18 @@ def digest_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def seal(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content with its digest, ready for JSON.
+
+    Args:
+        content: What JSON can hold.
+
+    Raises:
+        TypeError: It holds something else.
+    """
+    return {**content, "digest": digest_of(content)}
+
+
 def save_sealed(path: Path, content: Mapping[str, Any]) -> None:
     """Write content and digest, whole or not at all.
 
@@ -35,7 +47,7 @@ def save_sealed(path: Path, content: Mapping[str, Any]) -> None:
         OSError: The file cannot be written.
         TypeError: The content holds something else.
     """
-    text = json.dumps({**content, "digest": digest_of(content)}, indent=1, sort_keys=True)
+    text = json.dumps(seal(content), indent=1, sort_keys=True)
     making = path.with_name(f"{path.name}.{os.getpid()}.part")
     making.write_text(text + "\n", encoding="utf-8")
     making.replace(path)

@@ -36,7 +36,7 @@ def predict_attention(
         skip through, 0 shuts it. G is 0 without gates.
 
     Raises:
-        SettingsError: The image is not a two-dimensional array with pixels.
+        SettingsError: The image is not a two-dimensional array of finite real pixels.
         OutOfMemory: A single window, or the whole image without windows, does not fit in memory.
     """
     from ptxcore.models import SegmentationUNet  # brings MONAI, for which no driver should wait

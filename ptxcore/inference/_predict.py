@@ -56,7 +56,7 @@ def predict_logits(
         Float32 array of shape (H, W).
 
     Raises:
-        SettingsError: The image is not a two-dimensional array with pixels.
+        SettingsError: The image is not a two-dimensional array of finite real pixels.
         OutOfMemory: A single window does not fit in memory.
     """
     prepared = prepared_for(image, settings)
@@ -75,7 +75,7 @@ def prepared_for(image: NDArray[np.generic], settings: FoldSettings) -> NDArray[
         Shape (h, w); of the image's type if that is uint8 or uint16.
 
     Raises:
-        SettingsError: The image is not a two-dimensional array with pixels.
+        SettingsError: The image is not a two-dimensional array of finite real pixels.
     """
     pixels = _checked(image)
     height, width = pixels.shape
@@ -107,7 +107,7 @@ def predict_prepared(
         Float32 array of shape `output_shape`.
 
     Raises:
-        SettingsError: The image is not a two-dimensional array with pixels.
+        SettingsError: The image is not a two-dimensional array of finite real pixels.
         OutOfMemory: A single window does not fit in memory.
     """
     return on_grid(predict_grid(network, prepared, settings, runtime), output_shape)
@@ -134,7 +134,7 @@ def predict_grid(
         Float32 tensor of shape (1, 1, h, w).
 
     Raises:
-        SettingsError: The image is not a two-dimensional array with pixels.
+        SettingsError: The image is not a two-dimensional array of finite real pixels.
         OutOfMemory: A single window does not fit in memory.
     """
     values = normalise(_checked(prepared))
@@ -214,4 +214,11 @@ def _checked(image: NDArray[Any]) -> NDArray[Any]:
     pixels = np.asarray(image)
     if pixels.ndim != 2 or not pixels.size:
         raise SettingsError(f"image: found shape {pixels.shape}, expected (height, width)")
+    if pixels.dtype.kind not in "buif":
+        raise SettingsError(f"image: found type {pixels.dtype}, expected real numbers")
+    if pixels.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # beyond float32, in which all is computed, is infinite
+            num_odd = int(np.count_nonzero(~np.isfinite(pixels.astype(np.float32, copy=False))))
+        if num_odd:
+            raise SettingsError(f"image: found {num_odd} NaN or infinite pixels, expected none")
     return pixels

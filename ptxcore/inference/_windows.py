@@ -8,6 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ptxcore.errors import SettingsError
 from ptxcore.inference._memory import FittedForward
 
 #: Windows that go through the network together, where they fit. On a CPU one is fastest; a GPU
@@ -39,7 +40,12 @@ def window_starts(
         shape: Height and width of the image.
         window_px: Side of the window; 0 for the whole image.
         overlap: As for `slide`.
+
+    Raises:
+        SettingsError: The overlap is out of its range.
     """
+    if not 0 <= overlap < 1:
+        raise SettingsError(f"overlap: found {overlap}, expected a share in [0, 1)")
     from monai.data.utils import dense_patch_slices
 
     window = window_of(shape, window_px)
@@ -70,15 +76,16 @@ def slide(
         Logits of shape (1, K, h, w), float32.
 
     Raises:
+        SettingsError: The overlap is out of its range.
         OutOfMemory: A single window does not fit in memory.
     """
     fitted = FittedForward(forward)
     height, width = images.shape[-2:]
     window = window_of((height, width), window_px)
+    starts = window_starts((height, width), window_px, overlap)
     if window == (height, width):
         return fitted(images)
 
-    starts = window_starts((height, width), window_px, overlap)
     weight, total = _weights((height, width), window, starts, images.device)
     rows, columns = window
     sums: Tensor | None = None

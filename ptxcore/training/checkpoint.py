@@ -7,6 +7,7 @@
     cases.npz, result.json         the scored fold; `last` and `top` are gone then
     cases-1.npz, ...               scored with the second choice for inference, and so on
 
+Both JSON files carry the digest of their content, so that damage does not pass for a history.
 `state.json` is replaced by a rename after the tensors are on disk, so a crash at any moment leaves
 the old or the new epoch, never half of one. Random numbers are derived from (seed, fold, epoch)
 and schedules from the history, so neither needs a state of its own.
@@ -15,8 +16,6 @@ and schedules from the history, so neither needs a state of its own.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,11 +30,11 @@ from ptxcore.errors import CheckpointError
 from ptxcore.metrics import load_table, save_table
 from ptxcore.models import load_weights, recover_folder, save_weights
 from ptxcore.settings import FoldSettings
+from ptxcore.training.durable import flush, read_sealed, read_tensors, write, write_sealed
 from ptxcore.training.history import History
 from ptxcore.training.optimizer import optimizer_tensors, restore_optimizer
 from ptxcore.types import ChoiceResult, FoldResult, Runtime
 
-FORMAT = 1
 TOP = "top"
 LAST, BEST, STATE, RESULT, CASES = "last", "best", "state.json", "result.json", "cases.npz"
 
@@ -69,7 +68,8 @@ class Identity:
     def check(self, found: Mapping[str, Any], path: Path) -> None:
         """Refuse what another fold has written.
 
-        A setting that an earlier version did not know had its default.
+        A setting that an earlier version did not know had its default. One that this version does
+        not know may have changed every number.
 
         Args:
             found: As `as_dict` gave it, read back from JSON.
@@ -79,7 +79,14 @@ class Identity:
             CheckpointError: Names the first thing that differs.
         """
         known = _flat({"settings": FoldSettings().as_dict(), "inference": []}) | _flat(found)
-        for name, value in _flat(self.as_dict()).items():
+        own = _flat(self.as_dict())
+        for name in known:
+            if name not in own:
+                raise CheckpointError(
+                    f"{path}: {name}: found {known[name]!r}, expected no such name; the folder is "
+                    "of a later version: use that one, or another folder"
+                )
+        for name, value in own.items():
             other = known.get(name)
             if other != value:
                 raise CheckpointError(
@@ -130,7 +137,7 @@ class FoldFolder:
         tensors |= _named("more", more)
         content = safetensors.torch.save(tensors)
         name = f"epoch-{history.num_epochs:04d}.safetensors"
-        _write(last / name, content)
+        write(last / name, content)
         state = {
             "tensors": name,
             "sha256": hashlib.sha256(content).hexdigest(),
@@ -190,7 +197,7 @@ class FoldFolder:
     def _save_weights(self, folder: Path, network: nn.Module) -> None:
         save_weights(folder, network, self._identity.settings)
         for path in (*folder.iterdir(), folder, folder.parent):
-            _flush(path)
+            flush(path)
 
     def restore(
         self,
@@ -214,14 +221,7 @@ class FoldFolder:
             return History()
         state = self._read_json(path)
         try:
-            file = path.parent / str(state["tensors"])
-            content = file.read_bytes()
-            if hashlib.sha256(content).hexdigest() != state["sha256"]:
-                raise CheckpointError(
-                    f"{file}: found other bytes than were saved; remove {path.parent} to train "
-                    "this fold from its start"
-                )
-            tensors = safetensors.torch.load(content)
+            tensors = safetensors.torch.load(read_tensors(path.parent, state))
             network.load_state_dict(_of("model", tensors))
             restore_optimizer(optimizer, network, _of("optimizer", tensors))
             take_back(_of("more", tensors))
@@ -291,18 +291,16 @@ class FoldFolder:
             raise CheckpointError(f"{path}: found no such result ({error})") from error
 
     def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
-        whole = {"format": FORMAT, "fold": self._identity.as_dict(), **content}
-        _write(path, (json.dumps(whole, indent=1) + "\n").encode())
+        write_sealed(path, {"fold": self._identity.as_dict(), **content})
 
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path}: found no readable state ({error})") from error
-        found = content.get("format") if isinstance(content, dict) else None
-        if not isinstance(content, dict) or found != FORMAT:
-            raise CheckpointError(f"{path}: format: found {found!r}, expected {FORMAT}")
-        self._identity.check(content.get("fold", {}), path)
+            content = read_sealed(path)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error}; remove {path.parent} to train this fold from its start"
+            ) from error
+        self._identity.check(content["fold"], path)
         return content
 
 
@@ -327,23 +325,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + name] = value
     return flat
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file so that a crash, of the process or the machine, leaves the old or the new."""
-    making = path.with_name(f".{path.name}.part")
-    with making.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    making.replace(path)
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    """Have a file, or the names in a folder, on disk before going on."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

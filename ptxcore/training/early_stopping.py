@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ptxcore.metrics import DIRECTIONS
+from ptxcore.errors import SettingsError
+from ptxcore.metrics import CONVENTIONS, DIRECTIONS
 from ptxcore.settings import FoldSettings
 
 
@@ -63,3 +64,22 @@ class EarlyStopping:
     def is_over(self, values: Sequence[float]) -> bool:
         """Whether `patience` epochs have passed since the last improvement."""
         return bool(values) and len(values) - self.best_epoch(values) >= self.patience
+
+
+def check_watched(metric: str, value: float) -> None:
+    """Refuse to watch what the monitor's cases do not have; asked after the first epoch.
+
+    NaN never improves, so that the first epoch would be kept whatever came after it.
+
+    Args:
+        metric: One of `DIRECTIONS`.
+        value: After the first epoch.
+
+    Raises:
+        SettingsError: It is NaN, as every metric is that has no case to speak of.
+    """
+    if math.isnan(value):
+        raise SettingsError(
+            f"stop_metric: found {metric!r}, NaN after the first epoch, expected a metric that the "
+            f"monitor's cases have ({CONVENTIONS[metric]})"
+        )

@@ -21,7 +21,7 @@ from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings, for_inference
 from ptxcore.training.averaging import RunningMean, estimate_statistics
 from ptxcore.training.checkpoint import FoldFolder, Identity
-from ptxcore.training.early_stopping import EarlyStopping
+from ptxcore.training.early_stopping import EarlyStopping, check_watched
 from ptxcore.training.epoch import train_epoch
 from ptxcore.training.history import History
 from ptxcore.training.isolation import isolated
@@ -78,7 +78,7 @@ def train_fold(
         OutOfMemory: A quarter of a batch does not fit in memory.
         CheckpointError: The directory is damaged or belongs to another fold.
         FoldPlanError: The plan is of another store, or has no such fold.
-        SettingsError: The device is not there.
+        SettingsError: The device is not there, or the stopping metric has no case in the monitor.
     """
     run = FoldRun(
         settings,
@@ -214,6 +214,8 @@ class FoldRun:
             monitor = monitor_metrics(
                 self.judged, self.store, self.monitor, self.settings, self.runtime
             )
+        if epoch == 1:
+            check_watched(self.settings.stop_metric, monitor[self.settings.stop_metric])
         self.history = self.history.and_then(
             EpochReport(
                 fold=self.fold,

@@ -7,14 +7,13 @@ storage rarely keeps. The next attempt starts from a copy of what the last one h
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 from pathlib import Path
 
 from ptxcore.errors import CheckpointError
 from ptxcore.training.checkpoint import LAST, RESULT, STATE
+from ptxcore.training.durable import read_sealed, read_tensors
 
 #: A copy is repeated while the earlier attempt still writes; an epoch's commit takes less.
 _TRIES = 20
@@ -66,9 +65,9 @@ def _copy(source: Path, making: Path) -> None:
         shutil.rmtree(making, ignore_errors=True)
         try:
             shutil.copytree(source, making, ignore=shutil.ignore_patterns(".*"))
-            if _is_whole(making):
-                return
-        except (OSError, shutil.Error) as error:
+            _check_whole(making)
+            return
+        except (OSError, shutil.Error, CheckpointError) as error:
             problem = error
         time.sleep(_WAIT_SECONDS)
     raise CheckpointError(
@@ -77,14 +76,9 @@ def _copy(source: Path, making: Path) -> None:
     )
 
 
-def _is_whole(folder: Path) -> bool:
-    """Whether the state names tensors that are there as they were saved, or the fold is done."""
+def _check_whole(folder: Path) -> None:
+    """Refuse what was changed, and a state whose tensors are not there as they were saved."""
     if (folder / RESULT).is_file():
-        return True
-    path = folder / LAST / STATE
-    try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-        content = (path.parent / str(state["tensors"])).read_bytes()
-        return bool(hashlib.sha256(content).hexdigest() == state["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        read_sealed(folder / RESULT)
+        return
+    read_tensors(folder / LAST, read_sealed(folder / LAST / STATE))

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from ptxcore.errors import CheckpointError
+from ptxcore.errors import CheckpointError, SettingsError
 from ptxcore.inference import Ensemble
 from ptxcore.models import load_weights, save_weights
 from ptxcore.settings import for_inference
@@ -98,7 +98,7 @@ def load_ensemble(folder: Path) -> Ensemble:
         rule, runtime = Rule(**found["rule"]), Runtime(**found["runtime"])
     except FileNotFoundError as error:
         raise CheckpointError(f"{error.filename}: no such file; expected an ensemble") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SettingsError) as error:
         raise CheckpointError(f"{path}: not a description of an ensemble ({error})") from error
     return Ensemble.load(folders, rule=rule, runtime=usable_runtime(runtime))
 

@@ -197,6 +197,7 @@ def test_a_file_that_is_gone(weights: list[Path], tmp_path: Path) -> None:
     [
         ({"format": 2}, "format: found 2, expected 1"),
         ({"rule": {"top": 0.5, "middle": 1}}, "not a description of an ensemble"),
+        ({"runtime": {"precision": "bf16"}}, "not a description .*precision: found 'bf16'"),
         ({"sha256": {}}, "fold-0: found no SHA-256"),
         ({"sha256": None}, "not a description of an ensemble"),
     ],

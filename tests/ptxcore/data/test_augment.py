@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ptxcore.data.augment import ELASTIC_RMS, Augmentation
 from ptxcore.data.warp import Warp, affine_map, elastic_field, grid_field
+from ptxcore.errors import SettingsError
 from ptxcore.limits import MAX_LINE_MOVE
 
 PATCH, IMAGE = 64, 128
@@ -31,6 +32,12 @@ def test_strength_0_gives_the_very_arrays() -> None:
     assert augmentation.margin_px == 0
     assert changed[0] is image
     assert changed[1] is mask
+
+
+@pytest.mark.parametrize("strength", [-1.0, 2.0, float("nan")])
+def test_a_strength_out_of_its_range_is_refused(strength: float) -> None:
+    with pytest.raises(SettingsError, match=rf"strength: found {strength}, expected .* \[0, 1\]"):
+        Augmentation(strength, patch_px=PATCH, image_px=IMAGE)
 
 
 @pytest.mark.parametrize("strength", [0.1, 0.5, 1.0])

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -121,6 +124,28 @@ def test_lanczos_removes_what_the_new_grid_cannot_hold() -> None:
 def test_unknown_method() -> None:
     with pytest.raises(SettingsError, match="method: found 'cubist', expected one of"):
         resize(np.zeros((4, 4)), (2, 2), "cubist")
+
+
+@pytest.mark.parametrize("bring", [resize, resize_image, resize_mask])
+@pytest.mark.parametrize("shape", [(0, 2), (2, -1)])
+def test_a_shape_without_pixels_is_refused(
+    bring: Callable[..., NDArray[Any]], shape: tuple[int, int]
+) -> None:
+    with pytest.raises(SettingsError, match=r"shape: found \(.*\), expected at least 1 px"):
+        bring(np.zeros((4, 4), dtype=np.uint8), shape)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_method_makes_a_shape_without_pixels(method: str) -> None:
+    with pytest.raises(SettingsError, match="shape: found"):
+        resize(np.ones((4, 4)), (0, 2), method)
+
+
+@pytest.mark.parametrize("kind", ["float64", "int16", "bool"])
+@pytest.mark.parametrize("shape", [(4, 4), (2, 2)])
+def test_an_image_of_another_type_is_refused(kind: str, shape: tuple[int, int]) -> None:
+    with pytest.raises(SettingsError, match=f"pixels: found type {kind}, expected uint8 or uint16"):
+        resize_image(np.zeros((4, 4), dtype=kind), shape)
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])

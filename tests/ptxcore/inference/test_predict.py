@@ -14,6 +14,7 @@ from ptxcore.data.resample import resize_image
 from ptxcore.errors import OutOfMemory, SettingsError
 from ptxcore.inference import Passes, place, predict_grid, predict_logits, predict_prepared
 from ptxcore.inference._memory import FittedForward
+from ptxcore.inference._windows import slide
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
@@ -188,6 +189,31 @@ def test_what_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
         predict_logits(Affine(), np.zeros(shape), settings(), CPU)
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e300])
+@pytest.mark.parametrize("size", [0, 64])
+def test_pixels_that_are_no_finite_numbers_are_refused(value: float, size: int) -> None:
+    image = np.zeros((64, 48))
+    image[3:5, 7] = value
+    message = "image: found 2 NaN or infinite pixels"
+    with pytest.raises(SettingsError, match=message):
+        predict_logits(Affine(), image, settings(image_size=size), CPU)
+    with pytest.raises(SettingsError, match=message):
+        predict_prepared(Affine(), image, image.shape, settings(), CPU)
+
+
+@pytest.mark.parametrize("kind", ["complex64", "object", "U3", "datetime64[s]"])
+def test_pixels_that_are_no_real_numbers_are_refused(kind: str) -> None:
+    image = np.zeros((64, 64), dtype=kind)
+    with pytest.raises(SettingsError, match=r"image: found type .*, expected real numbers"):
+        predict_logits(Affine(), image, settings(), CPU)
+
+
+@pytest.mark.parametrize("kind", ["bool", "int16", "float16", "float64"])
+def test_pixels_of_any_real_type_are_taken(kind: str) -> None:
+    image = (texture(64, 48) > 0.5).astype(kind)
+    assert np.isfinite(predict_logits(Affine(), image, settings(), CPU)).all()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(SettingsError, match="device: found 'cuda'"):
@@ -205,6 +231,13 @@ class Room:
         if len(windows) > self.windows:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return 3 * windows - 1
+
+
+@pytest.mark.parametrize("overlap", [1.5, 1.0, -0.1])
+@pytest.mark.parametrize("window_px", [0, 16])
+def test_an_overlap_out_of_its_range_is_refused(overlap: float, window_px: int) -> None:
+    with pytest.raises(SettingsError, match=rf"overlap: found {overlap}, expected .* \[0, 1\)"):
+        slide(Affine(), torch.zeros(1, 1, 32, 32), window_px, overlap)
 
 
 def test_windows_that_do_not_fit_are_halved_and_stay_so() -> None:

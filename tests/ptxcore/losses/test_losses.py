@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
+from ptxcore.errors import SettingsError
 from ptxcore.losses import (
     SMOOTH_PX,
     dice_loss,
@@ -114,16 +118,40 @@ def test_half_precision_logits_are_summed_in_single_precision() -> None:
     assert found.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_shapes_must_agree() -> None:
-    with pytest.raises(ValueError, match=r"target: found shape \(2, 8, 8\), expected \(2, 1, 8, 8"):
-        segmentation_loss(
-            torch.zeros(2, 1, 8, 8), torch.zeros(2, 8, 8), bce_weight=1.0, dice_weight=1.0
-        )
+@pytest.mark.parametrize(
+    "loss",
+    [
+        dice_loss,
+        partial(tversky_loss, alpha=0.3),
+        partial(focal_loss, gamma=2.0),
+        partial(segmentation_loss, bce_weight=1.0, dice_weight=1.0),
+    ],
+)
+@pytest.mark.parametrize("shape", [(2, 8, 8), (1, 1, 8, 8)])
+def test_shapes_must_agree(loss: Callable[..., Tensor], shape: tuple[int, ...]) -> None:
+    message = rf"target: found shape {re.escape(str(shape))}, expected \(2, 1, 8, 8\)"
+    with pytest.raises(SettingsError, match=message):
+        loss(torch.zeros(2, 1, 8, 8), torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"bce_weight": -1.0}, r"bce_weight: found -1\.0, expected a value of at least 0"),
+        ({"dice_weight": math.nan}, "dice_weight: found nan"),
+        ({"tversky_weight": 1.0, "tversky_alpha": 5.0}, r"alpha: found 5\.0, expected .* \(0, 1\)"),
+        ({"focal_weight": 1.0, "focal_gamma": -1.0}, r"gamma: found -1\.0"),
+    ],
+)
+def test_values_out_of_their_range_are_refused(values: dict[str, float], message: str) -> None:
+    empty = torch.zeros(1, 1, 2, 2)
+    with pytest.raises(SettingsError, match=message):
+        segmentation_loss(empty, empty, **{"bce_weight": 1.0, "dice_weight": 1.0, **values})
 
 
 def test_some_weight_must_be_above_zero() -> None:
     empty = torch.zeros(1, 1, 2, 2)
-    with pytest.raises(ValueError, match="bce_weight and dice_weight"):
+    with pytest.raises(SettingsError, match="bce_weight and dice_weight"):
         segmentation_loss(empty, empty, bce_weight=0.0, dice_weight=0.0)
 
 

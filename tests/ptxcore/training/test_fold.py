@@ -13,6 +13,7 @@ import pytest
 import torch
 from tiny_store import drawn_store
 
+from ptxcore.data.folds import make_plan
 from ptxcore.data.grids import Grid
 from ptxcore.data.store import CaseStore
 from ptxcore.errors import FoldPlanError, SettingsError, TrainingDiverged
@@ -241,6 +242,18 @@ def test_a_loss_that_is_not_finite_ends_the_fold(
     with pytest.raises(TrainingDiverged, match=r"loss is (nan|inf).*|NaN or infinite logits"):
         bench.train(settings, directory=tmp_path)
     assert not (tmp_path / "result.json").exists()
+
+
+def test_a_stop_metric_without_a_case_is_refused_after_the_first_epoch(
+    small: FoldSettings, tmp_path: Path
+) -> None:
+    store = drawn_store(tmp_path / "store", num_cases=12, num_positive=12, side_px=32)
+    settings = dataclasses.replace(small, stop_metric="case_specificity")
+    plan, folder = make_plan(store, num_folds=2).search_part(), tmp_path / "fold"
+    reports = train_fold(settings, store, plan, 0, seed=0, runtime=Runtime(), directory=folder)
+    with pytest.raises(SettingsError, match=r"stop_metric: found 'case_specificity', NaN after"):
+        next(reports)
+    assert not folder.exists()  # nothing to go on from
 
 
 def test_what_cannot_be_trained_is_refused_at_once(

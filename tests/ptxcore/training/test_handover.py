@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from ptxcore.data.sealed import seal
 from ptxcore.errors import CheckpointError
 from ptxcore.training import attempt_folder, take_over
+from ptxcore.training.durable import FORMAT
 
 
 def _commit(folder: Path, epoch: int) -> None:
@@ -20,7 +22,8 @@ def _commit(folder: Path, epoch: int) -> None:
     content = f"tensors {epoch}".encode() * 1000
     name = f"epoch-{epoch:04d}.safetensors"
     (last / name).write_bytes(content)
-    state = {"tensors": name, "sha256": hashlib.sha256(content).hexdigest(), "epoch": epoch}
+    digest = hashlib.sha256(content).hexdigest()
+    state = seal({"format": FORMAT, "tensors": name, "sha256": digest, "epoch": epoch})
     (last / ".state.json.part").write_text(json.dumps(state))
     (last / ".state.json.part").replace(last / "state.json")
     for path in last.glob("epoch-*"):
@@ -85,3 +88,21 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"attempt-1: found no whole checkpoint"):
         take_over(tmp_path, 2)
     assert not attempt_folder(tmp_path, 2).exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "why"),
+    [
+        ("last/state.json", {"format": FORMAT, "epoch": 7}, r"digest differs"),
+        ("last/state.json", {"format": 1}, r"format: found 1, expected 2"),
+        ("result.json", seal({"format": FORMAT, "seconds": 1.0}) | {"seconds": 2.0}, r"digest"),
+    ],
+)
+def test_a_changed_state_or_result_is_refused_where_it_was_changed(
+    tmp_path: Path, name: str, found: dict[str, object], why: str
+) -> None:
+    old = take_over(tmp_path, 1)
+    _commit(old, 1)
+    (old / name).write_text(json.dumps(found))
+    with pytest.raises(CheckpointError, match=rf"attempt-1: .*{why}.*remove the folder"):
+        take_over(tmp_path, 2)

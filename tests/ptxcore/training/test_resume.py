@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import pytest
 
 from ptxcore.data.folds import make_plan
+from ptxcore.data.sealed import seal
 from ptxcore.data.store import CaseStore
 from ptxcore.errors import CheckpointError
 from ptxcore.models import load_weights
@@ -43,6 +44,13 @@ def numbers(reports: list[EpochReport]) -> dict[str, Any]:
         "background": result.cases.background.tolist(),
         "epochs": (result.best_epoch, result.num_epochs),
     }
+
+
+def change(path: Path, **values: Any) -> None:
+    """Change a sealed file and seal it anew, as another version would have written it."""
+    content = json.loads(path.read_text())
+    del content["digest"]
+    path.write_text(json.dumps(seal(content | values)))
 
 
 def weights(folder: Path) -> dict[str, Any]:
@@ -211,21 +219,33 @@ def test_a_checkpoint_of_an_earlier_version_lacks_settings_that_had_their_defaul
     undisturbed = bench.train()
     start(bench, small, tmp_path, num_epochs=1)
     path = tmp_path / "last" / "state.json"
-    state = json.loads(path.read_text())
-    del state["fold"]["settings"]["ema_decay"]
-    path.write_text(json.dumps(state))
+    identity = json.loads(path.read_text())["fold"]
+    del identity["settings"]["ema_decay"]
+    change(path, fold=identity)
     with pytest.raises(CheckpointError, match=r"ema_decay: found 0\.0, expected 0\.5"):
         bench.train(dataclasses.replace(small, ema_decay=0.5), directory=tmp_path)
     assert numbers(bench.train(directory=tmp_path)) == numbers(undisturbed)
+
+
+@pytest.mark.parametrize("section", ["settings", "runtime"])
+def test_a_checkpoint_of_a_later_version_with_a_setting_more_is_refused(
+    bench: Bench, small: FoldSettings, tmp_path: Path, section: str
+) -> None:
+    start(bench, small, tmp_path, num_epochs=1)
+    path = tmp_path / "last" / "state.json"
+    identity = json.loads(path.read_text())["fold"]
+    identity[section]["imagined"] = True
+    change(path, fold=identity)
+    with pytest.raises(CheckpointError, match=rf"{section}\.imagined: found True"):
+        bench.train(directory=tmp_path)
 
 
 def test_a_checkpoint_of_other_data_is_refused(
     bench: Bench, small: FoldSettings, tmp_path: Path
 ) -> None:
     start(bench, small, tmp_path, num_epochs=1)
-    state = json.loads((tmp_path / "last" / "state.json").read_text())
-    state["fold"]["data_hash"] = "0" * 64
-    (tmp_path / "last" / "state.json").write_text(json.dumps(state))
+    path = tmp_path / "last" / "state.json"
+    change(path, fold=json.loads(path.read_text())["fold"] | {"data_hash": "0" * 64})
     with pytest.raises(CheckpointError, match="data_hash: found '000"):
         bench.train(directory=tmp_path)
 
@@ -234,7 +254,9 @@ def test_a_checkpoint_of_other_data_is_refused(
     ("name", "content", "message"),
     [
         ("state.json", b"{", "found no readable state"),
-        ("state.json", b"[]", "format: found None, expected 1"),
+        ("state.json", b"[]", "format: found None, expected 2"),
+        ("state.json", b"[" * 100_000, "found no readable state"),
+        ("state.json", b'{"format": 1}', "format: found 1, expected 2"),
         ("epoch-0001.safetensors", b"half", "found other bytes than were saved"),
         ("epoch-0001.safetensors", None, "found a checkpoint that cannot be read"),
     ],
@@ -253,6 +275,28 @@ def test_a_damaged_checkpoint_is_refused_by_name(
     with pytest.raises(CheckpointError, match=message) as caught:
         bench.train(directory=tmp_path)
     assert str(tmp_path / "last") in str(caught.value)
+
+
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"curves": 3},
+        {"curves": {"train_loss": [], "learning_rate": [], "seconds": [1.0]}},
+        {"fold": 3},
+        {"fold": None},
+        {"digest": None},
+    ],
+)
+def test_a_changed_state_or_result_is_refused(
+    bench: Bench, small: FoldSettings, tmp_path: Path, finished: bool, values: dict[str, Any]
+) -> None:
+    start(bench, small, tmp_path, num_epochs=4 if finished else 1)
+    path = tmp_path / ("result.json" if finished else "last/state.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    message = rf"{path.name}: found another content than was saved .*remove {path.parent} to train"
+    with pytest.raises(CheckpointError, match=message):
+        bench.train(directory=tmp_path)
 
 
 def test_a_finished_fold_without_its_cases_is_refused(bench: Bench, tmp_path: Path) -> None:

@@ -7,11 +7,29 @@ from typing import Any
 import pytest
 import torch
 
+from ptxcore.errors import SettingsError
 from ptxcore.settings import FoldSettings
 from ptxcore.training import measure_runtime
 from ptxcore.training.isolation import isolated
 from ptxcore.training.seeds import derive_seed
 from ptxcore.types import Runtime
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("device", "mps"),
+        ("device", None),
+        ("precision", "bf16"),
+        ("channels_last", 1),
+        ("num_threads", 0),
+        ("num_threads", 1.0),
+        ("num_threads", True),
+    ],
+)
+def test_a_runtime_that_no_part_knows_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=f"{field}: found {value!r}, expected"):
+        Runtime(**{field: value})
 
 
 def test_isolation_gives_back_random_state_and_threads() -> None:
