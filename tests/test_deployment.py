@@ -70,7 +70,7 @@ def test_compose_accepts_its_file() -> None:
     places = resources.files("check_jsonschema.builtin_schemas") / "vendor" / "compose-spec.json"
     schema = json.loads(places.read_text(encoding="utf-8"))
     jsonschema.validate(COMPOSE, schema)
-    with pytest.raises(jsonschema.ValidationError):
+    with pytest.raises(jsonschema.ValidationError, match="'imagine' was unexpected"):
         jsonschema.validate({"services": {"mlflow": {"imagine": "a typing error"}}}, schema)
 
 
@@ -212,34 +212,39 @@ def test_kuberay_accepts_its_file(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "path", "value"),
+    ("kind", "path", "value", "why"),
     [
-        ("kuberay/rayjob.yaml", "spec.backoffLimit", 2),  # beside `clusterSelector`
-        ("kuberay/rayjob.yaml", "spec.suspend", True),
-        ("kuberay/rayjob.yaml", "spec.submissionMode", "SidecarMode"),
-        ("kuberay/rayjob.yaml", "spec.ttlSecondsAfterFinished", 60),
-        ("kuberay/rayjob.yaml", "spec.clusterSelector", {"ray.io/cluster": ""}),
-        ("kuberay/rayjob.yaml", "spec.entryPoint", "a typing error"),
-        ("kuberay/rayjob.yaml", "metadata.name", "Upper"),
-        ("kuberay/raycluster.yaml", "spec.rayVersion", 2.6),
-        ("kuberay/raycluster.yaml", "spec.authOptions.mode", "tokens"),
-        ("kuberay/raycluster.yaml", "spec.headGroupSpec.rayStartParams.num-cpus", 0),
-        ("kuberay/raycluster.yaml", "spec.headGroupSpec.rayStartParams.labels", "a=b"),
-        ("kuberay/raycluster.yaml", "spec.headGroupSpec.resources", {"cpu": "1"}),
-        ("kuberay/raycluster.yaml", "spec.headGroupSpec.template.spec.containers", []),
-        ("kuberay/raycluster.yaml", "spec.workerGroupSpecs.0.minReplicas", None),
+        # The first one is refused beside `clusterSelector`.
+        ("rayjob", "spec.backoffLimit", 2, "2 is greater than the maximum"),
+        ("rayjob", "spec.suspend", True, "False was expected"),
+        ("rayjob", "spec.submissionMode", "SidecarMode", "should not be valid"),
+        ("rayjob", "spec.ttlSecondsAfterFinished", 60, "60 is greater than the maximum"),
+        ("rayjob", "spec.clusterSelector", {"ray.io/cluster": ""}, "should be non-empty"),
+        ("rayjob", "spec.entryPoint", "a typing error", "'entryPoint' was unexpected"),
+        ("rayjob", "metadata.name", "Upper", "'Upper' does not match"),
+        ("raycluster", "spec.rayVersion", 2.6, "is not of type 'string'"),
+        ("raycluster", "spec.authOptions.mode", "tokens", "'tokens' is not one of"),
+        ("raycluster", "spec.headGroupSpec.rayStartParams.num-cpus", 0, "not of type 'string'"),
+        ("raycluster", "spec.headGroupSpec.rayStartParams.labels", "a=b", "not allow 'a=b'"),
+        ("raycluster", "spec.headGroupSpec.resources", {"cpu": "1"}, "expected to be empty"),
+        ("raycluster", "spec.headGroupSpec.template.spec.containers", [], "should be non-empty"),
+        ("raycluster", "spec.workerGroupSpecs.0.minReplicas", None, "'minReplicas' is a required"),
     ],
 )
-def test_the_schema_refuses_what_kuberay_refuses(name: str, path: str, value: Any) -> None:
-    content = inner = read(name)
+def test_the_schema_refuses_what_kuberay_refuses(
+    kind: str, path: str, value: Any, why: str
+) -> None:
+    content = inner = read(f"kuberay/{kind}.yaml")
     *steps, last = path.split(".")
     for step in steps:
         inner = inner[int(step)] if isinstance(inner, list) else inner[step]
     inner[last] = value
     if value is None:
         del inner[last]
-    with pytest.raises(jsonschema.ValidationError):
-        KUBERAY_SCHEMA.validate(content)
+    assert not KUBERAY_SCHEMA.is_valid(content)
+    of_kind = {"$defs": KUBERAY_SCHEMA.schema["$defs"], "$ref": f"#/$defs/{content['kind']}"}
+    with pytest.raises(jsonschema.ValidationError, match=why):
+        KUBERAY_SCHEMA.evolve(schema=of_kind).validate(content)
 
 
 def test_kuberay_starts_as_many_workers_as_it_may_with_the_ray_of_the_image() -> None:

@@ -25,7 +25,8 @@ from ptxcore.data.dicom import read_dicom, read_header
 from ptxcore.data.png import read_png, read_png_header
 from ptxcore.data.rle import decode, read_csv
 from ptxcore.data.sources import read_groups
-from ptxcore.errors import CoreError
+from ptxcore.errors import CheckpointError, CoreError
+from ptxcore.training.durable import read_sealed, write_sealed
 from sweep.errors import SweepError
 from sweep.evidence import Evidence
 from sweep.ledger import Ledger, list_sweeps
@@ -122,6 +123,20 @@ def test_png(place: Path, changes: list[tuple[str, int, bytes]]) -> None:
     path.write_bytes(mutated(path.read_bytes(), changes))
     ends_well(lambda: read_png_header(path))
     ends_well(lambda: read_png(path))
+
+
+@budget(300)
+@given(mutations(300))
+@example([("cut", 0, b"")])
+@example([("set", 0, b"[" * 100_000)])
+def test_state_of_a_fold(place: Path, changes: list[tuple[str, int, bytes]]) -> None:
+    """No number of it is taken for another."""
+    path = place / "state.json"
+    write_sealed(path, {"fold": {"seed": 0}, "curves": {"train_loss": [0.5, float("inf")]}})
+    content = read_sealed(path)
+    path.write_bytes(mutated(path.read_bytes(), changes))
+    with contextlib.suppress(CheckpointError):
+        assert read_sealed(path) == content
 
 
 numbers = st.one_of(st.integers(), st.integers(0, 300)).map(str)

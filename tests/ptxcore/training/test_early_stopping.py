@@ -61,6 +61,19 @@ def test_settings_take_the_metrics_that_have_a_direction() -> None:
     assert tuple(DIRECTIONS) == STOP_METRICS
 
 
+def test_patience_and_min_delta_are_those_of_the_settings() -> None:
+    values = [0.5, 0.65, 0.7, 0.72, 0.74]
+    for min_delta, patience, improvements, over in (
+        (0.0, 2, [1, 2, 3, 4, 5], False),
+        (0.1, 3, [1, 2], True),
+        (0.1, 4, [1, 2], False),
+        (0.2, 3, [1, 4], False),
+    ):
+        stopping = EarlyStopping.of(FoldSettings(min_delta=min_delta, patience=patience))
+        assert stopping.improvements(values) == improvements
+        assert stopping.is_over(values) is over
+
+
 @settings(deadline=None)
 @given(
     values=st.lists(st.floats(allow_infinity=False), min_size=1, max_size=30),

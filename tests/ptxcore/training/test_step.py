@@ -1,9 +1,11 @@
-"""One step: what deep supervision adds to the gradient and leaves out of the loss."""
+"""One step: what deep supervision adds to the gradient, and what clipping leaves of it."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
+from torch import Tensor
 
 from ptxcore.data.patches import Batch
 from ptxcore.losses import loss_of
@@ -14,30 +16,62 @@ from ptxcore.training.step import train_step
 from ptxcore.types import Runtime
 
 
+def batch() -> Batch:
+    rng = np.random.default_rng(0)
+    shape = (2, 1, 32, 32)
+    return Batch(
+        images=rng.standard_normal(shape, dtype=np.float32),
+        targets=(rng.random(shape) < 0.1).astype(np.float32),
+    )
+
+
 def test_coarser_levels_count_half_as_much_each_and_are_not_reported() -> None:
     settings = FoldSettings(
         channels=2, levels=4, dropout=0.0, norm="instance", deep_supervision=True, gradient_clip=0.0
     )
-    rng = np.random.default_rng(0)
-    shape = (2, 1, 32, 32)
-    images = rng.standard_normal(shape, dtype=np.float32)
-    targets = (rng.random(shape) < 0.1).astype(np.float32)
+    one = batch()
     network, twin = build_network(settings, seed=0), build_network(settings, seed=0)
     step = train_step(
         network,
         make_optimizer(network, settings),
-        Batch(images=images, targets=targets),
+        one,
         settings,
         Runtime(),
         rate=0.0,
     )
     losses = [
-        loss_of(settings, logits, torch.from_numpy(targets))
-        for logits in twin.all_logits(torch.from_numpy(images))
+        loss_of(settings, logits, torch.from_numpy(one.targets))
+        for logits in twin.all_logits(torch.from_numpy(one.images))
     ]
     (losses[0] + losses[1] / 2 + losses[2] / 4).backward()  # type: ignore[no-untyped-call]
     assert step.loss.item() == losses[0].item()
-    for one, other in zip(network.parameters(), twin.parameters(), strict=True):
-        assert one.grad is not None
+    for mine, other in zip(network.parameters(), twin.parameters(), strict=True):
+        assert mine.grad is not None
         assert other.grad is not None
-        torch.testing.assert_close(one.grad, other.grad)
+        torch.testing.assert_close(mine.grad, other.grad)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_optimizer_sees_a_gradient_of_the_clipped_norm(parts: int) -> None:
+    whole = seen_gradient(clip=0.0, parts=parts)
+    norm = float(whole.norm())
+    for clip in (1e-3 * norm, 0.5 * norm):
+        torch.testing.assert_close(seen_gradient(clip=clip, parts=parts), whole * clip / norm)
+    # A norm below the limit is left as it is.
+    assert torch.equal(seen_gradient(clip=2 * norm, parts=parts), whole)
+
+
+def seen_gradient(*, clip: float, parts: int) -> Tensor:
+    """All gradients in one row, as the optimizer finds them when it begins its step."""
+    settings = FoldSettings(channels=2, levels=2, dropout=0.0, norm="instance", gradient_clip=clip)
+    network = build_network(settings, seed=0)
+    optimizer = make_optimizer(network, settings)
+    seen: list[Tensor] = []
+
+    def note(*_: object) -> None:
+        gradients = (one.grad for one in network.parameters())
+        seen.extend(one.flatten().clone() for one in gradients if one is not None)
+
+    optimizer.register_step_pre_hook(note)
+    train_step(network, optimizer, batch(), settings, Runtime(), rate=0.0, parts=parts)
+    return torch.cat(seen)
