@@ -71,7 +71,7 @@ def load_sealed(path: Path, kind: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         digest = content.pop("digest")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         found = type(error).__name__
         raise FoldPlanError(f"{path}: found damage ({found}), expected a {kind}") from error
     if digest != digest_of(content):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from sweep.errors import UsageError
@@ -36,6 +36,17 @@ class Policy(Protocol):
         """
 
 
+def settled_mean(scores: Collection[float]) -> float:
+    """Mean to twelve digits, so that three folds of 0.7 are as good as one; -inf if one diverged.
+
+    Args:
+        scores: At least one.
+    """
+    if not all(map(math.isfinite, scores)):
+        return -math.inf
+    return float(f"{math.fsum(score / len(scores) for score in scores):.12g}")
+
+
 class Progress:
     """What a policy knows of one candidate.
 
@@ -57,12 +68,7 @@ class Progress:
     def take(self, scores: Mapping[int, float]) -> None:
         """Add or revise scores by fold."""
         self.scores.update(scores)
-        values = self.scores.values()
-        if all(map(math.isfinite, values)):
-            # To twelve digits: three folds of 0.7 are as good as one, and ties go to more folds.
-            self.mean = float(f"{math.fsum(values) / len(values):.12g}")
-        else:
-            self.mean = -math.inf
+        self.mean = settled_mean(self.scores.values())
 
     def next_fold(self) -> int:
         """The lowest fold that is not finished."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from sweep.policies._base import IndexedPolicy, Progress
+from sweep.policies._base import IndexedPolicy, Progress, settled_mean
 from sweep.records import Event, FoldFinished
 
 
@@ -65,9 +65,9 @@ class Intensify(IndexedPolicy):
         common = [fold for fold in scores if fold in incumbent.scores]
         if not is_checkpoint or not common:
             return
-        # `not >=` also rejects NaN.
-        gap = sum(scores[fold] - incumbent.scores[fold] for fold in common)
-        if not gap >= 0:
+        own = settled_mean([scores[fold] for fold in common])
+        bound = settled_mean([incumbent.scores[fold] for fold in common])
+        if own < bound or own == -math.inf:
             self._rejected.add(one.number)
-        elif gap > 0 and count == self.num_folds:
+        elif own > bound and count == self.num_folds:
             self._incumbent = one.number

@@ -218,3 +218,33 @@ def test_the_whole_order_on_a_small_grid(name: str, expected: str) -> None:
         finish(policy, candidate, fold, GRID[candidate][fold])
         order.append(f"{candidate}{fold}")
     assert order == expected.replace("|", "").split()
+
+
+def test_an_incumbent_that_diverged_is_beaten_by_whoever_did_not() -> None:
+    policy = make_policy("intensify", {"num_trials": 2, "pinned": None}, 2)
+    add(policy, 0)
+    finish(policy, 0, 0, math.nan)
+    policy.observe(CandidateStopped(candidate=0, state=State.FAILED))
+    add(policy, 1)
+    finish(policy, 1, 0, 0.2)
+    assert policy.decide(1) == [run(1, 1)]
+    assert policy.gain_left() == math.inf  # type: ignore[attr-defined]
+
+
+def test_who_ties_with_the_incumbent_up_to_rounding_is_not_rejected() -> None:
+    policy = make_policy("intensify", {"num_trials": 2, "pinned": None}, 4)
+    for candidate, scores in enumerate(((0.4, 0.2, 0.3, 0.3), (0.5, 0.1))):
+        for fold, score in enumerate(scores):
+            (add if fold == 0 else start)(policy, candidate, *([] if fold == 0 else [fold]))
+            finish(policy, candidate, fold, score)
+    assert policy.gain_left() == math.inf  # type: ignore[attr-defined]
+    assert policy.decide(1) == [run(1, 2)]
+
+
+def test_the_largest_scores_have_a_mean() -> None:
+    policy = Greedy(num_trials=1, num_folds=3)
+    add(policy, 0)
+    finish(policy, 0, 0, 1.5e308)
+    start(policy, 0, 1)
+    finish(policy, 0, 1, 1.5e308)
+    assert policy.decide(1) == [run(0, 2)]

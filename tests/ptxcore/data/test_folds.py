@@ -241,7 +241,7 @@ def test_plans_that_were_changed_are_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     with pytest.raises(FoldPlanError, match="the fold plan was changed after it was made"):
         FoldPlan.load(path)
-    for text in ("{", "[]", "{}", '"plan"'):
+    for text in ("{", "[]", "{}", '"plan"', "[" * 100_000):
         path.write_text(text)
         with pytest.raises(FoldPlanError, match="found damage"):
             FoldPlan.load(path)
