@@ -58,7 +58,8 @@ class FoldDiagnosis:
         kind: "rises" or "stalls", how it departed; empty if it did not.
         gap_at_departure: NaN without a departure.
         gap_at_end: Of the last epochs; NaN without both losses.
-        best_epoch: One-based epoch whose weights were kept.
+        best_epoch: One-based epoch that was best on the monitor; its weights were kept, unless
+            `average_best` or `swa_start` keep a mean of several.
         metric_kept: The stopping metric on the monitor at that epoch; NaN if not recorded.
         metric_at_end: Likewise at the last epoch: what would have been kept without looking back.
         epochs_not_run: Of `max_epochs`.

@@ -41,7 +41,7 @@ class CurvePanel:
     Attributes:
         metric: Its name.
         curves: Training and monitor where they exist.
-        best_epochs: One-based epoch of the kept weights by fold.
+        best_epochs: One-based epoch that was best on the monitor, by fold.
         held: Score of those weights on the held fold, empty where the metric has none.
     """
 

@@ -99,9 +99,9 @@ def overfitting(info: OverfittingInfo) -> go.Figure:
     if info.watched is not None:
         place = {"row": 1, "col": 2}
         add_curve(figure, info.watched, place, first=False)
-        _add_marks(figure, info.kept, "weights kept", "x", place)
+        _add_marks(figure, info.kept, "best epoch", "x", place)
     elif info.kept:
-        _add_marks(figure, info.kept, "weights kept", "x", place)
+        _add_marks(figure, info.kept, "best epoch", "x", place)
     figure.update_xaxes(title_text="epoch", rangemode="tozero")
     return theme.dress(figure, height=380)
 
@@ -183,7 +183,7 @@ def diagnosis_table(info: OverfittingInfo) -> Markup:
     """The same, fold by fold."""
     name = in_sentence(info.stop_metric)
     head = (
-        "fold", "epochs", "departs at", "gap there", "gap at the end", "kept epoch",
+        "fold", "epochs", "departs at", "gap there", "gap at the end", "best epoch",
         f"{name} kept", "at the end", "epochs not run",
     )  # fmt: skip
     rows = [

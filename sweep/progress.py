@@ -22,12 +22,13 @@ class Overview:
         states: Number of candidates by state.
         num_folds_run: Finished folds.
         num_folds_expected: Finished and still expected folds, an estimate.
+        is_bound: Whether that is the most there can be, because the policy ends by what is left.
         leader: The best complete candidate, else the best one so far; None before the first fold.
         score: The leader's mean, in the metric's own sign.
         is_complete: Whether the leader has all its folds.
         dice: Its mean Dice (both empty = 1); None before the first fold.
         baseline: Dice (both empty = 1) of predicting nothing on the same cases.
-        seconds_left: Estimate from finished folds; None before the first.
+        seconds_left: Estimate from finished folds; None before the first, and with a bound alone.
         caution: What the scores are not, see `sweep.caution`; None if nothing.
     """
 
@@ -36,6 +37,7 @@ class Overview:
     states: dict[str, int]
     num_folds_run: int
     num_folds_expected: int
+    is_bound: bool
     leader: int | None
     score: float | None
     is_complete: bool
@@ -62,12 +64,15 @@ def overview(projection: Projection) -> Overview:
         },
         num_folds_run=folds,
         num_folds_expected=expected,
+        is_bound=policy.min_gain is not None,
         leader=None if leader is None else leader.number,
         score=None if leader is None else projection.displayed(leader.mean),
         is_complete=leader is not None and leader.state is State.COMPLETE,
         dice=_mean_metric(leader, "dice"),
         baseline=_mean_metric(leader, "dice_all_empty"),
-        seconds_left=_seconds_left(candidates, folds, expected),
+        seconds_left=None
+        if policy.min_gain is not None
+        else _seconds_left(candidates, folds, expected),
         caution=caution(projection),
     )
 

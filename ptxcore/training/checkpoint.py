@@ -300,7 +300,10 @@ class FoldFolder:
             raise CheckpointError(
                 f"{error}; remove {path.parent} to train this fold from its start"
             ) from error
-        self._identity.check(content["fold"], path)
+        fold = content.get("fold")
+        if not isinstance(fold, dict):
+            raise CheckpointError(f"{path}: fold: found {fold!r}, expected what the fold is")
+        self._identity.check(fold, path)
         return content
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from ptxcore.data.sealed import digest_of, seal
 from ptxcore.errors import CheckpointError
 
-#: Version of `state.json` and `result.json`; 2 carries a digest.
-FORMAT = 2
+#: Version of `state.json` and `result.json`; the first one had no digest.
+FORMAT, _WITHOUT_DIGEST = 2, 1
 
 
 def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
@@ -31,10 +31,10 @@ def read_sealed(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content.get("format") if isinstance(content, dict) else None
-        if version != FORMAT:
+        if version not in (FORMAT, _WITHOUT_DIGEST):
             raise CheckpointError(f"{path}: format: found {version!r}, expected {FORMAT}")
         digest = content.pop("digest", None)
-        if digest != digest_of(content):
+        if version == FORMAT and digest != digest_of(content):
             raise CheckpointError(f"{path}: found another content than was saved (digest differs)")
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: found no readable state ({error})") from error

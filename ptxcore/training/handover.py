@@ -67,7 +67,7 @@ def _copy(source: Path, making: Path) -> None:
             shutil.copytree(source, making, ignore=shutil.ignore_patterns(".*"))
             _check_whole(making)
             return
-        except (OSError, shutil.Error, CheckpointError) as error:
+        except (OSError, KeyError, TypeError, shutil.Error, CheckpointError) as error:
             problem = error
         time.sleep(_WAIT_SECONDS)
     raise CheckpointError(

@@ -53,12 +53,18 @@ class _OutputFile(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         path = Path(value)
+        try:
+            self._check(path, param, ctx)
+        except OSError as error:
+            self.fail(f"{error.strerror}: {path}", param, ctx)
+        return path
+
+    def _check(self, path: Path, param: click.Parameter | None, ctx: click.Context | None) -> None:
         if path.is_dir():
             self.fail(f"found the folder {path}, expected a file; name one in it", param, ctx)
         above = next(folder for folder in path.absolute().parents if folder.exists())
         if not above.is_dir():
             self.fail(f"found the file {above} where {path} needs a folder", param, ctx)
-        return path
 
 
 OUTPUT_FILE = _OutputFile()

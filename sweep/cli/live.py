@@ -54,7 +54,7 @@ def line(now: Overview) -> str:
     """An overview in one line."""
     parts = [
         f"trials {now.num_candidates}/{now.num_wanted}",
-        f"folds {now.num_folds_run}/~{now.num_folds_expected}",
+        f"folds {now.num_folds_run}/{'at most ' if now.is_bound else '~'}{now.num_folds_expected}",
     ]
     if now.leader is not None:
         kind = "best" if now.is_complete else "best so far, unfinished:"

@@ -100,7 +100,9 @@ def _budget(options: dict[str, Any]) -> Budget:
 )
 @click.option("--num-trials", type=click.IntRange(1), help="Configurations to try.")
 @click.option(
-    "--num-completions", type=click.IntRange(1), help="Complete configurations that end the sweep."
+    "--num-completions",
+    type=click.IntRange(1),
+    help="Complete configurations that end the sweep, instead of the policy's own estimate.",
 )
 @click.option("--folds", "num_folds", type=click.IntRange(2), help="Folds of the plan.")
 @click.option(

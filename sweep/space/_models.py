@@ -227,7 +227,7 @@ class InferenceSpec(Strict):
     """Settings that count in inference alone: every trained fold is scored with each choice.
 
     Attributes:
-        overlap: Of neighbouring windows, values in [0, 1).
+        overlap: Of neighbouring windows, values in [0, 0.9].
         tta: Whether the mirror image is predicted too.
     """
 

@@ -140,6 +140,8 @@ class PairedFoldsSpec(_Pruner):
     """
 
     name: Literal["paired_folds"]
+    # Of sweeps that were begun when it had to be given; complete trials say it now.
+    num_folds: int | None = Field(default=None, exclude=True)
     false_prune: float = Field(default=0.05, gt=0, lt=1)
     min_folds: int = Field(default=1, ge=1)
 

@@ -346,3 +346,9 @@ def test_chance_ends_by_its_own_estimate_unless_told_otherwise() -> None:
     assert (other.min_gain, other.num_completions) == (1.5, None)
     endless = policy("{name: chance, min_gain: null}")
     assert (endless.min_gain, endless.num_completions) == (None, 10)
+
+
+def test_a_sweep_begun_with_a_number_of_folds_for_its_pruner_goes_on() -> None:
+    space = parse_space(f"{GOOD}pruner: {{name: paired_folds, num_folds: 5}}\n", "ledger")
+    assert "num_folds" not in space.pruner.settings()
+    make_pruner(space.pruner.name, space.pruner.settings())

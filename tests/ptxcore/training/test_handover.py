@@ -94,7 +94,7 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     ("name", "found", "why"),
     [
         ("last/state.json", {"format": FORMAT, "epoch": 7}, r"digest differs"),
-        ("last/state.json", {"format": 1}, r"format: found 1, expected 2"),
+        ("last/state.json", {"format": 3}, r"format: found 3, expected 2"),
         ("result.json", seal({"format": FORMAT, "seconds": 1.0}) | {"seconds": 2.0}, r"digest"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
@@ -34,6 +35,12 @@ def test_line(ledger: Ledger) -> None:
         "trials 3/4, folds 3/~6, best #0 0.600, Dice 0.900 (predicting nothing 0.780), "
         "about 31 s left"
     )
+
+
+def test_a_policy_that_ends_by_itself_has_a_bound_and_no_time(ledger: Ledger) -> None:
+    now = dataclasses.replace(overview(ledger.projection), is_bound=True, seconds_left=None)
+    assert "folds 3/at most 6, best" in line(now)
+    assert not line(now).endswith("left")
 
 
 def test_table_has_a_row_for_each_candidate(ledger: Ledger) -> None:
