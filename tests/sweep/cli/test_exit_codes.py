@@ -66,6 +66,7 @@ def test_exit_code(error: Exception, code: int) -> None:
         (["export-table", "x", "--out", "."], "found the folder ."),
         (["simulate", "x.npz", "--figure", "."], "found the folder ."),
         (["report", "x", "--out", f"{__file__}/new/x.html"], "test_exit_codes.py where"),
+        (["report", "x", "--out", "x" * 300], "File name too long"),
         (["predict", ".", "--model", "m", "--out", __file__], "is a file"),
         (["data", "phantom", __file__], "is a file"),
         (["predict", ".", "--out", "o"], "either --champion NAME or --model URI"),
