@@ -35,7 +35,7 @@ def every_rule() -> list[Rule]:
 def test_no_rule_of_the_grid_is_better(table: CaseTable) -> None:
     chosen = per_case_dice(table, choose_rule(table)).mean()
     best = max(per_case_dice(table, rule).mean() for rule in every_rule()[::7])
-    assert chosen == pytest.approx(best)
+    assert chosen >= best - 1e-9
 
 
 def case(truth: dict[int, int], background: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
