@@ -13,7 +13,7 @@ RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "area", "bspline", "
 SCHEDULES = ("cosine", "plateau", "constant")
 FRACTION_SCHEDULES = ("constant", "linear", "cosine")
 SELECTIONS = ("monitor", "fold")
-#: Metrics of the monitor, as `ptxcore.metrics.DIRECTIONS` has them; not to be imported from here.
+#: Metrics of the monitor; `ptxcore.metrics.DIRECTIONS` says which way each is better.
 STOP_METRICS = (
     "dice",
     "dice_positive",

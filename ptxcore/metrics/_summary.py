@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.limits import STOP_METRICS
 from ptxcore.metrics._calibration import calibration_error
 from ptxcore.metrics._ranking import average_precision
 from ptxcore.metrics._rule import apply_rule, ratio
@@ -16,22 +17,11 @@ LOWER_IS_BETTER = frozenset(
     {"loss", "calibration_error", "hausdorff95_mm", "hausdorff95_positive_mm"}
 )
 
-_SCORES = (
-    "dice",
-    "dice_positive",
-    "iou",
-    "iou_positive",
-    "pixel_sensitivity",
-    "precision",
-    "case_sensitivity",
-    "case_specificity",
-    "case_precision",
-    "average_precision",
-)
+_SCORES = tuple(name for name in STOP_METRICS if name != "loss")
 #: Every metric that can stop a training, and which way is better, as Optuna says it. "loss" is
 #: measured by the training on whole monitor images, not by `summarize`.
 DIRECTIONS: dict[str, str] = {
-    name: "minimize" if name in LOWER_IS_BETTER else "maximize" for name in (*_SCORES, "loss")
+    name: "minimize" if name in LOWER_IS_BETTER else "maximize" for name in STOP_METRICS
 }
 #: Every metric that a sweep can improve. Not "loss": candidates weigh its terms differently.
 OBJECTIVES: dict[str, str] = {name: DIRECTIONS[name] for name in _SCORES}

@@ -152,13 +152,7 @@ def test_a_fold_is_scored_with_the_mean_of_its_best_epochs(
     run = FoldRun(
         settings, bench.store, bench.plan, 0, seed=0, runtime=Runtime(), directory=tmp_path
     )
-    run.restore()
-    states = []
-    while not run.is_over:
-        run.train_epoch()
-        states.append({name: value.clone() for name, value in run.network.state_dict().items()})
-        run.keep_best()
-        run.checkpoint()
+    states = states_of(run)
     epochs = best_epochs(run.stopping, run.watched, 2)
     assert {path.name for path in (tmp_path / "top").iterdir()} == {
         f"epoch-{epoch:04d}" for epoch in epochs

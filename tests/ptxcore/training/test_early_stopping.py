@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptxcore.limits import STOP_METRICS
-from ptxcore.metrics import DIRECTIONS
 from ptxcore.settings import FoldSettings
 from ptxcore.training.early_stopping import EarlyStopping
 
@@ -55,10 +53,6 @@ def test_no_epoch_is_not_over() -> None:
 )
 def test_direction_is_that_of_the_metric(metric: str, maximize: bool) -> None:
     assert EarlyStopping.of(FoldSettings(stop_metric=metric)).maximize is maximize
-
-
-def test_settings_take_the_metrics_that_have_a_direction() -> None:
-    assert tuple(DIRECTIONS) == STOP_METRICS
 
 
 def test_patience_and_min_delta_are_those_of_the_settings() -> None:
