@@ -306,6 +306,7 @@ def _poller(
             return
         shown_at = now
         ledger.renew()
+        ledger.flush()
         if (used_up := limit()) is not None:
             conductor.end_sweep(used_up)
         tracker.offer()

@@ -4,9 +4,12 @@ Written by one driver that holds the lease; read by anybody. Each write is one c
 the same however long the sweep is, then the same entry is applied to the projection in memory, so
 the two differ by nothing but a write that failed. `optuna-dashboard` reads the study as it is.
 
-A candidate's end takes two commits (the reason, then Optuna's state), because Optuna lets nobody
-change a finished trial. `settle` completes what a crash left between two commits: it is what a
-resuming driver calls first.
+Epochs are many, and a commit on a slow disk costs milliseconds of the one driver. So an epoch
+waits for the next entry, or for `flush`, and is committed with it: nothing that was decided on an
+epoch is ever stored without it, and a driver that dies loses at most what came since. Whoever
+shows the projection to somebody who keeps it flushes first.
+
+`settle` completes what a crash left between two commits: it is what a resuming driver calls first.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from sweep.ledger.store import (
     readable,
     shared_clock,
 )
-from sweep.ledger.writes import LedgerStorage
+from sweep.ledger.writes import Attribute, Change, Ended, EpochValue, LedgerStorage
 from sweep.projection import NAN_REASON, Candidate, Projection
 from sweep.records import Epoch, FoldScore, State
 
@@ -78,6 +81,7 @@ class Ledger:
             self._study_id = catalog.study_id(storage, name)
         self._trial_ids: list[int] = []  # Optuna's, by candidate
         self._untold: list[int] = []  # candidates that ended here, but not yet for Optuna
+        self._waiting: list[Change] = []  # epochs in the projection that are not committed yet
         self._seq = 0  # of the next entry
         with readable():
             self.projection = self._load()
@@ -119,7 +123,10 @@ class Ledger:
             raise
 
     def close(self) -> None:
-        """Give the lease back, if we hold it, and drop the database connections."""
+        """Give the lease back, if we hold it, and drop the database connections.
+
+        Epochs that wait are dropped, as those of a driver that died; `flush` keeps them.
+        """
         self.release()
         close_storage(self._storage)
 
@@ -160,6 +167,12 @@ class Ledger:
 
     # Writes. Each raises LeaseHeld when another driver took over, LedgerError without a lease.
 
+    def flush(self) -> None:
+        """Commit the epochs that wait."""
+        if self._waiting:
+            self._held().check()
+            self._commit()
+
     def add_candidate(
         self,
         parameters: Mapping[str, Any],
@@ -177,6 +190,7 @@ class Ledger:
             Its number.
         """
         self._held().check()
+        self.flush()
         at, whole = self._now(), dict(parameters if settings is None else settings)
         template = FrozenTrial(
             number=-1,
@@ -222,7 +236,7 @@ class Ledger:
         return attempt
 
     def record_epoch(self, epoch: Epoch) -> bool:
-        """Keep an epoch's value.
+        """Keep an epoch's value, and commit it with the next entry or `flush`.
 
         Returns:
             False when it was dropped: of an older attempt, or known already.
@@ -230,9 +244,7 @@ class Ledger:
         if not self._is_new(epoch):
             return False
         self._held().check()
-        trial, step, value = self._intermediate(epoch)
-        patiently(lambda: self._storage.set_trial_intermediate_value(trial, step, value))
-        self.projection.epoch(epoch)
+        self._wait(epoch)
         return True
 
     def record_resumption(self, epoch: Epoch) -> None:
@@ -260,11 +272,10 @@ class Ledger:
         if not one.accepts(score.fold, score.attempt):
             return False
         row = rows.score_row(score, self.projection.displayed)
-        if last is not None and not self._is_new(last):
-            last = None
-        at = self._write(score.candidate, rows.score_key(score.fold), row, last)
-        if last is not None:
-            self.projection.epoch(last)
+        self._held().check()
+        if last is not None and self._is_new(last):
+            self._wait(last)
+        at = self._write(score.candidate, rows.score_key(score.fold), row)
         self.projection.finish(score, at)
         return True
 
@@ -293,15 +304,14 @@ class Ledger:
             reason: Why.
             score: Told to Optuna as the trial's value; the mean over finished folds when None.
         """
-        at = self._write(candidate, rows.ENDED, {"state": state.value, "reason": reason})
-        self._tell(candidate, state, score)
+        row = {"state": state.value, "reason": reason}
+        at = self._write(candidate, rows.ENDED, row, self._ended(candidate, state, score))
         self.projection.end(candidate, state, reason, at)
 
     def annotate(self, candidate: int, key: str, value: Any) -> None:
         """Attach a plain JSON value to a candidate that may still run."""
         self._held().check()
-        trial = self._trial_ids[candidate]
-        patiently(lambda: self._storage.set_trial_user_attr(trial, rows.NOTE + key, value))
+        self._commit(Attribute(self._trial_ids[candidate], rows.NOTE + key, value))
         self.projection.note(candidate, key, value)
 
     def set_sweep_state(self, state: str, reason: str | None = None) -> None:
@@ -309,6 +319,7 @@ class Ledger:
         if state not in _SWEEP_STATES:
             raise LedgerError(f"sweep state: found {state!r}, expected one of {_SWEEP_STATES}")
         self._held().check()
+        self.flush()
         value = {"state": state, "reason": reason, "at": self._now()}
         patiently(lambda: self._storage.set_study_user_attr(self._study_id, STATE_KEY, value))
         self.projection.sweep_state, self.projection.sweep_reason = state, reason
@@ -321,7 +332,7 @@ class Ledger:
         """
         for number in self._untold:
             self._held().check()
-            self._tell(number, self.projection.candidates[number].state, None)
+            self._commit(self._ended(number, self.projection.candidates[number].state, None))
         self._untold = []
         for one in list(self.projection.open_candidates()):
             if one.is_diverged:
@@ -357,6 +368,7 @@ class Ledger:
         trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
         self._trial_ids = [trial._trial_id for trial in trials]
         self._seq = rows.load(projection, trials)
+        self._waiting = []
         self._untold = [
             trial.number
             for trial in trials
@@ -364,20 +376,28 @@ class Ledger:
         ]
         return projection
 
-    def _write(
-        self, candidate: int, key: str, row: dict[str, Any], epoch: Epoch | None = None
-    ) -> str:
+    def _write(self, candidate: int, key: str, row: dict[str, Any], *more: Change) -> str:
+        """Commit an entry, what waits before it and what belongs to it behind it; its time."""
         self._held().check()
         at = self._now()
         stored = {"seq": self._seq, "at": at, **row}
-        if epoch is None:
-            trial = self._trial_ids[candidate]
-            patiently(lambda: self._storage.set_trial_user_attr(trial, key, stored))
-        else:
-            values = self._intermediate(epoch)
-            patiently(lambda: self._storage.set_trial_value_and_attr(*values, key, stored))
+        self._commit(Attribute(self._trial_ids[candidate], key, stored), *more)
         self._seq += 1
         return at
+
+    def _commit(self, *changes: Change) -> None:
+        """Commit what waits, then these changes, of which the end of a trial is the last."""
+        whole = (*self._waiting, *changes)
+
+        def once() -> None:
+            try:
+                self._storage.commit(*whole)
+            except UpdateFinishedTrialError:
+                if not self._is_told(whole[-1]):
+                    raise
+
+        patiently(once)
+        self._waiting = []
 
     def _is_new(self, epoch: Epoch) -> bool:
         """Whether an epoch is of the attempt that is running, and not known yet."""
@@ -385,18 +405,25 @@ class Ledger:
         known = one.epochs.get(epoch.fold, {})
         return one.accepts(epoch.fold, epoch.attempt) and epoch.epoch not in known
 
-    def _intermediate(self, epoch: Epoch) -> tuple[int, int, float]:
-        """An epoch as Optuna stores it: trial, step and value."""
-        step = rows.stored_step(epoch.fold, epoch.epoch)
-        return self._trial_ids[epoch.candidate], step, self.projection.displayed(epoch.value)
+    def _wait(self, epoch: Epoch) -> None:
+        """Keep an epoch for the next commit."""
+        trial, step = self._trial_ids[epoch.candidate], rows.stored_step(epoch.fold, epoch.epoch)
+        self._waiting.append(EpochValue(trial, step, self.projection.displayed(epoch.value)))
+        self.projection.epoch(epoch)
 
-    def _tell(self, candidate: int, state: State, score: float | None) -> None:
+    def _ended(self, candidate: int, state: State, score: float | None) -> Ended:
+        """What Optuna is told of a candidate's end."""
         one = self.projection.candidates[candidate]
         value = one.mean if score is None else score
         keeps_value = state is not State.FAILED and math.isfinite(value)
-        values = [self.projection.displayed(value)] if keeps_value else None
-        trial = self._trial_ids[candidate]
-        patiently(lambda: self._set_state(trial, _OPTUNA_STATE[state], values))
+        shown = self.projection.displayed(value) if keeps_value else None
+        return Ended(self._trial_ids[candidate], _OPTUNA_STATE[state], shown)
+
+    def _is_told(self, last: Change) -> bool:
+        """Whether a commit is there already, since only the answer to an earlier try was lost."""
+        if not isinstance(last, Ended):
+            return False
+        return self._storage.get_trial(last.trial_id).state is last.state
 
     def _new_trial(self, number: int, template: FrozenTrial, *, again: bool) -> int:
         """Create a trial; a second try finds the first's if only its answer was lost."""
@@ -404,14 +431,6 @@ class Ledger:
             with suppress(KeyError):
                 return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         return self._storage.create_new_trial(self._study_id, template)
-
-    def _set_state(self, trial: int, state: TrialState, values: list[float] | None) -> None:
-        """Tell Optuna; a second try finds it told if only the first's answer was lost."""
-        try:
-            self._storage.set_trial_state_values(trial, state, values)
-        except UpdateFinishedTrialError:
-            if self._storage.get_trial(trial).state is not state:
-                raise
 
     def _held(self) -> Lease:
         if self._lease is None:

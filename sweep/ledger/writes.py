@@ -1,59 +1,91 @@
 """Optuna's storage with the writes that every epoch, fold and trial cost made cheaper.
 
-Optuna's own methods load the trial, look for an older row and write through SQLAlchemy's object
-layer, which takes the driver two to three times the processor time. What is stored, the check
-that the trial has not ended, and one durable commit for each write are the same.
+Optuna's own methods load the trial, look for an older row, write through SQLAlchemy's object layer
+and commit each by itself. On SQLite and PostgreSQL, `commit` writes any number of changes by one
+statement each in one durable transaction. What is stored, and the check that the trial has not
+ended, are the same.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.trial import TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
 _trials: Any = models.TrialModel.__table__
-_attributes: Any = models.TrialUserAttributeModel.__table__
-_values: Any = models.TrialIntermediateValueModel.__table__
 _DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgresql}
-#: A table, the column that names a row of a trial, and the row.
-_Row = tuple[Any, str, dict[str, Any]]
 _STATE = sqlalchemy.select(_trials.c.state).where(_trials.c.trial_id == sqlalchemy.bindparam("id"))
 
 
+@dataclass(frozen=True)
+class Attribute:
+    """A user attribute, plain JSON, of a trial that has not ended."""
+
+    trial_id: int
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class EpochValue:
+    """An intermediate value of a trial that has not ended; NaN and infinities are kept."""
+
+    trial_id: int
+    step: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial's final state, with its value if it has one."""
+
+    trial_id: int
+    state: TrialState
+    value: float | None
+
+
+Change = Attribute | EpochValue | Ended
+_Statement = tuple[Any, dict[str, Any]]
+
+
 class LedgerStorage(RDBStorage):
-    """Writes attributes and epoch values by one statement each, on SQLite and PostgreSQL."""
+    """Commits changes of several kinds and trials together."""
 
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """As Optuna's; `value` is plain JSON."""
-        if self.engine.dialect.name not in _DIALECTS:
-            super().set_trial_user_attr(trial_id, key, value)
-            return
-        self._put(trial_id, _attribute(key, value))
+    def commit(self, *changes: Change) -> None:
+        """Write changes in their order: all or none on SQLite and PostgreSQL, else one by one.
 
-    def set_trial_intermediate_value(
-        self, trial_id: int, step: int, intermediate_value: float
-    ) -> None:
-        """As Optuna's; NaN and infinities are kept."""
-        if self.engine.dialect.name not in _DIALECTS:
-            super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+        Raises:
+            UpdateFinishedTrialError: A trial has ended before.
+        """
+        dialect = self.engine.dialect.name
+        if dialect not in _DIALECTS:
+            for change in changes:
+                self._write_by_optuna(change)
             return
-        self._put(trial_id, _value(step, intermediate_value))
+        with self.engine.begin() as connection:
+            for change in changes:
+                state = connection.execute(_STATE, {"id": change.trial_id}).scalar_one()
+                self.check_trial_is_updatable(change.trial_id, state)
+                for statement, values in _statements(dialect, change):
+                    connection.execute(statement, values)
 
-    def set_trial_value_and_attr(
-        self, trial_id: int, step: int, intermediate_value: float, key: str, value: Any
-    ) -> None:
-        """An intermediate value and a user attribute in one commit, on SQLite and PostgreSQL."""
-        if self.engine.dialect.name not in _DIALECTS:
-            super().set_trial_intermediate_value(trial_id, step, intermediate_value)
-            super().set_trial_user_attr(trial_id, key, value)
-            return
-        self._put(trial_id, _value(step, intermediate_value), _attribute(key, value))
+    def _write_by_optuna(self, change: Change) -> None:
+        match change:
+            case Attribute(trial, key, value):
+                self.set_trial_user_attr(trial, key, value)
+            case EpochValue(trial, step, value):
+                self.set_trial_intermediate_value(trial, step, value)
+            case Ended(trial, state, value):
+                self.set_trial_state_values(trial, state, None if value is None else [value])
 
     def _set_trial_param_without_commit(
         self,
@@ -77,28 +109,40 @@ class LedgerStorage(RDBStorage):
             )
         )
 
-    def _put(self, trial_id: int, *rows: _Row) -> None:
-        with self.engine.begin() as connection:
-            found = connection.execute(_STATE, {"id": trial_id}).scalar_one()
-            self.check_trial_is_updatable(trial_id, found)
-            for table, key, values in rows:
-                statement = _upsert(self.engine.dialect.name, table, key)
-                connection.execute(statement, {"trial_id": trial_id, **values})
+
+def _statements(dialect: str, change: Change) -> list[_Statement]:
+    """Statements that write a change, each with its values."""
+    match change:
+        case Attribute(trial, key, value):
+            text = json.dumps(value)
+            attributes = models.TrialUserAttributeModel
+            return [
+                (
+                    _upsert(dialect, attributes, "key"),
+                    {"trial_id": trial, "key": key, "value_json": text},
+                )
+            ]
+        case EpochValue(trial, step, number):
+            values = models.TrialIntermediateValueModel
+            stored, kind = values.intermediate_value_to_stored_repr(number)
+            row = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
+            return [(_upsert(dialect, values, "step"), {"trial_id": trial, **row})]
+        case Ended(trial, state, final):
+            end = _trials.update().where(_trials.c.trial_id == trial)
+            told: _Statement = (end, {"state": state, "datetime_complete": datetime.now()})
+            return [told] if final is None else [_final_value(dialect, trial, final), told]
 
 
-def _attribute(key: str, value: Any) -> _Row:
-    return _attributes, "key", {"key": key, "value_json": json.dumps(value)}
-
-
-def _value(step: int, value: float) -> _Row:
-    stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-    row = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
-    return _values, "step", row
+def _final_value(dialect: str, trial: int, value: float) -> _Statement:
+    stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+    row = {"trial_id": trial, "objective": 0, "value": stored, "value_type": kind}
+    return _upsert(dialect, models.TrialValueModel, "objective"), row
 
 
 @functools.cache
-def _upsert(dialect: str, table: Any, key: str) -> Any:
+def _upsert(dialect: str, model: Any, key: str) -> Any:
     """An insert that replaces the trial's row of the same key."""
+    table = model.__table__
     names = [column.name for column in table.c if not column.primary_key]
     insert = _DIALECTS[dialect].insert(table)
     insert = insert.values({name: sqlalchemy.bindparam(name) for name in names})

@@ -158,7 +158,8 @@ def test_an_epoch_that_was_written_but_not_judged_is_judged_when_it_comes_again(
     conductor.add_candidate()
     assignment = conductor.add_candidate()
     report = Epoch(candidate=1, fold=0, attempt=assignment.attempt, epoch=1, value=0.1, seconds=1.0)
-    assert ledger.record_epoch(report)  # and here the driver dies
+    assert ledger.record_epoch(report)
+    ledger.flush()  # and here the driver dies
     resumed = open_held(storage, name)
     conductor = conduct(resumed, space)
     attempt = conductor.start(1).attempt

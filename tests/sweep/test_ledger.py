@@ -14,14 +14,17 @@ from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy
 from in_process import memory_storage
 from optuna.distributions import FloatDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from sweep.errors import LeaseHeld, LedgerError, NameTaken, UnknownSweep
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.lease import LEASE_KEY, Lease, await_silence
 from sweep.ledger.store import compare_and_swap, open_storage, read_attribute
+from sweep.ledger.writes import Change, Ended
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
@@ -155,6 +158,75 @@ def test_late_and_repeated_reports_are_dropped(ledger: Ledger) -> None:
     one = ledger.projection.candidates[0]
     assert one.epochs == {0: {1: 0.1, 2: 0.3}}
     assert one.folds[0].score == 0.5
+
+
+def stored_epochs(url: str) -> dict[int, dict[int, float]]:
+    return Ledger.open(url, "first").projection.candidates[0].epochs
+
+
+def test_an_epoch_is_committed_with_the_next_entry(url: str, ledger: Ledger) -> None:
+    ledger.add_candidate({"x": 0.1}, X)
+    ledger.start_fold(0, 0)
+    ledger.record_epoch(epoch(1, 0.1))
+    assert ledger.projection.candidates[0].epochs == {0: {1: 0.1}}
+    assert stored_epochs(url) == {}
+    ledger.annotate(0, "marks", 1)
+    assert stored_epochs(url) == {0: {1: 0.1}}
+    ledger.record_epoch(epoch(2, 0.2))
+    ledger.flush()
+    assert stored_epochs(url) == {0: {1: 0.1, 2: 0.2}}
+    ledger.record_epoch(epoch(3, 0.3))
+    ledger.add_candidate({"x": 0.2}, X)
+    assert stored_epochs(url)[0][3] == 0.3
+    ledger.record_epoch(epoch(4, 0.4))
+    ledger.set_sweep_state("interrupted")
+    assert stored_epochs(url)[0][4] == 0.4
+    ledger.record_epoch(epoch(5, 0.5))
+    ledger.end(0, State.PRUNED)
+    assert stored_epochs(url)[0][5] == 0.5
+
+
+def test_epochs_that_wait_are_not_written_under_a_lost_lease() -> None:
+    storage, clock = memory_storage(), Clock()
+    from in_process import new_sweep, toy_space
+
+    name = new_sweep(storage, toy_space())
+    first = Ledger(storage, name, clock=clock)
+    first.acquire("first", 60.0)
+    first.add_candidate({"x": 0.1}, X)
+    first.start_fold(0, 0)
+    first.record_epoch(epoch(1, 0.1))
+    clock.now += 61
+    second = Ledger(storage, name, clock=clock)
+    second.acquire("second", 60.0)
+    with pytest.raises(LeaseHeld, match="second"):
+        first.flush()
+    assert Ledger(storage, name, clock=clock).projection.candidates[0].epochs == {}
+
+
+def test_an_end_whose_answer_was_lost_is_written_once(
+    url: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database committed, then its connection broke: the second try finds the trial told."""
+    ledger.add_candidate({"x": 0.1}, X)
+    ledger.start_fold(0, 0)
+    ledger.record_epoch(epoch(1, 0.1))
+    commit, tries = ledger._storage.commit, []
+
+    def answer_lost(*changes: Change) -> None:
+        tries.append(changes)
+        commit(*changes)
+        if len(tries) == 1:
+            raise sqlalchemy.exc.OperationalError("commit", None, OSError("connection reset"))
+
+    monkeypatch.setattr(ledger._storage, "commit", answer_lost)
+    ledger.end(0, State.PRUNED, "weak")
+    assert len(tries) == 2
+    read = Ledger.open(url, "first")
+    assert read.projection.events() == ledger.projection.events()
+    assert read.study.trials[0].state is TrialState.PRUNED
+    with pytest.raises(UpdateFinishedTrialError):  # another state is no lost answer
+        ledger._commit(Ended(ledger._trial_ids[0], TrialState.FAIL, None))
 
 
 def test_optuna_reads_the_study_as_its_own(url: str, ledger: Ledger) -> None:

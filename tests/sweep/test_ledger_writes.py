@@ -1,4 +1,4 @@
-"""Our storage's cheaper writes leave what Optuna's own leave."""
+"""Our storage's commits leave what Optuna's own writes leave, all of it or nothing."""
 
 from __future__ import annotations
 
@@ -10,37 +10,77 @@ import optuna
 import pytest
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
+from optuna.trial import TrialState
 
-from sweep.ledger.writes import LedgerStorage
+from sweep.ledger.writes import Attribute, Change, Ended, EpochValue, LedgerStorage
+
+ENDS = [
+    (TrialState.COMPLETE, 0.25),
+    (TrialState.COMPLETE, math.inf),
+    (TrialState.PRUNED, 0.5),
+    (TrialState.PRUNED, None),
+    (TrialState.FAIL, None),
+]
 
 
-def written(storage: RDBStorage) -> tuple[dict[str, Any], str]:
-    """Every kind of value, some of it twice, then read back; a NaN equals none, so as text."""
-    trial = optuna.create_study(storage=storage).ask()._trial_id
-    for value in ({"a": [1, None]}, {"a": [2.5, "x"]}):
-        storage.set_trial_user_attr(trial, "row", value)
-    for step, number in enumerate((0.1, math.nan, math.inf, -math.inf)):
-        storage.set_trial_intermediate_value(trial, step, number)
-    storage.set_trial_intermediate_value(trial, 0, 0.7)
-    storage.set_trial_intermediate_value(trial, 3, 1.0)
+def changes(trial: int, state: TrialState, value: float | None) -> list[Change]:
+    """Every kind of value, some of it twice."""
+    rows = [Attribute(trial, "row", value) for value in ({"a": [1, None]}, {"a": [2.5, "x"]})]
+    values = [(0, 0.1), (1, math.nan), (2, math.inf), (3, -math.inf), (0, 0.7), (3, 1.0)]
+    return [
+        *rows,
+        *(EpochValue(trial, step, number) for step, number in values),
+        Ended(trial, state, value),
+    ]
+
+
+def read(storage: RDBStorage, trial: int) -> tuple[dict[str, Any], str]:
+    """What a trial holds; a NaN equals none, so its values are text."""
     found = storage.get_trial(trial)
-    return found.user_attrs, repr(sorted(found.intermediate_values.items()))
+    assert found.datetime_start is not None
+    assert found.datetime_complete is not None
+    assert found.datetime_complete >= found.datetime_start
+    values = sorted(found.intermediate_values.items())
+    return found.user_attrs, repr((values, found.state, found.values))
 
 
-def test_same_as_optuna(tmp_path: Path) -> None:
-    ours = written(LedgerStorage(f"sqlite:///{tmp_path / 'ours.db'}"))
-    assert ours == written(RDBStorage(f"sqlite:///{tmp_path / 'theirs.db'}"))
-    assert ours == ({"row": {"a": [2.5, "x"]}}, "[(0, 0.7), (1, nan), (2, inf), (3, 1.0)]")
+@pytest.mark.parametrize(("state", "value"), ENDS)
+def test_same_as_optuna(tmp_path: Path, state: TrialState, value: float | None) -> None:
+    ours = LedgerStorage(f"sqlite:///{tmp_path / 'ours.db'}")
+    trial = optuna.create_study(storage=ours).ask()._trial_id
+    ours.commit(*changes(trial, state, value))
+    theirs = LedgerStorage(f"sqlite:///{tmp_path / 'theirs.db'}")
+    other = optuna.create_study(storage=theirs).ask()._trial_id
+    for change in changes(other, state, value):
+        theirs._write_by_optuna(change)  # as on other databases
+    assert read(ours, trial) == read(theirs, other)
+    attributes, rest = read(ours, trial)
+    assert attributes == {"row": {"a": [2.5, "x"]}}
+    assert rest.startswith("([(0, 0.7), (1, nan), (2, inf), (3, 1.0)]")
 
 
 def test_a_finished_trial_stays_as_it_is(tmp_path: Path) -> None:
     storage = LedgerStorage(f"sqlite:///{tmp_path / 'ledger.db'}")
     study = optuna.create_study(storage=storage)
-    trial = study.ask()
+    trial, other = study.ask(), study.ask()
     study.tell(trial, 1.0)
-    with pytest.raises(UpdateFinishedTrialError, match="can not be updated"):
-        storage.set_trial_user_attr(trial._trial_id, "late", 1)
-    with pytest.raises(UpdateFinishedTrialError, match="can not be updated"):
-        storage.set_trial_intermediate_value(trial._trial_id, 0, 0.5)
+    late = [
+        Attribute(trial._trial_id, "late", 1),
+        EpochValue(trial._trial_id, 0, 0.5),
+        Ended(trial._trial_id, TrialState.PRUNED, None),
+    ]
+    for change in late:
+        with pytest.raises(UpdateFinishedTrialError, match="can not be updated"):
+            storage.commit(Attribute(other._trial_id, "before", 1), change)
     found = storage.get_trial(trial._trial_id)
     assert (found.user_attrs, found.intermediate_values) == ({}, {})
+    assert found.state is TrialState.COMPLETE
+    assert storage.get_trial(other._trial_id).user_attrs == {}, "half a commit was written"
+
+
+def test_nothing_is_written_behind_an_end(tmp_path: Path) -> None:
+    storage = LedgerStorage(f"sqlite:///{tmp_path / 'ledger.db'}")
+    trial = optuna.create_study(storage=storage).ask()._trial_id
+    with pytest.raises(UpdateFinishedTrialError):
+        storage.commit(Ended(trial, TrialState.FAIL, None), Attribute(trial, "late", 1))
+    assert storage.get_trial(trial).state is TrialState.RUNNING

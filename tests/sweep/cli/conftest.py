@@ -78,5 +78,6 @@ def made(home: Home, name: str, text: str) -> Ledger:
     ledger.record_epoch(
         Epoch(candidate=2, fold=0, attempt=attempt, epoch=1, value=0.1, seconds=1.0)
     )
+    ledger.flush()
     ledger.release()
     return ledger
