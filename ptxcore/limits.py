@@ -28,7 +28,7 @@ STOP_METRICS = (
     "loss",
 )
 #: Settings that count in inference alone: other values need no other weights.
-INFERENCE_SETTINGS = ("overlap", "tta")
+INFERENCE_SETTINGS = ("overlap", "tta", "whole_image")
 #: Cells along an image side of the grid that `grid_distortion_px` bends.
 GRID_CELLS = 8
 #: Largest move of its lines in units of a cell: below one half, neighbours keep their order.
@@ -44,6 +44,7 @@ LOSS_WEIGHTS = ("bce_weight", "dice_weight", "focal_weight", "tversky_weight")
 COMBINED = (
     ("levels", "deep_supervision"),
     ("image_size", "patch_size", "context_factor"),
+    ("context_factor", "whole_image"),
     ("image_size", "elastic_px"),
     ("image_size", "grid_distortion_px"),
     ("max_epochs", "warmup_epochs"),

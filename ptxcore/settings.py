@@ -95,6 +95,8 @@ class FoldSettings:
             With a "cosine" schedule the last epochs hardly differ.
         threshold: Probability at which a pixel counts as pneumothorax in fold scores, in (0, 1).
         tta: Whether the held fold is predicted with its mirror image too.
+        whole_image: Whether a network that learned on patches is given the whole image in one pass,
+            and not windows of the patch's size. Not with a `context_factor`.
     """
 
     network: str = "attention_unet"
@@ -140,6 +142,7 @@ class FoldSettings:
     swa_start: float = 0.0
     threshold: float = 0.5
     tta: bool = False
+    whole_image: bool = False
 
     def __post_init__(self) -> None:
         """Refuse wrong types, values out of range and combinations that make no sense."""
@@ -212,6 +215,11 @@ class FoldSettings:
                 f"context_factor: found {self.context_factor} with whole images, expected 0: there "
                 "is nothing around them (or set a patch_size below image_size)"
             )
+        if self.context_factor and self.whole_image:
+            raise SettingsError(
+                f"whole_image: found True with a context_factor of {self.context_factor}, expected "
+                "False: the network learned what surrounds a patch, and nothing surrounds an image"
+            )
 
     def _check_elastic(self) -> None:
         """Images of their own size have no limit here: the augmentation has one."""
@@ -252,6 +260,11 @@ class FoldSettings:
     def is_whole_image(self) -> bool:
         """Whether patches are whole images, so that no window slides."""
         return self.patch_size == 0 or self.patch_size == self.image_size
+
+    @property
+    def window_size(self) -> int:
+        """Side in pixels of the windows of inference; 0 is the whole image."""
+        return 0 if self.whole_image else self.patch_size
 
     @property
     def num_channels(self) -> int:

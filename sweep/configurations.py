@@ -40,7 +40,7 @@ def check_settings(space: SearchSpace) -> None:
         if error is not None:
             raise SpaceError(f"{space.locate(_field(error))}: {error}")
     for index, candidate in enumerate(space.candidates):
-        error = _refusal(space.complete(candidate))
+        error = _refusal(space.complete(candidate), space.inference)
         if error is not None:
             raise SpaceError(f"{space.locate(f'candidates.{index}')}: candidate {index}: {error}")
     for name in space.parameters:
@@ -117,7 +117,7 @@ def _refusal_of(space: SearchSpace, chosen: Mapping[str, Any]) -> str | None:
     values |= chosen
     if not chosen.keys() <= space.active(values).keys():
         return None
-    return _refusal(space.complete(values))
+    return _refusal(space.complete(values), space.inference)
 
 
 def _parents(space: SearchSpace, name: str) -> dict[str, Any]:
@@ -128,9 +128,13 @@ def _parents(space: SearchSpace, name: str) -> dict[str, Any]:
     return found
 
 
-def _refusal(values: Mapping[str, Any]) -> str | None:
+def _refusal(
+    values: Mapping[str, Any], inference: tuple[Mapping[str, Any], ...] = ()
+) -> str | None:
+    """Why a configuration is no setting, with some choice for inference if there are any."""
     try:
-        FoldSettings.from_mapping(values)
+        for choice in inference or ({},):
+            FoldSettings.from_mapping({**values, **choice})
     except SettingsError as error:
         return str(error)
     return None

@@ -28,7 +28,8 @@ def predict_attention(
     Args:
         network: From `build_network`, placed on the runtime's device; left in the mode it was in.
         image: Shape (H, W), bright = dense, any real type and range.
-        settings: Of which `image_size`, `resampling`, `patch_size` and `overlap` count here.
+        settings: Of which `image_size`, `resampling`, `patch_size`, `overlap` and
+            `whole_image` count here.
         runtime: Device, precision and memory layout.
 
     Returns:
@@ -58,7 +59,7 @@ def predict_attention(
     with evaluating(network), torch.inference_mode():
         images = torch.from_numpy(np.ascontiguousarray(values))[None, None].to(runtime.device)
         channels = Channels(images, settings)
-        maps = slide(forward, channels.stack, settings.patch_size, settings.overlap)
+        maps = slide(forward, channels.stack, settings.window_size, settings.overlap)
         if maps.shape[-2:] != shape:
             maps = F.interpolate(maps, size=shape, mode="bilinear", align_corners=False)
         # Blending divides by a sum of weights, which may leave the range by a rounding.

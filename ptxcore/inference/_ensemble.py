@@ -62,7 +62,7 @@ class Ensemble:
             folders: One per network, at least one.
             rule: Without one, threshold 0.5.
             runtime: Without one, float32 on the CPU.
-            inference: Overlap and tta in place of those that the weights were saved with.
+            inference: Settings for inference in place of those that the weights were saved with.
 
         Raises:
             CheckpointError: A folder cannot be trusted or read.

@@ -49,7 +49,8 @@ def predict_logits(
     Args:
         network: From `build_network`, placed on the runtime's device.
         image: Shape (H, W), bright = dense, any real type and range.
-        settings: Of which `image_size`, `resampling`, `patch_size`, `overlap` and `tta` count here.
+        settings: Of which `image_size`, `resampling`, `patch_size` and those for inference
+            count here.
         runtime: Device, precision and memory layout.
 
     Returns:
@@ -100,7 +101,7 @@ def predict_prepared(
         prepared: Shape (h, w), any real type.
         output_shape: Height and width of the original grid. Logits reach it bilinearly, corners
             not aligned: pixels are areas, and the areas of both grids cover the same image.
-        settings: Of which `patch_size`, `overlap` and `tta` count here.
+        settings: Of which `patch_size` and those for inference count here.
         runtime: Device, precision and memory layout.
 
     Returns:
@@ -128,7 +129,7 @@ def predict_grid(
         settings: As there.
         runtime: As there.
         passes: Filled with this image's passes, and asked before one is made: a second call for the
-            same image and network may differ in `overlap` and `tta` alone, and repeats none.
+            same image and network may differ in settings for inference alone, and repeats none.
 
     Returns:
         Float32 tensor of shape (1, 1, h, w).
@@ -142,7 +143,7 @@ def predict_grid(
         images = torch.from_numpy(np.ascontiguousarray(values))[None, None].to(runtime.device)
         known: Passes = {} if passes is None else passes
         height, width = values.shape
-        starts = window_starts((height, width), settings.patch_size, settings.overlap)
+        starts = window_starts((height, width), settings.window_size, settings.overlap)
         if (False, starts) not in known:
             known[False, starts] = _windowed(network, images, settings, runtime)
         logits = known[False, starts]
@@ -192,7 +193,7 @@ def _windowed(
             logits: Tensor = network(windows)
         return logits.float()
 
-    return slide(forward, channels.stack, settings.patch_size, settings.overlap)
+    return slide(forward, channels.stack, settings.window_size, settings.overlap)
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def score_choices(
     *,
     rule: Rule | None = None,
 ) -> list[CaseTable]:
-    """As `score_cases`, with several settings that differ in `overlap` and `tta` alone.
+    """As `score_cases`, with several settings that differ in those for inference alone.
 
     What they have in common goes through the network once: the plain pass of `tta`, and overlaps
     whose windows coincide.

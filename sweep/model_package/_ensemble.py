@@ -45,7 +45,7 @@ def write_ensemble(
         weights: Folders that `save_weights` wrote, one per fold.
         rule: How the mean logit, as a probability, becomes a mask.
         runtime: Where and how the networks were scored.
-        inference: Overlap and tta in place of those that the weights were saved with.
+        inference: Settings for inference in place of those that the weights were saved with.
         facts: Plain JSON values about where it comes from.
 
     Raises:

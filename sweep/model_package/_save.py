@@ -40,7 +40,7 @@ def save_model(
         weights: Folders that `save_weights` wrote, one per fold.
         rule: How the mean logit, as a probability, becomes a mask.
         runtime: Where and how the networks were scored.
-        inference: Overlap and tta in place of those that the weights were saved with.
+        inference: Settings for inference in place of those that the weights were saved with.
         facts: Plain JSON values about where it comes from; they become the model's metadata.
         model: Carries the ids that a tracking store gave the model.
 

@@ -34,6 +34,7 @@ from sweep.records import (
     FoldFinished,
     FoldStarted,
     NewCandidate,
+    RunFold,
 )
 
 #: Scores before the model is asked at all, and the growth after which it learns again.
@@ -43,6 +44,10 @@ _LEAST_TWICE, _MOST_TWICE = 4, 20
 #: Where many run, scores are taken in together: as many as the square of the scores so far over
 #: this one's. More than a few cost less in a model built anew.
 _BATCH, _FEW = 300, 8
+#: Looking ahead, while nobody is complete, those deepened at once have about so many folds to go
+#: until they are, but two are deepened at least. The first that is complete lowers what the others
+#: promise, so that more of them would be folds too many.
+_FOLDS_OF_LEADERS, _FEWEST_LEADERS = 20, 2
 #: Running candidates without a score that are modelled.
 _MOST_BEGUN = 50
 #: Of so many candidates one must be complete, and three at least, before the model is believed that
@@ -188,13 +193,22 @@ class Chance(IndexedPolicy):
         self._unstarted.add(number)
 
     def decide(self, free_slots: int) -> list[Decision]:
-        """As every indexed policy, without folds that are not worth it yet."""
+        """As every indexed policy, without folds that are not worth it yet.
+
+        While nobody is complete, slots beyond those of a few leaders go to first folds.
+        """
         missing = min(
             self.lookahead - len(self._unstarted) + len(self._passed),
             self.num_trials - len(self._candidates),
         )
         if self.lookahead and missing > 0 and free_slots > 0:
             return [NewCandidate(start=False)] * min(missing, free_slots)
+        decisions = self._worth_it(free_slots)
+        if self.lookahead and not self._num_complete:
+            return self._with_few_leaders(decisions, free_slots)
+        return decisions
+
+    def _worth_it(self, free_slots: int) -> list[Decision]:
         if not self._gains or all(
             self._gains.get(number, 0.0) < self.worth for number in self._running
         ):
@@ -206,6 +220,25 @@ class Chance(IndexedPolicy):
             if len(good) < count or count >= free_slots:
                 return good
             count *= 4
+
+    def _with_few_leaders(self, decisions: list[Decision], free_slots: int) -> list[Decision]:
+        most = max(_FEWEST_LEADERS, _FOLDS_OF_LEADERS // self.num_folds)
+        room = most - sum(map(self._is_leader, self._running))
+        kept: list[Decision] = []
+        for one in decisions:
+            is_leader = isinstance(one, RunFold) and self._is_leader(one.candidate)
+            if room > 0 or not is_leader:
+                kept.append(one)
+                room -= is_leader
+        chosen = {one.candidate for one in kept if isinstance(one, RunFold)}
+        good = (n for n in self._unstarted - chosen if self._gains.get(n, 0.0) >= self.worth)
+        firsts = [RunFold(candidate=n, fold=0) for n in self._most_hopeful(good)]
+        return [*kept, *firsts[: free_slots - len(kept)]]
+
+    def _is_leader(self, number: int) -> bool:
+        """Whether a candidate has scores, and its next fold is no one's due."""
+        one = self._candidates[number]
+        return bool(one.scores) and number != self.pinned and not self._is_due(one)
 
     def _is_poor(self, decision: Decision) -> bool:
         if isinstance(decision, NewCandidate) or decision.candidate == self.pinned:

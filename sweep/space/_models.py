@@ -229,10 +229,12 @@ class InferenceSpec(Strict):
     Attributes:
         overlap: Of neighbouring windows, values in [0, 0.9].
         tta: Whether the mirror image is predicted too.
+        whole_image: Whether the whole image is predicted in one pass, without windows.
     """
 
     overlap: list[float] = Field(default_factory=list)
     tta: list[bool] = Field(default_factory=list)
+    whole_image: list[bool] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _check(self) -> InferenceSpec:
@@ -243,13 +245,20 @@ class InferenceSpec(Strict):
         return self
 
     def choices(self) -> tuple[dict[str, Any], ...]:
-        """Every combination, smaller overlaps first and without the mirror image first."""
+        """Every combination that makes a difference, the plain ones first.
+
+        Smaller overlaps come first, no mirror image before one, windows before the whole image.
+        """
         values = {name: sorted(getattr(self, name)) for name in INFERENCE if getattr(self, name)}
         if not values:
             return ()
-        return tuple(
+        found = [
             dict(zip(values, combination, strict=True))
             for combination in itertools.product(*values.values())
+        ]
+        overlaps = values.get("overlap", [None])  # the whole image has none: one of them stands
+        return tuple(
+            one for one in found if not one.get("whole_image") or one.get("overlap") == overlaps[0]
         )
 
 

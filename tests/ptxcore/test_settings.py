@@ -55,6 +55,10 @@ from ptxcore.settings import FoldSettings
         ({"learning_rate": 10**400}, "learning_rate: found a whole number of more than 300 digits"),
         ({"min_delta": -(10**5000)}, "min_delta: found a whole number of more than 300 digits"),
         ({"batch_size": 10**5000}, "batch_size: found a whole number of more than 300 digits"),
+        (
+            {"whole_image": True, "context_factor": 4},
+            "whole_image: found True with a context_factor of 4, expected False",
+        ),
         ({"swa_start": 1.0}, r"swa_start: found 1\.0, expected a value in \[0\.0, 1\.0\)"),
         (
             {"swa_start": 0.5, "average_best": 3},
@@ -128,6 +132,7 @@ def is_taken(values: dict[str, Any]) -> bool:
             "deep_supervision": st.booleans(),
             "levels": st.integers(2, 7),
             "tta": st.booleans(),
+            "whole_image": st.booleans(),
         },
     )
 )

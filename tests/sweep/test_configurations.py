@@ -226,3 +226,12 @@ def test_specificity_needs_a_case_without_a_pneumothorax(file: Path) -> None:
         with pytest.raises(SpaceError, match=r"space\.yaml:\d+: stop_metric: found 'case_specific"):
             check_measurable(watched, has_negatives=False)
     check_measurable(space_of(file), has_negatives=False)
+
+
+def test_a_choice_for_inference_goes_with_every_value(file: Path) -> None:
+    """Not with the defaults alone: on a worker each candidate with the other value would fail."""
+    space_of(file, inference={"whole_image": [False, True]})
+    with pytest.raises(SpaceError, match="at 4: whole_image: found True with a context_factor of"):
+        space_of(
+            file, None, {"context_factor": choice(0, 4)}, inference={"whole_image": [False, True]}
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -118,15 +119,21 @@ fixed:
   steps_per_epoch: 2
 {fixed}
 """
-CHOICES = ({"overlap": 0.25, "tta": False}, {"overlap": 0.25, "tta": True},
-           {"overlap": 0.75, "tta": False}, {"overlap": 0.75, "tta": True})  # fmt: skip
+CHOICES = tuple(
+    {"overlap": overlap, "tta": tta, "whole_image": whole}
+    for overlap, tta, whole in (
+        (0.25, False, False), (0.25, False, True), (0.25, True, False), (0.25, True, True),
+        (0.75, False, False), (0.75, True, False),
+    )
+)  # fmt: skip
 
 
 def space_of(choice: Mapping[str, Any] | None) -> SearchSpace:
-    section, fixed = "inference: {overlap: [0.25, 0.75], tta: [false, true]}", ""
+    switches = "tta: [false, true], whole_image: [false, true]"
+    section, fixed = f"inference: {{overlap: [0.25, 0.75], {switches}}}", ""
     if choice is not None:
         section = ""
-        fixed = f"  overlap: {choice['overlap']}\n  tta: {str(choice['tta']).lower()}"
+        fixed = "".join(f"  {name}: {json.dumps(value)}\n" for name, value in choice.items())
     return parse_space(SPACE.format(section=section, fixed=fixed), "choices")
 
 
@@ -232,7 +239,7 @@ def test_a_sweep_with_choices_is_all_the_fixed_sweeps_for_one_training(tmp_path:
         assert one.mean == max(means)
         assert one.inference == CHOICES[int(np.argmax(means))] == summary.inference
         keys = {metric.key for metric in fold_metrics(one, 1, again.projection)}
-        assert {"inference/overlap-0.75_tta-true", "fold/objective"} <= keys
+        assert {"inference/overlap-0.75_tta-true_whole_image-false", "fold/objective"} <= keys
     best = again.projection.best()
     assert best is not None
     confirmed = confirm(bench.home, "whole")
@@ -240,10 +247,12 @@ def test_a_sweep_with_choices_is_all_the_fixed_sweeps_for_one_training(tmp_path:
     weights = weight_folders(best, bench.place("whole"))
     assert weights is not None
     for choice in CHOICES:
-        target = tmp_path / f"{choice['overlap']}-{choice['tta']}"
+        target = tmp_path / "-".join(map(str, choice.values()))
         write_ensemble(target, weights, rule=confirmed.rule, runtime=Runtime(), inference=choice)
         deployed = load_ensemble(target)
-        assert {(s.overlap, s.tta) for _, s in deployed.members} == {tuple(choice.values())}
+        assert {(s.overlap, s.tta, s.whole_image) for _, s in deployed.members} == {
+            tuple(choice.values())
+        }
         image = bench.store.image(0)
         live = Ensemble.load(weights, rule=confirmed.rule, inference=choice)
         np.testing.assert_array_equal(deployed.logits(image), live.logits(image))

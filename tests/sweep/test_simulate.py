@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from sweep.errors import UsageError
 from sweep.ledger import Ledger
 from sweep.policies import POLICIES, make_policy
 from sweep.pruners import PRUNERS
-from sweep.records import State
+from sweep.records import FoldFinished, FoldStarted, State
 from sweep.simulate import (
     Cluster,
     Contender,
@@ -263,6 +264,37 @@ def test_a_curve_pruner_goes_below_one_fold_each() -> None:
     assert found.cost_epochs < 1 / one.num_folds
     assert found.cost_epochs == pytest.approx(found.cost)
     assert found.regret < 0.2
+
+
+@pytest.mark.parametrize(("num_folds", "most"), [(5, 4), (10, 2)])
+def test_many_workers_do_not_all_race_to_be_the_first_complete_candidate(
+    num_folds: int, most: int
+) -> None:
+    one, given = noisy(num_candidates=100, num_folds=num_folds), contender("default")
+    policy = make_policy(given.policy, {"num_trials": 100, **given.settings}, num_folds)
+    simulation = Simulation(
+        one,
+        deal(one, 0),
+        policy,
+        make_stop_rule(100, 1, num_folds),
+        cluster=Cluster(num_workers=16),
+        keep_events=True,
+    )
+    scores: Counter[int] = Counter()
+    running: set[int] = set()
+    seen = []
+    for event in simulation.run().events:
+        if isinstance(event, FoldStarted):
+            running.add(event.candidate)
+            # The first five get a second fold unasked.
+            leaders = [n for n in running if scores[n] >= 1 + (n < 5)]
+            seen.append(len(leaders))
+        elif isinstance(event, FoldFinished):
+            running.discard(event.candidate)
+            scores[event.candidate] += 1
+            if scores[event.candidate] == num_folds:
+                break
+    assert max(seen) == most
 
 
 def test_seeds_shuffle_and_repeat() -> None:

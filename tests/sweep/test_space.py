@@ -305,6 +305,12 @@ def test_choices_for_inference_are_no_parameters_and_the_cheapest_comes_first() 
         {"overlap": 0.5, "tta": True},
     )
     assert both.digest != parse_space(MINIMAL, "f").digest
+    whole = "inference: {whole_image: [true, false], overlap: [0.5, 0.25]}\n"
+    assert parse_space(MINIMAL + whole, "f").inference == (
+        {"overlap": 0.25, "whole_image": False},
+        {"overlap": 0.25, "whole_image": True},  # which has no overlap
+        {"overlap": 0.5, "whole_image": False},
+    )
 
 
 MINIMAL = """\

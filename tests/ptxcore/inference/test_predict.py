@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -265,6 +266,24 @@ def test_other_errors_of_a_network_pass() -> None:
 
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         FittedForward(broken)(torch.zeros(2, 1, 4, 4))
+
+
+@pytest.mark.parametrize("positions", [False, True])
+@pytest.mark.parametrize("shape", [(64, 64), (64, 45)])
+def test_a_network_of_patches_can_be_given_the_whole_image(
+    shape: tuple[int, int], positions: bool
+) -> None:
+    image = texture(*shape)
+    given = settings(position_channels=positions, norm="instance")
+    network = build_network(given, seed=0).eval()
+    whole = predict_logits(network, image, replace(given, whole_image=True), CPU)
+    as_if = predict_logits(network, image, replace(given, patch_size=0), CPU)
+    np.testing.assert_array_equal(whole, as_if)
+    windows = predict_logits(network, image, given, CPU)
+    assert np.abs(windows - whole).max() > 1e-3
+    shapes = Affine()
+    predict_logits(shapes, image, settings(whole_image=True), CPU)
+    assert shapes.shapes == [(1, 1, *shape)]
 
 
 @pytest.mark.parametrize("tta", [False, True])
