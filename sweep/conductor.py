@@ -145,7 +145,7 @@ class Conductor:
         if not self._ledger.finish_fold(score, last):
             return one.state
         self._pass_on()
-        if not (math.isfinite(last.value) and math.isfinite(one.folds[score.fold].score)):
+        if one.is_diverged:
             return self._end(number, State.FAILED, NAN_REASON)
         if one.next_fold(projection.num_folds) is None:
             return self._end(number, State.COMPLETE, None)

@@ -28,7 +28,13 @@ from ptxcore.training.isolation import isolated
 from ptxcore.training.keeping import KeptWeights
 from ptxcore.training.memory import FittedStep
 from ptxcore.training.optimizer import make_optimizer
-from ptxcore.training.scoring import fold_rule, held_metrics, monitor_metrics, score_choices
+from ptxcore.training.scoring import (
+    fold_rule,
+    held_metrics,
+    monitor_metrics,
+    require_whole_image,
+    score_choices,
+)
 from ptxcore.training.seeds import derive_seed
 from ptxcore.types import ChoiceResult, EpochReport, FoldResult, Runtime
 
@@ -75,7 +81,8 @@ def train_fold(
 
     Raises:
         TrainingDiverged: The loss is NaN or infinite.
-        OutOfMemory: A quarter of a batch does not fit in memory.
+        OutOfMemory: A quarter of a batch does not fit in memory, or a whole image where inference
+            is to take one.
         CheckpointError: The directory is damaged or belongs to another fold.
         FoldPlanError: The plan is of another store, or has no such fold.
         SettingsError: The device is not there, or the stopping metric has no case in the monitor.
@@ -95,6 +102,7 @@ def train_fold(
         return
     run.restore()
     try:
+        run.require_memory()
         while not run.is_over:
             run.train_epoch()
             run.keep_best()
@@ -169,6 +177,11 @@ class FoldRun:
         if self.folder:
             self.history = self.folder.restore(self.network, self.optimizer, self._take_back)
         self.step = FittedStep(self.history.num_parts)
+
+    def require_memory(self) -> None:
+        """Refuse what would fit in training and not when the held cases are scored."""
+        choices = self.choices or [self.settings]
+        require_whole_image(self.network, self.store, self.held, choices, self.runtime)
 
     def close(self) -> None:
         """End what runs beside this process."""

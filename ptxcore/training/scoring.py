@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
 from ptxcore.data.folds import SearchPlan
+from ptxcore.data.resample import target_shape
 from ptxcore.data.store import CaseStore
+from ptxcore.errors import OutOfMemory
 from ptxcore.inference import Passes, on_grid, predict_grid
 from ptxcore.losses import loss_of
 from ptxcore.metrics import (
@@ -125,6 +129,44 @@ def score_choices(
     return [concatenate(own) for own in tables]
 
 
+def require_whole_image(
+    network: nn.Module,
+    store: CaseStore,
+    case_ids: Sequence[str],
+    choices: Sequence[FoldSettings],
+    runtime: Runtime,
+) -> None:
+    """One pass of the largest case's size where a choice asks for the whole image.
+
+    Windows fit where a batch of patches does; this is asked before a fold is trained in vain. No
+    held image is read for it.
+
+    Args:
+        network: As there.
+        store: As there.
+        case_ids: As there.
+        choices: The settings; nothing is done where none has `whole_image`.
+        runtime: As there.
+
+    Raises:
+        OutOfMemory: It does not fit in memory.
+        StoreError: The store has no such case.
+    """
+    asked = [one for one in choices if one.whole_image and not one.is_whole_image]
+    if not asked:
+        return
+    cases = (store.cases[store.index(name)] for name in case_ids)
+    shapes = [target_shape(one.height, one.width, asked[0].image_size) for one in cases]
+    height, width = max(shapes, key=math.prod)
+    try:
+        predict_grid(network, np.zeros((height, width), np.uint8), asked[0], runtime)
+    except OutOfMemory as error:
+        raise OutOfMemory(
+            f"whole_image: found True where an image of {width} x {height} px does not fit the "
+            f"memory of {runtime.device} in one pass; leave it out, or lower image_size or channels"
+        ) from error
+
+
 def monitor_metrics(
     network: nn.Module,
     store: CaseStore,
@@ -132,7 +174,7 @@ def monitor_metrics(
     settings: FoldSettings,
     runtime: Runtime,
 ) -> dict[str, float]:
-    """Every metric at the settings' threshold, and "loss": windows overlap little, no mirror.
+    """Every metric at the settings' threshold, and "loss": no mirror, and windows overlap little.
 
     Args:
         network: Placed on the runtime's device.

@@ -89,7 +89,7 @@ def table(name: str, projection: Projection) -> Table:
         dice = [score.metrics["dice"] for score in one.folds.values() if "dice" in score.metrics]
         running = "" if one.running_fold is None else f" fold {one.running_fold}"
         if one.running_fold is not None:
-            running += f" epoch {len(one.epochs.get(one.running_fold, {}))}"
+            running += f" epoch {max(one.epochs.get(one.running_fold, {}), default=0)}"
         result.add_row(
             f"{one.number}",
             f"{one.state}{running}",

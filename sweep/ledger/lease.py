@@ -4,10 +4,9 @@ What is guaranteed. Taking, renewing and giving back are atomic in the database.
 taken over once it has expired, or at once when its holder was a process of this machine that is
 gone. Before every write the holder looks at its own clock and, past half of the lease's life,
 renews it in the database first; it is refused there if another driver took over. So no write
-*starts* under a lost lease: all drivers go by the database's clock, not by their machines'. A
-single write that stalls in the database for that long is not fenced off; it cannot corrupt the
-ledger (each write stands alone), and late folds carry an attempt number that the new driver has
-already raised.
+*starts* under a lost lease: all drivers go by the database's clock, not by their machines'. And
+none *ends* under one: on SQLite and PostgreSQL every transaction looks at `fence` before it
+commits, so a write that stalls until another driver took over is rolled back.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from optuna.storages import RDBStorage
 
 from sweep.errors import LeaseHeld
 from sweep.ledger.store import compare_and_swap, patiently, read_attribute
+from sweep.ledger.writes import Fence
 
 LEASE_KEY = "ptxsweep:lease"
 _LOOK_SECONDS = 0.5
@@ -72,6 +72,21 @@ class Lease:
         """
         if self._clock() >= self._expires_at - self._ttl / 2:
             self.renew()
+
+    @property
+    def fence(self) -> Fence:
+        """What reads the same as long as nobody took over."""
+        return Fence(self._study_id, LEASE_KEY, self._text)
+
+    def confirm(self) -> None:
+        """Ask the database, whatever the clock says.
+
+        Raises:
+            LeaseHeld: Another driver took over.
+        """
+        text = read_attribute(self._storage, self._study_id, LEASE_KEY)
+        if text != self._text:
+            raise LeaseHeld(_refusal(json.loads(text or "{}"), self._clock()))
 
     def renew(self) -> None:
         """Prolong the lease by its whole life.

@@ -38,7 +38,15 @@ from sweep.ledger.store import (
     readable,
     shared_clock,
 )
-from sweep.ledger.writes import Attribute, Change, Ended, EpochValue, LedgerStorage
+from sweep.ledger.writes import (
+    Attribute,
+    Change,
+    Ended,
+    EpochValue,
+    Fenced,
+    LedgerStorage,
+    StudyAttribute,
+)
 from sweep.projection import NAN_REASON, Candidate, Projection
 from sweep.records import Epoch, FoldScore, State
 
@@ -261,6 +269,9 @@ class Ledger:
     def finish_fold(self, score: FoldScore, last: Epoch | None = None) -> bool:
         """Commit a fold's score: from here on the fold is never trained again.
 
+        Epochs that are not known are taken from its curve of the objective: reports that were on
+        their way when a driver died.
+
         Args:
             score: Of the fold.
             last: Its last epoch, committed with it.
@@ -275,6 +286,8 @@ class Ledger:
         self._held().check()
         if last is not None and self._is_new(last):
             self._wait(last)
+        for epoch in self._unreported(score):
+            self._wait(epoch)
         at = self._write(score.candidate, rows.score_key(score.fold), row)
         self.projection.finish(score, at)
         return True
@@ -319,9 +332,8 @@ class Ledger:
         if state not in _SWEEP_STATES:
             raise LedgerError(f"sweep state: found {state!r}, expected one of {_SWEEP_STATES}")
         self._held().check()
-        self.flush()
         value = {"state": state, "reason": reason, "at": self._now()}
-        patiently(lambda: self._storage.set_study_user_attr(self._study_id, STATE_KEY, value))
+        self._commit(StudyAttribute(self._study_id, STATE_KEY, value))
         self.projection.sweep_state, self.projection.sweep_reason = state, reason
 
     def settle(self) -> None:
@@ -354,6 +366,7 @@ class Ledger:
 
     def refresh(self) -> None:
         """Read everything again, as a viewer of a sweep that another process writes."""
+        self.flush()
         with readable():
             self.projection = self._load()
 
@@ -387,14 +400,18 @@ class Ledger:
 
     def _commit(self, *changes: Change) -> None:
         """Commit what waits, then these changes, of which the end of a trial is the last."""
-        whole = (*self._waiting, *changes)
+        whole, lease = (*self._waiting, *changes), self._held()
 
         def once() -> None:
             try:
-                self._storage.commit(*whole)
+                self._storage.commit(*whole, fence=lease.fence)
             except UpdateFinishedTrialError:
+                lease.confirm()  # or another driver ended it
                 if not self._is_told(whole[-1]):
                     raise
+            except Fenced:
+                lease.confirm()
+                raise
 
         patiently(once)
         self._waiting = []
@@ -404,6 +421,22 @@ class Ledger:
         one = self.projection.candidates[epoch.candidate]
         known = one.epochs.get(epoch.fold, {})
         return one.accepts(epoch.fold, epoch.attempt) and epoch.epoch not in known
+
+    def _unreported(self, score: FoldScore) -> list[Epoch]:
+        """Epochs on the curve of a running fold that were never reported."""
+        curve = score.curves.get(f"monitor_{self.header['metric']}", ())
+        epochs = [
+            Epoch(
+                candidate=score.candidate,
+                fold=score.fold,
+                attempt=score.attempt,
+                epoch=number,
+                value=self.projection.displayed(value),
+                seconds=math.nan,
+            )
+            for number, value in enumerate(curve, start=1)
+        ]
+        return [epoch for epoch in epochs if self._is_new(epoch)]
 
     def _wait(self, epoch: Epoch) -> None:
         """Keep an epoch for the next commit."""
@@ -427,10 +460,16 @@ class Ledger:
 
     def _new_trial(self, number: int, template: FrozenTrial, *, again: bool) -> int:
         """Create a trial; a second try finds the first's if only its answer was lost."""
+        lease = self._held()
         if again:
+            lease.confirm()  # or the number may be of another driver's trial
             with suppress(KeyError):
                 return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-        return self._storage.create_new_trial(self._study_id, template)
+        try:
+            return self._storage.create_fenced_trial(self._study_id, template, lease.fence)
+        except Fenced:
+            lease.confirm()
+            raise
 
     def _held(self) -> Lease:
         if self._lease is None:

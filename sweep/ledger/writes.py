@@ -3,7 +3,8 @@
 Optuna's own methods load the trial, look for an older row, write through SQLAlchemy's object layer
 and commit each by itself. On SQLite and PostgreSQL, `commit` writes any number of changes by one
 statement each in one durable transaction. What is stored, and the check that the trial has not
-ended, are the same.
+ended, are the same. And every transaction ends with a look at the lease, under which nobody else
+can take it before the commit: a write that stalled until another driver took over is refused.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import sqlalchemy
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
 _trials: Any = models.TrialModel.__table__
+_study_attributes: Any = models.StudyUserAttributeModel.__table__
 _DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgresql}
 _STATE = sqlalchemy.select(_trials.c.state).where(_trials.c.trial_id == sqlalchemy.bindparam("id"))
 
@@ -53,18 +55,47 @@ class Ended:
     value: float | None
 
 
-Change = Attribute | EpochValue | Ended
+@dataclass(frozen=True)
+class StudyAttribute:
+    """A user attribute, plain JSON, of a study."""
+
+    study_id: int
+    key: str
+    value: Any
+
+
+Change = Attribute | EpochValue | Ended | StudyAttribute
+
+
+@dataclass(frozen=True)
+class Fence:
+    """A study's attribute that must still read `text` when a transaction commits."""
+
+    study_id: int
+    key: str
+    text: str
+
+
+class Fenced(Exception):
+    """The fence reads something else by now; nothing was written."""
+
+
 _Statement = tuple[Any, dict[str, Any]]
 
 
 class LedgerStorage(RDBStorage):
     """Commits changes of several kinds and trials together."""
 
-    def commit(self, *changes: Change) -> None:
-        """Write changes in their order: all or none on SQLite and PostgreSQL, else one by one.
+    _fence: Fence | None = None  # of the trial that is being created
+
+    def commit(self, *changes: Change, fence: Fence | None = None) -> None:
+        """Write changes in their order: all or none on SQLite and PostgreSQL.
+
+        On other databases they are written one by one, and nothing looks at the fence.
 
         Raises:
             UpdateFinishedTrialError: A trial has ended before.
+            Fenced: The fence stands no more.
         """
         dialect = self.engine.dialect.name
         if dialect not in _DIALECTS:
@@ -73,10 +104,33 @@ class LedgerStorage(RDBStorage):
             return
         with self.engine.begin() as connection:
             for change in changes:
-                state = connection.execute(_STATE, {"id": change.trial_id}).scalar_one()
-                self.check_trial_is_updatable(change.trial_id, state)
+                if not isinstance(change, StudyAttribute):
+                    state = connection.execute(_STATE, {"id": change.trial_id}).scalar_one()
+                    self.check_trial_is_updatable(change.trial_id, state)
                 for statement, values in _statements(dialect, change):
                     connection.execute(statement, values)
+            _require(connection, fence)
+
+    def create_fenced_trial(self, study_id: int, template: FrozenTrial, fence: Fence) -> int:
+        """As `create_new_trial`, in one transaction with the look at the fence.
+
+        Raises:
+            Fenced: The fence stands no more.
+        """
+        self._fence = fence
+        try:
+            return self.create_new_trial(study_id, template)
+        finally:
+            self._fence = None
+
+    def _get_prepared_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None, session: Any
+    ) -> Any:
+        trial = super()._get_prepared_new_trial(study_id, template_trial, session)
+        if self.engine.dialect.name in _DIALECTS:
+            session.flush()
+            _require(session.connection(), self._fence)
+        return trial
 
     def _write_by_optuna(self, change: Change) -> None:
         match change:
@@ -86,6 +140,8 @@ class LedgerStorage(RDBStorage):
                 self.set_trial_intermediate_value(trial, step, value)
             case Ended(trial, state, value):
                 self.set_trial_state_values(trial, state, None if value is None else [value])
+            case StudyAttribute(study, key, value):
+                self.set_study_user_attr(study, key, value)
 
     def _set_trial_param_without_commit(
         self,
@@ -127,6 +183,15 @@ def _statements(dialect: str, change: Change) -> list[_Statement]:
             stored, kind = values.intermediate_value_to_stored_repr(number)
             row = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
             return [(_upsert(dialect, values, "step"), {"trial_id": trial, **row})]
+        case StudyAttribute(study, key, value):
+            studies = models.StudyUserAttributeModel
+            text = json.dumps(value)
+            return [
+                (
+                    _upsert(dialect, studies, "key", "study_id"),
+                    {"study_id": study, "key": key, "value_json": text},
+                )
+            ]
         case Ended(trial, state, final):
             end = _trials.update().where(_trials.c.trial_id == trial)
             told: _Statement = (end, {"state": state, "datetime_complete": datetime.now()})
@@ -139,12 +204,27 @@ def _final_value(dialect: str, trial: int, value: float) -> _Statement:
     return _upsert(dialect, models.TrialValueModel, "objective"), row
 
 
+def _require(connection: Any, fence: Fence | None) -> None:
+    """Refuse to go on behind a fence that moved; the row stays locked until the commit.
+
+    A SQLite file is locked already, by the writes before.
+    """
+    if fence is None:
+        return
+    table = _study_attributes
+    query = sqlalchemy.select(table.c.value_json).where(
+        table.c.study_id == fence.study_id, table.c.key == fence.key
+    )
+    if connection.execute(query.with_for_update()).scalar_one_or_none() != fence.text:
+        raise Fenced
+
+
 @functools.cache
-def _upsert(dialect: str, model: Any, key: str) -> Any:
-    """An insert that replaces the trial's row of the same key."""
+def _upsert(dialect: str, model: Any, key: str, owner: str = "trial_id") -> Any:
+    """An insert that replaces the row of the same key of a trial, or of another owner."""
     table = model.__table__
     names = [column.name for column in table.c if not column.primary_key]
     insert = _DIALECTS[dialect].insert(table)
     insert = insert.values({name: sqlalchemy.bindparam(name) for name in names})
-    changed = {name: insert.excluded[name] for name in names if name not in ("trial_id", key)}
-    return insert.on_conflict_do_update(index_elements=("trial_id", key), set_=changed)
+    changed = {name: insert.excluded[name] for name in names if name not in (owner, key)}
+    return insert.on_conflict_do_update(index_elements=(owner, key), set_=changed)

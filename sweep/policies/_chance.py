@@ -47,7 +47,7 @@ _BATCH, _FEW = 300, 8
 #: Looking ahead, while nobody is complete, those deepened at once have about so many folds to go
 #: until they are, but two are deepened at least. The first that is complete lowers what the others
 #: promise, so that more of them would be folds too many.
-_FOLDS_OF_LEADERS, _FEWEST_LEADERS = 20, 2
+_FOLDS_OF_LEADERS, _FEWEST_LEADERS = 15, 2
 #: Running candidates without a score that are modelled.
 _MOST_BEGUN = 50
 #: Of so many candidates one must be complete, and three at least, before the model is believed that
@@ -130,6 +130,8 @@ class Chance(IndexedPolicy):
         self._num_scores = self._next_fit = 0
         self._seconds = 0.0  # of all finished folds
         self._num_complete = 0
+        self._most_leaders = max(_FEWEST_LEADERS, _FOLDS_OF_LEADERS // num_folds)
+        self._num_beaten = 0  # leaders that were stopped before anybody was complete
         self._best = -math.inf  # sum of the best complete candidate
 
     def rank(self, progress: Progress) -> tuple[float, ...]:
@@ -155,6 +157,8 @@ class Chance(IndexedPolicy):
             self._enter(event)
         elif isinstance(event, FoldFinished | CandidateStopped):
             was_due = self._is_due(self._candidates[event.candidate])
+            if isinstance(event, CandidateStopped) and not self._num_complete:
+                self._num_beaten += self._is_leader(event.candidate)
         super()._observe(event)
         if isinstance(event, FoldFinished | CandidateStopped):
             self._num_due -= was_due and not self._is_due(self._candidates[event.candidate])
@@ -195,7 +199,8 @@ class Chance(IndexedPolicy):
     def decide(self, free_slots: int) -> list[Decision]:
         """As every indexed policy, without folds that are not worth it yet.
 
-        While nobody is complete, slots beyond those of a few leaders go to first folds.
+        While nobody is complete, slots beyond those of a few leaders go to first folds; unless as
+        many leaders were stopped, since then nobody may ever be.
         """
         missing = min(
             self.lookahead - len(self._unstarted) + len(self._passed),
@@ -204,7 +209,7 @@ class Chance(IndexedPolicy):
         if self.lookahead and missing > 0 and free_slots > 0:
             return [NewCandidate(start=False)] * min(missing, free_slots)
         decisions = self._worth_it(free_slots)
-        if self.lookahead and not self._num_complete:
+        if self.lookahead and not self._num_complete and self._num_beaten < self._most_leaders:
             return self._with_few_leaders(decisions, free_slots)
         return decisions
 
@@ -222,14 +227,15 @@ class Chance(IndexedPolicy):
             count *= 4
 
     def _with_few_leaders(self, decisions: list[Decision], free_slots: int) -> list[Decision]:
-        most = max(_FEWEST_LEADERS, _FOLDS_OF_LEADERS // self.num_folds)
-        room = most - sum(map(self._is_leader, self._running))
+        room = self._most_leaders - sum(map(self._is_leader, self._running))
         kept: list[Decision] = []
         for one in decisions:
             is_leader = isinstance(one, RunFold) and self._is_leader(one.candidate)
             if room > 0 or not is_leader:
                 kept.append(one)
                 room -= is_leader
+        if len(kept) >= free_slots:
+            return kept
         chosen = {one.candidate for one in kept if isinstance(one, RunFold)}
         good = (n for n in self._unstarted - chosen if self._gains.get(n, 0.0) >= self.worth)
         firsts = [RunFold(candidate=n, fold=0) for n in self._most_hopeful(good)]

@@ -43,7 +43,7 @@ class SearchSpace:
         sampler: What to try next.
         candidates: Whole configurations of parameters to try right after the default.
         fixed: Settings that do not vary.
-        inference: Choices of settings that count in inference alone, the cheaper ones first; empty
+        inference: Choices of settings that count in inference alone, the plain ones first; empty
             where there is none to make. Every trained fold is scored with each.
         parameters: What varies, parents of a condition before their children.
     """

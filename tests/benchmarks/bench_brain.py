@@ -107,7 +107,7 @@ def fill(ledger: Ledger, num_candidates: int) -> dict[str, list[float]]:
                 candidate=number, fold=0, attempt=1, epoch=epoch, value=x + epoch, seconds=1.0
             )
             if epoch < NUM_EPOCHS:
-                timed("epoch", lambda report=report: ledger.record_epoch(report))
+                timed("epoch", lambda report=report: (ledger.record_epoch(report), ledger.flush()))
         curve = tuple(float(value) for value in rng.uniform(size=NUM_EPOCHS))
         score = FoldScore(
             candidate=number,

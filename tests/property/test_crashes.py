@@ -15,7 +15,7 @@ from sqlalchemy.pool import StaticPool
 
 from sweep.ledger import Ledger
 from sweep.ledger.rows import stored_step
-from sweep.ledger.writes import Change, EpochValue, LedgerStorage
+from sweep.ledger.writes import Change, EpochValue, Fence, LedgerStorage
 from sweep.records import FoldFinished, State
 from sweep.space import SearchSpace
 
@@ -43,13 +43,9 @@ class CrashingStorage(LedgerStorage):
         self._count()
         return super().create_new_trial(study_id, template_trial)
 
-    def commit(self, *changes: Change) -> None:
+    def commit(self, *changes: Change, fence: Fence | None = None) -> None:
         self._count()
-        super().commit(*changes)
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._count()
-        super().set_study_user_attr(study_id, key, value)
+        super().commit(*changes, fence=fence)
 
 
 STORAGE = CrashingStorage()

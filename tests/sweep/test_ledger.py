@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -24,7 +25,7 @@ from sweep.errors import LeaseHeld, LedgerError, NameTaken, UnknownSweep
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.lease import LEASE_KEY, Lease, await_silence
 from sweep.ledger.store import compare_and_swap, open_storage, read_attribute
-from sweep.ledger.writes import Change, Ended
+from sweep.ledger.writes import Change, Ended, Fence
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
@@ -100,7 +101,7 @@ def test_a_reader_sees_what_the_driver_holds(url: str, ledger: Ledger) -> None:
     assert one.settings == {"x": 0.25, "network": "unet"}
     assert one.parameters == {"x": 0.25}
     assert one.distributions == X
-    assert one.epochs == {0: {1: 0.1}, 1: {1: 0.1}}
+    assert one.epochs == {0: {1: 0.1, 2: 0.2}, 1: {1: 0.1, 2: 0.2}}  # the second of the curve
     assert one.folds[0].curves == {"monitor_dice": (0.1, 0.2)}
     assert one.folds[0].cases == "trials/0000/fold-0/cases.npz"
     assert math.isnan(one.folds[0].metrics["iou"])
@@ -204,6 +205,89 @@ def test_epochs_that_wait_are_not_written_under_a_lost_lease() -> None:
     assert Ledger(storage, name, clock=clock).projection.candidates[0].epochs == {}
 
 
+def finish(ledger: Ledger) -> None:
+    ledger.finish_fold(score(0.5))
+
+
+def prune(ledger: Ledger) -> None:
+    ledger.end(0, State.PRUNED, "weak")
+
+
+def add(ledger: Ledger) -> None:
+    ledger.add_candidate({"x": 0.3}, X)
+
+
+def halt(ledger: Ledger) -> None:
+    ledger.set_sweep_state("interrupted")
+
+
+@pytest.mark.parametrize("is_retried", [False, True])
+@pytest.mark.parametrize("write", [Ledger.flush, finish, prune, add, halt])
+def test_a_write_that_stalled_until_another_driver_took_over_is_refused(
+    url: str,
+    write: Callable[[Ledger], object],
+    is_retried: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On its way, or while it waited for the database; the other one gave up the fold by then."""
+    clock = Clock()
+    Ledger.create(url, "first", header=HEADER).close()
+    stalled = Ledger(open_storage(url), "first", clock=clock)
+    stalled.acquire("stalled", 60.0)
+    stalled.add_candidate({"x": 0.1}, X)
+    stalled.start_fold(0, 0)
+    if write is not add:  # which would commit it by itself
+        stalled.record_epoch(epoch(1, 0.1))
+    other = Ledger(open_storage(url), "first", clock=clock)
+    storage, tries = stalled._storage, []
+    name = "create_fenced_trial" if write is add else "commit"
+    really = getattr(storage, name)
+
+    def stall(*given: Any, **more: Any) -> Any:
+        tries.append(given)
+        if len(tries) == 1:
+            clock.now += 61
+            other.acquire("other", 60.0)
+            other.lose_fold(0, "the driver stopped")
+            other.start_fold(0, 0)
+            other.end(0, State.FAILED, "of its own")
+            if is_retried:
+                raise sqlalchemy.exc.OperationalError("commit", None, OSError("timed out"))
+        return really(*given, **more)
+
+    monkeypatch.setattr(storage, name, stall)
+    with pytest.raises(LeaseHeld, match="another driver \\(other\\)"):
+        write(stalled)
+    assert len(tries) == 1 + (is_retried and write is not add)
+    read = Ledger.open(url, "first").projection
+    assert read.events() == other.projection.events()
+    assert read.candidates[0].epochs == {}
+    assert read.sweep_state == "created"
+    other.add_candidate({"x": 0.2}, X)
+    other.close()
+
+
+def test_epochs_that_died_on_their_way_come_with_the_score(url: str, ledger: Ledger) -> None:
+    ledger.add_candidate({"x": 0.1}, X)
+    ledger.start_fold(0, 0)
+    ledger.record_epoch(epoch(1, 0.3))
+    ledger.flush()
+    ledger.record_epoch(epoch(2, 0.4))
+    ledger.release()  # and dies
+    resumed = Ledger.open(url, "first")
+    resumed.acquire("second")
+    resumed.lose_fold(0, "the driver stopped")
+    resumed.start_fold(0, 0)
+    resumed.record_epoch(epoch(4, 0.6, attempt=2))
+    curves = {"monitor_dice": (0.3, 0.4, 0.5, 0.6, 0.7)}
+    last = epoch(5, 0.7, attempt=2)
+    resumed.finish_fold(dataclasses.replace(score(0.5, attempt=2), curves=curves), last)
+    expected = {0: {1: 0.3, 2: 0.4, 3: 0.5, 4: 0.6, 5: 0.7}}
+    assert resumed.projection.candidates[0].epochs == expected
+    resumed.close()
+    assert stored_epochs(url) == expected
+
+
 def test_an_end_whose_answer_was_lost_is_written_once(
     url: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,9 +297,9 @@ def test_an_end_whose_answer_was_lost_is_written_once(
     ledger.record_epoch(epoch(1, 0.1))
     commit, tries = ledger._storage.commit, []
 
-    def answer_lost(*changes: Change) -> None:
+    def answer_lost(*changes: Change, fence: Fence) -> None:
         tries.append(changes)
-        commit(*changes)
+        commit(*changes, fence=fence)
         if len(tries) == 1:
             raise sqlalchemy.exc.OperationalError("commit", None, OSError("connection reset"))
 
@@ -248,7 +332,7 @@ def test_optuna_reads_the_study_as_its_own(url: str, ledger: Ledger) -> None:
     assert study.best_trial.number == 0
     assert study.best_value == 0.625
     assert study.trials[1].value == 0.3
-    assert study.trials[0].intermediate_values == {1: 0.1, 10_001: 0.1}
+    assert study.trials[0].intermediate_values == {1: 0.1, 2: 0.2, 10_001: 0.1, 10_002: 0.2}
 
 
 def test_a_minimised_metric_keeps_its_sign_in_storage(url: str) -> None:

@@ -10,7 +10,8 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -96,6 +97,41 @@ def test_of_drivers_that_start_at_once_one_wins(url: str, name: str) -> None:
     assert sorted(outcomes) == ["refused"] * 5 + ["won"]
     for ledger in ledgers:
         ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "write"),
+    [
+        ("commit", lambda ledger: ledger.start_fold(0, 0)),
+        ("create_fenced_trial", lambda ledger: ledger.add_candidate({}, {})),
+    ],
+)
+def test_a_write_that_stalled_until_another_driver_took_over_is_rolled_back(
+    url: str,
+    name: str,
+    method: str,
+    write: Callable[[Ledger], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1e9]
+    Ledger.create(url, name, header=HEADER).close()
+    stalled, other = (Ledger(open_storage(url), name, clock=lambda: now[0]) for _ in range(2))
+    stalled.acquire("stalled", 60.0)
+    stalled.add_candidate({}, {})
+    really = getattr(stalled._storage, method)
+
+    def stall(*given: Any, **more: Any) -> Any:
+        now[0] += 61
+        other.acquire("other", 60.0)
+        return really(*given, **more)
+
+    monkeypatch.setattr(stalled._storage, method, stall)
+    with pytest.raises(LeaseHeld, match="another driver \\(other\\)"):
+        write(stalled)
+    assert other.start_fold(0, 0) == 1
+    assert other.add_candidate({}, {}) == 1
+    for one in (stalled, other):
+        one.close()
 
 
 def test_a_server_that_is_not_there_is_told_without_the_password() -> None:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from tiny_store import drawn_store
 
 from ptxcore.data.folds import make_plan
 from ptxcore.data.grids import Grid
 from ptxcore.data.store import CaseStore
-from ptxcore.errors import FoldPlanError, SettingsError, TrainingDiverged
+from ptxcore.errors import FoldPlanError, OutOfMemory, SettingsError, TrainingDiverged
 from ptxcore.metrics import summarize
 from ptxcore.models import load_weights
 from ptxcore.settings import FoldSettings
-from ptxcore.training import train_fold
+from ptxcore.training import scoring, train_fold
 from ptxcore.training.scoring import held_metrics
 from ptxcore.types import EpochReport, FoldResult, Rule, Runtime
 
@@ -233,6 +234,32 @@ def test_with_and_without_a_directory_the_numbers_are_the_same(
 def test_windows_and_mirrors(bench: Bench, small: FoldSettings) -> None:
     settings = dataclasses.replace(small, image_size=48, patch_size=32, overlap=0.5, tta=True)
     assert math.isfinite(result_of(bench.train(settings)).metrics["average_precision"])
+
+
+def test_a_whole_image_that_does_not_fit_is_refused_before_anything_is_trained(
+    bench: Bench, small: FoldSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = dataclasses.replace(small, image_size=48, patch_size=32)
+    shapes = []
+
+    def full(network: Any, image: NDArray[Any], *_: Any, **__: Any) -> Any:
+        shapes.append(image.shape)
+        raise OutOfMemory("a window does not fit")
+
+    def fold(*choices: Mapping[str, Any]) -> Iterator[EpochReport]:
+        runtime, plan = Runtime(), bench.plan
+        return train_fold(
+            settings, bench.store, plan, 0, seed=0, runtime=runtime, inference=choices
+        )
+
+    monkeypatch.setattr(scoring, "predict_grid", full)
+    with pytest.raises(OutOfMemory, match="whole_image: found True where an image of 48 x 48 px"):
+        next(fold({"whole_image": False}, {"whole_image": True}))
+    assert shapes == [(48, 48)]
+    monkeypatch.undo()
+    scores = [*fold({"whole_image": False}, {"whole_image": True})][-1].result
+    assert scores is not None
+    assert len({one.metrics["average_precision"] for one in scores.choices}) == 2
 
 
 def test_a_loss_that_is_not_finite_ends_the_fold(
