@@ -1,9 +1,9 @@
 """One choice of the settings that count in inference alone, common to all folds of a candidate.
 
 Overlap of windows, mirrored inference and whole images change no weights, so a fold is trained once
-and scored with every choice. A candidate's score is the mean over its finished folds at the choice with the
-highest such mean, the first on a tie: the space lists the plain ones first. A choice of its own
-for each fold would be chosen on the very cases it is scored on, and could not be deployed.
+and scored with every choice. A candidate's score is the mean over its finished folds at the choice
+with the highest such mean, the first on a tie: the space lists the plain ones first. A choice of
+its own for each fold would be chosen on the very cases it is scored on, and could not be deployed.
 
 The choice can change with every finished fold, and then the earlier folds' scores change with it.
 The projection does that when a fold is committed, so samplers, pruners, figures and confirmation
