@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from sweep.records import Assignment, Epoch
 
 NUM_EPOCHS, EPOCH_SECONDS = 3, 0.08
 FOLD_SECONDS = NUM_EPOCHS * EPOCH_SECONDS
+WATCHED = "monitor_average_precision"
 
 
 class Sleeper(tune.Trainable):
@@ -30,7 +32,9 @@ class Sleeper(tune.Trainable):
         self.epoch += 1
         place = {key: self.given[key] for key in ("candidate", "fold", "attempt")}
         score = fold_score(Assignment(**self.given))
-        value = score.curves["monitor_average_precision"][self.epoch - 1]
+        watched = score.curves[WATCHED][:NUM_EPOCHS]  # no epoch that was not reported
+        score = dataclasses.replace(score, curves={**score.curves, WATCHED: watched})
+        value = watched[self.epoch - 1]
         result = {key: place[key] for key in ("candidate", "attempt")}
         result["epoch"] = Epoch(**place, epoch=self.epoch, value=value, seconds=EPOCH_SECONDS)
         return result | ({"score": score} if self.epoch == NUM_EPOCHS else {})
