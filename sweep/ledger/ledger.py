@@ -466,7 +466,7 @@ class Ledger:
             with suppress(KeyError):
                 return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
         try:
-            return self._storage.create_fenced_trial(self._study_id, template, lease.fence)
+            return self._storage.create_fenced_trial(self._study_id, number, template, lease.fence)
         except Fenced:
             lease.confirm()
             raise

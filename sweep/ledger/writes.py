@@ -12,17 +12,18 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy
-from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
 _trials: Any = models.TrialModel.__table__
+_parameters: Any = models.TrialParamModel.__table__
 _study_attributes: Any = models.StudyUserAttributeModel.__table__
 _DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgresql}
 _STATE = sqlalchemy.select(_trials.c.state).where(_trials.c.trial_id == sqlalchemy.bindparam("id"))
@@ -86,8 +87,6 @@ _Statement = tuple[Any, dict[str, Any]]
 class LedgerStorage(RDBStorage):
     """Commits changes of several kinds and trials together."""
 
-    _fence: Fence | None = None  # of the trial that is being created
-
     def commit(self, *changes: Change, fence: Fence | None = None) -> None:
         """Write changes in their order: all or none on SQLite and PostgreSQL.
 
@@ -111,25 +110,38 @@ class LedgerStorage(RDBStorage):
                     connection.execute(statement, values)
             _require(connection, fence)
 
-    def create_fenced_trial(self, study_id: int, template: FrozenTrial, fence: Fence) -> int:
-        """As `create_new_trial`, in one transaction with the look at the fence.
+    def create_fenced_trial(
+        self, study_id: int, number: int, template: FrozenTrial, fence: Fence
+    ) -> int:
+        """As `create_new_trial` of a running trial, in one transaction with the look at the fence.
+
+        Args:
+            study_id: Of the study.
+            number: Of trials that the study has, which nobody else changes under the fence.
+            template: With parameters and user attributes.
+            fence: That must stand.
+
+        Returns:
+            The trial's id.
 
         Raises:
             Fenced: The fence stands no more.
         """
-        self._fence = fence
-        try:
+        dialect = self.engine.dialect.name
+        if dialect not in _DIALECTS:
             return self.create_new_trial(study_id, template)
-        finally:
-            self._fence = None
-
-    def _get_prepared_new_trial(
-        self, study_id: int, template_trial: FrozenTrial | None, session: Any
-    ) -> Any:
-        trial = super()._get_prepared_new_trial(study_id, template_trial, session)
-        if self.engine.dialect.name in _DIALECTS:
-            session.flush()
-            _require(session.connection(), self._fence)
+        row = {"study_id": study_id, "number": number, "state": template.state}
+        with self.engine.begin() as connection:
+            made = connection.execute(_trials.insert().values(datetime_start=_utc_now(), **row))
+            key = made.inserted_primary_key
+            assert key is not None
+            trial = int(key[0])
+            if template.params:
+                connection.execute(_parameters.insert(), _parameter_rows(trial, template))
+            for name, value in template.user_attrs.items():
+                for statement, values in _statements(dialect, Attribute(trial, name, value)):
+                    connection.execute(statement, values)
+            _require(connection, fence)
         return trial
 
     def _write_by_optuna(self, change: Change) -> None:
@@ -143,27 +155,22 @@ class LedgerStorage(RDBStorage):
             case StudyAttribute(study, key, value):
                 self.set_study_user_attr(study, key, value)
 
-    def _set_trial_param_without_commit(
-        self,
-        session: Any,
-        trial_id: int,
-        param_name: str,
-        param_value_internal: float,
-        distribution: BaseDistribution,
-        previous_distribution: BaseDistribution | None = None,
-    ) -> None:
-        """As Optuna's, without reading the trial and an older trial's distribution each time.
 
-        Trials are new here, and a sweep's distributions all come from the space in its header.
-        """
-        session.add(
-            models.TrialParamModel(
-                trial_id=trial_id,
-                param_name=param_name,
-                param_value=param_value_internal,
-                distribution_json=distribution_to_json(distribution),
-            )
-        )
+def _parameter_rows(trial: int, template: FrozenTrial) -> list[dict[str, Any]]:
+    return [
+        {
+            "trial_id": trial,
+            "param_name": name,
+            "param_value": template.distributions[name].to_internal_repr(value),
+            "distribution_json": distribution_to_json(template.distributions[name]),
+        }
+        for name, value in template.params.items()
+    ]
+
+
+def _utc_now() -> datetime:
+    """As Optuna stores times: in UTC and without saying so."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _statements(dialect: str, change: Change) -> list[_Statement]:
@@ -194,7 +201,7 @@ def _statements(dialect: str, change: Change) -> list[_Statement]:
             ]
         case Ended(trial, state, final):
             end = _trials.update().where(_trials.c.trial_id == trial)
-            told: _Statement = (end, {"state": state, "datetime_complete": datetime.now()})
+            told: _Statement = (end, {"state": state, "datetime_complete": _utc_now()})
             return [told] if final is None else [_final_value(dialect, trial, final), told]
 
 

@@ -39,9 +39,11 @@ class CrashingStorage(LedgerStorage):
             raise Crash
         self.writes_left -= 1
 
-    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+    def create_fenced_trial(
+        self, study_id: int, number: int, template: FrozenTrial, fence: Fence
+    ) -> int:
         self._count()
-        return super().create_new_trial(study_id, template_trial)
+        return super().create_fenced_trial(study_id, number, template, fence)
 
     def commit(self, *changes: Change, fence: Fence | None = None) -> None:
         self._count()

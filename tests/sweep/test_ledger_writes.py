@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import math
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from sweep.ledger.writes import Attribute, Change, Ended, EpochValue, LedgerStorage
+from sweep.ledger.writes import (
+    Attribute,
+    Change,
+    Ended,
+    EpochValue,
+    Fence,
+    Fenced,
+    LedgerStorage,
+    StudyAttribute,
+)
 
 ENDS = [
     (TrialState.COMPLETE, 0.25),
@@ -84,3 +96,51 @@ def test_nothing_is_written_behind_an_end(tmp_path: Path) -> None:
     with pytest.raises(UpdateFinishedTrialError):
         storage.commit(Ended(trial, TrialState.FAIL, None), Attribute(trial, "late", 1))
     assert storage.get_trial(trial).state is TrialState.RUNNING
+
+
+def test_a_trial_is_made_as_by_optuna(tmp_path: Path) -> None:
+    values = {"rate": 0.25, "size": 8, "norm": "batch"}
+    distributions = {
+        "rate": FloatDistribution(1e-4, 1.0, log=True),
+        "size": IntDistribution(2, 16, step=2),
+        "norm": CategoricalDistribution(("instance", "batch")),
+    }
+    template = optuna.trial.create_trial(
+        state=TrialState.RUNNING,
+        params=values,
+        distributions=distributions,
+        user_attrs={"added": {"seq": 0}},
+    )
+    ours = LedgerStorage(f"sqlite:///{tmp_path / 'ours.db'}")
+    theirs = LedgerStorage(f"sqlite:///{tmp_path / 'theirs.db'}")
+    studies = [optuna.create_study(storage=one)._study_id for one in (ours, theirs)]
+    ours.commit(StudyAttribute(studies[0], "lease", "me"))
+    fence = Fence(studies[0], "lease", '"me"')
+    for number in range(2):
+        ours.create_fenced_trial(studies[0], number, template, fence)
+        theirs.create_new_trial(studies[1], template)
+    found, expected = ours.get_all_trials(studies[0]), theirs.get_all_trials(studies[1])
+    for one, other in zip(found, expected, strict=True):
+        assert abs(one.datetime_start - datetime.now()).total_seconds() < 60
+        one.datetime_start = other.datetime_start
+    assert found == expected
+    with pytest.raises(Fenced):
+        ours.create_fenced_trial(studies[0], 2, template, Fence(studies[0], "lease", '"you"'))
+    assert len(ours.get_all_trials(studies[0])) == 2
+
+
+@pytest.mark.parametrize("zone", ["UTC", "JST-9", "EST5"])
+def test_times_are_those_of_the_wall_clock_wherever_that_is(
+    tmp_path: Path, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        storage = LedgerStorage(f"sqlite:///{tmp_path / 'ledger.db'}")
+        trial = optuna.create_study(storage=storage).ask()._trial_id
+        storage.commit(Ended(trial, TrialState.FAIL, None))
+        ended = storage.get_trial(trial).datetime_complete
+        assert abs(ended - datetime.now()).total_seconds() < 60
+    finally:
+        monkeypatch.undo()
+        time.tzset()
