@@ -175,30 +175,19 @@ def _utc_now() -> datetime:
 
 def _statements(dialect: str, change: Change) -> list[_Statement]:
     """Statements that write a change, each with its values."""
+    row: dict[str, Any]
     match change:
         case Attribute(trial, key, value):
-            text = json.dumps(value)
-            attributes = models.TrialUserAttributeModel
-            return [
-                (
-                    _upsert(dialect, attributes, "key"),
-                    {"trial_id": trial, "key": key, "value_json": text},
-                )
-            ]
+            row = {"trial_id": trial, "key": key, "value_json": json.dumps(value)}
+            return [(_upsert(dialect, models.TrialUserAttributeModel, "key"), row)]
         case EpochValue(trial, step, number):
             values = models.TrialIntermediateValueModel
             stored, kind = values.intermediate_value_to_stored_repr(number)
-            row = {"step": step, "intermediate_value": stored, "intermediate_value_type": kind}
-            return [(_upsert(dialect, values, "step"), {"trial_id": trial, **row})]
+            row = {"trial_id": trial, "step": step, "intermediate_value": stored}
+            return [(_upsert(dialect, values, "step"), row | {"intermediate_value_type": kind})]
         case StudyAttribute(study, key, value):
-            studies = models.StudyUserAttributeModel
-            text = json.dumps(value)
-            return [
-                (
-                    _upsert(dialect, studies, "key", "study_id"),
-                    {"study_id": study, "key": key, "value_json": text},
-                )
-            ]
+            row = {"study_id": study, "key": key, "value_json": json.dumps(value)}
+            return [(_upsert(dialect, models.StudyUserAttributeModel, "key", "study_id"), row)]
         case Ended(trial, state, final):
             end = _trials.update().where(_trials.c.trial_id == trial)
             told: _Statement = (end, {"state": state, "datetime_complete": _utc_now()})

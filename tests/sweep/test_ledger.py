@@ -309,7 +309,9 @@ def test_an_end_whose_answer_was_lost_is_written_once(
     read = Ledger.open(url, "first")
     assert read.projection.events() == ledger.projection.events()
     assert read.study.trials[0].state is TrialState.PRUNED
-    with pytest.raises(UpdateFinishedTrialError):  # another state is no lost answer
+    with pytest.raises(
+        UpdateFinishedTrialError, match="can not be"
+    ):  # another state is no lost answer
         ledger._commit(Ended(ledger._trial_ids[0], TrialState.FAIL, None))
 
 

@@ -93,7 +93,7 @@ def test_a_finished_trial_stays_as_it_is(tmp_path: Path) -> None:
 def test_nothing_is_written_behind_an_end(tmp_path: Path) -> None:
     storage = LedgerStorage(f"sqlite:///{tmp_path / 'ledger.db'}")
     trial = optuna.create_study(storage=storage).ask()._trial_id
-    with pytest.raises(UpdateFinishedTrialError):
+    with pytest.raises(UpdateFinishedTrialError, match="can not be updated"):
         storage.commit(Ended(trial, TrialState.FAIL, None), Attribute(trial, "late", 1))
     assert storage.get_trial(trial).state is TrialState.RUNNING
 
