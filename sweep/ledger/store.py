@@ -36,6 +36,9 @@ _LAYOUT_WAIT_SECONDS = 0.05
 #: A database server that is away for longer ends the driver; `resume` goes on.
 PATIENCE_SECONDS = 600.0
 _LONGEST_WAIT_SECONDS = 5.0
+#: A driver that freezes, or is cut off, between its look at the lease and its commit holds the row
+#: that whoever takes over must write. PostgreSQL ends such a transaction after this time.
+_IDLE_IN_TRANSACTION = "SET idle_in_transaction_session_timeout = '10s'"
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -91,26 +94,35 @@ def _laid_out(url: str, arguments: dict[str, Any]) -> LedgerStorage:
     """
     for _ in range(_LAYOUT_TRIES):
         try:
-            return _with_kept_journal(LedgerStorage(url, engine_kwargs=arguments))
+            return _with_settings(LedgerStorage(url, engine_kwargs=arguments))
         except sqlalchemy.exc.SQLAlchemyError as error:
             was_second = isinstance(error, sqlalchemy.exc.IntegrityError)
             if not was_second and "already exists" not in str(error):
                 raise
             time.sleep(_LAYOUT_WAIT_SECONDS)
-    return _with_kept_journal(LedgerStorage(url, engine_kwargs=arguments))
+    return _with_settings(LedgerStorage(url, engine_kwargs=arguments))
 
 
-def _with_kept_journal(storage: LedgerStorage) -> LedgerStorage:
-    """Let a SQLite file keep its journal file between commits, which spares each two syncs.
+def _with_settings(storage: LedgerStorage) -> LedgerStorage:
+    """Give every new connection what its kind of database needs.
 
-    As durable as SQLite's default, and as safe on network storage, which its log mode is not.
+    A SQLite file keeps its journal file between commits, which spares each two syncs: as durable
+    as SQLite's default, and as safe on network storage, which its log mode is not.
     """
-    if storage.engine.dialect.name == "sqlite":
+    statements = {
+        "sqlite": "PRAGMA journal_mode=PERSIST",
+        "postgresql": _IDLE_IN_TRANSACTION,
+    }
+    statement = statements.get(storage.engine.dialect.name)
+    if statement is not None:
 
-        def keep_journal(connection: Any, _: Any) -> None:
-            connection.execute("PRAGMA journal_mode=PERSIST").close()
+        def settle(connection: Any, _: Any) -> None:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            cursor.close()
+            connection.commit()
 
-        sqlalchemy.event.listen(storage.engine, "connect", keep_journal)
+        sqlalchemy.event.listen(storage.engine, "connect", settle)
         storage.remove_session()
         storage.engine.dispose()
     return storage

@@ -268,7 +268,11 @@ class Cluster:
             finally:
                 ledger.close()
 
-        self.wait(is_there, f"the middle of {name}")
+        try:
+            self.wait(is_there, f"the middle of {name}")
+        except AssertionError as error:
+            told = f"{self.scores(name, missing_ok=True)}\n{self.log(name)[-6000:]}"
+            raise AssertionError(f"{error}; it has {told}") from None
 
     def reached(self, name: str) -> dict[tuple[int, int], int]:
         """The last epoch in the ledger of every fold that is not finished."""

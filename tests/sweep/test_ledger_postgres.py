@@ -19,7 +19,7 @@ from in_process import Driver, conduct, toy_fold, toy_space
 from postgres_server import PostgresServer, why_not
 
 from sweep.errors import LeaseHeld, LedgerError
-from sweep.ledger import Ledger, list_sweeps
+from sweep.ledger import Ledger, list_sweeps, store, writes
 from sweep.ledger.store import close_storage, open_storage, patiently, shared_clock
 
 _numbers = itertools.count()
@@ -131,6 +131,45 @@ def test_a_write_that_stalled_until_another_driver_took_over_is_rolled_back(
     assert other.start_fold(0, 0) == 1
     assert other.add_candidate({}, {}) == 1
     for one in (stalled, other):
+        one.close()
+
+
+def test_a_driver_that_freezes_before_its_commit_does_not_keep_the_lease(
+    url: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ledger.create(url, name, header=HEADER).close()
+    soon = "SET idle_in_transaction_session_timeout = '2s'"
+    monkeypatch.setattr(store, "_IDLE_IN_TRANSACTION", soon)
+    frozen, other = Ledger.open(url, name), Ledger.open(url, name)
+    frozen.acquire("frozen", 1.0)
+    frozen.add_candidate({}, {})
+    looked, took_over = threading.Event(), threading.Event()
+    really = writes._require
+
+    def freeze(*given: Any) -> None:
+        really(*given)
+        if threading.current_thread() is freezing:
+            looked.set()
+            took_over.wait(30)
+
+    refused: list[LeaseHeld] = []
+
+    def start() -> None:
+        try:
+            frozen.start_fold(0, 0)
+        except LeaseHeld as error:
+            refused.append(error)
+
+    monkeypatch.setattr(writes, "_require", freeze)
+    freezing = threading.Thread(target=start)
+    freezing.start()
+    assert looked.wait(30)
+    other.acquire("other", wait=True)
+    took_over.set()
+    freezing.join(30)
+    assert "another driver (other)" in str(refused)
+    assert other.start_fold(0, 0) == 1
+    for one in (frozen, other):
         one.close()
 
 
