@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from command_line import TINY_SPACE
 from mlflow import MlflowClient
-from network import Host, Network
+from network import Host, Network, title
 from postgres_server import PostgresServer
 from services import BUCKET, PASSWORD, S3_ENVIRONMENT, Server, mlflow_server, programs, s3_server
 
@@ -72,6 +73,7 @@ class Cluster:
     folder: Path
     store: Path
     rows: list[Row] = field(default_factory=list)
+    _drivers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         with ExitStack() as stack:
@@ -145,6 +147,7 @@ class Cluster:
             "MLFLOW_TRACKING_PASSWORD": PASSWORD,
             "PTXSWEEP_ADDRESS": "auto",
             "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
         }
 
     def in_bucket(self, home: str) -> dict[str, str]:
@@ -199,7 +202,7 @@ class Cluster:
 
     # Sweeps.
 
-    def space(self, name: str, epochs: int = 10, text: str = STANDARD) -> Path:
+    def space(self, name: str, epochs: int = 16, text: str = STANDARD) -> Path:
         """A search space of that name."""
         path = self.folder / f"{name}.yaml"
         text = text.replace("EPOCHS", str(epochs)).replace("name: tiny", f"name: {name}")
@@ -214,19 +217,21 @@ class Cluster:
         more: dict[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a sweep from the driver's place."""
-        return self.driver.start(
+        self._drivers[name] = self.driver.start(
             *_PROGRAM, "run", self.space(name, text=text), "--precision", "float32", "--json",
             *words, log=self.folder / f"{name}.log", more={**self.addresses, **(more or {})},
         )  # fmt: skip
+        return self._drivers[name]
 
     def resume(
         self, name: str, host: Host | None = None, more: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Go on with a sweep, from the driver's place or another host."""
-        return (host or self.driver).start(
+        self._drivers[name] = (host or self.driver).start(
             *_PROGRAM, "resume", name, "--json",
             log=self.folder / f"{name}.log", more={**self.addresses, **(more or {})},
         )  # fmt: skip
+        return self._drivers[name]
 
     def log(self, name: str) -> str:
         """What the drivers of a sweep printed."""
@@ -248,15 +253,17 @@ class Cluster:
         deadline = time.monotonic() + patience_seconds
         while not condition():
             assert time.monotonic() < deadline, f"waited {patience_seconds:.0f} s for {what}"
-            time.sleep(0.5)
+            time.sleep(0.2)
 
     def in_the_middle(self, name: str, *, folds: int = 1, epochs: int = 2) -> None:
         """Wait until some folds are finished, and every running one has some epochs."""
 
         def is_there() -> bool:
+            process = self._drivers[name]
+            assert process.poll() is None, f"the driver ended: exit code {process.returncode}"
             try:
                 ledger = self.read(name)
-            except Exception:  # not created yet
+            except UnknownSweep:  # not created yet
                 return False
             try:
                 candidates = ledger.projection.candidates
@@ -271,8 +278,19 @@ class Cluster:
         try:
             self.wait(is_there, f"the middle of {name}")
         except AssertionError as error:
-            told = f"{self.scores(name, missing_ok=True)}\n{self.log(name)[-6000:]}"
-            raise AssertionError(f"{error}; it has {told}") from None
+            raise AssertionError(f"{error}; {self._told(name)}") from None
+
+    def _told(self, name: str) -> str:
+        """What tells why a sweep does not get on; its drivers end, and say where they stand."""
+        told = [
+            f"it has {self.scores(name, missing_ok=True)}",
+            self.head.run("ray", "status", "-v").stdout,
+        ]
+        for host in self.network.hosts:
+            told += [f"{host.name} runs {title(pid)[:200]}" for pid in host.processes("ray::")]
+            host.kill(PROGRAM, signal.SIGABRT)  # its threads' stacks go into its log
+        time.sleep(3)
+        return "\n".join([*told, self.log(name)[-20_000:]])
 
     def reached(self, name: str) -> dict[tuple[int, int], int]:
         """The last epoch in the ledger of every fold that is not finished."""

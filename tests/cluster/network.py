@@ -100,7 +100,7 @@ class Host:
         return [
             int(path.name)
             for path in Path("/proc").glob("[0-9]*")
-            if _namespace(path) == inside and text in _title(int(path.name))
+            if _namespace(path) == inside and text in title(int(path.name))
         ]
 
     def training(self) -> list[int]:
@@ -109,7 +109,7 @@ class Host:
         Its own agents are named alike, and a raylet ends with them.
         """
         others = ("ray::IDLE", "Agent")
-        return [p for p in self.processes("ray::") if not any(one in _title(p) for one in others)]
+        return [p for p in self.processes("ray::") if not any(one in title(p) for one in others)]
 
     def kill(self, text: str, number: signal.Signals = signal.SIGKILL) -> int:
         """Send a signal to all processes of this host whose title contains a text.
@@ -206,7 +206,8 @@ def _namespace(process: Path) -> str:
         return ""
 
 
-def _title(pid: int) -> str:
+def title(pid: int) -> str:
+    """The command line of a process, or what it calls itself; nothing once it is gone."""
     try:
         content = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
