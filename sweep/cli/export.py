@@ -44,6 +44,7 @@ def export_table_command(name: str, out: Path | None, as_json: bool, **options: 
         "num_candidates": table.num_candidates,
         "num_folds": table.num_folds,
         "num_epochs": 0 if table.curves is None else table.curves.shape[3],
+        "notes": list(table.notes),
     }
     if as_json:
         emit(found)
@@ -52,4 +53,6 @@ def export_table_command(name: str, out: Path | None, as_json: bool, **options: 
             f"{out}: {table.num_candidates} candidates x {table.num_folds} folds, "
             f"up to {found['num_epochs']} epochs"
         )
+        for note in table.notes:
+            click.echo(note)
     return OK

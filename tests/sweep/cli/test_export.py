@@ -23,10 +23,14 @@ def test_complete_trials_become_a_table(
     assert main(words) == 0
     said = json.loads(capfd.readouterr().out)
     assert (said["num_candidates"], said["num_folds"], said["num_epochs"]) == (1, 2, 0)
+    assert said["notes"] == ["2 of 3 candidates are left out: not complete"]
     table = load_table(out)
     np.testing.assert_allclose(table.scores, [[[0.5, 0.7]]], rtol=1e-6)
     np.testing.assert_allclose(table.seconds, [[[10.0, 11.0]]])
     assert table.params == ({"learning_rate": 0.001},)
+    plain = [*words[:3], str(tmp_path / "again.npz"), *words[4:-1]]
+    assert main(plain) == 0
+    assert said["notes"][0] in capfd.readouterr().out
     assert main(words) == 2
     assert "found a file, expected a new file" in capfd.readouterr().err
     assert main(["simulate", str(out), "--policy", "standard", "--seeds", "1"]) == 0
