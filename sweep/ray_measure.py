@@ -6,6 +6,8 @@ The driver may sit on a laptop, or on the head of a cluster that has neither GPU
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 
 import ray
 
@@ -13,6 +15,7 @@ from ptxcore.settings import FoldSettings
 from ptxcore.training import measure_runtime
 from ptxcore.types import Runtime
 from sweep.errors import UsageError
+from sweep.ray_nodes import LOOK_SECONDS, alive
 from sweep.ray_trial import require_device
 from sweep.resources import Resources
 
@@ -42,16 +45,34 @@ def choose_runtime(
         return _choose(settings, device, resources.cpus, precision)
     # On a GPU never here: this process would hold on to a part of its memory.
     task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_choose)
-    answer = task.remote(settings, device, resources.cpus, precision)
-    while not ray.wait([answer], timeout=_REMINDER_SECONDS)[0]:
-        _log.warning("waiting for a free slot, to measure how fast a trial trains there")
     try:
-        found: Runtime = ray.get(answer)
+        found: Runtime = ray.get(
+            _done(lambda: task.remote(settings, device, resources.cpus, precision))
+        )
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, UsageError):
             raise UsageError(str(error.cause)) from error
         raise
     return found
+
+
+def _done(start: Callable[[], ray.ObjectRef]) -> ray.ObjectRef:
+    """A task that is done; one more is started for every host that leaves meanwhile.
+
+    A task that Ray was handing to a host that fell silent stays there, even once Ray counts the
+    host as dead, and so does the next one of its kind if the first is withdrawn.
+    """
+    tasks, hosts, reminded_at = [start()], alive(), time.monotonic()
+    while not (done := ray.wait(tasks, timeout=LOOK_SECONDS)[0]):
+        before, hosts = hosts, alive()
+        tasks += [start() for _ in before - hosts]
+        if time.monotonic() - reminded_at >= _REMINDER_SECONDS:
+            reminded_at = time.monotonic()
+            _log.warning("waiting for a free slot, to measure how fast a trial trains there")
+    for task in tasks:
+        if task != done[0]:
+            ray.cancel(task, force=True)
+    return done[0]
 
 
 def _choose(settings: FoldSettings, device: str, num_threads: int, precision: str) -> Runtime:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -13,8 +15,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sweep.errors import UsageError
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
+_GONE = (ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError)
 #: A host starts a worker process, which imports this module, before it can answer.
 _TIMEOUT_SECONDS = 120.0
+#: How often the hosts that are left are counted while an answer is waited for.
+LOOK_SECONDS = 1.0
 #: What to do about hosts that ask for no token.
 OPEN_TO_ALL = (
     "asks for no token: whoever reaches Ray's ports there runs any code; start every host with "
@@ -84,8 +90,15 @@ class Host:
     gpus: float
 
 
+def alive() -> set[str]:
+    """Ray's names of the hosts that are in the cluster now."""
+    return {str(node["NodeID"]) for node in ray.nodes() if node["Alive"]}
+
+
 def ask(question: Callable[[], T]) -> Iterator[tuple[Host, T | Exception]]:
     """What a function of ours says on every host that may train; an error where it cannot say.
+
+    A host that leaves the cluster meanwhile is left out.
 
     Args:
         question: Of this package, without arguments.
@@ -93,6 +106,7 @@ def ask(question: Callable[[], T]) -> Iterator[tuple[Host, T | Exception]]:
     task = ray.remote(num_cpus=0, max_retries=0)(question)
     asked = [
         (
+            str(node["NodeID"]),
             Host(
                 name=str(node["NodeManagerHostname"]),
                 cpus=node["Resources"]["CPU"],
@@ -105,8 +119,31 @@ def ask(question: Callable[[], T]) -> Iterator[tuple[Host, T | Exception]]:
         for node in ray.nodes()
         if node["Alive"] and node["Resources"].get("CPU", 0) > 0
     ]
-    for host, answer in asked:
+    for node, host, answer in asked:
         try:
-            yield host, ray.get(answer, timeout=_TIMEOUT_SECONDS)
-        except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError) as error:
-            yield host, error
+            yield host, _answer(node, answer)
+        except _Left:
+            _log.warning("host %s left the cluster before it answered", host.name)
+
+
+class _Left(Exception):
+    """A host is not in the cluster any more."""
+
+
+def _answer(node: str, answer: ray.ObjectRef) -> Any:
+    """What a host says, or the error.
+
+    Ray itself may wait for ever for a host that fell silent, even once it counts it as dead.
+    """
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if ray.wait([answer], timeout=LOOK_SECONDS)[0]:
+            try:
+                return ray.get(answer)
+            except _GONE:  # which the list of hosts will say soon
+                time.sleep(LOOK_SECONDS)
+            except ray.exceptions.RayError as found:
+                return found
+        if node not in alive():
+            raise _Left
+    return ray.exceptions.GetTimeoutError(f"no answer in {_TIMEOUT_SECONDS:.0f} s")

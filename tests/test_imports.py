@@ -63,7 +63,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "ray_nodes": ({"ray", "torch"}, {"errors"}),
     "ray_jobs": ({"ray"}, {"errors", "masking"}),
     "resources": (set(), {"errors"}),
-    "ray_measure": ({"ray", "ptxcore"}, {"errors", "resources", "ray_trial"}),
+    "ray_measure": ({"ray", "ptxcore"}, {"errors", "resources", "ray_nodes", "ray_trial"}),
     "ray_run": ({"ray", "torch"}, None),
     "mlflow_view": (
         {"mlflow", "ptxcore"},

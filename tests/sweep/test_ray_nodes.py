@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +24,45 @@ import ray
 ray.init(num_cpus=3, num_gpus=1, include_dashboard=False, object_store_memory=10**8)
 print("address", ray.get_runtime_context().gcs_address, flush=True)
 input()
+"""
+
+#: Hosts of which some fall silent: alive for Ray's head until it has missed four of their answers.
+SILENT = """
+import os, signal, threading, time
+import ray
+from ray.cluster_utils import Cluster
+from ptxcore.settings import FoldSettings
+from sweep.ray_measure import choose_runtime
+from sweep.ray_nodes import alive, ask, package_version
+from sweep.resources import Resources
+
+def freeze(node):
+    for process in node.all_processes["raylet"]:
+        os.kill(process.process.pid, signal.SIGSTOP)
+
+def add(cpus):
+    return cluster.add_node(num_cpus=cpus, object_store_memory=10**8)
+
+def choose():
+    settings, two = FoldSettings(), Resources(cpus=2)
+    print("found", choose_runtime(settings, two, "float32", is_here=False), flush=True)
+
+head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 10**8}
+cluster = Cluster(initialize_head=True, head_node_args=head)
+silent, other = add(2), add(1)
+ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+freeze(silent)
+print("said", [(host.cpus, found) for host, found in ask(package_version)], flush=True)
+silent = add(2)
+assert ray.get(ray.remote(num_cpus=2)(package_version).remote()) == package_version()
+freeze(silent)
+thread = threading.Thread(target=choose)
+thread.start()
+while silent.node_id in alive():
+    time.sleep(0.2)
+add(2)
+thread.join()
+os._exit(0)  # what is frozen would be waited for
 """
 
 
@@ -90,3 +132,40 @@ def test_an_address_where_nothing_listens_is_said_at_once(
     problem = next(one for one in findings if one["topic"] == "ray" and one["status"] == "problem")
     assert f"no Ray cluster answers at {nobody}" in problem["text"]
     assert "6379" in problem["text"]
+
+
+def test_a_host_that_falls_silent_while_it_is_asked_holds_nobody_up(tmp_path: Path) -> None:
+    watch = {
+        "RAY_health_check_initial_delay_ms": "1000",
+        "RAY_health_check_period_ms": "1000",
+        "RAY_health_check_timeout_ms": "2000",
+        "RAY_health_check_failure_threshold": "4",
+    }
+    # Ray notes the newest cluster of a machine there; and its sockets want a short path.
+    with (
+        tempfile.TemporaryDirectory(prefix="ptx", ignore_cleanup_errors=True) as folder,
+        (tmp_path / "out").open("w+") as out,
+    ):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SILENT],
+            stdout=out,
+            env={**os.environ, **watch, "RAY_TMPDIR": folder},
+            start_new_session=True,
+        )
+        try:
+            assert process.wait(timeout=240) == 0
+        finally:
+            for pid in _session(process.pid):
+                os.kill(pid, signal.SIGKILL)
+        out.seek(0)
+        said, found = (line for line in out if line.startswith(("said", "found")))
+    assert said == f"said [(1.0, {package_version()!r})]\n"
+    assert "num_threads=2" in found
+
+
+def _session(leader: int) -> list[int]:
+    """Processes that a session's leader has left."""
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "-s", str(leader)], capture_output=True, text=True, check=False
+    )
+    return [int(pid) for pid in found.stdout.split()]
