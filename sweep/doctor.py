@@ -265,6 +265,6 @@ def _environment(variables: Mapping[str, str]) -> Iterator[Finding]:
 
 def _shown(name: str, value: str) -> str:
     """A variable's value without secrets; JSON, such as Ray's job settings, can hold many."""
-    if is_secret(name):
+    if is_secret(name, value):
         return "***"
     return "{...}" if value.lstrip().startswith(("{", "[")) else mask(value)

@@ -1,7 +1,9 @@
 """Secrets in texts that somebody will read: messages, logs, the doctor's findings.
 
 Addresses come with passwords, and libraries quote addresses in their errors. Masking errs on the
-side of hiding: a text with an `@` far behind an address loses what stands between.
+side of hiding: a text with an `@` far behind an address loses what stands between. But a variable
+is a secret by the words of its name, not by letters in it, since `PWD` is where somebody works: a
+message that hides a path tells nobody what to mend.
 """
 
 from __future__ import annotations
@@ -15,15 +17,30 @@ _HIDDEN = "***"
 _PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):(\S*)@")
 #: A lone name before a web server is a token as often as a user.
 _TOKEN = re.compile(r"(?<=https://)[^\s:/@]+@|(?<=http://)[^\s:/@]+@")
+#: `PWD=/folder` is a shell's place, `PWD=word` a database's password.
 _FIELD = re.compile(
-    r"((?:pass(?:word|wd)?|pwd|token|secret|credentials?)=|[?&;]\w*(?:key|sig\w*)=)[^&\s;]+",
+    r"((?:pass(?:word|wd)?|token|secret|credentials?)=|(?<!old)pwd=(?!/)"
+    r"|[?&;]\w*(?:key|sig\w*)=)[^&\s;]+",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"(\bBearer\s+)[\w.~+/=-]+", re.IGNORECASE)
-_SECRET_NAME = re.compile(r"pass|pwd|token|secret|key|credential", re.IGNORECASE)
-_PLACE = re.compile(r"(_FILE|_PATH|_DIR|_FOLDER)$", re.IGNORECASE)
-#: A shorter value stands in texts by chance.
-_MIN_SECRET = 6
+
+#: Words of a variable's name, as in DB_PASSWORD, PGPASSWORD, AWS_SESSION_TOKEN, HF_TOKEN_READ.
+_SECRET_WORD = re.compile(
+    r"\w*(PASSWORD|PASSWD|PASSPHRASE)S?|SSHPASS|TOKENS?|SECRETS?|CREDENTIALS?|APIKEYS?",
+    re.IGNORECASE,
+)
+#: Last words of a name that has others before them: PASS counts tests and PWD is a folder alone.
+_SECRET_END = ("PASS", "PWD", "KEY", "KEYS", "PAT")
+#: Keys that anybody may see: GPG_KEY of Python's images, SORT_KEY and the like.
+_PUBLIC = ("GPG", "PGP", "PUBLIC", "PUB", "SORT", "PRIMARY", "FOREIGN", "PARTITION", "HOST")
+_PLACE = re.compile(r"(_FILE|_PATH|_DIR|_FOLDER|_HOME)$", re.IGNORECASE)
+#: A shorter value stands in texts by chance, one below the second length within other words.
+_MIN_SECRET, _MIN_ANYWHERE = 6, 12
+#: What people set and every text may hold; in an address it is hidden all the same.
+_COMMON = frozenset(
+    ("password", "passwd", "postgres", "postgresql", "mlflow", "ptxsweep", "secret", "default")
+)
 
 
 def mask(text: str, environment: Mapping[str, str] | None = None) -> str:
@@ -35,13 +52,26 @@ def mask(text: str, environment: Mapping[str, str] | None = None) -> str:
     """
     variables = os.environ if environment is None else environment
     for name, value in variables.items():
-        if len(value) >= _MIN_SECRET and is_secret(name) and not _PLACE.search(name):
-            text = text.replace(value, _HIDDEN)
+        if len(value) >= _MIN_SECRET and value.lower() not in _COMMON and is_secret(name, value):
+            text = _without(text, value)
     text = _PASSWORD.sub(rf"\1:{_HIDDEN}@", text)
     text = _TOKEN.sub(f"{_HIDDEN}@", text)
     return _BEARER.sub(rf"\1{_HIDDEN}", _FIELD.sub(rf"\1{_HIDDEN}", text))
 
 
-def is_secret(name: str) -> bool:
-    """Whether a variable of this name holds a secret, or says where one lies."""
-    return _SECRET_NAME.search(name) is not None
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable of this name holds a secret, and not the place of one."""
+    if _PLACE.search(name) or (os.path.isabs(value) and os.path.exists(value)):
+        return False
+    *before, last = re.split(r"[^A-Za-z0-9]+", name)
+    if any(_SECRET_WORD.fullmatch(word) for word in (*before, last)):
+        return True
+    if last.upper() == "ID" and before:  # AWS_ACCESS_KEY_ID
+        *before, last = before
+    return bool(before) and last.upper() in _SECRET_END and before[-1].upper() not in _PUBLIC
+
+
+def _without(text: str, value: str) -> str:
+    if len(value) >= _MIN_ANYWHERE:
+        return text.replace(value, _HIDDEN)
+    return re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _HIDDEN, text)

@@ -10,7 +10,7 @@ import pytest
 from sweep.cli import main
 from sweep.doctor import examine, read_constraints
 from sweep.home import Home
-from sweep.masking import mask
+from sweep.masking import is_secret, mask
 
 
 def test_addresses_lose_their_passwords() -> None:
@@ -47,6 +47,55 @@ def test_no_text_keeps_a_secret(text: str) -> None:
 )
 def test_other_texts_stay_as_they_are(text: str) -> None:
     assert mask(text, {"RAY_AUTH_TOKEN_PATH": "file:1", "API_KEY": "3"}) == text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("PWD", "OLDPWD", "HOME", "PATH", "SSH_AUTH_SOCK", "LS_COLORS", "XDG_SESSION_ID"),
+        *("GPG_KEY", "PUBLIC_KEY", "KEYBOARD", "XKB_KEYMAP", "KEY", "MONKEY", "COMPASS"),
+        *("TOKENIZERS_PARALLELISM", "RAY_AUTH_MODE", "NUM_PASSES", "BYPASS"),
+        *("RAY_AUTH_TOKEN_PATH", "PTXSWEEP_LEDGER_FILE", "AWS_CREDENTIALS_FILE", "SECRETS_DIR"),
+    ],
+)
+def test_no_secret_by_its_name(name: str) -> None:
+    assert not is_secret(name, "geheim-geheim")
+    assert mask("at geheim-geheim/home", {name: "geheim-geheim"}) == "at geheim-geheim/home"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("DB_PWD", "MYSQL_PWD", "PGPASSWORD", "DB_PASSWORD", "DB_PASS", "SSHPASS", "password"),
+        *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
+        *("MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_CRYPTO_KEK_PASSPHRASE", "RAY_AUTH_TOKEN"),
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_STORAGE_KEY"),
+        *("WANDB_API_KEY", "HF_TOKEN", "github_token", "APIKEY", "CLIENT_SECRET", "PRIVATE_KEY"),
+    ],
+)
+def test_a_secret_by_its_name(name: str) -> None:
+    assert is_secret(name, "geheim-geheim")
+    assert mask("at geheim-geheim/home", {name: "geheim-geheim"}) == "at ***/home"
+
+
+def test_the_working_directory_is_shown(tmp_path: Path) -> None:
+    """A message that hides its path tells nobody what to mend."""
+    here = {"PWD": str(tmp_path), "OLDPWD": str(tmp_path.parent), "DB_PWD": "geheim-geheim"}
+    text = f"no model was registered in {tmp_path}/home, PWD={tmp_path}; pwd=geheim"
+    shown = f"no model was registered in {tmp_path}/home, PWD={tmp_path}; pwd=***"
+    assert mask(text, here) == shown
+    # The place of a secret is none, whatever its variable is called.
+    (tmp_path / "token").touch()
+    assert not is_secret("RAY_AUTH_TOKEN", str(tmp_path / "token"))
+    assert is_secret("RAY_AUTH_TOKEN", str(tmp_path / "none"))
+
+
+def test_short_and_common_values_hide_nothing_else() -> None:
+    assert mask("postgresql://me:postgres@postgres/x", {"DB_PASSWORD": "postgres"}) == (
+        "postgresql://me:***@postgres/x"
+    )
+    assert mask("a geheimer of geheim", {"DB_PASSWORD": "geheim"}) == "a geheimer of ***"
+    assert mask("at 5432/home", {"DB_PASSWORD": "5432"}) == "at 5432/home"
 
 
 def test_constraints_are_read() -> None:
