@@ -23,8 +23,18 @@ def facts_of(
     best: Candidate,
     found: Confirmation,
     said: Verdict,
+    against: str | None = None,
 ) -> dict[str, Any]:
-    """What a model says of its origin; plain JSON values."""
+    """What a model says of its origin; plain JSON values.
+
+    Args:
+        name: Of the sweep.
+        projection: Of the sweep.
+        best: Its winner.
+        found: On the hold-out.
+        said: Of the gate.
+        against: Why it was promoted against the gate; None where it was not.
+    """
     header = projection.header
     return {
         "sweep": name,
@@ -48,6 +58,7 @@ def facts_of(
         "version": str(header.get("version", "unknown")),
         "forced": not said.passed,
         "reasons": list(said.reasons),
+        **({} if against is None else {"force_reason": against}),
         "intended_use": "research; not for clinical use",
     }
 
@@ -67,7 +78,7 @@ def is_same(tags: Mapping[str, str], facts: Mapping[str, Any]) -> bool:
     return all(tags.get(key) == ours[key] for key in keys)
 
 
-def description_of(found: Confirmation, said: Verdict) -> str:
+def description_of(found: Confirmation, said: Verdict, against: str | None = None) -> str:
     """The same for people."""
     low, high = found.intervals["dice"]
     lines = [
@@ -80,7 +91,11 @@ def description_of(found: Confirmation, said: Verdict) -> str:
     if found.phantom:
         lines.append("Trained on a drawn phantom, not on patients.")
     if not said.passed:
-        lines.append("Promoted against the gate: " + "; ".join(said.reasons))
+        lines.append(
+            f"Promoted against the gate, because: {against or 'unknown'}. The gate said: "
+            + "; ".join(said.reasons)
+            + "."
+        )
     lines.append("Not for clinical use.")
     return " ".join(lines)
 

@@ -43,6 +43,10 @@ from sweep.projection import Candidate, Projection
 __all__ = ["Gate", "Promotion", "Rollback", "Verdict", "promote", "rollback", "verdict"]
 
 
+#: Characters of a reason for a forced promotion.
+MAX_REASON = 500
+
+
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
     """A champion and what made it one.
@@ -57,6 +61,7 @@ class Promotion:
         previous_version: The champion before; None if there was none.
         is_new: False where this candidate was champion already and nothing was done.
         forced: Whether the gate had refused it.
+        reason: Why it was forced; None where it was not.
         verdict: Of the gate.
         confirmation: On the hold-out.
     """
@@ -70,6 +75,7 @@ class Promotion:
     previous_version: str | None
     is_new: bool
     forced: bool
+    reason: str | None
     verdict: Verdict
     confirmation: Confirmation
 
@@ -90,6 +96,7 @@ def promote(
     model_name: str | None = None,
     gate: Gate | None = None,
     force: bool = False,
+    reason: str | None = None,
     again: bool = False,
     store: Path | str | None = None,
     on_progress: Progress = lambda done, total: None,
@@ -102,6 +109,8 @@ def promote(
         model_name: In the registry; `ptxsweep-<sweep>` unless given.
         gate: What the gate asks for.
         force: Promote against the gate; the reasons are written on the model.
+        reason: Why it is forced, for those who read the model later: one line of at most
+            `MAX_REASON` characters, without patient data. Needed with `force`, and only there.
         again: Open the hold-out once more, though a confirmation is there.
         store: Where the case store is now, if it moved.
         on_progress: Called after every case of the hold-out.
@@ -109,9 +118,11 @@ def promote(
     Raises:
         GateRefused: The gate refused it; the champion is who it was.
         HoldoutUsed: The hold-out was opened for another candidate, or in vain.
-        UsageError: There is no such sweep, or it has nothing to confirm.
+        UsageError: There is no such sweep, it has nothing to confirm, or it is forced without a
+            reason.
         TrackingError: MLflow cannot be reached.
     """
+    why = _reason(force, reason)
     registered = registry.check_name(model_name or f"ptxsweep-{name}")
     ledger = Ledger.open(home.ledger_url, name)
     try:
@@ -127,12 +138,13 @@ def promote(
         confirmation = _confirmed(home, name, best, again, store, on_progress)
         champion = None if present is None else champion_from(present.version, present.tags)
         said = verdict(confirmation, projection, champion=champion, gate=gate)
-        _keep_verdict(home, name, said, confirmation, forced=force)
+        against = None if said.passed else why
+        _keep_verdict(home, name, said, confirmation, against)
         with registry.reaching(home.tracking_uri):
-            _log_confirmation(client, run_id, confirmation, said, forced=force)
+            _log_confirmation(client, run_id, confirmation, said, against)
             if not (said.passed or force):
                 raise GateRefused(said.reasons)
-            facts = facts_of(name, projection, best, confirmation, said)
+            facts = facts_of(name, projection, best, confirmation, said, against)
             build = _builder(home, name, best, confirmation, projection, facts)
             version, previous, is_new = _crowned(
                 client,
@@ -140,7 +152,7 @@ def promote(
                 present,
                 run_id,
                 facts,
-                description_of(confirmation, said),
+                description_of(confirmation, said, against),
                 build,
             )
         return Promotion(
@@ -153,6 +165,7 @@ def promote(
             previous_version=previous,
             is_new=is_new,
             forced=not said.passed,
+            reason=against,
             verdict=said,
             confirmation=confirmation,
         )
@@ -227,8 +240,21 @@ def _confirmed(
     )
 
 
+def _reason(force: bool, reason: str | None) -> str | None:
+    """The reason of a forced promotion in one line, None for one that is not forced."""
+    given = " ".join((reason or "").split())
+    if force != bool(given) or len(given) > MAX_REASON:
+        found = f"a reason of {len(given)} characters" if given else "no reason"
+        raise UsageError(
+            f"force: found {found}{'' if force else ' without --force'}, expected --force together "
+            f"with --reason and 1 to {MAX_REASON} characters that say why the gate is overruled; "
+            "the ledger, MLflow and the model keep them"
+        )
+    return given or None
+
+
 def _keep_verdict(
-    home: Home, name: str, said: Verdict, confirmation: Confirmation, *, forced: bool
+    home: Home, name: str, said: Verdict, confirmation: Confirmation, against: str | None
 ) -> None:
     evidence = Evidence(home.ledger_url, name)
     try:
@@ -237,7 +263,8 @@ def _keep_verdict(
                 "candidate": confirmation.candidate,
                 "use": confirmation.use,
                 "passed": said.passed,
-                "forced": forced and not said.passed,
+                "forced": against is not None,
+                "reason": against,
                 "checks": [dataclasses.asdict(check) for check in said.checks],
             },
             confirmation.metrics["dice"],
@@ -247,7 +274,7 @@ def _keep_verdict(
 
 
 def _log_confirmation(
-    client: MlflowClient, run_id: str, found: Confirmation, said: Verdict, *, forced: bool
+    client: MlflowClient, run_id: str, found: Confirmation, said: Verdict, against: str | None
 ) -> None:
     """Hold-out metrics on the parent run; the step is the use of the hold-out."""
     values = {f"holdout/{key}": value for key, value in found.metrics.items()}
@@ -257,10 +284,11 @@ def _log_confirmation(
         values |= {f"holdout/{key}_low": low, f"holdout/{key}_high": high}
     at = milliseconds(found.at)
     metrics = [Metric(key, value, at, found.use) for key, value in values.items() if value == value]
-    word = "passed" if said.passed else "forced" if forced else "refused"
+    word = "passed" if said.passed else "refused" if against is None else "forced"
     tags = {
         "verdict": word,
         "verdict_reasons": "; ".join(said.reasons)[:MAX_TAG],
+        "force_reason": against or "",
         "holdout_uses": str(found.use),
         "holdout_uses_by_all_sweeps": str(found.num_uses),
     }

@@ -46,7 +46,15 @@ if TYPE_CHECKING:
     show_default=True,
     help="How far Dice may fall below the default configuration's.",
 )
-@click.option("--force", is_flag=True, help="Promote against the gate; the model says so.")
+@click.option(
+    "--force", is_flag=True, help="Promote against the gate; needs --reason, and the model says so."
+)
+@click.option(
+    "--reason",
+    metavar="TEXT",
+    help="Why the gate is overruled; kept in the ledger, in MLflow and with the model, so without "
+    "patient data.",
+)
 @click.option("--again", is_flag=True, help="Open the hold-out once more; uses are counted.")
 @click.option("--rollback", is_flag=True, help="Make the previous champion champion again.")
 @home_options
@@ -59,6 +67,7 @@ def promote_command(
     min_dice_positive: float,
     max_loss: float,
     force: bool,
+    reason: str | None,
     again: bool,
     rollback: bool,
     as_json: bool,
@@ -89,6 +98,7 @@ def promote_command(
             min_gain=min_gain, min_dice_positive=min_dice_positive, max_loss=max_loss
         ),
         force=force,
+        reason=reason,
         again=again,
         store=store,
         on_progress=counter("scored"),
@@ -106,7 +116,8 @@ def print_promotion(promoted: Promotion) -> None:
     word = "is" if promoted.is_new else "was already"
     click.echo(
         f"trial {promoted.candidate} {word} champion: {promoted.model_uri} "
-        f"(version {promoted.version})" + (", against the gate" if promoted.forced else "")
+        f"(version {promoted.version})"
+        + (f", against the gate: {promoted.reason}" if promoted.forced else "")
     )
     click.echo(
         f"hold-out{' (phantom)' if found.phantom else ''}: {found.num_cases} cases, "

@@ -78,7 +78,7 @@ def test_demo_twice_in_one_home(tmp_path: Path, space_file: Callable[..., Path])
 def _check_deployed_as_chosen(folder: Path) -> None:
     """What the search chose for inference is what the champion does, whatever the gate says."""
     home = home_at(folder)
-    promotion = promote(home, "demo-2", force=True)
+    promotion = promote(home, "demo-2", force=True, reason="of the test")
     ledger = Ledger.open(home.ledger_url, "demo-2")
     winner = ledger.projection.candidates[promotion.candidate]
     assert {len(fold.choices) for fold in winner.folds.values()} == {4}

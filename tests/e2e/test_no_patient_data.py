@@ -292,7 +292,17 @@ def test_a_whole_sweep_tells_nothing(export: Path, outputs: Path, tmp_path: Path
         ("list", "--home", home),
         ("report", "one", "--home", home),
         ("doctor", "--home", home),
-        ("promote", "one", "--home", home, "--model-name", "chest", "--force"),
+        (
+            "promote",
+            "one",
+            "--home",
+            home,
+            "--model-name",
+            "chest",
+            "--force",
+            "--reason",
+            "a test",
+        ),
     ):
         code, printed = ptxsweep(outputs, *command)
         assert code == 0 or command[0] == "doctor", printed

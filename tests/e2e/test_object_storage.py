@@ -41,7 +41,7 @@ def test_run_here_promote_and_report_there(
     shutil.rmtree(here)
     shutil.rmtree(tmp_path / "here-cache")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "there-cache"))
-    promoted = ptxsweep("promote", "tiny", "--force", home=there)
+    promoted = ptxsweep("promote", "tiny", "--force", "--reason", "of the test", home=there)
     assert promoted["confirmation"]["num_cases"] == 9
     report = ptxsweep("report", "tiny", "--out", tmp_path / "report.html", home=there)
     text = (tmp_path / "report.html").read_text("utf-8")

@@ -260,12 +260,24 @@ def test_a_refusal_moves_no_alias_and_says_why(tiny_home: Home) -> None:
     assert confirmation is not None
     run = next(iter(client.search_runs(_experiments(client), "metrics.`holdout/dice` > 0")))
     assert run.data.tags["ptxsweep.verdict"] == "refused"
-    forced = promote(tiny_home, NAME, gate=Gate(min_dice_positive=0.999), force=True)
+    assert run.data.tags["ptxsweep.force_reason"] == ""
+    for given in ({}, {"reason": "  \n"}, {"reason": "x" * 501}):
+        with pytest.raises(UsageError, match=r"force: found .*reason.*expected --force together"):
+            promote(tiny_home, NAME, force=True, **given)
+    with pytest.raises(UsageError, match="found a reason of 3 characters without --force"):
+        promote(tiny_home, NAME, reason="why")
+    why = "a demonstration\nfor the board"
+    forced = promote(tiny_home, NAME, gate=Gate(min_dice_positive=0.999), force=True, reason=why)
     assert forced.forced
+    assert forced.reason == "a demonstration for the board"
+    assert client.get_run(forced.run_id).data.tags["ptxsweep.force_reason"] == forced.reason
+    kept = Evidence(tiny_home.ledger_url, NAME).verdicts()
+    assert [one["reason"] for one in kept] == [None, forced.reason]
     assert forced.confirmation == confirmation  # the hold-out was not opened again
     version = client.get_model_version_by_alias(forced.model_name, "champion")
     assert version.tags["ptxsweep.forced"] == "true"
-    assert "against the gate" in version.description
+    assert version.tags["ptxsweep.force_reason"] == forced.reason
+    assert "against the gate, because: a demonstration for the board. " in version.description
 
 
 def test_an_unfinished_sweep_spends_no_hold_out(tiny_home: Home) -> None:

@@ -78,6 +78,9 @@ def test_a_refusal_is_exit_code_3_with_its_reasons(
     assert code == 3
     assert printed is None
     assert "error: not promoted: dice above the all-empty baseline: found" in said
+    code, _, said = call(tiny_home, capfd, "promote", "tiny", "--force")
+    assert code == 2
+    assert "found no reason, expected --force together with --reason" in said
 
 
 def test_a_model_that_is_not_there_is_bad_input(
