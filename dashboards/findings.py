@@ -23,7 +23,8 @@ from dashboards.reading import (
     operating_metric,
 )
 from ptxcore.metrics import SIZES, VIEWS
-from sweep.caution import caution
+from sweep.caution import Caution, caution, cautions
+from sweep.cohort import cohort_of, describe
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.statistics import Interval, PairedDifference, paired_difference
@@ -97,6 +98,8 @@ class Findings:
         states: Candidates by state.
         seconds: Training time of all finished folds.
         caution: What the scores are not, see `sweep.caution`; None if nothing.
+        cautions: The same one by one.
+        cohort: Which cases took part, in one line; None of an older sweep.
     """
 
     metric: str
@@ -110,6 +113,8 @@ class Findings:
     states: dict[State, int]
     seconds: float
     caution: str | None
+    cautions: tuple[Caution, ...] = ()
+    cohort: str | None = None
 
     @property
     def objective(self) -> MetricRow | None:
@@ -163,6 +168,8 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
         states=dict(Counter(one.state for one in projection.candidates)),
         seconds=math.fsum(one.seconds for one in projection.candidates),
         caution=caution(projection),
+        cautions=tuple(cautions(projection)),
+        cohort=describe(cohort_of(projection.header)),
     )
 
 

@@ -156,6 +156,7 @@ def _top(name: str, at: str, found: Findings, confirmation: Confirmation | None)
         tag("p", say.against_default(found)),
         sections.tiles(found, confirmation),
         tag("p", say.effort(found)),
+        None if found.cohort is None else tag("p", f"Cases: {found.cohort}."),
         tag("p", f"Written {at}.", class_="meta"),
     )
 

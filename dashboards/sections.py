@@ -15,22 +15,19 @@ from dashboards.markup import Markup, join, table, tag
 from dashboards.reading import default_of, fold_scores, label, ordered, varied
 from dashboards.text import count, duration, in_sentence, metric_name, score, setting, signed
 from ptxcore.metrics import better
+from sweep.caution import PHANTOM, is_phantom
+from sweep.cohort import KEY, cohort_of, describe
 from sweep.inference import scores_by_choice
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.statistics import corrected_interval, paired_difference
 
-PHANTOM = (
-    "These radiographs are drawn by a program, not taken from patients. The report shows that the "
-    "path works; no score in it says anything about real pneumothoraces."
-)
-
 
 def banners(projection: Projection, found: Findings) -> Markup:
     """What a reader must know before the first number."""
     notes = []
-    if projection.header.get("phantom"):
-        notes.append(("PHANTOM DATA.", PHANTOM))
+    if is_phantom(projection.header):
+        notes.append((PHANTOM.head, say.sentence(PHANTOM.text)))
     if projection.sweep_state != "finished":
         why = f" ({projection.sweep_reason})" if projection.sweep_reason else ""
         notes.append(
@@ -39,8 +36,7 @@ def banners(projection: Projection, found: Findings) -> Markup:
         )  # fmt: skip
     if (warning := say.no_better_than_nothing(found.row("dice"))) is not None:
         notes.append(("WARNING: no better than predicting nothing.", warning))
-    if found.caution is not None:
-        notes.append(("Checkpoint-selected scores.", say.sentence(found.caution)))
+    notes += [(one.head, say.sentence(one.text)) for one in found.cautions]
     if split := [one for one in projection.candidates if one.batch_parts > 1]:
         listing = ", ".join(f"{label(one)} in {one.batch_parts} parts" for one in split)
         notes.append(
@@ -283,18 +279,19 @@ def _statistics(
 #: Header keys by the words of the report; what is not listed here is shown under its own name.
 _PROVENANCE = {
     "created_at": "Sweep created",
-    "num_cases": "Cases in the store",
+    "num_cases": "Cases that took part",
     "data_hash": "Data (SHA-256 of pixels, masks and case ids)",
     "plan_digest": "Fold plan, hold-out included",
     "search_plan_digest": "Fold plan of the search",
     "space_digest": "Search space",
     "seed": "Seed",
     "runtime": "Runtime",
+    "versions": "What changes pixels or scores",
     "version": "ptxsweep",
     "git_sha": "Code revision",
 }
 #: Shown elsewhere, or addresses that mean nothing to a reader of the report.
-_NOT_SHOWN = frozenset({"space_text", "metric", "maximize", "num_folds", "phantom", "store"})
+_NOT_SHOWN = frozenset({"space_text", "metric", "maximize", "num_folds", "phantom", "store", KEY})
 
 
 def provenance(projection: Projection, versions: Mapping[str, str]) -> Markup:
@@ -302,7 +299,12 @@ def provenance(projection: Projection, versions: Mapping[str, str]) -> Markup:
     header = projection.header
     keys = [key for key in _PROVENANCE if key in header]
     keys += sorted(key for key in header if key not in _PROVENANCE and key not in _NOT_SHOWN)
-    rows = [(_PROVENANCE.get(key, key), tag("code", _value(header[key]))) for key in keys]
+    names = dict(_PROVENANCE)
+    if (cohort := describe(cohort_of(header))) is None:
+        names["num_cases"] = "Cases in the store"  # which older sweeps noted alone
+    rows = [(names.get(key, key), tag("code", _value(header[key]))) for key in keys]
+    if cohort is not None:
+        rows.insert(0, ("Cases", tag("code", cohort)))
     rows.append(
         ("Report written with", tag("code", ", ".join(f"{k} {v}" for k, v in versions.items())))
     )

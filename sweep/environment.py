@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+from functools import cache
+
+#: Whose version changes pixels or scores: what resamples, warps, trains and counts, and what
+#: decodes DICOM files. Decoders that are not installed are left out.
+PIXEL_PACKAGES = (
+    *("numpy", "scipy", "torch", "monai", "albumentations", "albucore", "simpleitk"),
+    *("pydicom", "pillow", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg"),
+    *("pylibjpeg-rle", "python-gdcm", "pyjpegls"),
+)
+#: Packages that each bring OpenCV under one import name; who has two has the one installed last.
+OPENCV = "opencv"
 
 
 def installed_packages() -> list[str]:
@@ -12,6 +23,28 @@ def installed_packages() -> list[str]:
         for one in importlib.metadata.distributions()
     }
     return [f"{name}=={version}" for name, version in sorted(found)]
+
+
+@cache
+def pixel_versions() -> dict[str, str]:
+    """Versions of what changes pixels or scores, by name: OpenCV and `PIXEL_PACKAGES` as installed.
+
+    A local part such as "+cpu" is left out: hosts with and without a GPU have other builds of one
+    version. OpenCV is asked itself, since four packages bring it and the last one wins.
+    """
+    found = {OPENCV: _opencv()}
+    for name in PIXEL_PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name).partition("+")[0]
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return dict(sorted(found.items()))
+
+
+def _opencv() -> str:
+    import cv2
+
+    return str(cv2.__version__)
 
 
 def pins(*names: str) -> list[str]:

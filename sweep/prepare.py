@@ -17,8 +17,9 @@ from ptxcore.data.store import CaseStore
 from ptxcore.metrics import OBJECTIVES
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
+from sweep.cohort import KEY
 from sweep.configurations import check_settings
-from sweep.environment import installed_packages
+from sweep.environment import installed_packages, pixel_versions
 from sweep.errors import UsageError
 from sweep.space import SearchSpace, load_space, parse_space
 
@@ -122,6 +123,7 @@ def build_header(
     seed: int,
 ) -> dict[str, Any]:
     """The facts of a sweep that never change, for the ledger."""
+    cohort = take_part(store, plan)
     return {
         "space_text": space.text,
         "space_digest": space.digest,
@@ -131,15 +133,48 @@ def build_header(
         "seed": seed,
         "store": location,
         "data_hash": store.data_hash,
-        "num_cases": len(store.cases),
+        "num_cases": cohort["num_cases"],
+        KEY: cohort,
         "phantom": store.phantom,
         "plan_digest": plan.digest,
         "search_plan_digest": plan.search_part().digest,
         "runtime": dataclasses.asdict(runtime),
         "version": importlib.metadata.version("ptxsweep"),
         "git_sha": git_sha(),
+        "versions": pixel_versions(),
         "environment": installed_packages(),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def take_part(store: CaseStore, plan: FoldPlan) -> dict[str, Any]:
+    """Which cases of a store take part in a sweep, and how they are shared out.
+
+    Args:
+        store: That the plan was made for.
+        plan: Of the sweep.
+
+    Returns:
+        Plain values: counts of cases, positive cases and patients ("groups"), of all and of the
+        hold-out; the shares that were asked for; "num_monitor", the most cases that watch a fold.
+    """
+    holdout = [store.cases[store.index(name)] for name in plan.holdout]
+    searched = [store.cases[store.index(name)] for fold in plan.search.folds for name in fold]
+    cases = holdout + searched
+    return {
+        "cases": plan.settings["cases"],
+        "num_cases": len(cases),
+        "num_positive": sum(case.is_positive for case in cases),
+        "num_groups": len({case.group for case in cases}),
+        "groups": str(store.manifest.get("groups", "unknown")),
+        "num_store_cases": len(store.cases),
+        "num_store_positive": sum(case.is_positive for case in store.cases),
+        "holdout_fraction": plan.settings["holdout_fraction"],
+        "num_holdout": len(holdout),
+        "num_holdout_positive": sum(case.is_positive for case in holdout),
+        "num_holdout_groups": len({case.group for case in holdout}),
+        "monitor_fraction": plan.settings["monitor_fraction"],
+        "num_monitor": max(len(names) for names in plan.search.monitors),
     }
 
 

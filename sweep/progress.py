@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sweep.caution import caution
+from sweep.caution import cautions, spoken
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.space import PolicySpec, parse_space
@@ -30,6 +30,7 @@ class Overview:
         baseline: Dice (both empty = 1) of predicting nothing on the same cases.
         seconds_left: Estimate from finished folds; None before the first, and with a bound alone.
         caution: What the scores are not, see `sweep.caution`; None if nothing.
+        cautions: The same in few words each.
     """
 
     num_candidates: int
@@ -45,6 +46,7 @@ class Overview:
     baseline: float | None
     seconds_left: float | None
     caution: str | None
+    cautions: tuple[str, ...] = ()
 
 
 def overview(projection: Projection) -> Overview:
@@ -53,7 +55,7 @@ def overview(projection: Projection) -> Overview:
     leader = projection.best() or _front_runner(candidates)
     folds = sum(len(one.folds) for one in candidates)
     policy = _policy(str(projection.header["space_text"]))
-    expected = _expected_folds(projection, policy)
+    expected, warned = _expected_folds(projection, policy), cautions(projection)
     return Overview(
         num_candidates=len(candidates),
         num_wanted=policy.num_trials,
@@ -73,7 +75,8 @@ def overview(projection: Projection) -> Overview:
         seconds_left=None
         if policy.min_gain is not None
         else _seconds_left(candidates, folds, expected),
-        caution=caution(projection),
+        caution=spoken(warned),
+        cautions=tuple(one.label for one in warned),
     )
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptxcore.metrics import better, convention
-from sweep.caution import caution
+from sweep.caution import caution, is_phantom
+from sweep.cohort import cohort_of
 from sweep.inference import scores_by_choice
 from sweep.ledger import Ledger
 from sweep.projection import Candidate, Projection
@@ -66,6 +67,7 @@ class SweepSummary:
         baseline: Dice (both empty = 1) of predicting nothing on the winner's folds.
         warning: What a reader must know of the winner, None if nothing.
         caution: What the scores are not, see `sweep.caution`; None if nothing.
+        cohort: Which cases took part, see `sweep.prepare.take_part`; empty of an older sweep.
         candidates: All of them.
         mlflow_run_id: Of the parent run, None if MLflow was not reached.
         better: Which way each metric here is better, "higher" or "lower"; counts and baselines
@@ -85,6 +87,7 @@ class SweepSummary:
     candidates: list[CandidateSummary]
     warning: str | None = None
     caution: str | None = None
+    cohort: dict[str, Any] = field(default_factory=dict)
     mlflow_run_id: str | None = None
     better: dict[str, str] = field(default_factory=dict)
     conventions: dict[str, str] = field(default_factory=dict)
@@ -104,7 +107,7 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         name=ledger.name,
         state=projection.sweep_state,
         reason=projection.sweep_reason,
-        phantom=bool(projection.header.get("phantom", False)),
+        phantom=is_phantom(projection.header),
         metric=str(projection.header["metric"]),
         num_folds_run=sum(len(one.folds) for one in projection.candidates),
         num_folds_full_grid=len(projection.candidates) * projection.num_folds,
@@ -113,6 +116,7 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         candidates=candidates,
         warning=None if best is None else baseline_warning(candidates[best.number].metrics),
         caution=caution(projection),
+        cohort=cohort_of(projection.header),
         mlflow_run_id=mlflow_run_id,
         better=_known(better, names),
         conventions=_known(convention, names),

@@ -40,7 +40,8 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "statistics": (set(), {"errors", "records"}),
     "inference": (set(), {"records"}),
     "projection": (set(), {"errors", "records", "inference"}),
-    "caution": (set(), {"projection"}),
+    "cohort": (set(), set()),
+    "caution": (set(), {"projection", "cohort"}),
     "ledger": ({"optuna"}, {"errors", "masking", "records", "projection"}),
     "views": ({"optuna"}, {"errors", "records", "projection"}),
     "pruners": ({"optuna"}, {"errors", "records", "projection", "views"}),
@@ -67,7 +68,10 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "ray_run": ({"ray", "torch"}, None),
     "mlflow_view": (
         {"mlflow", "ptxcore"},
-        {"errors", "masking", "records", "home", "statistics", "ledger", "inference", "projection"},
+        {
+            *("errors", "masking", "records", "home", "statistics", "ledger", "inference"),
+            *("projection", "cohort", "caution"),
+        },
     ),
     "mlflow_process": (set(), {"home", "projection"}),
     "tracker": (set(), {"home", "ledger", "mlflow_process", "mlflow_view"}),
@@ -100,7 +104,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
 
 #: A view of the ledger, which never trains or schedules.
 DASHBOARDS_MAY = {
-    *("errors", "records", "inference", "projection", "caution", "ledger", "statistics")
+    *("errors", "records", "inference", "projection", "cohort", "caution", "ledger", "statistics")
 }
 DASHBOARDS_FORBIDDEN = {"ray", "torch", "monai", "search_spaces"}
 

@@ -36,6 +36,7 @@ from ptxcore.data.sources import (
     case_id_of,
     choose_sources,
     find_images,
+    how_grouped,
     read_groups,
     speaking_of,
 )
@@ -178,6 +179,7 @@ def _write(
         "data_hash": content_hash(cases),
         "cases_sha256": write_table(folder / CASES, cases),
         "phantom": any(source.is_phantom for source in sources),
+        "groups": how_grouped(sources),
         # What decoded the pixels; no dates, so that a store says nothing about when it was made.
         "versions": {
             name: importlib.metadata.version(name) for name in ("numpy", "pillow", "pydicom")

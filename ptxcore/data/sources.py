@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,6 +280,20 @@ def _refuse(problems: Sequence[str], num_files: int, hint: str) -> None:
         more = len(problems) - _MAX_LISTED
         rest = f"\n  and {more} more" if more > 0 else ""
         raise DataError(f"found {len(problems)} of {num_files} files unusable:{listed}{rest}{hint}")
+
+
+def how_grouped(sources: Iterable[Source]) -> str:
+    """How it is known which images belong to one patient, as the manifest keeps it.
+
+    Args:
+        sources: Whose `person` `choose_sources` filled.
+
+    Returns:
+        "table" (given with the images), "patient_id", "image" (each taken as a patient of its
+        own), or several of them with ", " between.
+    """
+    ways = {"group": "table", "patient": "patient_id", "image": "image"}
+    return ", ".join(sorted({ways[source.person.partition(" ")[0]] for source in sources}))
 
 
 def read_groups(path: Path) -> dict[str, str]:

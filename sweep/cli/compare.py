@@ -42,7 +42,7 @@ def compare_command(
     name: str, against: int, metrics: tuple[str, ...], as_json: bool, **options: Any
 ) -> None:
     """Compare the complete trials of the sweep NAME with one of them, fold by fold."""
-    from sweep.caution import caution
+    from sweep.caution import caution, is_phantom
     from sweep.compare import compare
     from sweep.ledger import Ledger
 
@@ -59,7 +59,7 @@ def compare_command(
         emit(
             {
                 "name": name,
-                "phantom": bool(projection.header.get("phantom", False)),
+                "phantom": is_phantom(projection.header),
                 "caution": caution(projection),
                 "conventions": {one.metric: convention(one.metric) for one in found},
                 "comparisons": found,

@@ -60,8 +60,7 @@ def line(now: Overview) -> str:
         kind = "best" if now.is_complete else "best so far, unfinished:"
         parts.append(f"{kind} #{now.leader} {_number(now.score)}")
         parts.append(f"Dice {_number(now.dice)} (predicting nothing {_number(now.baseline)})")
-    if now.caution is not None:
-        parts.append("checkpoint-selected")
+    parts += now.cautions
     if now.seconds_left is not None:
         parts.append(f"about {duration(now.seconds_left)} left")
     return ", ".join(parts)

@@ -31,7 +31,8 @@ _OFFICIAL = (
 @json_option
 def list_command(as_json: bool, **options: Any) -> None:
     """List the sweeps of a ledger with their state."""
-    from sweep.caution import caution
+    from sweep.caution import cautions, is_phantom, spoken
+    from sweep.cohort import cohort_of
     from sweep.ledger import Ledger, list_sweeps
 
     home = open_home(options)
@@ -40,7 +41,7 @@ def list_command(as_json: bool, **options: Any) -> None:
     for name in list_sweeps(home.ledger_url):
         ledger = Ledger.open(home.ledger_url, name)
         projection = ledger.projection
-        best = projection.best()
+        best, warned = projection.best(), cautions(projection)
         sweeps.append(
             {
                 "name": name,
@@ -50,8 +51,10 @@ def list_command(as_json: bool, **options: Any) -> None:
                 "num_folds_run": sum(len(one.folds) for one in projection.candidates),
                 "metric": projection.header["metric"],
                 "best": None if best is None else projection.displayed(best.mean),
-                "phantom": bool(projection.header.get("phantom", False)),
-                "caution": caution(projection),
+                "phantom": is_phantom(projection.header),
+                "caution": spoken(warned),
+                "cautions": [label.label for label in warned],
+                "cohort": cohort_of(projection.header),
                 "created_at": projection.header.get("created_at"),
             }
         )
@@ -64,8 +67,9 @@ def list_command(as_json: bool, **options: Any) -> None:
         click.echo(
             f"{one['name']:24} {one['state']:12} trials {one['num_trials']:4} "
             f"folds {one['num_folds_run']:5}  best {one['metric']} {best_text}"
+            + _cases(one["cohort"])
             + ("  phantom" if one["phantom"] else "")
-            + ("  checkpoint-selected" if one["caution"] else "")
+            + "".join(f"  {label}" for label in one["cautions"])
         )
 
 
@@ -93,6 +97,8 @@ def print_sweep(summary: SweepSummary) -> None:
     """A sweep as a table, and what it found in a few lines."""
     from rich.table import Table
 
+    from sweep.cohort import describe
+
     table = Table(title=f"{summary.name}{' (phantom)' if summary.phantom else ''}")
     for heading in ("trial", "state", summary.metric, "folds", "seconds", "parameters"):
         table.add_column(heading, justify="right" if heading in ("trial", "seconds") else "left")
@@ -113,6 +119,8 @@ def print_sweep(summary: SweepSummary) -> None:
         f"{summary.state}: {summary.reason or 'no reason given'}; {summary.num_folds_run} folds "
         f"run, a full grid takes {summary.num_folds_full_grid}"
     )
+    if (cohort := describe(summary.cohort)) is not None:
+        click.echo(f"cases: {cohort}")
     if summary.best is not None:
         _print_winner(summary)
     if summary.caution is not None:
@@ -140,6 +148,13 @@ def _print_winner(summary: SweepSummary) -> None:
         click.echo(f"  {'predicting nothing':20} {summary.baseline:.4f} (dice, both empty = 1)")
     if summary.warning is not None:
         say(f"warning: {summary.warning}")
+
+
+def _cases(cohort: dict[str, Any]) -> str:
+    """How many cases took part; nothing of an older sweep."""
+    if not cohort:
+        return ""
+    return f"  cases {cohort['num_cases']} ({cohort['num_positive']} positive)"
 
 
 def _short(value: Any) -> str:

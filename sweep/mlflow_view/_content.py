@@ -17,6 +17,8 @@ import yaml
 from mlflow.entities import Metric
 
 from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
+from sweep.caution import is_phantom, of_data, spoken
+from sweep.cohort import KEY, cohort_of, describe, has_positives_alone
 from sweep.inference import at_common
 from sweep.projection import Candidate, Projection
 from sweep.records import FoldScore, State
@@ -34,7 +36,7 @@ LOWER = "ptxsweep.lower_is_better"
 DESCRIPTION = "mlflow.note.content"
 #: Facts of the header that identify rather than set something.
 _TAGGED = ("git_sha", "version", "data_hash", "plan_digest", "space_digest", "phantom", "metric")
-_SETTINGS = ("metric", "maximize", "num_folds", "seed", "num_cases", "runtime")
+_SETTINGS = ("metric", "maximize", "num_folds", "seed", "num_cases", KEY, "versions", "runtime")
 _SPACE_SETTINGS = ("policy", "pruner", "sampler", "fixed")
 #: A metric that counts cases or restates the baseline has no interval worth showing.
 _PLAIN = ("num_cases", "num_positive", "dice_all_empty", "dice_positive_all_empty")
@@ -70,16 +72,37 @@ def sweep_tags(name: str, projection: Projection) -> dict[str, str]:
     tags = {f"ptxsweep.{key}": str(header[key]) for key in _TAGGED if key in header}
     if "environment" in header:
         tags["ptxsweep.environment"] = digest_of(header["environment"])
-    return tags | {
-        "mlflow.runName": name,
-        "ptxsweep.sweep": name,
-        SWEEP_ID: sweep_id(name, header),
-        "ptxsweep.objective": f"{'maximize' if projection.maximize else 'minimize'} "
-        f"{header['metric']}",
-        "ptxsweep.empty_masks": "; ".join(f"{name}: {CONVENTIONS[name]}" for name in _SAID),
-        LOWER: ", ".join(sorted(LOWER_IS_BETTER)),
-        DESCRIPTION: sweep_description(),
-    }
+    return (
+        tags
+        | {
+            "mlflow.runName": name,
+            "ptxsweep.sweep": name,
+            SWEEP_ID: sweep_id(name, header),
+            "ptxsweep.objective": f"{'maximize' if projection.maximize else 'minimize'} "
+            f"{header['metric']}",
+            "ptxsweep.empty_masks": "; ".join(f"{name}: {CONVENTIONS[name]}" for name in _SAID),
+            LOWER: ", ".join(sorted(LOWER_IS_BETTER)),
+            DESCRIPTION: data_description(header) + sweep_description(),
+        }
+        | _data_tags(header)
+    )
+
+
+def _data_tags(header: Mapping[str, Any]) -> dict[str, str]:
+    """What a run's scores are not because of the data; nothing of what is not known."""
+    alone = has_positives_alone(cohort_of(header))
+    warned = spoken(of_data(phantom=is_phantom(header), positives_alone=alone))
+    tags = {} if alone is None else {"ptxsweep.positives_alone": str(alone)}
+    return tags | ({} if warned is None else {"ptxsweep.caution": warned})
+
+
+def data_description(header: Mapping[str, Any]) -> str:
+    """Which cases took part and what to mind of them, as Markdown; empty if nothing is known."""
+    cohort = cohort_of(header)
+    found = of_data(phantom=is_phantom(header), positives_alone=has_positives_alone(cohort))
+    lines = [f"**{one.head}** {one.text[0].upper()}{one.text[1:]}." for one in found]
+    lines += [f"Cases: {text}." for text in (describe(cohort),) if text is not None]
+    return "".join(f"{line}\n\n" for line in lines)
 
 
 def sweep_description() -> str:
@@ -131,7 +154,7 @@ def candidate_tags(name: str, one: Candidate, projection: Projection) -> dict[st
         "ptxsweep.phantom": str(projection.header.get("phantom", False)),
         LOWER: ", ".join(sorted(LOWER_IS_BETTER)),
         "ptxsweep.selection": str(one.settings.get("selection", "monitor")),
-    }
+    } | _data_tags(projection.header)
     return tags | ({"ptxsweep.default": "True"} if one.number == 0 else {})
 
 

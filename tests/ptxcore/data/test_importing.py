@@ -37,6 +37,7 @@ def test_images_masks_and_facts_arrive(dicom_set: DicomSet, tmp_path: Path) -> N
     store.verify()
     assert store.data_hash == report.data_hash
     assert not store.phantom
+    assert store.manifest["groups"] == "patient_id"
     assert [case.case_id for case in store.cases] == sorted(case.case_id for case in store.cases)
     for number, uid in enumerate(dicom_set.uids):
         index = store.index(case_id_of(uid))
@@ -284,6 +285,7 @@ def test_external_groups(dicom_set: DicomSet, tmp_path: Path) -> None:
     table.write_text("\ufeffimage_id,group\r\n" + "\r\n".join(rows), encoding="utf-8")
     report = import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "a", groups=table)
     assert report.num_groups == 3
+    assert CaseStore.open(tmp_path / "a").manifest["groups"] == "table"
     table.write_text("\n".join(rows[:-1]))
     with pytest.raises(DataError, match="group: found no row in the group table"):
         import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "b", groups=table)

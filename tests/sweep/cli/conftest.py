@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,8 +42,19 @@ def selected_ledger(home: Home) -> Ledger:
     return made(home, "selected", SPACE + "fixed: {selection: fold}\n")
 
 
-def made(home: Home, name: str, text: str) -> Ledger:
-    """A ledger as the top of this file says, for a search space."""
+@pytest.fixture
+def positives_ledger(home: Home) -> Ledger:
+    """The ledger of the sweep "positives", in which no healthy case took part."""
+    cohort = {
+        **{"cases": "positive", "num_cases": 20, "num_positive": 20, "num_store_cases": 100},
+        **{"num_groups": 18, "groups": "patient_id", "holdout_fraction": 0.15, "num_holdout": 3},
+        **{"num_holdout_positive": 3, "monitor_fraction": 0.15, "num_monitor": 2},
+    }
+    return made(home, "positives", SPACE, cohort=cohort)
+
+
+def made(home: Home, name: str, text: str, **more: Any) -> Ledger:
+    """A ledger as the top of this file says, for a search space and with more in its header."""
     space = parse_space(text, "small.yaml")
     header = {
         "space_text": text,
@@ -52,6 +64,7 @@ def made(home: Home, name: str, text: str) -> Ledger:
         "seed": 0,
         "phantom": True,
         "created_at": "2026-01-01T00:00:00+00:00",
+        **more,
     }
     ledger = Ledger.create(home.ledger_url, name, header=header)
     ledger.acquire(owner="test")

@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from sweep.caution import caution
+from sweep.caution import POSITIVES_ALONE, caution
 from sweep.cli import main
 from sweep.cli.live import line, table
 from sweep.home import Home
@@ -58,3 +58,29 @@ def test_while_it_runs(ledger: Ledger, selected_ledger: Ledger) -> None:
     stream = io.StringIO()
     Console(width=200, file=stream).print(table("selected", selected_ledger.projection))
     assert "leak-free" in stream.getvalue()
+
+
+@pytest.mark.usefixtures("positives_ledger", "ledger")
+def test_positive_cases_alone(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    for command in ("show", "compare"):
+        words = [command, "positives", "--home", str(home.folder)]
+        words += ["--metric", "dice"] if command == "compare" else []
+        assert main([*words, "--json"]) == 0
+        assert json.loads(capfd.readouterr().out)["caution"] == POSITIVES_ALONE.text
+        assert main(words) == 0
+        shown = capfd.readouterr()
+        assert "say nothing about healthy images" in " ".join((shown.out + shown.err).split())
+        assert ("cases: 20 of the store's 100 cases" in shown.out) == (command == "show")
+    assert main(["list", "--home", str(home.folder), "--json"]) == 0
+    listed = {one["name"]: one for one in json.loads(capfd.readouterr().out)["sweeps"]}
+    assert listed["positives"]["cautions"] == ["positive cases alone"]
+    assert listed["positives"]["cohort"]["num_cases"] == 20
+    assert (listed["small"]["cautions"], listed["small"]["cohort"]) == ([], {})
+    assert main(["list", "--home", str(home.folder)]) == 0
+    (row,) = [one for one in capfd.readouterr().out.splitlines() if "positives" in one]
+    assert "cases 20 (20 positive)" in row
+    assert "positive cases alone" in row
+
+
+def test_positive_cases_alone_while_it_runs(positives_ledger: Ledger) -> None:
+    assert "positive cases alone" in line(overview(positives_ledger.projection))

@@ -1,0 +1,57 @@
+"""Which cases took part in a sweep, as its header has it and as people read it.
+
+A score is one of certain cases: 0.4 over positive cases alone is no score over all comers. Headers
+of older sweeps say nothing of this; then nothing is said here either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+#: Key of the header.
+KEY = "cohort"
+#: How an import knew which images belong to one patient, as the store's manifest calls it.
+_GROUPED = {
+    "table": "from the table of groups",
+    "patient_id": "from the PatientID",
+    "image": "each image taken as a patient of its own",
+    "unknown": "it is not recorded how they were known",
+}
+
+
+def cohort_of(header: Mapping[str, Any]) -> dict[str, Any]:
+    """What a header says of the cases that took part; empty where it says nothing."""
+    found = header.get(KEY)
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def has_positives_alone(cohort: Mapping[str, Any]) -> bool | None:
+    """Whether no case without a pneumothorax took part, however that came; None if unknown."""
+    if not {"num_cases", "num_positive"} <= cohort.keys():
+        return None
+    return bool(cohort["num_cases"] == cohort["num_positive"])
+
+
+def describe(cohort: Mapping[str, Any]) -> str | None:
+    """The cases that took part in one line; None where nothing is known of them."""
+    if has_positives_alone(cohort) is None:
+        return None
+    who = f"{cohort['num_cases']} of the store's {cohort['num_store_cases']} cases"
+    if cohort["cases"] == "positive":
+        who += " (positive cases alone were asked for)"
+    parts = [
+        f"{who}, {cohort['num_positive']} of them positive",
+        f"{cohort['num_groups']} patients ({how_grouped(cohort)})",
+        f"hold-out {cohort['num_holdout']} cases, {cohort['num_holdout_positive']} positive "
+        f"({cohort['holdout_fraction']:g} asked for)",
+        f"monitors of up to {cohort['num_monitor']} cases ({cohort['monitor_fraction']:g} of each "
+        "training part asked for)",
+    ]
+    return "; ".join(parts)
+
+
+def how_grouped(cohort: Mapping[str, Any]) -> str:
+    """How the patients were known, for people."""
+    ways = str(cohort.get("groups", "unknown")).split(", ")
+    return ", ".join(_GROUPED.get(way, way) for way in ways)
