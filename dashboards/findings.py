@@ -27,7 +27,8 @@ from sweep.caution import Caution, caution, cautions
 from sweep.cohort import cohort_of, describe
 from sweep.projection import Candidate, Projection
 from sweep.records import State
-from sweep.statistics import Interval, PairedDifference, paired_difference
+from sweep.standing import compare_folds, num_compared
+from sweep.statistics import Interval, PairedDifference
 
 #: Metrics of the table, in its order; the objective goes first wherever it stands here.
 SHOWN = (
@@ -70,7 +71,8 @@ class MetricRow:
             cases).
         winner: Over the folds.
         default: Of the default candidate likewise, None where it is not complete.
-        difference: Winner minus default on the same folds, None where they are the same.
+        difference: Winner minus default on the same folds, corrected for the trials looked at; None
+            where they are the same.
         all_empty: Of predicting nothing, None where that is not known.
     """
 
@@ -195,16 +197,15 @@ def _row(
     values, others = _finite(values), _finite(others)
     if not values:
         return None
-    shared = [fold for fold in values if fold in others]
     same = default is not None and default.number == winner.number
     return MetricRow(
         metric=metric,
         threshold=threshold,
         winner=fold_interval(metric, values),
         default=fold_interval(metric, others) if others else None,
-        difference=paired_difference([values[f] for f in shared], [others[f] for f in shared])
-        if shared and not same
-        else None,
+        difference=None
+        if same
+        else compare_folds(values, others, num_compared=num_compared(projection)),
         all_empty=all_empty(winner, metric),
     )
 

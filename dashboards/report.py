@@ -194,7 +194,9 @@ def _evidence(
                     "p",
                     "Mean ± sample SD over the held folds, each scored once on the original mask "
                     "grid. Intervals widen the folds' spread because their training parts overlap "
-                    "(Nadeau and Bengio 2003); differences are taken fold by fold. “All empty” is "
+                    "(Nadeau and Bengio 2003); differences are taken fold by fold, and since the "
+                    "winner is the best of many, their intervals are corrected for the number of "
+                    "trials looked at, stopped and parked ones included. “All empty” is "
                     "what predicting nothing would score. “Threshold” says which cases chose "
                     "it: none needed, fixed beforehand, or the other folds (never the "
                     "scored ones). Distances are measured once per held fold, at the fixed "

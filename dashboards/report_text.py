@@ -8,6 +8,7 @@ from dashboards.evidence import Confirmation
 from dashboards.findings import Findings, MetricRow
 from dashboards.text import count, in_sentence, listed, score, signed
 from sweep.records import State
+from sweep.standing import correction
 from sweep.statistics import Interval, PairedDifference
 
 
@@ -69,12 +70,15 @@ def against_default(found: Findings) -> str:
     difference = row.difference
     start = (
         f"Its difference to the default settings on the same folds is {signed(difference.mean)} "
-        f"({reach(difference)}, p {p_value(difference)})"
+        f"({reach(difference)}, p {p_value(difference)}, {correction(difference.num_compared)})"
     )
     if found.beats_default is None:
         return f"{start}: one fold cannot tell them apart."
     if found.beats_default:
-        return f"{start}: better than the default by more than the folds' own spread explains."
+        return (
+            f"{start}: better than the default by more than the folds' own spread and the choice "
+            "of the best explain."
+        )
     return f"{start}: the folds do not tell the two apart."
 
 

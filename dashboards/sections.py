@@ -20,6 +20,7 @@ from sweep.cohort import KEY, cohort_of, describe
 from sweep.inference import scores_by_choice
 from sweep.projection import Candidate, Projection
 from sweep.records import State
+from sweep.standing import correction
 from sweep.statistics import corrected_interval, paired_difference
 
 
@@ -125,9 +126,11 @@ def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
         )
         for row in shown
     ]
+    numbers = {row.difference.num_compared for row in shown if row.difference is not None}
+    of_many = "".join(f" (95%, {correction(number)})" for number in numbers)
     head = (
         "metric", f"winner #{found.winner}", "95% interval", "all empty", "default",
-        "winner − default", "threshold", "better",
+        f"winner − default{of_many}", "threshold", "better",
     )  # fmt: skip
     classes = ["objective" if row.metric == found.metric else None for row in shown]
     return table(head, rows, numeric=range(1, 6), row_classes=classes)

@@ -1,7 +1,8 @@
 """Complete trials of a sweep against one of them, fold by fold.
 
 All trials see the same folds, so that a difference is taken on each fold and the folds' own ease
-cancels. The intervals are corrected for overlapping training parts, the p-values for their number.
+cancels. Intervals and p-values are corrected for overlapping training parts and, both by the same
+rule, for the number of trials looked at; see `sweep.standing`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any
 from sweep.errors import UsageError
 from sweep.projection import Candidate, Projection
 from sweep.records import State
+from sweep.standing import DEFAULT, correction, num_compared
 from sweep.statistics import (
     Interval,
     PairedDifference,
     corrected_interval,
-    holm,
     paired_difference,
 )
 
@@ -34,8 +35,8 @@ class Compared:
         seconds: Of all folds together.
         values: Of the metric by fold, in the metric's own sign.
         interval: Of their mean.
-        difference: This minus the reference; None for the reference itself.
-        p_adjusted: p-value of the difference by Holm over all trials; NaN for the reference.
+        difference: This minus the reference, corrected; None for the reference itself.
+        p_adjusted: Its p-value once more; NaN for the reference.
     """
 
     number: int
@@ -56,12 +57,17 @@ class Comparison:
         metric: Its name.
         reference: Number of the trial that the others are compared with.
         num_left_out: Trials without all folds, or with a value that is not finite.
+        num_compared: Differences that intervals and p-values are corrected for, those of trials
+            that were stopped or parked included.
+        correction: That in words.
         trials: By number, the reference first.
     """
 
     metric: str
     reference: int
     num_left_out: int
+    num_compared: int
+    correction: str
     trials: tuple[Compared, ...]
 
 
@@ -97,25 +103,37 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
             f"{', '.join(_names(base))}"
         )
     usable.sort(key=lambda pair: pair[0] is not base)  # stable: the others stay by number
-    differences = [paired_difference(values, own) for one, values in usable if one is not base]
-    adjusted = holm([one.p_value for one in differences])
+    number = num_compared(projection, reference)
     return Comparison(
         metric=name,
         reference=reference,
         num_left_out=len(projection.candidates) - len(usable),
+        num_compared=number,
+        correction=correction(number, is_default=reference == DEFAULT),
         trials=tuple(
-            Compared(
-                number=one.number,
-                changed=_changed(one, base),
-                num_epochs=_mean_epochs(one),
-                seconds=one.seconds,
-                values=values,
-                interval=corrected_interval(values),
-                difference=differences[place - 1] if place else None,
-                p_adjusted=adjusted[place - 1] if place else math.nan,
-            )
-            for place, (one, values) in enumerate(usable)
+            _compared(one, values, base, None if one is base else own, number)
+            for one, values in usable
         ),
+    )
+
+
+def _compared(
+    one: Candidate,
+    values: tuple[float, ...],
+    base: Candidate,
+    own: tuple[float, ...] | None,
+    num_compared: int,
+) -> Compared:
+    difference = None if own is None else paired_difference(values, own, num_compared=num_compared)
+    return Compared(
+        number=one.number,
+        changed=_changed(one, base),
+        num_epochs=_mean_epochs(one),
+        seconds=one.seconds,
+        values=values,
+        interval=corrected_interval(values),
+        difference=difference,
+        p_adjusted=math.nan if difference is None else difference.p_value,
     )
 
 

@@ -14,6 +14,7 @@ from sweep.inference import scores_by_choice
 from sweep.ledger import Ledger
 from sweep.projection import Candidate, Projection
 from sweep.records import State
+from sweep.standing import Standing, sentence, standing
 from sweep.statistics import mean_sd
 
 
@@ -68,6 +69,8 @@ class SweepSummary:
         warning: What a reader must know of the winner, None if nothing.
         caution: What the scores are not, see `sweep.caution`; None if nothing.
         cohort: Which cases took part, see `sweep.prepare.take_part`; empty of an older sweep.
+        standing: Who leads, by how much and how sure.
+        verdict: That in words.
         candidates: All of them.
         mlflow_run_id: Of the parent run, None if MLflow was not reached.
         better: Which way each metric here is better, "higher" or "lower"; counts and baselines
@@ -84,6 +87,8 @@ class SweepSummary:
     num_folds_full_grid: int
     best: int | None
     baseline: float | None
+    standing: Standing
+    verdict: str
     candidates: list[CandidateSummary]
     warning: str | None = None
     caution: str | None = None
@@ -96,7 +101,7 @@ class SweepSummary:
 def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSummary:
     """The state of a sweep as its ledger has it."""
     projection = ledger.projection
-    best = projection.best()
+    best, found = projection.best(), standing(projection)
     candidates = [summarise_candidate(one, projection) for one in projection.candidates]
     names = dict.fromkeys(name for one in candidates for name in one.metrics)
     names[str(projection.header["metric"])] = None
@@ -113,6 +118,8 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         num_folds_full_grid=len(projection.candidates) * projection.num_folds,
         best=None if best is None else best.number,
         baseline=baseline,
+        standing=found,
+        verdict=sentence(found),
         candidates=candidates,
         warning=None if best is None else baseline_warning(candidates[best.number].metrics),
         caution=caution(projection),

@@ -42,6 +42,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "projection": (set(), {"errors", "records", "inference"}),
     "cohort": (set(), set()),
     "caution": (set(), {"projection", "cohort"}),
+    "standing": (set(), {"records", "statistics", "projection"}),
     "ledger": ({"optuna"}, {"errors", "masking", "records", "projection"}),
     "views": ({"optuna"}, {"errors", "records", "projection"}),
     "pruners": ({"optuna"}, {"errors", "records", "projection", "views"}),
@@ -70,7 +71,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
         {"mlflow", "ptxcore"},
         {
             *("errors", "masking", "records", "home", "statistics", "ledger", "inference"),
-            *("projection", "cohort", "caution"),
+            *("projection", "cohort", "caution", "standing"),
         },
     ),
     "mlflow_process": (set(), {"home", "projection"}),
@@ -80,8 +81,8 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "finish": ({"ptxcore"}, None),
     "artifacts": (set(), None),
     "summary": ({"ptxcore"}, None),
-    "compare": (set(), {"errors", "records", "projection", "statistics"}),
-    "progress": (set(), {"errors", "records", "projection", "caution", "space"}),
+    "compare": (set(), {"errors", "records", "projection", "statistics", "standing"}),
+    "progress": (set(), {"errors", "records", "projection", "caution", "standing", "space"}),
     "launch": ({"ptxcore", "torch"}, None),
     "model_package": ({"ptxcore", "mlflow", "torch"}, {"errors", "environment"}),
     "bootstrap": (set(), {"errors"}),
@@ -104,7 +105,8 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
 
 #: A view of the ledger, which never trains or schedules.
 DASHBOARDS_MAY = {
-    *("errors", "records", "inference", "projection", "cohort", "caution", "ledger", "statistics")
+    *("errors", "records", "inference", "projection", "cohort", "caution", "standing", "ledger"),
+    "statistics",
 }
 DASHBOARDS_FORBIDDEN = {"ray", "torch", "monai", "search_spaces"}
 

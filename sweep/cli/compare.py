@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 difference  mean over folds of the trial minus the reference, on the same folds
-95%         interval corrected for overlapping training parts (Nadeau and Bengio 2003)
-p           of the difference, adjusted by Holm for the number of trials compared
+95%         its interval, corrected for overlapping training parts (Nadeau and Bengio 2003) and
+            for the number of trials looked at, those stopped or parked too
+p           of the difference, corrected likewise: below 0.05 where the interval leaves out 0
 \b
 Example:
   ptxsweep compare report_ablation --metric average_precision --metric dice_positive"""
@@ -81,16 +82,9 @@ def _print(name: str, found: Comparison, warned: str | None) -> None:
         title=f"{name}: {found.metric} against trial {found.reference}",
         caption="\n".join(text for text in (convention(found.metric), warned) if text),
     )
-    for heading in (
-        "trial",
-        "changed",
-        "mean +- SD",
-        "difference",
-        "95%",
-        "p",
-        "epochs",
-        "seconds",
-    ):
+    headings = ("trial", "changed", "mean +- SD", "difference", f"95%, {found.correction}", "p",
+                "epochs", "seconds")  # fmt: skip
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "changed" else "right")
     for one in found.trials:
         table.add_row(*_cells(one))

@@ -22,6 +22,7 @@ from sweep.cohort import KEY, cohort_of, describe, has_positives_alone
 from sweep.inference import at_common
 from sweep.projection import Candidate, Projection
 from sweep.records import FoldScore, State
+from sweep.standing import num_compared
 from sweep.statistics import corrected_interval, mean_sd, paired_difference
 
 #: Tags of runs. `logged` holds what a run has already been sent.
@@ -227,7 +228,9 @@ def winner_metrics(projection: Projection) -> list[Metric]:
         for key, scores in _scores(best, projection).items():
             if key in _PLAIN or key not in theirs:
                 continue
-            difference = paired_difference(scores, theirs[key])
+            difference = paired_difference(
+                scores, theirs[key], num_compared=num_compared(projection)
+            )
             for part in ("mean", "low", "high", "p_value"):
                 value = getattr(difference, part)
                 metrics.append(_metric(f"difference/{part}/{key}", value, at, step))
@@ -235,12 +238,18 @@ def winner_metrics(projection: Projection) -> list[Metric]:
 
 
 def winner_tags(projection: Projection) -> dict[str, str]:
-    """Who wins, and among how many: as long as they stand, so do the winner's metrics."""
+    """Who wins, among how many, and what it is corrected for: as long as these stand, so do the
+    winner's metrics.
+    """
     best = projection.best()
     if best is None:
         return {}
     num_complete = sum(one.state is State.COMPLETE for one in projection.candidates)
-    return {"ptxsweep.winner": str(best.number), "ptxsweep.complete": str(num_complete)}
+    return {
+        "ptxsweep.winner": str(best.number),
+        "ptxsweep.complete": str(num_complete),
+        "ptxsweep.compared": str(num_compared(projection)),
+    }
 
 
 def progress_tags(projection: Projection) -> dict[str, str]:

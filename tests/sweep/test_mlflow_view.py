@@ -21,6 +21,7 @@ from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
 from sweep.ledger import Ledger
 from sweep.mlflow_view import MlflowView, connect, shown_uri
 from sweep.records import State
+from sweep.standing import num_compared
 from sweep.statistics import corrected_interval, paired_difference
 
 #: One diverged candidate, one fold tried twice, several stopped by the pruner.
@@ -164,7 +165,9 @@ def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
         assert parent.data.metrics[f"winner/{part}/dice"] == pytest.approx(getattr(interval, part))
     assert parent.data.metrics["winner/mean/dice_all_empty"] > 0
     if default.state is State.COMPLETE and best.number:
-        difference = paired_difference(values["best"], values["default"])
+        difference = paired_difference(
+            values["best"], values["default"], num_compared=num_compared(projection)
+        )
         assert parent.data.metrics["difference/low/dice"] == pytest.approx(difference.low)
     text = connect(uri).download_artifacts(parent.info.run_id, "space.yaml")
     assert Path(text).read_text(encoding="utf-8") == header["space_text"]

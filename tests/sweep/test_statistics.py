@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from sweep.errors import UsageError
-from sweep.statistics import corrected_interval, holm, mean_sd, paired_difference
+from sweep.statistics import corrected_interval, mean_sd, paired_difference
 
 SCORES = (0.50, 0.54, 0.46, 0.52, 0.48)
 
@@ -78,10 +78,20 @@ def test_bad_input_is_refused() -> None:
         corrected_interval(SCORES, confidence=1)
 
 
-def test_holm_by_hand() -> None:
-    """Sorted 0.01, 0.02, 0.04 times 3, 2, 1; each at least the one before; at most 1."""
-    assert holm([0.04, 0.01, math.nan, 0.02])[:2] == pytest.approx([0.04, 0.03])
-    assert holm([0.04, 0.01, math.nan, 0.02])[3] == pytest.approx(0.04)
-    assert math.isnan(holm([0.04, 0.01, math.nan, 0.02])[2])
-    assert holm([0.6, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
+@pytest.mark.parametrize("number", [1, 2, 40, 1000])
+def test_interval_and_p_value_agree_whatever_they_are_corrected_for(number: int) -> None:
+    single = paired_difference([0.01, 0.03, 0.0, 0.02, 0.04], [0.0] * 5)
+    for size in (0.1, 0.5, 1, 2, 5, 20, 60):
+        values = [size * (one - 0.02) + 0.05 for one in (0.01, 0.03, 0.0, 0.02, 0.04)]
+        found = paired_difference(values, [0.0] * 5, num_compared=number)
+        assert (found.low > 0) == (found.p_value < 0.05)
+        assert found.confidence == 0.95
+    found = paired_difference([0.01, 0.03, 0.0, 0.02, 0.04], [0.0] * 5, num_compared=number)
+    assert found.p_value == pytest.approx(min(1.0, number * single.p_value))
+    t = stats.t.isf(0.025 / number, 4)
+    assert found.high - found.mean == pytest.approx(t * found.sd * math.sqrt(1 / 5 + 1 / 4))
+
+
+def test_no_correction_for_none() -> None:
+    with pytest.raises(UsageError, match="differences compared: found 0, expected at least 1"):
+        paired_difference([0.1, 0.2], [0.1, 0.3], num_compared=0)
