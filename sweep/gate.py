@@ -142,8 +142,7 @@ def verdict(
         *_identity(confirmation, projection),
         *_quality(confirmation, gate),
     ]
-    if champion is not None:
-        checks.append(_challenge(confirmation, champion))
+    checks.append(_challenge(confirmation, champion))
     return Verdict(checks=tuple(checks))
 
 
@@ -201,7 +200,14 @@ def _quality(confirmation: Confirmation, gate: Gate) -> list[Check]:
     return checks
 
 
-def _challenge(confirmation: Confirmation, champion: Champion) -> Check:
+def _challenge(confirmation: Confirmation, champion: Champion | None) -> Check:
+    if champion is None:
+        return _check(
+            "dice against the champion",
+            True,
+            "no champion to compare with",
+            "at least the champion's, where there is one",
+        )
     name = f"dice against the champion (version {champion.version})"
     if champion.holdout_digest != confirmation.holdout_digest:
         return _check(

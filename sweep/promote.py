@@ -19,7 +19,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model
 
 from ptxcore.types import Runtime
-from sweep import artifacts, registry
+from sweep import artifacts, champions, registry
 from sweep.confirm import Progress, confirm, weight_folders
 from sweep.confirmation import Confirmation, load_confirmation
 from sweep.errors import GateRefused, TrackingError, UsageError
@@ -106,7 +106,7 @@ def promote(
     Args:
         home: Where the sweep lives.
         name: Of the sweep.
-        model_name: In the registry; `ptxsweep-<sweep>` unless given.
+        model_name: In the registry; `sweep.champions.model_name` unless given, one for each metric.
         gate: What the gate asks for.
         force: Promote against the gate; the reasons are written on the model.
         reason: Why it is forced, for those who read the model later: one line of at most
@@ -123,9 +123,11 @@ def promote(
         TrackingError: MLflow cannot be reached.
     """
     why = _reason(force, reason)
-    registered = registry.check_name(model_name or f"ptxsweep-{name}")
+    if model_name is not None:
+        registry.check_name(model_name)
     ledger = Ledger.open(home.ledger_url, name)
     try:
+        registered = model_name or champions.model_name(ledger.header)
         projection = ledger.projection
         first = preliminary(projection)
         best = projection.best()
@@ -134,7 +136,11 @@ def promote(
         run_id = _parent_run(home, ledger)
         with registry.reaching(home.tracking_uri):
             client = connect(home.tracking_uri)
-            present = registry.champion_of(client, registered)
+            present = (
+                champions.in_force(client, ledger.header)
+                if model_name is None
+                else registry.champion_of(client, model_name)
+            )
         confirmation = _confirmed(home, name, best, again, store, on_progress)
         champion = None if present is None else champion_from(present.version, present.tags)
         said = verdict(confirmation, projection, champion=champion, gate=gate)
@@ -146,7 +152,7 @@ def promote(
                 raise GateRefused(said.reasons)
             facts = facts_of(name, projection, best, confirmation, said, against)
             build = _builder(home, name, best, confirmation, projection, facts)
-            version, previous, is_new = _crowned(
+            registered, version, previous, is_new = _crowned(
                 client,
                 registered,
                 present,
@@ -181,35 +187,47 @@ def _crowned(
     facts: Mapping[str, Any],
     description: str,
     build: Callable[[Path, Model], None],
-) -> tuple[str, str | None, bool]:
-    """The champion's version, the one before, and whether it was made now."""
+) -> tuple[str, str, str | None, bool]:
+    """The champion's name and version, the version before, and whether it was made now."""
     if (
         present is not None
         and is_same(present.tags, facts)
         and registry.is_intact(client, present)  # else promoting again mends it
     ):
-        previous = registry.aliases(client, name).get(registry.PREVIOUS)
-        return str(present.version), previous, False
+        previous = registry.aliases(client, present.name).get(registry.PREVIOUS)
+        return present.name, str(present.version), previous, False
     version = registry.register(
         client, name, run_id=run_id, tags=tags_of(facts), description=description, build=build
     )
-    return version, registry.crown(client, name, version), True
+    return name, version, registry.crown(client, name, version), True
 
 
-def rollback(home: Home, model_name: str) -> Rollback:
+def rollback(home: Home, name: str, *, model_name: str | None = None) -> Rollback:
     """Make the previous champion champion again. Done twice, it undoes itself.
 
     Args:
         home: Whose MLflow holds the model.
-        model_name: In the registry.
+        name: Of a sweep; its champion's name is the model's.
+        model_name: In the registry, of any model; the sweep is then not asked for.
 
     Raises:
-        UsageError: There is no previous champion.
+        UsageError: There is no such sweep, or no previous champion.
         TrackingError: MLflow cannot be reached.
     """
+    header = {} if model_name else _header(home, name)
     with registry.reaching(home.tracking_uri):
-        now, before = registry.swap_back(connect(home.tracking_uri), model_name)
+        client = connect(home.tracking_uri)
+        model_name = model_name or champions.held_name(client, name, header)
+        now, before = registry.swap_back(client, model_name)
     return Rollback(model_name=model_name, version=now, rolled_back_version=before)
+
+
+def _header(home: Home, name: str) -> Mapping[str, Any]:
+    ledger = Ledger.open(home.ledger_url, name)
+    try:
+        return ledger.header
+    finally:
+        ledger.close()
 
 
 def _parent_run(home: Home, ledger: Ledger) -> str:

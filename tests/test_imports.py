@@ -93,6 +93,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "model_card": (set(), {"projection", "mlflow_view", "confirmation", "gate"}),
     "vouched": ({"mlflow", "ptxcore"}, {"errors"}),
     "registry": ({"mlflow", "ptxcore"}, {"errors", "masking", "mlflow_view", "vouched"}),
+    "champions": ({"mlflow"}, {"mlflow_view", "model_card", "registry"}),
     "promote": ({"ptxcore", "mlflow"}, None),
     "describe": ({"ptxcore"}, {"errors"}),
     "preview": ({"ptxcore"}, {"errors", "prepare", "space", "whole_file"}),

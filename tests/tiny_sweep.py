@@ -6,7 +6,8 @@ Candidate 0 hardly learns, candidate 1 finds the discs.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,34 @@ def make_sweep(folder: Path) -> Home:
     ledger.set_sweep_state("finished", "2 candidates are complete")
     ledger.close()
     return home
+
+
+def copy_sweep(home: Home, name: str, numbers: Sequence[int]) -> None:
+    """Another sweep of the home on the same plan, with some of the trained candidates.
+
+    Args:
+        home: Of a tiny sweep.
+        name: Of the new sweep.
+        numbers: Candidates of the tiny sweep, in the order that they get here.
+    """
+    first = Ledger.open(home.ledger_url, NAME)
+    ledger = Ledger.create(home.ledger_url, name, header={**first.header, "seed": 1})
+    first.close()
+    shutil.copytree(home.sweep_folder(NAME), home.sweep_folder(name))
+    ledger.acquire("test")
+    ledger.set_sweep_state("running")
+    for number in numbers:
+        one = first.projection.candidates[number]
+        rate = one.settings["learning_rate"]
+        new = ledger.add_candidate(
+            {"learning_rate": rate}, {"learning_rate": RATES}, settings=one.settings
+        )
+        for fold, score in sorted(one.folds.items()):
+            attempt = ledger.start_fold(new, fold)
+            ledger.finish_fold(dataclasses.replace(score, candidate=new, attempt=attempt))
+        ledger.end(new, State.COMPLETE)
+    ledger.set_sweep_state("finished", "copied")
+    ledger.close()
 
 
 def make_header(store: CaseStore, plan: FoldPlan) -> dict[str, Any]:

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 @click.command("promote")
 @click.argument("name")
-@click.option("--model-name", help="In MLflow's registry [ptxsweep-NAME].")
+@click.option(
+    "--model-name",
+    help="In MLflow's registry [ptxsweep-METRIC of the sweep's objective, ptxsweep-phantom-METRIC "
+    "of a drawing], so that all sweeps compete for one champion.",
+)
 @click.option("--store", type=STORE, help="Where the case store is now, if it moved.")
 @click.option(
     "--min-gain",
@@ -84,7 +88,7 @@ def promote_command(
     from sweep import promote as promotion
 
     if rollback:
-        done = promotion.rollback(home, model_name or f"ptxsweep-{name}")
+        done = promotion.rollback(home, name, model_name=model_name)
         if as_json:
             emit(done)
         else:

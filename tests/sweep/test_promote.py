@@ -15,9 +15,10 @@ import mlflow.pyfunc
 import pytest
 from mlflow.entities import LoggedModelStatus
 from projections import folds, projection
-from tiny_sweep import NAME
+from tiny_sweep import NAME, copy_sweep
 
 from ptxcore.types import Rule
+from sweep.champions import model_name
 from sweep.confirmation import Confirmation, load_confirmation
 from sweep.errors import GateRefused, TrackingError, UsageError
 from sweep.evidence import Evidence
@@ -31,6 +32,7 @@ from sweep.promote import Gate, promote, rollback, verdict
 from sweep.records import State
 from sweep.registry import aliases
 
+MODEL = "ptxsweep-phantom-average_precision"
 METRICS = {"dice": 0.85, "dice_positive": 0.5, "dice_all_empty": 0.78}
 
 
@@ -180,8 +182,8 @@ def test_a_winner_becomes_champion_and_another_process_loads_it(
     assert promoted.is_new
     assert not promoted.forced
     assert promoted.verdict.passed
-    assert (promoted.model_name, promoted.version) == ("ptxsweep-tiny", "1")
-    assert promoted.model_uri == "models:/ptxsweep-tiny@champion"
+    assert (promoted.model_name, promoted.version) == (MODEL, "1")
+    assert promoted.model_uri == f"models:/{MODEL}@champion"
     assert promoted.previous_version is None
 
     file = tmp_path / "unseen.dcm"
@@ -292,17 +294,57 @@ def test_an_unfinished_sweep_spends_no_hold_out(tiny_home: Home) -> None:
 
 def test_rollback_and_back_again(tiny_home: Home) -> None:
     with pytest.raises(UsageError, match="no previous champion"):
-        rollback(tiny_home, "ptxsweep-tiny")
+        rollback(tiny_home, NAME)
     promote(tiny_home, NAME)
     with pytest.raises(UsageError, match="no previous champion"):
-        rollback(tiny_home, "ptxsweep-tiny")
+        rollback(tiny_home, NAME)
     promote(tiny_home, NAME, again=True)
     client = connect(tiny_home.tracking_uri)
     for now, before in (("1", "2"), ("2", "1")):
-        done = rollback(tiny_home, "ptxsweep-tiny")
+        done = rollback(tiny_home, NAME)
         assert (done.version, done.rolled_back_version) == (now, before)
-        found = aliases(client, "ptxsweep-tiny")
+        found = aliases(client, MODEL)
         assert found == {"champion": now, "previous": before}
+
+
+def test_all_sweeps_of_a_home_compete_under_one_name(tiny_home: Home) -> None:
+    first = promote(tiny_home, NAME)
+    (said,) = [one for one in first.verdict.checks if "champion" in one.name]
+    assert said.passed
+    assert said.found == "no champion to compare with"
+    copy_sweep(tiny_home, "weak", [0])
+    with pytest.raises(GateRefused, match=r"dice against the champion \(version 1\)"):
+        promote(tiny_home, "weak", gate=Gate(min_gain=-1, min_dice_positive=0))
+    found = connect(tiny_home.tracking_uri).search_registered_models()
+    assert [one.name for one in found] == [MODEL]
+
+
+def test_a_champion_under_its_sweeps_name_is_still_found(tiny_home: Home) -> None:
+    """Earlier versions registered `ptxsweep-<sweep>`."""
+    older = promote(tiny_home, NAME, model_name="ptxsweep-tiny")
+    again = promote(tiny_home, NAME)
+    assert (again.is_new, again.model_uri) == (False, older.model_uri)
+    with pytest.raises(UsageError, match="'ptxsweep-tiny' has no previous champion"):
+        rollback(tiny_home, NAME)
+    copy_sweep(tiny_home, "weak", [0])
+    with pytest.raises(GateRefused, match=r"dice against the champion \(version 1\)"):
+        promote(tiny_home, "weak", gate=Gate(min_gain=-1, min_dice_positive=0))
+    forced = promote(tiny_home, "weak", force=True, reason="of the test")
+    assert (forced.model_name, forced.version) == (MODEL, "1")
+    with pytest.raises(UsageError, match=f"'{MODEL}' has no previous champion"):
+        rollback(tiny_home, "weak")
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ({"metric": "dice", "phantom": False}, "ptxsweep-dice"),
+        ({"metric": "dice"}, "ptxsweep-dice"),
+        ({"metric": "dice", "phantom": True}, "ptxsweep-phantom-dice"),
+    ],
+)
+def test_drawings_and_patients_have_names_apart(header: dict[str, Any], name: str) -> None:
+    assert model_name(header) == name
 
 
 def test_an_outage_before_the_hold_out_spends_nothing(tiny_home: Home, tmp_path: Path) -> None:
@@ -314,7 +356,7 @@ def test_an_outage_before_the_hold_out_spends_nothing(tiny_home: Home, tmp_path:
         promote(home, NAME)
     assert Evidence(tiny_home.ledger_url, NAME).uses() == []
     with pytest.raises(TrackingError, match="failed"):
-        rollback(home, "ptxsweep-tiny")
+        rollback(home, NAME)
 
 
 def test_a_name_that_no_registry_takes(tiny_home: Home) -> None:

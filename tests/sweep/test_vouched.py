@@ -21,7 +21,7 @@ from sweep.predict import load_champion, predict_files
 from sweep.promote import promote
 from sweep.vouched import DIGEST_TAG, package_digest
 
-MODEL = "ptxsweep-tiny"
+MODEL = "ptxsweep-phantom-average_precision"
 URI = f"models:/{MODEL}@champion"
 
 
@@ -55,7 +55,7 @@ def test_planted_code_is_refused_and_never_runs(
 ) -> None:
     out, marker = tmp_path / "out", tmp_path / "it-ran"
     plant_code(package_of(client), marker)
-    with pytest.raises(CheckpointError, match=r"ptxsweep-tiny version 1: found files with SHA-256"):
+    with pytest.raises(CheckpointError, match=rf"{MODEL} version 1: found files with SHA-256"):
         predict_files(tiny_home, URI, [dicom], out)
     assert not out.exists()
     assert not marker.exists()

@@ -43,11 +43,19 @@ def test_from_winner_to_masks(
 ) -> None:
     code, promoted, _ = call(tiny_home, capfd, "promote", "tiny", "--max-loss", "1")
     assert code == 0
-    assert promoted["model_uri"] == "models:/ptxsweep-tiny@champion"
+    model = "ptxsweep-phantom-average_precision"
+    assert promoted["model_uri"] == f"models:/{model}@champion"
     assert promoted["confirmation"]["metrics"]["dice_all_empty"] < 1
     file, truth = held_out_file(tiny_home, tmp_path)
     out = tmp_path / "masks"
-    words = ("predict", str(file), "--champion", "ptxsweep-tiny", "--out", str(out))
+    words = (
+        "predict",
+        str(file),
+        "--champion",
+        "ptxsweep-phantom-average_precision",
+        "--out",
+        str(out),
+    )
     code, predicted, _ = call(tiny_home, capfd, *words)
     assert code == 0
     (one,) = predicted["predictions"]
