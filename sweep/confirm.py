@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ptxcore.data.folds import FoldPlan
-from ptxcore.data.store import CaseStore
+from ptxcore.data.store import CaseStore, Progress, no_progress
 from ptxcore.errors import FoldPlanError
 from ptxcore.inference import Ensemble
 from ptxcore.metrics import (
@@ -48,8 +48,6 @@ from sweep.records import State
 from sweep.stores import open_store
 
 CONFIDENCE = 0.95
-#: Called with the number of scored cases and of all cases.
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +63,8 @@ def confirm(
     store: Path | str | None = None,
     again: bool = False,
     purpose: str = "confirmation of the winner",
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = no_progress,
+    on_verify: Progress = no_progress,
 ) -> Confirmation:
     """Open the hold-out and score the winner on it, and the default candidate beside it.
 
@@ -76,6 +75,7 @@ def confirm(
         again: Whether a use after the first is meant.
         purpose: Kept with the use.
         on_progress: Called after every case.
+        on_verify: Called while the store is read through before the hold-out is opened.
 
     Raises:
         UsageError: There is no such sweep, no complete candidate, no hold-out, or its weights
@@ -95,6 +95,7 @@ def confirm(
         artifacts.bring_folds(home, name, _contestants(ledger.projection), weights=True)
         plan = checked_plan(folder / "plan.json", ledger.header, cases)
         entrants = _entrants(ledger.projection, folder, plan)
+        cases.verify(on_verify)  # a wrong case would cost the hold-out
         digest = holdout_digest(plan)
         number = evidence.begin(
             purpose=purpose,

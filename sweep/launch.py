@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ptxcore.data.folds import make_plan
-from ptxcore.data.store import CaseStore
+from ptxcore.data.store import CaseStore, no_progress
+from ptxcore.data.verified import verify_once
 from ptxcore.errors import StoreError
 from ptxcore.settings import FoldSettings
 from sweep import artifacts
@@ -72,6 +73,7 @@ def run(
     precision: str = "auto",
     budget: Budget | None = None,
     on_progress: Progress = lambda projection: None,
+    on_verify: Callable[[int, int], None] = no_progress,
 ) -> SweepSummary:
     """Start a new sweep and drive it to its end, or until SIGINT or SIGTERM.
 
@@ -88,10 +90,12 @@ def run(
             two sweeps may differ where the two are close.
         budget: Ends the sweep when it is used.
         on_progress: Called on the driver at most twice a second.
+        on_verify: Called after every case while the store is read through, if it has to be.
 
     Raises:
         UsageError: The space, the name, the store or the resources cannot be used; nothing was
             written.
+        StoreError: The store is missing, damaged, or not what its manifest says.
     """
     options, request = plan_options or PlanOptions(), resources or ResourceRequest()
     space = effective_space(space_name, overrides or Overrides())
@@ -114,6 +118,7 @@ def run(
             f"a sweep named {name!r} exists; `ptxsweep resume {name}` goes on with it, "
             "`--name` starts another one"
         )
+    verify_once(cases, on_progress=on_verify)
     budget = budget or Budget()
     artifacts.claim(home, name)
     default = FoldSettings.from_mapping(space.complete(space.defaults()))
@@ -145,6 +150,7 @@ def resume(
     resources: ResourceRequest | None = None,
     budget: Budget | None = None,
     on_progress: Progress = lambda projection: None,
+    on_verify: Callable[[int, int], None] = no_progress,
 ) -> SweepSummary:
     """Go on with a sweep from its ledger: finished folds stay, unfinished ones continue.
 
@@ -155,9 +161,11 @@ def resume(
         resources: As in `run`; they may differ from the first time.
         budget: As in `run`; hours count anew.
         on_progress: As in `run`.
+        on_verify: As in `run`.
 
     Raises:
-        UsageError: No such sweep, it is finished, or the store is another one.
+        UsageError: No such sweep, or it is finished.
+        StoreError: The store is another one, or not what its manifest says.
         LeaseHeld: Another driver is at work on it.
     """
     ledger = Ledger.open(home.ledger_url, name)
@@ -171,6 +179,7 @@ def resume(
             f"the store has data hash {cases.data_hash[:12]}, the sweep started with "
             f"{header['data_hash'][:12]}; give the same data with --store"
         )
+    verify_once(cases, on_progress=on_verify)
     space = parse_space(header["space_text"], f"{name} (ledger)")
     artifacts.check(home, name)
     artifacts.bring_plan(home, name)

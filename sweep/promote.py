@@ -18,9 +18,10 @@ from mlflow.entities import Metric, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model
 
+from ptxcore.data.store import Progress, no_progress
 from ptxcore.types import Runtime
 from sweep import artifacts, champions, registry
-from sweep.confirm import Progress, confirm, weight_folders
+from sweep.confirm import confirm, weight_folders
 from sweep.confirmation import Confirmation, load_confirmation
 from sweep.errors import GateRefused, TrackingError, UsageError
 from sweep.evidence import Evidence
@@ -99,7 +100,8 @@ def promote(
     reason: str | None = None,
     again: bool = False,
     store: Path | str | None = None,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = no_progress,
+    on_verify: Progress = no_progress,
 ) -> Promotion:
     """Confirm, judge, package, register, and move the alias `champion`.
 
@@ -114,6 +116,7 @@ def promote(
         again: Open the hold-out once more, though a confirmation is there.
         store: Where the case store is now, if it moved.
         on_progress: Called after every case of the hold-out.
+        on_verify: Called while the store is read through before the hold-out is opened.
 
     Raises:
         GateRefused: The gate refused it; the champion is who it was.
@@ -141,7 +144,7 @@ def promote(
                 if model_name is None
                 else registry.champion_of(client, model_name)
             )
-        confirmation = _confirmed(home, name, best, again, store, on_progress)
+        confirmation = _confirmed(home, name, best, again, store, on_progress, on_verify)
         champion = None if present is None else champion_from(present.version, present.tags)
         said = verdict(confirmation, projection, champion=champion, gate=gate)
         against = None if said.passed else why
@@ -248,13 +251,20 @@ def _confirmed(
     again: bool,
     store: Path | str | None,
     on_progress: Progress,
+    on_verify: Progress,
 ) -> Confirmation:
     """The winner's confirmation: the one that is there, or a new one."""
     known = None if again else load_confirmation(home, name)
     if known is not None and known.candidate == best.number:
         return known
     return confirm(
-        home, name, store=store, again=again, purpose="promotion", on_progress=on_progress
+        home,
+        name,
+        store=store,
+        again=again,
+        purpose="promotion",
+        on_progress=on_progress,
+        on_verify=on_verify,
     )
 
 

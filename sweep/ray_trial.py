@@ -237,7 +237,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     def _open(self) -> Iterator[EpochReport]:
         from ptxcore.data.folds import SearchPlan
         from ptxcore.data.store import CaseStore
-        from ptxcore.errors import FoldPlanError
+        from ptxcore.errors import FoldPlanError, StoreError
         from ptxcore.settings import FoldSettings
         from ptxcore.training import take_over, train_fold
         from ptxcore.types import Runtime
@@ -252,7 +252,10 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             )
         require_device(job.runtime["device"])
         load_networks()
-        store = CaseStore.open(on_host(job.store, job.data_hash))
+        try:
+            store = CaseStore.open(on_host(job.store, job.data_hash))
+        except StoreError as error:  # no fault of the candidate
+            raise HostRefused(str(error)) from error
         if store.data_hash != job.data_hash:
             raise HostRefused("the case store on this node is not the one the sweep started with")
         if job.bucket is not None:

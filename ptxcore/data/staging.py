@@ -3,7 +3,7 @@
 A cluster keeps the store on storage that all hosts see, or as objects that nobody can map into
 memory. Reading patches from there for hours is slow or impossible, so a host keeps a copy in a
 folder of its own, by content hash: every case is checked against its digest, and only then the
-copy gets its name.
+copy gets its name. Whoever finds a copy checks it again if its files changed since.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ptxcore.data.store import SALT, CaseStore
+from ptxcore.data.verified import verify_once
 from ptxcore.errors import StoreError
 
 CACHE_VARIABLE = "PTXSWEEP_CACHE"
@@ -73,6 +74,7 @@ def copied(bring: Callable[[Path], object], source: str, data_hash: str, cache: 
     """
     copy = cache / data_hash
     if copy.is_dir():
+        _check(copy)
         return copy
     cache.mkdir(parents=True, exist_ok=True)
     try:
@@ -98,8 +100,22 @@ def _make(bring: Callable[[Path], object], source: str, copy: Path, data_hash: s
                 f"{source}: found data hash {found.data_hash[:12]}, expected {data_hash[:12]}; "
                 "give the store that the sweep started with"
             )
-        found.verify()
+        verify_once(found, _note(copy))
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         raise
     making.rename(copy)
+
+
+def _check(copy: Path) -> None:
+    """Make sure that a copy is as it was made; its files are read again only if they changed."""
+    try:
+        verify_once(CaseStore.open(copy), _note(copy))
+    except StoreError as error:
+        raise StoreError(
+            f"{error} (this is the copy of one host: remove the folder there, and it is made anew)"
+        ) from error
+
+
+def _note(copy: Path) -> Path:
+    return copy.with_name(f".{copy.name}.verified.json")

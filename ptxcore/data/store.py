@@ -33,6 +33,9 @@ from ptxcore.data.parallel import in_order, num_processors
 from ptxcore.data.resample import target_shape
 from ptxcore.errors import StoreError
 
+#: Called with how much is done and how much there is.
+Progress = Callable[[int, int], None]
+
 FORMAT = 1
 MANIFEST, CASES, IMAGES, MASKS, SALT = (
     "manifest.json",
@@ -41,6 +44,10 @@ MANIFEST, CASES, IMAGES, MASKS, SALT = (
     "masks.bin",
     "salt.key",
 )
+
+
+def no_progress(done: int, total: int) -> None:
+    """A `Progress` that nobody watches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,19 +237,22 @@ class CaseStore:
             self._grids[key] = Grid(folder, image_size, shapes, self.dtype)
         return self._grids[key]
 
-    def verify(self) -> None:
+    def verify(self, on_progress: Progress = no_progress) -> None:
         """Read everything and compare with the digests.
+
+        Args:
+            on_progress: Called with the number of cases read and of all cases.
 
         Raises:
             StoreError: Pixels, masks or ids are not those that were imported; says of how many
                 cases, and names the first.
         """
-        found = in_order(self._digest, range(len(self)), num_processors())
-        changed = [
-            case.case_id
-            for case, digest in zip(self.cases, found, strict=True)
-            if case.digest != digest
-        ]
+        found = in_order(self._is_as_imported, range(len(self)), num_processors())
+        changed = []
+        for number, (case, is_same) in enumerate(zip(self.cases, found, strict=True), start=1):
+            if not is_same:
+                changed.append(case.case_id)
+            on_progress(number, len(self))
         if changed:
             raise StoreError(
                 f"{self.folder}: found {len(changed)} of {len(self)} cases changed or damaged "
@@ -254,8 +264,10 @@ class CaseStore:
                 "import again"
             )
 
-    def _digest(self, index: int) -> str:
-        return case_digest(self.image(index), self._packed(index))
+    def _is_as_imported(self, index: int) -> bool:
+        case, packed = self.cases[index], self._packed(index)
+        is_same = case_digest(self.image(index), packed) == case.digest
+        return is_same and int(np.bitwise_count(packed).sum()) == case.mask_px
 
     def _packed(self, index: int) -> NDArray[np.uint8]:
         return self._masks[self._mask_starts[index] : self._mask_starts[index + 1]]

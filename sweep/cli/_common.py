@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -230,18 +231,24 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def counter(verb: str) -> Callable[[int, int], None]:
-    """A callback (done, total) that says a line at every tenth."""
-    said = 0
+def counter(verb: str, *, quiet_seconds: float = 0.0) -> Callable[[int, int], None]:
+    """A callback (done, total) that says a line at every tenth, once it has taken a while."""
+    said, began = 0, math.inf
 
     def on_progress(done: int, total: int) -> None:
-        nonlocal said
+        nonlocal said, began
+        began = min(began, time.monotonic())
         tenth = 10 * done // max(1, total)
-        if tenth > said:
+        if tenth > said and time.monotonic() - began >= quiet_seconds:
             said = tenth
             say(f"{verb} {done} of {total}")
 
     return on_progress
+
+
+def verifying() -> Callable[[int, int], None]:
+    """A callback for the reading through of a store, silent where that takes a moment."""
+    return counter("verified the store: case", quiet_seconds=3.0)
 
 
 def console() -> Console:

@@ -15,6 +15,7 @@ from sweep.cli._common import (
     json_option,
     open_home,
     require_ledger,
+    verifying,
 )
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def promote_command(
         again=again,
         store=store,
         on_progress=counter("scored"),
+        on_verify=verifying(),
     )
     if as_json:
         emit(promoted)

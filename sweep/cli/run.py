@@ -18,6 +18,7 @@ from sweep.cli._common import (
     precision_option,
     require_ledger,
     say,
+    verifying,
 )
 
 if TYPE_CHECKING:
@@ -187,6 +188,7 @@ def run_command(
                     resources=resources,
                     budget=budget,
                     on_progress=on_progress,
+                    on_verify=verifying(),
                 )
             return _finish(summary, as_json)
     with watching(name or Path(space).stem) as on_progress:
@@ -202,6 +204,7 @@ def run_command(
             precision=precision,
             budget=budget,
             on_progress=on_progress,
+            on_verify=verifying(),
         )
     return _finish(summary, as_json)
 
@@ -229,6 +232,7 @@ def resume_command(name: str, store: Path | str | None, as_json: bool, **options
             resources=resources,
             budget=budget,
             on_progress=on_progress,
+            on_verify=verifying(),
         )
     return _finish(summary, as_json)
 
