@@ -3,6 +3,7 @@
     CoreError
     ├── DataError          a file or folder that cannot be used as it is
     │   ├── DicomError     one DICOM or PNG file
+    │   │   └── NoImageError   a DICOM file whose SOP class is that of no image
     │   ├── MaskError      one run-length encoding, or a mask that does not fit its image
     │   ├── StoreError     a case store
     │   └── FoldPlanError  a fold plan that cannot be made or read
@@ -25,6 +26,10 @@ class DataError(CoreError):
 
 class DicomError(DataError):
     """One image file is missing something, or cannot be decoded."""
+
+
+class NoImageError(DicomError):
+    """A DICOM file holds a report, an index of a disc or the like: nothing is wrong with it."""
 
 
 class MaskError(DataError):

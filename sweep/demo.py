@@ -23,6 +23,7 @@ from ptxcore.errors import DicomError
 from sweep import launch
 from sweep.errors import GateRefused, UsageError
 from sweep.home import Home
+from sweep.inputs import find_inputs
 from sweep.ledger import list_sweeps
 from sweep.predict import Prediction, predict_files
 from sweep.projection import Projection
@@ -218,7 +219,7 @@ def _predict(home: Home, name: str, promotion: Promotion, dicom: Path, store: Pa
     plan = FoldPlan.load(home.sweep_folder(name) / "plan.json")
     file = holdout_file(dicom, CaseStore.open(store), plan)
     out = home.sweep_folder(name) / "predictions"
-    (prediction,) = predict_files(home, promotion.model_uri, [file], out)
+    (prediction,) = predict_files(home, promotion.model_uri, find_inputs([file]), out)
     return prediction
 
 

@@ -30,6 +30,11 @@ def describe_store(store: CaseStore) -> dict[str, Any]:
         "dice_all_empty": round(1 - len(positive) / len(cases), 4),
         "sizes": dict(Counter(f"{case.width}x{case.height}" for case in cases)),
         "views": dict(Counter(case.view or "unknown" for case in cases)),
+        # Stores made before these were counted know neither.
+        **{
+            name: store.contents.get(kind, {"unknown": len(cases)})
+            for name, kind in (("modalities", "modality"), ("body_parts", "body_part"))
+        },
         "mask_share": {n: round(q, 5) for n, q in zip(names, quantiles, strict=False)},
         "data_hash": store.data_hash,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from ptxcore.data.dicom import read_dicom
+from ptxcore.data.files import base_name
+from ptxcore.data.sources import HINT, speaking_of
 from sweep.errors import UsageError
 from sweep.home import Home
+from sweep.inputs import Inputs
 from sweep.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -25,8 +28,6 @@ if TYPE_CHECKING:
     from ptxcore.inference import Ensemble
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<number>[0-9]+))")
-#: How to learn which file an error counts.
-HINT = " (--name-files tells which file)"
 #: What a probability of 1 is in a 16-bit PNG.
 FULL_SCALE = 65_535
 
@@ -57,31 +58,26 @@ class Prediction:
 def predict_files(
     home: Home,
     uri: str,
-    sources: Sequence[Path],
+    inputs: Inputs,
     out: Path,
     *,
     attention: Path | None = None,
-    name_files: bool = False,
 ) -> list[Prediction]:
     """Segment files one by one; memory does not grow with their number.
 
     Args:
         home: Whose tracking server knows the model.
         uri: See `load_champion`.
-        sources: DICOM files, or folders that are searched for `*.dcm`.
+        inputs: From `find_inputs`.
         out: Folder for the PNG files; made if absent, files of the same name are replaced.
         attention: Folder for pictures of the attention gates, likewise; None draws none.
-        name_files: Whether errors name files that were found in folders, whose names can hold
-            those of patients, rather than count them.
 
     Raises:
-        UsageError: No file, two files of one name, no such model, or pictures of gates are asked of
-            one that has none.
+        UsageError: No such model, or pictures of gates are asked of one that has none.
         CheckpointError: The model's files are damaged or were exchanged.
         TrackingError: MLflow cannot be reached.
         DicomError: A file cannot be read; those before it were written.
     """
-    files = find_files(sources, name_files=name_files)
     model = load_champion(home, uri)
     if attention is not None and not any(network.num_gates for network, _ in model.members):
         raise UsageError(
@@ -91,55 +87,14 @@ def predict_files(
     for folder in (out, attention or out):
         folder.mkdir(parents=True, exist_ok=True)
     found = []
-    labels = _labels(files, sources, name_files=name_files)
-    for file in files:
-        one, image, mask = _predict(model, file, labels[file], out)
+    for file in inputs.files:
+        one, image, mask = _predict(model, file, inputs.labels[file], out)
         if attention is not None:
-            path = attention / f"{file.stem}.attention.png"
+            path = attention / f"{base_name(file)}.attention.png"
             _draw_attention(model, image, mask, path)
             one = dataclasses.replace(one, attention=path)
         found.append(one)
     return found
-
-
-def find_files(sources: Sequence[Path], *, name_files: bool = False) -> list[Path]:
-    """The files themselves, and those in folders by name, without AppleDouble twins.
-
-    Args:
-        sources: Files and folders.
-        name_files: See `predict_files`.
-
-    Raises:
-        UsageError: There is none, or two would be written to one name.
-    """
-    files = [
-        file
-        for source in sources
-        for file in (sorted(source.rglob("*.dcm")) if source.is_dir() else [source])
-        if not file.name.startswith("._")
-    ]
-    if not files:
-        raise UsageError("predict: found no *.dcm file, expected at least one")
-    labels = _labels(files, sources, name_files=name_files)
-    first: dict[str, Path] = {}
-    for file in files:
-        other = first.setdefault(file.stem, file)
-        if other is not file:
-            is_named = name_files or {other, file} <= set(sources)
-            both = f"{other} and {file}" if is_named else f"{labels[other]} and {labels[file]}"
-            raise UsageError(
-                f"predict: {both} would be written to one name; predict them apart"
-                + ("" if is_named else HINT)
-            )
-    return files
-
-
-def _labels(files: Sequence[Path], sources: Sequence[Path], *, name_files: bool) -> dict[Path, str]:
-    """What errors call files: by their names if the user gave those, else by their place."""
-    return {
-        file: file.name if name_files or file in sources else f"file {number} of {len(files)}"
-        for number, file in enumerate(files, start=1)
-    }
 
 
 def load_champion(home: Home, uri: str) -> Ensemble:
@@ -214,14 +169,13 @@ def _predict(
     model: Ensemble, file: Path, label: str, out: Path
 ) -> tuple[Prediction, NDArray[Any], NDArray[np.bool_]]:
     """The prediction, with the image and the mask it is of."""
-    from ptxcore.data.dicom import read_dicom
-    from ptxcore.data.sources import speaking_of
     from sweep.model_package import segment
 
     with speaking_of(file, label, "" if label == file.name else HINT):
         image = read_dicom(file).pixels
     probability, mask = segment(model, image)
-    paths = (out / f"{file.stem}.probability.png", out / f"{file.stem}.mask.png")
+    name = base_name(file)
+    paths = (out / f"{name}.probability.png", out / f"{name}.mask.png")
     _write(paths[0], np.round(probability * FULL_SCALE).astype(np.uint16))
     _write(paths[1], mask.astype(np.uint8) * 255)
     done = Prediction(

@@ -98,6 +98,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "describe": ({"ptxcore"}, {"errors"}),
     "preview": ({"ptxcore"}, {"errors", "prepare", "space", "whole_file"}),
     "publish": ({"ptxcore", "dashboards"}, None),
+    "inputs": ({"ptxcore"}, {"errors"}),
     "predict": ({"ptxcore", "mlflow"}, None),
     "doctor": (GUARDED, None),
     "demo": ({"ptxcore", "dashboards"}, None),

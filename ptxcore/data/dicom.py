@@ -13,17 +13,19 @@ from collections.abc import Callable, Container
 from pathlib import Path
 
 import pydicom
+from pydicom.config import IGNORE
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset, read_preamble
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from ptxcore.data.bounded import BoundedFile, inflates_beyond
 from ptxcore.data.decoding import decode
 from ptxcore.data.elements import int_of, refusal, text_of
 from ptxcore.data.grayscale import displayed
 from ptxcore.data.radiograph import Header, Radiograph
-from ptxcore.errors import DicomError
+from ptxcore.data.subject import is_image, subject_of
+from ptxcore.errors import DicomError, NoImageError
 
 #: Larger images are refused before anything is allocated; detectors end near 5,000 px.
 MAX_SIDE_PX = 16_384
@@ -48,11 +50,12 @@ def read_header(path: Path, wanted: Container[str] | None = None) -> Header | No
         None where the id is not wanted: whatever else such a file holds is none of our business.
 
     Raises:
+        NoImageError: Its SOP class is that of no image, wanted or not.
         DicomError: Not DICOM, or not one greyscale image of a sensible size. The message names
             the file, the field, what was found and what was expected.
     """
     dataset = _parse(path, stop_before_pixels=True)
-    if wanted is not None and _uid(path, dataset) not in wanted:
+    if wanted is not None and text_of(dataset, "SOPInstanceUID") not in wanted:
         return None
     return _header(path, dataset)
 
@@ -82,6 +85,7 @@ def read_dicom(path: Path) -> Radiograph:
         view=header.view,
         pixel_spacing_mm=header.pixel_spacing_mm,
         is_phantom=header.is_phantom,
+        subject=header.subject,
     )
 
 
@@ -102,6 +106,10 @@ def _parse(path: Path, *, stop_before_pixels: bool) -> FileDataset:
         raise refusal(path, "header", f"damage ({type(error).__name__})", "DICOM") from error
     if len(dataset) == 0:  # what pydicom gives for a file that ends early
         raise refusal(path, "file", "an early end", "a whole DICOM file")
+    sop_class = _sop_class(dataset)
+    if not is_image(sop_class):
+        found = UID(sop_class, validation_mode=IGNORE).name
+        raise NoImageError(f"{path.name}: SOPClassUID: found {found}, expected an image")
     return dataset
 
 
@@ -126,6 +134,10 @@ def _check_deflated(path: Path, file: BoundedFile) -> None:
     file.seek(0)
 
 
+def _sop_class(dataset: FileDataset) -> str:
+    return text_of(dataset, "SOPClassUID") or text_of(dataset.file_meta, "MediaStorageSOPClassUID")
+
+
 def _uid(path: Path, dataset: Dataset) -> str:
     uid = text_of(dataset, "SOPInstanceUID")
     if not uid:
@@ -133,7 +145,7 @@ def _uid(path: Path, dataset: Dataset) -> str:
     return uid
 
 
-def _header(path: Path, dataset: Dataset) -> Header:
+def _header(path: Path, dataset: FileDataset) -> Header:
     side = f"1 to {MAX_SIDE_PX}"
     one = "1 (a single greyscale image)"
     checks: tuple[tuple[str, int | None, Callable[[int], bool], str], ...] = (
@@ -165,6 +177,12 @@ def _header(path: Path, dataset: Dataset) -> Header:
         shape=(numbers["Rows"], numbers["Columns"]),
         is_eight_bit=numbers["BitsStored"] <= 8,
         is_phantom=drawn or "PHANTOM" in text_of(dataset, "ImageComments").upper(),
+        subject=subject_of(
+            sop_class=_sop_class(dataset),
+            modality=text_of(dataset, "Modality"),
+            view=text_of(dataset, "ViewPosition"),
+            body_part=text_of(dataset, "BodyPartExamined"),
+        ),
     )
 
 

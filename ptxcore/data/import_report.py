@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptxcore.data.sources import ImageFiles, Sources
+from ptxcore.data.files import ImageFiles
+from ptxcore.data.sources import Sources
 from ptxcore.data.store import Case, content_hash
+from ptxcore.data.subject import count_subjects, doubts_about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +22,12 @@ class ImportReport:
         num_positive: Cases with a mask.
         num_excluded: Images without an annotation that were left out.
         num_missing: Annotations without an image.
-        num_skipped: Files that are no images (AppleDouble, text).
+        num_skipped: Files that are no images (AppleDouble, text, DICOM reports and indices).
         num_groups: Distinct patients, as far as the grouping knows.
         data_hash: SHA-256 of ids, pixels and masks.
         phantom: Whether any image is drawn.
+        contents: How many cases have which "modality", "view" and "body_part", by the words of
+            `ptxcore.data.subject`.
         warnings: Sentences for the user.
     """
 
@@ -36,6 +40,7 @@ class ImportReport:
     num_groups: int
     data_hash: str
     phantom: bool
+    contents: Mapping[str, Mapping[str, int]]
     warnings: tuple[str, ...]
 
 
@@ -58,10 +63,11 @@ def make_report(
         num_positive=num_positive,
         num_excluded=sources.num_excluded,
         num_missing=sources.num_rows_unused,
-        num_skipped=files.num_hidden + files.num_other,
+        num_skipped=files.num_hidden + files.num_other + sources.num_no_images,
         num_groups=num_groups,
         data_hash=content_hash(cases),
         phantom=any(source.is_phantom for source in sources.chosen),
+        contents=count_subjects(source.subject for source in sources.chosen),
         warnings=tuple(_warnings(len(cases), num_positive, num_groups, files, sources)),
     )
 
@@ -79,6 +85,7 @@ def _warnings(
             "all images have the same patient, perhaps a placeholder, so no fold plan can be "
             "made; give --groups"
         )
+    yield from doubts_about(count_subjects(source.subject for source in sources.chosen))
     if num_positive == 0:
         yield "no image has a mask, so nothing can be learned from this store"
     for number, one, many in (
@@ -99,7 +106,7 @@ def _warnings(
             "files with a name that begins with a dot were skipped",
         ),
         (
-            files.num_other,
+            files.num_other + sources.num_no_images,
             "file is no image and was skipped",
             "files are no images and were skipped",
         ),

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ptxcore.data import rle as rle_codec
 from ptxcore.data.dicom import read_dicom
+from ptxcore.data.files import find_images
 from ptxcore.data.import_report import ImportReport, make_report
 from ptxcore.data.parallel import in_order, num_processors
 from ptxcore.data.png import read_png, read_png_mask
@@ -35,7 +36,6 @@ from ptxcore.data.sources import (
     Source,
     case_id_of,
     choose_sources,
-    find_images,
     how_grouped,
     read_groups,
     speaking_of,
@@ -52,6 +52,7 @@ from ptxcore.data.store import (
     content_hash,
     write_table,
 )
+from ptxcore.data.subject import VIEWS, count_subjects
 from ptxcore.errors import DataError, DicomError, MaskError, StoreError
 
 __all__ = ["ImportReport", "case_id_of", "import_cases"]
@@ -67,6 +68,7 @@ def import_cases(
     *,
     groups: Path | None = None,
     unannotated: str = "exclude",
+    any_modality: bool = False,
     name_files: bool = False,
     workers: int | None = None,
     on_progress: Progress = lambda done, total: None,
@@ -82,6 +84,8 @@ def import_cases(
         groups: Table `image_id,group` that says which images belong to one patient, for data
             whose PatientID does not.
         unannotated: "exclude" leaves images without a row out; "negative" takes them as empty.
+        any_modality: Whether images whose header says that they are no projection radiographs
+            (CT, MR, ultrasound ...) are taken too, rather than refused.
         name_files: Whether errors name the files found in `images`, whose names can hold those of
             patients; else they say "file 7 of 120", in the order of the paths.
         workers: Threads; as many as processors unless given.
@@ -109,6 +113,7 @@ def import_cases(
         rows,
         group_of,
         keep_unannotated=unannotated == "negative",
+        any_modality=any_modality,
         name_files=name_files,
     )
     with _building(store) as folder:
@@ -180,6 +185,7 @@ def _write(
         "cases_sha256": write_table(folder / CASES, cases),
         "phantom": any(source.is_phantom for source in sources),
         "groups": how_grouped(sources),
+        "contents": count_subjects(source.subject for source in sources),
         # What decoded the pixels; no dates, so that a store says nothing about when it was made.
         "versions": {
             name: importlib.metadata.version(name) for name in ("numpy", "pillow", "pydicom")
@@ -258,5 +264,5 @@ def _case(
 
 
 def _view(view: str | None) -> str:
-    """A view position of the standard's list; anything else could be free text about a person."""
-    return view if view in ("AP", "PA", "LL", "RL", "LLD", "RLD", "LLO", "RLO") else ""
+    """A view position of a list; anything else could be free text about a person."""
+    return view if view in VIEWS else ""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.data.subject import ANYTHING, Subject
+
 
 @dataclass(frozen=True, kw_only=True)
 class Radiograph:
@@ -19,6 +21,7 @@ class Radiograph:
         view: "AP", "PA" or another view position; None where unknown.
         pixel_spacing_mm: Height and width of a pixel; None where unknown.
         is_phantom: Whether the image says that it is drawn.
+        subject: What the picture is of.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
@@ -27,6 +30,7 @@ class Radiograph:
     view: str | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
     is_phantom: bool = False
+    subject: Subject = ANYTHING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ class Header:
         view: View position in capitals; None where absent or empty.
         pixel_spacing_mm: Height and width of a pixel; None where unknown or nonsense.
         is_phantom: Whether the image says that it is drawn.
+        subject: What the picture is of.
     """
 
     uid: str
@@ -50,3 +55,4 @@ class Header:
     view: str | None = None
     pixel_spacing_mm: tuple[float, float] | None = None
     is_phantom: bool = False
+    subject: Subject = ANYTHING

@@ -21,13 +21,16 @@ from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from ptxcore.data.dicom import read_header
+from ptxcore.data.files import ImageFiles
 from ptxcore.data.png import read_png_header
 from ptxcore.data.radiograph import Header
-from ptxcore.errors import DataError
+from ptxcore.data.subject import Subject, refuse_foreign
+from ptxcore.errors import DataError, NoImageError
 
 _MAX_LISTED = 10
 #: A file's name can hold that of a patient.
 HINT = " (--name-files tells which file)"
+ANY_MODALITY = "leave it out, or give --any-modality if it is meant"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,7 @@ class Source:
         shape: Height and width in pixels.
         is_eight_bit: Whether it decodes to uint8.
         is_phantom: Whether it says that it is drawn.
+        subject: What it is of.
     """
 
     path: Path
@@ -55,25 +59,7 @@ class Source:
     shape: tuple[int, int]
     is_eight_bit: bool
     is_phantom: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageFiles:
-    """What a folder holds.
-
-    Attributes:
-        paths: The images.
-        are_png: Whether they are PNG rather than DICOM.
-        masks: Masks as PNG by the stem of their image; empty where there are none.
-        num_hidden: Files skipped for a name that begins with a dot: what macOS leaves (`._*`).
-        num_other: Files skipped because they are neither DICOM nor PNG.
-    """
-
-    paths: tuple[Path, ...]
-    are_png: bool
-    masks: Mapping[str, Path]
-    num_hidden: int
-    num_other: int
+    subject: Subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +71,14 @@ class Sources:
         num_excluded: Images without an annotation.
         num_rows_unused: Annotations without an image.
         num_invalid_uids: Chosen images whose SOPInstanceUID breaks the standard.
+        num_no_images: DICOM files skipped for a SOP class that is that of no image.
     """
 
     chosen: tuple[Source, ...]
     num_excluded: int
     num_rows_unused: int
     num_invalid_uids: int
+    num_no_images: int
 
 
 def case_id_of(uid: str) -> str:
@@ -102,62 +90,13 @@ def case_id_of(uid: str) -> str:
     return hashlib.sha256(f"ptxsweep-case:{uid.strip()}".encode()).hexdigest()[:16]
 
 
-def find_images(folder: Path) -> ImageFiles:
-    """Look through a folder, at any depth, for DICOM files, or for PNG files if it has none.
-
-    PNG files may be in subfolders `images` and `masks`, paired by their stems.
-
-    Args:
-        folder: Files in it whose names begin with a dot are counted and not looked at.
-
-    Raises:
-        DataError: There is no such folder, or no image in it.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: found no such folder, expected one with DICOM or PNG files")
-    everything = sorted(path for path in folder.rglob("*") if path.is_file())
-    seen = [path for path in everything if not path.name.startswith(".")]
-    paths = [path for path in seen if _is_dicom(path)]
-    masks: dict[str, Path] = {}
-    are_png = not paths
-    if are_png:
-        paths = [path for path in seen if path.suffix.lower() == ".png"]
-        if (folder / "images").is_dir():
-            masks = {path.stem: path for path in paths if folder / "masks" in path.parents}
-            paths = [path for path in paths if folder / "images" in path.parents]
-    if not paths:
-        raise DataError(
-            f"{folder}: found no DICOM and no PNG file among {len(everything)} files; "
-            "expected a folder with images"
-        )
-    return ImageFiles(
-        paths=tuple(paths),
-        are_png=are_png,
-        masks=masks,
-        num_hidden=len(everything) - len(seen),
-        num_other=len(seen) - len(paths) - len(masks),
-    )
-
-
-def _is_dicom(path: Path) -> bool:
-    """By name, else by the magic word of PS3.10: a name that is a UID seems to have a suffix."""
-    if path.suffix.lower() in (".dcm", ".dicom"):
-        return True
-    if path.suffix.lower() in (".png", ".csv", ".txt", ".json", ".jpg") or path.name == "DICOMDIR":
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return True  # not skipped in silence: the reader will say what is wrong with it
-
-
 def choose_sources(
     files: ImageFiles,
     rows: Mapping[str, Sequence[str]] | None,
     group_of: Mapping[str, str] | None,
     *,
     keep_unannotated: bool,
+    any_modality: bool = False,
     name_files: bool = False,
 ) -> Sources:
     """Match images and annotations.
@@ -167,6 +106,7 @@ def choose_sources(
         rows: Encodings by image id; None takes the masks that are files.
         group_of: Patient by image id; None takes the PatientID.
         keep_unannotated: Whether an image without annotation is a negative case.
+        any_modality: Whether images that are no projection radiographs become cases too.
         name_files: Whether messages name files, rather than count them.
 
     Raises:
@@ -177,7 +117,7 @@ def choose_sources(
     wanted = None if keep_unannotated else annotated
     chosen: dict[str, Source] = {}
     problems: list[str] = []
-    num_excluded = num_invalid = 0
+    num_excluded = num_invalid = num_no_images = 0
     for number, path in enumerate(files.paths, start=1):
         label = path.name if name_files else f"file {number} of {len(files.paths)}"
         try:
@@ -186,7 +126,12 @@ def choose_sources(
             if found is None:
                 num_excluded += 1
                 continue
+            if not any_modality:
+                refuse_foreign(label, found.subject, ANY_MODALITY)
             uid, source = _source(path, label, found, files.masks, rows, group_of)
+        except NoImageError:
+            num_no_images += 1
+            continue
         except DataError as error:
             problems.append(str(error))
             continue
@@ -199,7 +144,7 @@ def choose_sources(
             continue
         chosen[source.case_id] = source
         num_invalid += not files.are_png and not UID(uid, validation_mode=IGNORE).is_valid
-    _refuse(problems, len(files.paths), "" if name_files else HINT)
+    refuse_all(problems, len(files.paths), "" if name_files else HINT)
     num_matched = len({case_id_of(uid) for uid in annotated} & chosen.keys())
     if num_matched == 0:
         raise DataError(
@@ -212,6 +157,7 @@ def choose_sources(
         num_excluded=num_excluded,
         num_rows_unused=len(annotated) - num_matched,
         num_invalid_uids=num_invalid,
+        num_no_images=num_no_images,
     )
 
 
@@ -267,12 +213,22 @@ def _source(
         shape=header.shape,
         is_eight_bit=header.is_eight_bit,
         is_phantom=header.is_phantom,
+        subject=header.subject,
     )
     return header.uid, source
 
 
-def _refuse(problems: Sequence[str], num_files: int, hint: str) -> None:
-    """All that is wrong in one message: nobody mends files one import at a time."""
+def refuse_all(problems: Sequence[str], num_files: int, hint: str) -> None:
+    """All that is wrong in one message: nobody mends files one import at a time.
+
+    Args:
+        problems: A sentence for each file at fault; none is fine.
+        num_files: Of all that were looked at.
+        hint: What the message ends with.
+
+    Raises:
+        DataError: There is a problem.
+    """
     if len(problems) == 1:
         raise DataError(problems[0] + hint)
     if problems:

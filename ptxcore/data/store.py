@@ -161,6 +161,11 @@ class CaseStore:
         return bool(self.manifest["phantom"])
 
     @property
+    def contents(self) -> dict[str, dict[str, int]]:
+        """Cases by modality, view and body part; empty in stores made before that was counted."""
+        return dict(self.manifest.get("contents", {}))
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the stored pixels: uint8 or uint16."""
         return np.dtype(str(self.manifest["dtype"])).newbyteorder("<")

@@ -50,6 +50,11 @@ data_command.add_command(fidelity_command)
     show_default=True,
     help="What an image without a row in the CSV is.",
 )
+@click.option(
+    "--any-modality",
+    is_flag=True,
+    help="Take images that are no projection radiographs (CT, MR, ...), which are refused else.",
+)
 @click.option("--store", type=ANY_PATH, required=True, help="Folder to write; must not exist.")
 @click.option("--workers", type=click.IntRange(1), help="Decoding threads [one per core].")
 @click.option(
@@ -64,6 +69,7 @@ def import_command(
     rle: Path | None,
     groups: Path | None,
     unannotated: str,
+    any_modality: bool,
     store: Path,
     workers: int | None,
     name_files: bool,
@@ -81,6 +87,7 @@ def import_command(
         raise UsageError("data import: --dicom needs --rle FILE, the masks of its images")
 
     from ptxcore.data.importing import import_cases
+    from ptxcore.data.subject import describe_contents
 
     report = import_cases(
         images,
@@ -88,6 +95,7 @@ def import_command(
         store,
         groups=groups,
         unannotated=unannotated,
+        any_modality=any_modality,
         name_files=name_files,
         workers=workers,
         on_progress=counter("imported"),
@@ -99,8 +107,9 @@ def import_command(
         say(f"warning: {warning}")
     click.echo(
         f"{store}: {report.num_cases} cases, {report.num_positive} positive, "
-        f"{report.num_excluded} excluded"
+        f"{report.num_excluded} excluded, {report.num_skipped} files skipped"
     )
+    click.echo(describe_contents(report.contents))
 
 
 @data_command.command("check")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sweep.cli._common import OUTPUT_FOLDER, emit, home_options, json_option, open_home
+from sweep.cli._common import OUTPUT_FOLDER, emit, home_options, json_option, open_home, say
 from sweep.errors import UsageError
 
 
@@ -23,6 +23,11 @@ from sweep.errors import UsageError
     help="Draw what the attention gates let through, one PNG per file, into this folder.",
 )
 @click.option(
+    "--any-modality",
+    is_flag=True,
+    help="Segment images that are no projection radiographs (CT, MR, ...), refused else.",
+)
+@click.option(
     "--name-files",
     is_flag=True,
     help="Errors name files found in folders; names can hold those of patients.",
@@ -35,12 +40,14 @@ def predict_command(
     model: str | None,
     out: Path,
     attention: Path | None,
+    any_modality: bool,
     name_files: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Segment DICOM files (or folders of them) and write a probability map and a mask each.
 
+    A folder is searched as `data import` does it: by content, at any depth, whatever the names.
     Per file, OUT gets `<stem>.probability.png` (16 bit, 65535 is a probability of 1) and
     `<stem>.mask.png` (0 or 255), on the grid of the image; with --attention that folder gets
     `<stem>.attention.png`. Not for clinical use.
@@ -48,14 +55,25 @@ def predict_command(
     if (champion is None) == (model is None):
         raise UsageError("predict: give either --champion NAME or --model URI")
 
+    from sweep.inputs import find_inputs
     from sweep.predict import predict_files
 
+    inputs = find_inputs(dicom, any_modality=any_modality, name_files=name_files)
+    for warning in inputs.warnings:
+        say(f"warning: {warning}")
     uri = model or f"models:/{champion}@champion"
-    predictions = predict_files(
-        open_home(options), uri, dicom, out, attention=attention, name_files=name_files
-    )
+    predictions = predict_files(open_home(options), uri, inputs, out, attention=attention)
     if as_json:
-        emit({"model": uri, "out": str(out), "predictions": predictions})
+        emit(
+            {
+                "model": uri,
+                "out": str(out),
+                "contents": inputs.contents,
+                "skipped": inputs.skipped,
+                "warnings": inputs.warnings,
+                "predictions": predictions,
+            }
+        )
         return
     for one in predictions:
         found = f"{one.mask_px} px ({one.share:.2%})" if one.mask_px else "nothing"

@@ -15,6 +15,7 @@ from mlflow.types.schema import AnyType
 from numpy.typing import NDArray
 
 from ptxcore.data.dicom import read_dicom
+from ptxcore.data.subject import refuse_foreign
 from ptxcore.errors import DicomError
 from ptxcore.inference import Ensemble
 from ptxcore.metrics import logits_to_mask, probability_to_logits
@@ -74,7 +75,8 @@ class EnsembleModel(PythonModel):
             and W are those of the image.
 
         Raises:
-            DicomError: A row has no image, two, or one that cannot be read.
+            DicomError: A row has no image, two, one that cannot be read, or a DICOM file of what is
+            no projection radiograph.
         """
         return [self._segment(_pixels(row, number)) for number, row in _rows(model_input)]
 
@@ -129,7 +131,10 @@ def _decode(content: Any, number: int) -> NDArray[Any]:
     with tempfile.TemporaryDirectory(prefix="ptxsweep-") as folder:
         path = Path(folder) / f"row-{number}.dcm"  # the name that an error shows
         path.write_bytes(content)
-        return read_dicom(path).pixels
+        radiograph = read_dicom(path)
+    advice = "pass its pixels as 'image' if it is meant"
+    refuse_foreign(f"row {number}", radiograph.subject, advice)
+    return radiograph.pixels
 
 
 def _is_missing(value: Any) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from PIL import Image
 
@@ -24,6 +25,7 @@ from ptxcore.settings import FoldSettings
 from ptxcore.types import Rule, Runtime
 from sweep.errors import UsageError
 from sweep.home import Home
+from sweep.inputs import find_inputs
 from sweep.model_package import load_ensemble, save_model, usable_runtime, write_ensemble
 from sweep.model_package._example import input_example
 from sweep.predict import predict_files
@@ -158,6 +160,16 @@ def test_what_cannot_be_segmented_is_refused(
         mlflow.pyfunc.load_model(str(saved)).predict([row])
 
 
+def test_what_is_no_projection_radiograph_is_refused(saved: Path) -> None:
+    dataset = pydicom.dcmread(io.BytesIO(input_example()["dicom"][0]))
+    dataset.Modality = "CT"
+    file = io.BytesIO()
+    dataset.save_as(file)
+    expected = r"row 0: Modality: found CT, expected a projection radiograph .* as 'image'"
+    with pytest.raises(DicomError, match=expected):
+        mlflow.pyfunc.load_model(str(saved)).predict([{"dicom": file.getvalue()}])
+
+
 def test_two_images_in_one_row_are_refused(saved: Path, image: np.ndarray) -> None:
     row = {"image": image, "dicom": input_example()["dicom"][0]}
     with pytest.raises(DicomError, match=r"row 0: found \['dicom', 'image'\]"):
@@ -264,8 +276,8 @@ def test_attention_is_drawn_beside_the_mask(tmp_path: Path) -> None:
     file = tmp_path / "one.dcm"
     file.write_bytes(input_example()["dicom"][0])
     home, uri, gates = home_in(tmp_path / "home"), str(tmp_path / "model"), tmp_path / "gates"
-    (plain,) = predict_files(home, uri, [file], tmp_path / "out")
-    (drawn,) = predict_files(home, uri, [file], tmp_path / "out", attention=gates)
+    (plain,) = predict_files(home, uri, find_inputs([file]), tmp_path / "out")
+    (drawn,) = predict_files(home, uri, find_inputs([file]), tmp_path / "out", attention=gates)
     assert plain.attention is None
     assert drawn == dataclasses.replace(plain, attention=gates / "one.attention.png")
     assert [path.name for path in gates.iterdir()] == ["one.attention.png"]
@@ -281,7 +293,7 @@ def test_attention_of_networks_without_gates_is_refused(saved: Path, tmp_path: P
         predict_files(
             home_in(tmp_path / "home"),
             str(saved),
-            [file],
+            find_inputs([file]),
             tmp_path / "out",
             attention=tmp_path / "gates",
         )

@@ -15,6 +15,7 @@ from tiny_sweep import NAME
 from ptxcore.errors import CheckpointError
 from sweep.errors import TrackingError, UsageError
 from sweep.home import Home
+from sweep.inputs import find_inputs
 from sweep.mlflow_view import connect
 from sweep.model_package._example import input_example
 from sweep.predict import load_champion, predict_files
@@ -56,12 +57,12 @@ def test_planted_code_is_refused_and_never_runs(
     out, marker = tmp_path / "out", tmp_path / "it-ran"
     plant_code(package_of(client), marker)
     with pytest.raises(CheckpointError, match=rf"{MODEL} version 1: found files with SHA-256"):
-        predict_files(tiny_home, URI, [dicom], out)
+        predict_files(tiny_home, URI, find_inputs([dicom]), out)
     assert not out.exists()
     assert not marker.exists()
     # Even where the registry vouches for it, the code stays unread.
     client.set_model_version_tag(MODEL, "1", DIGEST_TAG, package_digest(package_of(client)))
-    assert len(predict_files(tiny_home, URI, [dicom], out)) == 1
+    assert len(predict_files(tiny_home, URI, find_inputs([dicom]), out)) == 1
     assert not marker.exists()
     mlflow.pyfunc.load_model(str(package_of(client)))
     assert marker.exists()  # the code would have run: this test could have failed

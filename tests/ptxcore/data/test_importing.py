@@ -122,6 +122,8 @@ SECRETS = {
     "StudyInstanceUID": "1.9.8.7.6.5.4.3.2.1",
     "SeriesInstanceUID": "1.9.8.7.6.5.4.3.2.2",
     "ViewPosition": "JANE DOE",
+    "BodyPartExamined": "RIB OF MRS DOE",
+    "Modality": "ELSEWHERE CR 7",
     "ImageComments": "fell on 3 March",
     "PatientAge": "054Y",
     "StudyID": "STUDY-31",
@@ -213,6 +215,60 @@ def test_what_macos_and_people_leave_in_folders(dicom_set: DicomSet, tmp_path: P
     assert "2 files are no images and were skipped" in report.warnings
 
 
+def test_dicom_objects_that_are_no_images_are_skipped(dicom_set: DicomSet, tmp_path: Path) -> None:
+    pixels, directory = np.zeros((4, 4), dtype=np.uint8), "1.2.840.10008.1.3.10"
+    index = {"uid": None, "SOPClassUID": directory, "remove": ("Rows", "Columns")}
+    write_dicom(dicom_set.dicom / "dicomdir", pixels, **index)
+    write_dicom(dicom_set.dicom / "index.dcm", pixels, **index)
+    write_dicom(dicom_set.dicom / "sr", pixels, SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11")
+    reference = import_cases(dicom_set.dicom / "series-0", dicom_set.rle, tmp_path / "a")
+    report = import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "b", unannotated="negative")
+    assert (reference.num_skipped, report.num_cases, report.num_skipped) == (0, 12, 3)
+    assert "3 files are no images and were skipped" in report.warnings
+    # An image without an id cannot stand in the table; as a negative case it needs one.
+    write_dicom(dicom_set.dicom / "stray.dcm", pixels, uid=None)
+    assert import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "c").num_excluded == 1
+    with pytest.raises(DataError, match="SOPInstanceUID: found none, expected one"):
+        import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "d", unannotated="negative")
+
+
+def test_what_the_pictures_are_of_is_counted_and_kept(dicom_set: DicomSet, tmp_path: Path) -> None:
+    write_dicom(
+        dicom_set.dicom / "knee.dcm",
+        np.zeros((4, 4), dtype=np.uint8),
+        ViewPosition="LL",
+        BodyPartExamined="KNEE",
+        remove=("Modality",),
+    )
+    report = import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "a", unannotated="negative")
+    assert report.contents == {
+        "modality": {"DX": 12, "unknown": 1},
+        "view": {"AP": 6, "PA": 6, "LL": 1},
+        "body_part": {"unknown": 12, "KNEE": 1},
+    }
+    assert "1 image is a lateral or oblique view (LL 1)" in report.warnings
+    assert "1 image names another body part than the chest (KNEE 1)" in report.warnings
+    assert CaseStore.open(tmp_path / "a").contents == report.contents
+
+
+def test_other_modalities_are_refused_unless_asked_for(dicom_set: DicomSet, tmp_path: Path) -> None:
+    pixels = np.zeros((4, 4), dtype=np.uint8)
+    write_dicom(dicom_set.dicom / "ct.dcm", pixels, Modality="CT")
+    assert import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "a").num_excluded == 1
+    with pytest.raises(DataError, match=r"^file 1 of 13: Modality: found CT, .*--any-modality"):
+        import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "b", unannotated="negative")
+    assert not (tmp_path / "b").exists()
+    report = import_cases(
+        dicom_set.dicom,
+        dicom_set.rle,
+        tmp_path / "b",
+        unannotated="negative",
+        any_modality=True,
+    )
+    assert report.contents["modality"] == {"DX": 12, "CT": 1}
+    assert "1 image has another modality than a radiograph has (CT 1)" in report.warnings
+
+
 def test_links_to_files_are_followed_and_linked_folders_are_not_entered(
     dicom_set: DicomSet, tmp_path: Path
 ) -> None:
@@ -244,13 +300,13 @@ def test_no_images_at_all(dicom_set: DicomSet, tmp_path: Path) -> None:
 def test_every_unusable_file_is_listed_at_once(dicom_set: DicomSet, tmp_path: Path) -> None:
     pixels = np.zeros((4, 4), dtype=np.uint8)
     write_dicom(dicom_set.dicom / "a.dcm", pixels, uid=dicom_set.uids[0])
-    write_dicom(dicom_set.dicom / "b.dcm", pixels, uid=None)
+    write_dicom(dicom_set.dicom / "b.dcm", pixels, uid=dicom_set.uids[1], NumberOfFrames=3)
     (dicom_set.dicom / "c.dcm").write_bytes(b"not an image")
     with pytest.raises(DataError, match="found 3 of 15 files unusable:") as caught:
         import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "store", name_files=True)
     message = str(caught.value)
     assert "SOPInstanceUID: found the same as in a.dcm, expected one of its own" in message
-    assert "b.dcm: SOPInstanceUID: found none, expected one" in message
+    assert "b.dcm: NumberOfFrames: found 3, expected 1" in message
     assert "c.dcm: preamble: found no 'DICM' at byte 128, expected a DICOM file" in message
     assert not (tmp_path / "store").exists()
 

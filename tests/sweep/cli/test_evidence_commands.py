@@ -59,6 +59,8 @@ def test_from_winner_to_masks(
     code, predicted, _ = call(tiny_home, capfd, *words)
     assert code == 0
     (one,) = predicted["predictions"]
+    assert predicted["contents"]["modality"] == {"DX": 1}
+    assert predicted["skipped"] == {"hidden": 0, "not_dicom": 0, "no_image": 0}
     probability = np.asarray(Image.open(one["probability"]))
     mask = np.asarray(Image.open(one["mask"]))
     assert probability.dtype == np.uint16

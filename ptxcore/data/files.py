@@ -1,0 +1,125 @@
+"""Which files of a folder are images: one answer for whatever reads folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptxcore.errors import DataError
+
+_DICOM_SUFFIXES = (".dcm", ".dicom")
+_OTHER_SUFFIXES = (".png", ".csv", ".txt", ".json", ".jpg")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The files of a folder, at any depth.
+
+    Attributes:
+        dicom: DICOM files by name or content, sorted; some may turn out to be no images.
+        other: The rest, sorted.
+        num_hidden: Files skipped for a name that begins with a dot: what macOS leaves (`._*`).
+    """
+
+    dicom: tuple[Path, ...]
+    other: tuple[Path, ...]
+    num_hidden: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFiles:
+    """What a folder holds.
+
+    Attributes:
+        paths: The images.
+        are_png: Whether they are PNG rather than DICOM.
+        masks: Masks as PNG by the stem of their image; empty where there are none.
+        num_hidden: Files skipped for a name that begins with a dot: what macOS leaves (`._*`).
+        num_other: Files skipped because they are neither DICOM nor PNG.
+    """
+
+    paths: tuple[Path, ...]
+    are_png: bool
+    masks: Mapping[str, Path]
+    num_hidden: int
+    num_other: int
+
+
+def list_files(folder: Path) -> Listing:
+    """Look through a folder; links to other folders are not entered.
+
+    Args:
+        folder: An existing one.
+    """
+    everything = sorted(path for path in folder.rglob("*") if path.is_file())
+    seen = [path for path in everything if not is_hidden(path)]
+    dicom = tuple(path for path in seen if is_dicom(path))
+    known = set(dicom)
+    return Listing(
+        dicom=dicom,
+        other=tuple(path for path in seen if path not in known),
+        num_hidden=len(everything) - len(seen),
+    )
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a file's name begins with a dot."""
+    return path.name.startswith(".")
+
+
+def is_dicom(path: Path) -> bool:
+    """By name, else by the magic word of PS3.10: a name that is a UID seems to have a suffix.
+
+    The index of a disc (DICOMDIR) is none here, and under another name its SOP class tells.
+    """
+    if path.suffix.lower() in _DICOM_SUFFIXES:
+        return True
+    if path.suffix.lower() in _OTHER_SUFFIXES or path.name.upper() == "DICOMDIR":
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return True  # not skipped in silence: the reader will say what is wrong with it
+
+
+def base_name(path: Path) -> str:
+    """What a file's outputs are named after: without its suffix, unless that is part of a UID."""
+    return path.name if path.suffix[1:].isdigit() else path.stem
+
+
+def find_images(folder: Path) -> ImageFiles:
+    """Look through a folder, at any depth, for DICOM files, or for PNG files if it has none.
+
+    PNG files may be in subfolders `images` and `masks`, paired by their stems.
+
+    Args:
+        folder: Files in it whose names begin with a dot are counted and not looked at.
+
+    Raises:
+        DataError: There is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: found no such folder, expected one with DICOM or PNG files")
+    listing = list_files(folder)
+    num_seen = len(listing.dicom) + len(listing.other)
+    paths = list(listing.dicom)
+    masks: dict[str, Path] = {}
+    if not paths:
+        paths = [path for path in listing.other if path.suffix.lower() == ".png"]
+        if (folder / "images").is_dir():
+            masks = {path.stem: path for path in paths if folder / "masks" in path.parents}
+            paths = [path for path in paths if folder / "images" in path.parents]
+    if not paths:
+        raise DataError(
+            f"{folder}: found no DICOM and no PNG file among {num_seen + listing.num_hidden} "
+            "files; expected a folder with images"
+        )
+    return ImageFiles(
+        paths=tuple(paths),
+        are_png=not listing.dicom,
+        masks=masks,
+        num_hidden=listing.num_hidden,
+        num_other=num_seen - len(paths) - len(masks),
+    )
