@@ -52,6 +52,15 @@ COMBINED = (
     ("average_best", "swa_start"),
     LOSS_WEIGHTS,
 )
+#: Name: (another setting, its value at which the first counts for nothing)
+NEEDS: dict[str, tuple[str, float | str]] = {
+    "focal_gamma": ("focal_weight", 0),
+    "tversky_alpha": ("tversky_weight", 0),
+    "positive_fraction_end": ("positive_fraction_schedule", "constant"),
+    "foreground_share": ("patch_size", 0),
+    "elastic_px": ("augmentation_strength", 0),
+    "grid_distortion_px": ("augmentation_strength", 0),
+}
 #: Words that a setting may be.
 CHOICES: dict[str, tuple[str, ...]] = {
     "network": NETWORKS,

@@ -13,13 +13,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ptxcore.errors import SettingsError
-from ptxcore.limits import COMBINED
+from ptxcore.limits import COMBINED, NEEDS
 from ptxcore.settings import FoldSettings
 from sweep.errors import SpaceError
 from sweep.space import SearchSpace
 
 #: Metrics of cases without a mask.
 _OF_NEGATIVES = frozenset({"case_specificity"})
+#: Pruners that compare whole folds with those of a complete candidate.
+_OF_FOLDS = frozenset({"paired_folds", "wilcoxon"})
 #: Of wider ranges of whole numbers the ends alone are tried.
 _MAX_VALUES = 10_000
 
@@ -43,6 +45,8 @@ def check_settings(space: SearchSpace) -> None:
         error = _refusal(space.complete(candidate), space.inference)
         if error is not None:
             raise SpaceError(f"{space.locate(f'candidates.{index}')}: candidate {index}: {error}")
+    _check_pruner(space)
+    _check_effects(space, FoldSettings.from_mapping(defaults))
     for name in space.parameters:
         for value in _values(space, name):
             error = _refusal_of(space, {name: value})
@@ -83,6 +87,48 @@ def _check_defaults(space: SearchSpace, defaults: Mapping[str, Any]) -> None:
         raise SpaceError(f"{space.locate(_field(error))}: at the defaults: {error}")
 
 
+def _check_effects(space: SearchSpace, settings: FoldSettings) -> None:
+    """Refuse to search what changes nothing, because what it belongs to is off for good."""
+    for name, (switch, off) in NEEDS.items():
+        if name not in space.parameters:
+            continue
+        held = [getattr(settings, switch)]
+        if switch in space.parameters:
+            held = space.parameters[name].conditions().get(switch, [])
+        if held and all(value == off for value in held):
+            raise SpaceError(
+                f"{space.locate(name)}: {name}: found among what varies, and counts for nothing "
+                f"while {switch} is {off}; expected another {switch}, or {name} left out"
+            )
+
+
+def _check_pruner(space: SearchSpace) -> None:
+    """Refuse options that its scope does not use, and a pruner of folds that can stop nobody."""
+    pruner, most = space.pruner, space.num_folds - 1
+    scope = getattr(pruner, "scope", "both")
+    unused = {"folds": ("n_warmup_steps", "interval_steps"), "epochs": ("n_warmup_folds",)}
+    for key in unused.get(scope, ()):
+        if key in pruner.model_fields_set:
+            raise _refused(space, key, f"expected it left out: scope {scope} does not use it")
+    late = f"expected at most {most}: with all {space.num_folds} folds nothing is left to stop"
+    for key in ("min_folds", "n_startup_steps") if pruner.name in _OF_FOLDS else ():
+        if getattr(pruner, key, 0) > most:
+            raise _refused(space, key, late)
+    smallest = 0.5**most  # p of a signed-rank test in which every fold is worse
+    if pruner.name == "wilcoxon" and pruner.p_threshold <= smallest:
+        raise _refused(
+            space,
+            "p_threshold",
+            f"expected more than {smallest:g}, the least p that {most} folds give",
+        )
+
+
+def _refused(space: SearchSpace, key: str, expected: str) -> SpaceError:
+    found = getattr(space.pruner, key)
+    place = space.locate(f"pruner.{key}" if f"pruner.{key}" in space.lines else "pruner")
+    return SpaceError(f"{place}: pruner.{key}: found {found!r} for {space.pruner.name}, {expected}")
+
+
 def _check_combinations(space: SearchSpace) -> None:
     for names in _combinations(space):
         for values in itertools.product(*(_ends(space, name) for name in names)):
@@ -111,21 +157,8 @@ def _combinations(space: SearchSpace) -> Iterator[tuple[str, ...]]:
 
 def _refusal_of(space: SearchSpace, chosen: Mapping[str, Any]) -> str | None:
     """Why values of parameters cannot stand together; None where they can, or never do."""
-    values: dict[str, Any] = {}
-    for name in chosen:
-        values |= _parents(space, name)
-    values |= chosen
-    if not chosen.keys() <= space.active(values).keys():
-        return None
-    return _refusal(space.complete(values), space.inference)
-
-
-def _parents(space: SearchSpace, name: str) -> dict[str, Any]:
-    """Values under which a parameter is asked for at all."""
-    found: dict[str, Any] = {}
-    for parent, allowed in space.parameters[name].conditions().items():
-        found |= {**_parents(space, parent), parent: allowed[0]}
-    return found
+    values = space.activating(chosen)
+    return None if values is None else _refusal(space.complete(values), space.inference)
 
 
 def _refusal(

@@ -180,7 +180,7 @@ def resume(
             f"{header['data_hash'][:12]}; give the same data with --store"
         )
     verify_once(cases, on_progress=on_verify)
-    space = parse_space(header["space_text"], f"{name} (ledger)")
+    space = parse_space(header["space_text"], f"{name} (ledger)", has_begun=True)
     artifacts.check(home, name)
     artifacts.bring_plan(home, name)
     budget = budget or Budget()

@@ -21,7 +21,7 @@ from sweep.cohort import KEY
 from sweep.configurations import check_settings
 from sweep.environment import installed_packages, pixel_versions
 from sweep.errors import UsageError
-from sweep.space import SearchSpace, load_space, parse_space
+from sweep.space import SearchSpace, is_among, load_space, parse_space
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,11 +53,10 @@ def effective_space(name_or_path: str, overrides: Overrides) -> SearchSpace:
     space = load_space(name_or_path, known=known, metrics=OBJECTIVES)
     if overrides != Overrides():
         tree = space.tree()  # PyYAML alone would read 1e-4 as text
-        tree.setdefault("fixed", {})
+        tree["fixed"] = tree.get("fixed") or {}
         for key, value in overrides.fixed.items():
-            _hold(tree.get("parameters", {}), key, value)
+            _hold(tree, key, value)
             (tree.get("inference") or {}).pop(key, None)
-            tree["fixed"][key] = value
         policy = tree.setdefault("policy", {})
         for key in ("num_trials", "num_completions"):
             if getattr(overrides, key) is not None:
@@ -74,24 +73,21 @@ def effective_space(name_or_path: str, overrides: Overrides) -> SearchSpace:
     return space
 
 
-def _hold(parameters: dict[str, Any], key: str, value: Any) -> None:
+def _hold(tree: dict[str, Any], key: str, value: Any) -> None:
     """Take a parameter out of the search, and decide every condition on it.
 
-    Who asks for this value loses the condition; who asks for another one can never be active and
-    goes too, with all that depend on it.
+    Who asks for this value loses the condition. Who asks for another one can never be active: it
+    goes too, held at its default, which it would have had.
     """
+    parameters = tree.get("parameters", {})
     parameters.pop(key, None)
-    for name, one in list(parameters.items()):
-        wanted = (one.get("when") or {}).pop(key, value) if name in parameters else value
-        if value not in (wanted if isinstance(wanted, list) else [wanted]):
-            _drop(parameters, name)
-
-
-def _drop(parameters: dict[str, Any], key: str) -> None:
-    parameters.pop(key, None)
-    for name, one in list(parameters.items()):
-        if name in parameters and key in (one.get("when") or {}):
-            _drop(parameters, name)
+    tree["fixed"][key] = value
+    for name in list(parameters):
+        when = parameters[name].get("when") or {} if name in parameters else {}
+        if key in when:
+            wanted = when.pop(key)
+            if not is_among(value, wanted if isinstance(wanted, list) else [wanted]):
+                _hold(tree, name, parameters[name]["default"])
 
 
 def image_grids(space: SearchSpace) -> list[tuple[int, str]]:

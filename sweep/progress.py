@@ -87,7 +87,7 @@ def _front_runner(candidates: list[Candidate]) -> Candidate | None:
 
 @lru_cache(maxsize=8)
 def _policy(space_text: str) -> PolicySpec:
-    return parse_space(space_text, "ledger").policy
+    return parse_space(space_text, "ledger", has_begun=True).policy
 
 
 def _expected_folds(projection: Projection, policy: PolicySpec) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from difflib import get_close_matches
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -17,7 +15,6 @@ from sweep.errors import SpaceError
 from sweep.space import _yaml
 from sweep.space._base import Problem
 from sweep.space._models import (
-    INFERENCE,
     CategoricalParameter,
     FloatParameter,
     InferenceSpec,
@@ -27,7 +24,9 @@ from sweep.space._models import (
     SamplerSpec,
     SpaceFile,
 )
+from sweep.space._names import did_you_mean, name_problems, order_of
 from sweep.space._pruners import PRUNER_SPECS
+from sweep.space._sense import parameter_problems, space_problems
 from sweep.space._space import SearchSpace, build
 
 _SUFFIX = ".yaml"
@@ -81,7 +80,7 @@ def load_space(
     if str(path_or_name) in shipped:
         entry = shipped[str(path_or_name)]
         return parse_space(entry.read_text(encoding="utf-8"), entry.name, known, metrics)
-    hint = _did_you_mean(str(path_or_name), shipped)
+    hint = did_you_mean(str(path_or_name), shipped)
     raise SpaceError(
         f"{path_or_name}: found neither a file nor a shipped search space of that name; {hint}"
     )
@@ -103,6 +102,8 @@ def parse_space(
     source: str,
     known: Collection[str] | None = None,
     metrics: Mapping[str, str] | None = None,
+    *,
+    has_begun: bool = False,
 ) -> SearchSpace:
     """Read a search space from text.
 
@@ -111,6 +112,7 @@ def parse_space(
         source: Name of the file, for messages.
         known: As in `load_space`.
         metrics: As in `load_space`.
+        has_begun: Whether a sweep of it has: it goes on as it was, even where it makes no sense.
 
     Raises:
         SpaceError: Every problem in a line of its own, as `file:line: key: found, expected`.
@@ -122,8 +124,10 @@ def parse_space(
     except ValidationError as error:
         problems = [_told(where, one, data) for one in error.errors()]
         raise SpaceError("\n".join(dict.fromkeys(problems))) from error
-    order, cyclic = _order(file, where)
-    problems = [*cyclic, *_problems(file, where, known, metrics)]
+    order, cyclic = order_of(file, where)
+    problems = [*cyclic, *name_problems(file, where, known, metrics)]
+    if not has_begun:
+        problems += [f"{where(*path)}: {text}" for path, text in parameter_problems(file)]
     if problems:
         raise SpaceError("\n".join(problems))
     if metrics is not None and file.objective.direction is None:
@@ -132,7 +136,12 @@ def parse_space(
         )
         file = file.model_copy(update={"objective": objective})
     dotted = {_yaml.dotted(path): line for path, line in lines.items()}
-    return build(file, order, text=text, source=source, lines=dotted)
+    space = build(file, order, text=text, source=source, lines=dotted)
+    if not has_begun:
+        problems = [f"{where(*path)}: {text}" for path, text in space_problems(space, file)]
+        if problems:
+            raise SpaceError("\n".join(problems))
+    return space
 
 
 class _Where:
@@ -157,7 +166,7 @@ def _told(where: _Where, error: ErrorDetails, data: dict[str, Any]) -> str:
     match error["type"]:
         case "extra_forbidden":
             fields = _fields(path[:-1], data)
-            return f"{where(*path)}: found an unknown key, {_did_you_mean(str(path[-1]), fields)}"
+            return f"{where(*path)}: found an unknown key, {did_you_mean(str(path[-1]), fields)}"
         case "missing":
             return f"{where(*path)}: found nothing, expected a value (the key is required)"
         case "too_short":
@@ -168,7 +177,7 @@ def _told(where: _Where, error: ErrorDetails, data: dict[str, Any]) -> str:
             if not isinstance(error["input"], dict):
                 return f"{where(*path)}: found {error['input']!r}, expected a mapping"
             found = error["input"].get(key)
-            return f"{where(*path, key)}: found {found!r}, {_did_you_mean(str(found), names)}"
+            return f"{where(*path, key)}: found {found!r}, {did_you_mean(str(found), names)}"
     expected = error["msg"].removeprefix("Input should be ")
     if _is_scalar_slot(path):
         expected = "a number, text, true, false or null"
@@ -210,82 +219,3 @@ def _fields(path: _yaml.Path, data: Any) -> list[str]:
     if path[0] == "pruner":
         return list(PRUNER_SPECS[here["name"]].model_fields)
     return list(_SECTIONS[str(path[0])].model_fields)
-
-
-def _order(file: SpaceFile, where: _Where) -> tuple[list[str], list[str]]:
-    """Parameters with parents before children, otherwise as in the file; and what is wrong."""
-    problems = []
-    graph: dict[str, list[str]] = {}
-    for name, one in file.parameters.items():
-        graph[name] = []
-        for parent, allowed in one.conditions().items():
-            place = where("parameters", name, "when", parent)
-            if parent not in file.parameters:
-                hint = _did_you_mean(parent, file.parameters)
-                problems.append(f"{place}: found no parameter of that name, {hint}")
-                continue
-            graph[name].append(parent)
-            for value in allowed:
-                expected = file.parameters[parent].refuses(value)
-                if expected is not None:
-                    problems.append(f"{place}: found {value!r}, expected {expected}")
-    try:
-        return list(TopologicalSorter(graph).static_order()), problems
-    except CycleError as error:
-        names = " -> ".join(error.args[1])
-        place = where("parameters", error.args[1][0], "when")
-        return [], [*problems, f"{place}: found a circle ({names}), expected none"]
-
-
-def _problems(
-    file: SpaceFile,
-    where: _Where,
-    known: Collection[str] | None,
-    metrics: Mapping[str, str] | None,
-) -> Iterator[str]:
-    if metrics is not None and file.objective.metric not in metrics:
-        hint = _did_you_mean(file.objective.metric, metrics)
-        yield f"{where('objective', 'metric')}: found {file.objective.metric!r}, {hint}"
-    for section, names in (("fixed", file.fixed), ("parameters", file.parameters)):
-        for name in names:
-            if known is not None and name not in known:
-                hint = _did_you_mean(name, known)
-                yield f"{where(section, name)}: found an unknown setting, {hint}"
-    for name in file.fixed:
-        if name in file.parameters:
-            yield f"{where('fixed', name)}: found in `parameters` too, expected it in one of them"
-    # Sweeps begun with an overlap among the parameters go on as they were: `known` is None then.
-    for name in INFERENCE if known is not None else ():
-        if name in file.parameters:
-            yield (
-                f"{where('parameters', name)}: found a setting that changes no weights, expected "
-                f"its values under `inference` (as in `inference: {{{name}: "
-                f"{'[0.25, 0.5]' if name == 'overlap' else '[false, true]'}}}`): every trained "
-                "fold is scored with all of them, and no trial is spent on it"
-            )
-    for name in file.inference.model_fields_set:
-        for section, names in (("fixed", file.fixed), ("parameters", file.parameters)):
-            if name in names:
-                yield (
-                    f"{where('inference', name)}: found in `{section}` too, expected it in one of "
-                    "them"
-                )
-    if len(file.candidates) >= file.policy.num_trials:
-        yield (
-            f"{where('candidates')}: found {len(file.candidates)}, expected fewer than "
-            f"policy.num_trials ({file.policy.num_trials}), of which the default takes one"
-        )
-    for index, candidate in enumerate(file.candidates):
-        for name, value in candidate.items():
-            place = where("candidates", index, name)
-            if name not in file.parameters:
-                yield f"{place}: found an unknown key, {_did_you_mean(name, file.parameters)}"
-            elif (expected := file.parameters[name].refuses(value)) is not None:
-                yield f"{place}: found {value!r}, expected {expected}"
-
-
-def _did_you_mean(name: str, known: Collection[str]) -> str:
-    close = get_close_matches(name, list(known), n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"expected one of: {', '.join(known) or 'none'}"

@@ -133,6 +133,10 @@ class _Parameter(Strict):
             for name, values in self.when.items()
         }
 
+    def is_at(self, value: object, allowed: list[Any]) -> bool:
+        """Whether a value of this parameter is one of those that a condition allows."""
+        return is_among(value, allowed)
+
 
 class FloatParameter(_Parameter):
     """A real number in [low, high], evenly or on a logarithmic scale, or on a grid of `step`."""
@@ -158,6 +162,12 @@ class FloatParameter(_Parameter):
     def distribution(self) -> BaseDistribution:
         """For Optuna."""
         return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
+
+    def is_at(self, value: object, allowed: list[Any]) -> bool:
+        """See `_Parameter`; on a grid Optuna draws 0.30000000000000004 where people write 0.3."""
+        if self.step is None or not isinstance(value, int | float):
+            return is_among(value, allowed)
+        return any(abs(value - other) < self.step / 2 for other in allowed)
 
     def refuses(self, value: object) -> str | None:
         """What was expected, None when the value is fine."""

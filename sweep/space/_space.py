@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,10 +21,12 @@ from sweep.space._models import (
     PolicySpec,
     SamplerSpec,
     SpaceFile,
-    is_among,
 )
 from sweep.space._pruners import PrunerSpec
 from sweep.space._yaml import load_yaml
+
+#: Steps of the search for values under which a parameter is asked for.
+_MAX_TRIES = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +105,7 @@ class SearchSpace:
     def is_active(self, name: str, values: Mapping[str, Any]) -> bool:
         """Whether a parameter's conditions hold. A parent that is not active is at its default."""
         return all(
-            is_among(values[parent], allowed)
+            self.parameters[parent].is_at(values[parent], allowed)
             for parent, allowed in self.parameters[name].conditions().items()
         )
 
@@ -115,6 +118,72 @@ class SearchSpace:
             if self.is_active(name, whole):
                 whole[name] = chosen[name] = values.get(name, one.default)
         return chosen
+
+    def activating(self, chosen: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Values under which all of the chosen parameters are asked for.
+
+        Args:
+            chosen: Values of parameters.
+
+        Returns:
+            The given values and those of all they depend on; None where there are none.
+        """
+        above = self._ancestors(chosen)
+        names = [name for name in self.parameters if name in above or name in chosen]
+        open_: list[dict[str, Any]] = [{}]
+        for _ in range(_MAX_TRIES):
+            if not open_:
+                break
+            values = open_.pop()
+            if len(values) == len(names):
+                return values
+            name = names[len(values)]
+            options = [self.parameters[name].default]
+            if self.is_active(name, values):
+                options = [chosen[name]] if name in chosen else self._kinds_of(name)
+            elif name in chosen:
+                options = []
+            open_ += [
+                {**values, name: value}
+                for value in reversed(options)
+                if all(self._fits(child, name, value) for child in chosen)
+            ]
+        return None
+
+    def _fits(self, name: str, parent: str, value: Any) -> bool:
+        allowed = self.parameters[name].conditions().get(parent)
+        return allowed is None or self.parameters[parent].is_at(value, allowed)
+
+    def _ancestors(self, names: Iterable[str]) -> set[str]:
+        """All that these depend on, through any number of conditions."""
+        found: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            parents = self.parameters[waiting.pop()].conditions()
+            waiting += [name for name in parents if name not in found]
+            found |= parents.keys()
+        return found
+
+    def _kinds_of(self, name: str) -> list[Any]:
+        """Values of a parameter that conditions tell apart: those they name, and one other."""
+        one = self.parameters[name]
+        named = [
+            value
+            for other in self.parameters.values()
+            for value in other.conditions().get(name, [])
+        ]
+        if isinstance(one, CategoricalParameter):
+            others = iter(one.choices)
+        else:
+            step = one.step or (one.high - one.low) / (len(named) + 1)
+            count = len(named) + 1
+            others = (
+                one.low + index * step
+                for index in range(count)
+                if one.low + index * step <= one.high
+            )
+        unnamed = (value for value in others if not one.is_at(value, named))
+        return [one.default, *named, *itertools.islice(unnamed, 1)]
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Let Optuna choose the active parameters.

@@ -1,8 +1,8 @@
 """YAML that remembers its lines.
 
-Safe loading only, with three changes to PyYAML's reading of YAML 1.1: `1e-4` is a number (PyYAML
-wants `1.0e-4` and makes text of the rest), `yes`, `no`, `on` and `off` are text, and a key given
-twice is an error instead of a silent overwrite.
+Safe loading only, with four changes to PyYAML's reading of YAML 1.1: `1e-4` is a number (PyYAML
+wants `1.0e-4` and makes text of the rest), `yes`, `no`, `on` and `off` are text, so are `010` and
+`1:30` (8 and 90 in YAML 1.1), and a key given twice is an error instead of a silent overwrite.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sweep.errors import SpaceError
 Path = tuple[str | int, ...]
 
 
+_READ_OTHERWISE = (":bool", ":int", ":float")
 _MAX_DEPTH, _MAX_LINES = 20, 20_000
 _TOO_DEEP = f"found more than {_MAX_DEPTH} levels, expected keys inside keys a few times"
 
@@ -26,11 +27,14 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":float"))]
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(_READ_OTHERWISE)]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789")
 )
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",

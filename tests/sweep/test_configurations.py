@@ -88,6 +88,17 @@ def test_a_fixed_setting(file: Path, fixed: dict[str, Any], message: str) -> Non
             },
             r"at 1\.5: dropout: found 1\.5, expected a value in \[0\.0, 1\.0\)",
         ),
+        # Under the first value of its condition it is never asked for, under the second it is.
+        (
+            {
+                "norm": choice("batch", "group", when={"network": "unet"}),
+                "network": choice("attention_unet", "unet"),
+                "dropout": real(
+                    0, 1.5, 0.1, when={"network": ["attention_unet", "unet"], "norm": "group"}
+                ),
+            },
+            r"at 1\.5: dropout: found 1\.5, expected a value in \[0\.0, 1\.0\)",
+        ),
         # Each is fine beside the other's default.
         (
             {"image_size": choice(64, 32), "patch_size": choice(32, 64)},
@@ -163,6 +174,65 @@ def test_what_parameters_allow(file: Path, parameters: dict[str, Any], message: 
 def test_what_makes_sense_is_taken(file: Path, parameters: dict[str, Any]) -> None:
     space = space_of(file, parameters=parameters)
     assert parameters.keys() <= space.parameters.keys()
+
+
+@pytest.mark.parametrize(
+    ("fixed", "parameters", "message"),
+    [
+        ({}, {"focal_gamma": real(0, 5, 2)}, "focal_gamma: .* while focal_weight is 0; expected"),
+        ({}, {"tversky_alpha": real(0.1, 0.9, 0.3)}, "tversky_alpha: .* tversky_weight is 0"),
+        ({"patch_size": 0}, {"foreground_share": real(0, 1, 0.5)}, "foreground_share: .* is 0"),
+        ({"augmentation_strength": 0}, {"elastic_px": real(0, 4, 1)}, "elastic_px: .*_strength is"),
+        (
+            {},
+            {
+                "positive_fraction_schedule": choice("constant", "linear"),
+                "positive_fraction_end": real(
+                    0, 1, 0.5, when={"positive_fraction_schedule": "constant"}
+                ),
+            },
+            "positive_fraction_end: .* while positive_fraction_schedule is constant",
+        ),
+    ],
+)
+def test_a_parameter_that_changes_nothing(
+    file: Path, fixed: dict[str, Any], parameters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SpaceError, match=rf"space\.yaml:\d+: {message}"):
+        space_of(file, fixed, parameters)
+
+
+def test_a_parameter_that_changes_something_at_some_values(file: Path) -> None:
+    space_of(file, {"focal_weight": 1}, {"focal_gamma": real(0, 5, 2)})
+    varied = {"focal_weight": choice(0, 1), "focal_gamma": real(0, 5, 2, when={"focal_weight": 1})}
+    space_of(file, None, varied)
+    space_of(file, None, {"elastic_px": real(0, 4, 1)})
+    with pytest.raises(SpaceError, match=r"with overrides:\d+: elastic_px: .*_strength is 0"):
+        effective_space(str(file), Overrides(fixed={"augmentation_strength": 0}))
+
+
+@pytest.mark.parametrize(
+    ("pruner", "message"),
+    [
+        ({"name": "median", "scope": "folds", "n_warmup_steps": 3}, "n_warmup_steps: found 3 for"),
+        ({"name": "median", "scope": "epochs", "n_warmup_folds": 1}, "n_warmup_folds: found 1 for"),
+        ({"name": "paired_folds", "min_folds": 5}, "min_folds: found 5 .* at most 4: with all 5"),
+        ({"name": "wilcoxon", "n_startup_steps": 5}, "n_startup_steps: found 5 .* at most 4"),
+        (
+            {"name": "wilcoxon", "p_threshold": 0.05},
+            r"p_threshold: .* more than 0\.0625, the least",
+        ),
+    ],
+)
+def test_a_pruner_that_could_stop_nobody(file: Path, pruner: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpaceError, match=rf"space\.yaml:\d+: pruner\.{message}"):
+        space_of(file, pruner=pruner)
+
+
+def test_fewer_folds_can_leave_a_pruner_nothing_to_do(file: Path) -> None:
+    assert space_of(file, pruner={"name": "wilcoxon"}).pruner.name == "wilcoxon"
+    with pytest.raises(SpaceError, match=r"overrides:\d+: pruner\.p_threshold: .* more than 0\.25"):
+        effective_space(str(file), Overrides(num_folds=3))
 
 
 IMPOSSIBLE = {"bce_weight": choice(1, 0), "dice_weight": choice(1, 0)}

@@ -43,6 +43,31 @@ def test_a_held_value_that_others_exclude_takes_them_along(nested: str) -> None:
     assert space.distributions().keys() == {"learning_rate"}
 
 
+def test_what_is_taken_along_keeps_its_default_and_frees_who_waits_for_it(tmp_path: Path) -> None:
+    """As in the file, where a parameter that is not asked for is at its default."""
+    path = tmp_path / "chain.yaml"
+    chain = NESTED.replace(
+        "default: 0.1, when: {channels: 16}", "default: 0.2, when: {channels: 8}"
+    )
+    path.write_text(chain)
+    space = effective_space(str(path), Overrides(fixed={"patch_size": 256}))
+    assert space.distributions().keys() == {"dropout", "learning_rate"}
+    assert space.complete(space.defaults()).items() >= {"channels": 8, "dropout": 0.2}.items()
+    path.write_text(chain.replace("channels: 8}", "channels: 16}"))
+    space = effective_space(str(path), Overrides(fixed={"patch_size": 256}))
+    assert space.distributions().keys() == {"learning_rate"}
+    assert space.complete(space.defaults()).items() >= {"channels": 8, "dropout": 0.2}.items()
+
+
+def test_overrides_cannot_make_a_condition_that_never_holds(nested: str) -> None:
+    path = Path(nested)
+    path.write_text(NESTED.replace("{channels: 16}", "{learning_rate: 1e-3}"))
+    with pytest.raises(
+        SpaceError, match=r"nested\.yaml:7: .*when\.learning_rate: found 0\.001 of a"
+    ):
+        effective_space(nested, Overrides(fixed={"patch_size": 128}))
+
+
 def test_the_shipped_space_on_small_images() -> None:
     space = effective_space(
         "attention_unet", Overrides(fixed={"image_size": 64, "patch_size": 0, "levels": 3})

@@ -107,14 +107,26 @@ def test_tree_reads_short_exponents_as_numbers() -> None:
     assert again.digest == parse_space(GOOD, "small.yaml").digest
 
 
-def test_direction_comes_from_the_metric_unless_the_file_says_otherwise() -> None:
+def test_direction_comes_from_the_metric_and_the_file_may_repeat_it() -> None:
     metrics = {"dice": "maximize", "loss": "minimize"}
     assert parse_space(GOOD, "f", metrics=metrics).objective.maximize
     loss = parse_space(edited("{metric: dice}", "{metric: loss}"), "f", metrics=metrics)
     assert not loss.objective.maximize
     assert loss.objective.score(0.3) == -0.3
-    odd = edited("{metric: dice}", "{metric: dice, direction: minimize}")
-    assert not parse_space(odd, "f", metrics=metrics).objective.maximize
+    same = edited("{metric: dice}", "{metric: dice, direction: maximize}")
+    assert parse_space(same, "f", metrics=metrics).objective.maximize
+    for metric, direction, better in (
+        ("dice", "minimize", "higher"),
+        ("loss", "maximize", "lower"),
+    ):
+        odd = edited("{metric: dice}", f"{{metric: {metric}, direction: {direction}}}")
+        told = (
+            rf"^f:2: objective\.direction: found '{direction}', but of {metric} {better} is "
+            rf"better; expected '{metrics[metric]}', or it left out$"
+        )
+        with pytest.raises(SpaceError, match=told):
+            parse_space(odd, "f", metrics=metrics)
+        parse_space(odd, "f", has_begun=True)  # a sweep that has begun goes on
 
 
 @pytest.mark.parametrize(
