@@ -41,10 +41,36 @@ POSITIVES_ALONE = Caution(
     "seen, and the scores say nothing about healthy images",
 )
 
+UNKNOWN_ORIGIN = Caution(
+    label="unknown origin",
+    head="UNKNOWN ORIGIN.",
+    text="the model does not say what it was trained on: it may be a phantom's, or one that has "
+    "seen no healthy image",
+)
+
 
 def of_data(*, phantom: bool | None, positives_alone: bool | None) -> list[Caution]:
     """What a model that was trained on such data is not; None is not known and says nothing."""
     return [PHANTOM] * bool(phantom) + [POSITIVES_ALONE] * bool(positives_alone)
+
+
+def of_model(facts: Mapping[str, Any]) -> list[Caution]:
+    """What a model is not, by what its package says of its origin (`sweep.model_card.facts_of`)."""
+    phantom, alone = facts.get("phantom"), model_positives_alone(facts)
+    if phantom is None and alone is None:
+        return [UNKNOWN_ORIGIN]
+    return of_data(phantom=phantom, positives_alone=alone)
+
+
+def model_positives_alone(facts: Mapping[str, Any]) -> bool | None:
+    """Whether a model has seen no healthy case; None where its package does not tell.
+
+    Earlier packages tell by their hold-out: predicting nothing scores 0 where no case is healthy.
+    """
+    known, baseline = facts.get("positives_alone"), facts.get("holdout_dice_all_empty")
+    if isinstance(known, bool):
+        return known
+    return baseline == 0 if isinstance(baseline, int | float) else None
 
 
 def cautions(projection: Projection) -> list[Caution]:

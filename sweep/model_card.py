@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from sweep.caution import POSITIVES_ALONE, had_positives_alone
+from sweep.cohort import cohort_of, describe
 from sweep.confirmation import Confirmation
 from sweep.gate import Champion, Verdict
 from sweep.mlflow_view import sweep_id
@@ -44,6 +46,9 @@ def facts_of(
         "mean_over_folds": projection.displayed(best.mean),
         "num_folds": projection.num_folds,
         "phantom": found.phantom,
+        "positives_alone": had_positives_alone(projection),
+        "cohort": cohort_of(header),
+        "versions": dict(header.get("versions", {})),
         "data_hash": found.data_hash,
         "plan_digest": found.plan_digest,
         "holdout_digest": found.holdout_digest,
@@ -78,7 +83,9 @@ def is_same(tags: Mapping[str, str], facts: Mapping[str, Any]) -> bool:
     return all(tags.get(key) == ours[key] for key in keys)
 
 
-def description_of(found: Confirmation, said: Verdict, against: str | None = None) -> str:
+def description_of(
+    found: Confirmation, said: Verdict, header: Mapping[str, Any], against: str | None = None
+) -> str:
     """The same for people."""
     low, high = found.intervals["dice"]
     lines = [
@@ -90,6 +97,10 @@ def description_of(found: Confirmation, said: Verdict, against: str | None = Non
     ]
     if found.phantom:
         lines.append("Trained on a drawn phantom, not on patients.")
+    if found.num_positive == found.num_cases:
+        lines.append(f"Caution: {POSITIVES_ALONE.text}.")
+    if (cohort := describe(cohort_of(header))) is not None:
+        lines.append(f"Took part in the sweep: {cohort}.")
     if not said.passed:
         lines.append(
             f"Promoted against the gate, because: {against or 'unknown'}. The gate said: "

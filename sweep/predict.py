@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,15 +63,17 @@ def predict_files(
     out: Path,
     *,
     attention: Path | None = None,
+    on_model: Callable[[Mapping[str, Any]], None] = lambda facts: None,
 ) -> list[Prediction]:
     """Segment files one by one; memory does not grow with their number.
 
     Args:
         home: Whose tracking server knows the model.
-        uri: See `load_champion`.
+        uri: See `open_model`.
         inputs: From `find_inputs`.
         out: Folder for the PNG files; made if absent, files of the same name are replaced.
         attention: Folder for pictures of the attention gates, likewise; None draws none.
+        on_model: Called with what the model says of its origin, before the first file is read.
 
     Raises:
         UsageError: No such model, or pictures of gates are asked of one that has none.
@@ -78,7 +81,8 @@ def predict_files(
         TrackingError: MLflow cannot be reached.
         DicomError: A file cannot be read; those before it were written.
     """
-    model = load_champion(home, uri)
+    model, facts = open_model(home, uri)
+    on_model(facts)
     if attention is not None and not any(network.num_gates for network, _ in model.members):
         raise UsageError(
             f"--attention: the networks of {uri} have no attention gates, expected "
@@ -98,7 +102,12 @@ def predict_files(
 
 
 def load_champion(home: Home, uri: str) -> Ensemble:
-    """The networks of a model; nothing that comes with them is run.
+    """The networks of a model, see `open_model`."""
+    return open_model(home, uri)[0]
+
+
+def open_model(home: Home, uri: str) -> tuple[Ensemble, dict[str, Any]]:
+    """The networks of a model, and what it says of its origin; nothing that comes with it is run.
 
     MLflow's own `load_model` runs the code in a model's folder and whatever loader that folder
     names. Here its files are compared with what the registry says of that version, and the
@@ -114,10 +123,14 @@ def load_champion(home: Home, uri: str) -> Ensemble:
         CheckpointError: The files are damaged or were exchanged.
         TrackingError: MLflow cannot be reached.
     """
-    from sweep.model_package import ENSEMBLE_FOLDER, load_ensemble
+    from sweep.model_package import ENSEMBLE_FOLDER, load_ensemble, load_facts
+
+    def loaded(folder: Path) -> tuple[Ensemble, dict[str, Any]]:
+        ensemble = folder / ENSEMBLE_FOLDER
+        return load_ensemble(ensemble), load_facts(ensemble)
 
     if Path(uri).is_dir():
-        return load_ensemble(Path(uri) / ENSEMBLE_FOLDER)
+        return loaded(Path(uri))
     named = _REGISTERED.fullmatch(uri)
     if named is None:
         raise UsageError(
@@ -137,7 +150,7 @@ def load_champion(home: Home, uri: str) -> Ensemble:
         client = connect(home.tracking_uri)
         version = _version(client, uri, **named.groupdict())
         with tempfile.TemporaryDirectory(prefix="ptxsweep-") as copy:
-            return load_ensemble(fetch(client, version, Path(copy)) / ENSEMBLE_FOLDER)
+            return loaded(fetch(client, version, Path(copy)))
 
 
 def _version(

@@ -161,7 +161,7 @@ def promote(
                 present,
                 run_id,
                 facts,
-                description_of(confirmation, said, against),
+                description_of(confirmation, said, ledger.header, against),
                 build,
             )
         return Promotion(

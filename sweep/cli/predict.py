@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,13 @@ def predict_command(
     A folder is searched as `data import` does it: by content, at any depth, whatever the names.
     Per file, OUT gets `<stem>.probability.png` (16 bit, 65535 is a probability of 1) and
     `<stem>.mask.png` (0 or 255), on the grid of the image; with --attention that folder gets
-    `<stem>.attention.png`. Not for clinical use.
+    `<stem>.attention.png`. A model of drawings, or one that has seen no healthy image, says so.
+    Not for clinical use.
     """
     if (champion is None) == (model is None):
         raise UsageError("predict: give either --champion NAME or --model URI")
 
+    from sweep.caution import model_positives_alone, of_model, spoken
     from sweep.inputs import find_inputs
     from sweep.predict import predict_files
 
@@ -62,11 +65,27 @@ def predict_command(
     for warning in inputs.warnings:
         say(f"warning: {warning}")
     uri = model or f"models:/{champion}@champion"
-    predictions = predict_files(open_home(options), uri, inputs, out, attention=attention)
+    origin: dict[str, Any] = {}
+
+    def on_model(facts: Mapping[str, Any]) -> None:
+        warned = spoken(of_model(facts))
+        origin.update(
+            phantom=facts.get("phantom"),
+            positives_alone=model_positives_alone(facts),
+            cohort=facts.get("cohort", {}),
+            caution=warned,
+        )
+        if warned is not None:
+            say(f"caution: {warned}")
+
+    predictions = predict_files(
+        open_home(options), uri, inputs, out, attention=attention, on_model=on_model
+    )
     if as_json:
         emit(
             {
                 "model": uri,
+                **origin,
                 "out": str(out),
                 "contents": inputs.contents,
                 "skipped": inputs.skipped,

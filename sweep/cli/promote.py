@@ -117,8 +117,12 @@ def promote_command(
 
 def print_promotion(promoted: Promotion) -> None:
     """Who became champion, and on what evidence."""
+    from sweep.caution import of_data
+
     found = promoted.confirmation
     low, high = found.intervals["dice"]
+    alone = found.num_positive == found.num_cases
+    labels = ", ".join(one.label for one in of_data(phantom=found.phantom, positives_alone=alone))
     word = "is" if promoted.is_new else "was already"
     click.echo(
         f"trial {promoted.candidate} {word} champion: {promoted.model_uri} "
@@ -126,7 +130,7 @@ def print_promotion(promoted: Promotion) -> None:
         + (f", against the gate: {promoted.reason}" if promoted.forced else "")
     )
     click.echo(
-        f"hold-out{' (phantom)' if found.phantom else ''}: {found.num_cases} cases, "
+        f"hold-out{f' ({labels})' if labels else ''}: {found.num_cases} cases, "
         f"{found.num_positive} positive; Dice {found.metrics['dice']:.4f} "
         f"({found.confidence:.0%} interval {low:.4f} to {high:.4f}, both empty = 1), "
         f"predicting nothing {found.baseline:.4f}"

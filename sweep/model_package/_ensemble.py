@@ -103,6 +103,12 @@ def load_ensemble(folder: Path) -> Ensemble:
     return Ensemble.load(folders, rule=rule, runtime=usable_runtime(runtime))
 
 
+def load_facts(folder: Path) -> dict[str, Any]:
+    """What an ensemble that `load_ensemble` accepts says of its origin; empty where nothing."""
+    facts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8")).get("facts")
+    return facts if isinstance(facts, dict) else {}
+
+
 def usable_runtime(runtime: Runtime) -> Runtime:
     """The runtime itself, or float32 on the CPU where it asks for a GPU that is not there."""
     if runtime.device == "cuda" and not torch.cuda.is_available():

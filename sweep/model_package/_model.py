@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from ptxcore.data.subject import refuse_foreign
 from ptxcore.errors import DicomError
 from ptxcore.inference import Ensemble
 from ptxcore.metrics import logits_to_mask, probability_to_logits
-from sweep.model_package._ensemble import load_ensemble
+from sweep.caution import of_model, spoken
+from sweep.model_package._ensemble import load_ensemble, load_facts
 
+_log = logging.getLogger(__name__)
 #: Name of the artifact that holds the ensemble, and where MLflow puts it in the model's folder.
 ARTIFACT = "ensemble"
 ENSEMBLE_FOLDER = f"artifacts/{ARTIFACT}"
@@ -57,7 +60,10 @@ class EnsembleModel(PythonModel):
         Raises:
             CheckpointError: A file of the ensemble is missing, damaged or was exchanged.
         """
-        self._ensemble: Ensemble = load_ensemble(Path(context.artifacts[ARTIFACT]))
+        folder = Path(context.artifacts[ARTIFACT])
+        self._ensemble: Ensemble = load_ensemble(folder)
+        if (warned := spoken(of_model(load_facts(folder)))) is not None:
+            _log.warning("caution: %s", warned)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None

@@ -13,6 +13,7 @@ from tiny_dicom import write_dicom
 
 from ptxcore.data.folds import FoldPlan
 from ptxcore.data.store import CaseStore
+from sweep.caution import PHANTOM
 from sweep.cli import main
 from sweep.home import Home
 from sweep.ledger import Ledger
@@ -56,8 +57,11 @@ def test_from_winner_to_masks(
         "--out",
         str(out),
     )
-    code, predicted, _ = call(tiny_home, capfd, *words)
+    code, predicted, said = call(tiny_home, capfd, *words)
     assert code == 0
+    assert (predicted["phantom"], predicted["positives_alone"]) == (True, False)
+    assert predicted["caution"] == PHANTOM.text
+    assert f"caution: {PHANTOM.text}" in said
     (one,) = predicted["predictions"]
     assert predicted["contents"]["modality"] == {"DX": 1}
     assert predicted["skipped"] == {"hidden": 0, "not_dicom": 0, "no_image": 0}
