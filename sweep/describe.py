@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ptxcore.data.mask_areas import doubts_about_areas
 from ptxcore.data.store import CaseStore
+from ptxcore.data.subject import doubts_about
 
 
 def describe_store(store: CaseStore) -> dict[str, Any]:
@@ -38,3 +40,8 @@ def describe_store(store: CaseStore) -> dict[str, Any]:
         "mask_share": {n: round(q, 5) for n, q in zip(names, quantiles, strict=False)},
         "data_hash": store.data_hash,
     }
+
+
+def doubts_about_store(store: CaseStore) -> list[str]:
+    """Sentences about masks and pictures that may not be what they should, as at the import."""
+    return [*doubts_about_areas(store.cases), *doubts_about(store.contents)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptxcore.data.files import ImageFiles
+from ptxcore.data.mask_areas import doubts_about_areas
 from ptxcore.data.sources import Sources
 from ptxcore.data.store import Case, content_hash
 from ptxcore.data.subject import count_subjects, doubts_about
@@ -68,14 +69,15 @@ def make_report(
         data_hash=content_hash(cases),
         phantom=any(source.is_phantom for source in sources.chosen),
         contents=count_subjects(source.subject for source in sources.chosen),
-        warnings=tuple(_warnings(len(cases), num_positive, num_groups, files, sources)),
+        warnings=tuple(_warnings(cases, num_groups, files, sources)),
     )
 
 
 def _warnings(
-    num_cases: int, num_positive: int, num_groups: int, files: ImageFiles, sources: Sources
+    cases: list[Case], num_groups: int, files: ImageFiles, sources: Sources
 ) -> Iterator[str]:
-    if num_groups == num_cases:
+    yield from doubts_about_areas(cases)
+    if num_groups == len(cases):
         yield (
             "every image has a patient of its own, so folds cannot keep a patient's images "
             "together; if patients do have several images, give --groups"
@@ -86,7 +88,7 @@ def _warnings(
             "made; give --groups"
         )
     yield from doubts_about(count_subjects(source.subject for source in sources.chosen))
-    if num_positive == 0:
+    if not any(case.is_positive for case in cases):
         yield "no image has a mask, so nothing can be learned from this store"
     for number, one, many in (
         (

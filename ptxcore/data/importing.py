@@ -29,7 +29,8 @@ from ptxcore.data.dicom import read_dicom
 from ptxcore.data.files import find_images
 from ptxcore.data.import_report import ImportReport, make_report
 from ptxcore.data.parallel import in_order, num_processors
-from ptxcore.data.png import read_png, read_png_mask
+from ptxcore.data.png import read_png, read_png_header
+from ptxcore.data.png_mask import read_png_mask
 from ptxcore.data.radiograph import Radiograph
 from ptxcore.data.sources import (
     HINT,
@@ -69,6 +70,7 @@ def import_cases(
     groups: Path | None = None,
     unannotated: str = "exclude",
     any_modality: bool = False,
+    mask_threshold: float | None = None,
     name_files: bool = False,
     workers: int | None = None,
     on_progress: Progress = lambda done, total: None,
@@ -86,6 +88,7 @@ def import_cases(
         unannotated: "exclude" leaves images without a row out; "negative" takes them as empty.
         any_modality: Whether images whose header says that they are no projection radiographs
             (CT, MR, ultrasound ...) are taken too, rather than refused.
+        mask_threshold: What to do with PNG masks of more than two values, see `read_png_mask`.
         name_files: Whether errors name the files found in `images`, whose names can hold those of
             patients; else they say "file 7 of 120", in the order of the paths.
         workers: Threads; as many as processors unless given.
@@ -99,6 +102,10 @@ def import_cases(
         raise DataError(f"unannotated: found {unannotated!r}, expected one of {UNANNOTATED}")
     if workers is not None and workers < 1:
         raise DataError(f"workers: found {workers}, expected at least 1")
+    if mask_threshold is not None and not 0 < mask_threshold < 1:
+        raise DataError(f"mask_threshold: found {mask_threshold}, expected a share in (0, 1)")
+    if mask_threshold is not None and rle is not None:
+        raise DataError("mask_threshold: found a table of masks, expected masks as PNG files")
     _check_place(store)
     rows = None if rle is None else rle_codec.read_csv(rle)
     group_of = None if groups is None else read_groups(groups)
@@ -117,7 +124,9 @@ def import_cases(
         name_files=name_files,
     )
     with _building(store) as folder:
-        cases = _write(folder, sources.chosen, workers or num_processors(), on_progress)
+        cases = _write(
+            folder, sources.chosen, mask_threshold, workers or num_processors(), on_progress
+        )
     return make_report(store, cases, files, sources)
 
 
@@ -154,7 +163,11 @@ def _building(store: Path) -> Iterator[Path]:
 
 
 def _write(
-    folder: Path, sources: tuple[Source, ...], workers: int, on_progress: Progress
+    folder: Path,
+    sources: tuple[Source, ...],
+    mask_threshold: float | None,
+    workers: int,
+    on_progress: Progress,
 ) -> list[Case]:
     dtype = np.dtype(np.uint8 if all(source.is_eight_bit for source in sources) else "<u2")
     _check_room(folder, sources, dtype)
@@ -162,7 +175,7 @@ def _write(
 
     def decoded(source: Source) -> tuple[NDArray[Any], NDArray[np.uint8], Case]:
         try:
-            return _decode(source, dtype, salt)
+            return _decode(source, dtype, salt, mask_threshold)
         except DataError as error:
             hint = "" if source.label == source.path.name else HINT
             raise type(error)(f"{error}{hint}") from error.__cause__
@@ -185,6 +198,7 @@ def _write(
         "cases_sha256": write_table(folder / CASES, cases),
         "phantom": any(source.is_phantom for source in sources),
         "groups": how_grouped(sources),
+        "mask_threshold": mask_threshold,
         "contents": count_subjects(source.subject for source in sources),
         # What decoded the pixels; no dates, so that a store says nothing about when it was made.
         "versions": {
@@ -206,31 +220,31 @@ def _check_room(folder: Path, sources: tuple[Source, ...], dtype: np.dtype[Any])
 
 
 def _decode(
-    source: Source, dtype: np.dtype[Any], salt: bytes
+    source: Source, dtype: np.dtype[Any], salt: bytes, mask_threshold: float | None
 ) -> tuple[NDArray[Any], NDArray[np.uint8], Case]:
     is_png = source.path.suffix.lower() == ".png"
     with speaking_of(source.path, source.label):
         radiograph = read_png(source.path) if is_png else read_dicom(source.path)
     pixels = _as(radiograph.pixels, dtype)
-    mask = _mask(source, pixels.shape)
+    mask = _mask(source, pixels.shape, mask_threshold)
     packed = np.packbits(mask)
     return pixels, packed, _case(source, radiograph, pixels, mask, packed, salt)
 
 
-def _mask(source: Source, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _mask(source: Source, shape: tuple[int, ...], threshold: float | None) -> NDArray[np.bool_]:
     if source.mask_path is None:
         try:
             return rle_codec.decode(source.rows, shape[0], shape[1])
         except MaskError as error:
             raise MaskError(f"mask of {source.label}: {error}") from error
     with speaking_of(source.mask_path, f"mask of {source.label}"):
-        mask = read_png_mask(source.mask_path)
-    if mask.shape != shape:
-        raise MaskError(
-            f"mask of {source.label}: size: found {mask.shape[0]} x {mask.shape[1]} px, expected "
-            f"{shape[0]} x {shape[1]} px as its image has"
-        )
-    return mask
+        found = read_png_header(source.mask_path).shape
+        if found != shape:
+            raise MaskError(
+                f"size: found {found[0]} x {found[1]} px, expected {shape[0]} x {shape[1]} px as "
+                "its image has"
+            )
+        return read_png_mask(source.mask_path, threshold)
 
 
 def _as(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -147,7 +147,7 @@ def doubts_about(contents: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     """Sentences about pictures that may be no frontal chest radiographs.
 
     Args:
-        contents: From `count_subjects`.
+        contents: From `count_subjects`; nothing is said of what it lacks.
     """
     for what, is_doubtful, one, many in (
         (

@@ -55,6 +55,13 @@ data_command.add_command(fidelity_command)
     is_flag=True,
     help="Take images that are no projection radiographs (CT, MR, ...), which are refused else.",
 )
+@click.option(
+    "--mask-threshold",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="Of the largest possible value, from which on PNG masks with soft edges count; refused "
+    "else. Masks of 0 and one other value are taken as they are.",
+)
 @click.option("--store", type=ANY_PATH, required=True, help="Folder to write; must not exist.")
 @click.option("--workers", type=click.IntRange(1), help="Decoding threads [one per core].")
 @click.option(
@@ -70,6 +77,7 @@ def import_command(
     groups: Path | None,
     unannotated: str,
     any_modality: bool,
+    mask_threshold: float | None,
     store: Path,
     workers: int | None,
     name_files: bool,
@@ -96,6 +104,7 @@ def import_command(
         groups=groups,
         unannotated=unannotated,
         any_modality=any_modality,
+        mask_threshold=mask_threshold,
         name_files=name_files,
         workers=workers,
         on_progress=counter("imported"),
@@ -107,7 +116,7 @@ def import_command(
         say(f"warning: {warning}")
     click.echo(
         f"{store}: {report.num_cases} cases, {report.num_positive} positive, "
-        f"{report.num_excluded} excluded, {report.num_skipped} files skipped"
+        f"{report.num_excluded} excluded, files skipped: {report.num_skipped}"
     )
     click.echo(describe_contents(report.contents))
 
@@ -118,12 +127,23 @@ def import_command(
 def check_command(store: Path, as_json: bool) -> None:
     """Read all of STORE and compare it with the hashes of its manifest."""
     from ptxcore.data.store import CaseStore
+    from sweep.describe import doubts_about_store
 
     cases = CaseStore.open(store)
     cases.verify()
+    warnings = doubts_about_store(cases)
     if as_json:
-        emit({"store": str(store), "num_cases": len(cases.cases), "data_hash": cases.data_hash})
+        emit(
+            {
+                "store": str(store),
+                "num_cases": len(cases.cases),
+                "data_hash": cases.data_hash,
+                "warnings": warnings,
+            }
+        )
         return
+    for warning in warnings:
+        say(f"warning: {warning}")
     click.echo(f"{store}: {len(cases.cases)} cases, all as the manifest says ({cases.data_hash})")
 
 
@@ -161,12 +181,15 @@ def upload_command(store: Path, address: str, as_json: bool) -> None:
 def info_command(store: Path, as_json: bool) -> None:
     """Describe STORE: cases, sizes, masks, views."""
     from ptxcore.data.store import CaseStore
-    from sweep.describe import describe_store
+    from sweep.describe import describe_store, doubts_about_store
 
-    facts = describe_store(CaseStore.open(store))
+    cases = CaseStore.open(store)
+    facts, warnings = describe_store(cases), doubts_about_store(cases)
     if as_json:
-        emit({"store": str(store), **facts})
+        emit({"store": str(store), **facts, "warnings": warnings})
         return
+    for warning in warnings:
+        say(f"warning: {warning}")
     for name, value in facts.items():
         shown = (
             ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value

@@ -403,6 +403,35 @@ def test_png_masks_must_fit_their_images(dicom_set: DicomSet, tmp_path: Path) ->
     assert import_cases(tmp_path / "png", None, tmp_path / "store").num_excluded == 1
 
 
+def test_soft_masks_are_refused_unless_a_threshold_is_given(
+    dicom_set: DicomSet, tmp_path: Path
+) -> None:
+    _write_pairs(tmp_path / "png", dicom_set)
+    reference = import_cases(tmp_path / "png", None, tmp_path / "a").data_hash
+    path = tmp_path / "png" / "masks" / f"{dicom_set.uids[0]}.png"
+    soft = np.where(dicom_set.masks[0], np.uint8(200), np.uint8(0))
+    soft[-1, -1] = 30
+    Image.fromarray(soft).save(path)
+    expected = r"^mask of file 1 of 12: values: found 0, 30 and 200.*--mask-threshold.*--name-files"
+    with pytest.raises(MaskError, match=expected):
+        import_cases(tmp_path / "png", None, tmp_path / "b")
+    report = import_cases(tmp_path / "png", None, tmp_path / "b", mask_threshold=0.5)
+    assert report.data_hash == reference
+    assert CaseStore.open(tmp_path / "b").manifest["mask_threshold"] == 0.5
+
+
+def test_inverted_masks_are_said_whatever_they_are_written_as(
+    dicom_set: DicomSet, tmp_path: Path
+) -> None:
+    rows = [
+        f"{uid},{rle_of(~mask)}" for uid, mask in zip(dicom_set.uids, dicom_set.masks, strict=True)
+    ]
+    dicom_set.rle.write_text("\n".join(rows))
+    report = import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "store")
+    expected = "12 of 12 masks cover more than half of their image, as inverted masks do"
+    assert report.warnings[0].startswith(expected)
+
+
 def test_no_masks_of_any_kind(dicom_set: DicomSet, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="found no table of masks and no PNG pairs"):
         import_cases(dicom_set.dicom, None, tmp_path / "store")
@@ -412,6 +441,7 @@ def test_no_masks_of_any_kind(dicom_set: DicomSet, tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"unannotated": "maybe"}, "unannotated: found 'maybe'"),
+        ({"mask_threshold": 1.0}, "mask_threshold: found 1.0, expected a share in"),
         ({"workers": 0}, "workers: found 0"),
     ],
 )

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ptxcore.data.png import read_png, read_png_header, read_png_mask
+from ptxcore.data.png import read_png, read_png_header
 from ptxcore.errors import DicomError
 
 RAMP = np.arange(0, 240, 5, dtype=np.uint8).reshape(6, 8)
@@ -37,11 +39,38 @@ def test_colours_are_refused(tmp_path: Path) -> None:
         read_png(tmp_path / "a.png")
 
 
-@pytest.mark.parametrize("mode", ["L", "1", "P", "RGB"])
-def test_masks_of_any_mode(mode: str, tmp_path: Path) -> None:
-    mask = RAMP > 100
-    Image.fromarray(mask.astype(np.uint8) * 255).convert(mode).save(tmp_path / "a.png")
-    assert np.array_equal(read_png_mask(tmp_path / "a.png"), mask)
+def write_deep(path: Path, colour_type: int, channels: np.ndarray) -> Path:
+    """A PNG of 16 bits a channel as ISO/IEC 15948 lays it out; Pillow writes none with colours."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in channels)
+    height, width = channels.shape[:2]
+    head = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, data in ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        check = struct.pack(">I", zlib.crc32(name + data))
+        content += struct.pack(">I", len(data)) + name + data + check
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(("colour_type", "num_channels"), [(2, 3), (4, 2), (6, 4)])
+def test_sixteen_bits_in_colour_clothes_stay_sixteen(
+    colour_type: int, num_channels: int, tmp_path: Path
+) -> None:
+    pixels = RAMP.astype(np.uint16) * 257 + 3
+    path = write_deep(tmp_path / "a.png", colour_type, np.stack([pixels] * num_channels, axis=-1))
+    assert read_png(path).pixels.dtype == np.uint16
+    assert np.array_equal(read_png(path).pixels, pixels)
+    assert not read_png_header(path).is_eight_bit
+    path.write_bytes(path.read_bytes()[:80])
+    with pytest.raises(DicomError, match=r"a\.png: found damage"):
+        read_png(path)
+
+
+def test_several_frames_are_refused(tmp_path: Path) -> None:
+    frames = [Image.fromarray(RAMP), Image.fromarray(RAMP[::-1].copy())]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(DicomError, match=r"a\.png: frames: found 2, expected a single one"):
+        read_png(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("keep", [0, 20, 60])

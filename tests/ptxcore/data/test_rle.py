@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from strategies import masks, split_masks
 from tiny_dicom import rle_of
 
-from ptxcore.data.png import read_png_mask
+from ptxcore.data.png_mask import read_png_mask
 from ptxcore.data.rle import decode, encode, read_csv
 from ptxcore.errors import MaskError
 
