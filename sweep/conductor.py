@@ -14,6 +14,7 @@ import math
 
 from sweep.ledger import NAN_REASON, Ledger
 from sweep.policies import Policy
+from sweep.projection import DRIVER_STOPPED
 from sweep.pruners import make_pruner
 from sweep.records import Assignment, Decision, Epoch, FoldScore, NewCandidate, State
 from sweep.samplers import propose
@@ -47,7 +48,7 @@ class Conductor:
         ledger.settle()
         for one in list(ledger.projection.open_candidates()):
             if one.running_fold is not None:
-                ledger.lose_fold(one.number, "the driver stopped")
+                ledger.lose_fold(one.number, DRIVER_STOPPED)
         self._pass_on()
         if ledger.projection.sweep_state != "finished":
             ledger.set_sweep_state("running")

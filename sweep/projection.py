@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sweep.errors import LedgerError
@@ -31,6 +32,8 @@ from sweep.records import (
 
 #: Reason of a candidate that failed because a value of its objective was not finite.
 NAN_REASON = "objective is NaN"
+#: Reason of tries that a dead driver left behind: they are noted by the next one, whenever it came.
+DRIVER_STOPPED = "the driver stopped"
 
 
 @dataclass(kw_only=True)
@@ -65,6 +68,17 @@ class Attempt:
         The epoch in which the try before ended is not among them: nobody knows how far it was.
         """
         return 0 if self.first_epoch is None else max(0, self.known_epochs + 1 - self.first_epoch)
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time from start to end; None while it runs, and where the end was not witnessed."""
+        if self.ended_at is None or self.reason == DRIVER_STOPPED:
+            return None
+        try:
+            ended, started = map(datetime.fromisoformat, (self.ended_at, self.started_at))
+        except ValueError:  # not written by us
+            return None
+        return max(0.0, (ended - started).total_seconds())
 
 
 @dataclass(kw_only=True)
@@ -124,6 +138,18 @@ class Candidate:
     def seconds(self) -> float:
         """Training time of the finished folds."""
         return sum(score.seconds for score in self.folds.values())
+
+    @property
+    def unfinished_seconds(self) -> float:
+        """Wall time of ended tries at folds that have no score, as far as it is known."""
+        tries = (one.seconds for one in self.log if one.fold not in self.folds)
+        return math.fsum(seconds for seconds in tries if seconds is not None)
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of the finished folds, and those known of unfinished ones."""
+        unfinished = (len(known) for fold, known in self.epochs.items() if fold not in self.folds)
+        return sum(score.num_epochs for score in self.folds.values()) + sum(unfinished)
 
     @property
     def batch_parts(self) -> int:

@@ -14,12 +14,11 @@ from sweep import artifacts
 from sweep.confirmation import load_confirmation
 from sweep.errors import StorageError
 from sweep.evidence import Evidence
-from sweep.finish import operating_point
 from sweep.gate import Check, Verdict
 from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.mlflow_view import MlflowView
-from sweep.projection import Candidate
+from sweep.operating_point import fill, known_point
 from sweep.records import State
 from sweep.statistics import mean_sd
 from sweep.stores import open_store
@@ -91,13 +90,11 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
         ledger.close()
 
 
-def operating_points(ledger: Ledger, folder: Path) -> dict[int, dict[str, Any]]:
-    """Thresholds of every complete candidate whose case tables are still there."""
-    return {
-        one.number: operating_point(one, folder)
-        for one in ledger.projection.candidates
-        if one.state is State.COMPLETE and _has_tables(one, folder)
-    }
+def operating_points(ledger: Ledger, folder: Path) -> dict[int, Mapping[str, Any]]:
+    """Thresholds of every complete candidate, as the ledger keeps them or from its case tables."""
+    fill(ledger.projection, folder)
+    points = {one.number: known_point(one) for one in ledger.projection.candidates}
+    return {number: point for number, point in points.items() if point is not None}
 
 
 def tuned_metrics(point: Mapping[str, Any] | None) -> dict[str, dict[str, float]] | None:
@@ -111,7 +108,7 @@ def tuned_metrics(point: Mapping[str, Any] | None) -> dict[str, dict[str, float]
     found: dict[str, dict[str, float]] = {}
     for name in point["folds"][0]:
         known = [fold[name] for fold in point["folds"] if name in fold]
-        values = [value for value in known if math.isfinite(value)]
+        values = [value for value in known if value is not None and math.isfinite(value)]
         if len(values) == len(point["folds"]):
             mean, sd = mean_sd(values)
             found[name] = {"mean": mean, "sd": sd}
@@ -130,20 +127,18 @@ def _verdict(home: Home, name: str) -> Verdict | None:
     return Verdict(checks=tuple(Check(**check) for check in kept[-1]["checks"]))
 
 
-def _has_tables(candidate: Candidate, folder: Path) -> bool:
-    names = [score.cases for score in candidate.folds.values()]
-    return all(name is not None and (folder / name).is_file() for name in names)
-
-
 def _pictures(
-    ledger: Ledger, folder: Path, points: dict[int, dict[str, Any]]
+    ledger: Ledger, folder: Path, points: Mapping[int, Mapping[str, Any]]
 ) -> tuple[PredictionsInfo | None, tuple[str, ...]]:
     """The winner's cases; None and a note where something they need is gone."""
     best = ledger.projection.best()
     if best is None:
         return None, ("no pictures: no candidate is complete",)
     weights = [score.weights for score in best.folds.values()]
-    if best.number not in points or not all(w and (folder / w).is_dir() for w in weights):
+    tables = [score.cases for score in best.folds.values()]
+    has_tables = all(name and (folder / name).is_file() for name in tables)
+    has_weights = all(name and (folder / name).is_dir() for name in weights)
+    if best.number not in points or not (has_tables and has_weights):
         return None, ("no pictures: the winner's tables or weights are gone",)
     try:
         store = open_store(str(ledger.header["store"]))

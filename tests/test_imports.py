@@ -40,6 +40,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "statistics": (set(), {"errors", "records"}),
     "inference": (set(), {"records"}),
     "projection": (set(), {"errors", "records", "inference"}),
+    "operating_point": ({"ptxcore"}, {"records", "projection"}),
     "cohort": (set(), set()),
     "caution": (set(), {"projection", "cohort"}),
     "standing": (set(), {"records", "statistics", "projection"}),
@@ -71,7 +72,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
         {"mlflow", "ptxcore"},
         {
             *("errors", "masking", "records", "home", "statistics", "ledger", "inference"),
-            *("projection", "cohort", "caution", "standing"),
+            *("projection", "cohort", "caution", "standing", "operating_point"),
         },
     ),
     "mlflow_process": (set(), {"home", "projection"}),

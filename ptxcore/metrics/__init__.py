@@ -13,7 +13,7 @@ from ptxcore.metrics._counts import (
     quantise,
 )
 from ptxcore.metrics._groups import SIZES, VIEWS, size_quartiles, summarize_groups
-from ptxcore.metrics._meaning import better, convention
+from ptxcore.metrics._meaning import better, bounds, convention, needs_threshold
 from ptxcore.metrics._ranking import average_precision
 from ptxcore.metrics._rule import apply_rule, check_rule, logits_to_mask, per_case_dice
 from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, LOWER_IS_BETTER, OBJECTIVES, summarize
@@ -31,6 +31,7 @@ __all__ = [
     "apply_rule",
     "average_precision",
     "better",
+    "bounds",
     "build_table",
     "check_rule",
     "choose_rule",
@@ -41,6 +42,7 @@ __all__ = [
     "load_table",
     "logits_to_mask",
     "measure_surface",
+    "needs_threshold",
     "per_case_dice",
     "probability_to_bin",
     "probability_to_logits",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from ptxcore.metrics._groups import SIZES, VIEWS
 from ptxcore.metrics._summary import CONVENTIONS, LOWER_IS_BETTER
 
 _BASELINE = "_all_empty"
+#: Scores of probabilities, not of masks.
+_THRESHOLD_FREE = frozenset({"average_precision", "calibration_error", "loss"})
 _GROUP = re.compile(
     rf"(.+)_(?:size_(?:{'|'.join(SIZES)})|view_(?:{'|'.join(VIEWS)}))((?:{_BASELINE})?)"
 )
@@ -28,6 +31,29 @@ def better(metric: str) -> str | None:
     if base not in CONVENTIONS or base.startswith("num_") or base.endswith(_BASELINE):
         return None
     return "lower" if base in LOWER_IS_BETTER else "higher"
+
+
+def needs_threshold(metric: str) -> bool:
+    """Whether a metric is one of masks, so that it depends on the rule that makes them.
+
+    Args:
+        metric: As for `better`; False for counts, for what predicting nothing gives, and for a name
+            that is not known.
+    """
+    return better(metric) is not None and _parts(metric)[0] not in _THRESHOLD_FREE
+
+
+def bounds(metric: str) -> tuple[float, float]:
+    """The least and the largest value that a metric can have: shares in [0, 1], distances from 0.
+
+    Args:
+        metric: As for `better`; a name that is not known has no bounds.
+    """
+    base, _ = _parts(metric)
+    if base not in CONVENTIONS:
+        return -math.inf, math.inf
+    is_share = base != "loss" and not base.startswith("num_") and "_mm" not in base
+    return 0.0, 1.0 if is_share else math.inf
 
 
 def convention(metric: str) -> str | None:

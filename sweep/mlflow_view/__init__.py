@@ -1,6 +1,7 @@
 """MLflow as a view of the ledger: everything in it can be made again from the ledger alone."""
 
-from sweep.mlflow_view._content import milliseconds, sweep_id
+from sweep.mlflow_view._content import sweep_id
+from sweep.mlflow_view._metrics import milliseconds
 from sweep.mlflow_view._store import connect, init_store, quietly, shown_uri
 from sweep.mlflow_view._view import EXPERIMENT, OUTAGES, MlflowView
 

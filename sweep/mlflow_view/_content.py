@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 import yaml
@@ -19,14 +18,28 @@ from mlflow.entities import Metric
 from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
 from sweep.caution import is_phantom, of_data, spoken
 from sweep.cohort import KEY, cohort_of, describe, has_positives_alone
-from sweep.inference import at_common
+from sweep.mlflow_view._metrics import (
+    END,
+    FIXED_PREFIX,
+    LAYOUT,
+    Sent,
+    bounds_of,
+    is_plain,
+    metric_values,
+    milliseconds,
+    num_reported,
+)
+from sweep.operating_point import FIXED, OTHER_FOLDS, known_point, rule_text
 from sweep.projection import Candidate, Projection
-from sweep.records import FoldScore, State
+from sweep.records import State
 from sweep.standing import num_compared
 from sweep.statistics import corrected_interval, mean_sd, paired_difference
 
 #: Tags of runs. `logged` holds what a run has already been sent.
 SWEEP_ID, CANDIDATE, LOGGED = "ptxsweep.sweep_id", "ptxsweep.candidate", "ptxsweep.logged"
+#: Tags: of which layout a run's keys are; epochs it was sent of folds that were not finished; the
+#: rule that makes the masks behind its metrics.
+LAYOUT_TAG, EPOCHS, THRESHOLD = "ptxsweep.layout", "ptxsweep.epochs", "ptxsweep.threshold"
 #: Tag: the choice for inference at which a run's scores stand; params hold the first choice.
 INFERENCE = "ptxsweep.inference"
 #: Of which metrics a tag says what empty masks do; the description of the sweep's run has all.
@@ -39,8 +52,6 @@ DESCRIPTION = "mlflow.note.content"
 _TAGGED = ("git_sha", "version", "data_hash", "plan_digest", "space_digest", "phantom", "metric")
 _SETTINGS = ("metric", "maximize", "num_folds", "seed", "num_cases", KEY, "versions", "runtime")
 _SPACE_SETTINGS = ("policy", "pruner", "sampler", "fixed")
-#: A metric that counts cases or restates the baseline has no interval worth showing.
-_PLAIN = ("num_cases", "num_positive", "dice_all_empty", "dice_positive_all_empty")
 _MAX_TAG = 4_000  # characters; MLflow refuses tags somewhat longer than that
 
 STATUS = {
@@ -57,14 +68,6 @@ def sweep_id(name: str, header: Mapping[str, Any]) -> str:
     """Tells apart sweeps of one name in different ledgers that share a server."""
     text = json.dumps([name, header], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def milliseconds(at: str) -> int:
-    """An ISO 8601 time as MLflow has it; 0 for a time that is none."""
-    try:
-        return int(datetime.fromisoformat(at).timestamp() * 1000)
-    except ValueError:
-        return 0
 
 
 def sweep_tags(name: str, projection: Projection) -> dict[str, str]:
@@ -109,6 +112,13 @@ def data_description(header: Mapping[str, Any]) -> str:
 def sweep_description() -> str:
     """What MLflow shows above a sweep's metrics, as Markdown: how to read each of them."""
     head = (
+        "Candidates: `score` is the mean of the objective over all folds, of complete candidates "
+        "alone; `partial/...` are means over fewer folds and do not compare with it. Masks behind "
+        "`complete/...` are made with the threshold that the other folds choose, as a model is "
+        "deployed; behind `.../fixed/...` with the fixed one of the settings. The tag "
+        "`ptxsweep.threshold` says which a run has. Steps of `fold-.../...` are epochs; folds.json "
+        "has every metric of every fold.",
+        "",
         "Metrics by the last part of their names; those that end in `_size_...` or `_view_...` are "
         "the same of a group of cases.",
         "",
@@ -169,9 +179,23 @@ def inference_text(one: Candidate) -> str:
     return json.dumps(one.inference, sort_keys=True) if one.inference else ""
 
 
+def threshold_text(one: Candidate) -> str:
+    """Which rule makes the masks behind a candidate's metrics."""
+    fixed = f"{FIXED_PREFIX}...: {rule_text(FIXED, one)}"
+    return fixed if known_point(one) is None else f"{rule_text(OTHER_FOLDS)}; {fixed}"
+
+
 def standing_tags(one: Candidate) -> dict[str, str]:
     """Tags of a child run that change with its candidate."""
-    tags = {"ptxsweep.state": one.state.value, LOGGED: logged(sorted(one.folds))}
+    parts = [*map(str, sorted(one.folds)), *([END] if one.state.is_final else [])]
+    unfinished = sorted(set(one.epochs) - set(one.folds))
+    tags = {
+        "ptxsweep.state": one.state.value,
+        LAYOUT_TAG: LAYOUT,
+        LOGGED: ",".join(parts),
+        EPOCHS: ",".join(f"{fold}:{num_reported(one.epochs[fold])}" for fold in unfinished) or "-",
+        THRESHOLD: threshold_text(one),
+    }
     if one.inference:
         tags[INFERENCE] = inference_text(one)
     if one.batch_parts > 1:
@@ -181,30 +205,19 @@ def standing_tags(one: Candidate) -> dict[str, str]:
     return tags
 
 
-def logged(folds: list[int]) -> str:
-    """The value of the tag `LOGGED`."""
-    return ",".join(map(str, folds))
-
-
-def fold_metrics(one: Candidate, fold: int, projection: Projection) -> list[Metric]:
-    """Everything that a finished fold adds: its scores, its curves, the means up to it."""
-    score, at = one.folds[fold], max(_fold_time(one, fold), _choice_time(one))
-    values = {**score.metrics, **_effort(score), "objective": projection.displayed(score.score)}
-    metrics = [_metric(f"fold/{key}", value, at, fold) for key, value in values.items()]
-    for key, curve in score.curves.items():
-        metrics += [
-            _metric(f"fold-{fold}/{key}", value, _fold_time(one, fold), epoch)
-            for epoch, value in enumerate(curve, start=1)
-        ]
-    for choice in score.choices:
-        key = "_".join(f"{name}-{str(value).lower()}" for name, value in choice.inference.items())
-        value = projection.displayed(choice.score)
-        metrics.append(_metric(f"inference/{key}", value, _fold_time(one, fold), fold))
-    earlier = [one.folds[number] for number in sorted(one.folds) if number <= fold]
-    metrics += _means(earlier, at, projection)
-    if "dice_all_empty" in score.metrics:
-        metrics.append(_metric("dice_all_empty", score.metrics["dice_all_empty"], at, fold))
-    return [metric for metric in metrics if math.isfinite(metric.value)]
+def sent_to(tags: Mapping[str, str], one: Candidate) -> Sent:
+    """What the tags of a candidate's run vouch for; nothing where its keys are of another layout,
+    or all folds stand at another choice for inference by now.
+    """
+    is_ours = LOGGED in tags and tags.get(LAYOUT_TAG) == LAYOUT
+    if not is_ours or tags.get(INFERENCE, "") != inference_text(one):
+        return Sent()
+    parts = set(tags[LOGGED].split(",")) - {""}
+    if tags.get(THRESHOLD) != threshold_text(one):
+        parts -= {END}
+    pairs = (pair.partition(":") for pair in tags.get(EPOCHS, "").split(",") if ":" in pair)
+    epochs = {int(fold): int(number) for fold, _, number in pairs}
+    return Sent(is_new=False, parts=frozenset(parts), epochs=epochs)
 
 
 def winner_metrics(projection: Projection) -> list[Metric]:
@@ -214,26 +227,27 @@ def winner_metrics(projection: Projection) -> list[Metric]:
         return []
     complete = [one for one in projection.candidates if one.state is State.COMPLETE]
     at, step = max(milliseconds(one.ended_at or "") for one in complete), len(complete)
+    at += int(LAYOUT)  # newer to MLflow than what another layout said of the same winner
     metrics = []
-    for key, scores in _scores(best, projection).items():
-        if key in _PLAIN:
-            metrics.append(_metric(f"winner/mean/{key}", mean_sd(scores)[0], at, step))
+    for key, scores in metric_values(best, projection).items():
+        if is_plain(key):
+            metrics.append(Metric(f"winner/mean/{key}", mean_sd(scores)[0], at, step))
             continue
-        interval = corrected_interval(scores)
+        interval = corrected_interval(scores).within(*bounds_of(key, projection))
         for part in ("mean", "sd", "low", "high"):
-            metrics.append(_metric(f"winner/{part}/{key}", getattr(interval, part), at, step))
+            metrics.append(Metric(f"winner/{part}/{key}", getattr(interval, part), at, step))
     default = projection.candidates[0]
     if default.state is State.COMPLETE and best.number != 0:
-        theirs = _scores(default, projection)
-        for key, scores in _scores(best, projection).items():
-            if key in _PLAIN or key not in theirs:
+        theirs = metric_values(default, projection)
+        for key, scores in metric_values(best, projection).items():
+            if is_plain(key) or key not in theirs:
                 continue
             difference = paired_difference(
                 scores, theirs[key], num_compared=num_compared(projection)
             )
             for part in ("mean", "low", "high", "p_value"):
                 value = getattr(difference, part)
-                metrics.append(_metric(f"difference/{part}/{key}", value, at, step))
+                metrics.append(Metric(f"difference/{part}/{key}", value, at, step))
     return [metric for metric in metrics if math.isfinite(metric.value)]
 
 
@@ -249,6 +263,7 @@ def winner_tags(projection: Projection) -> dict[str, str]:
         "ptxsweep.winner": str(best.number),
         "ptxsweep.complete": str(num_complete),
         "ptxsweep.compared": str(num_compared(projection)),
+        LAYOUT_TAG: LAYOUT,
     }
 
 
@@ -274,68 +289,6 @@ def sweep_time(projection: Projection) -> int:
     """When something last happened in a sweep, in milliseconds."""
     created = milliseconds(str(projection.header.get("created_at", "")))
     return max([created, *(last_time(one) for one in projection.candidates)])
-
-
-def _scores(one: Candidate, projection: Projection) -> dict[str, list[float]]:
-    """Values over the folds of every metric that is a number on each of them."""
-    folds = [one.folds[fold] for fold in sorted(one.folds)]
-    found = {"objective": [projection.displayed(score.score) for score in folds]}
-    for key in folds[0].metrics:
-        found[key] = [score.metrics.get(key, math.nan) for score in folds]
-    return {key: values for key, values in found.items() if all(map(math.isfinite, values))}
-
-
-def _means(folds: list[FoldScore], at: int, projection: Projection) -> list[Metric]:
-    """Mean and sample SD of the folds so far; the step is their number."""
-    metrics, step = [], len(folds)
-    for key in ("objective", *folds[-1].metrics):
-        values = [
-            projection.displayed(score.score)
-            if key == "objective"
-            else score.metrics.get(key, math.nan)
-            for score in folds
-        ]
-        if not all(map(math.isfinite, values)):
-            continue
-        mean, sd = mean_sd(values)
-        metrics.append(_metric(f"mean/{key}", mean, at, step))
-        metrics.append(_metric(f"sd/{key}", sd, at, step))
-    return metrics
-
-
-def _effort(score: FoldScore) -> dict[str, float]:
-    return {
-        "seconds": score.seconds,
-        "num_epochs": float(score.num_epochs),
-        "best_epoch": float(score.best_epoch),
-    }
-
-
-def _fold_time(one: Candidate, fold: int) -> int:
-    for attempt in one.log:
-        if attempt.fold == fold and attempt.outcome == "finished":
-            return milliseconds(attempt.ended_at or one.created_at)
-    return milliseconds(one.created_at)
-
-
-def _choice_time(one: Candidate) -> int:
-    """When a candidate's scores came to stand at its present choice for inference; 0 without one.
-
-    Scores sent again after a change are newer to MLflow, and by a time that the ledger tells.
-    """
-    since, known, before = 0, {}, None
-    for attempt in one.log:
-        if attempt.outcome != "finished" or not one.inference:
-            continue
-        known[attempt.fold] = one.folds[attempt.fold]
-        now = at_common(known)[attempt.fold].inference
-        if now != before:
-            since, before = milliseconds(attempt.ended_at or one.created_at), now
-    return since
-
-
-def _metric(key: str, value: float, at: int, step: int) -> Metric:
-    return Metric(key, float(value), at, step)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

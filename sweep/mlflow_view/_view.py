@@ -19,6 +19,13 @@ from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.masking import mask
 from sweep.mlflow_view import _content as content
+from sweep.mlflow_view._metrics import (
+    END,
+    FOLDS_FILE,
+    candidate_metrics,
+    fold_table,
+    milliseconds,
+)
 from sweep.mlflow_view._runs import PARENT, SweepRuns
 from sweep.mlflow_view._store import quietly, shown_uri
 from sweep.projection import Candidate, Projection
@@ -154,7 +161,7 @@ class MlflowView:
                 one.number: (
                     content.candidate_tags(self.name, one, projection)
                     | {"mlflow.parentRunId": str(self.run_id)},
-                    content.milliseconds(one.created_at),
+                    milliseconds(one.created_at),
                 )
                 for one in projection.candidates
                 if one.number not in runs.found
@@ -172,7 +179,7 @@ class MlflowView:
             runs.enter(self._experiment, self._root)
             self._runs = runs
         if PARENT not in self._runs.found:
-            created = content.milliseconds(str(projection.header.get("created_at", "")))
+            created = milliseconds(str(projection.header.get("created_at", "")))
             self._runs.make({PARENT: (content.sweep_tags(self.name, projection), created)})
         self.run_id = self._runs.found[PARENT].run_id
         return self._runs
@@ -186,15 +193,10 @@ class MlflowView:
             return
         run = runs.found[one.number]
         params = {} if content.LOGGED in run.tags else content.candidate_params(one)
-        sent = run.tags.get(content.LOGGED, "").split(",")
-        if run.tags.get(content.INFERENCE, "") != content.inference_text(one):
-            sent = []  # all folds now stand at another choice for inference
-        metrics = [
-            metric
-            for fold in sorted(one.folds)
-            if str(fold) not in sent
-            for metric in content.fold_metrics(one, fold, projection)
-        ]
+        sent = content.sent_to(run.tags, one)
+        if one.state.is_final and one.folds and END not in sent.parts:
+            runs.client.log_text(run.run_id, fold_table(one, projection), FOLDS_FILE)
+        metrics = candidate_metrics(one, projection, sent)
         tags = content.standing_tags(one) | {"mlflow.parentRunId": str(self.run_id)}
         runs.send(run, metrics=metrics, params=params, tags=tags)
         runs.set_status(run, status, content.last_time(one))

@@ -138,7 +138,7 @@ def _mlflow_is_complete(file: Path, num_trials: int, num_folds: int) -> bool:
     """Whether MLflow has a finished run per trial and one for the sweep, and every fold's score."""
     with contextlib.closing(sqlite3.connect(file)) as store:
         statuses = store.execute("SELECT status, COUNT(*) FROM runs GROUP BY status").fetchall()
-        scores = store.execute("SELECT COUNT(*) FROM metrics WHERE key = 'fold/objective'")
+        scores = store.execute("SELECT COUNT(*) FROM metrics WHERE key LIKE 'score/fold-%'")
         return statuses == [("FINISHED", num_trials + 1)] and scores.fetchone() == (num_folds,)
 
 

@@ -364,9 +364,8 @@ class Cluster:
         for one in projection.candidates:
             run = children[one.number]
             assert run.info.status == STATUS[one.state]
-            history = client.get_metric_history(run.info.run_id, "fold/objective")
-            sent = {(metric.step, metric.value) for metric in history}
-            assert sent == {(fold, score.score) for fold, score in one.folds.items()}
+            sent = {key: value for key, value in run.data.metrics.items() if "score/fold-" in key}
+            assert sent == {f"score/fold-{fold}": score.score for fold, score in one.folds.items()}
 
     def note(self, fault: str, name: str, at: float | None = None) -> Row:
         """Enter a row in the table of faults.

@@ -27,7 +27,7 @@ from ptxcore.types import Runtime
 from sweep.confirm import confirm, weight_folders
 from sweep.inference import at_common, common_choice, scores_by_choice
 from sweep.ledger import Ledger
-from sweep.mlflow_view._content import fold_metrics
+from sweep.mlflow_view._metrics import candidate_metrics
 from sweep.model_package._ensemble import load_ensemble, write_ensemble
 from sweep.policies import make_policy
 from sweep.ray_trial import FoldTrainable, Job
@@ -242,8 +242,10 @@ def test_a_sweep_with_choices_is_all_the_fixed_sweeps_for_one_training(tmp_path:
         means = [choice["mean"] for choice in summary.choices]
         assert one.mean == max(means)
         assert one.inference == CHOICES[int(np.argmax(means))] == summary.inference
-        keys = {metric.key for metric in fold_metrics(one, 1, again.projection)}
-        assert {"inference/overlap-0.75_tta-true_whole_image-false", "fold/objective"} <= keys
+        sent = {metric.key: metric.value for metric in candidate_metrics(one, again.projection)}
+        assert sent["score"] == pytest.approx(one.mean)
+        key = "complete/inference/overlap-0.75_tta-true_whole_image-false"
+        assert sent[key] == pytest.approx(means[5])
     best = again.projection.best()
     assert best is not None
     confirmed = confirm(bench.home, "whole")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import logging
+import math
 import shutil
 import socket
 import subprocess
@@ -14,12 +16,13 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Metric, Run, ViewType
 from synthetic_sweeps import Story, run_sweep
 
 from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
 from sweep.ledger import Ledger
 from sweep.mlflow_view import MlflowView, connect, shown_uri
+from sweep.projection import Attempt, Candidate
 from sweep.records import State
 from sweep.standing import num_compared
 from sweep.statistics import corrected_interval, paired_difference
@@ -116,26 +119,133 @@ def test_a_run_per_candidate_under_a_run_per_sweep(uri: str, ledger: Ledger) -> 
         assert run.data.tags.get("ptxsweep.reason") == one.reason
 
 
-def test_folds_are_steps_and_epochs_are_steps(uri: str, ledger: Ledger) -> None:
-    view_of(uri, ledger).sync(ledger, final=True)
-    client, best = connect(uri), ledger.projection.best()
-    assert best is not None
-    run_id = parent_of(uri).data.tags["ptxsweep.winner_run_id"]
-    dice = [best.folds[fold].metrics["dice"] for fold in range(5)]
-    logged = sorted((one.step, one.value) for one in client.get_metric_history(run_id, "fold/dice"))
-    assert logged == list(enumerate(dice))
-    curve = best.folds[2].curves["train_loss"]
-    logged = sorted(
-        (one.step, one.value) for one in client.get_metric_history(run_id, "fold-2/train_loss")
+def run_of(uri: str, number: int) -> Run:
+    (run,) = (
+        one for one in all_runs(uri) if one.data.tags.get("ptxsweep.candidate") == f"{number}"
     )
-    assert logged == list(enumerate(curve, start=1))
-    means = sorted((one.step, one.value) for one in client.get_metric_history(run_id, "mean/dice"))
-    assert [step for step, _ in means] == [1, 2, 3, 4, 5]
-    assert means[1][1] == pytest.approx((dice[0] + dice[1]) / 2)
-    latest = client.get_run(run_id).data.metrics
-    assert latest["mean/dice"] == pytest.approx(corrected_interval(dice).mean)
-    assert latest["sd/dice"] == pytest.approx(corrected_interval(dice).sd)
-    assert latest["dice_all_empty"] == pytest.approx(best.folds[4].metrics["dice_all_empty"])
+    return run
+
+
+def points(uri: str, run: Run, key: str) -> list[tuple[int, float]]:
+    history = connect(uri).get_metric_history(run.info.run_id, key)
+    return sorted((one.step, one.value) for one in history)
+
+
+def test_a_fold_has_keys_of_its_own_and_epochs_are_steps(uri: str, ledger: Ledger) -> None:
+    view_of(uri, ledger).sync(ledger, final=True)
+    best = ledger.projection.best()
+    assert best is not None
+    run = run_of(uri, best.number)
+    assert run.info.run_id == parent_of(uri).data.tags["ptxsweep.winner_run_id"]
+    scores = [best.folds[fold].score for fold in range(5)]
+    for fold, score in enumerate(scores):
+        assert points(uri, run, f"score/fold-{fold}") == [(0, score)]
+    curve = best.folds[2].curves["train_loss"]
+    assert points(uri, run, "fold-2/train_loss") == list(enumerate(curve, start=1))
+    assert points(uri, run, "folds_done") == [(done, done) for done in range(6)]
+    dice = [best.folds[fold].metrics["dice"] for fold in range(5)]
+    latest = run.data.metrics
+    assert latest["score"] == pytest.approx(corrected_interval(scores).mean)
+    assert latest["score_sd"] == pytest.approx(corrected_interval(scores).sd)
+    assert latest["complete/mean/fixed/dice"] == pytest.approx(corrected_interval(dice).mean)
+    assert latest["complete/sd/fixed/dice"] == pytest.approx(corrected_interval(dice).sd)
+    empty = best.folds[4].metrics["dice_all_empty"]
+    assert latest["complete/mean/dice_all_empty"] == pytest.approx(empty)
+    assert "complete/sd/dice_all_empty" not in latest  # a constant
+    assert run.data.tags["ptxsweep.threshold"] == "fixed/...: fixed threshold 0.5"
+    file = connect(uri).download_artifacts(run.info.run_id, "folds.json")
+    table = json.loads(Path(file).read_text(encoding="utf-8"))
+    place = table["columns"].index("dice")
+    assert [row[:2] for row in table["data"]] == [[fold, "fixed"] for fold in range(5)]
+    assert [row[place] for row in table["data"]] == dice
+
+
+def test_no_scalar_is_that_of_a_fold(uri: str, ledger: Ledger) -> None:
+    """MLflow's one value of a key is its last step: no key may have folds for its steps."""
+    view_of(uri, ledger).sync(ledger, final=True)
+    for one in ledger.projection.candidates:
+        run = run_of(uri, one.number)
+        for key, value in run.data.metrics.items():
+            if key.startswith("fold-") or key in ("folds_done", "epochs_done", "seconds"):
+                continue  # curves, and what only grows
+            assert points(uri, run, key) == [(run_step(one, key), value)], key
+
+
+def run_step(one: Candidate, key: str) -> int:
+    return 0 if key.startswith("score/fold-") else len(one.folds)
+
+
+def test_partial_means_stand_apart(uri: str, ledger: Ledger) -> None:
+    """Whoever sorts by the score sees complete candidates alone."""
+    view_of(uri, ledger).sync(ledger, final=True)
+    partial = 0
+    for one in ledger.projection.candidates:
+        latest, tags = run_of(uri, one.number).data.metrics, run_of(uri, one.number).data.tags
+        is_complete = one.state is State.COMPLETE
+        assert latest["folds_done"] == len(one.folds)
+        assert latest["epochs_done"] == one.num_epochs > 0
+        assert ("score" in latest) == is_complete
+        assert any(key.startswith("complete/") for key in latest) == is_complete
+        has_part = bool(one.folds) and not is_complete
+        assert ("partial/score" in latest) == has_part
+        assert (tags.get("ptxsweep.reason") is None) == is_complete
+        partial += has_part
+    assert partial
+
+
+def test_a_candidate_stopped_in_its_first_fold_keeps_epochs_and_seconds(
+    uri: str, ledger: Ledger
+) -> None:
+    view_of(uri, ledger).sync(ledger, final=True)
+    one = ledger.projection.candidates[3]
+    assert (one.state, one.folds) == (State.FAILED, {})
+    run = run_of(uri, 3)
+    known = [(epoch, value) for epoch, value in one.epochs[0].items() if math.isfinite(value)]
+    assert len(known) == 2
+    assert points(uri, run, "fold-0/monitor_average_precision") == known
+    assert run.data.metrics["folds_done"] == 0
+    assert run.data.metrics["epochs_done"] == 3
+    assert run.data.metrics["seconds"] == pytest.approx(one.unfinished_seconds)
+    assert one.unfinished_seconds > 0
+    assert run.data.tags["ptxsweep.reason"] == "objective is NaN"
+
+
+def test_a_running_fold_shows_its_epochs(uri: str, ledger: Ledger) -> None:
+    """Epochs go one by one, and the finished fold adds the rest without a point twice."""
+    whole = ledger.projection.candidates[0]
+    begun = copy.deepcopy(ledger.projection)
+    one = begun.candidates[0]
+    one.state, one.ended_at, one.running_fold = State.RUNNING, None, 1
+    one.folds = {0: whole.folds[0]}
+    one.log = [entry for entry in whole.log if entry.fold == 0]
+    started = next(entry for entry in whole.log if entry.fold == 1)
+    one.log.append(Attempt(fold=1, attempt=1, started_at=started.started_at))
+    view, key = view_of(uri, ledger), "fold-1/monitor_average_precision"
+    for known in (2, 3):
+        one.epochs = {0: whole.epochs[0], 1: dict(list(whole.epochs[1].items())[:known])}
+        one.revision += 1
+        view.sync(begun)
+        assert points(uri, run_of(uri, 0), key) == list(one.epochs[1].items())
+    view_of(uri, ledger).sync(ledger, final=True)
+    assert points(uri, run_of(uri, 0), key) == sorted(whole.epochs[1].items())
+
+
+def test_runs_of_an_older_layout_are_sent_anew(uri: str, ledger: Ledger) -> None:
+    """Its keys stay, since MLflow deletes none, but none of ours takes a value from them."""
+    best, client = ledger.projection.best(), connect(uri)
+    assert best is not None
+    view_of(uri, ledger).sync(ledger, final=True)
+    once = {run.info.run_name: run.data.metrics for run in all_runs(uri)}
+    for run in all_runs(uri):
+        client.delete_tag(run.info.run_id, "ptxsweep.layout")
+    old = [Metric("mean/dice", 0.99, 1, 5), Metric("winner/mean/fixed/dice", 0.99, 1, 2)]
+    client.log_batch(parent_of(uri).info.run_id, old)
+    client.log_batch(run_of(uri, best.number).info.run_id, old[:1])
+    view_of(uri, ledger).sync(ledger, final=True)
+    for run in all_runs(uri):
+        assert run.data.metrics.pop("mean/dice", 0.99) == 0.99
+        assert run.data.metrics == once[run.info.run_name]
+        assert run.data.tags["ptxsweep.layout"] == "2"
 
 
 def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
@@ -160,15 +270,16 @@ def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
         key: [one.folds[fold].metrics["dice"] for fold in range(5)]
         for key, one in (("best", best), ("default", default))
     }
-    interval = corrected_interval(values["best"])
+    interval = corrected_interval(values["best"]).within(0.0, 1.0)
     for part in ("mean", "sd", "low", "high"):
-        assert parent.data.metrics[f"winner/{part}/dice"] == pytest.approx(getattr(interval, part))
+        found = parent.data.metrics[f"winner/{part}/fixed/dice"]
+        assert found == pytest.approx(getattr(interval, part))
     assert parent.data.metrics["winner/mean/dice_all_empty"] > 0
     if default.state is State.COMPLETE and best.number:
         difference = paired_difference(
             values["best"], values["default"], num_compared=num_compared(projection)
         )
-        assert parent.data.metrics["difference/low/dice"] == pytest.approx(difference.low)
+        assert parent.data.metrics["difference/low/fixed/dice"] == pytest.approx(difference.low)
     text = connect(uri).download_artifacts(parent.info.run_id, "space.yaml")
     assert Path(text).read_text(encoding="utf-8") == header["space_text"]
 
