@@ -22,7 +22,7 @@ from dashboards.reading import (
     num_folds_run,
     operating_metric,
 )
-from ptxcore.metrics import SIZES, VIEWS
+from ptxcore.metrics import SIZES, VIEWS, bounds
 from sweep.caution import Caution, caution, cautions
 from sweep.cohort import cohort_of, describe
 from sweep.projection import Candidate, Projection
@@ -198,14 +198,13 @@ def _row(
     if not values:
         return None
     same = default is not None and default.number == winner.number
+    difference = compare_folds(values, others, num_compared=num_compared(projection))
     return MetricRow(
         metric=metric,
         threshold=threshold,
         winner=fold_interval(metric, values),
         default=fold_interval(metric, others) if others else None,
-        difference=None
-        if same
-        else compare_folds(values, others, num_compared=num_compared(projection)),
+        difference=None if same or difference is None else difference.within(*bounds(metric)),
         all_empty=all_empty(winner, metric),
     )
 

@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 from dashboards import theme
 from dashboards.reading import fold_metric, label, metric_of
 from dashboards.text import metric_name
+from ptxcore.metrics import bounds
 from sweep.projection import Candidate, Projection
 
 
@@ -110,7 +111,8 @@ def fold_curves(info: CurvesInfo) -> go.Figure:
     for number, panel in enumerate(info.panels):
         place = {"row": number // columns + 1, "col": number % columns + 1}
         for curve in panel.curves:
-            add_curve(figure, curve, place, first=curve.name not in named)
+            first = curve.name not in named
+            add_curve(figure, curve, place, metric=panel.metric, first=first)
             named.add(curve.name)
         if panel.held:
             figure.add_trace(
@@ -128,8 +130,13 @@ def fold_curves(info: CurvesInfo) -> go.Figure:
     return theme.dress(figure, height=110 + 270 * rows)
 
 
-def add_curve(figure: go.Figure, curve: Curve, place: dict[str, int], *, first: bool) -> None:
-    """Draw a curve into a panel; the `first` of its name stands in the legend."""
+def add_curve(
+    figure: go.Figure, curve: Curve, place: dict[str, int], *, metric: str, first: bool
+) -> None:
+    """Draw a curve into a panel, its band within what the metric can be.
+
+    The `first` of its name stands in the legend.
+    """
     color, dash = _LOOK[curve.name]
     for fold in curve.folds:
         figure.add_trace(
@@ -140,8 +147,9 @@ def add_curve(figure: go.Figure, curve: Curve, place: dict[str, int], *, first: 
             **place,
         )  # fmt: skip
     epochs = list(range(1, len(curve.mean) + 1))
-    upper = [m + s for m, s in zip(curve.mean, curve.sd, strict=True)]
-    lower = [m - s for m, s in zip(curve.mean, curve.sd, strict=True)]
+    least, most = bounds(metric)
+    upper = [min(m + s, most) for m, s in zip(curve.mean, curve.sd, strict=True)]
+    lower = [max(m - s, least) for m, s in zip(curve.mean, curve.sd, strict=True)]
     figure.add_trace(
         go.Scatter(
             x=epochs + epochs[::-1], y=upper + lower[::-1], fill="toself", mode="lines",

@@ -87,7 +87,7 @@ def overfitting(info: OverfittingInfo) -> go.Figure:
     )
     place = {"row": 1, "col": 1}
     for curve in info.losses:
-        add_curve(figure, curve, place, first=True)
+        add_curve(figure, curve, place, metric="loss", first=True)
     _add_marks(figure, info.departures, "monitor departs", "diamond", place)
     if info.median_departure is not None:
         figure.add_vline(
@@ -98,7 +98,7 @@ def overfitting(info: OverfittingInfo) -> go.Figure:
         )  # fmt: skip
     if info.watched is not None:
         place = {"row": 1, "col": 2}
-        add_curve(figure, info.watched, place, first=False)
+        add_curve(figure, info.watched, place, metric=info.stop_metric, first=False)
         _add_marks(figure, info.kept, "best epoch", "x", place)
     elif info.kept:
         _add_marks(figure, info.kept, "best epoch", "x", place)

@@ -10,12 +10,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ptxcore.metrics import bounds
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.statistics import Interval, corrected_interval
-
-#: Every other metric is a share of something, or a distance.
-_UNBOUNDED = ("loss",)
 
 #: Number of the candidate that holds the space's defaults.
 DEFAULT_CANDIDATE = 0
@@ -87,10 +85,7 @@ def fold_metric(candidate: Candidate, metric: str) -> dict[int, float]:
 
 def fold_interval(metric: str, folds: Mapping[int, float]) -> Interval:
     """The corrected interval of a metric's mean over folds, within what the metric can be."""
-    interval = corrected_interval(list(folds.values()))
-    if metric in _UNBOUNDED:
-        return interval
-    return interval.within(0.0, math.inf if metric.endswith("_mm") else 1.0)
+    return corrected_interval(list(folds.values())).within(*bounds(metric))
 
 
 def operating_metric(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ptxcore.metrics import bounds
 from sweep.errors import UsageError
 from sweep.projection import Candidate, Projection
 from sweep.records import State
@@ -111,7 +112,7 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
         num_compared=number,
         correction=correction(number, is_default=reference == DEFAULT),
         trials=tuple(
-            _compared(one, values, base, None if one is base else own, number)
+            _compared(one, values, base, None if one is base else own, number, bounds(name))
             for one, values in usable
         ),
     )
@@ -123,15 +124,18 @@ def _compared(
     base: Candidate,
     own: tuple[float, ...] | None,
     num_compared: int,
+    limits: tuple[float, float],
 ) -> Compared:
-    difference = None if own is None else paired_difference(values, own, num_compared=num_compared)
+    difference = None
+    if own is not None:
+        difference = paired_difference(values, own, num_compared=num_compared).within(*limits)
     return Compared(
         number=one.number,
         changed=_changed(one, base),
         num_epochs=_mean_epochs(one),
         seconds=one.seconds,
         values=values,
-        interval=corrected_interval(values),
+        interval=corrected_interval(values).within(*limits),
         difference=difference,
         p_adjusted=math.nan if difference is None else difference.p_value,
     )

@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ptxcore.metrics import bounds
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.statistics import PairedDifference, paired_difference
@@ -98,6 +99,8 @@ def standing(projection: Projection) -> Standing:
             {f: projection.displayed(default.folds[f].score) for f in shared},
             num_compared=num_compared(projection, DEFAULT),
         )
+    if difference is not None:
+        difference = difference.within(*bounds(str(projection.header["metric"])))
     return Standing(
         outcome=_outcome(projection, leader, difference) if over else Outcome.OPEN,
         winner=leader.number if over and leader else None,

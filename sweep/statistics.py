@@ -69,6 +69,11 @@ class PairedDifference(Interval):
     p_value: float
     num_compared: int = 1
 
+    def within(self, lowest: float, highest: float) -> PairedDifference:
+        """Without the part where a difference of two values in [lowest, highest] cannot lie."""
+        reach = highest - lowest
+        return dataclasses.replace(self, low=max(self.low, -reach), high=min(self.high, reach))
+
 
 def mean_sd(scores: Sequence[float]) -> tuple[float, float]:
     """Mean and sample standard deviation (divisor k - 1; NaN for one fold).

@@ -30,6 +30,8 @@ class CandidateSummary:
         settings: The whole configuration.
         fold_scores: Objective on each finished fold in the metric's own sign; None if unfinished.
         fold_seconds: Training time of each finished fold; None if unfinished.
+        seconds: Of all folds together; of unfinished ones from start to end, where it is known.
+        num_epochs: Of all folds together, unfinished ones included.
         mean: Of the finished folds' scores, None before the first.
         inference: The choice for inference at which all scores stand; empty without one.
         choices: Every choice with its objective by finished fold and its mean.
@@ -50,6 +52,8 @@ class CandidateSummary:
     inference: dict[str, Any] = field(default_factory=dict)
     choices: list[dict[str, Any]] = field(default_factory=list)
     batch_parts: int = 1
+    seconds: float = 0.0
+    num_epochs: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +186,8 @@ def summarise_candidate(one: Candidate, projection: Projection) -> CandidateSumm
         inference=one.inference,
         choices=_choices(one, projection),
         batch_parts=one.batch_parts,
+        seconds=one.seconds + one.unfinished_seconds,
+        num_epochs=one.num_epochs,
     )
 
 

@@ -18,6 +18,8 @@ from sweep.mlflow_process import MlflowProcess
 
 #: MLflow lags behind the ledger by about this much at most while a sweep runs.
 PERIOD_SECONDS = 5.0
+#: And behind the epochs of a fold that goes on and on while nothing else happens.
+EPOCHS_PERIOD_SECONDS = 30.0
 #: A process that ends by itself, as for want of memory, is started anew so many times.
 NUM_RESTARTS = 3
 _log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class Tracker:
         """
         self.run_id: str | None = None
         self._home, self._ledger, self._clock = home, ledger, clock
-        self._seen, self._offered_at = -1, -PERIOD_SECONDS
+        self._seen, self._seen_revisions, self._offered_at = -1, -1, -PERIOD_SECONDS
         self._restarts_left = NUM_RESTARTS
         self._process: MlflowProcess | None = None
 
@@ -57,21 +59,26 @@ class Tracker:
             self._process = None
 
     def offer(self) -> None:
-        """Hand over what is new if candidates or folds changed; epochs alone are no reason.
+        """Hand over what is new if candidates or folds changed; epochs alone have time.
 
         Call it again and again while `running`: what comes too soon after the last time waits for
         a later call.
         """
         assert self._process is not None
-        events, now = len(self._ledger.projection.history), self._clock()
-        if events == self._seen or now - self._offered_at < PERIOD_SECONDS:
+        projection, now = self._ledger.projection, self._clock()
+        events = len(projection.history)
+        revisions = sum(one.revision for one in projection.candidates)
+        period = EPOCHS_PERIOD_SECONDS if events == self._seen else PERIOD_SECONDS
+        if revisions == self._seen_revisions and events == self._seen:
+            return
+        if now - self._offered_at < period:
             return
         if self._process.has_ended and self._restarts_left:
             self._restarts_left -= 1
             _log.warning("the process that feeds MLflow ended by itself; starting another one")
             self._process.close()
             self._process = MlflowProcess(self._home, self._ledger.name)
-        self._seen, self._offered_at = events, now
+        self._seen, self._seen_revisions, self._offered_at = events, revisions, now
         self._process.offer(self._ledger.projection)
 
     def finish(self) -> None:

@@ -47,13 +47,12 @@ def bounds(metric: str) -> tuple[float, float]:
     """The least and the largest value that a metric can have: shares in [0, 1], distances from 0.
 
     Args:
-        metric: As for `better`; a name that is not known has no bounds.
+        metric: As for `better`; "loss" and names that are not known have no bounds.
     """
     base, _ = _parts(metric)
-    if base not in CONVENTIONS:
+    if base not in CONVENTIONS or base == "loss":
         return -math.inf, math.inf
-    is_share = base != "loss" and not base.startswith("num_") and "_mm" not in base
-    return 0.0, 1.0 if is_share else math.inf
+    return 0.0, math.inf if base.startswith("num_") or "_mm" in base else 1.0
 
 
 def convention(metric: str) -> str | None:

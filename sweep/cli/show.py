@@ -78,7 +78,10 @@ def list_command(as_json: bool, **options: Any) -> None:
 @home_options
 @json_option
 def show_command(name: str, as_json: bool, **options: Any) -> None:
-    """Show every trial of the sweep NAME: state, configuration, fold scores, seconds."""
+    """Show every trial of the sweep NAME: state, configuration, fold scores, seconds.
+
+    Seconds of a fold that was not finished are those from its start to its end.
+    """
     from sweep.ledger import Ledger
     from sweep.summary import summarise
 
@@ -111,7 +114,7 @@ def print_sweep(summary: SweepSummary) -> None:
             + (f", batches in {one.batch_parts} parts" if one.batch_parts > 1 else ""),
             "-" if one.mean is None else f"{one.mean:.4f}",
             scores,
-            f"{sum(seconds or 0.0 for seconds in one.fold_seconds):.1f}",
+            f"{one.seconds:.1f}",
             ", ".join(f"{key} {_short(value)}" for key, value in one.parameters.items()),
         )
     console().print(table)

@@ -244,7 +244,7 @@ def winner_metrics(projection: Projection) -> list[Metric]:
                 continue
             difference = paired_difference(
                 scores, theirs[key], num_compared=num_compared(projection)
-            )
+            ).within(*bounds_of(key, projection))
             for part in ("mean", "low", "high", "p_value"):
                 value = getattr(difference, part)
                 metrics.append(Metric(f"difference/{part}/{key}", value, at, step))

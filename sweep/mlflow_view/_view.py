@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from ptxcore.errors import CoreError
 from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.masking import mask
@@ -28,6 +30,7 @@ from sweep.mlflow_view._metrics import (
 )
 from sweep.mlflow_view._runs import PARENT, SweepRuns
 from sweep.mlflow_view._store import quietly, shown_uri
+from sweep.operating_point import fill
 from sweep.projection import Candidate, Projection
 
 EXPERIMENT = "ptxsweep"
@@ -53,6 +56,7 @@ class MlflowView:
         name: str,
         *,
         artifact_root: Path | None = None,
+        folder: Path | None = None,
         experiment: str = EXPERIMENT,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
@@ -64,6 +68,8 @@ class MlflowView:
             name: Of the sweep.
             artifact_root: Folder of artifacts where no server keeps them; MLflow's own choice,
                 in the working folder, if None.
+            folder: Of the sweep, for the tables of candidates whose thresholds an older ledger does
+                not keep; they are sent without if None.
             experiment: That holds all sweeps.
             clock: Seconds that never go back.
             pause: Waits for some seconds between the tries of a last sync.
@@ -72,6 +78,7 @@ class MlflowView:
         self.run_id: str | None = None
         self.num_failures = 0
         self._uri, self._experiment, self._root = tracking_uri, experiment, artifact_root
+        self._folder = folder
         self._clock, self._pause = clock, pause
         self._failures_in_a_row = 0
         self._next_try = 0.0
@@ -81,7 +88,8 @@ class MlflowView:
     @classmethod
     def at(cls, home: Home, name: str) -> MlflowView:
         """The view of a sweep in a home."""
-        return cls(home.tracking_uri, name, artifact_root=home.artifacts)
+        folder = home.sweep_folder(name)
+        return cls(home.tracking_uri, name, artifact_root=home.artifacts, folder=folder)
 
     def sync(self, source: Ledger | Projection, *, final: bool = False) -> bool:
         """Send what MLflow lacks. An outage is no error; after one, tries come less often.
@@ -155,6 +163,9 @@ class MlflowView:
     def _sync(self, projection: Projection, *, final: bool) -> None:
         if final:
             self._runs, self._done = None, {}  # another process may have written: look again
+        if self._folder is not None:
+            with suppress(CoreError):  # a damaged table; the report says so
+                fill(projection, self._folder)
         runs = self._reach(projection)
         runs.make(
             {

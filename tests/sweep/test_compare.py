@@ -65,3 +65,19 @@ def test_refusals(swept: Projection) -> None:
         compare(swept, reference=3)
     with pytest.raises(UsageError, match="found 'iou', expected one that trial 0 has"):
         compare(swept, metric="iou")
+
+
+def test_intervals_end_where_the_metric_does(swept: Projection) -> None:
+    """Those of t, of three folds of a share, reach beyond 0 and 1."""
+    wide = hand.projection()
+    for scores in ((0.0, 0.9, 1.0), (1.0, 0.1, 0.9)):
+        hand.folds(wide, scores)
+        wide.end(len(wide.candidates) - 1, State.COMPLETE, None, "then")
+    first, second = compare(wide).trials
+    assert (first.interval.low, first.interval.high) == (0.0, 1.0)
+    assert second.difference is not None
+    assert (second.difference.low, second.difference.high) == (-1.0, 1.0)
+    narrow = compare(swept).trials[1]
+    assert narrow.difference is not None
+    assert 0 < narrow.interval.low < narrow.interval.high < 1
+    assert -1 < narrow.difference.low < narrow.difference.high < 1

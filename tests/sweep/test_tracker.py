@@ -23,7 +23,7 @@ from sweep.ledger import Ledger
 from sweep.mlflow_process import MlflowProcess
 from sweep.mlflow_view import EXPERIMENT, sweep_id
 from sweep.mlflow_view._runs import MAX_METRICS, PARENT, SweepRuns
-from sweep.tracker import NUM_RESTARTS, PERIOD_SECONDS, Tracker
+from sweep.tracker import EPOCHS_PERIOD_SECONDS, NUM_RESTARTS, PERIOD_SECONDS, Tracker
 
 
 @pytest.fixture
@@ -76,6 +76,23 @@ def test_events_that_come_together_are_sent_together(
             ledger.projection.history = history[: len(history) - 4 + number]
             tracker.offer()
     assert sizes == [len(history) - 4, len(history) - 1, len(history)]
+
+
+def test_epochs_alone_are_sent_less_often(
+    home: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = (0.0, PERIOD_SECONDS, EPOCHS_PERIOD_SECONDS, 2 * EPOCHS_PERIOD_SECONDS)
+    tracker = Tracker(home, ledger, clock=iter(times).__next__)
+    offered: list[int] = []
+    one = ledger.projection.candidates[0]
+    monkeypatch.setattr(
+        MlflowProcess, "offer", lambda self, projection: offered.append(one.revision)
+    )
+    with tracker.running():
+        for revision in (1, 2, 3, 3):
+            one.revision = revision
+            tracker.offer()
+    assert offered == [1, 3]
 
 
 def test_the_end_is_sent_however_soon_it_comes(home: Home, ledger: Ledger) -> None:

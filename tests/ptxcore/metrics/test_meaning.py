@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,10 @@ from ptxcore.metrics import (
     DIRECTIONS,
     LOWER_IS_BETTER,
     better,
+    bounds,
     build_table,
     convention,
+    needs_threshold,
     summarize,
     summarize_groups,
     summarize_surfaces,
@@ -73,3 +77,22 @@ def test_nothing_that_is_measured_goes_unexplained() -> None:
 def test_optuna_is_told_the_same_way() -> None:
     for name, direction in DIRECTIONS.items():
         assert (direction == "minimize") == (better(name) == "lower") == (name in LOWER_IS_BETTER)
+
+
+def test_what_a_metric_can_be() -> None:
+    """A mean of shares lies in [0, 1], one of distances above 0."""
+    for name in ("dice", "dice_size_q1", "case_sensitivity", "calibration_error", "dice_all_empty"):
+        assert bounds(name) == (0.0, 1.0)
+    for name in ("hausdorff95_mm", "hausdorff95_positive_mm_all_empty", "num_cases"):
+        assert bounds(name) == (0.0, math.inf)
+    for name in ("loss", "of_another_project"):
+        assert bounds(name) == (-math.inf, math.inf)
+
+
+def test_metrics_of_masks_need_a_threshold() -> None:
+    free = {"average_precision", "calibration_error", "loss"}
+    for name in CONVENTIONS:
+        assert needs_threshold(name) == (better(name) is not None and name not in free)
+    assert needs_threshold("dice_view_pa")
+    assert not needs_threshold("dice_view_pa_all_empty")
+    assert not needs_threshold("num_cases_size_q1")

@@ -6,12 +6,15 @@ import json
 from dataclasses import replace
 
 import pytest
+from synthetic_sweeps import projection_of, stamp
 
 from sweep.cli import main
 from sweep.cli.show import print_sweep
 from sweep.home import Home
 from sweep.ledger import Ledger
-from sweep.summary import baseline_warning, summarise
+from sweep.projection import DRIVER_STOPPED
+from sweep.records import Epoch, State
+from sweep.summary import baseline_warning, summarise, summarise_candidate
 
 
 @pytest.mark.usefixtures("ledger")
@@ -65,6 +68,23 @@ def test_show_prints_the_warning(
     assert summary.warning is None
     print_sweep(replace(summary, warning="it does not beat predicting nothing"))
     assert "warning: it does not beat predicting nothing" in capfd.readouterr().err
+
+
+def test_seconds_and_epochs_of_an_unfinished_fold_count() -> None:
+    """Of three tries: one that was lost, one whose end nobody saw, one that was pruned."""
+    projection = projection_of([[0.5, 0.6, 0.7], [0.4]])
+    for attempt, minute in ((1, 10), (2, 20), (3, 30)):
+        projection.start(1, 1, attempt, stamp(minute))
+        if attempt < 3:
+            reason = "the worker died" if attempt == 1 else DRIVER_STOPPED
+            projection.lose(1, 1, stamp(minute + 1.5 * attempt), reason)
+    for epoch in (1, 2):
+        projection.epoch(Epoch(candidate=1, fold=1, attempt=3, epoch=epoch, value=0.1, seconds=1.0))
+    projection.end(1, State.PRUNED, "pruned in fold 1, epoch 2", stamp(32))
+    one = summarise_candidate(projection.candidates[1], projection)
+    assert one.fold_seconds == [60.0, None, None]
+    assert one.seconds == 60.0 + 90.0 + 120.0
+    assert one.num_epochs == 2 + 2
 
 
 @pytest.mark.usefixtures("ledger")
