@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    RLELossless,
     SecondaryCaptureImageStorage,
 )
 
@@ -41,14 +44,24 @@ def write_dicom(
     uid: str | None = "1.2.3.4",
     syntax: str = ExplicitVRLittleEndian,
     remove: tuple[str, ...] = (),
+    overlay_bits: Sequence[int] = (),
     **elements: Any,
 ) -> Path:
-    """Write one greyscale image; `elements` replace or add data elements by keyword."""
+    """Write one greyscale image; `elements` replace or add data elements by keyword.
+
+    The header says of `overlay_bits` that each holds an overlay.
+    """
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = UID_ROOT + "1"
     meta.TransferSyntaxUID = syntax
-    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset = FileDataset(
+        str(path),
+        {},
+        file_meta=meta,
+        preamble=b"\0" * 128,
+        is_little_endian=syntax != ExplicitVRBigEndian,
+    )
     dataset.SOPClassUID = SecondaryCaptureImageStorage
     if uid is not None:
         dataset.SOPInstanceUID = uid
@@ -58,18 +71,23 @@ def write_dicom(
     dataset.Rows, dataset.Columns = pixels.shape[:2]
     dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.itemsize
     dataset.PixelRepresentation = int(np.issubdtype(pixels.dtype, np.signedinteger))
-    if syntax == ExplicitVRLittleEndian:
-        data = pixels.tobytes()
-        dataset.PixelData = data + b"\0" * (len(data) % 2)
-    else:
-        kind = {JPEGBaseline8Bit: "JPEG", JPEG2000Lossless: "JPEG2000"}[syntax]
+    if syntax in (JPEGBaseline8Bit, JPEG2000Lossless):
         stream = io.BytesIO()
-        Image.fromarray(pixels).save(stream, kind)
+        Image.fromarray(pixels).save(stream, "JPEG" if syntax == JPEGBaseline8Bit else "JPEG2000")
         dataset.PixelData = encapsulate([stream.getvalue()])
+    else:
+        order = ">" if syntax == ExplicitVRBigEndian else "<"
+        data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+        dataset.PixelData = data + b"\0" * (len(data) % 2)
+    if syntax == RLELossless:  # of whole words, so before the header says that less is stored
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
     dataset["PixelData"].VR = "OW" if pixels.itemsize == 2 else "OB"
     for keyword, value in elements.items():
         setattr(dataset, keyword, value)
-    dataset.HighBit = dataset.BitsStored - 1
+    dataset.HighBit = elements.get("HighBit", dataset.BitsStored - 1)
+    for number, bit in enumerate(overlay_bits):
+        dataset.add_new((0x6000 + 2 * number, 0x0102), "US", bit)
     for keyword in remove:
         del dataset[keyword]
     dataset.save_as(path)

@@ -19,30 +19,35 @@ from PIL import Image
 from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, JPEGBaseline8Bit
+from pydicom.pixels.utils import get_j2k_parameters
+from pydicom.uid import JPEGBaseline8Bit
 
-from ptxcore.data.elements import refusal
+from ptxcore.data.elements import int_of, refusal, syntax_of
 from ptxcore.errors import DicomError
 
 _DECODER_ORDER = ("pydicom", "pillow", "gdcm", "pyjpegls", "pylibjpeg")
+#: pydicom would take the sample to be at the bottom of its word, and cut the rest off.
+_WHOLE_WORDS: Any = {"correct_unused_bits": False}
 
 
 def decode(path: Path, dataset: FileDataset) -> NDArray[Any]:
     """The decoded frame, always by the same decoder where several are installed.
+
+    Its words are whole: `samples` takes the picture out of them.
 
     Args:
         path: What errors name.
         dataset: Header, pixels and file meta information; the frame is cut out of its items.
 
     Returns:
-        Shape (H, W).
+        Shape (H, W), integers of the bits allocated.
 
     Raises:
         DicomError: There are no pixels, nothing decodes them, or they are of another size.
     """
     if "PixelData" not in dataset:
         raise refusal(path, "PixelData", "none", "an image")
-    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
+    syntax = syntax_of(dataset)
     if syntax == JPEGBaseline8Bit:
         return _decode_jpeg(path, dataset)
     try:
@@ -62,7 +67,9 @@ def decode(path: Path, dataset: FileDataset) -> NDArray[Any]:
     problem: Exception | None = None
     for plugin in plugins or [""]:
         try:
-            pixels: NDArray[Any] = decoder.as_array(dataset, decoding_plugin=plugin, raw=True)[0]
+            pixels: NDArray[Any] = decoder.as_array(
+                dataset, decoding_plugin=plugin, raw=True, **_WHOLE_WORDS
+            )[0]
             return pixels
         except Exception as error:  # decoders raise whatever they like; the next one may do
             problem = error
@@ -88,6 +95,10 @@ def _check_frame(path: Path, dataset: FileDataset) -> None:
     dataset.PixelData = alone
     if _is_endless(frame):
         raise refusal(path, "PixelData", "a JPEG 2000 box of length 0", "boxes up to the image")
+    # Decoders differ in what they make of it: some add half the range.
+    is_signed = get_j2k_parameters(frame).get("is_signed", False)
+    if is_signed and int_of(dataset, "PixelRepresentation", 0) == 0:
+        raise refusal(path, "PixelRepresentation", 0, "1, as the JPEG 2000 codestream is signed")
     try:
         with Image.open(io.BytesIO(frame), formats=["JPEG", "JPEG2000"]) as image:
             height, width = image.height, image.width

@@ -1,9 +1,5 @@
-"""Read a chest X-ray from DICOM: check the header, decode, normalise.
-
-Pixels go through the modality rescale (PS3.3 C.11.1) and the VOI window or table (C.11.2), as a
-viewer shows them, then MONOCHROME1 is inverted so that dense is bright in every file. The
-Presentation LUT Shape is not applied on top: for radiographs it repeats what MONOCHROME1 says
-(PS3.3 C.8.11.3). Eight-bit data without a transform is passed on untouched.
+"""Read a chest X-ray from DICOM: check the header, decode (`decoding`), take the samples out of
+their words (`samples`), and show them as a viewer does (`grayscale`).
 """
 
 from __future__ import annotations
@@ -24,6 +20,7 @@ from ptxcore.data.decoding import decode
 from ptxcore.data.elements import int_of, refusal, text_of
 from ptxcore.data.grayscale import displayed
 from ptxcore.data.radiograph import Header, Radiograph
+from ptxcore.data.samples import read_bits, to_samples
 from ptxcore.data.subject import is_image, subject_of
 from ptxcore.errors import DicomError, NoImageError
 
@@ -75,11 +72,12 @@ def read_dicom(path: Path) -> Radiograph:
     """
     dataset = _parse(path, stop_before_pixels=False)
     header = _header(path, dataset)
-    raw = decode(path, dataset)
-    if raw.shape != header.shape:
-        raise refusal(path, "PixelData", f"an image of {raw.shape}", f"one of {header.shape}")
+    frame = decode(path, dataset)
+    if frame.shape != header.shape:
+        raise refusal(path, "PixelData", f"an image of {frame.shape}", f"one of {header.shape}")
+    samples = to_samples(path, dataset, frame, read_bits(path, dataset))
     return Radiograph(
-        pixels=displayed(path, dataset, raw, eight_bit=header.is_eight_bit),
+        pixels=displayed(path, dataset, samples, eight_bit=header.is_eight_bit),
         uid=header.uid,
         patient_id=header.patient_id,
         view=header.view,
@@ -162,6 +160,7 @@ def _header(path: Path, dataset: FileDataset) -> Header:
         if value is None or not accepted(value):
             raise refusal(path, name, "none" if value is None else value, expected)
         numbers[name] = value
+    read_bits(path, dataset)
     photometric = text_of(dataset, "PhotometricInterpretation")
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         expected = "MONOCHROME1 or MONOCHROME2"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
-from pydicom.dataset import Dataset
+from pydicom.config import IGNORE
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.multival import MultiValue
+from pydicom.uid import UID
 
 from ptxcore.errors import DicomError
 
@@ -38,19 +43,63 @@ def text_of(dataset: Dataset, keyword: str) -> str:
     return text.strip(" \0\t\r\n")
 
 
-def int_of(dataset: Dataset, keyword: str, default: int | None) -> int | None:
+def int_of(dataset: Dataset, element: str | tuple[int, int], default: int | None) -> int | None:
     """A whole number.
 
     Args:
         dataset: The header.
-        keyword: Of the element.
+        element: Keyword, or group and number.
         default: Where the element is absent or empty.
 
     Returns:
         None where there is something else than a number.
     """
     try:
-        value = dataset.get(keyword)
+        value = dataset.get(element)
+        value = value.value if isinstance(value, DataElement) else value
         return default if value is None else int(value)
     except Exception:  # what pydicom raises for a value that is no number, and it raises much
         return None
+
+
+def float_of(
+    path: Path, dataset: Dataset, keyword: str, *, of_several: bool = False
+) -> float | None:
+    """A number, refused where it is none.
+
+    Args:
+        path: What errors name.
+        dataset: The header.
+        keyword: Of the element.
+        of_several: Whether there may be several values, of which the first is taken.
+
+    Returns:
+        None where the element is absent or empty, which mean the same for elements that need no
+        value (PS3.5 7.4), and are what anonymisers leave.
+
+    Raises:
+        DicomError: It is no finite number, or several.
+    """
+    try:
+        value = dataset.get(keyword)
+        if isinstance(value, MultiValue):
+            if len(value) > 1 and not of_several:
+                raise refusal(path, keyword, f"{len(value)} values", "one")
+            value = value[0] if value else None
+        number = None if value in (None, "") else float(value)
+    except DicomError:
+        raise
+    except Exception:  # as above
+        number = math.nan
+    if number is not None and not math.isfinite(number):
+        raise refusal(path, keyword, "what is no finite number", "one")
+    return number
+
+
+def syntax_of(dataset: FileDataset) -> UID:
+    """The transfer syntax, in which pixels and words of tables are encoded; empty if none stands.
+
+    Args:
+        dataset: A file.
+    """
+    return UID(text_of(dataset.file_meta, "TransferSyntaxUID"), validation_mode=IGNORE)

@@ -134,6 +134,44 @@ def test_negative_slope_inverts_and_eight_bits_stay_eight(tmp_path: Path) -> Non
     assert (pixels[0, 0], pixels[-1, -1]) == (255, 0)
 
 
+def test_a_negative_slope_does_not_turn_the_window_round(tmp_path: Path) -> None:
+    # pydicom 3.0 takes the ends of the output in the order of the input's.
+    elements = {"RescaleSlope": -1, "RescaleIntercept": 4095, "BitsStored": 12}
+    raw = np.arange(0, 4096, 64, dtype=np.uint16).reshape(8, 8)
+    window = {"WindowCenter": 2048, "WindowWidth": 1024}
+    pixels = read_dicom(write_dicom(tmp_path / "a.dcm", raw, **elements, **window)).pixels
+    assert (pixels[0, 0], pixels[-1, -1]) == (65_535, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {"RescaleSlope": None, "RescaleIntercept": None},
+        {"RescaleSlope": "", "RescaleIntercept": ""},
+        {"WindowCenter": None, "WindowWidth": None, "VOILUTFunction": None},
+        {"WindowCenter": "40", "WindowWidth": None},
+        {"PixelPaddingValue": None, "PixelPaddingRangeLimit": None, "HighBit": None},
+        {"VOILUTSequence": [], "ModalityLUTSequence": []},
+        {"RescaleSlope": "1.000", "RescaleIntercept": "0.0000"},
+    ],
+)
+def test_an_empty_element_is_an_absent_one(
+    empty: dict[str, Any], dtype: type, tmp_path: Path
+) -> None:
+    raw = RAMP.astype(dtype)
+    expected = read_dicom(write_dicom(tmp_path / "a.dcm", raw)).pixels
+    pixels = read_dicom(write_dicom(tmp_path / "b.dcm", raw, **empty)).pixels
+    assert np.array_equal(pixels, expected)
+
+
+def test_an_empty_function_is_a_linear_window(tmp_path: Path) -> None:
+    window = {"WindowCenter": 20, "WindowWidth": 15}
+    expected = read_dicom(write_dicom(tmp_path / "a.dcm", RAMP, **window)).pixels
+    path = write_dicom(tmp_path / "b.dcm", RAMP, VOILUTFunction="", **window)
+    assert np.array_equal(read_dicom(path).pixels, expected)
+
+
 def test_table_of_values_of_interest(tmp_path: Path) -> None:
     table = Dataset()
     table.LUTDescriptor = [4, 0, 16]
@@ -222,7 +260,15 @@ def test_drawn_images_say_so(tmp_path: Path) -> None:
         ({"remove": ("PixelData",)}, "PixelData: found none, expected an image"),
         ({"uid": None}, "SOPInstanceUID: found none, expected one"),
         ({"uid": ""}, "SOPInstanceUID: found none, expected one"),
-        ({"WindowCenter": 5, "WindowWidth": 0}, "rescale or VOI: found what cannot be applied"),
+        ({"WindowCenter": 5, "WindowWidth": 0}, "WindowWidth: found 0, expected at least 1"),
+        (
+            {"WindowCenter": 5, "WindowWidth": 9, "VOILUTFunction": "VENDOR"},
+            "VOILUTFunction: found another, expected one of LINEAR, LINEAR_EXACT, SIGMOID",
+        ),
+        (
+            {"RescaleSlope": [1, 2], "RescaleIntercept": 0},
+            "RescaleSlope: found 2 values, expected one",
+        ),
         ({"Rows": 16_000, "Columns": 16_000}, "PixelData: cannot be decoded"),
     ],
 )
