@@ -1,5 +1,7 @@
 """What a sweep found, as numbers: the winner beside predicting nothing and beside the default.
 
+While a sweep is not over nobody has won, and the numbers are those of who leads.
+
 Every metric stands with its mean, its SD over the folds and the interval that takes the overlap of
 the training parts into account; differences are taken fold by fold on the same cases.
 """
@@ -11,9 +13,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from dashboards.reading import (
-    DEFAULT_CANDIDATE,
     OperatingPoints,
     all_empty,
+    all_empty_on,
     default_of,
     fold_interval,
     fold_metric,
@@ -27,7 +29,7 @@ from sweep.caution import Caution, caution, cautions
 from sweep.cohort import cohort_of, describe
 from sweep.projection import Candidate, Projection
 from sweep.records import State
-from sweep.standing import compare_folds, num_compared
+from sweep.standing import Outcome, Standing, compare_folds, num_compared, num_looked_at, standing
 from sweep.statistics import Interval, PairedDifference
 
 #: Metrics of the table, in its order; the objective goes first wherever it stands here.
@@ -63,17 +65,19 @@ _THRESHOLD_FREE = frozenset({"average_precision", "calibration_error", "loss"})
 
 @dataclass(frozen=True, kw_only=True)
 class MetricRow:
-    """One metric of the winner.
+    """One metric of the winner, or of who leads so far.
 
     Attributes:
         metric: Its name.
         threshold: "none", "fixed" (of the settings) or "other folds" (chosen without the scored
             cases).
         winner: Over the folds.
-        default: Of the default candidate likewise, None where it is not complete.
+        default: Of the default candidate likewise, None where it is not complete; while the sweep
+            is not over, on the folds that both have.
         difference: Winner minus default on the same folds, corrected for the trials looked at; None
             where they are the same.
         all_empty: Of predicting nothing, None where that is not known.
+        gain: Above predicting nothing on the same folds, corrected for the trials looked at.
     """
 
     metric: str
@@ -82,6 +86,7 @@ class MetricRow:
     default: Interval | None
     difference: PairedDifference | None
     all_empty: float | None
+    gain: PairedDifference | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +96,8 @@ class Findings:
     Attributes:
         metric: The objective.
         maximize: Whether higher is better.
-        winner: Number of the best complete candidate, None without one.
-        rows: The objective first; empty without a winner.
+        standing: Who leads, by how much and how sure.
+        rows: Of the winner, or of who leads so far, the objective first; empty without either.
         groups: Of parts of the cases, by mask size and by view; empty where none was recorded.
         num_folds: Of a complete candidate.
         num_folds_run: Finished folds of all candidates.
@@ -106,7 +111,7 @@ class Findings:
 
     metric: str
     maximize: bool
-    winner: int | None
+    standing: Standing
     rows: tuple[MetricRow, ...]
     groups: tuple[MetricRow, ...]
     num_folds: int
@@ -128,26 +133,26 @@ class Findings:
         return next((row for row in self.rows if row.metric == metric), None)
 
     @property
-    def default_won(self) -> bool:
-        """Whether the search found nothing better than the defaults."""
-        return self.winner == DEFAULT_CANDIDATE
+    def winner(self) -> int | None:
+        """Number of the winner, None without one and while the sweep is not over."""
+        return self.standing.winner
 
     @property
-    def beats_default(self) -> bool | None:
-        """Whether the objective's difference to the default is beyond its interval's reach.
+    def is_open(self) -> bool:
+        """Whether the sweep is not over."""
+        return self.standing.outcome is Outcome.OPEN
 
-        None where there is nothing to compare.
-        """
-        row = self.objective
-        if row is None or row.difference is None or math.isnan(row.difference.low):
-            return None
-        return row.difference.low > 0 if self.maximize else row.difference.high < 0
+    @property
+    def default_won(self) -> bool:
+        """Whether the search found nothing better than the defaults."""
+        return self.standing.outcome is Outcome.DEFAULT
 
 
 def find(projection: Projection, operating_points: OperatingPoints | None = None) -> Findings:
     """Collect the findings of a sweep, finished or not."""
-    winner, default = projection.best(), default_of(projection)
-    if default is not None and default.state is not State.COMPLETE:
+    led, default = standing(projection), default_of(projection)
+    winner = None if led.leader is None else projection.candidates[led.leader]
+    if default is not None and led.winner is not None and default.state is not State.COMPLETE:
         default = None
     rows: list[MetricRow] = []
     groups: list[MetricRow] = []
@@ -161,7 +166,7 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
     return Findings(
         metric=metric_of(projection),
         maximize=projection.maximize,
-        winner=None if winner is None else winner.number,
+        standing=led,
         rows=tuple(rows),
         groups=tuple(groups),
         num_folds=projection.num_folds,
@@ -195,10 +200,15 @@ def _row(
             values = fold_metric(winner, metric)
             others = {} if default is None else fold_metric(default, metric)
     values, others = _finite(values), _finite(others)
+    if winner.state is not State.COMPLETE:
+        others = {fold: value for fold, value in others.items() if fold in values}
     if not values:
         return None
     same = default is not None and default.number == winner.number
     difference = compare_folds(values, others, num_compared=num_compared(projection))
+    empty = {fold: all_empty_on(winner.folds[fold].metrics, metric) for fold in values}
+    known = {fold: value for fold, value in empty.items() if value is not None}
+    gain = compare_folds(values, known, num_compared=num_looked_at(projection))
     return MetricRow(
         metric=metric,
         threshold=threshold,
@@ -206,6 +216,7 @@ def _row(
         default=fold_interval(metric, others) if others else None,
         difference=None if same or difference is None else difference.within(*bounds(metric)),
         all_empty=all_empty(winner, metric),
+        gain=None if gain is None else gain.within(*bounds(metric)),
     )
 
 

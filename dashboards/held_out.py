@@ -20,13 +20,15 @@ _DISTANCES = (
 )
 
 
-def held_out(confirmation: Confirmation | None, verdict: Verdict | None) -> Markup:
+def held_out(
+    confirmation: Confirmation | None, verdict: Verdict | None, *, who: str = "the winner"
+) -> Markup:
     """The hold-out and the gate, in full."""
     parts: list[Markup] = []
     if confirmation is None:
         parts.append(
-            tag("p", "The winner has not been confirmed yet. Nothing here is a claim about new "
-                "cases.")
+            tag("p", f"{who.capitalize()} has not been confirmed yet. Nothing here is a claim "
+                "about new cases.")
         )  # fmt: skip
     else:
         parts += [

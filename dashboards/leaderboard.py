@@ -31,6 +31,7 @@ from dashboards.reading import (
 from dashboards.text import metric_name, score
 from sweep.projection import Candidate, Projection
 from sweep.records import State
+from sweep.standing import is_over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +83,7 @@ class LeaderboardInfo:
     Attributes:
         num_folds: Of a complete candidate.
         leader: Number of the winner (or of who leads so far), None without any score.
+        is_over: Whether the leader has won.
         panels: The objective first, then Dice if that is not the objective itself.
         names: Of the candidates shown, best first.
         num_omitted: Scored candidates that did not fit.
@@ -89,6 +91,7 @@ class LeaderboardInfo:
 
     num_folds: int
     leader: int | None
+    is_over: bool
     panels: tuple[Panel, ...]
     names: tuple[str, ...]
     num_omitted: int
@@ -97,11 +100,11 @@ class LeaderboardInfo:
 def leaderboard_info(
     projection: Projection, *, operating_points: OperatingPoints | None = None, limit: int = 20
 ) -> LeaderboardInfo:
-    """Collect the best `limit` candidates, and the default one wherever it stands."""
+    """Collect the best `limit` candidates, and the default and the leader wherever they stand."""
     scored = [one for one in ordered(projection) if one.folds and math.isfinite(one.mean)]
     shown = scored[:limit]
-    shown += [one for one in scored[limit:] if one.number == DEFAULT_CANDIDATE]
     leader = leader_of(projection)
+    shown += [one for one in scored[limit:] if one is leader or one.number == DEFAULT_CANDIDATE]
     metric = metric_of(projection)
     panels = [
         Panel(
@@ -119,6 +122,7 @@ def leaderboard_info(
     return LeaderboardInfo(
         num_folds=projection.num_folds,
         leader=None if leader is None else leader.number,
+        is_over=is_over(projection),
         panels=tuple(panels),
         names=tuple(_name(one, projection) for one in shown),
         num_omitted=len(scored) - len(shown),
@@ -193,7 +197,7 @@ def leaderboard(info: LeaderboardInfo) -> go.Figure:
         horizontal_spacing=0.04,
     )  # fmt: skip
     for column, panel in enumerate(info.panels, start=1):
-        for kind in ("winner", "default", "complete", "partial"):
+        for kind in ("winner", "leader", "default", "complete", "partial"):
             entries = [e for e in panel.entries if _kind(e, info) == kind]
             _add_marks(figure, entries, kind, column, first=column == 1)
         if panel.baseline is not None:
@@ -217,6 +221,7 @@ def leaderboard(info: LeaderboardInfo) -> go.Figure:
 
 _LOOK = {
     "winner": ("Winner", theme.WINNER, "diamond", 12),
+    "leader": ("In the lead, not over", theme.WINNER, "diamond-open", 12),
     "default": ("Default settings", theme.DEFAULT, "square", 10),
     "complete": ("Other complete candidates", theme.OTHER, "circle", 9),
     "partial": ("Partial: some folds never run", theme.OTHER, "circle-open", 9),
@@ -224,6 +229,8 @@ _LOOK = {
 
 
 def _kind(entry: Entry, info: LeaderboardInfo) -> str:
+    if entry.number == info.leader and not info.is_over:
+        return "leader"
     if not entry.complete:
         return "partial"
     if entry.number == info.leader:

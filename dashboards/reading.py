@@ -13,6 +13,7 @@ from typing import Any
 from ptxcore.metrics import bounds
 from sweep.projection import Candidate, Projection
 from sweep.records import State
+from sweep.standing import standing
 from sweep.statistics import Interval, corrected_interval
 
 #: Number of the candidate that holds the space's defaults.
@@ -43,10 +44,10 @@ def default_of(projection: Projection) -> Candidate | None:
 
 
 def leader_of(projection: Projection) -> Candidate | None:
-    """The winner; while no candidate is complete, the one with most folds, then the best mean."""
-    best = projection.best()
-    if best is not None:
-        return best
+    """The winner or who leads so far; where a sweep ended without either, who got furthest."""
+    leader = standing(projection).leader
+    if leader is not None:
+        return projection.candidates[leader]
     scored = [one for one in ordered(projection) if one.folds]
     return scored[0] if scored else None
 

@@ -152,8 +152,10 @@ def _top(name: str, at: str, found: Findings, confirmation: Confirmation | None)
         "header",
         tag("h1", f"Sweep {name}"),
         tag("p", say.headline(found), class_="lead"),
-        tag("p", say.against_nothing(found.row("dice"))) if found.row("dice") else None,
-        tag("p", say.against_default(found)),
+        tag("p", say.against_nothing(found.row("dice"), say.who(found)))
+        if found.row("dice")
+        else None,
+        tag("p", text) if (text := say.against_default(found)) else None,
         sections.tiles(found, confirmation),
         tag("p", say.effort(found)),
         None if found.cohort is None else tag("p", f"Cases: {found.cohort}."),
@@ -194,8 +196,8 @@ def _evidence(
                     "p",
                     "Mean ± sample SD over the held folds, each scored once on the original mask "
                     "grid. Intervals widen the folds' spread because their training parts overlap "
-                    "(Nadeau and Bengio 2003); differences are taken fold by fold, and since the "
-                    "winner is the best of many, their intervals are corrected for the number of "
+                    "(Nadeau and Bengio 2003); differences are taken fold by fold, and since they "
+                    "are of the best of many, their intervals are corrected for the number of "
                     "trials looked at, stopped and parked ones included. “All empty” is "
                     "what predicting nothing would score. “Threshold” says which cases chose "
                     "it: none needed, fixed beforehand, or the other folds (never the "
@@ -211,10 +213,10 @@ def _evidence(
             _chapter(
                 "Is it true?",
                 tag("p", say.caution(found)),
-                held_out(confirmation, verdict),
+                held_out(confirmation, verdict, who=say.who(found)),
             ),
             _chapter(
-                "The winner in numbers",
+                f"{say.who(found).capitalize()} in numbers",
                 tag("p", say.objective(found)),
                 table,
                 _choices(projection),
@@ -228,8 +230,8 @@ def _evidence(
 
 
 def _choices(projection: Projection) -> Markup | None:
-    best = projection.best()
-    return None if best is None else sections.choices_table(projection, best)
+    leader = leader_of(projection)
+    return None if leader is None else sections.choices_table(projection, leader)
 
 
 def _figures(
@@ -258,11 +260,10 @@ def _figures(
     if leader is not None:
         curves = fold_curves_info(projection, leader)
         if curves.panels:
-            who = "the winner" if found.winner is not None else "the candidate in the lead"
             parts.append(
                 _figure(
                     "curves",
-                    f"Training of {who}, {label(leader)}",
+                    f"Training of {say.who(found)}, {label(leader)}",
                     "Thick lines are means over the folds (dotted once some have stopped early), "
                     "bands one SD to each side, thin lines single folds. The monitor cases lie "
                     "inside the training part and choose the epoch; crosses are the held "

@@ -8,13 +8,16 @@ from dashboards.evidence import Confirmation
 from dashboards.findings import Findings, MetricRow
 from dashboards.text import count, in_sentence, listed, score, signed
 from sweep.records import State
-from sweep.standing import correction
+from sweep.standing import Outcome, correction
+from sweep.standing import sentence as verdict
 from sweep.statistics import Interval, PairedDifference
 
 
 def headline(found: Findings) -> str:
-    """Who won, and with what."""
+    """Who won, and with what; while the sweep is not over, who leads, and on which folds."""
     row = found.objective
+    if found.is_open:
+        return verdict(found.standing)
     if row is None:
         return "No candidate is complete, so there is no winner."
     who = "The default settings won" if found.default_won else f"Candidate #{found.winner} won"
@@ -29,40 +32,45 @@ def _article(name: str) -> str:
     return f"{'an' if name[0] in 'aeio' or name.startswith('IoU') else 'a'} {name}"
 
 
-def against_nothing(row: MetricRow | None) -> str | None:
-    """The winner beside predicting nothing, in Dice with both-empty = 1."""
+def who(found: Findings) -> str:
+    """What the trial is called whose numbers stand here."""
+    return "the winner" if found.winner is not None else "the trial in the lead"
+
+
+def against_nothing(row: MetricRow | None, who: str = "the winner") -> str | None:
+    """The winner, or who leads so far, beside predicting nothing, in Dice with both-empty = 1."""
     if row is None or row.all_empty is None:
         return None
     gain = row.winner.mean - row.all_empty
     start = (
         f"Predicting nothing at all scores a Dice of {score(row.all_empty)} on these folds "
-        f"(both empty counts as 1); the winner scores {score(row.winner.mean)}"
+        f"(both empty counts as 1); {who} scores {score(row.winner.mean)}"
     )
     if gain <= 0:
         return f"{start}. It does not beat an empty answer, whatever its other scores say."
-    if not math.isnan(row.winner.low) and row.winner.low <= row.all_empty:
-        return (
-            f"{start}, {signed(gain)}, but its interval "
-            f"({score(row.winner.low)} to {score(row.winner.high)}) includes the empty answer."
-        )
-    return f"{start}, {signed(gain)}, and its whole interval lies above that."
+    if row.gain is None or math.isnan(row.gain.low):
+        return f"{start}, {signed(gain)}; one fold cannot tell whether that is chance."
+    words = f"{start}, {signed(gain)} ({reach(row.gain)}, {correction(row.gain.num_compared)})"
+    if row.gain.low <= 0:
+        return f"{words}: the interval includes the empty answer."
+    return f"{words}: the whole interval lies above the empty answer."
 
 
-def no_better_than_nothing(row: MetricRow | None) -> str | None:
-    """A warning for the top of the page; None where the winner's mean Dice is higher."""
+def no_better_than_nothing(row: MetricRow | None, who: str = "the winner") -> str | None:
+    """A warning for the top of the page; None where that trial's mean Dice is higher."""
     if row is None or row.all_empty is None or row.winner.mean - row.all_empty > 1e-9:
         return None
     return (
-        f"The best model of this sweep has a Dice of {score(row.winner.mean)} where an empty mask "
-        f"for every case scores {score(row.all_empty)} (both empty counts as 1). Do not use it."
+        f"{who.capitalize()} has a Dice of {score(row.winner.mean)} where an empty mask for "
+        f"every case scores {score(row.all_empty)} (both empty counts as 1). Do not use it."
     )
 
 
-def against_default(found: Findings) -> str:
-    """The winner beside the default candidate, on the same folds."""
+def against_default(found: Findings) -> str | None:
+    """The winner beside the default candidate, on the same folds; None while nobody has won."""
     row = found.objective
-    if row is None:
-        return "There is nothing to compare with the default settings yet."
+    if row is None or found.winner is None:
+        return None
     if found.default_won:
         return "The search found no complete candidate that scores higher than the defaults."
     if row.difference is None:
@@ -72,9 +80,9 @@ def against_default(found: Findings) -> str:
         f"Its difference to the default settings on the same folds is {signed(difference.mean)} "
         f"({reach(difference)}, p {p_value(difference)}, {correction(difference.num_compared)})"
     )
-    if found.beats_default is None:
+    if found.standing.outcome is Outcome.UNKNOWN:
         return f"{start}: one fold cannot tell them apart."
-    if found.beats_default:
+    if found.standing.outcome is Outcome.BETTER:
         return (
             f"{start}: better than the default by more than the folds' own spread and the choice "
             "of the best explain."
@@ -83,11 +91,12 @@ def against_default(found: Findings) -> str:
 
 
 def caution(found: Findings) -> str:
-    """What the winner's score is not."""
+    """What the score of the winner, or of who leads, is not."""
     tried = sum(found.states.values())
     text = (
-        f"The winner is the best of {count(tried, 'candidate')} on these very folds, so its score "
-        "here is somewhat too high. The score to believe is the one on cases that the search "
+        f"{'Who leads now' if found.is_open else 'The winner'} is the best of "
+        f"{count(tried, 'candidate')} on these very folds, so its score here is somewhat too high. "
+        "The score to believe is the one on cases that the search "
         "never saw."
     )
     if found.caution is not None:

@@ -12,7 +12,7 @@ from dashboards import report_text as say
 from dashboards.evidence import Confirmation
 from dashboards.findings import Findings, MetricRow
 from dashboards.markup import Markup, join, table, tag
-from dashboards.reading import default_of, fold_scores, label, ordered, varied
+from dashboards.reading import default_of, fold_scores, label, leader_of, ordered, varied
 from dashboards.text import count, duration, in_sentence, metric_name, score, setting, signed
 from ptxcore.metrics import better
 from sweep.caution import PHANTOM, is_phantom
@@ -20,7 +20,7 @@ from sweep.cohort import KEY, cohort_of, describe
 from sweep.inference import scores_by_choice
 from sweep.projection import Candidate, Projection
 from sweep.records import State
-from sweep.standing import correction
+from sweep.standing import correction, is_over, standing
 from sweep.statistics import corrected_interval, paired_difference
 
 
@@ -35,7 +35,7 @@ def banners(projection: Projection, found: Findings) -> Markup:
             ("This sweep is not over.", f"Its state is {projection.sweep_state}{why}; what "
              "follows is what the ledger held when the report was written.")
         )  # fmt: skip
-    if (warning := say.no_better_than_nothing(found.row("dice"))) is not None:
+    if (warning := say.no_better_than_nothing(found.row("dice"), say.who(found))) is not None:
         notes.append(("WARNING: no better than predicting nothing.", warning))
     notes += [(one.head, say.sentence(one.text)) for one in found.cautions]
     if split := [one for one in projection.candidates if one.batch_parts > 1]:
@@ -52,6 +52,8 @@ def banners(projection: Projection, found: Findings) -> Markup:
 
 def tiles(found: Findings, confirmation: Confirmation | None) -> Markup:
     """The four numbers that a reviewer asks for first."""
+    if found.is_open:
+        return Markup()  # nobody has won what they would show
     cells = []
     row = found.objective
     if row is not None:
@@ -120,26 +122,28 @@ def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
             say.span(None if math.isnan(row.winner.low) else (row.winner.low, row.winner.high)),
             score(row.all_empty),
             "–" if row.default is None else say.plus_minus(row.default),
-            _difference(row),
+            _difference(row, is_open=found.is_open),
             row.threshold,
             better(row.metric) or "–",
         )
         for row in shown
     ]
-    numbers = {row.difference.num_compared for row in shown if row.difference is not None}
-    of_many = "".join(f" (95%, {correction(number)})" for number in numbers)
+    name, of_many = "in the lead:" if found.is_open else "winner", ""
+    if not found.is_open and (known := [row.difference for row in shown if row.difference]):
+        of_many = f" (95%, {correction(known[0].num_compared)})"
     head = (
-        "metric", f"winner #{found.winner}", "95% interval", "all empty", "default",
-        f"winner − default{of_many}", "threshold", "better",
+        "metric", f"{name} #{found.standing.leader}", "95% interval", "all empty", "default",
+        f"{name} − default{of_many}", "threshold", "better",
     )  # fmt: skip
     classes = ["objective" if row.metric == found.metric else None for row in shown]
     return table(head, rows, numeric=range(1, 6), row_classes=classes)
 
 
-def _difference(row: MetricRow) -> str:
+def _difference(row: MetricRow, *, is_open: bool) -> str:
+    """With its interval; while a sweep is not over a look in between is no test."""
     if row.difference is None:
         return "–"
-    if math.isnan(row.difference.low):
+    if is_open or math.isnan(row.difference.low):
         return signed(row.difference.mean)
     low, high = signed(row.difference.low), signed(row.difference.high)
     return f"{signed(row.difference.mean)} ({low} to {high})"
@@ -154,8 +158,9 @@ def conventions(found: Findings, known: Mapping[str, str]) -> Markup:
 
 
 def searched(projection: Projection) -> Markup:
-    """Every parameter with its range, its default and what won."""
-    default, best = default_of(projection), projection.best()
+    """Every parameter with its range, its default and what won, or leads so far."""
+    default, best = default_of(projection), leader_of(projection)
+    over = is_over(projection)
     rows = []
     for name in varied(projection):
         distribution = next(
@@ -170,7 +175,8 @@ def searched(projection: Projection) -> Markup:
                 "–" if best is None else setting(best.settings.get(name, "–")),
             )
         )
-    parts = [table(("parameter", "searched", "default", "winner"), rows, numeric=(2, 3))]
+    name = "in the lead" if not over and best is not None else "winner"
+    parts = [table(("parameter", "searched", "default", name), rows, numeric=(2, 3))]
     if default is not None:
         fixed = [
             f"{name} = {setting(value)}"
@@ -228,7 +234,7 @@ def _range(distribution: object) -> str:
 def candidates_table(projection: Projection) -> Markup:
     """All candidates, best first; partial means are marked, and compared on shared folds."""
     names = varied(projection)
-    best = projection.best()
+    winner = standing(projection).winner
     default = default_of(projection)
     rows, classes = [], []
     for one in ordered(projection):
@@ -242,7 +248,7 @@ def candidates_table(projection: Projection) -> Markup:
                 *(setting(one.parameters[n]) if n in one.parameters else "–" for n in names),
             )
         )
-        classes.append("winner" if best is not None and one.number == best.number else None)
+        classes.append("winner" if one.number == winner else None)
     head = (
         "", "state", "folds", "mean ± SD", "− default", "trained", *names,
     )  # fmt: skip

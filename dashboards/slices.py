@@ -20,11 +20,12 @@ from dashboards.reading import DEFAULT_CANDIDATE, fold_scores, leader_of, metric
 from dashboards.text import in_sentence, metric_name, score, setting
 from sweep.projection import Candidate, Projection
 from sweep.records import State
+from sweep.standing import is_over
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One candidate in one panel; `kind` is "winner", "default", "complete" or "other"."""
+    """One candidate in one panel; `kind` is a key of `_LOOK`."""
 
     number: int
     value: Any
@@ -53,7 +54,7 @@ class SlicesInfo:
 
 def slices_info(projection: Projection) -> SlicesInfo:
     """Collect candidates with a finite score on the first fold."""
-    leader = leader_of(projection)
+    leader, over = leader_of(projection), is_over(projection)
     scored = [
         (one, fold_scores(projection, one)[0])
         for one in projection.candidates
@@ -66,7 +67,7 @@ def slices_info(projection: Projection) -> SlicesInfo:
                 number=one.number,
                 value=one.parameters[name],
                 score=value,
-                kind=_kind(one, leader),
+                kind=_kind(one, leader, over=over),
             )
             for one, value in scored
             if name in one.parameters
@@ -88,8 +89,10 @@ def slices_info(projection: Projection) -> SlicesInfo:
     return SlicesInfo(metric=metric_of(projection), fold=0, slices=tuple(slices))
 
 
-def _kind(one: Candidate, leader: Candidate | None) -> str:
-    if leader is not None and one.number == leader.number and one.state is State.COMPLETE:
+def _kind(one: Candidate, leader: Candidate | None, *, over: bool) -> str:
+    if one is leader and not over:
+        return "leader"
+    if one is leader and one.state is State.COMPLETE:
         return "winner"
     if one.number == DEFAULT_CANDIDATE:
         return "default"
@@ -100,6 +103,7 @@ _LOOK = {
     "other": ("Stopped or parked", theme.OTHER, "circle-open", 7),
     "complete": ("Complete", theme.OTHER, "circle", 7),
     "default": ("Default settings", theme.DEFAULT, "square", 10),
+    "leader": ("In the lead", theme.WINNER, "diamond-open", 11),
     "winner": ("Winner", theme.WINNER, "diamond", 11),
 }
 

@@ -30,6 +30,7 @@ from sweep.projection import Projection
 from sweep.promote import Promotion, promote
 from sweep.publish import Published, publish_report
 from sweep.resources import ResourceRequest
+from sweep.standing import Standing
 from sweep.summary import SweepSummary
 
 SPACE = "demo"
@@ -52,6 +53,8 @@ class DemoResult:
         num_folds_run: Folds trained.
         num_folds_full_grid: Folds that a full grid over them takes.
         best: Number of the winner.
+        standing: By how much it is ahead of the default, and how sure that is.
+        verdict: That in words.
         configuration: Of the winner.
         metrics: Mean and SD over the winner's folds by name, at the threshold of its settings.
         tuned_metrics: The same with each fold's threshold chosen on the other folds.
@@ -74,6 +77,8 @@ class DemoResult:
     num_folds_run: int
     num_folds_full_grid: int
     best: int | None
+    standing: Standing
+    verdict: str
     configuration: Mapping[str, Any] | None
     metrics: Mapping[str, Mapping[str, float]] | None
     tuned_metrics: Mapping[str, Mapping[str, float]] | None
@@ -259,6 +264,8 @@ def _result(
         num_folds_run=summary.num_folds_run,
         num_folds_full_grid=summary.num_folds_full_grid,
         best=summary.best,
+        standing=summary.standing,
+        verdict=summary.verdict,
         configuration=None if best is None else best.settings,
         metrics=None if best is None else best.metrics,
         tuned_metrics=None if report is None else report.tuned_metrics,

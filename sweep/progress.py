@@ -10,6 +10,7 @@ from sweep.caution import cautions, spoken
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.space import PolicySpec, parse_space
+from sweep.standing import Standing, ahead_of, standing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +24,8 @@ class Overview:
         num_folds_run: Finished folds.
         num_folds_expected: Finished and still expected folds, an estimate.
         is_bound: Whether that is the most there can be, because the policy ends by what is left.
-        leader: The best complete candidate, else the best one so far; None before the first fold.
-        score: The leader's mean, in the metric's own sign.
-        is_complete: Whether the leader has all its folds.
-        dice: Its mean Dice (both empty = 1); None before the first fold.
+        standing: Who leads, by how much, and whether anybody has won.
+        dice: The leader's mean Dice (both empty = 1); None before the first fold.
         baseline: Dice (both empty = 1) of predicting nothing on the same cases.
         seconds_left: Estimate from finished folds; None before the first, and with a bound alone.
         caution: What the scores are not, see `sweep.caution`; None if nothing.
@@ -39,9 +38,7 @@ class Overview:
     num_folds_run: int
     num_folds_expected: int
     is_bound: bool
-    leader: int | None
-    score: float | None
-    is_complete: bool
+    standing: Standing
     dice: float | None
     baseline: float | None
     seconds_left: float | None
@@ -52,7 +49,8 @@ class Overview:
 def overview(projection: Projection) -> Overview:
     """Count and estimate; reads nothing but the projection."""
     candidates = projection.candidates
-    leader = projection.best() or _front_runner(candidates)
+    found = standing(projection)
+    leader = None if found.leader is None else candidates[found.leader]
     folds = sum(len(one.folds) for one in candidates)
     policy = _policy(str(projection.header["space_text"]))
     expected, warned = _expected_folds(projection, policy), cautions(projection)
@@ -67,9 +65,7 @@ def overview(projection: Projection) -> Overview:
         num_folds_run=folds,
         num_folds_expected=expected,
         is_bound=policy.min_gain is not None,
-        leader=None if leader is None else leader.number,
-        score=None if leader is None else projection.displayed(leader.mean),
-        is_complete=leader is not None and leader.state is State.COMPLETE,
+        standing=found,
         dice=_mean_metric(leader, "dice"),
         baseline=_mean_metric(leader, "dice_all_empty"),
         seconds_left=None
@@ -80,9 +76,31 @@ def overview(projection: Projection) -> Overview:
     )
 
 
-def _front_runner(candidates: list[Candidate]) -> Candidate | None:
-    scored = [one for one in candidates if math.isfinite(one.mean)]
-    return max(scored, key=lambda one: (one.mean, -one.number), default=None)
+def listing(projection: Projection) -> list[tuple[Candidate, float]]:
+    """Trials that may still win, in the order of the live table, and what each is ahead by.
+
+    First those that run, then complete ones by their mean, then parked ones by what they are ahead
+    of the default (of the leader while the default has no fold) on the folds that both have: means
+    of different folds are never set beside each other. That difference is higher-is-better, NaN
+    where no fold is shared.
+    """
+    found, candidates = standing(projection), projection.candidates
+    reference = candidates[0] if candidates else None
+    if found.leader is not None and not (reference and reference.folds):
+        reference = candidates[found.leader]
+    rank = {State.RUNNING: 0, State.COMPLETE: 1, State.PARKED: 2}
+    able = [
+        (one, math.nan if reference is None else ahead_of(one, reference))
+        for one in candidates
+        if one.state in rank
+    ]
+
+    def key(pair: tuple[Candidate, float]) -> tuple[int, float, int]:
+        one, ahead = pair
+        score = one.mean if one.state is State.COMPLETE else ahead
+        return rank[one.state], -score if math.isfinite(score) else math.inf, one.number
+
+    return sorted(able, key=key)
 
 
 @lru_cache(maxsize=8)

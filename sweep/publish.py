@@ -19,7 +19,9 @@ from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.mlflow_view import MlflowView
 from sweep.operating_point import fill, known_point
+from sweep.projection import Candidate, Projection
 from sweep.records import State
+from sweep.standing import standing
 from sweep.statistics import mean_sd
 from sweep.stores import open_store
 
@@ -65,8 +67,8 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
         folder = home.sweep_folder(name)
         complete = [one for one in ledger.projection.candidates if one.state is State.COMPLETE]
         artifacts.bring_folds(home, name, complete)
-        if (winner := ledger.projection.best()) is not None:
-            artifacts.bring_folds(home, name, [winner], weights=True)
+        if (led := _complete_leader(ledger.projection)) is not None:
+            artifacts.bring_folds(home, name, [led], weights=True)
         points = operating_points(ledger, folder)
         pictures, notes = _pictures(ledger, folder, points)
         path = write_report(
@@ -78,12 +80,12 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
             predictions=pictures,
         )
         is_logged = MlflowView.at(home, name).log_artifact(ledger, path)
-        best = ledger.projection.best()
+        winner = standing(ledger.projection).winner
         return Published(
             path=path,
             has_pictures=pictures is not None,
             is_logged=is_logged,
-            tuned_metrics=None if best is None else tuned_metrics(points.get(best.number)),
+            tuned_metrics=None if winner is None else tuned_metrics(points.get(winner)),
             notes=notes,
         )
     finally:
@@ -127,19 +129,26 @@ def _verdict(home: Home, name: str) -> Verdict | None:
     return Verdict(checks=tuple(Check(**check) for check in kept[-1]["checks"]))
 
 
+def _complete_leader(projection: Projection) -> Candidate | None:
+    """The winner; of a sweep that is not over, who leads, if all its folds are finished."""
+    leader = standing(projection).leader
+    one = None if leader is None else projection.candidates[leader]
+    return one if one is not None and one.state is State.COMPLETE else None
+
+
 def _pictures(
     ledger: Ledger, folder: Path, points: Mapping[int, Mapping[str, Any]]
 ) -> tuple[PredictionsInfo | None, tuple[str, ...]]:
-    """The winner's cases; None and a note where something they need is gone."""
-    best = ledger.projection.best()
+    """Cases of the winner or leader; None and a note where something they need is gone."""
+    best = _complete_leader(ledger.projection)
     if best is None:
-        return None, ("no pictures: no candidate is complete",)
+        return None, ("no pictures: the trial in the lead is not complete",)
     weights = [score.weights for score in best.folds.values()]
     tables = [score.cases for score in best.folds.values()]
     has_tables = all(name and (folder / name).is_file() for name in tables)
     has_weights = all(name and (folder / name).is_dir() for name in weights)
     if best.number not in points or not (has_tables and has_weights):
-        return None, ("no pictures: the winner's tables or weights are gone",)
+        return None, (f"no pictures: the tables or weights of trial {best.number} are gone",)
     try:
         store = open_store(str(ledger.header["store"]))
     except (StoreError, StorageError) as error:

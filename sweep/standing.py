@@ -182,7 +182,7 @@ def correction(num_compared: int, *, is_default: bool = True) -> str:
 def sentence(found: Standing) -> str:
     """The verdict as every view says it."""
     if found.outcome is Outcome.OPEN:
-        return _open_sentence(found)
+        return f"No winner yet: {_open_trials(found)}; {leading(found)}."
     if found.outcome is Outcome.NONE:
         return "No trial is complete, so there is no winner."
     if found.outcome is Outcome.DEFAULT:
@@ -208,10 +208,10 @@ def sentence(found: Standing) -> str:
     )
 
 
-def _open_sentence(found: Standing) -> str:
-    start = f"No winner yet: {_open_trials(found)}"
+def leading(found: Standing) -> str:
+    """Who leads a sweep that is not over, by how much and on which folds."""
     if found.leader is None:
-        return f"{start}; no fold is finished."
+        return "no fold is finished"
     difference = found.difference
     if found.leader == DEFAULT:
         who = "the default leads"
@@ -226,7 +226,7 @@ def _open_sentence(found: Standing) -> str:
     if found.num_ahead:
         who += f"; {found.num_ahead} open trial{'s are' if found.num_ahead > 1 else ' is'} ahead "
         who += "of it where both have folds"
-    return f"{start}; {who}."
+    return who
 
 
 def _open_trials(found: Standing) -> str:

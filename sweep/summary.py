@@ -68,9 +68,10 @@ class SweepSummary:
         metric: The objective.
         num_folds_run: Finished folds.
         num_folds_full_grid: Folds that training every candidate completely would have taken.
-        best: Number of the winner, None while no candidate is complete.
-        baseline: Dice (both empty = 1) of predicting nothing on the winner's folds.
-        warning: What a reader must know of the winner, None if nothing.
+        best: Number of the winner, None unless the sweep is over; `standing` has who leads.
+        baseline: Dice (both empty = 1) of predicting nothing on the folds of the winner, or of who
+            leads so far and is complete.
+        warning: What a reader must know of that trial, None if nothing.
         caution: What the scores are not, see `sweep.caution`; None if nothing.
         cohort: Which cases took part, see `sweep.prepare.take_part`; empty of an older sweep.
         standing: Who leads, by how much and how sure.
@@ -105,13 +106,11 @@ class SweepSummary:
 def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSummary:
     """The state of a sweep as its ledger has it."""
     projection = ledger.projection
-    best, found = projection.best(), standing(projection)
+    found = standing(projection)
     candidates = [summarise_candidate(one, projection) for one in projection.candidates]
     names = dict.fromkeys(name for one in candidates for name in one.metrics)
     names[str(projection.header["metric"])] = None
-    baseline = None
-    if best is not None:
-        baseline = candidates[best.number].metrics.get("dice_all_empty", {}).get("mean")
+    led = {} if found.leader is None else candidates[found.leader].metrics
     return SweepSummary(
         name=ledger.name,
         state=projection.sweep_state,
@@ -120,12 +119,12 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         metric=str(projection.header["metric"]),
         num_folds_run=sum(len(one.folds) for one in projection.candidates),
         num_folds_full_grid=len(projection.candidates) * projection.num_folds,
-        best=None if best is None else best.number,
-        baseline=baseline,
+        best=found.winner,
+        baseline=led.get("dice_all_empty", {}).get("mean"),
         standing=found,
         verdict=sentence(found),
         candidates=candidates,
-        warning=None if best is None else baseline_warning(candidates[best.number].metrics),
+        warning=baseline_warning(led, who=_called(found)),
         caution=caution(projection),
         cohort=cohort_of(projection.header),
         mlflow_run_id=mlflow_run_id,
@@ -139,14 +138,21 @@ def _known(say: Callable[[str], str | None], names: Iterable[str]) -> dict[str, 
     return {name: text for name in names if (text := say(name)) is not None}
 
 
+def _called(found: Standing) -> str:
+    return "the winner" if found.winner is not None else f"trial {found.leader}, in the lead,"
+
+
 def baseline_warning(
-    metrics: Mapping[str, Mapping[str, float]], threshold: str = "at the threshold of its settings"
+    metrics: Mapping[str, Mapping[str, float]],
+    threshold: str = "at the threshold of its settings",
+    who: str = "the winner",
 ) -> str | None:
     """Say that a model does not beat predicting nothing.
 
     Args:
         metrics: Mean and SD over the folds by name.
         threshold: Which one gave them, as the warning says it.
+        who: Whose they are.
 
     Returns:
         None where its mean Dice (both empty = 1) is higher, or one of the two is not known.
@@ -157,7 +163,7 @@ def baseline_warning(
     if dice - empty > 1e-9:
         return None
     return (
-        f"the winner does not beat predicting nothing: Dice {dice:.4f} against {empty:.4f} "
+        f"{who} does not beat predicting nothing: Dice {dice:.4f} against {empty:.4f} "
         f"(both empty = 1, {threshold})"
     )
 

@@ -201,7 +201,8 @@ def projection_of(
 ) -> Projection:
     """A projection with exactly these scores (in the metric's own sign), a fold a minute.
 
-    Candidates with all folds are complete; `ends` says what became of others.
+    Candidates with all folds are complete; `ends` says what became of others. The sweep is over
+    where that leaves none open.
     """
     projection = Projection(
         header={"metric": metric, "maximize": maximize, "num_folds": num_folds, "seed": 0}
@@ -230,6 +231,8 @@ def projection_of(
             projection.end(number, State.COMPLETE, None, stamp(minute))
         elif ends and number in ends:
             projection.end(number, ends[number], "because", stamp(minute))
+    if projection.candidates and not any(projection.open_candidates()):
+        projection.sweep_state = "finished"
     return projection
 
 

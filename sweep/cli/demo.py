@@ -77,6 +77,7 @@ def _print(result: DemoResult) -> None:
             _print_metrics("threshold from the other folds", result.tuned_metrics)
         click.echo(f"              dice of predicting nothing: {result.baseline:.3f}")
         _warn(result)
+    click.echo(f"verdict     {result.verdict}")
     if result.holdout is not None:
         found = result.holdout
         click.echo(

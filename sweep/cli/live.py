@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sweep.progress import Overview, overview
+from sweep.progress import Overview, listing, overview
+from sweep.records import State
+from sweep.standing import Outcome, leading
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from sweep.projection import Projection
 
-#: Rows of the live table; the leaders come first.
+#: Rows of the live table; those that run come first, and who leads is always among them.
 NUM_ROWS = 12
+#: States of which the table only says how many there are.
+_STOPPED = (State.PRUNED, State.FAILED, State.ABANDONED)
 _DASH = "-"
 
 
@@ -56,10 +61,16 @@ def line(now: Overview) -> str:
         f"trials {now.num_candidates}/{now.num_wanted}",
         f"folds {now.num_folds_run}/{'at most ' if now.is_bound else '~'}{now.num_folds_expected}",
     ]
-    if now.leader is not None:
-        kind = "best" if now.is_complete else "best so far, unfinished:"
-        parts.append(f"{kind} #{now.leader} {_number(now.score)}")
-        parts.append(f"Dice {_number(now.dice)} (predicting nothing {_number(now.baseline)})")
+    found = now.standing
+    if found.winner is not None:
+        parts.append(f"winner #{found.winner} {_number(found.mean)}")
+    elif found.outcome is Outcome.OPEN:
+        parts.append(f"no winner yet: {leading(found)}")
+    if found.leader is not None:
+        parts.append(
+            f"Dice of #{found.leader} {_number(now.dice)} "
+            f"(predicting nothing {_number(now.baseline)})"
+        )
     parts += now.cautions
     if now.seconds_left is not None:
         parts.append(f"about {duration(now.seconds_left)} left")
@@ -74,17 +85,20 @@ def table(name: str, projection: Projection) -> Table:
     phantom = " (phantom)" if projection.header.get("phantom") else ""
     result = Table(
         title=f"{name}{phantom}: {line(now)}",
-        caption="Dice counts a case as 1 when mask and prediction are both empty"
+        caption="Dice counts a case as 1 when mask and prediction are both empty; ahead: of the "
+        "default (of who leads while that has no fold) on the folds that both have"
         + (f"\n{now.caution}" if now.caution else ""),
         expand=False,
     )
-    for heading in ("trial", "state", "folds", str(projection.header["metric"]), "Dice", "seconds"):
+    metric = str(projection.header["metric"])
+    for heading in ("trial", "state", "folds", metric, "ahead", "Dice", "seconds"):
         result.add_column(heading, justify="left" if heading == "state" else "right")
-    ranked = sorted(
-        projection.candidates,
-        key=lambda one: (one.running_fold is None, not one.folds, -one.mean if one.folds else 0.0),
-    )
-    for one in ranked[:NUM_ROWS]:
+    able = listing(projection)
+    shown = able[:NUM_ROWS]
+    first = [pair for pair in able if pair[0].number == now.standing.leader]
+    if first and first[0] not in shown:
+        shown[-1:] = first
+    for one, ahead in shown:
         dice = [score.metrics["dice"] for score in one.folds.values() if "dice" in score.metrics]
         running = "" if one.running_fold is None else f" fold {one.running_fold}"
         if one.running_fold is not None:
@@ -93,12 +107,15 @@ def table(name: str, projection: Projection) -> Table:
             f"{one.number}",
             f"{one.state}{running}",
             f"{len(one.folds)}/{projection.num_folds}",
-            _number(projection.displayed(one.mean) if one.folds else None),
+            _number(projection.displayed(one.mean)),
+            "" if one.number == 0 else _signed(ahead),
             _number(sum(dice) / len(dice) if dice else None),
             f"{one.seconds:.0f}",
         )
-    if len(ranked) > NUM_ROWS:
-        result.add_row("...", f"{len(ranked) - NUM_ROWS} more", "", "", "", "")
+    rest = [f"{len(able) - len(shown)} more"] if len(able) > len(shown) else []
+    rest += [f"{now.states[state]} {state}" for state in _STOPPED if state in now.states]
+    if rest:
+        result.add_row("...", ", ".join(rest), *[""] * 5)
     return result
 
 
@@ -111,4 +128,8 @@ def duration(seconds: float) -> str:
 
 
 def _number(value: float | None) -> str:
-    return _DASH if value is None else f"{value:.3f}"
+    return _DASH if value is None or not math.isfinite(value) else f"{value:.3f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}" if math.isfinite(value) else _DASH

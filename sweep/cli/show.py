@@ -34,6 +34,7 @@ def list_command(as_json: bool, **options: Any) -> None:
     from sweep.caution import cautions, is_phantom, spoken
     from sweep.cohort import cohort_of
     from sweep.ledger import Ledger, list_sweeps
+    from sweep.standing import Outcome, leading, sentence, standing
 
     home = open_home(options)
     require_ledger(home)
@@ -41,7 +42,7 @@ def list_command(as_json: bool, **options: Any) -> None:
     for name in list_sweeps(home.ledger_url):
         ledger = Ledger.open(home.ledger_url, name)
         projection = ledger.projection
-        best, warned = projection.best(), cautions(projection)
+        found, warned = standing(projection), cautions(projection)
         sweeps.append(
             {
                 "name": name,
@@ -50,7 +51,9 @@ def list_command(as_json: bool, **options: Any) -> None:
                 "num_trials": len(projection.candidates),
                 "num_folds_run": sum(len(one.folds) for one in projection.candidates),
                 "metric": projection.header["metric"],
-                "best": None if best is None else projection.displayed(best.mean),
+                "best": None if found.winner is None else found.mean,
+                "standing": found,
+                "verdict": sentence(found),
                 "phantom": is_phantom(projection.header),
                 "caution": spoken(warned),
                 "cautions": [label.label for label in warned],
@@ -63,10 +66,15 @@ def list_command(as_json: bool, **options: Any) -> None:
         emit({"sweeps": sweeps})
         return
     for one in sweeps:
-        best_text = "-" if one["best"] is None else f"{one['best']:.4f}"
+        found = one["standing"]
+        led = f"no winner yet: {leading(found)}"
+        if one["best"] is not None:
+            led = f"winner #{found.winner} {one['metric']} {one['best']:.4f}"
+        elif found.outcome is Outcome.NONE:
+            led = "no winner"
         click.echo(
             f"{one['name']:24} {one['state']:12} trials {one['num_trials']:4} "
-            f"folds {one['num_folds_run']:5}  best {one['metric']} {best_text}"
+            f"folds {one['num_folds_run']:5}  {led}"
             + _cases(one["cohort"])
             + ("  phantom" if one["phantom"] else "")
             + "".join(f"  {label}" for label in one["cautions"])
@@ -124,8 +132,11 @@ def print_sweep(summary: SweepSummary) -> None:
     )
     if (cohort := describe(summary.cohort)) is not None:
         click.echo(f"cases: {cohort}")
+    click.echo(summary.verdict)
     if summary.best is not None:
         _print_winner(summary)
+    if summary.warning is not None:
+        say(f"warning: {summary.warning}")
     if summary.caution is not None:
         say(f"caution: {summary.caution}")
 
@@ -149,8 +160,6 @@ def _print_winner(summary: SweepSummary) -> None:
         click.echo(f"  with {text}: {summary.metric} {one['mean']:.4f}{chosen}")
     if summary.baseline is not None:
         click.echo(f"  {'predicting nothing':20} {summary.baseline:.4f} (dice, both empty = 1)")
-    if summary.warning is not None:
-        say(f"warning: {summary.warning}")
 
 
 def _cases(cohort: dict[str, Any]) -> str:

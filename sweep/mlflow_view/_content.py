@@ -32,7 +32,7 @@ from sweep.mlflow_view._metrics import (
 from sweep.operating_point import FIXED, OTHER_FOLDS, known_point, rule_text
 from sweep.projection import Candidate, Projection
 from sweep.records import State
-from sweep.standing import num_compared
+from sweep.standing import num_compared, sentence, standing
 from sweep.statistics import corrected_interval, mean_sd, paired_difference
 
 #: Tags of runs. `logged` holds what a run has already been sent.
@@ -46,6 +46,8 @@ INFERENCE = "ptxsweep.inference"
 _SAID = ("dice", "iou", "dice_positive", "iou_positive", "dice_all_empty")
 #: Tag: metrics of which the lowest value is the best; of all others the highest is.
 LOWER = "ptxsweep.lower_is_better"
+#: Tags: number of the winner and its run, "none yet" while the sweep is not over.
+WINNER, WINNER_RUN = "ptxsweep.winner", "ptxsweep.winner_run_id"
 #: The tag that MLflow shows as a run's description.
 DESCRIPTION = "mlflow.note.content"
 #: Facts of the header that identify rather than set something.
@@ -221,10 +223,14 @@ def sent_to(tags: Mapping[str, str], one: Candidate) -> Sent:
 
 
 def winner_metrics(projection: Projection) -> list[Metric]:
-    """The winner's statistics over all folds, and its difference to the default candidate."""
-    best = projection.best()
-    if best is None:
+    """The winner's statistics over all folds, and its difference to the default candidate.
+
+    Nothing while a sweep is not over: what was sent cannot be taken back.
+    """
+    winner = standing(projection).winner
+    if winner is None:
         return []
+    best = projection.candidates[winner]
     complete = [one for one in projection.candidates if one.state is State.COMPLETE]
     at, step = max(milliseconds(one.ended_at or "") for one in complete), len(complete)
     at += int(LAYOUT)  # newer to MLflow than what another layout said of the same winner
@@ -255,12 +261,12 @@ def winner_tags(projection: Projection) -> dict[str, str]:
     """Who wins, among how many, and what it is corrected for: as long as these stand, so do the
     winner's metrics.
     """
-    best = projection.best()
-    if best is None:
-        return {}
+    winner = standing(projection).winner
+    if winner is None:
+        return {WINNER: "none yet"}
     num_complete = sum(one.state is State.COMPLETE for one in projection.candidates)
     return {
-        "ptxsweep.winner": str(best.number),
+        WINNER: str(winner),
         "ptxsweep.complete": str(num_complete),
         "ptxsweep.compared": str(num_compared(projection)),
         LAYOUT_TAG: LAYOUT,
@@ -273,6 +279,7 @@ def progress_tags(projection: Projection) -> dict[str, str]:
         "ptxsweep.state": projection.sweep_state,
         "ptxsweep.folds_run": str(sum(len(one.folds) for one in projection.candidates)),
         "ptxsweep.candidates": str(len(projection.candidates)),
+        "ptxsweep.verdict": sentence(standing(projection)),
     }
     if projection.sweep_reason:
         tags["ptxsweep.reason"] = projection.sweep_reason[:_MAX_TAG]

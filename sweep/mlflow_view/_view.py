@@ -220,11 +220,14 @@ class MlflowView:
                 runs.client.log_text(run.run_id, text, name)
             runs.send(run, params=content.sweep_params(projection), tags={content.LOGGED: "base"})
         tags, metrics = content.progress_tags(projection), []
-        winner, best = content.winner_tags(projection), projection.best()
-        if best is not None:
-            if any(run.tags.get(key) != text for key, text in winner.items()):
-                metrics = content.winner_metrics(projection)
-            tags |= winner | {"ptxsweep.winner_run_id": runs.found[best.number].run_id}
+        winner = content.winner_tags(projection)
+        if any(run.tags.get(key) != text for key, text in winner.items()):
+            metrics = content.winner_metrics(projection)
+        tags |= winner
+        if (number := winner[content.WINNER]).isdigit():
+            tags[content.WINNER_RUN] = runs.found[int(number)].run_id
+        elif content.WINNER_RUN in run.tags:  # of an earlier version, which had winners too soon
+            tags[content.WINNER_RUN] = number
         runs.send(run, metrics=metrics, tags=tags)
         finished = "FINISHED" if projection.sweep_state == "finished" else "KILLED"
         runs.set_status(run, finished if over else "RUNNING", content.sweep_time(projection))

@@ -43,10 +43,16 @@ class TestOrder:
         projection = projection_of([[0.5] * 3, [0.4] * 3], maximize=False, metric="loss")
         assert [one.number for one in ordered(projection)] == [1, 0]
 
-    def test_without_a_complete_candidate_the_one_with_most_folds_leads(self) -> None:
-        leader = leader_of(projection_of([[0.5, 0.5], [0.9]]))
+    def test_who_is_ahead_of_the_default_on_most_folds_leads(self) -> None:
+        leader = leader_of(projection_of([[0.5] * 2, [0.9], [0.6] * 2, [0.4] * 2]))
         assert leader is not None
-        assert leader.number == 0
+        assert leader.number == 2
+
+    def test_where_nobody_got_through_it_is_who_got_furthest(self) -> None:
+        ends = {0: State.FAILED, 1: State.PRUNED, 2: State.FAILED}
+        leader = leader_of(projection_of([[0.5], [0.4] * 2, []], ends=ends))
+        assert leader is not None
+        assert leader.number == 1
 
     def test_nobody_leads_without_a_score(self) -> None:
         assert leader_of(projection_of([[]])) is None
@@ -54,10 +60,12 @@ class TestOrder:
 
 class TestLeaderboard:
     def test_complete_candidates_have_intervals_and_partial_ones_do_not(self) -> None:
-        info = leaderboard_info(projection_of([[0.4, 0.5, 0.6], [0.9]]))
+        ends = {1: State.ABANDONED}
+        info = leaderboard_info(projection_of([[0.4, 0.5, 0.6], [0.9]], ends=ends))
         (panel,) = info.panels
         whole, part = panel.entries
         assert info.leader == 0
+        assert "Winner" in texts(leaderboard(info))
         assert whole.complete
         assert whole.mean == pytest.approx(0.5)
         # s = 0.1, k = 3: half-width t(0.975, 2) * 0.1 * sqrt(1/3 + 1/2)
@@ -66,6 +74,15 @@ class TestLeaderboard:
         assert not part.complete
         assert (part.low, part.high) == (None, None)
         assert info.names == ("#0 default", "#1 · 1 of 3 folds")
+
+    def test_who_leads_an_open_sweep_is_shown_and_is_no_winner(self) -> None:
+        scores = [[0.5] * 3, *([0.4 + n / 100] * 3 for n in range(5)), [0.6]]
+        info = leaderboard_info(projection_of(scores), limit=2)
+        assert info.leader == 6
+        assert "#6 · 1 of 3 folds" in info.names
+        shown = texts(leaderboard(info))
+        assert "In the lead, not over" in shown
+        assert "Winner" not in shown
 
     def test_dice_stands_beside_another_objective_with_the_all_empty_baseline(self) -> None:
         info = leaderboard_info(projection_of([[0.4, 0.5, 0.6]], metrics=DICE))
@@ -222,6 +239,7 @@ class TestSlices:
                 "patch": CategoricalDistribution((128, 256)),
                 "same": FloatDistribution(0.0, 1.0),
             },
+            ends={1: State.PRUNED, 2: State.ABANDONED},
         )
         info = slices_info(projection)
         assert [(s.parameter, s.is_log, s.is_categorical) for s in info.slices] == [

@@ -10,34 +10,36 @@ from dashboards.findings import find
 from dashboards.reading import fold_interval
 from sweep.ledger import Ledger
 from sweep.records import State
+from sweep.standing import Outcome
 
+LEFT = {2: State.ABANDONED}
 METRICS = {"dice": 0.85, "dice_positive": 0.4, "dice_all_empty": 0.78}
 
 
 class TestFindings:
     def test_the_winner_is_compared_with_the_default_fold_by_fold(self) -> None:
-        found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.7, 0.6], [0.9]]))
+        found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.7, 0.6], [0.9]], ends=LEFT))
         row = found.objective
         assert found.winner == 1  # the partial leader cannot win
         assert row is not None
         assert row.difference is not None
         assert row.difference.mean == pytest.approx(0.1)
         assert row.difference.sd == pytest.approx(0.0, abs=1e-12)
-        assert found.beats_default
+        assert found.standing.outcome is Outcome.BETTER
         assert (found.num_folds_run, found.num_folds_full_grid) == (7, 9)
-        assert found.states == {State.COMPLETE: 2, State.PARKED: 1}
+        assert found.states == {State.COMPLETE: 2, State.ABANDONED: 1}
 
     def test_a_difference_that_changes_sign_beats_nobody(self) -> None:
         found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.5, 0.6]]))
-        assert found.beats_default is False
-        assert "do not tell the two apart" in say.against_default(found)
+        assert found.standing.outcome is Outcome.NOT_SHOWN
+        assert "do not tell the two apart" in str(say.against_default(found))
 
     def test_lower_is_better_for_a_minimised_metric(self) -> None:
         found = find(
             projection_of([[0.5, 0.6, 0.55], [0.4, 0.5, 0.45]], maximize=False, metric="loss")
         )
         assert found.winner == 1
-        assert found.beats_default
+        assert found.standing.outcome is Outcome.BETTER
         assert found.objective is not None
         assert found.objective.difference is not None
         assert found.objective.difference.mean == pytest.approx(-0.1)
@@ -48,22 +50,36 @@ class TestFindings:
         assert found.objective is not None
         assert found.objective.difference is None
         assert say.headline(found).startswith("The default settings won")
-        assert "nothing" not in say.against_default(found)
+        assert "nothing" not in str(say.against_default(found))
 
     def test_one_fold_has_no_interval(self) -> None:
         found = find(projection_of([[0.5], [0.6]], num_folds=1))
         assert found.objective is not None
         assert math.isnan(found.objective.winner.low)
-        assert found.beats_default is None
+        assert found.standing.outcome is Outcome.UNKNOWN
         assert say.headline(found) == (
             "Candidate #1 won with an average precision of 0.600 over 1 fold."
         )
 
     def test_no_complete_candidate(self) -> None:
-        found = find(projection_of([[0.5], [0.6]]))
+        found = find(projection_of([[0.5], [0.6]], ends={0: State.FAILED, 1: State.PRUNED}))
         assert found.winner is None
         assert found.rows == ()
         assert "no winner" in say.headline(found)
+
+    def test_who_leads_an_open_sweep_has_not_won(self) -> None:
+        found = find(projection_of([[0.5] * 3, [0.54, 0.56], [0.4]]))
+        assert found.winner is None
+        assert say.headline(found) == (
+            "No winner yet: 2 trials are parked; #1 leads the default by +0.050 on the 2 folds "
+            "both have."
+        )
+        row = found.objective  # of the trial in the lead, the default on the same folds
+        assert row is not None
+        assert row.default is not None
+        assert (row.winner.num_folds, row.default.num_folds) == (2, 2)
+        assert say.against_default(found) is None
+        assert "Who leads now is the best of 3 candidates" in say.caution(found)
 
     def test_nothing_at_all(self) -> None:
         found = find(projection_of([]))
@@ -100,7 +116,9 @@ class TestSentences:
         return str(say.against_nothing(found.row("dice")))
 
     def test_above_the_empty_answer(self) -> None:
-        assert "+0.070, and its whole interval lies above" in self.dice(0.85)
+        assert "+0.070 (95% interval +0.070 to +0.070, corrected for 1 trial): the whole" in (
+            self.dice(0.85)
+        )
 
     def test_below_the_empty_answer_is_said_plainly(self) -> None:
         assert "does not beat an empty answer" in self.dice(0.78)
@@ -120,7 +138,7 @@ class TestSentences:
 
     def test_p_values_are_never_zero(self) -> None:
         found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.7, 0.6]]))
-        assert "p below 0.001" in say.against_default(found)
+        assert "p below 0.001" in str(say.against_default(found))
 
 
 class TestWarning:

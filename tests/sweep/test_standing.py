@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
+import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +15,10 @@ from null_sweeps import null_sweep
 from synthetic_sweeps import Story, projection_of, run_sweep
 
 from dashboards.findings import find
+from dashboards.report import write_report
 from sweep.cli import main
 from sweep.ledger import Ledger
-from sweep.mlflow_view._content import winner_metrics
+from sweep.mlflow_view._content import progress_tags, winner_metrics, winner_tags
 from sweep.records import State
 from sweep.standing import Outcome, compare_folds, num_compared, sentence, standing
 from sweep.statistics import paired_difference
@@ -31,6 +35,22 @@ def ledger(home: Path) -> Iterator[Ledger]:
     ledger = run_sweep(
         f"sqlite:///{home / 'ledger.db'}", num_trials=40, num_completions=10, seed=3,
         story=Story(diverges=frozenset({4})),
+    )  # fmt: skip
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture(scope="module")
+def open_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("open")
+
+
+@pytest.fixture(scope="module")
+def opened(open_home: Path) -> Iterator[Ledger]:
+    """The default is complete and dozens are parked, some of them ahead of it."""
+    ledger = run_sweep(
+        f"sqlite:///{open_home / 'ledger.db'}", num_trials=40, num_completions=10,
+        story=Story(stop_after=45, diverges=frozenset({4, 9})),
     )  # fmt: skip
     yield ledger
     ledger.close()
@@ -78,6 +98,77 @@ class TestOneVerdict:
             for one in comparison["trials"][1:]:
                 low, high = one["difference"]["low"], one["difference"]["high"]
                 assert (low > 0 or high < 0) == (one["p_adjusted"] < 0.05)
+
+
+class TestOpenSweep:
+    """One trial is complete, the default, and others are ahead of it on the folds they have."""
+
+    def test_nobody_has_won_and_who_leads_is_said_with_its_folds(self, opened: Ledger) -> None:
+        projection = opened.projection
+        found = standing(projection)
+        assert projection.best() is projection.candidates[0]  # what used to be called the winner
+        assert (found.outcome, found.winner) == (Outcome.OPEN, None)
+        assert found.leader
+        leader = projection.candidates[found.leader]
+        shared = sorted(set(leader.folds) & set(projection.candidates[0].folds))
+        assert found.shared_folds == tuple(shared)
+        lead = np.mean(
+            [leader.folds[f].score - projection.candidates[0].folds[f].score for f in shared]
+        )
+        assert lead > 0
+        assert sentence(found).startswith(
+            f"No winner yet: {found.num_open['parked']} trials are parked; #{found.leader} leads "
+            f"the default by {lead:+.3f} on the {len(shared)} folds both have"
+        )
+
+    def test_no_view_has_a_winner(
+        self,
+        opened: Ledger,
+        open_home: Path,
+        tmp_path: Path,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        text = sentence(standing(opened.projection))
+        home = str(open_home)
+        shown = said(capfd, "show", "synthetic", "--home", home)
+        assert (shown["best"], shown["verdict"]) == (None, text)
+        (listed,) = said(capfd, "list", "--home", home)["sweeps"]  # type: ignore[misc]
+        assert (listed["best"], listed["verdict"]) == (None, text)
+        for command in ("show", "list"):
+            words = [command, "synthetic"] if command == "show" else [command]
+            assert main([*words, "--home", home]) == 0
+            printed = capfd.readouterr().out.lower()
+            assert "no winner yet" in printed
+            assert "winner" not in printed.replace("no winner yet", "")
+        page = write_report(opened, tmp_path / "report.html").read_text(encoding="utf-8")
+        body = re.sub(r"<(script|style).*?</\1>|<pre>.*?</pre>", "", page, flags=re.DOTALL)
+        assert text in html.unescape(body)
+        assert "winner" not in body.lower().replace("no winner yet", "")
+        assert 'class="tile"' not in body
+        assert winner_metrics(opened.projection) == []
+        assert winner_tags(opened.projection)["ptxsweep.winner"] == "none yet"
+        assert progress_tags(opened.projection)["ptxsweep.verdict"] == text
+
+    def test_lower_is_better_is_said(self) -> None:
+        found = standing(projection_of([[0.5] * 3, [0.4] * 2], maximize=False, metric="loss"))
+        assert found.leader == 1
+        assert "#1 leads the default by -0.100 (lower is better) on the 2 folds" in sentence(found)
+
+    def test_without_the_defaults_folds_there_is_a_lead_and_no_difference(self) -> None:
+        projection = projection_of([[], [0.4], [0.6]])
+        assert sentence(standing(projection)) == (
+            "No winner yet: 3 trials are parked; #2 leads on 1 fold, none of which the default has."
+        )
+
+    def test_values_that_are_not_finite_lead_nobody(self) -> None:
+        found = standing(projection_of([[0.5, 0.5], [math.nan], [0.4]]))
+        assert (found.leader, found.num_ahead) == (0, 0)
+        assert sentence(found).endswith("the default leads.")
+
+    def test_a_lead_on_fewer_folds_is_said_and_leads_not(self) -> None:
+        found = standing(projection_of([[0.5] * 3, [0.51] * 3, [0.9]]))
+        assert (found.leader, found.num_ahead) == (1, 1)
+        assert "1 open trial is ahead of it where both have folds" in sentence(found)
 
 
 @pytest.mark.parametrize("size", [8, 40])

@@ -131,7 +131,7 @@ def test_a_report_without_its_store_says_what_it_lacks(
     assert code == 0
     assert published["path"] == str(path)
     assert not published["has_pictures"]
-    assert published["notes"] == ["no pictures: the winner's tables or weights are gone"]
+    assert published["notes"] == ["no pictures: the tables or weights of trial 1 are gone"]
 
 
 def test_compare_names_conventions(tiny_home: Home, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 
 import pytest
 from rich.console import Console
+from synthetic_sweeps import SPACE, projection_of
 
-from sweep.cli.live import duration, line, table, watching
+from sweep.cli.live import NUM_ROWS, duration, line, table, watching
 from sweep.ledger import Ledger
-from sweep.progress import overview
+from sweep.progress import listing, overview
+from sweep.projection import Projection
+from sweep.records import State
 
 
 def test_overview_counts_and_estimates(ledger: Ledger) -> None:
@@ -22,9 +26,9 @@ def test_overview_counts_and_estimates(ledger: Ledger) -> None:
     # One more completion is wanted, the parked candidate lacks one fold; the running one and the
     # one still to come get their first.
     assert now.num_folds_expected == 3 + 1 + 1 + 1
-    assert now.leader == 0
-    assert now.score == pytest.approx(0.6)
-    assert now.is_complete
+    assert now.standing.winner is None
+    assert now.standing.leader == 1
+    assert now.standing.mean == pytest.approx(0.8)
     assert now.dice == pytest.approx(0.9)
     assert now.baseline == pytest.approx(0.78)
     assert now.seconds_left == pytest.approx(3 * 31.0 / 3)
@@ -32,14 +36,14 @@ def test_overview_counts_and_estimates(ledger: Ledger) -> None:
 
 def test_line(ledger: Ledger) -> None:
     assert line(overview(ledger.projection)) == (
-        "trials 3/4, folds 3/~6, best #0 0.600, Dice 0.900 (predicting nothing 0.780), "
-        "about 31 s left"
+        "trials 3/4, folds 3/~6, no winner yet: #1 leads the default by +0.300 on the 1 fold both "
+        "have, Dice of #1 0.900 (predicting nothing 0.780), about 31 s left"
     )
 
 
 def test_a_policy_that_ends_by_itself_has_a_bound_and_no_time(ledger: Ledger) -> None:
     now = dataclasses.replace(overview(ledger.projection), is_bound=True, seconds_left=None)
-    assert "folds 3/at most 6, best" in line(now)
+    assert "folds 3/at most 6, no winner" in line(now)
     assert not line(now).endswith("left")
 
 
@@ -50,6 +54,46 @@ def test_table_has_a_row_for_each_candidate(ledger: Ledger) -> None:
     assert "small (phantom)" in shown
     assert "running fold 0 epoch 1" in shown
     assert "parked" in shown
+
+
+def test_order_of_the_table() -> None:
+    """Running, complete by mean, parked by what they are ahead of the default where both have
+    folds; of the others the number is enough."""
+    made = projection_of(
+        [[0.50, 0.60, 0.70], [0.9], [0.52, 0.62, 0.72], [0.8], [0.45], [0.49], [0.49, 0.7], []],
+        ends={1: State.PRUNED, 3: State.FAILED},
+    )
+    made.start(4, 1, 1, "now")
+    assert [(one.number, round(ahead, 3)) for one, ahead in listing(made)[:-1]] == [
+        *((4, -0.05), (2, 0.02), (0, 0.0), (6, 0.045), (5, -0.01)),
+    ]
+    number, ahead = listing(made)[-1]
+    assert (number.number, math.isnan(ahead)) == (7, True)
+    made.header = {**made.header, "space_text": SPACE}
+    shown = printed(made)
+    assert "1 pruned, 1 failed" in shown
+    assert "0.900" not in shown  # the fold of a pruned trial that was an easy one
+
+
+def test_the_leader_is_always_in_the_table() -> None:
+    scores = [[0.5] * 3, *([0.49 - n / 1000] * 3 for n in range(NUM_ROWS)), [0.6]]
+    made = projection_of(scores)
+    made.header = {**made.header, "space_text": SPACE}
+    assert "#13 leads the default by +0.100 on the 1 fold" in line(overview(made))
+    shown = printed(made)
+    assert "│    13 │ parked" in shown
+    assert "2 more" in shown
+
+
+def test_a_value_that_is_not_finite_ranks_last() -> None:
+    made = projection_of([[0.5, 0.6], [math.nan], [0.4]])
+    assert [one.number for one, _ in listing(made)] == [0, 2, 1]
+
+
+def printed(projection: Projection) -> str:
+    stream = io.StringIO()
+    Console(width=150, file=stream).print(table("synthetic", projection))
+    return stream.getvalue()
 
 
 def test_without_a_terminal_each_change_is_a_line(

@@ -23,9 +23,12 @@ def test_show_json_gives_every_trial(home: Home, capfd: pytest.CaptureFixture[st
     sweep = json.loads(capfd.readouterr().out)
     assert sweep["name"] == "small"
     assert sweep["phantom"] is True
-    assert sweep["best"] == 0
+    assert sweep["best"] is None  # two trials may still win
+    assert sweep["standing"]["leader"] == 1
+    assert sweep["standing"]["difference"]["mean"] == pytest.approx(0.3)
+    assert sweep["standing"]["shared_folds"] == [0]
+    assert sweep["verdict"].startswith("No winner yet: 1 trial is running and 1 parked; #1 leads")
     assert sweep["num_folds_run"] == 3
-    assert sweep["baseline"] == pytest.approx(0.78)
     first, second, third = sweep["candidates"]
     assert [one["state"] for one in sweep["candidates"]] == ["complete", "parked", "running"]
     assert first["fold_scores"] == [0.5, 0.7]
@@ -41,13 +44,42 @@ def test_show_json_gives_every_trial(home: Home, capfd: pytest.CaptureFixture[st
     assert third["mean"] is None
 
 
+@pytest.fixture
+def finished(ledger: Ledger) -> Ledger:
+    """The same, its open trials abandoned."""
+    ledger.acquire(owner="test")
+    for one in list(ledger.projection.open_candidates()):
+        ledger.end(one.number, State.ABANDONED, "enough")
+    ledger.set_sweep_state("finished", "enough")
+    ledger.release()
+    return ledger
+
+
 @pytest.mark.usefixtures("ledger")
+def test_show_text_of_an_open_sweep(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "small", "--home", str(home.folder)]) == 0
+    shown = capfd.readouterr().out
+    assert "No winner yet: 1 trial is running and 1 parked; #1 leads the default by +0.300" in shown
+    assert "winner:" not in shown
+    assert " *" not in shown
+    assert main(["list", "--home", str(home.folder)]) == 0
+    assert "no winner yet: #1 leads the default by +0.300" in capfd.readouterr().out
+
+
+@pytest.mark.usefixtures("finished")
 def test_show_text_names_winner_and_baseline(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "small", "--home", str(home.folder)]) == 0
     shown = capfd.readouterr().out
     assert "small (phantom)" in shown
     assert "winner: trial 0" in shown
+    assert "The default settings won" in shown
     assert "predicting nothing   0.7800 (dice, both empty = 1)" in shown
+    assert main(["show", "small", "--home", str(home.folder), "--json"]) == 0
+    sweep = json.loads(capfd.readouterr().out)
+    assert (sweep["best"], sweep["standing"]["winner"]) == (0, 0)
+    assert sweep["baseline"] == pytest.approx(0.78)
+    assert main(["list", "--home", str(home.folder)]) == 0
+    assert "winner #0 average_precision 0.6000" in capfd.readouterr().out
 
 
 def test_a_winner_no_better_than_nothing_is_warned_of() -> None:
@@ -103,4 +135,5 @@ def test_list_json(home: Home, ledger: Ledger, capfd: pytest.CaptureFixture[str]
     assert one["name"] == ledger.name
     assert one["state"] == "running"
     assert one["num_trials"] == 3
-    assert one["best"] == pytest.approx(0.6)
+    assert one["best"] is None
+    assert one["standing"]["leader"] == 1
