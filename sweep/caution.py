@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from sweep.cohort import cohort_of, has_positives_alone
+from sweep.environment import differences
 from sweep.projection import Projection
 
 
@@ -88,7 +90,24 @@ def cautions(projection: Projection) -> list[Caution]:
                 "leak-free ones",
             )
         )
+    if (mixed := mixed_versions(projection)) is not None:
+        found.append(Caution(label="mixed versions", head="Mixed versions.", text=mixed))
     return found
+
+
+def mixed_versions(projection: Projection) -> str | None:
+    """What changed under a sweep when it was resumed; None where nothing did, or nobody knows."""
+    steps = [
+        f"{name} {after}, not {before}"
+        for earlier, later in pairwise(projection.versions)
+        for name, before, after in differences(earlier, later)
+    ]
+    if not steps:
+        return None
+    return (
+        f"the sweep went on under other versions ({', '.join(steps)}): the same seed gives other "
+        "pixels, so folds before and after are not quite comparable"
+    )
 
 
 def caution(projection: Projection) -> str | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.bucket import Bucket
+from sweep.environment import differences
 from sweep.home import Home
 from sweep.masking import is_secret, mask
 
@@ -224,13 +225,15 @@ def _cluster(address: str | None) -> Iterator[Finding]:
         gpus_seen,
         hosts_without_token,
         package_version,
+        versions_here,
     )
     from sweep.ray_run import join
 
     join(address)
     try:
         here, num_hosts = package_version(), 0
-        for (host, version), (_, gpus) in zip(ask(package_version), ask(gpus_seen), strict=True):
+        asked = zip(ask(package_version), ask(gpus_seen), ask(versions_here), strict=True)
+        for (host, version), (_, gpus), (_, versions) in asked:
             num_hosts += 1
             status, text = "ok", f"ptxsweep {version}, {host.cpus:g} CPUs, {host.gpus:g} GPUs"
             if isinstance(version, Exception):
@@ -241,6 +244,11 @@ def _cluster(address: str | None) -> Iterator[Finding]:
                 seen = type(gpus).__name__ if isinstance(gpus, Exception) else gpus
                 status = "problem"
                 text += f" of which PyTorch sees {seen}; install a build with CUDA"
+            elif isinstance(versions, dict) and (others := differences(versions_here(), versions)):
+                listed = ", ".join(
+                    f"{name} {theirs} (here {ours})" for name, ours, theirs in others
+                )
+                status, text = "problem", f"{text}; {listed}: install the same everywhere"
             yield Finding(topic=host.name, status=status, text=text)
         if names := hosts_without_token():
             yield Finding(topic="ray", status="note", text=f"{', '.join(names)} {OPEN_TO_ALL}")

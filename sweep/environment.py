@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping
 from functools import cache
 
 #: Whose version changes pixels or scores: what resamples, warps, trains and counts, and what
@@ -39,6 +40,17 @@ def pixel_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return dict(sorted(found.items()))
+
+
+def differences(
+    expected: Mapping[str, str], found: Mapping[str, str]
+) -> list[tuple[str, str, str]]:
+    """Packages that are not the same: name, expected and found version, "none" where missing."""
+    pairs = (
+        (name, expected.get(name, "none"), found.get(name, "none"))
+        for name in sorted(expected.keys() | found.keys())
+    )
+    return [one for one in pairs if one[1] != one[2]]
 
 
 def _opencv() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import socket
@@ -18,8 +19,10 @@ from ptxcore.errors import StoreError
 from ptxcore.settings import FoldSettings
 from sweep import artifacts
 from sweep.budget import Budget, attempt_seconds
+from sweep.caution import mixed_versions
 from sweep.conductor import Conductor
 from sweep.configurations import check_measurable
+from sweep.environment import differences, pixel_versions
 from sweep.errors import NameTaken, UsageError
 from sweep.finish import keep_weights
 from sweep.home import Home
@@ -36,6 +39,8 @@ from sweep.stop_rules import make_stop_rule
 from sweep.stores import locate, open_store
 from sweep.summary import SweepSummary, summarise
 from sweep.tracker import Tracker
+
+_log = logging.getLogger(__name__)
 
 #: A second driver may take over after this long without a sign of life from the first.
 LEASE_SECONDS = 12.0
@@ -203,6 +208,18 @@ def find(name: str, home: Home) -> SweepSummary | None:
         ledger.close()
 
 
+def _note_versions(ledger: Ledger) -> None:
+    """Write down that a sweep goes on under other versions of what changes pixels or scores.
+
+    Not refused: a security update must not cost a sweep of days. But folds before and after are
+    not quite comparable, so the ledger keeps it and every view says it (`sweep.caution`).
+    """
+    known, here = ledger.projection.versions, pixel_versions()
+    if known and differences(known[-1], here):
+        ledger.note_versions(here)
+        _log.warning("caution: %s", mixed_versions(ledger.projection))
+
+
 def _check_unfinished(ledger: Ledger) -> None:
     projection = ledger.projection
     if projection.sweep_state == "finished":
@@ -229,6 +246,7 @@ def _drive(
     ledger.acquire(owner, ttl_seconds=LEASE_SECONDS, wait=True)
     try:
         _check_unfinished(ledger)  # another driver may have ended it while Ray started here
+        _note_versions(ledger)
         interrupt = Interrupt()
         tracker = Tracker(home, ledger)
         spec, num_folds = space.policy, ledger.projection.num_folds
@@ -283,6 +301,7 @@ def _job(ledger: Ledger, space: SearchSpace, store: str, folder: Path, bucket: s
         version=header["version"],
         bucket=bucket,
         inference=space.inference,
+        versions=pixel_versions(),
     )
 
 

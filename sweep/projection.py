@@ -186,6 +186,8 @@ class Projection:
         history: Events in the order in which they were committed.
         sweep_state: "created", "running", "finished" or "interrupted".
         sweep_reason: Why the sweep is in that state.
+        later_versions: Of what changes pixels or scores, where the sweep went on under others than
+            before.
     """
 
     header: Mapping[str, Any]
@@ -193,6 +195,13 @@ class Projection:
     history: list[Event] = field(default_factory=list)
     sweep_state: str = "created"
     sweep_reason: str | None = None
+    later_versions: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def versions(self) -> list[dict[str, str]]:
+        """Versions of what changes pixels or scores, from the first; empty of an older sweep."""
+        first = self.header.get("versions")
+        return [dict(first), *self.later_versions] if first else []
 
     @property
     def num_folds(self) -> int:

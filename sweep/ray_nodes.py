@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweep.environment import differences, pixel_versions
 from sweep.errors import UsageError
 
 T = TypeVar("T")
@@ -59,7 +60,8 @@ def refuse_other_versions() -> None:
     """Ask every host that may train for its version; `ray.init` must have been called.
 
     Raises:
-        UsageError: A host has another version than the driver, or does not answer.
+        UsageError: A host has another version than the driver, of ptxsweep or of what changes
+            pixels or scores, or does not answer.
     """
     here = package_version()
     for host, found in ask(package_version):
@@ -73,6 +75,41 @@ def refuse_other_versions() -> None:
                 f"host {host.name} has ptxsweep {found}, the driver {here}; "
                 "install the driver's version on every host"
             )
+    _refuse_other_pixels()
+
+
+def versions_here() -> dict[str, str]:
+    """Versions of what changes pixels or scores on this host."""
+    return dict(pixel_versions())
+
+
+def _refuse_other_pixels() -> None:
+    """The same seed gives other pixels under another OpenCV, and other weights under another torch.
+
+    Raises:
+        UsageError: A host has other versions than the driver; says of what, which, and how many.
+    """
+    here, num_hosts = versions_here(), 0
+    other: dict[tuple[str, str, str], list[str]] = {}
+    for host, found in ask(versions_here):
+        num_hosts += 1
+        if isinstance(found, Exception):
+            raise UsageError(
+                f"host {host.name} cannot tell its versions ({type(found).__name__}); install the "
+                "driver's packages there, or take the host out of the cluster"
+            ) from found
+        for one in differences(here, found):
+            other.setdefault(one, []).append(host.name)
+    if other:
+        listed = "; ".join(
+            f"{name} {theirs} on {len(names)} of {num_hosts} hosts ({', '.join(names[:3])}"
+            f"{', ...' if len(names) > 3 else ''}), expected {ours}"
+            for (name, ours, theirs), names in other.items()
+        )
+        raise UsageError(
+            f"found other versions than the driver's of what changes pixels or scores: {listed}; "
+            "install the driver's versions on every host"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from ray import tune
 
 from sweep import snapshots
 from sweep.bucket import Bucket
+from sweep.environment import differences, pixel_versions
 from sweep.errors import StorageError, UsageError
 from sweep.masking import mask
 from sweep.records import Epoch, FoldScore, Scored
@@ -61,6 +62,7 @@ class Job:
         sign: 1.0 to maximise, -1.0 to minimise.
         runtime: Device, precision and layout, frozen for the sweep.
         version: Of ptxsweep on the driver.
+        versions: There, of what changes pixels or scores; empty asks nobody.
         bucket: Where the sweep is in object storage, instead of `plan` and `folder`; None if it
             is in folders.
         inference: Choices for inference that every trained fold is scored with; may be empty.
@@ -78,6 +80,7 @@ class Job:
     version: str
     bucket: str | None = None
     inference: tuple[Mapping[str, Any], ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def fold_folder(candidate: int, fold: int) -> Path:
@@ -249,6 +252,12 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             raise HostRefused(
                 f"this worker has ptxsweep {here}, the driver {job.version}; "
                 "install the driver's version on every node"
+            )
+        if job.versions and (others := differences(job.versions, pixel_versions())):
+            listed = ", ".join(f"{name} {found}, not {ours}" for name, ours, found in others)
+            raise HostRefused(
+                f"this worker has other versions than the driver ({listed}), which change pixels "
+                "or scores; install the driver's versions on every node"
             )
         require_device(job.runtime["device"])
         load_networks()

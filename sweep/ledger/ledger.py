@@ -50,7 +50,7 @@ from sweep.ledger.writes import (
 from sweep.projection import NAN_REASON, Candidate, Projection
 from sweep.records import Epoch, FoldScore, State
 
-STATE_KEY = "ptxsweep:state"
+STATE_KEY, VERSIONS_KEY = "ptxsweep:state", "ptxsweep:later-versions"
 _SWEEP_STATES = ("running", "finished", "interrupted")
 #: An abandoned candidate is no error to Optuna, and its estimate is worth keeping.
 _OPTUNA_STATE = {
@@ -336,6 +336,13 @@ class Ledger:
         self._commit(StudyAttribute(self._study_id, STATE_KEY, value))
         self.projection.sweep_state, self.projection.sweep_reason = state, reason
 
+    def note_versions(self, versions: Mapping[str, str]) -> None:
+        """Note that the sweep goes on under other versions than before."""
+        self._held().check()
+        whole = [*self.projection.later_versions, dict(versions)]
+        self._commit(StudyAttribute(self._study_id, VERSIONS_KEY, whole))
+        self.projection.later_versions = whole
+
     def settle(self) -> None:
         """Complete what a crash left between two commits.
 
@@ -378,6 +385,8 @@ class Ledger:
         state = json.loads(read_attribute(self._storage, self._study_id, STATE_KEY) or "{}")
         projection.sweep_state = state.get("state", "created")
         projection.sweep_reason = state.get("reason")
+        later = read_attribute(self._storage, self._study_id, VERSIONS_KEY)
+        projection.later_versions = json.loads(later or "[]")
         trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
         self._trial_ids = [trial._trial_id for trial in trials]
         self._seq = rows.load(projection, trials)

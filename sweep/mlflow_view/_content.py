@@ -16,7 +16,7 @@ import yaml
 from mlflow.entities import Metric
 
 from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
-from sweep.caution import is_phantom, of_data, spoken
+from sweep.caution import cautions, is_phantom, of_data, spoken
 from sweep.cohort import KEY, cohort_of, describe, has_positives_alone
 from sweep.mlflow_view._metrics import (
     END,
@@ -283,6 +283,9 @@ def progress_tags(projection: Projection) -> dict[str, str]:
     }
     if projection.sweep_reason:
         tags["ptxsweep.reason"] = projection.sweep_reason[:_MAX_TAG]
+    found = of_data(phantom=is_phantom(projection.header), positives_alone=False)
+    if (warned := spoken([*found, *cautions(projection)])) is not None:
+        tags["ptxsweep.caution"] = warned[:_MAX_TAG]
     return tags
 
 

@@ -14,7 +14,9 @@ from tiny_sweep import home_at
 
 from sweep import launch
 from sweep.budget import Budget
+from sweep.caution import caution
 from sweep.conductor import Conductor
+from sweep.environment import pixel_versions
 from sweep.errors import UsageError
 from sweep.home import Home
 from sweep.ledger import Ledger, list_sweeps
@@ -69,6 +71,27 @@ def test_resume_does_not_take_up_what_another_driver_ended_while_ray_started(
     ledger = Ledger.open(home.ledger_url, name)
     ledger.acquire("the next one")  # not held by the one that was refused
     assert ledger.projection.sweep_reason == "the other one is done"
+    ledger.close()
+
+
+def test_a_sweep_that_goes_on_under_other_versions_says_so_for_good(
+    interrupted: tuple[Home, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    home, name = interrupted
+    assert launch.resume(name, home=home).caution is None
+    ours = pixel_versions()
+    other = {**ours, "opencv": "4.12.0", "pyjpegls": "1.5.1"}
+    monkeypatch.setattr(launch, "pixel_versions", lambda: other)
+    text = f"opencv 4.12.0, not {ours['opencv']}, pyjpegls 1.5.1, not none"
+    for _ in range(2):  # the second time nothing has changed again
+        assert text in str(launch.resume(name, home=home).caution)
+    assert [text in one for one in caplog.messages].count(True) == 1
+    ledger = Ledger.open(home.ledger_url, name)
+    assert ledger.header["versions"] == ours
+    assert ledger.projection.versions == [ours, other]
+    assert "the same seed gives other pixels" in str(caution(ledger.projection))
     ledger.close()
 
 

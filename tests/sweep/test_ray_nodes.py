@@ -18,6 +18,7 @@ import torch
 from command_line import ptxsweep
 
 from sweep.cli import main
+from sweep.environment import pixel_versions
 from sweep.ray_nodes import package_version
 
 HEAD = """
@@ -103,6 +104,53 @@ def test_the_doctor_asks_every_host(address: str, tmp_path: Path) -> None:
     assert asked[0]["status"] == expected
     assert ("PyTorch sees 0" in asked[0]["text"]) == (expected == "problem")
     assert "asks for no token" not in str(report)
+
+
+#: Asks the hosts of a cluster as a driver does before a sweep.
+ASK = """
+import sys
+from sweep.errors import UsageError
+from sweep.ray_nodes import refuse_other_versions
+from sweep.ray_run import join
+join(sys.argv[1])
+try:
+    refuse_other_versions()
+except UsageError as error:
+    print("refused", error)
+"""
+
+
+@pytest.fixture
+def other_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """Of a cluster whose one host has another SciPy than we do, as its metadata say."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "t" * 48)
+    there = tmp_path / "there" / "scipy-0.1.2.dist-info"
+    there.mkdir(parents=True)
+    (there / "METADATA").write_text("Metadata-Version: 2.1\nName: scipy\nVersion: 0.1.2\n")
+    before = os.environ.get("PYTHONPATH", "")
+    with pytest.MonkeyPatch.context() as only_there:
+        only_there.setenv("PYTHONPATH", f"{there.parent}{os.pathsep}{before}")
+        head = _head()
+        address = next(head)
+    yield address
+    next(head, None)
+
+
+def test_a_host_with_other_versions_of_what_changes_pixels_is_refused_by_name(
+    other_address: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, other_address], capture_output=True, text=True, check=True
+    )
+    ours = pixel_versions()["scipy"]
+    host = socket.gethostname()
+    assert f"scipy 0.1.2 on 1 of 1 hosts ({host}), expected {ours}; install" in done.stdout
+    assert "pydicom" not in done.stdout
+    report = ptxsweep("doctor", "--address", other_address, home=tmp_path, check=1)
+    (asked,) = [one for one in report["findings"] if one["topic"] == host]
+    assert asked["status"] == "problem"
+    assert "PyTorch sees" in asked["text"] or f"scipy 0.1.2 (here {ours})" in asked["text"]
 
 
 def test_a_cluster_without_a_token_is_told(open_address: str, tmp_path: Path) -> None:
