@@ -267,7 +267,8 @@ def _case(
     return Case(
         case_id=source.case_id,
         group=hmac.new(salt, source.person.encode(), hashlib.sha256).hexdigest()[:16],
-        view=_view(radiograph.view),
+        # Anything else could be free text about a person.
+        view=source.subject.view if source.subject.view in VIEWS else "",
         height=pixels.shape[0],
         width=pixels.shape[1],
         spacing_height_mm=spacing[0],
@@ -275,8 +276,3 @@ def _case(
         mask_px=int(np.count_nonzero(mask)),
         digest=case_digest(pixels, packed),
     )
-
-
-def _view(view: str | None) -> str:
-    """A view position of a list; anything else could be free text about a person."""
-    return view if view in VIEWS else ""

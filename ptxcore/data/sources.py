@@ -148,8 +148,8 @@ def choose_sources(
     num_matched = len({case_id_of(uid) for uid in annotated} & chosen.keys())
     if num_matched == 0:
         raise DataError(
-            f"found {len(files.paths)} images and {len(annotated)} annotations, but none that "
-            "belong together; expected the "
+            f"found {len(files.paths) - num_no_images} images and {len(annotated)} annotations, "
+            "but none that belong together; expected the "
             f"{'file stems' if files.are_png else 'SOPInstanceUIDs'} of the images as ids"
         )
     return Sources(

@@ -6,6 +6,7 @@ a person, which counts as "other".
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -42,9 +43,10 @@ _NO_PROJECTIONS = _words(
     "RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SEG SM SMR SR SRF ST STAIN TEXTUREMAP TG US VA "
     "XAPROTOCOL XC"
 )
-#: View positions (PS3.3 C.8.1.1), and what is written where these are not known.
-VIEWS = ("AP", "PA", "LL", "RL", "LLD", "RLD", "LLO", "RLO", "LATERAL", "LAT")
-_NOT_FRONTAL = ("LL", "RL", "LLO", "RLO", "LATERAL", "LAT")
+#: View positions (PS3.3 C.8.1.1), and "LATERAL" for all that is called so in other words.
+VIEWS = ("AP", "PA", "LL", "RL", "LLD", "RLD", "LLO", "RLO", "LATERAL")
+_NOT_FRONTAL = ("LL", "RL", "LLO", "RLO", "LATERAL")
+_LATERAL = re.compile(r"\bLAT(ERAL)?\b(?!.*DECUB)")
 _CHEST = ("CHEST", "THORAX", "TORAX", "LUNG")
 #: The commonest of PS3.16 annex L.
 _OTHER_BODY_PARTS = _words(
@@ -109,7 +111,7 @@ def subject_of(*, sop_class: str, modality: str, view: str, body_part: str) -> S
         foreign = "Modality", word
     return Subject(
         modality=word,
-        view=_known(view.upper(), VIEWS),
+        view=_view(view.upper()),
         body_part=_body_part(body_part.upper()),
         foreign=foreign,
     )
@@ -188,6 +190,10 @@ def _listed(words: Mapping[str, int]) -> str:
 
 def _known(word: str, words: Iterable[str]) -> str:
     return word if word in words else OTHER if word else UNKNOWN
+
+
+def _view(text: str) -> str:
+    return "LATERAL" if _LATERAL.search(text) else _known(text, VIEWS)
 
 
 def _body_part(text: str) -> str:

@@ -93,7 +93,7 @@ def test_words_of_lists_are_counted_and_nothing_else() -> None:
         of("", "CR", view="pa", body_part="CHEST"),
         of("", "DX", view="AP", body_part="Port Chest"),
         of("", "DX", view="LL", body_part="KNEE"),
-        of("", "", view="LATERAL", body_part=""),
+        of("", "", view="left lateral", body_part=""),
         of("", "Doe^Jane", view="JANE", body_part="fell on 3 March"),
     ]
     contents = count_subjects(subjects)
@@ -107,6 +107,21 @@ def test_words_of_lists_are_counted_and_nothing_else() -> None:
         "2 images are lateral or oblique views (LATERAL 1, LL 1)",
         "2 images name another body part than the chest (KNEE 1, other 1)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "view"),
+    [
+        ("LAT", "LATERAL"),
+        ("XTABLE LATERAL", "LATERAL"),
+        ("LATERAL DECUBITUS", "other"),  # the beam goes through from front to back
+        ("FLAT PLATE", "other"),
+        ("rl", "RL"),
+        ("", "unknown"),
+    ],
+)
+def test_lateral_in_other_words(text: str, view: str) -> None:
+    assert of(view=text).view == view
 
 
 @pytest.mark.parametrize(
