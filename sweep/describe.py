@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ptxcore.data.contrast import doubts_about_contrast, has_contrast
 from ptxcore.data.mask_areas import doubts_about_areas
 from ptxcore.data.store import CaseStore
 from ptxcore.data.subject import doubts_about
@@ -42,6 +43,19 @@ def describe_store(store: CaseStore) -> dict[str, Any]:
     }
 
 
-def doubts_about_store(store: CaseStore) -> list[str]:
-    """Sentences about masks and pictures that may not be what they should, as at the import."""
-    return [*doubts_about_areas(store.cases), *doubts_about(store.contents)]
+def doubts_about_store(store: CaseStore, *, look: bool = False) -> list[str]:
+    """Sentences about masks and pictures that may not be what they should, as at the import.
+
+    Args:
+        store: An open one.
+        look: Whether to look at all pictures for those without contrast, which takes reading them,
+            rather than to believe the manifest; that of older stores does not know.
+    """
+    num_blank = store.manifest.get("num_without_contrast", 0)
+    if look:
+        num_blank = sum(not has_contrast(store.image(index)) for index in range(len(store)))
+    return [
+        *doubts_about_contrast(num_blank),
+        *doubts_about_areas(store.cases),
+        *doubts_about(store.contents),
+    ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from ptxcore.data.contrast import has_contrast
 from ptxcore.data.dicom import read_dicom
 from ptxcore.data.files import base_name
 from ptxcore.data.sources import HINT, speaking_of
@@ -44,6 +45,7 @@ class Prediction:
         mask_px: Pixels of the mask.
         share: Of the image inside the mask, in [0, 1].
         highest: Highest probability, in [0, 1].
+        has_contrast: Whether the image shows anything; if not, an empty mask is no finding.
         attention: Picture of what the attention gates let through, None if nobody asked.
     """
 
@@ -53,6 +55,7 @@ class Prediction:
     mask_px: int
     share: float
     highest: float
+    has_contrast: bool
     attention: Path | None = None
 
 
@@ -198,6 +201,7 @@ def _predict(
         mask_px=int(mask.sum()),
         share=float(mask.mean()),
         highest=float(probability.max()),
+        has_contrast=has_contrast(image),
     )
     return done, image, mask
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptxcore.data.contrast import doubts_about_contrast
 from ptxcore.data.files import ImageFiles
 from ptxcore.data.mask_areas import doubts_about_areas
 from ptxcore.data.sources import Sources
@@ -24,6 +25,7 @@ class ImportReport:
         num_excluded: Images without an annotation that were left out.
         num_missing: Annotations without an image.
         num_skipped: Files that are no images (AppleDouble, text, DICOM reports and indices).
+        num_without_contrast: Cases whose image shows nothing, see `ptxcore.data.contrast`.
         num_groups: Distinct patients, as far as the grouping knows.
         data_hash: SHA-256 of ids, pixels and masks.
         phantom: Whether any image is drawn.
@@ -38,6 +40,7 @@ class ImportReport:
     num_excluded: int
     num_missing: int
     num_skipped: int
+    num_without_contrast: int
     num_groups: int
     data_hash: str
     phantom: bool
@@ -46,13 +49,14 @@ class ImportReport:
 
 
 def make_report(
-    store: Path, cases: list[Case], files: ImageFiles, sources: Sources
+    store: Path, cases: list[Case], blank: Sequence[str], files: ImageFiles, sources: Sources
 ) -> ImportReport:
     """Count what was written, and say what a user should know.
 
     Args:
         store: Folder of the new store.
         cases: All that are in it.
+        blank: What messages call those without contrast.
         files: From `find_images`.
         sources: From `choose_sources`.
     """
@@ -65,17 +69,19 @@ def make_report(
         num_excluded=sources.num_excluded,
         num_missing=sources.num_rows_unused,
         num_skipped=files.num_hidden + files.num_other + sources.num_no_images,
+        num_without_contrast=len(blank),
         num_groups=num_groups,
         data_hash=content_hash(cases),
         phantom=any(source.is_phantom for source in sources.chosen),
         contents=count_subjects(source.subject for source in sources.chosen),
-        warnings=tuple(_warnings(cases, num_groups, files, sources)),
+        warnings=tuple(_warnings(cases, blank, num_groups, files, sources)),
     )
 
 
 def _warnings(
-    cases: list[Case], num_groups: int, files: ImageFiles, sources: Sources
+    cases: list[Case], blank: Sequence[str], num_groups: int, files: ImageFiles, sources: Sources
 ) -> Iterator[str]:
+    yield from doubts_about_contrast(len(blank), blank)
     yield from doubts_about_areas(cases)
     if num_groups == len(cases):
         yield (

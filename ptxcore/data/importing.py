@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from ptxcore.data import rle as rle_codec
+from ptxcore.data.contrast import has_contrast
 from ptxcore.data.dicom import read_dicom
 from ptxcore.data.files import find_images
 from ptxcore.data.import_report import ImportReport, make_report
@@ -124,10 +125,10 @@ def import_cases(
         name_files=name_files,
     )
     with _building(store) as folder:
-        cases = _write(
+        cases, blank = _write(
             folder, sources.chosen, mask_threshold, workers or num_processors(), on_progress
         )
-    return make_report(store, cases, files, sources)
+    return make_report(store, cases, blank, files, sources)
 
 
 def _check_place(store: Path) -> None:
@@ -168,12 +169,13 @@ def _write(
     mask_threshold: float | None,
     workers: int,
     on_progress: Progress,
-) -> list[Case]:
+) -> tuple[list[Case], list[str]]:
+    """The cases, and what messages call those without contrast."""
     dtype = np.dtype(np.uint8 if all(source.is_eight_bit for source in sources) else "<u2")
     _check_room(folder, sources, dtype)
     salt = secrets.token_bytes(32)
 
-    def decoded(source: Source) -> tuple[NDArray[Any], NDArray[np.uint8], Case]:
+    def decoded(source: Source) -> tuple[NDArray[Any], NDArray[np.uint8], Case, bool]:
         try:
             return _decode(source, dtype, salt, mask_threshold)
         except DataError as error:
@@ -181,11 +183,13 @@ def _write(
             raise type(error)(f"{error}{hint}") from error.__cause__
 
     cases: list[Case] = []
+    blank: list[str] = []
     with (folder / IMAGES).open("wb") as images, (folder / MASKS).open("wb") as masks:
-        for pixels, packed, case in in_order(decoded, sources, workers):
+        for pixels, packed, case, is_blank in in_order(decoded, sources, workers):
             images.write(pixels.data)
             masks.write(packed.data)
             cases.append(case)
+            blank += [sources[len(cases) - 1].label] if is_blank else []
             on_progress(len(cases), len(sources))
     (folder / SALT).touch(mode=0o600)
     (folder / SALT).write_bytes(salt)
@@ -199,6 +203,7 @@ def _write(
         "phantom": any(source.is_phantom for source in sources),
         "groups": how_grouped(sources),
         "mask_threshold": mask_threshold,
+        "num_without_contrast": len(blank),
         "contents": count_subjects(source.subject for source in sources),
         # What decoded the pixels; no dates, so that a store says nothing about when it was made.
         "versions": {
@@ -206,7 +211,7 @@ def _write(
         },
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    return cases
+    return cases, blank
 
 
 def _check_room(folder: Path, sources: tuple[Source, ...], dtype: np.dtype[Any]) -> None:
@@ -221,14 +226,15 @@ def _check_room(folder: Path, sources: tuple[Source, ...], dtype: np.dtype[Any])
 
 def _decode(
     source: Source, dtype: np.dtype[Any], salt: bytes, mask_threshold: float | None
-) -> tuple[NDArray[Any], NDArray[np.uint8], Case]:
+) -> tuple[NDArray[Any], NDArray[np.uint8], Case, bool]:
     is_png = source.path.suffix.lower() == ".png"
     with speaking_of(source.path, source.label):
         radiograph = read_png(source.path) if is_png else read_dicom(source.path)
     pixels = _as(radiograph.pixels, dtype)
     mask = _mask(source, pixels.shape, mask_threshold)
     packed = np.packbits(mask)
-    return pixels, packed, _case(source, radiograph, pixels, mask, packed, salt)
+    case = _case(source, radiograph, pixels, mask, packed, salt)
+    return pixels, packed, case, not has_contrast(pixels)
 
 
 def _mask(source: Source, shape: tuple[int, ...], threshold: float | None) -> NDArray[np.bool_]:

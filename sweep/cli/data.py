@@ -131,7 +131,7 @@ def check_command(store: Path, as_json: bool) -> None:
 
     cases = CaseStore.open(store)
     cases.verify()
-    warnings = doubts_about_store(cases)
+    warnings = doubts_about_store(cases, look=True)
     if as_json:
         emit(
             {

@@ -52,7 +52,7 @@ def predict_command(
     Per file, OUT gets `<stem>.probability.png` (16 bit, 65535 is a probability of 1) and
     `<stem>.mask.png` (0 or 255), on the grid of the image; with --attention that folder gets
     `<stem>.attention.png`. A model of drawings, or one that has seen no healthy image, says so.
-    Not for clinical use.
+    A picture without contrast is told from one in which nothing was found. Not for clinical use.
     """
     if (champion is None) == (model is None):
         raise UsageError("predict: give either --champion NAME or --model URI")
@@ -96,4 +96,6 @@ def predict_command(
         return
     for one in predictions:
         found = f"{one.mask_px} px ({one.share:.2%})" if one.mask_px else "nothing"
+        if not one.has_contrast:
+            found = "no contrast in the picture, so nothing can be said of it"
         click.echo(f"{one.source}: {found}, highest probability {one.highest:.3f} -> {one.mask}")

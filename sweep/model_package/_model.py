@@ -15,6 +15,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 from numpy.typing import NDArray
 
+from ptxcore.data.contrast import has_contrast
 from ptxcore.data.dicom import read_dicom
 from ptxcore.data.subject import refuse_foreign
 from ptxcore.errors import DicomError
@@ -84,9 +85,11 @@ class EnsembleModel(PythonModel):
             DicomError: A row has no image, two, one that cannot be read, or a DICOM file of what is
             no projection radiograph.
         """
-        return [self._segment(_pixels(row, number)) for number, row in _rows(model_input)]
+        return [self._segment(_pixels(row, number), number) for number, row in _rows(model_input)]
 
-    def _segment(self, pixels: NDArray[Any]) -> dict[str, Any]:
+    def _segment(self, pixels: NDArray[Any], number: int) -> dict[str, Any]:
+        if not has_contrast(pixels):
+            _log.warning("row %d: no contrast in the picture, so nothing can be said of it", number)
         probability, mask = segment(self._ensemble, pixels)
         return {"probability": probability, "mask": mask, "case_positive": bool(mask.any())}
 

@@ -56,14 +56,16 @@ def test_from_winner_to_masks(
         "ptxsweep-phantom-average_precision",
         "--out",
         str(out),
+        str(write_dicom(tmp_path / "blank.dcm", np.full((64, 64), 7, dtype=np.uint8), uid="1.2.9")),
     )
     code, predicted, said = call(tiny_home, capfd, *words)
     assert code == 0
     assert (predicted["phantom"], predicted["positives_alone"]) == (True, False)
     assert predicted["caution"] == PHANTOM.text
     assert f"caution: {PHANTOM.text}" in said
-    (one,) = predicted["predictions"]
-    assert predicted["contents"]["modality"] == {"DX": 1}
+    one, blank = predicted["predictions"]
+    assert (one["has_contrast"], blank["has_contrast"]) == (True, False)
+    assert predicted["contents"]["modality"] == {"DX": 2}
     assert predicted["skipped"] == {"hidden": 0, "not_dicom": 0, "no_image": 0}
     probability = np.asarray(Image.open(one["probability"]))
     mask = np.asarray(Image.open(one["mask"]))
@@ -75,9 +77,15 @@ def test_from_winner_to_masks(
     overlap = np.count_nonzero(truth & (mask > 0))
     assert 2 * overlap / (truth.sum() + one["mask_px"]) > 0.5
     assert sorted(path.name for path in out.iterdir()) == [
+        "blank.mask.png",
+        "blank.probability.png",
         "unseen.mask.png",
         "unseen.probability.png",
     ]
+    assert main([*words, "--home", str(tiny_home.folder)]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{file}: {one['mask_px']} px")
+    assert lines[1].startswith(f"{blank['source']}: no contrast in the picture, so nothing can be")
     code, published, _ = call(tiny_home, capfd, "report", "tiny")
     assert code == 0
     assert published["is_logged"]
