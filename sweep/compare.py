@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ptxcore.metrics import bounds
+from ptxcore.metrics import bounds, needs_threshold
 from sweep.errors import UsageError
+from sweep.operating_point import FIXED, fold_values, rule_of
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.standing import DEFAULT, correction, num_compared
@@ -56,6 +57,9 @@ class Comparison:
 
     Attributes:
         metric: Its name.
+        threshold: The rule behind all values, one of the words of `sweep.operating_point`. The
+            objective stands at that of the settings, by which the search ranks; other metrics of
+            masks at the threshold from the other folds, if it is known of every trial here.
         reference: Number of the trial that the others are compared with.
         num_left_out: Trials without all folds, or with a value that is not finite.
         num_compared: Differences that intervals and p-values are corrected for, those of trials
@@ -65,6 +69,7 @@ class Comparison:
     """
 
     metric: str
+    threshold: str
     reference: int
     num_left_out: int
     num_compared: int
@@ -77,13 +82,14 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
 
     Args:
         projection: Of the sweep.
-        metric: One that every fold recorded; the objective without one.
+        metric: One that every fold recorded; the objective as the search ranks by it without one.
         reference: Number of a complete trial; 0 is the default configuration.
 
     Raises:
         UsageError: The reference is not complete or does not exist, or no fold has the metric.
     """
-    name = metric or str(projection.header["metric"])
+    objective = str(projection.header["metric"])
+    name = metric or objective
     complete = [one for one in projection.candidates if one.state is State.COMPLETE]
     base = next((one for one in complete if one.number == reference), None)
     if base is None:
@@ -91,11 +97,17 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
             f"--against: found trial {reference}, expected one of the complete trials: "
             f"{', '.join(str(one.number) for one in complete) or 'there is none yet'}"
         )
-    known = [_values(projection, one, name) for one in complete]
+    is_objective = metric is None or (not needs_threshold(name) and name == objective)
+    rules = {rule_of(one, name) for one in complete}
+    rule = FIXED if needs_threshold(name) and (is_objective or len(rules) > 1) else rules.pop()
+    known = [
+        _scores(projection, one) if is_objective else fold_values(one, name, rule)
+        for one in complete
+    ]
     usable = [
-        (one, values)
+        (one, tuple(values.values()))
         for one, values in zip(complete, known, strict=True)
-        if values is not None and all(map(math.isfinite, values))
+        if values and all(map(math.isfinite, values.values()))
     ]
     own = next((values for one, values in usable if one is base), None)
     if own is None:
@@ -107,6 +119,7 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
     number = num_compared(projection, reference)
     return Comparison(
         metric=name,
+        threshold=rule,
         reference=reference,
         num_left_out=len(projection.candidates) - len(usable),
         num_compared=number,
@@ -141,13 +154,8 @@ def _compared(
     )
 
 
-def _values(projection: Projection, one: Candidate, name: str) -> tuple[float, ...] | None:
-    folds = [one.folds[fold] for fold in range(projection.num_folds)]
-    if name == projection.header["metric"]:
-        return tuple(projection.displayed(score.score) for score in folds)
-    if any(name not in score.metrics for score in folds):
-        return None
-    return tuple(float(score.metrics[name]) for score in folds)
+def _scores(projection: Projection, one: Candidate) -> dict[int, float]:
+    return {fold: projection.displayed(one.folds[fold].score) for fold in sorted(one.folds)}
 
 
 def _names(one: Candidate) -> list[str]:

@@ -11,10 +11,12 @@ conductor feeds them from the ledger's history and from nowhere else.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from sweep.ledger import NAN_REASON, Ledger
 from sweep.policies import Policy
-from sweep.projection import DRIVER_STOPPED
+from sweep.projection import DRIVER_STOPPED, Candidate
 from sweep.pruners import make_pruner
 from sweep.records import Assignment, Decision, Epoch, FoldScore, NewCandidate, State
 from sweep.samplers import propose
@@ -29,7 +31,14 @@ class Conductor:
     """Drives one sweep through its ledger, whose lease must be held."""
 
     def __init__(
-        self, ledger: Ledger, space: SearchSpace, policy: Policy, stop_rule: StopRule, *, seed: int
+        self,
+        ledger: Ledger,
+        space: SearchSpace,
+        policy: Policy,
+        stop_rule: StopRule,
+        *,
+        seed: int,
+        final_notes: Callable[[Candidate], Mapping[str, Any]] | None = None,
     ) -> None:
         """Begin or resume: settles the ledger, gives up what was running, replays the history.
 
@@ -39,12 +48,18 @@ class Conductor:
             policy: Fresh.
             stop_rule: Fresh.
             seed: Of the sweep, at least 0.
+            final_notes: What the ledger keeps of a candidate that has all its folds, by key; asked
+                before it ends, since nothing can be added to it afterwards.
         """
         self._ledger, self._space = ledger, space
         self._policy, self._stop_rule, self._seed = policy, stop_rule, seed
         self._pruner = make_pruner(space.pruner.name, space.pruner.settings())
         self._num_seen = 0
         self._ended: str | None = None
+        self._final_notes = final_notes
+        for one in list(ledger.projection.open_candidates()):
+            if one.next_fold(ledger.projection.num_folds) is None and not one.is_diverged:
+                self._keep_final_notes(one)
         ledger.settle()
         for one in list(ledger.projection.open_candidates()):
             if one.running_fold is not None:
@@ -149,6 +164,7 @@ class Conductor:
         if one.is_diverged:
             return self._end(number, State.FAILED, NAN_REASON)
         if one.next_fold(projection.num_folds) is None:
+            self._keep_final_notes(one)
             return self._end(number, State.COMPLETE, None)
         if number != DEFAULT_CANDIDATE and self._pruner.should_prune_fold(projection, number):
             return self._end(number, State.PRUNED, f"pruned after fold {score.fold}")
@@ -205,6 +221,11 @@ class Conductor:
         one = self._ledger.projection.candidates[epoch.candidate]
         known = one.epochs.get(epoch.fold, {})
         return one.accepts(epoch.fold, epoch.attempt) and epoch.epoch == max(known, default=0)
+
+    def _keep_final_notes(self, one: Candidate) -> None:
+        notes = {} if self._final_notes is None else self._final_notes(one)
+        for key, value in notes.items():
+            self._ledger.annotate(one.number, key, value)
 
     def _end(self, candidate: int, state: State, reason: str | None) -> State:
         self._ledger.end(candidate, state, reason)

@@ -267,7 +267,7 @@ def _result(
         standing=summary.standing,
         verdict=summary.verdict,
         configuration=None if best is None else best.settings,
-        metrics=None if best is None else best.metrics,
+        metrics=None if best is None else best.metrics | best.fixed_metrics,
         tuned_metrics=None if report is None else report.tuned_metrics,
         baseline=summary.baseline,
         holdout=None if promotion is None else promotion.confirmation.metrics,

@@ -27,6 +27,7 @@ from sweep.errors import NameTaken, UsageError
 from sweep.finish import keep_weights
 from sweep.home import Home
 from sweep.ledger import Ledger, list_sweeps
+from sweep.operating_point import keeper
 from sweep.policies import make_policy
 from sweep.prepare import Overrides, build_header, effective_space, image_grids
 from sweep.projection import Projection
@@ -263,6 +264,7 @@ def _drive(
                 min_gain=spec.min_gain,
             ),
             seed=int(ledger.header["seed"]),
+            final_notes=keeper(folder, lambda one: artifacts.bring_folds(home, ledger.name, [one])),
         )
         limit = _limit(budget, ledger, resources)
         with tracker.running():

@@ -11,11 +11,13 @@ beside it.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ptxcore.errors import CoreError
 from ptxcore.metrics import (
     choose_rule,
     concatenate,
@@ -23,6 +25,8 @@ from ptxcore.metrics import (
     load_table,
     needs_threshold,
 )
+from sweep.errors import StorageError
+from sweep.masking import mask
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 
@@ -30,6 +34,7 @@ from sweep.records import State
 NOTE = "operating_point"
 #: Rules: none is needed, that of the settings, that which the other folds choose.
 NO_THRESHOLD, FIXED, OTHER_FOLDS = "none", "fixed", "other folds"
+_log = logging.getLogger(__name__)
 
 
 def operating_point(candidate: Candidate, folder: Path) -> dict[str, Any] | None:
@@ -67,6 +72,33 @@ def operating_point(candidate: Candidate, folder: Path) -> dict[str, Any] | None
     }
 
 
+def keeper(
+    folder: Path, bring: Callable[[Candidate], None]
+) -> Callable[[Candidate], dict[str, Any]]:
+    """A function that gives the note that the ledger keeps of a candidate with all its folds.
+
+    A table that cannot be read is said and costs the note, not the sweep.
+
+    Args:
+        folder: Of the sweep.
+        bring: Has a candidate's tables in it.
+    """
+
+    def notes(one: Candidate) -> dict[str, Any]:
+        try:
+            bring(one)
+            point = operating_point(one, folder)
+        except (CoreError, StorageError, OSError) as error:
+            _log.warning(
+                "trial %d stays at the fixed threshold of its settings, since a table of its cases "
+                "cannot be read: %s", one.number, mask(str(error)),
+            )  # fmt: skip
+            return {}
+        return {} if point is None else {NOTE: point}
+
+    return notes
+
+
 def fill(projection: Projection, folder: Path) -> None:
     """Give complete candidates of older ledgers the note that newer ones have, in memory.
 
@@ -74,11 +106,11 @@ def fill(projection: Projection, folder: Path) -> None:
         projection: Changed in place.
         folder: Of the sweep; candidates whose tables are not in it stay as they are.
     """
+    notes = keeper(folder, lambda one: None)
     for one in projection.candidates:
         if one.state is State.COMPLETE and NOTE not in one.notes:
-            found = operating_point(one, folder)
-            if found is not None:
-                projection.note(one.number, NOTE, found)
+            for key, value in notes(one).items():
+                projection.note(one.number, key, value)
 
 
 def known_point(candidate: Candidate) -> Mapping[str, Any] | None:
@@ -125,17 +157,17 @@ def fold_values(candidate: Candidate, metric: str, rule: str | None = None) -> d
     }
 
 
-def rule_text(rule: str, candidate: Candidate | None = None) -> str:
+def rule_text(rule: str, settings: Mapping[str, Any] | None = None) -> str:
     """A rule in words.
 
     Args:
         rule: One of the words above.
-        candidate: Whose threshold is named where it is fixed.
+        settings: Of a candidate, whose threshold is named where it is fixed.
     """
     if rule == NO_THRESHOLD:
         return "no threshold"
     if rule == OTHER_FOLDS:
         return "threshold from the other folds"
-    if candidate is None:
+    if settings is None:
         return "fixed threshold of the settings"
-    return f"fixed threshold {float(candidate.settings.get('threshold', 0.5)):g}"
+    return f"fixed threshold {float(settings.get('threshold', 0.5)):g}"

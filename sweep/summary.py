@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ptxcore.metrics import better, convention
+from ptxcore.metrics import better, convention, needs_threshold
 from sweep.caution import caution, is_phantom
 from sweep.cohort import cohort_of
 from sweep.inference import scores_by_choice
 from sweep.ledger import Ledger
+from sweep.operating_point import FIXED, OTHER_FOLDS, fold_values, rule_of, rule_text
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.standing import Standing, sentence, standing
 from sweep.statistics import mean_sd
+
+_FIXED_TEXT = "at the threshold of its settings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,9 @@ class CandidateSummary:
         inference: The choice for inference at which all scores stand; empty without one.
         choices: Every choice with its objective by finished fold and its mean.
         metrics: Mean and SD over the folds, of complete candidates alone and of metrics that are
-            defined on every fold (specificity is not when all cases are positive).
+            defined on every fold (specificity is not when all cases are positive), and under
+            "threshold" the rule that makes the masks, see `sweep.operating_point`.
+        fixed_metrics: Those of masks at the fixed threshold of the settings.
         batch_parts: Parts that batches were split into to fit in memory: 1, 2 or 4.
     """
 
@@ -48,10 +53,11 @@ class CandidateSummary:
     fold_scores: list[float | None]
     fold_seconds: list[float | None]
     mean: float | None
-    metrics: dict[str, dict[str, float]]
+    metrics: dict[str, dict[str, Any]]
     inference: dict[str, Any] = field(default_factory=dict)
     choices: list[dict[str, Any]] = field(default_factory=list)
     batch_parts: int = 1
+    fixed_metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0
     num_epochs: int = 0
 
@@ -143,15 +149,15 @@ def _called(found: Standing) -> str:
 
 
 def baseline_warning(
-    metrics: Mapping[str, Mapping[str, float]],
-    threshold: str = "at the threshold of its settings",
+    metrics: Mapping[str, Mapping[str, Any]],
+    threshold: str | None = None,
     who: str = "the winner",
 ) -> str | None:
     """Say that a model does not beat predicting nothing.
 
     Args:
         metrics: Mean and SD over the folds by name.
-        threshold: Which one gave them, as the warning says it.
+        threshold: Which one gave them, as the warning says it; as `metrics` have it if None.
         who: Whose they are.
 
     Returns:
@@ -162,6 +168,9 @@ def baseline_warning(
     dice, empty = metrics["dice"]["mean"], metrics["dice_all_empty"]["mean"]
     if dice - empty > 1e-9:
         return None
+    if threshold is None:
+        is_tuned = metrics["dice"].get("threshold") == OTHER_FOLDS
+        threshold = f"with the {rule_text(OTHER_FOLDS)}" if is_tuned else _FIXED_TEXT
     return (
         f"{who} does not beat predicting nothing: Dice {dice:.4f} against {empty:.4f} "
         f"(both empty = 1, {threshold})"
@@ -171,14 +180,6 @@ def baseline_warning(
 def summarise_candidate(one: Candidate, projection: Projection) -> CandidateSummary:
     """One candidate as its summary shows it."""
     folds = [one.folds.get(fold) for fold in range(projection.num_folds)]
-    metrics: dict[str, dict[str, float]] = {}
-    if one.state is State.COMPLETE:
-        names = sorted(set.intersection(*(set(score.metrics) for score in one.folds.values())))
-        for name in names:
-            values = [score.metrics[name] for score in one.folds.values()]
-            if all(math.isfinite(value) for value in values):  # NaN: the folds hold no such case
-                mean, sd = mean_sd(values)
-                metrics[name] = {"mean": mean, "sd": sd}
     return CandidateSummary(
         number=one.number,
         state=str(one.state),
@@ -188,13 +189,29 @@ def summarise_candidate(one: Candidate, projection: Projection) -> CandidateSumm
         fold_scores=[None if s is None else projection.displayed(s.score) for s in folds],
         fold_seconds=[None if s is None else s.seconds for s in folds],
         mean=projection.displayed(one.mean) if one.folds else None,
-        metrics=metrics,
+        metrics=_metrics(one),
+        fixed_metrics={
+            name: found for name, found in _metrics(one, FIXED).items() if needs_threshold(name)
+        },
         inference=one.inference,
         choices=_choices(one, projection),
         batch_parts=one.batch_parts,
         seconds=one.seconds + one.unfinished_seconds,
         num_epochs=one.num_epochs,
     )
+
+
+def _metrics(one: Candidate, rule: str | None = None) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    if one.state is not State.COMPLETE:
+        return found
+    names = sorted(set.intersection(*(set(score.metrics) for score in one.folds.values())))
+    for name in names:
+        values = list(fold_values(one, name, rule).values())
+        if values and all(map(math.isfinite, values)):  # NaN: the folds hold no such case
+            mean, sd = mean_sd(values)
+            found[name] = {"mean": mean, "sd": sd, "threshold": rule or rule_of(one, name)}
+    return found
 
 
 def _choices(one: Candidate, projection: Projection) -> list[dict[str, Any]]:

@@ -42,18 +42,26 @@ Example:
 def compare_command(
     name: str, against: int, metrics: tuple[str, ...], as_json: bool, **options: Any
 ) -> None:
-    """Compare the complete trials of the sweep NAME with one of them, fold by fold."""
+    """Compare the complete trials of the sweep NAME with one of them, fold by fold.
+
+    Metrics of masks stand at the threshold that the other folds choose, as a model is deployed; an
+    objective of masks at the fixed one of the settings, by which the search ranks. Captions and
+    "threshold" say which.
+    """
     from sweep.caution import caution, is_phantom
     from sweep.compare import compare
     from sweep.ledger import Ledger
+    from sweep.operating_point import fill
 
     home = open_home(options)
     require_ledger(home)
     ledger = Ledger.open(home.ledger_url, name)
     projection = ledger.projection
     ledger.close()
-    wanted = metrics or (str(projection.header["metric"]), "dice_positive", "dice")
-    found = [compare(projection, metric=one, reference=against) for one in dict.fromkeys(wanted)]
+    fill(projection, home.sweep_folder(name))
+    wanted = metrics or (None, "dice_positive", "dice")  # None: the objective
+    made = [compare(projection, metric=one, reference=against) for one in dict.fromkeys(wanted)]
+    found = list({(one.metric, one.threshold): one for one in made}.values())
     if as_json:
         from ptxcore.metrics import convention
 
@@ -77,10 +85,13 @@ def _print(name: str, found: Comparison, warned: str | None) -> None:
     from rich.table import Table
 
     from ptxcore.metrics import convention
+    from sweep.operating_point import rule_text
 
     table = Table(
         title=f"{name}: {found.metric} against trial {found.reference}",
-        caption="\n".join(text for text in (convention(found.metric), warned) if text),
+        caption="\n".join(
+            text for text in (convention(found.metric), rule_text(found.threshold), warned) if text
+        ),
     )
     headings = ("trial", "changed", "mean +- SD", "difference", f"95%, {found.correction}", "p",
                 "epochs", "seconds")  # fmt: skip

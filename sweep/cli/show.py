@@ -91,11 +91,13 @@ def show_command(name: str, as_json: bool, **options: Any) -> None:
     Seconds of a fold that was not finished are those from its start to its end.
     """
     from sweep.ledger import Ledger
+    from sweep.operating_point import fill
     from sweep.summary import summarise
 
     home = open_home(options)
     require_ledger(home)
     ledger = Ledger.open(home.ledger_url, name)
+    fill(ledger.projection, home.sweep_folder(name))
     summary = summarise(ledger)
     ledger.close()
     if as_json:
@@ -143,17 +145,24 @@ def print_sweep(summary: SweepSummary) -> None:
 
 def _print_winner(summary: SweepSummary) -> None:
     assert summary.best is not None
-    from ptxcore.metrics import better
+    from ptxcore.metrics import better, needs_threshold
+    from sweep.operating_point import FIXED, rule_text
 
     metrics = summary.candidates[summary.best].metrics
     click.echo(f"winner: trial {summary.best}, mean and SD over the folds")
+    winner = summary.candidates[summary.best]
+    if needs_threshold(summary.metric):
+        rule = rule_text(FIXED, winner.settings)
+        click.echo(f"  {'objective':20} {winner.mean:.4f} ({summary.metric}, {rule})")
     for name in dict.fromkeys((summary.metric, *_OFFICIAL)):
         if name in metrics:
+            said = ["lower is better"] if better(name) == "lower" else []
+            if needs_threshold(name):
+                said.append(rule_text(metrics[name]["threshold"], winner.settings))
             click.echo(
                 f"  {name:20} {metrics[name]['mean']:.4f} +- {metrics[name]['sd']:.4f}"
-                + (" (lower is better)" if better(name) == "lower" else "")
+                + (f" ({', '.join(said)})" if said else "")
             )
-    winner = summary.candidates[summary.best]
     for one in winner.choices:
         text = ", ".join(f"{key} {str(value).lower()}" for key, value in one["inference"].items())
         chosen = " (chosen)" if one["inference"] == winner.inference else ""

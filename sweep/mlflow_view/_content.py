@@ -183,7 +183,7 @@ def inference_text(one: Candidate) -> str:
 
 def threshold_text(one: Candidate) -> str:
     """Which rule makes the masks behind a candidate's metrics."""
-    fixed = f"{FIXED_PREFIX}...: {rule_text(FIXED, one)}"
+    fixed = f"{FIXED_PREFIX}...: {rule_text(FIXED, one.settings)}"
     return fixed if known_point(one) is None else f"{rule_text(OTHER_FOLDS)}; {fixed}"
 
 

@@ -10,13 +10,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from ptxcore.errors import CoreError
 from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.masking import mask
@@ -164,8 +162,7 @@ class MlflowView:
         if final:
             self._runs, self._done = None, {}  # another process may have written: look again
         if self._folder is not None:
-            with suppress(CoreError):  # a damaged table; the report says so
-                fill(projection, self._folder)
+            fill(projection, self._folder)
         runs = self._reach(projection)
         runs.make(
             {
