@@ -103,7 +103,7 @@ def tuned_metrics(point: Mapping[str, Any] | None) -> dict[str, dict[str, float]
     """Mean and SD over folds of every metric that each fold has.
 
     Args:
-        point: See `sweep.finish.operating_point`; None gives None.
+        point: See `sweep.operating_point`; None gives None.
     """
     if point is None:
         return None

@@ -270,7 +270,7 @@ def winner_tags(projection: Projection) -> dict[str, str]:
         "ptxsweep.complete": str(num_complete),
         "ptxsweep.compared": str(num_compared(projection)),
         LAYOUT_TAG: LAYOUT,
-        THRESHOLD: threshold_text(best),
+        THRESHOLD: threshold_text(projection.candidates[winner]),
     }
 
 
