@@ -145,6 +145,8 @@ def _between(confirmation: Confirmation, key: str) -> str:
     if key not in confirmation.intervals:
         return ""
     low, high = confirmation.intervals[key]
+    if not low <= high:
+        return " (too few patients for an interval)"
     return f" ({confirmation.confidence:.0%} interval {signed(low)} to {signed(high)})"
 
 

@@ -129,6 +129,17 @@ def save_folder(home: Home, name: str, place: str) -> None:
         snapshots.save(Bucket(where), place, home.sweep_folder(name) / place)
 
 
+def bring_folder(home: Home, name: str, place: str) -> None:
+    """Bring a folder that `save_folder` kept, if it is not here.
+
+    Raises:
+        StorageError: The storage cannot be used, or what it holds is damaged.
+    """
+    folder = home.sweep_folder(name) / place
+    if (where := address(home, name)) is not None and not folder.exists():
+        snapshots.fetch(Bucket(where), place, folder)
+
+
 def tidy(home: Home, projection: Projection, name: str, *, num_kept: int) -> None:
     """As `sweep.finish.keep_weights`, in object storage; what fails is left and said."""
     if (where := address(home, name)) is None:

@@ -7,47 +7,37 @@ and everything that can fail without it is done first: damaged weights spend no 
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ptxcore.data.folds import FoldPlan
 from ptxcore.data.store import CaseStore, Progress, no_progress
-from ptxcore.errors import FoldPlanError
+from ptxcore.errors import CheckpointError, CoreError, FoldPlanError
 from ptxcore.inference import Ensemble
-from ptxcore.metrics import (
-    build_table,
-    choose_rule,
-    concatenate,
-    count_case,
-    load_table,
-    logits_to_mask,
-    measure_surface,
-    per_case_dice,
-    save_table,
-)
-from ptxcore.training.scoring import held_metrics
+from ptxcore.metrics import choose_rule, concatenate, load_table, save_table
 from ptxcore.types import CaseTable, Rule, Runtime
 from sweep import artifacts
-from sweep.bootstrap import grouped_interval
+from sweep.assess import Scored, assess, challenged
 from sweep.confirmation import Confirmation, read_confirmation
 from sweep.errors import UsageError
 from sweep.evidence import Evidence
+from sweep.holdout import holdout_digest, read_plan, score, table_path
 from sweep.home import Home
 from sweep.ledger import Ledger
+from sweep.masking import mask
 from sweep.model_package import usable_runtime
 from sweep.prepare import git_sha
 from sweep.projection import Candidate, Projection
 from sweep.records import State
-from sweep.stores import open_store
+from sweep.rival import Rival
 
-CONFIDENCE = 0.95
+#: What the champion's own networks may raise on cases of another kind than theirs.
+_UNSCORED = (CoreError, RuntimeError, ValueError, TypeError, MemoryError)
+#: Name of its table beside those of candidates.
+_CHAMPION = "champion"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,23 +46,54 @@ class _Entrant:
     ensemble: Ensemble
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """A sweep whose hold-out may be used: its plan and its cases are what they were."""
+
+    home: Home
+    ledger: Ledger
+    evidence: Evidence
+    cases: CaseStore
+    plan: FoldPlan
+
+    @property
+    def folder(self) -> Path:
+        return self.home.sweep_folder(self.ledger.name)
+
+
+@contextmanager
+def _opened(
+    home: Home, name: str, store: Path | str | None, on_verify: Progress
+) -> Iterator[_Opened]:
+    ledger = Ledger.open(home.ledger_url, name)
+    evidence = Evidence(home.ledger_url, name)
+    try:
+        cases, plan = read_plan(home, name, ledger.header, store, on_verify)
+        yield _Opened(home=home, ledger=ledger, evidence=evidence, cases=cases, plan=plan)
+    finally:
+        evidence.close()
+        ledger.close()
+
+
 def confirm(
     home: Home,
     name: str,
     *,
     store: Path | str | None = None,
     again: bool = False,
+    rival: Rival | None = None,
     purpose: str = "confirmation of the winner",
     on_progress: Progress = no_progress,
     on_verify: Progress = no_progress,
 ) -> Confirmation:
-    """Open the hold-out and score the winner on it, and the default candidate beside it.
+    """Open the hold-out and score the winner on it, the default and the champion beside it.
 
     Args:
         home: Where the sweep lives.
         name: Of the sweep.
         store: Where its case store is now, if it moved.
         again: Whether a use after the first is meant.
+        rival: The champion to be scored on the same cases; None if there is none.
         purpose: Kept with the use.
         on_progress: Called after every case.
         on_verify: Called while the store is read through before the hold-out is opened.
@@ -86,77 +107,115 @@ def confirm(
         StorageError: Object storage cannot be used.
         CheckpointError: Weights are damaged.
     """
-    ledger = Ledger.open(home.ledger_url, name)
-    evidence = Evidence(home.ledger_url, name)
-    try:
-        folder = home.sweep_folder(name)
-        cases = open_store(store or str(ledger.header["store"]))
-        artifacts.bring_plan(home, name)
-        artifacts.bring_folds(home, name, _contestants(ledger.projection), weights=True)
-        plan = checked_plan(folder / "plan.json", ledger.header, cases)
-        entrants = _entrants(ledger.projection, folder, plan)
-        cases.verify(on_verify)  # a wrong case would cost the hold-out
-        digest = holdout_digest(plan)
-        number = evidence.begin(
+    with _opened(home, name, store, on_verify) as sweep:
+        projection = sweep.ledger.projection
+        artifacts.bring_folds(home, name, _contestants(projection), weights=True)
+        entrants = _entrants(projection, sweep.folder, sweep.plan)
+        number = sweep.evidence.begin(
             purpose=purpose,
             git_sha=git_sha(),
-            holdout_digest=digest,
+            holdout_digest=holdout_digest(sweep.plan),
             candidates=[one.candidate.number for one in entrants],
             again=again,
         )
-        tables = _score(entrants, cases, plan, on_progress)
+        ensembles = [one.ensemble for one in entrants]
+        tables = score(ensembles, sweep.cases, sweep.plan, on_progress)
         for one, table in zip(entrants, tables, strict=True):
-            save_table(_table_path(folder, number, one.candidate.number), table)
-        artifacts.save_folder(home, name, f"confirmation/use-{number}")
-        result = _result(entrants, tables, cases, plan)
-        evidence.finish(number, result, result["metrics"]["dice"])
-        use = next(one for one in evidence.uses() if one.number == number)
-        return read_confirmation(name, ledger.header, evidence, use)
-    finally:
-        evidence.close()
-        ledger.close()
+            save_table(table_path(sweep.folder, number, one.candidate.number), table)
+        winner, *default = (
+            Scored(table=table, rule=one.rule) for one, table in zip(ensembles, tables, strict=True)
+        )
+        best = entrants[0].candidate
+        result = {
+            **assess(best.number, winner, default[0] if default else None, sweep.cases, sweep.plan),
+            "inference": best.inference,
+        }
+        if rival is not None:
+            result = _beside(result, winner, rival, sweep, number, on_progress)
+        return _finished(sweep, number, result)
 
 
-def holdout_digest(plan: FoldPlan) -> str:
-    """SHA-256 that tells hold-outs apart: the data and the ids of its cases."""
-    text = json.dumps([plan.data_hash, sorted(plan.holdout)])
-    return hashlib.sha256(text.encode()).hexdigest()
+def challenge(
+    home: Home,
+    known: Confirmation,
+    rival: Rival,
+    *,
+    store: Path | str | None = None,
+    on_progress: Progress = no_progress,
+    on_verify: Progress = no_progress,
+) -> Confirmation:
+    """Score the present champion on cases that were opened for a winner before: one more use.
 
-
-def checked_plan(path: Path, header: Mapping[str, Any], store: CaseStore) -> FoldPlan:
-    """The plan of a sweep, if it is the one that was run and nothing leaks from it.
+    Args:
+        home: Where the winner's sweep lives.
+        known: The winner's confirmation, of which the new one is a copy but for the champion.
+        rival: The champion.
+        store: Where the case store is now, if it moved.
+        on_progress: Called after every case.
+        on_verify: Called while the store is read through before the cases are scored.
 
     Raises:
-        FoldPlanError: The plan or the data are not those of the sweep, or a patient of the
-            hold-out is in a fold.
-        UsageError: The plan has no hold-out.
+        UsageError: The winner's table is gone.
+        HoldoutUsed: Another process uses the hold-out.
+        FoldPlanError: The plan is not the one the sweep was run with, or its parts overlap.
+        StoreError: The case store is missing or damaged.
+        StorageError: Object storage cannot be used.
     """
-    plan = FoldPlan.load(path)
-    for what, found, expected in (
-        ("plan digest", plan.digest, header["plan_digest"]),
-        ("search plan digest", plan.search_part().digest, header["search_plan_digest"]),
-        ("data hash of the plan", plan.data_hash, header["data_hash"]),
-        ("data hash of the store", store.data_hash, header["data_hash"]),
-    ):
-        if found != expected:
-            raise FoldPlanError(
-                f"{path.name}: {what}: found {found[:12]}, expected {str(expected)[:12]} as the "
-                "ledger has it; restore the plan, or give the sweep's own data with --store"
-            )
-    if not plan.holdout:
+    with _opened(home, known.sweep, store, on_verify) as sweep:
+        artifacts.bring_folder(home, known.sweep, f"confirmation/use-{known.use}")
+        winner = Scored(table=_kept_table(sweep.folder, known), rule=known.rule)
+        before = next(one for one in sweep.evidence.uses() if one.number == known.use).result
+        assert before is not None, "a confirmation came to an end"
+        number = sweep.evidence.begin(
+            purpose=f"{rival.champion} beside the winner",
+            git_sha=git_sha(),
+            holdout_digest=known.holdout_digest,
+            candidates=[known.candidate],
+            again=True,
+        )
+        save_table(table_path(sweep.folder, number, known.candidate), winner.table)
+        result = _beside(before, winner, rival, sweep, number, on_progress)
+        return _finished(sweep, number, result)
+
+
+def _beside(
+    result: Mapping[str, Any],
+    winner: Scored,
+    rival: Rival,
+    sweep: _Opened,
+    number: int,
+    on_progress: Progress,
+) -> dict[str, Any]:
+    """The winner's result with the champion on the same cases, or with why it is not there."""
+    scored, problem = rival.scored, rival.champion.problem
+    if rival.ensemble is not None:
+        try:
+            (table,) = score([rival.ensemble], sweep.cases, sweep.plan, on_progress)
+            scored = Scored(table=table, rule=rival.ensemble.rule)
+        except _UNSCORED as error:
+            problem = mask(f"cannot be scored on these cases ({type(error).__name__}: {error})")
+    if scored is not None:
+        save_table(table_path(sweep.folder, number, _CHAMPION), scored.table)
+    facts = {**rival.facts, "problem": problem}
+    return challenged(result, winner, scored, facts, sweep.cases, sweep.plan)
+
+
+def _finished(sweep: _Opened, number: int, result: Mapping[str, Any]) -> Confirmation:
+    name, evidence = sweep.ledger.name, sweep.evidence
+    artifacts.save_folder(sweep.home, name, f"confirmation/use-{number}")
+    evidence.finish(number, result, result["metrics"]["dice"])
+    use = next(one for one in evidence.uses() if one.number == number)
+    return read_confirmation(name, sweep.ledger.header, evidence, use)
+
+
+def _kept_table(folder: Path, known: Confirmation) -> CaseTable:
+    try:
+        return load_table(table_path(folder, known.use, known.candidate))
+    except CheckpointError as error:
         raise UsageError(
-            "the plan has no hold-out, so nothing is left to confirm the winner on; run a sweep "
-            "with --holdout-fraction above 0"
-        )
-    groups = {case.case_id: case.group for case in store.cases}
-    searched = {groups[name] for fold in range(plan.num_folds) for name in plan.search.held(fold)}
-    shared = {groups[name] for name in plan.holdout} & searched
-    if shared:
-        raise FoldPlanError(
-            f"{path.name}: {len(shared)} patient(s) of the hold-out are in a fold too, expected "
-            "none; make a new plan"
-        )
-    return plan
+            f"the winner's table of use {known.use} of the hold-out is gone, so the champion "
+            "cannot be set beside it; `promote --again` scores both"
+        ) from error
 
 
 def weight_folders(candidate: Candidate, folder: Path) -> list[Path] | None:
@@ -211,71 +270,3 @@ def _rule(candidate: Candidate, folder: Path, plan: FoldPlan) -> Rule:
             )
         tables.append(table)
     return choose_rule(concatenate(tables))
-
-
-def _score(
-    entrants: list[_Entrant], store: CaseStore, plan: FoldPlan, on_progress: Progress
-) -> list[CaseTable]:
-    names = sorted(plan.holdout)
-    rows: list[list[Any]] = [[] for _ in entrants]
-    surfaces: list[list[tuple[float, float, float]]] = [[] for _ in entrants]
-    for done, name in enumerate(names, start=1):
-        index = store.index(name)
-        image, truth = store.image(index), store.mask(index)
-        spacing = store.cases[index].pixel_spacing_mm
-        for one, own, outlines in zip(entrants, rows, surfaces, strict=True):
-            logits = one.ensemble.logits(image)
-            own.append(count_case(logits, truth))
-            mask = logits_to_mask(logits, one.ensemble.rule)
-            outlines.append(measure_surface(mask, truth, spacing))
-        on_progress(done, len(names))
-    views = [store.cases[store.index(name)].view for name in names]
-    return [
-        build_table(names, own, views=views, surfaces=outlines)
-        for own, outlines in zip(rows, surfaces, strict=True)
-    ]
-
-
-def _result(
-    entrants: list[_Entrant], tables: list[CaseTable], store: CaseStore, plan: FoldPlan
-) -> dict[str, Any]:
-    """What the evidence study keeps; plain JSON values."""
-    winner, table = entrants[0], tables[0]
-    groups = [store.cases[store.index(name)].group for name in table.case_ids.tolist()]
-    positive = table.truth.sum(1) > 0
-    dice = per_case_dice(table, winner.ensemble.rule)
-    assert table.surfaces is not None, "`_score` measures them"
-    distance, surface_dice, _ = table.surfaces.T
-    samples = {
-        "dice": dice,
-        "dice_positive": np.where(positive, dice, np.nan),
-        "gain": dice - ~positive,
-        "surface_dice": surface_dice,
-        "surface_dice_positive": np.where(positive, surface_dice, np.nan),
-        "hausdorff95_mm": distance,
-        "hausdorff95_positive_mm": np.where(positive, distance, np.nan),
-    }
-    default = None
-    if len(entrants) > 1:
-        rule = entrants[1].ensemble.rule
-        default = held_metrics(tables[1], store, plan.search, rule)
-        samples["difference"] = dice - per_case_dice(tables[1], rule)
-    return {
-        "candidate": winner.candidate.number,
-        "metrics": held_metrics(table, store, plan.search, winner.ensemble.rule),
-        "rule": dataclasses.asdict(winner.ensemble.rule),
-        "inference": winner.candidate.inference,
-        "default": default,
-        "intervals": {
-            key: list(grouped_interval(values, groups, confidence=CONFIDENCE))
-            for key, values in samples.items()
-        },
-        "num_groups": len(set(groups)),
-        "confidence": CONFIDENCE,
-        "data_hash": store.data_hash,
-        "plan_digest": plan.digest,
-    }
-
-
-def _table_path(folder: Path, use: int, candidate: int) -> Path:
-    return folder / "confirmation" / f"use-{use}" / f"{candidate:04d}.npz"

@@ -9,7 +9,27 @@ from typing import Any
 from ptxcore.types import Rule
 from sweep.evidence import Evidence, Use
 from sweep.home import Home
+from sweep.intervals import TOO_FEW
 from sweep.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChampionBeside:
+    """The champion on the winner's locked cases.
+
+    Attributes:
+        name: Of the registered model.
+        version: Of the model.
+        exposure: What is known of its training and these cases; empty if it never saw them.
+        metrics: Those of the winner, None if it could not be scored.
+        problem: Why it could not; None if it could.
+    """
+
+    name: str
+    version: str
+    exposure: str
+    metrics: Mapping[str, float] | None
+    problem: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +44,10 @@ class Confirmation:
         rule: Chosen on the winner's out-of-fold cases, never on the hold-out.
         default: The same metrics of the default candidate's ensemble under a rule of its own;
             None where it is the winner, is not complete, or its weights are gone.
-        intervals: Bootstrap intervals over patients: "dice", "dice_positive", "gain" (dice above
-            predicting nothing), the distances (NaN without pixel spacing) and, with a default,
-            "difference" (dice above the default's).
+        intervals: Over patients: "dice", "dice_positive", "gain" (dice above predicting nothing),
+            the distances (NaN without pixel spacing), with a default "difference" (dice above the
+            default's), with a champion "challenge" (dice above the champion's). NaN where there
+            are too few patients.
         num_cases: Of the hold-out.
         num_positive: Of them with a mask.
         num_groups: Patients.
@@ -39,6 +60,9 @@ class Confirmation:
         at: ISO 8601 time in UTC.
         git_sha: Of the code that scored.
         phantom: Whether the cases are drawn, not real.
+        champion: Who was champion then, on the same cases; None if there was none.
+        num_positive_groups: Patients with a positive case; None in what earlier versions kept,
+            whose intervals are too short.
     """
 
     sweep: str
@@ -59,6 +83,8 @@ class Confirmation:
     at: str
     git_sha: str
     phantom: bool
+    champion: ChampionBeside | None = None
+    num_positive_groups: int | None = None
 
     @property
     def baseline(self) -> float:
@@ -74,6 +100,25 @@ class Confirmation:
     def difference(self) -> float | None:
         """Dice above the default candidate's."""
         return None if self.default is None else self.metrics["dice"] - self.default["dice"]
+
+    @property
+    def challenge(self) -> float | None:
+        """Dice above the champion's."""
+        if self.champion is None or self.champion.metrics is None:
+            return None
+        return self.metrics["dice"] - self.champion.metrics["dice"]
+
+    def span(self, key: str, form: str = "+.4f") -> str:
+        """An interval in words, or that there are too few patients for one.
+
+        Args:
+            key: Of `intervals`.
+            form: Of its ends.
+        """
+        low, high = self.intervals.get(key, (float("nan"), float("nan")))
+        if not low <= high:
+            return TOO_FEW
+        return f"{self.confidence:.0%} interval {low:{form}} to {high:{form}}"
 
 
 def load_confirmation(home: Home, name: str) -> Confirmation | None:
@@ -119,6 +164,7 @@ def read_confirmation(
         num_cases=int(metrics["num_cases"]),
         num_positive=int(metrics["num_positive"]),
         num_groups=int(result["num_groups"]),
+        num_positive_groups=result.get("num_positive_groups"),
         confidence=float(result["confidence"]),
         data_hash=str(result["data_hash"]),
         plan_digest=str(result["plan_digest"]),
@@ -128,7 +174,15 @@ def read_confirmation(
         at=use.at,
         git_sha=use.git_sha,
         phantom=bool(header.get("phantom", False)),
+        champion=_champion(result.get("champion")),
     )
+
+
+def _champion(kept: Mapping[str, Any] | None) -> ChampionBeside | None:
+    if kept is None:
+        return None
+    metrics = kept["metrics"]
+    return ChampionBeside(**{**kept, "metrics": None if metrics is None else _floats(metrics)})
 
 
 def _floats(values: Mapping[str, Any]) -> dict[str, float]:

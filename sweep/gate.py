@@ -2,46 +2,59 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from sweep.confirmation import Confirmation
+from sweep.intervals import MIN_PATIENTS, TOO_FEW
 from sweep.projection import Projection
+
+_SAME_CASES = "both scored on the same cases"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
     """What a champion must show on the hold-out.
 
+    Every comparison decides on the lower end of its interval, not on the number itself: of two
+    equal models either one is ahead on half of all hold-outs.
+
     Attributes:
         min_gain: Dice (both empty = 1) must lie above predicting nothing by more than this.
         min_dice_positive: Least mean Dice over cases with a mask. Far below what is useful; it
             stops a network that finds nothing.
-        max_loss: How far Dice may fall below the default candidate's. Above 0, because on a small
-            hold-out two equal models differ by a little either way.
+        max_loss: How far Dice may fall below the default candidate's (non-inferiority). Above 0,
+            because a winner that equals the default must be able to pass.
+        min_lead: Dice must lie above the champion's by more than this (superiority).
+        min_patients: Patients with a positive case, and patients without; with fewer of either
+            nothing can be said, or a comparison could not fail.
     """
 
     min_gain: float = 0.0
     min_dice_positive: float = 0.1
     max_loss: float = 0.02
+    min_lead: float = 0.0
+    min_patients: int = MIN_PATIENTS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Champion:
-    """The model that a new one must not be worse than.
+    """The model that a new one must be better than.
 
     Attributes:
-        version: In the registry.
-        sweep: It came from.
-        candidate: Of that sweep.
-        holdout_digest: Of the cases that confirmed it.
-        dice: On those cases.
+        name: Of the registered model.
+        version: Of it.
+        problem: Why it cannot be loaded here; None if it can, or nobody tried.
+        is_winner: Whether it is the winner itself.
     """
 
+    name: str
     version: str
-    sweep: str
-    candidate: int
-    holdout_digest: str
-    dice: float
+    problem: str | None = None
+    is_winner: bool = False
+
+    def __str__(self) -> str:
+        return f"champion {self.name} version {self.version}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,13 +150,48 @@ def verdict(
         gate: What to ask for.
     """
     gate = gate or Gate()
-    checks = [
-        *preliminary(projection).checks,
-        *_identity(confirmation, projection),
-        *_quality(confirmation, gate),
+    return Verdict(
+        checks=(
+            *preliminary(projection).checks,
+            *_identity(confirmation, projection),
+            *_population(confirmation, gate),
+            *_quality(confirmation, gate),
+            _default(confirmation, gate),
+            _challenge(confirmation, champion, gate),
+        )
+    )
+
+
+def population(num_positive: int, num_negative: int, gate: Gate | None = None) -> list[Check]:
+    """Whether the hold-out has enough patients of both kinds. Known before it is opened.
+
+    Args:
+        num_positive: Patients with a positive case.
+        num_negative: Patients without one.
+        gate: What to ask for.
+    """
+    least = (gate or Gate()).min_patients
+    empty = " (so predicting nothing scores 0 by construction, and is beaten by anything)"
+    return [
+        _check(
+            f"patients {kind} a pneumothorax in the hold-out",
+            number >= least,
+            f"{number}{note if number == 0 else ''}",
+            f"at least {least}: fewer are {TOO_FEW}",
+        )
+        for kind, number, note in (("with", num_positive, ""), ("without", num_negative, empty))
     ]
-    checks.append(_challenge(confirmation, champion))
-    return Verdict(checks=tuple(checks))
+
+
+def loadable(champion: Champion | None) -> list[Check]:
+    """Whether the champion can be scored at all. Known before the hold-out is opened.
+
+    Args:
+        champion: None if there is none.
+    """
+    if champion is None or champion.problem is None:
+        return []
+    return [_check(_against(champion), False, f"one that {champion.problem}", _SAME_CASES)]
 
 
 def _identity(confirmation: Confirmation, projection: Projection) -> list[Check]:
@@ -168,66 +216,85 @@ def _identity(confirmation: Confirmation, projection: Projection) -> list[Check]
     ]
 
 
+def _population(confirmation: Confirmation, gate: Gate) -> list[Check]:
+    num_positive = confirmation.num_positive_groups
+    if num_positive is None:
+        return [
+            _check(
+                "intervals",
+                False,
+                "those of an earlier version, which are too short",
+                "of this version (`--again` opens the hold-out once more, and counts it)",
+            )
+        ]
+    return population(num_positive, confirmation.num_groups - num_positive, gate)
+
+
 def _quality(confirmation: Confirmation, gate: Gate) -> list[Check]:
-    # Comparisons are written so that NaN fails them.
     metrics = confirmation.metrics
-    checks = [
-        _check(
+    return [
+        _bound(
+            confirmation,
             "dice above the all-empty baseline",
-            confirmation.gain > gate.min_gain,
-            f"{confirmation.gain:+.4f} ({metrics['dice']:.4f} against "
-            f"{confirmation.baseline:.4f}, {_span(confirmation, 'gain')})",
-            f"more than {gate.min_gain:+.4f}",
+            "gain",
+            f"{confirmation.gain:+.4f} ({metrics['dice']:.4f} against {confirmation.baseline:.4f}",
+            gate.min_gain,
         ),
-        _check(
+        _bound(
+            confirmation,
             "dice over positives",
-            metrics["dice_positive"] >= gate.min_dice_positive,
-            f"{metrics['dice_positive']:.4f} ({_span(confirmation, 'dice_positive')})",
-            f"at least {gate.min_dice_positive:.4f}",
+            "dice_positive",
+            f"{metrics['dice_positive']:.4f} (",
+            gate.min_dice_positive,
         ),
     ]
-    difference = confirmation.difference
-    if difference is not None:
-        high = confirmation.intervals["difference"][1]
-        checks.append(
-            _check(
-                "dice against the default candidate",
-                difference >= -gate.max_loss and high >= 0,
-                f"{difference:+.4f} ({_span(confirmation, 'difference')})",
-                f"at least {-gate.max_loss:+.4f}, and an interval not wholly below 0",
-            )
-        )
-    return checks
 
 
-def _challenge(confirmation: Confirmation, champion: Champion | None) -> Check:
+def _default(confirmation: Confirmation, gate: Gate) -> Check:
+    name = "dice against the default candidate"
+    if confirmation.difference is None:
+        is_winner = confirmation.candidate == 0
+        why = "the winner is the default" if is_winner else "the default has no ensemble to score"
+        return _check(name, True, f"nothing to compare with: {why}", "-")
+    found = f"{confirmation.difference:+.4f} ("
+    return _bound(confirmation, name, "difference", found, -gate.max_loss)
+
+
+def _challenge(confirmation: Confirmation, champion: Champion | None, gate: Gate) -> Check:
     if champion is None:
-        return _check(
-            "dice against the champion",
-            True,
-            "no champion to compare with",
-            "at least the champion's, where there is one",
-        )
-    name = f"dice against the champion (version {champion.version})"
-    if champion.holdout_digest != confirmation.holdout_digest:
-        return _check(
-            name,
-            False,
-            f"a champion confirmed on another hold-out ({champion.holdout_digest[:12]})",
-            f"the same hold-out ({confirmation.holdout_digest[:12]}), since scores on different "
-            "cases cannot be compared; register under another name, or force it",
-        )
+        name, found = "dice against the champion", "no champion to compare with"
+        return _check(name, True, found, "-")
+    name = _against(champion)
+    if champion.is_winner:
+        return _check(name, True, "it is this candidate", "-")
+    if champion.problem is not None:
+        return loadable(champion)[0]
+    beside = confirmation.champion
+    if beside is None or (beside.name, beside.version) != (champion.name, champion.version):
+        return _check(name, False, "one that was not scored on them", _SAME_CASES)
+    if confirmation.challenge is None:
+        return _check(name, False, f"one that {beside.problem}", _SAME_CASES)
+    note = f"; {beside.exposure}" if beside.exposure else ""
+    found = f"{confirmation.challenge:+.4f} on the same cases ("
+    return _bound(confirmation, name, "challenge", found, gate.min_lead, note)
+
+
+def _against(champion: Champion) -> str:
+    return f"dice against the champion ({champion.name} version {champion.version})"
+
+
+def _bound(
+    confirmation: Confirmation, name: str, key: str, found: str, above: float, note: str = ""
+) -> Check:
+    """Whether the lower end of an interval lies above a margin. NaN does not."""
+    low, _ = confirmation.intervals.get(key, (math.nan, math.nan))
+    glue = "" if found.endswith("(") else ", "
     return _check(
         name,
-        confirmation.metrics["dice"] >= champion.dice,
-        f"{confirmation.metrics['dice']:.4f}",
-        f"at least {champion.dice:.4f}",
+        low > above,
+        f"{found}{glue}{confirmation.span(key)}{note})",
+        f"a lower end above {above:+.4f}",
     )
-
-
-def _span(confirmation: Confirmation, key: str) -> str:
-    low, high = confirmation.intervals[key]
-    return f"{confirmation.confidence:.0%} interval {low:+.4f} to {high:+.4f}"
 
 
 def _check(name: str, passed: bool, found: str, expected: str) -> Check:

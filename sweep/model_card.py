@@ -10,7 +10,7 @@ from typing import Any
 from sweep.caution import POSITIVES_ALONE, had_positives_alone
 from sweep.cohort import cohort_of, describe
 from sweep.confirmation import Confirmation
-from sweep.gate import Champion, Verdict
+from sweep.gate import Verdict
 from sweep.mlflow_view import sweep_id
 from sweep.projection import Candidate, Projection
 
@@ -76,22 +76,27 @@ def tags_of(facts: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def is_same(tags: Mapping[str, str], facts: Mapping[str, Any]) -> bool:
-    """Whether the present champion is this candidate, confirmed by the same use."""
-    ours = tags_of(facts)
-    keys = (f"{PREFIX}sweep_id", f"{PREFIX}candidate", f"{PREFIX}holdout_use")
-    return all(tags.get(key) == ours[key] for key in keys)
+def is_same(tags: Mapping[str, str], name: str, header: Mapping[str, Any], candidate: int) -> bool:
+    """Whether a champion is this candidate.
+
+    Args:
+        tags: Of the champion's version.
+        name: Of the candidate's sweep.
+        header: Of its ledger.
+        candidate: Its number.
+    """
+    ours = tags_of({"sweep_id": sweep_id(name, header), "candidate": candidate})
+    return all(tags.get(key) == text for key, text in ours.items())
 
 
 def description_of(
     found: Confirmation, said: Verdict, header: Mapping[str, Any], against: str | None = None
 ) -> str:
     """The same for people."""
-    low, high = found.intervals["dice"]
     lines = [
         f"Sweep {found.sweep}, candidate {found.candidate}. On {found.num_cases} locked cases "
         f"({found.num_positive} with a pneumothorax) Dice {found.metrics['dice']:.4f} "
-        f"({found.confidence:.0%} interval {low:.4f} to {high:.4f}; both empty = 1), against "
+        f"({found.span('dice', '.4f')}; both empty = 1), against "
         f"{found.baseline:.4f} for predicting nothing; {found.metrics['dice_positive']:.4f} over "
         "positives."
     ]
@@ -109,14 +114,3 @@ def description_of(
         )
     lines.append("Not for clinical use.")
     return " ".join(lines)
-
-
-def champion_from(version: str, tags: Mapping[str, str]) -> Champion:
-    """The present champion as its tags tell; one that we did not register cannot be beaten."""
-    return Champion(
-        version=str(version),
-        sweep=tags.get(f"{PREFIX}sweep", "unknown"),
-        candidate=int(tags.get(f"{PREFIX}candidate", -1)),
-        holdout_digest=tags.get(f"{PREFIX}holdout_digest", "unknown"),
-        dice=float(tags.get(f"{PREFIX}holdout_dice", "nan")),
-    )

@@ -7,7 +7,6 @@ the model, and last the alias.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +20,17 @@ from mlflow.models import Model
 from ptxcore.data.store import Progress, no_progress
 from ptxcore.types import Runtime
 from sweep import artifacts, champions, registry
-from sweep.confirm import confirm, weight_folders
-from sweep.confirmation import Confirmation, load_confirmation
+from sweep.confirm import weight_folders
+from sweep.confirmation import Confirmation
 from sweep.errors import GateRefused, TrackingError, UsageError
-from sweep.evidence import Evidence
 from sweep.gate import Gate, Verdict, preliminary, verdict
 from sweep.home import Home
+from sweep.judge import judge, keep_verdict
 from sweep.ledger import Ledger
 from sweep.mlflow_view import MlflowView, connect, milliseconds
 from sweep.model_card import (
     MAX_TAG,
     PREFIX,
-    champion_from,
     description_of,
     facts_of,
     is_same,
@@ -144,18 +142,31 @@ def promote(
                 if model_name is None
                 else registry.champion_of(client, model_name)
             )
-        confirmation = _confirmed(home, name, best, again, store, on_progress, on_verify)
-        champion = None if present is None else champion_from(present.version, present.tags)
-        said = verdict(confirmation, projection, champion=champion, gate=gate)
+        confirmation, said = judge(
+            home,
+            ledger,
+            best,
+            present,
+            gate=gate or Gate(),
+            force=force,
+            again=again,
+            store=store,
+            on_progress=on_progress,
+            on_verify=on_verify,
+        )
         against = None if said.passed else why
-        _keep_verdict(home, name, said, confirmation, against)
+        keep_verdict(home, name, said, confirmation, against)
         with registry.reaching(home.tracking_uri):
             _log_confirmation(client, run_id, confirmation, said, against)
             if not (said.passed or force):
                 raise GateRefused(said.reasons)
             facts = facts_of(name, projection, best, confirmation, said, against)
             build = _builder(home, name, best, confirmation, projection, facts)
-            registered, version, previous, is_new = _crowned(
+            if present is not None and is_same(present.tags, name, ledger.header, best.number):
+                registered = str(present.name)  # which may be an older one
+            else:
+                present = None
+            version, previous, is_new = _crowned(
                 client,
                 registered,
                 present,
@@ -190,19 +201,17 @@ def _crowned(
     facts: Mapping[str, Any],
     description: str,
     build: Callable[[Path, Model], None],
-) -> tuple[str, str, str | None, bool]:
-    """The champion's name and version, the version before, and whether it was made now."""
-    if (
-        present is not None
-        and is_same(present.tags, facts)
-        and registry.is_intact(client, present)  # else promoting again mends it
-    ):
-        previous = registry.aliases(client, present.name).get(registry.PREVIOUS)
-        return present.name, str(present.version), previous, False
+) -> tuple[str, str | None, bool]:
+    """The champion's version, the one before, and whether it was made now.
+
+    `present` is the champion if it is this candidate already, else None.
+    """
+    if present is not None and registry.is_intact(client, present):  # else this mends it
+        return str(present.version), registry.aliases(client, name).get(registry.PREVIOUS), False
     version = registry.register(
         client, name, run_id=run_id, tags=tags_of(facts), description=description, build=build
     )
-    return name, version, registry.crown(client, name, version), True
+    return version, registry.crown(client, name, version), True
 
 
 def rollback(home: Home, name: str, *, model_name: str | None = None) -> Rollback:
@@ -244,30 +253,6 @@ def _parent_run(home: Home, ledger: Ledger) -> str:
     return view.run_id
 
 
-def _confirmed(
-    home: Home,
-    name: str,
-    best: Candidate,
-    again: bool,
-    store: Path | str | None,
-    on_progress: Progress,
-    on_verify: Progress,
-) -> Confirmation:
-    """The winner's confirmation: the one that is there, or a new one."""
-    known = None if again else load_confirmation(home, name)
-    if known is not None and known.candidate == best.number:
-        return known
-    return confirm(
-        home,
-        name,
-        store=store,
-        again=again,
-        purpose="promotion",
-        on_progress=on_progress,
-        on_verify=on_verify,
-    )
-
-
 def _reason(force: bool, reason: str | None) -> str | None:
     """The reason of a forced promotion in one line, None for one that is not forced."""
     given = " ".join((reason or "").split())
@@ -281,33 +266,20 @@ def _reason(force: bool, reason: str | None) -> str | None:
     return given or None
 
 
-def _keep_verdict(
-    home: Home, name: str, said: Verdict, confirmation: Confirmation, against: str | None
-) -> None:
-    evidence = Evidence(home.ledger_url, name)
-    try:
-        evidence.add_verdict(
-            {
-                "candidate": confirmation.candidate,
-                "use": confirmation.use,
-                "passed": said.passed,
-                "forced": against is not None,
-                "reason": against,
-                "checks": [dataclasses.asdict(check) for check in said.checks],
-            },
-            confirmation.metrics["dice"],
-        )
-    finally:
-        evidence.close()
-
-
 def _log_confirmation(
     client: MlflowClient, run_id: str, found: Confirmation, said: Verdict, against: str | None
 ) -> None:
     """Hold-out metrics on the parent run; the step is the use of the hold-out."""
     values = {f"holdout/{key}": value for key, value in found.metrics.items()}
     values |= {f"holdout_default/{key}": value for key, value in (found.default or {}).items()}
-    values |= {"holdout/gain": found.gain}
+    beside = None if found.champion is None else found.champion.metrics
+    values |= {f"holdout_champion/{key}": value for key, value in (beside or {}).items()}
+    differences = {
+        "gain": found.gain,
+        "difference": found.difference,
+        "challenge": found.challenge,
+    }
+    values |= {f"holdout/{key}": one for key, one in differences.items() if one is not None}
     for key, (low, high) in found.intervals.items():
         values |= {f"holdout/{key}_low": low, f"holdout/{key}_high": high}
     at = milliseconds(found.at)

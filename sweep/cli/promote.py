@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     type=float,
     default=0.0,
     show_default=True,
-    help="By how much Dice on the hold-out must exceed predicting nothing.",
+    help="By how much Dice on the hold-out must exceed predicting nothing; as for all of these "
+    "margins, the lower end of its interval decides.",
 )
 @click.option(
     "--min-dice-positive",
@@ -50,6 +51,13 @@ if TYPE_CHECKING:
     default=0.02,
     show_default=True,
     help="How far Dice may fall below the default configuration's.",
+)
+@click.option(
+    "--min-lead",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="By how much Dice must exceed the champion's on the same cases.",
 )
 @click.option(
     "--force", is_flag=True, help="Promote against the gate; needs --reason, and the model says so."
@@ -71,6 +79,7 @@ def promote_command(
     min_gain: float,
     min_dice_positive: float,
     max_loss: float,
+    min_lead: float,
     force: bool,
     reason: str | None,
     again: bool,
@@ -100,7 +109,10 @@ def promote_command(
         name,
         model_name=model_name,
         gate=promotion.Gate(
-            min_gain=min_gain, min_dice_positive=min_dice_positive, max_loss=max_loss
+            min_gain=min_gain,
+            min_dice_positive=min_dice_positive,
+            max_loss=max_loss,
+            min_lead=min_lead,
         ),
         force=force,
         reason=reason,
@@ -120,7 +132,6 @@ def print_promotion(promoted: Promotion) -> None:
     from sweep.caution import of_data
 
     found = promoted.confirmation
-    low, high = found.intervals["dice"]
     alone = found.num_positive == found.num_cases
     labels = ", ".join(one.label for one in of_data(phantom=found.phantom, positives_alone=alone))
     word = "is" if promoted.is_new else "was already"
@@ -132,7 +143,7 @@ def print_promotion(promoted: Promotion) -> None:
     click.echo(
         f"hold-out{f' ({labels})' if labels else ''}: {found.num_cases} cases, "
         f"{found.num_positive} positive; Dice {found.metrics['dice']:.4f} "
-        f"({found.confidence:.0%} interval {low:.4f} to {high:.4f}, both empty = 1), "
+        f"({found.span('dice', '.4f')}, both empty = 1), "
         f"predicting nothing {found.baseline:.4f}"
     )
     click.echo(f"Dice over positive cases {found.metrics['dice_positive']:.4f}")

@@ -29,7 +29,6 @@ from ptxcore.metrics import (
     summarize_surfaces,
 )
 from ptxcore.models import load_weights, save_weights
-from sweep.bootstrap import grouped_interval
 from sweep.confirm import confirm
 from sweep.confirmation import load_confirmation
 from sweep.errors import HoldoutUsed, UsageError
@@ -232,34 +231,3 @@ def test_uses_by_other_sweeps_are_counted_too(tiny_home: Home) -> None:
     again = load_confirmation(tiny_home, NAME)
     assert again is not None
     assert (again.use, again.num_uses) == (1, 2)
-
-
-def test_bootstrap_of_single_cases_agrees_with_the_closed_form(rng: np.random.Generator) -> None:
-    values = rng.normal(0.5, 0.2, 400)
-    low, high = grouped_interval(values, [str(number) for number in range(400)], seed=1)
-    half = 1.96 * values.std() / 20
-    assert low == pytest.approx(values.mean() - half, abs=0.003)
-    assert high == pytest.approx(values.mean() + half, abs=0.003)
-    assert (low, high) == grouped_interval(values, [str(n) for n in range(400)], seed=1)
-
-
-def test_bootstrap_draws_patients(rng: np.random.Generator) -> None:
-    """Ten identical images of each patient are worth one."""
-    values = rng.normal(0.5, 0.2, 60)
-    single = grouped_interval(values, [str(number) for number in range(60)], seed=2)
-    tenfold = grouped_interval(
-        np.repeat(values, 10), [str(n) for n in range(60) for _ in range(10)], seed=2
-    )
-    assert tenfold == pytest.approx(single, abs=1e-12)
-    naive = grouped_interval(np.repeat(values, 10), [str(n) for n in range(600)], seed=2)
-    assert naive[1] - naive[0] < 0.5 * (single[1] - single[0])
-
-
-def test_bootstrap_leaves_out_what_does_not_count() -> None:
-    values = np.array([np.nan, 1.0, 1.0, np.nan])
-    assert grouped_interval(values, list("abcd")) == (1.0, 1.0)
-    assert all(map(np.isnan, grouped_interval(np.full(3, np.nan), list("abc"))))
-    with pytest.raises(UsageError, match="groups: found 2, expected one for each of 4"):
-        grouped_interval(values, list("ab"))
-    with pytest.raises(UsageError, match="confidence: found 1"):
-        grouped_interval(values, list("abcd"), confidence=1.0)

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,11 @@ from mlflow.entities import LoggedModelStatus
 from projections import folds, projection
 from tiny_sweep import NAME, copy_sweep
 
+from ptxcore.metrics import load_table
 from ptxcore.types import Rule
 from sweep.champions import model_name
-from sweep.confirmation import Confirmation, load_confirmation
+from sweep.confirm import confirm
+from sweep.confirmation import ChampionBeside, Confirmation, load_confirmation
 from sweep.errors import GateRefused, TrackingError, UsageError
 from sweep.evidence import Evidence
 from sweep.gate import Champion, preliminary
@@ -61,11 +64,13 @@ def confirmed(**changes: Any) -> Confirmation:
             "dice": (0.8, 0.9),
             "dice_positive": (0.4, 0.6),
             "gain": (0.01, 0.12),
-            "difference": (-0.02, 0.04),
+            "difference": (-0.01, 0.04),
+            "challenge": (0.005, 0.05),
         },
         "num_cases": 50,
         "num_positive": 11,
         "num_groups": 48,
+        "num_positive_groups": 10,
         "confidence": 0.95,
         "data_hash": "d" * 64,
         "plan_digest": "p" * 64,
@@ -75,20 +80,30 @@ def confirmed(**changes: Any) -> Confirmation:
         "at": "2027-01-15T08:00:00+00:00",
         "git_sha": "unknown",
         "phantom": True,
+        "champion": beside(),
     }
     return Confirmation(**{**values, **changes})
 
 
-def champion(**changes: Any) -> Champion:
-    made = Champion(version="3", sweep="t", candidate=0, holdout_digest="h" * 64, dice=0.84)
+def spans(**changes: tuple[float, float]) -> dict[str, Any]:
+    """Other intervals."""
+    return {"intervals": {**confirmed().intervals, **changes}}
+
+
+def beside(**changes: Any) -> ChampionBeside:
+    """The champion on the same cases."""
+    made = ChampionBeside(name="m", version="3", exposure="", metrics={"dice": 0.84}, problem=None)
     return dataclasses.replace(made, **changes)
 
 
+CHAMPION = Champion(name="m", version="3")
+
+
 def test_what_holds_passes() -> None:
-    said = verdict(confirmed(), won(), champion=champion())
+    said = verdict(confirmed(), won(), champion=CHAMPION)
     assert said.passed
     assert said.reasons == ()
-    assert len(said.checks) == 10
+    assert len(said.checks) == 12
 
 
 @pytest.mark.parametrize(
@@ -98,66 +113,79 @@ def test_what_holds_passes() -> None:
         ({"plan_digest": "x" * 64}, r"plan digest: found x{12}, expected p{12} \(ledger\)"),
         ({"data_hash": "x" * 64}, r"data hash: found x{12}, expected d{12} \(ledger\)"),
         (
-            {"metrics": {**METRICS, "dice": 0.78}, "default": None},
-            r"dice above the all-empty baseline: found \+0\.0000 \(0\.7800 against 0\.7800, 95% "
-            r"interval \+0\.0100 to \+0\.1200\), expected more than \+0\.0000",
+            spans(gain=(-0.001, 0.14)),
+            r"dice above the all-empty baseline: found \+0\.0700 \(0\.8500 against 0\.7800, 95% "
+            r"interval -0\.0010 to \+0\.1400\), expected a lower end above \+0\.0000",
         ),
         (
-            {"metrics": {**METRICS, "dice": math.nan}, "default": None},
-            r"dice above the all-empty baseline: found \+nan",
+            spans(gain=(math.nan, math.nan)),
+            r"dice above the all-empty baseline: found .* too few patients for an interval\)",
         ),
         (
-            {"metrics": {**METRICS, "dice_positive": 0.05}},
-            r"dice over positives: found 0\.0500 .*, expected at least 0\.1000",
+            spans(dice_positive=(0.09, 0.9)),
+            r"dice over positives: found 0\.5000 \(95% interval .*\), expected a lower end above "
+            r"\+0\.1000",
         ),
         (
-            {"metrics": {**METRICS, "dice_positive": math.nan}},
-            r"dice over positives: found nan",
+            spans(difference=(-0.021, 0.041)),
+            r"dice against the default candidate: found \+0\.0100 .*lower end above -0\.0200",
         ),
         (
-            {"default": {**METRICS, "dice": 0.88}},
-            r"dice against the default candidate: found -0\.0300 .*expected at least -0\.0200",
+            {"num_positive_groups": 4},
+            r"patients with a pneumothorax in the hold-out: found 4, expected at least 5: fewer "
+            r"are too few patients for an interval",
         ),
         (
-            {
-                "default": {**METRICS, "dice": 0.86},
-                "intervals": {**confirmed().intervals, "difference": (-0.015, -0.005)},
-            },
-            r"dice against the default candidate: found -0\.0100 .*not wholly below 0",
+            {"num_positive_groups": 48},
+            r"patients without a pneumothorax in the hold-out: found 0 \(so predicting nothing "
+            r"scores 0 by construction",
+        ),
+        (
+            {"num_positive_groups": None},
+            r"intervals: found those of an earlier version, .*`--again`",
+        ),
+        (
+            spans(challenge=(-0.002, 0.03)),
+            r"dice against the champion \(m version 3\): found \+0\.0100 on the same cases \(95% "
+            r"interval -0\.0020 to \+0\.0300\), expected a lower end above \+0\.0000",
+        ),
+        ({"champion": None}, r"found one that was not scored on them, expected both scored"),
+        ({"champion": beside(version="2")}, r"found one that was not scored on them"),
+        (
+            {"champion": beside(metrics=None, problem="cannot be scored here")},
+            r"found one that cannot be scored here, expected both scored on the same cases",
         ),
     ],
 )
 def test_each_failed_check_is_a_reason(changes: dict[str, Any], reason: str) -> None:
-    said = verdict(confirmed(**changes), won())
+    said = verdict(confirmed(**changes), won(), champion=CHAMPION)
     assert not said.passed
     (found,) = said.reasons
     assert re.search(reason, found), found
 
 
-@pytest.mark.parametrize(
-    ("present", "reason"),
-    [
-        (champion(dice=0.851), "found 0.8500, expected at least 0.8510"),
-        (champion(dice=math.nan), "expected at least nan"),
-        (
-            champion(holdout_digest="o" * 64),
-            "a champion confirmed on another hold-out (oooooooooooo)",
-        ),
-    ],
-)
-def test_a_challenge_that_fails(present: Champion, reason: str) -> None:
+def test_a_champion_that_cannot_be_loaded_refuses() -> None:
+    present = dataclasses.replace(CHAMPION, problem="cannot be loaded (gone)")
     (found,) = verdict(confirmed(), won(), champion=present).reasons
-    assert "champion (version 3)" in found
-    assert reason in found
+    assert "found one that cannot be loaded (gone), expected both scored" in found
 
 
-def test_an_equal_challenger_passes() -> None:
-    assert verdict(confirmed(), won(), champion=champion(dice=0.85)).passed
+def test_what_was_not_compared_is_said() -> None:
+    said = verdict(confirmed(default=None), won())
+    found = {check.name: check.found for check in said.checks}
+    assert found["dice against the champion"] == "no champion to compare with"
+    assert "the default has no ensemble" in found["dice against the default candidate"]
+    seen = confirmed(champion=beside(exposure="it may have seen these cases"))
+    last = verdict(seen, won(), champion=CHAMPION).checks[-1]
+    assert last.passed
+    assert last.found.endswith("+0.0500; it may have seen these cases)")
+    itself = verdict(seen, won(), champion=dataclasses.replace(CHAMPION, is_winner=True))
+    assert itself.checks[-1].found == "it is this candidate"
 
 
 def test_the_gate_can_ask_for_more() -> None:
-    gate = Gate(min_gain=0.1, min_dice_positive=0.6, max_loss=-0.05)
-    assert len(verdict(confirmed(), won(), gate=gate).reasons) == 3
+    gate = Gate(min_gain=0.1, min_dice_positive=0.6, max_loss=-0.05, min_lead=0.1, min_patients=11)
+    assert len(verdict(confirmed(), won(), champion=CHAMPION, gate=gate).reasons) == 5
 
 
 def test_what_is_refused_before_the_hold_out_is_opened() -> None:
@@ -241,15 +269,114 @@ def test_mlflow_holds_the_evidence(tiny_home: Home) -> None:
     assert len(kept["checks"]) == len(promoted.verdict.checks)
 
 
-def test_promoting_twice_changes_nothing_and_opens_nothing(tiny_home: Home) -> None:
+def test_promoting_the_champion_itself_changes_nothing(tiny_home: Home) -> None:
     first = promote(tiny_home, NAME)
     second = promote(tiny_home, NAME)
     assert (second.is_new, second.version) == (False, first.version)
     assert second.confirmation == first.confirmation
     assert len(Evidence(tiny_home.ledger_url, NAME).uses()) == 1
     third = promote(tiny_home, NAME, again=True)
-    assert (third.is_new, third.version, third.previous_version) == (True, "2", "1")
+    assert (third.is_new, third.version, third.previous_version) == (False, "1", None)
     assert third.confirmation.use == 2
+    assert third.verdict.checks[-1].found == "it is this candidate"
+
+
+def test_an_equal_challenger_does_not_replace_the_champion(tiny_home: Home) -> None:
+    """The same networks again, from another sweep: neither better nor worse."""
+    promote(tiny_home, NAME)
+    copy_sweep(tiny_home, "equal", [0, 1])
+    with pytest.raises(GateRefused, match=r"dice against the champion") as refusal:
+        promote(tiny_home, "equal")
+    (reason,) = refusal.value.reasons
+    assert reason.startswith(f"dice against the champion ({MODEL} version 1): found +0.0000 on ")
+    client = connect(tiny_home.tracking_uri)
+    assert aliases(client, MODEL) == {"champion": "1"}
+    kept = load_confirmation(tiny_home, "equal")
+    assert kept is not None
+    assert kept.champion is not None
+    assert kept.champion.exposure == ""
+    assert kept.champion.metrics == kept.metrics
+    low, high = kept.intervals["challenge"]
+    assert low < 0 < high
+    table = tiny_home.sweep_folder("equal") / "confirmation" / "use-1" / "champion.npz"
+    assert load_table(table).case_ids.tolist() == sorted(load_table(table).case_ids.tolist())
+
+
+def test_a_champion_of_another_hold_out_is_scored_on_this_one(tiny_home: Home) -> None:
+    """Its package gives what its table gave; that it may have seen the cases is said."""
+    promote(tiny_home, NAME)
+    client = connect(tiny_home.tracking_uri)
+    client.set_model_version_tag(MODEL, "1", "ptxsweep.holdout_digest", "o" * 64)
+    copy_sweep(tiny_home, "weak", [0])
+    with pytest.raises(GateRefused, match="it may have seen these cases, which favours it"):
+        promote(tiny_home, "weak")
+    found, first = load_confirmation(tiny_home, "weak"), load_confirmation(tiny_home, NAME)
+    assert found is not None
+    assert first is not None
+    assert found.champion is not None
+    assert found.champion.metrics == pytest.approx(first.metrics)
+    assert found.challenge == pytest.approx(found.metrics["dice"] - first.metrics["dice"])
+
+
+def test_a_winner_confirmed_before_there_was_this_champion(tiny_home: Home) -> None:
+    """The champion is scored on the cases that are open already, which is a use."""
+    copy_sweep(tiny_home, "weak", [0])
+    confirm(tiny_home, "weak")
+    promote(tiny_home, NAME)
+    for _ in range(2):  # the second time it is known
+        with pytest.raises(GateRefused, match="dice against the champion"):
+            promote(tiny_home, "weak")
+        uses = Evidence(tiny_home.ledger_url, "weak").uses()
+        assert [one.purpose for one in uses] == [
+            "confirmation of the winner",
+            f"champion {MODEL} version 1 beside the winner",
+        ]
+    found = load_confirmation(tiny_home, "weak")
+    assert found is not None
+    assert (found.use, found.num_uses) == (2, 3)
+
+
+def test_a_champion_that_is_gone_refuses_and_spends_nothing(tiny_home: Home) -> None:
+    first = promote(tiny_home, NAME)
+    client = connect(tiny_home.tracking_uri)
+    source = client.get_model_version_download_uri(MODEL, "1").removeprefix("file://")
+    shutil.rmtree(source)
+    shutil.rmtree(tiny_home.sweep_folder(NAME) / "confirmation")
+    copy_sweep(tiny_home, "equal", [0, 1])
+    with pytest.raises(GateRefused, match=r"champion.*found one that cannot be loaded \("):
+        promote(tiny_home, "equal")
+    assert Evidence(tiny_home.ledger_url, "equal").uses() == []
+    forced = promote(tiny_home, "equal", force=True, reason="its files are lost")
+    assert (forced.version, forced.previous_version) == ("2", first.version)
+    (reason,) = forced.verdict.reasons
+    assert "both scored on the same cases" in reason
+
+
+def test_too_few_patients_refuse_before_the_hold_out_is_opened(tiny_home: Home) -> None:
+    with pytest.raises(GateRefused, match="fewer are too few patients for an interval"):
+        promote(tiny_home, NAME, gate=Gate(min_patients=8))
+    assert Evidence(tiny_home.ledger_url, NAME).uses() == []
+    forced = promote(tiny_home, NAME, gate=Gate(min_patients=8), force=True, reason="of the test")
+    assert len(forced.verdict.reasons) == 2
+
+
+def test_evidence_of_an_earlier_version_is_read_and_not_decided_on(tiny_home: Home) -> None:
+    confirm(tiny_home, NAME)
+    evidence = Evidence(tiny_home.ledger_url, NAME)
+    (use,) = evidence.uses()
+    assert use.result is not None
+    older = {key: value for key, value in use.result.items() if key != "num_positive_groups"}
+    number = evidence.begin(
+        purpose="an older one",
+        git_sha="",
+        holdout_digest=use.holdout_digest,
+        candidates=use.candidates,
+        again=True,
+    )
+    evidence.finish(number, older, 0.9)
+    with pytest.raises(GateRefused, match=r"intervals: found those of an earlier version"):
+        promote(tiny_home, NAME)
+    assert promote(tiny_home, NAME, again=True).is_new
 
 
 def test_a_refusal_moves_no_alias_and_says_why(tiny_home: Home) -> None:
@@ -295,10 +422,12 @@ def test_an_unfinished_sweep_spends_no_hold_out(tiny_home: Home) -> None:
 def test_rollback_and_back_again(tiny_home: Home) -> None:
     with pytest.raises(UsageError, match="no previous champion"):
         rollback(tiny_home, NAME)
-    promote(tiny_home, NAME)
+    copy_sweep(tiny_home, "weak", [0])
+    promote(tiny_home, "weak", force=True, reason="of the test")
     with pytest.raises(UsageError, match="no previous champion"):
         rollback(tiny_home, NAME)
-    promote(tiny_home, NAME, again=True)
+    better = promote(tiny_home, NAME)
+    assert better.verdict.checks[-1].name == f"dice against the champion ({MODEL} version 1)"
     client = connect(tiny_home.tracking_uri)
     for now, before in (("1", "2"), ("2", "1")):
         done = rollback(tiny_home, NAME)
@@ -313,7 +442,7 @@ def test_all_sweeps_of_a_home_compete_under_one_name(tiny_home: Home) -> None:
     assert said.passed
     assert said.found == "no champion to compare with"
     copy_sweep(tiny_home, "weak", [0])
-    with pytest.raises(GateRefused, match=r"dice against the champion \(version 1\)"):
+    with pytest.raises(GateRefused, match=r"dice against the champion \(.* version 1\): found -"):
         promote(tiny_home, "weak", gate=Gate(min_gain=-1, min_dice_positive=0))
     found = connect(tiny_home.tracking_uri).search_registered_models()
     assert [one.name for one in found] == [MODEL]
@@ -327,7 +456,7 @@ def test_a_champion_under_its_sweeps_name_is_still_found(tiny_home: Home) -> Non
     with pytest.raises(UsageError, match="'ptxsweep-tiny' has no previous champion"):
         rollback(tiny_home, NAME)
     copy_sweep(tiny_home, "weak", [0])
-    with pytest.raises(GateRefused, match=r"dice against the champion \(version 1\)"):
+    with pytest.raises(GateRefused, match=r"dice against the champion \(.* version 1\): found -"):
         promote(tiny_home, "weak", gate=Gate(min_gain=-1, min_dice_positive=0))
     forced = promote(tiny_home, "weak", force=True, reason="of the test")
     assert (forced.model_name, forced.version) == (MODEL, "1")
