@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load
+.PHONY: help setup demo test check audit cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-core   training, inference and memory of the core; bench-core-gpu on a GPU"
 	@echo "make bench-policies   fold policies side by side, TABLES=folder SEEDS=20 WORKERS=1"
 	@echo "make bench-scale      policies and simulator at 100,000 candidates"
+	@echo "make bench-evidence   does the gate hold: simulated promotions with a known truth"
 	@echo "make bench-load       500 trials x 5 folds that only sleep: what the platform itself costs"
 
 setup: $(STAMP)
@@ -82,6 +83,9 @@ bench-policies: setup
 
 bench-scale: setup
 	$(BIN)/python tests/benchmarks/bench_scale.py
+
+bench-evidence: setup
+	$(BIN)/python tests/benchmarks/bench_evidence.py
 
 bench-load: setup
 	$(BIN)/python tests/benchmarks/bench_load.py
