@@ -17,7 +17,7 @@ from ptxcore.types import CaseTable
 from sweep import artifacts
 from sweep.errors import UsageError
 from sweep.home import Home
-from sweep.stores import open_store
+from sweep.stores import open_store, store_of
 
 
 def holdout_digest(plan: FoldPlan) -> str:
@@ -50,7 +50,7 @@ def read_plan(
         FoldPlanError: See `checked_plan`.
         UsageError: See `checked_plan`.
     """
-    cases = open_store(store or str(header["store"]))
+    cases = open_store(store or store_of(header, home.folder))
     artifacts.bring_plan(home, name)
     plan = checked_plan(home.sweep_folder(name) / "plan.json", header, cases)
     cases.verify(on_verify)

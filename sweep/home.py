@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sweep.bucket import check_address, is_bucket
 from sweep.errors import UsageError
@@ -48,7 +49,8 @@ class Home:
         and `PTXSWEEP_LEDGER_FILE`, a file with the ledger's address, since that holds a password.
 
         Raises:
-            UsageError: That file cannot be read, or the address of object storage is none.
+            UsageError: That file cannot be read, the address of object storage is none, or MLflow
+                is to keep runs in a folder.
         """
         path = Path(folder or os.environ.get("PTXSWEEP_HOME") or DEFAULT_FOLDER).absolute()
         where = storage or os.environ.get("PTXSWEEP_STORAGE") or path / "sweeps"
@@ -59,8 +61,7 @@ class Home:
             or os.environ.get("PTXSWEEP_LEDGER")
             or _from_file("PTXSWEEP_LEDGER_FILE")
             or f"sqlite:///{path / 'ledger.db'}",
-            tracking_uri=tracking_uri
-            or os.environ.get("MLFLOW_TRACKING_URI")
+            tracking_uri=_checked(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"))
             or f"sqlite:///{path / 'mlflow.db'}",
             storage=path / "sweeps" if bucket else Path(where).absolute(),
             bucket=bucket,
@@ -92,6 +93,20 @@ def check_name(name: str) -> None:
             f"sweep name: found {name!r}, expected 1 to 64 letters, digits, '.', '_' or '-', "
             "the first a letter or digit"
         )
+
+
+def _checked(tracking_uri: str | None) -> str | None:
+    """Refuse a folder before anything is trained: MLflow would refuse it for ever, not for now."""
+    scheme = urlsplit(tracking_uri or "http:").scheme
+    if scheme not in ("", "file") or str(tracking_uri).startswith("databricks"):
+        return tracking_uri
+    if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("1", "true"):  # as MLflow does
+        return tracking_uri
+    raise UsageError(
+        f"--tracking-uri, MLFLOW_TRACKING_URI: found the folder {tracking_uri}, which MLflow takes "
+        "no more, expected a server (http://host:5000), a database (sqlite:////folder/mlflow.db), "
+        "or nothing for one in the home; `mlflow migrate-filestore` moves what a folder holds"
+    )
 
 
 def _from_file(variable: str) -> str | None:

@@ -37,7 +37,7 @@ from sweep.ray_trial import Job
 from sweep.resources import ResourceRequest, Resources
 from sweep.space import SearchSpace, parse_space
 from sweep.stop_rules import make_stop_rule
-from sweep.stores import locate, open_store
+from sweep.stores import locate, open_store, store_of
 from sweep.summary import SweepSummary, summarise
 from sweep.tracker import Tracker
 
@@ -178,7 +178,7 @@ def resume(
     _check_unfinished(ledger)
     header = ledger.header
     request = (resources or ResourceRequest()).on(header["runtime"]["device"])
-    where = store or header["store"]
+    where = store or store_of(header, home.folder)
     cases = open_store(where)
     if cases.data_hash != header["data_hash"]:
         raise StoreError(

@@ -150,7 +150,7 @@ def open_model(home: Home, uri: str) -> tuple[Ensemble, dict[str, Any]]:
     from sweep.vouched import fetch
 
     with reaching(home.tracking_uri, "nothing was predicted"):
-        client = connect(home.tracking_uri)
+        client = connect(home.tracking_uri, home.artifacts)
         version = _version(client, uri, **named.groupdict())
         with tempfile.TemporaryDirectory(prefix="ptxsweep-") as copy:
             return loaded(fetch(client, version, Path(copy)))

@@ -136,7 +136,7 @@ def promote(
             raise GateRefused(first.reasons)
         run_id = _parent_run(home, ledger)
         with registry.reaching(home.tracking_uri):
-            client = connect(home.tracking_uri)
+            client = connect(home.tracking_uri, home.artifacts)
             present = (
                 champions.in_force(client, ledger.header)
                 if model_name is None
@@ -228,7 +228,7 @@ def rollback(home: Home, name: str, *, model_name: str | None = None) -> Rollbac
     """
     header = {} if model_name else _header(home, name)
     with registry.reaching(home.tracking_uri):
-        client = connect(home.tracking_uri)
+        client = connect(home.tracking_uri, home.artifacts)
         model_name = model_name or champions.held_name(client, name, header)
         now, before = registry.swap_back(client, model_name)
     return Rollback(model_name=model_name, version=now, rolled_back_version=before)

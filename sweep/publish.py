@@ -23,7 +23,7 @@ from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.standing import standing
 from sweep.statistics import mean_sd
-from sweep.stores import open_store
+from sweep.stores import open_store, store_of
 
 if TYPE_CHECKING:
     from dashboards.predictions import PredictionsInfo
@@ -70,7 +70,7 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
         if (led := _complete_leader(ledger.projection)) is not None:
             artifacts.bring_folds(home, name, [led], weights=True)
         points = operating_points(ledger, folder)
-        pictures, notes = _pictures(ledger, folder, points)
+        pictures, notes = _pictures(home, ledger, points)
         path = write_report(
             ledger,
             out or folder / "report.html",
@@ -137,10 +137,11 @@ def _complete_leader(projection: Projection) -> Candidate | None:
 
 
 def _pictures(
-    ledger: Ledger, folder: Path, points: Mapping[int, Mapping[str, Any]]
+    home: Home, ledger: Ledger, points: Mapping[int, Mapping[str, Any]]
 ) -> tuple[PredictionsInfo | None, tuple[str, ...]]:
     """Cases of the winner or leader; None and a note where something they need is gone."""
     best = _complete_leader(ledger.projection)
+    folder = home.sweep_folder(ledger.name)
     if best is None:
         return None, ("no pictures: the trial in the lead is not complete",)
     weights = [score.weights for score in best.folds.values()]
@@ -150,7 +151,7 @@ def _pictures(
     if best.number not in points or not (has_tables and has_weights):
         return None, (f"no pictures: the tables or weights of trial {best.number} are gone",)
     try:
-        store = open_store(str(ledger.header["store"]))
+        store = open_store(store_of(ledger.header, home.folder))
     except (StoreError, StorageError) as error:
         return None, (f"no pictures: {error}",)
     if store.data_hash != ledger.header["data_hash"]:

@@ -27,6 +27,8 @@ from sweep.mlflow_view import OUTAGES, quietly, shown_uri
 from sweep.vouched import DIGEST_TAG, fetch, package_digest
 
 CHAMPION, PREVIOUS = "champion", "previous"
+#: What MLflow answers to what it will not do another time either.
+_FOR_EVER = frozenset(("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,127}")
 
 
@@ -38,9 +40,12 @@ def reaching(tracking_uri: str, so: str = "nothing was promoted") -> Iterator[No
             yield
     except OUTAGES as error:
         reason = mask(" ".join(str(error).split()))[:300]
+        later = (
+            "" if getattr(error, "error_code", None) in _FOR_EVER else ", try again when it works"
+        )
         raise TrackingError(
             f"MLflow at {shown_uri(tracking_uri)} failed ({type(error).__name__}: {reason}); "
-            f"{so}, try again when it works"
+            f"{so}{later}"
         ) from error
 
 

@@ -6,8 +6,11 @@ into its cache by content hash, once, checks every case, and all its trials map 
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ptxcore.data.staging import cache_folder, copied, staged
 from ptxcore.data.store import CASES, IMAGES, MANIFEST, MASKS, CaseStore, read_manifest
@@ -43,6 +46,26 @@ def open_store(store: str | Path) -> CaseStore:
         return CaseStore.open(Path(store))
     address = locate(store)
     return CaseStore.open(on_host(address, _data_hash(address)))
+
+
+def store_of(header: Mapping[str, Any], home: Path) -> str:
+    """Where a sweep's case store is, for `open_store`.
+
+    Args:
+        header: Of the sweep; `store` is where the case store was when it began.
+        home: Folder of the home. If it has moved, or was copied, with the store inside, the store
+            of the same content is taken that lies there as it did.
+    """
+    known = str(header["store"])
+    if is_bucket(known) or Path(known).is_relative_to(home):
+        return known
+    parts = Path(known).parts
+    for start in range(1, len(parts)):
+        own = home.joinpath(*parts[start:])
+        with contextlib.suppress(StoreError):  # there is none
+            if read_manifest(own)["data_hash"] == header["data_hash"]:
+                return str(own)
+    return known
 
 
 def on_host(store: str, data_hash: str) -> Path:

@@ -19,6 +19,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from ptxcore.errors import CheckpointError
 from sweep.errors import UsageError
+from sweep.mlflow_view import local_path
 
 DIGEST_TAG = "ptxsweep.package_sha256"
 
@@ -58,7 +59,7 @@ def fetch(client: MlflowClient, version: ModelVersion, target: Path) -> Path:
 
     Raises:
         UsageError: The version has no tag.
-        CheckpointError: The files are others than were registered.
+        CheckpointError: The files are gone, or others than were registered.
     """
     what = f"model {version.name} version {version.version}"
     expected = version.tags.get(DIGEST_TAG)
@@ -68,6 +69,12 @@ def fetch(client: MlflowClient, version: ModelVersion, target: Path) -> Path:
             "ptxsweep registered it, or something else: run `ptxsweep promote` on its sweep again"
         )
     source = client.get_model_version_download_uri(version.name, version.version)
+    place = local_path(source)
+    if place is not None and not place.is_dir():
+        raise CheckpointError(
+            f"{what}: found no folder {place}, where its files were registered; bring them back, "
+            "or run `ptxsweep promote` on its sweep again"
+        )
     target.mkdir(parents=True, exist_ok=True)  # the download makes none of nothing
     folder = Path(
         download_artifacts(source, dst_path=str(target), tracking_uri=client.tracking_uri)

@@ -99,7 +99,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
         set(),
         {"projection", "cohort", "caution", "mlflow_view", "confirmation", "gate"},
     ),
-    "vouched": ({"mlflow", "ptxcore"}, {"errors"}),
+    "vouched": ({"mlflow", "ptxcore"}, {"errors", "mlflow_view"}),
     "registry": ({"mlflow", "ptxcore"}, {"errors", "masking", "mlflow_view", "vouched"}),
     "champions": ({"mlflow"}, {"mlflow_view", "model_card", "registry"}),
     "inputs": ({"ptxcore"}, {"errors"}),

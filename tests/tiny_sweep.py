@@ -76,16 +76,17 @@ def make_sweep(folder: Path) -> Home:
     return home
 
 
-def copy_sweep(home: Home, name: str, numbers: Sequence[int]) -> None:
+def copy_sweep(home: Home, name: str, numbers: Sequence[int], **header: Any) -> None:
     """Another sweep of the home on the same plan, with some of the trained candidates.
 
     Args:
         home: Of a tiny sweep.
         name: Of the new sweep.
         numbers: Candidates of the tiny sweep, in the order that they get here.
+        **header: What its header has in place of the tiny sweep's.
     """
     first = Ledger.open(home.ledger_url, NAME)
-    ledger = Ledger.create(home.ledger_url, name, header={**first.header, "seed": 1})
+    ledger = Ledger.create(home.ledger_url, name, header={**first.header, "seed": 1, **header})
     first.close()
     shutil.copytree(home.sweep_folder(NAME), home.sweep_folder(name))
     ledger.acquire("test")

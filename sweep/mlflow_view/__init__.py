@@ -2,6 +2,7 @@
 
 from sweep.mlflow_view._content import sweep_id
 from sweep.mlflow_view._metrics import milliseconds
+from sweep.mlflow_view._places import local_path
 from sweep.mlflow_view._store import connect, init_store, quietly, shown_uri
 from sweep.mlflow_view._view import EXPERIMENT, OUTAGES, MlflowView
 
@@ -11,6 +12,7 @@ __all__ = [
     "MlflowView",
     "connect",
     "init_store",
+    "local_path",
     "milliseconds",
     "quietly",
     "shown_uri",

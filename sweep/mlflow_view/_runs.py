@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
 from sweep.mlflow_view._content import CANDIDATE, SWEEP_ID
+from sweep.mlflow_view._places import settle, write_artifact
 from sweep.mlflow_view._store import connect
 
 #: What MLflow takes in one call is 1000 entries, at most 100 of them params and 100 tags.
@@ -49,6 +51,7 @@ class SweepRuns:
         self.found: dict[int, Run] = {}
         self._has_server = tracking_uri.startswith(("http:", "https:"))
         self._sweep_id = sweep_id
+        self._root: Path | None = None
         self._experiment_id = ""
 
     def enter(self, experiment: str, artifact_root: Path | None) -> None:
@@ -56,11 +59,13 @@ class SweepRuns:
 
         Args:
             experiment: Its name.
-            artifact_root: Where a new experiment keeps artifacts if no server does.
+            artifact_root: Where artifacts are kept if no server does; see `settle`.
         """
+        self._root = artifact_root
+        self._settle()
         known = self.client.get_experiment_by_name(experiment)
         if known is None:
-            local = artifact_root if not self._has_server else None
+            local = self._root if not self._has_server else None
             location = None if local is None else local.absolute().as_uri()
             try:
                 self.client.create_experiment(experiment, artifact_location=location)
@@ -145,6 +150,22 @@ class SweepRuns:
         labels = [RunTag(key, text) for key, text in new.items()]
         self.client.log_batch(run.run_id, metrics=rows, params=pairs, tags=labels)
         run.tags |= new
+
+    def write(self, run: Run, path: Path, folder: str | None = None) -> None:
+        """Copy a file to a run's artifacts, wherever the home is by now."""
+        self._settle()
+        write_artifact(self.client, run.run_id, path, folder)
+
+    def write_text(self, run: Run, text: str, name: str) -> None:
+        """The same for a text."""
+        with tempfile.TemporaryDirectory(prefix="ptxsweep-") as scratch:
+            path = Path(scratch) / name
+            path.write_text(text, encoding="utf-8")
+            self.write(run, path)
+
+    def _settle(self) -> None:
+        if self._root is not None:
+            settle(self.client.tracking_uri, self._root)
 
     def set_status(self, run: Run, status: str, at: int) -> None:
         """Move a run to a status; one that is over ends at `at` (milliseconds)."""

@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 from mlflow.store.db import utils
 
 from sweep.masking import mask
+from sweep.mlflow_view._places import settle, sqlite_file
 
 _database: Any = utils  # half annotated
 
@@ -44,7 +45,7 @@ def init_store(tracking_uri: str) -> None:
     Raises:
         OSError: The folder cannot be written to.
     """
-    path = _sqlite_file(tracking_uri)
+    path = sqlite_file(tracking_uri)
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,9 +59,16 @@ def init_store(tracking_uri: str) -> None:
             draft.replace(path)
 
 
-def connect(tracking_uri: str) -> MlflowClient:
-    """A client of a store that is laid out; see `init_store`."""
+def connect(tracking_uri: str, artifacts: Path | None = None) -> MlflowClient:
+    """A client of a store that is laid out; see `init_store`.
+
+    Args:
+        tracking_uri: Of MLflow.
+        artifacts: Folder of the home in which the store may lie; see `settle`.
+    """
     init_store(tracking_uri)
+    if artifacts is not None:
+        settle(tracking_uri, artifacts)
     with quietly():
         return MlflowClient(tracking_uri, registry_uri=tracking_uri)
 
@@ -85,11 +93,6 @@ def quietly() -> Iterator[None]:
     finally:
         for logger, level in before.items():
             logger.setLevel(level)
-
-
-def _sqlite_file(tracking_uri: str) -> Path | None:
-    name = tracking_uri.removeprefix(_SQLITE)
-    return Path(name) if name != tracking_uri and name not in ("", ":memory:") else None
 
 
 def _upgrade(url: str) -> None:

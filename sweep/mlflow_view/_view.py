@@ -126,7 +126,7 @@ class MlflowView:
 
         def send() -> None:
             runs = self._reach(projection)
-            runs.client.log_artifact(runs.found[PARENT].run_id, str(path), folder)
+            runs.write(runs.found[PARENT], path, folder)
 
         return self._guarded(send)
 
@@ -203,7 +203,7 @@ class MlflowView:
         params = {} if content.LOGGED in run.tags else content.candidate_params(one)
         sent = content.sent_to(run.tags, one)
         if one.state.is_final and one.folds and END not in sent.parts:
-            runs.client.log_text(run.run_id, fold_table(one, projection), FOLDS_FILE)
+            runs.write_text(run, fold_table(one, projection), FOLDS_FILE)
         metrics = candidate_metrics(one, projection, sent)
         tags = content.standing_tags(one) | {"mlflow.parentRunId": str(self.run_id)}
         runs.send(run, metrics=metrics, params=params, tags=tags)
@@ -214,7 +214,7 @@ class MlflowView:
         run = runs.found[PARENT]
         if content.LOGGED not in run.tags:
             for name, text in content.sweep_files(projection).items():
-                runs.client.log_text(run.run_id, text, name)
+                runs.write_text(run, text, name)
             runs.send(run, params=content.sweep_params(projection), tags={content.LOGGED: "base"})
         tags, metrics = content.progress_tags(projection), []
         winner = content.winner_tags(projection)

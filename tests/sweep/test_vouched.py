@@ -95,6 +95,8 @@ def test_promoting_again_mends_what_the_registry_cannot_vouch_for(
     (package_of(client, "2") / "requirements.txt").write_text("hostile\n", encoding="utf-8")
     assert promote(tiny_home, NAME).version == "3"
     shutil.rmtree(package_of(client, "3"))
+    with pytest.raises(CheckpointError, match=r"version 3: found no folder /.*promote` on its sw"):
+        load_champion(tiny_home, URI)  # which no waiting mends
     assert promote(tiny_home, NAME).version == "4"
     assert len(load_champion(tiny_home, URI).members) == 2
 

@@ -1,0 +1,103 @@
+"""Where MLflow keeps files: never outside the home, though MLflow stores whole paths.
+
+MLflow writes into its database where an experiment's artifacts lie, and every run and model under
+it, as whole paths. A home that moved would make its old place anew, and one that was copied would
+write into the original. So a database in a home is brought in line with the place where it is,
+whenever it is opened and before a file is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from mlflow import MlflowClient
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+_SQLITE = "sqlite:///"
+#: All that holds a place of the artifacts of an experiment, or of something below it.
+_COLUMNS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+_PATIENCE_SECONDS = 30.0
+
+
+def sqlite_file(tracking_uri: str) -> Path | None:
+    """The file of an embedded store, None for a server or another database."""
+    name = tracking_uri.removeprefix(_SQLITE)
+    return Path(name) if name != tracking_uri and name not in ("", ":memory:") else None
+
+
+def settle(tracking_uri: str, artifacts: Path) -> None:
+    """Bring the places in a home's own database in line with where the home is now.
+
+    Servers, and databases that lie elsewhere, are left alone, and so are experiments that
+    somebody gave another place.
+
+    Args:
+        tracking_uri: Of MLflow; its store is laid out.
+        artifacts: The home's folder of artifacts.
+
+    Raises:
+        OSError: The database cannot be read or written.
+    """
+    file = sqlite_file(tracking_uri)
+    if file is None or not _is_same(file.parent, artifacts.parent):
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(file, _PATIENCE_SECONDS)) as database, database:
+            query = "SELECT DISTINCT artifact_location FROM experiments"
+            for (place,) in database.execute(query).fetchall():
+                if _has_moved(place, artifacts):
+                    _move(database, place, artifacts.absolute().as_uri())
+    except sqlite3.Error as error:
+        raise OSError(f"{file}: {error}") from error
+
+
+def write_artifact(client: MlflowClient, run_id: str, path: Path, folder: str | None) -> None:
+    """Copy a file to a run's artifacts.
+
+    MLflow's client does the same, but remembers in each process where a run's artifacts were.
+
+    Args:
+        client: Of the store.
+        run_id: Of the run.
+        path: Of the file.
+        folder: Inside the artifacts; None for the top.
+    """
+    place = client.get_run(run_id).info.artifact_uri
+    keeper: Any = get_artifact_repository(place, tracking_uri=client.tracking_uri)  # half annotated
+    keeper.log_artifact(str(path), folder)
+
+
+def local_path(place: str) -> Path | None:
+    """The folder that a place of artifacts is, None where it is none of this host."""
+    parts = urlsplit(place)
+    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
+
+
+def _has_moved(place: str | None, artifacts: Path) -> bool:
+    path = local_path(place or "s3://")
+    return path is not None and path.name == artifacts.name and not _is_same(path, artifacts)
+
+
+def _move(database: sqlite3.Connection, old: str, new: str) -> None:
+    for table, column in _COLUMNS:
+        database.execute(
+            # The names are those above.
+            f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # nosec B608
+            f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+            (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
+        )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
