@@ -89,8 +89,9 @@ def promote_command(
 ) -> None:
     """Make the winner of the sweep NAME the champion, if the evidence holds.
 
-    The winner's five-fold ensemble is scored once on the locked hold-out. Exit code 3 says that
-    the gate refused it; the reasons stand on standard error and in the ledger.
+    The winner's five-fold ensemble is scored once on the locked hold-out, the default
+    configuration's and the present champion beside it. Exit code 3 says that the gate refused it;
+    the reasons stand on standard error and in the ledger.
     """
     home = open_home(options)
     require_ledger(home)

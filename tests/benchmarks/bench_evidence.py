@@ -220,7 +220,7 @@ def percentiles(values: Values, groups: Sequence[str], drawn: Values) -> Values:
 
 def simulate(
     scene: Scene, num_cases: int, images: int, num_sweeps: int, seed: int
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """Shares of sweeps that pass, now and before, and of intervals that cover the truth."""
     sweep = finished_sweep()
     truths = {
@@ -266,21 +266,20 @@ def simulate(
     return {name: _shares(rows) for name, rows in tallies.items()}
 
 
-def _covered(intervals: Mapping[str, Any], truths: Mapping[str, float]) -> dict[str, float]:
-    """Whether each interval holds the truth; NaN where there are too few patients for one."""
+def _covered(intervals: Mapping[str, Any], truths: Mapping[str, float]) -> dict[str, bool | None]:
+    """Whether each interval holds the truth; None where there are too few patients for one."""
     return {
-        key: float(low <= truth <= high) if low == low else float("nan")
+        key: bool(low <= truth <= high) if low == low else None
         for key, truth in truths.items()
         for low, high in [intervals[key]]
     }
 
 
-def _shares(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    found = {}
+def _shares(rows: Sequence[Mapping[str, bool | None]]) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
     for key in rows[0]:
-        values = np.array([row[key] for row in rows], dtype=np.float64)
-        known = values[np.isfinite(values)]
-        found[key] = round(float(known.mean()), 4) if len(known) else float("nan")
+        known = [row[key] for row in rows if row[key] is not None]
+        found[key] = round(sum(map(bool, known)) / len(known), 4) if known else None
     return found
 
 
@@ -290,7 +289,7 @@ def show(num_cases: int, images: int, found: Mapping[str, Mapping[str, Any]]) ->
     keys = ("verdict", *CHECKS)
     print(f"  {'':44}" + "".join(f"{key:>15}" for key in keys))
     for name, one in found.items():
-        cells = (f"{one['now'][key]:.3f} ({one['before'][key]:.3f})" for key in keys)
+        cells = (f"{_cell(one['now'][key])} ({_cell(one['before'][key])})" for key in keys)
         print(f"  {name:44}" + "".join(f"{cell:>15}" for cell in cells))
     spans = ("dice", "dice_positive", "gain", "difference", "challenge")
     print("  coverage of 95% intervals now (before)")
@@ -298,6 +297,10 @@ def show(num_cases: int, images: int, found: Mapping[str, Mapping[str, Any]]) ->
     for name, one in found.items():
         cells = (f"{one['coverage'][key]:.3f} ({one['coverage before'][key]:.3f})" for key in spans)
         print(f"  {name:44}" + "".join(f"{cell:>15}" for cell in cells))
+
+
+def _cell(share: float | None) -> str:
+    return "none" if share is None else f"{share:.3f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
