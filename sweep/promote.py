@@ -1,4 +1,4 @@
-"""Make a sweep's winner the champion, if the evidence holds; go back to the one before.
+"""Make a sweep's winner the champion, if the evidence holds.
 
 In this order, so that nothing is spent or moved in vain: what can be refused without the hold-out,
 whether MLflow answers, the hold-out (once; a confirmation that is there is used again), the gate,
@@ -39,7 +39,7 @@ from sweep.model_card import (
 from sweep.model_package import save_model
 from sweep.projection import Candidate, Projection
 
-__all__ = ["Gate", "Promotion", "Rollback", "Verdict", "promote", "rollback", "verdict"]
+__all__ = ["Gate", "Promotion", "Verdict", "promote", "verdict"]
 
 
 #: Characters of a reason for a forced promotion.
@@ -77,15 +77,6 @@ class Promotion:
     reason: str | None
     verdict: Verdict
     confirmation: Confirmation
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rollback:
-    """What a rollback did."""
-
-    model_name: str
-    version: str
-    rolled_back_version: str
 
 
 def promote(
@@ -212,34 +203,6 @@ def _crowned(
         client, name, run_id=run_id, tags=tags_of(facts), description=description, build=build
     )
     return version, registry.crown(client, name, version), True
-
-
-def rollback(home: Home, name: str, *, model_name: str | None = None) -> Rollback:
-    """Make the previous champion champion again. Done twice, it undoes itself.
-
-    Args:
-        home: Whose MLflow holds the model.
-        name: Of a sweep; its champion's name is the model's.
-        model_name: In the registry, of any model; the sweep is then not asked for.
-
-    Raises:
-        UsageError: There is no such sweep, or no previous champion.
-        TrackingError: MLflow cannot be reached.
-    """
-    header = {} if model_name else _header(home, name)
-    with registry.reaching(home.tracking_uri):
-        client = connect(home.tracking_uri, home.artifacts)
-        model_name = model_name or champions.held_name(client, name, header)
-        now, before = registry.swap_back(client, model_name)
-    return Rollback(model_name=model_name, version=now, rolled_back_version=before)
-
-
-def _header(home: Home, name: str) -> Mapping[str, Any]:
-    ledger = Ledger.open(home.ledger_url, name)
-    try:
-        return ledger.header
-    finally:
-        ledger.close()
 
 
 def _parent_run(home: Home, ledger: Ledger) -> str:

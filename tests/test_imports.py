@@ -102,6 +102,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "vouched": ({"mlflow", "ptxcore"}, {"errors", "mlflow_view"}),
     "registry": ({"mlflow", "ptxcore"}, {"errors", "masking", "mlflow_view", "vouched"}),
     "champions": ({"mlflow"}, {"mlflow_view", "model_card", "registry"}),
+    "rollback": (set(), {"champions", "home", "ledger", "mlflow_view", "registry"}),
     "inputs": ({"ptxcore"}, {"errors"}),
     "predict": ({"ptxcore", "mlflow"}, None),
     "rival": ({"mlflow", "ptxcore"}, None),

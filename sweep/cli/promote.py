@@ -96,15 +96,17 @@ def promote_command(
     home = open_home(options)
     require_ledger(home)
 
-    from sweep import promote as promotion
-
     if rollback:
-        done = promotion.rollback(home, name, model_name=model_name)
+        from sweep.rollback import rollback as roll_back
+
+        done = roll_back(home, name, model_name=model_name)
         if as_json:
             emit(done)
         else:
             click.echo(f"{done.model_name}: version {done.version} is champion again")
         return
+    from sweep import promote as promotion
+
     promoted = promotion.promote(
         home,
         name,

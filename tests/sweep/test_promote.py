@@ -31,9 +31,10 @@ from sweep.ledger import Ledger
 from sweep.mlflow_view import connect
 from sweep.model_package._example import input_example
 from sweep.projection import Projection
-from sweep.promote import Gate, promote, rollback, verdict
+from sweep.promote import Gate, promote, verdict
 from sweep.records import State
 from sweep.registry import aliases
+from sweep.rollback import rollback
 
 MODEL = "ptxsweep-phantom-average_precision"
 METRICS = {"dice": 0.85, "dice_positive": 0.5, "dice_all_empty": 0.78}
