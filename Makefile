@@ -27,7 +27,7 @@ help:
 	@echo "make bench-core   training, inference and memory of the core; bench-core-gpu on a GPU"
 	@echo "make bench-policies   fold policies side by side, TABLES=folder SEEDS=20 WORKERS=1"
 	@echo "make bench-scale      policies and simulator at 100,000 candidates"
-	@echo "make bench-evidence   does the gate hold: simulated promotions with a known truth"
+	@echo "make bench-evidence   do gate and verdict hold: simulated sweeps and promotions with a known truth"
 	@echo "make bench-load       500 trials x 5 folds that only sleep: what the platform itself costs"
 
 setup: $(STAMP)
@@ -85,6 +85,7 @@ bench-scale: setup
 	$(BIN)/python tests/benchmarks/bench_scale.py
 
 bench-evidence: setup
+	$(BIN)/python tests/benchmarks/bench_selection.py
 	$(BIN)/python tests/benchmarks/bench_evidence.py
 
 bench-load: setup

@@ -8,9 +8,10 @@ from dashboards.evidence import Confirmation
 from dashboards.findings import Findings, MetricRow
 from dashboards.text import count, in_sentence, listed, score, signed
 from sweep.records import State
-from sweep.standing import Outcome, correction
-from sweep.standing import sentence as verdict
+from sweep.standing import Outcome
 from sweep.statistics import Interval, PairedDifference
+from sweep.verdict import correction
+from sweep.verdict import sentence as verdict
 
 
 def headline(found: Findings) -> str:

@@ -20,8 +20,9 @@ from sweep.cohort import KEY, cohort_of, describe
 from sweep.inference import scores_by_choice
 from sweep.projection import Candidate, Projection
 from sweep.records import State
-from sweep.standing import correction, is_over, standing
+from sweep.standing import is_over, standing
 from sweep.statistics import corrected_interval, paired_difference
+from sweep.verdict import correction
 
 
 def banners(projection: Projection, found: Findings) -> Markup:
@@ -128,11 +129,13 @@ def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
         )
         for row in shown
     ]
-    name, of_many = "in the lead:" if found.is_open else "winner", ""
+    number, of_many = found.standing.leader, ""
+    name = f"#{number}" if found.is_open else "winner"
     if not found.is_open and (known := [row.difference for row in shown if row.difference]):
         of_many = f" (95%, {correction(known[0].num_compared)})"
     head = (
-        "metric", f"{name} #{found.standing.leader}", "95% interval", "all empty", "default",
+        "metric", f"#{number}, in the lead" if found.is_open else f"winner #{number}",
+        "95% interval", "all empty", "default",
         f"{name} − default{of_many}", "threshold", "better",
     )  # fmt: skip
     classes = ["objective" if row.metric == found.metric else None for row in shown]

@@ -17,13 +17,14 @@ from sweep.errors import UsageError
 from sweep.operating_point import FIXED, fold_values, rule_of
 from sweep.projection import Candidate, Projection
 from sweep.records import State
-from sweep.standing import DEFAULT, correction, num_compared
+from sweep.standing import DEFAULT, num_compared
 from sweep.statistics import (
     Interval,
     PairedDifference,
     corrected_interval,
     paired_difference,
 )
+from sweep.verdict import correction
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,9 @@ from sweep.ledger import Ledger
 from sweep.operating_point import FIXED, OTHER_FOLDS, fold_values, rule_of, rule_text
 from sweep.projection import Candidate, Projection
 from sweep.records import State
-from sweep.standing import Standing, sentence, standing
+from sweep.standing import Standing, standing
 from sweep.statistics import mean_sd
+from sweep.verdict import sentence
 
 _FIXED_TEXT = "at the threshold of its settings"
 

@@ -44,6 +44,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "cohort": (set(), set()),
     "caution": (set(), {"environment", "projection", "cohort"}),
     "standing": ({"ptxcore"}, {"records", "statistics", "projection"}),
+    "verdict": (set(), {"standing"}),
     "ledger": ({"optuna"}, {"errors", "masking", "records", "projection"}),
     "views": ({"optuna"}, {"errors", "records", "projection"}),
     "pruners": ({"optuna"}, {"errors", "records", "projection", "views"}),
@@ -72,7 +73,8 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
         {"mlflow", "ptxcore"},
         {
             *("errors", "masking", "records", "home", "statistics", "ledger", "inference"),
-            *("projection", "cohort", "caution", "standing", "operating_point"),
+            *("projection", "cohort", "caution", "standing", "verdict"),
+            "operating_point",
         },
     ),
     "mlflow_process": (set(), {"home", "projection"}),
@@ -84,7 +86,10 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
     "summary": ({"ptxcore"}, None),
     "compare": (
         {"ptxcore"},
-        {"errors", "records", "projection", "statistics", "standing", "operating_point"},
+        {
+            *("errors", "records", "projection", "statistics", "standing", "verdict"),
+            "operating_point",
+        },
     ),
     "progress": (set(), {"errors", "records", "projection", "caution", "standing", "space"}),
     "launch": ({"ptxcore", "torch"}, None),
@@ -120,7 +125,7 @@ SWEEP_PARTS: dict[str, tuple[set[str], set[str] | None]] = {
 #: A view of the ledger, which never trains or schedules.
 DASHBOARDS_MAY = {
     *("errors", "records", "inference", "projection", "cohort", "caution", "standing", "ledger"),
-    "statistics",
+    *("statistics", "verdict"),
 }
 DASHBOARDS_FORBIDDEN = {"ray", "torch", "monai", "search_spaces"}
 

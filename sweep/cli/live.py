@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from sweep.progress import Overview, listing, overview
 from sweep.records import State
-from sweep.standing import Outcome, leading
+from sweep.standing import Outcome
+from sweep.verdict import leading
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -34,7 +34,8 @@ def list_command(as_json: bool, **options: Any) -> None:
     from sweep.caution import cautions, is_phantom, spoken
     from sweep.cohort import cohort_of
     from sweep.ledger import Ledger, list_sweeps
-    from sweep.standing import Outcome, leading, sentence, standing
+    from sweep.standing import Outcome, standing
+    from sweep.verdict import leading, sentence
 
     home = open_home(options)
     require_ledger(home)

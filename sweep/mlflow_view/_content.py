@@ -32,8 +32,9 @@ from sweep.mlflow_view._metrics import (
 from sweep.operating_point import FIXED, OTHER_FOLDS, known_point, rule_text
 from sweep.projection import Candidate, Projection
 from sweep.records import State
-from sweep.standing import num_compared, sentence, standing
+from sweep.standing import num_compared, standing
 from sweep.statistics import corrected_interval, mean_sd, paired_difference
+from sweep.verdict import sentence
 
 #: Tags of runs. `logged` holds what a run has already been sent.
 SWEEP_ID, CANDIDATE, LOGGED = "ptxsweep.sweep_id", "ptxsweep.candidate", "ptxsweep.logged"

@@ -284,6 +284,18 @@ def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
     assert Path(text).read_text(encoding="utf-8") == header["space_text"]
 
 
+def test_a_sweep_that_is_not_over_has_no_winner(uri: str, tmp_path: Path) -> None:
+    ledger = run_sweep(f"sqlite:///{tmp_path / 'open.db'}", story=Story(stop_after=14))
+    assert ledger.projection.best() is not None
+    view_of(uri, ledger).sync(ledger, final=True)
+    parent = parent_of(uri).data
+    ledger.close()
+    assert parent.tags["ptxsweep.winner"] == "none yet"
+    assert "ptxsweep.winner_run_id" not in parent.tags
+    assert parent.tags["ptxsweep.verdict"].startswith("No winner yet: ")
+    assert not [key for key in parent.metrics if key.startswith(("winner/", "difference/"))]
+
+
 def test_a_second_sync_changes_nothing(uri: str, ledger: Ledger) -> None:
     view = view_of(uri, ledger)
     assert view.sync(ledger, final=True)

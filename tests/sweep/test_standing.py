@@ -20,8 +20,9 @@ from sweep.cli import main
 from sweep.ledger import Ledger
 from sweep.mlflow_view._content import progress_tags, winner_metrics, winner_tags
 from sweep.records import State
-from sweep.standing import Outcome, compare_folds, num_compared, sentence, standing
+from sweep.standing import Outcome, compare_folds, num_compared, standing
 from sweep.statistics import paired_difference
+from sweep.verdict import sentence
 
 
 @pytest.fixture(scope="module")
