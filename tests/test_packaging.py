@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from sweep.model_package._wheel import write_wheel
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -41,6 +43,12 @@ def test_wheel_holds_packages_types_and_search_spaces(wheel: list[str]) -> None:
         "dashboards",
         "search_spaces",
     }
+
+
+def test_a_model_takes_along_what_the_wheel_holds(wheel: list[str], tmp_path: Path) -> None:
+    """But for the pictures of the README."""
+    own = set(zipfile.ZipFile(write_wheel(tmp_path)).namelist())
+    assert own == {name for name in wheel if not name.endswith(".png")}
 
 
 def test_search_spaces_are_found_where_they_are_installed() -> None:

@@ -16,11 +16,15 @@ from sweep.environment import pins
 from sweep.model_package._ensemble import write_ensemble
 from sweep.model_package._example import input_example
 from sweep.model_package._model import ARTIFACT, SIGNATURE
+from sweep.model_package._wheel import write_wheel
 
+#: Of the model's folder. MLflow installs requirements from there, and so do people.
+WHEELS = "wheels"
 CODE = Path(__file__).with_name("champion.py")
-#: What prediction needs, in the versions that scored the hold-out. Given outright, because
-#: MLflow's own search for requirements starts a process, loads the model and asks the network.
-REQUIREMENTS = ("ptxsweep", "torch", "monai", "numpy", "pandas", "pydicom", "pillow", "mlflow")
+#: What prediction needs beside this package, in the versions that scored the hold-out. Given
+#: outright, because MLflow's own search for requirements starts a process, loads the model and asks
+#: the network.
+REQUIREMENTS = ("torch", "monai", "numpy", "pandas", "pydicom", "pillow", "mlflow")
 
 
 def save_model(
@@ -54,15 +58,18 @@ def save_model(
         write_ensemble(
             ensemble, weights, rule=rule, runtime=runtime, inference=inference, facts=facts
         )
+        wheel = write_wheel(Path(temporary) / WHEELS)
         mlflow.pyfunc.save_model(
             str(folder),
             python_model=str(code),
             artifacts={ARTIFACT: str(ensemble)},
             signature=SIGNATURE,
             input_example=example,
-            pip_requirements=pins(*REQUIREMENTS),
+            pip_requirements=[f"{WHEELS}/{wheel.name}", *pins(*REQUIREMENTS)],
             metadata=dict(facts or {}),
             mlflow_model=model,
         )
+        (folder / WHEELS).mkdir()
+        shutil.copy(wheel, folder / WHEELS)
     (one,) = mlflow.pyfunc.load_model(str(folder)).predict(example)
     assert one["probability"].shape == one["mask"].shape == (64, 64)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import importlib.metadata
 import io
 import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -110,16 +113,60 @@ def test_signature_example_and_requirements_are_there(saved: Path) -> None:
     assert signature.outputs.input_names() == ["probability", "mask", "case_positive"]
     pd.testing.assert_frame_equal(model.input_example, input_example())
     lines = (saved / "requirements.txt").read_text(encoding="utf-8").split()
-    assert any(line.startswith("ptxsweep==") for line in lines)
+    # No index has this package, and whoever puts something there under its name is not asked.
+    own = [line for line in lines if "ptxsweep" in line]
+    assert own == [f"wheels/ptxsweep-{importlib.metadata.version('ptxsweep')}-py3-none-any.whl"]
+    assert f"  - {own[0]}\n" in (saved / "conda.yaml").read_text(encoding="utf-8")
+    assert "ptxsweep" not in (saved / "python_env.yaml").read_text(encoding="utf-8")
     assert not any("+" in line or "://" in line for line in lines)
     assert model.metadata.metadata == {"phantom": True}
+
+
+def run(*words: str | Path, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *map(str, words)], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+OTHER_MACHINE = """
+import hashlib, pathlib, sys
+site, own, model, scratch = sys.argv[1:]
+sys.path[:] = [own, *sys.path, site]
+import sweep.model_package
+from sweep.model_package._wheel import write_wheel
+assert sweep.model_package.__file__.startswith(own), sweep.model_package.__file__
+ensemble = sweep.model_package.load_ensemble(pathlib.Path(model) / "artifacts" / "ensemble")
+again = write_wheel(pathlib.Path(scratch)).read_bytes()
+print(len(ensemble.members), hashlib.sha256(again).hexdigest())
+"""
+
+
+def test_the_package_travels_with_the_model(saved: Path, tmp_path: Path) -> None:
+    """Its requirements can be met from its folder, and what they install loads it."""
+    pip = ("-m", "pip", "install", "--no-index", "--no-cache-dir", "--disable-pip-version-check")
+    said = run(*pip, "--dry-run", "-r", "requirements.txt", folder=saved)  # the rest is installed
+    assert f"Would install ptxsweep-{importlib.metadata.version('ptxsweep')}" in said
+    (wheel,) = (saved / "wheels").iterdir()
+    run(*pip, "--no-deps", "--target", tmp_path / "own", wheel.relative_to(saved), folder=saved)
+    # Neither this checkout nor an editable install of it is seen there.
+    site = str(Path(mlflow.__file__).parents[1])
+    words = ("-I", "-S", "-c", OTHER_MACHINE, site, tmp_path / "own", saved, tmp_path / "again")
+    members, digest = run(*words, folder=tmp_path).split()
+    assert members == "3"
+    # What was installed from a wheel packs the same one again.
+    assert digest == hashlib.sha256(wheel.read_bytes()).hexdigest()
 
 
 def test_nothing_in_a_model_is_pickled(saved: Path) -> None:
     files = [path for path in saved.rglob("*") if path.is_file()]
     # Python's own cache, written where the model's code was imported from.
     kinds = {path.suffix for path in files if path.parent.name != "__pycache__"}
-    assert kinds <= {"", ".json", ".py", ".safetensors", ".txt", ".yaml"}
+    assert kinds <= {"", ".json", ".py", ".safetensors", ".txt", ".whl", ".yaml"}
+    (wheel,) = (saved / "wheels").iterdir()
+    held = {Path(name).suffix for name in zipfile.ZipFile(wheel).namelist()}
+    assert held <= {"", ".css", ".py", ".txt", ".typed", ".yaml"}
     text = (saved / "MLmodel").read_text(encoding="utf-8")
     assert "loader_module: mlflow.pyfunc.loaders.code_model" in text
     assert "python_model:" not in text  # where a pickled model would be named
