@@ -83,8 +83,8 @@ def _check_frame(path: Path, dataset: FileDataset) -> None:
     size = dataset.Columns, dataset.Rows
     expected = f"one of {dataset.Rows} x {dataset.Columns} px, as the header says"
     try:
-        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-        alone = encapsulate([frame])
+        alone = encapsulate([get_frame(dataset.PixelData, 0, number_of_frames=1)])
+        frame = get_frame(alone, 0, number_of_frames=1)  # padded to even, as decoders see it
     except Exception as error:  # items that do not fit together raise nearly anything
         found = f"items that hold no frame ({type(error).__name__})"
         raise refusal(path, "PixelData", found, "one frame") from error

@@ -9,7 +9,6 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 from tiny_dicom import write_dicom
@@ -352,11 +351,21 @@ def test_real_oddities(siim: Path) -> None:
         read_dicom(odd / "._AppleDouble_not_a_dicom.dcm")
 
 
-def test_a_jpeg_2000_box_without_length_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        b"\0" * 60,
+        # A last box up to the end of an odd item: the byte of padding begins another.
+        b"\0\0\0\x09free\0",
+    ],
+)
+def test_a_jpeg_2000_box_without_length_ends(boxes: bytes, tmp_path: Path) -> None:
     # pydicom 3.0 steps over it for ever; found by fuzzing.
     path = write_dicom(tmp_path / "bad.dcm", RAMP, syntax=JPEG2000Lossless)
     dataset = pydicom.dcmread(path)
-    dataset.PixelData = encapsulate([b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0" * 60])
+    frame = b"\0\0\0\x0cjP  \r\n\x87\n" + boxes
+    item = b"\xfe\xff\x00\xe0"
+    dataset.PixelData = item + bytes(4) + item + len(frame).to_bytes(4, "little") + frame
     dataset.save_as(path)
     with pytest.raises(DicomError, match=r"bad\.dcm: PixelData: found a JPEG 2000 box of length 0"):
         read_dicom(path)
