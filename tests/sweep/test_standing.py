@@ -85,6 +85,15 @@ class TestOneVerdict:
         assert {part: own["difference"][part] for part in parts} == expected
         assert own["p_adjusted"] == expected["p_value"]
 
+        dice = find(projection).row("dice")  # and so of a metric that is not the objective
+        compared = said(capfd, "compare", *where, "--metric", "dice")
+        trials = compared["comparisons"][0]["trials"]  # type: ignore[index]
+        (own,) = [one for one in trials if one["number"] == found.winner]
+        assert dice is not None
+        assert dice.difference is not None
+        assert own["difference"]["low"] == pytest.approx(dice.difference.low)
+        assert own["difference"]["p_value"] == pytest.approx(dice.difference.p_value)
+
         shown = said(capfd, "show", *where)["standing"]
         assert {part: shown["difference"][part] for part in parts} == expected  # type: ignore[index]
 
