@@ -24,7 +24,7 @@ from dashboards.reading import (
     num_folds_run,
     operating_metric,
 )
-from ptxcore.metrics import SIZES, VIEWS, bounds
+from ptxcore.metrics import SIZES, VIEWS, bounds, needs_threshold
 from sweep.caution import Caution, caution, cautions
 from sweep.cohort import cohort_of, describe
 from sweep.projection import Candidate, Projection
@@ -59,8 +59,6 @@ GROUPS = (
         for name in ("dice", "dice_positive", "case_sensitivity", "case_specificity")
     ),
 )
-#: Metrics that no threshold changes.
-_THRESHOLD_FREE = frozenset({"average_precision", "calibration_error", "loss"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +127,8 @@ class Findings:
         return self.rows[0] if self.rows else None
 
     def row(self, metric: str) -> MetricRow | None:
-        """The row of a metric, None if it was not recorded."""
-        return next((row for row in self.rows if row.metric == metric), None)
+        """The row of a metric as it is deployed, None if it was not recorded."""
+        return next((row for row in reversed(self.rows) if row.metric == metric), None)
 
     @property
     def winner(self) -> int | None:
@@ -158,11 +156,15 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
     groups: list[MetricRow] = []
     if winner is not None:
         metric = metric_of(projection)
-        names = [metric, *(name for name in SHOWN if name != metric)]
         points = operating_points or {}
-        for part, names_of_part in ((rows, names), (groups, GROUPS)):
-            found = (_row(projection, winner, default, name, points) for name in names_of_part)
+        objective = _row(projection, winner, default, metric, points, is_objective=True)
+        # An objective of masks stands twice: as the search ranks by it, and as it is deployed.
+        is_twice = needs_threshold(metric) and winner.number in points
+        names = [name for name in SHOWN if is_twice or name != metric]
+        for part, names_of_part in ((rows, names), (groups, list(GROUPS))):
+            found = [_row(projection, winner, default, name, points) for name in names_of_part]
             part += [row for row in found if row is not None]
+        rows[:0] = [] if objective is None else [objective]
     return Findings(
         metric=metric_of(projection),
         maximize=projection.maximize,
@@ -186,15 +188,17 @@ def _row(
     default: Candidate | None,
     metric: str,
     points: OperatingPoints,
+    *,
+    is_objective: bool = False,
 ) -> MetricRow | None:
-    threshold = "none" if metric in _THRESHOLD_FREE else "fixed"
-    if metric == metric_of(projection):
+    threshold = "fixed" if needs_threshold(metric) else "none"
+    if is_objective:
         values = fold_scores(projection, winner)
         others = {} if default is None else fold_scores(projection, default)
     else:
         values = operating_metric(winner, metric, points) if threshold == "fixed" else {}
         others = {} if default is None else operating_metric(default, metric, points)
-        if values and (others or default is None):
+        if values:  # as it is deployed, whether or not the default can be compared with it
             threshold = "other folds"
         else:
             values = fold_metric(winner, metric)

@@ -7,6 +7,7 @@ import math
 from dashboards.evidence import Confirmation
 from dashboards.findings import Findings, MetricRow
 from dashboards.text import count, in_sentence, listed, score, signed
+from ptxcore.metrics import needs_threshold
 from sweep.records import State
 from sweep.standing import Outcome
 from sweep.statistics import Interval, PairedDifference
@@ -181,6 +182,8 @@ def objective(found: Findings) -> str:
     """What the search optimised, and why not simply Dice."""
     goal = "higher" if found.maximize else "lower"
     text = f"The search optimised {in_sentence(found.metric)} ({goal} is better). "
+    if needs_threshold(found.metric):
+        text += "Its values are those at the fixed threshold of the settings. "
     if found.metric == "average_precision":
         text += (
             "It needs no threshold, every positive case counts the same, and a network that "

@@ -118,7 +118,7 @@ def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
     """Metrics of the winner beside the default and beside predicting nothing."""
     rows = [
         (
-            metric_name(row.metric) + (" (objective)" if row.metric == found.metric else ""),
+            metric_name(row.metric) + (" (objective)" if row is found.objective else ""),
             say.plus_minus(row.winner),
             say.span(None if math.isnan(row.winner.low) else (row.winner.low, row.winner.high)),
             score(row.all_empty),

@@ -132,6 +132,16 @@ def rule_of(candidate: Candidate, metric: str) -> str:
     return OTHER_FOLDS if is_tuned else FIXED
 
 
+def objective_rule(projection: Projection) -> str:
+    """Under which rule the scores stand by which a search ranks: no other is there in time."""
+    return FIXED if needs_threshold(str(projection.header["metric"])) else NO_THRESHOLD
+
+
+def objective_name(metric: str) -> str:
+    """An objective as a heading, with its rule if it needs one."""
+    return f"{metric} (fixed threshold)" if needs_threshold(metric) else metric
+
+
 def fold_values(candidate: Candidate, metric: str, rule: str | None = None) -> dict[int, float]:
     """A metric by finished fold, NaN where a fold has no case that it speaks of.
 

@@ -12,7 +12,14 @@ from sweep.caution import caution, is_phantom
 from sweep.cohort import cohort_of
 from sweep.inference import scores_by_choice
 from sweep.ledger import Ledger
-from sweep.operating_point import FIXED, OTHER_FOLDS, fold_values, rule_of, rule_text
+from sweep.operating_point import (
+    FIXED,
+    OTHER_FOLDS,
+    fold_values,
+    objective_rule,
+    rule_of,
+    rule_text,
+)
 from sweep.projection import Candidate, Projection
 from sweep.records import State
 from sweep.standing import Standing, standing
@@ -73,6 +80,7 @@ class SweepSummary:
         reason: Why it is in that state.
         phantom: Whether the cases are drawn, not real.
         metric: The objective.
+        threshold: The rule behind its values, one of the words of `sweep.operating_point`.
         num_folds_run: Finished folds.
         num_folds_full_grid: Folds that training every candidate completely would have taken.
         best: Number of the winner, None unless the sweep is over; `standing` has who leads.
@@ -95,6 +103,7 @@ class SweepSummary:
     reason: str | None
     phantom: bool
     metric: str
+    threshold: str
     num_folds_run: int
     num_folds_full_grid: int
     best: int | None
@@ -124,6 +133,7 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         reason=projection.sweep_reason,
         phantom=is_phantom(projection.header),
         metric=str(projection.header["metric"]),
+        threshold=objective_rule(projection),
         num_folds_run=sum(len(one.folds) for one in projection.candidates),
         num_folds_full_grid=len(projection.candidates) * projection.num_folds,
         best=found.winner,

@@ -69,7 +69,7 @@ def line(now: Overview) -> str:
         parts.append(f"no winner yet: {leading(found)}")
     if found.leader is not None:
         parts.append(
-            f"Dice of #{found.leader} {_number(now.dice)} "
+            f"Dice of #{found.leader} at the fixed threshold {_number(now.dice)} "
             f"(predicting nothing {_number(now.baseline)})"
         )
     parts += now.cautions
@@ -86,9 +86,9 @@ def table(name: str, projection: Projection) -> Table:
     phantom = " (phantom)" if projection.header.get("phantom") else ""
     result = Table(
         title=f"{name}{phantom}: {line(now)}",
-        caption="Dice counts a case as 1 when mask and prediction are both empty; ahead: of the "
-        "default (of who leads while that has no fold) on the folds that both have"
-        + (f"\n{now.caution}" if now.caution else ""),
+        caption="Dice, at the fixed threshold of the settings, counts a case as 1 when mask and "
+        "prediction are both empty; ahead: of the default (of who leads while that has no fold) "
+        "on the folds that both have" + (f"\n{now.caution}" if now.caution else ""),
         expand=False,
     )
     metric = str(projection.header["metric"])

@@ -34,6 +34,7 @@ def list_command(as_json: bool, **options: Any) -> None:
     from sweep.caution import cautions, is_phantom, spoken
     from sweep.cohort import cohort_of
     from sweep.ledger import Ledger, list_sweeps
+    from sweep.operating_point import objective_name, objective_rule
     from sweep.standing import Outcome, standing
     from sweep.verdict import leading, sentence
 
@@ -52,6 +53,7 @@ def list_command(as_json: bool, **options: Any) -> None:
                 "num_trials": len(projection.candidates),
                 "num_folds_run": sum(len(one.folds) for one in projection.candidates),
                 "metric": projection.header["metric"],
+                "threshold": objective_rule(projection),
                 "best": None if found.winner is None else found.mean,
                 "standing": found,
                 "verdict": sentence(found),
@@ -70,7 +72,7 @@ def list_command(as_json: bool, **options: Any) -> None:
         found = one["standing"]
         led = f"no winner yet: {leading(found)}"
         if one["best"] is not None:
-            led = f"winner #{found.winner} {one['metric']} {one['best']:.4f}"
+            led = f"winner #{found.winner} {objective_name(one['metric'])} {one['best']:.4f}"
         elif found.outcome is Outcome.NONE:
             led = "no winner"
         click.echo(
@@ -112,9 +114,11 @@ def print_sweep(summary: SweepSummary) -> None:
     from rich.table import Table
 
     from sweep.cohort import describe
+    from sweep.operating_point import objective_name
 
     table = Table(title=f"{summary.name}{' (phantom)' if summary.phantom else ''}")
-    for heading in ("trial", "state", summary.metric, "folds", "seconds", "parameters"):
+    objective = objective_name(summary.metric)
+    for heading in ("trial", "state", objective, "folds", "seconds", "parameters"):
         table.add_column(heading, justify="right" if heading in ("trial", "seconds") else "left")
     for one in summary.candidates:
         scores = " ".join("-" if score is None else f"{score:.3f}" for score in one.fold_scores)

@@ -15,6 +15,7 @@ import pytest
 from command_line import ptxsweep, start_ptxsweep
 
 from sweep.ledger import Ledger, list_sweeps
+from sweep.operating_point import rule_of
 from sweep.records import State
 
 
@@ -73,6 +74,7 @@ def test_kill_and_resume_equals_the_undisturbed_run(
     after = Ledger.open(url, "tiny")
     for one in after.projection.candidates:
         assert one.state is State.COMPLETE
+        assert rule_of(one, "dice") == "other folds", "the ledger lacks its thresholds"
         for fold in one.folds:
             was_finished = (one.number, fold) in finished
             assert one.attempts[fold] == 1 or not was_finished, "a finished fold ran twice"

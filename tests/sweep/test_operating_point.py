@@ -137,10 +137,10 @@ def epoch(fold: int) -> Epoch:
     return Epoch(candidate=0, fold=fold, attempt=1, epoch=1, value=0.5, seconds=1.0)
 
 
-def laid_out(home: Home) -> Ledger:
+def laid_out(home: Home, metric: str = "average_precision") -> Ledger:
     space = parse_space(SPACE, "tables.yaml")
     header = {
-        "metric": "average_precision", "maximize": True, "num_folds": 3, "seed": 0,
+        "metric": metric, "maximize": True, "num_folds": 3, "seed": 0,
         "space_text": space.text,
     }  # fmt: skip
     ledger = Ledger.create(home.ledger_url, "tables", header=header)
@@ -241,3 +241,35 @@ def test_a_difference_that_is_only_the_thresholds_is_none(home: Home, tmp_path: 
     del ledger.projection.candidates[1].notes[NOTE]
     assert compare(ledger.projection, metric="dice").threshold == "fixed"  # one rule for all
     ledger.close()
+
+
+def test_an_objective_of_masks_stands_as_ranked_and_as_deployed(
+    home: Home, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The search has nothing but the fixed threshold to rank by; both are shown, and named."""
+    ledger, folder = laid_out(home, "dice"), home.sweep_folder("tables")
+    run(conduct(ledger, folder), folder, [0, 1])
+    ledger.start_fold(0, 2)
+    ledger.finish_fold(score(folder, 0, 2, table(2, shift=50)))
+    conduct(ledger, folder).close("done")
+    found = find(ledger.projection, operating_points(ledger, folder))
+    ledger.close()
+    assert found.objective is not None
+    ranked, deployed = found.objective, found.row("dice")
+    assert deployed is not None
+    assert (ranked.threshold, deployed.threshold) == ("fixed", "other folds")
+    assert ranked.winner.mean != pytest.approx(deployed.winner.mean)
+
+    words = ["tables", "--home", str(home.folder)]
+    assert main(["compare", *words, "--json"]) == 0
+    tables = json.loads(capfd.readouterr().out)["comparisons"]
+    means = {
+        (one["metric"], one["threshold"]): one["trials"][0]["interval"]["mean"] for one in tables
+    }
+    assert means["dice", "fixed"] == pytest.approx(ranked.winner.mean)
+    assert means["dice", "other folds"] == pytest.approx(deployed.winner.mean)
+    assert main(["show", *words]) == 0
+    shown = capfd.readouterr().out
+    assert "dice (fixed threshold)" in shown
+    assert f"objective            {ranked.winner.mean:.4f} (dice, fixed threshold 0.5)" in shown
+    assert f"dice                 {deployed.winner.mean:.4f} +- " in shown

@@ -37,7 +37,7 @@ def test_overview_counts_and_estimates(ledger: Ledger) -> None:
 def test_line(ledger: Ledger) -> None:
     assert line(overview(ledger.projection)) == (
         "trials 3/4, folds 3/~6, no winner yet: #1 leads the default by +0.300 on the 1 fold both "
-        "have, Dice of #1 0.900 (predicting nothing 0.780), about 31 s left"
+        "have, Dice of #1 at the fixed threshold 0.900 (predicting nothing 0.780), about 31 s left"
     )
 
 
