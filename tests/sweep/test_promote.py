@@ -18,6 +18,8 @@ from mlflow.entities import LoggedModelStatus
 from projections import folds, projection
 from tiny_sweep import NAME, copy_sweep
 
+from ptxcore.data.folds import make_plan
+from ptxcore.data.store import CaseStore
 from ptxcore.metrics import load_table
 from ptxcore.types import Rule
 from sweep.champions import model_name
@@ -25,7 +27,8 @@ from sweep.confirm import confirm
 from sweep.confirmation import ChampionBeside, Confirmation, load_confirmation
 from sweep.errors import GateRefused, TrackingError, UsageError
 from sweep.evidence import Evidence
-from sweep.gate import Champion, preliminary
+from sweep.gate import Champion, population, preliminary
+from sweep.holdout import count_patients
 from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.mlflow_view import connect
@@ -359,6 +362,18 @@ def test_too_few_patients_refuse_before_the_hold_out_is_opened(tiny_home: Home) 
     assert Evidence(tiny_home.ledger_url, NAME).uses() == []
     forced = promote(tiny_home, NAME, gate=Gate(min_patients=8), force=True, reason="of the test")
     assert len(forced.verdict.reasons) == 2
+
+
+def test_a_hold_out_of_positives_alone_refuses(trained_home: Home) -> None:
+    """As of a sweep that was run with `--cases positive`: predicting nothing scores 0 there."""
+    ledger = Ledger.open(trained_home.ledger_url, NAME)
+    store = CaseStore.open(Path(ledger.header["store"]))
+    ledger.close()
+    plan = make_plan(store, num_folds=2, holdout_fraction=0.3, cases="positive")
+    found = count_patients(plan, store)
+    assert found == (len(plan.holdout), 0)
+    (refused,) = [str(check) for check in population(*found) if not check.passed]
+    assert "found 0 (so predicting nothing scores 0 by construction" in refused
 
 
 def test_evidence_of_an_earlier_version_is_read_and_not_decided_on(tiny_home: Home) -> None:
