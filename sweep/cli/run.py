@@ -176,7 +176,7 @@ def run_command(
     )
     home, resources, budget = open_home(options), _resources(options), _budget(options)
     if options.pop("or_resume"):
-        known = name or load_space(space).name
+        known = name or load_space(space, has_begun=True).name
         if (found := launch.find(known, home)) is not None:
             if found.state == "finished":
                 return _finish(found, as_json)

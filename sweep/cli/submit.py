@@ -108,7 +108,7 @@ def submit_command(
                 f"{option}: found a password or token, which the cluster's dashboard would show; "
                 f"{hint}"
             )
-    name = options["name"] or load_space(space).name
+    name = options["name"] or load_space(space, has_begun=True).name
     check_name(name)
 
     from sweep.ray_jobs import SPACE_FILE, JobRequest, JobServer

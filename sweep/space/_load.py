@@ -60,6 +60,8 @@ def load_space(
     path_or_name: str | Path,
     known: Collection[str] | None = None,
     metrics: Mapping[str, str] | None = None,
+    *,
+    has_begun: bool = False,
 ) -> SearchSpace:
     """Read a search space.
 
@@ -68,6 +70,8 @@ def load_space(
         known: Names that `parameters` and `fixed` may use; None allows any.
         metrics: Direction ("maximize" or "minimize") by name of metric; None allows any metric,
             and takes higher as better unless the file says otherwise.
+        has_begun: Whether a sweep of it may have: it goes on as it was, even where it makes no
+            sense.
 
     Raises:
         SpaceError: There is no such file or space, or its content is unsound; the message has
@@ -76,10 +80,11 @@ def load_space(
     path = Path(path_or_name)
     shipped = shipped_spaces()
     if path.is_file():
-        return parse_space(_text(path), str(path), known, metrics)
+        return parse_space(_text(path), str(path), known, metrics, has_begun=has_begun)
     if str(path_or_name) in shipped:
         entry = shipped[str(path_or_name)]
-        return parse_space(entry.read_text(encoding="utf-8"), entry.name, known, metrics)
+        text = entry.read_text(encoding="utf-8")
+        return parse_space(text, entry.name, known, metrics, has_begun=has_begun)
     hint = did_you_mean(str(path_or_name), shipped)
     raise SpaceError(
         f"{path_or_name}: found neither a file nor a shipped search space of that name; {hint}"

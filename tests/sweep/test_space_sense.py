@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import optuna
 import pytest
 
 from sweep.errors import SpaceError
-from sweep.space import parse_space
+from sweep.space import load_space, parse_space
 
 HEAD = """\
 name: x
@@ -78,6 +80,14 @@ def test_a_condition_that_can_hold_is_met_by_draws(when: str) -> None:
     values = found.activating({"child": 2})
     assert values is not None
     assert found.active(values)["child"] == 2
+
+
+def test_a_sweep_that_has_begun_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "old.yaml"
+    path.write_text(space(", when: {rate: 0.5}"), encoding="utf-8")
+    assert load_space(path, has_begun=True).name == "x"  # for `run --or-resume` and `submit`
+    with pytest.raises(SpaceError, match=r"old\.yaml:8: parameters\.child"):
+        load_space(path)
 
 
 def test_a_range_of_one_value_can_be_a_condition() -> None:

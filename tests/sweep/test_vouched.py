@@ -10,6 +10,8 @@ from pathlib import Path
 import mlflow.pyfunc
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from tiny_sweep import NAME
 
 from ptxcore.errors import CheckpointError
@@ -20,6 +22,7 @@ from sweep.mlflow_view import connect
 from sweep.model_package._example import input_example
 from sweep.predict import load_champion, predict_files
 from sweep.promote import promote
+from sweep.registry import reaching
 from sweep.vouched import DIGEST_TAG, package_digest
 
 MODEL = "ptxsweep-phantom-average_precision"
@@ -123,6 +126,15 @@ def test_a_registry_that_cannot_be_reached(tiny_home: Home, tmp_path: Path) -> N
     home = Home.at(tiny_home.folder, tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     with pytest.raises(TrackingError, match="nothing was predicted, try again"):
         load_champion(home, URI)
+
+
+@pytest.mark.parametrize(
+    ("code", "end"),
+    [(INVALID_PARAMETER_VALUE, "promoted"), (INTERNAL_ERROR, "promoted, try again when it works")],
+)
+def test_only_an_outage_is_worth_another_try(code: int, end: str) -> None:
+    with pytest.raises(TrackingError, match=rf"nothing was {end}$"), reaching("http://host:5000"):
+        raise MlflowException("no", code)
 
 
 def test_a_digest_is_of_names_and_contents(tmp_path: Path) -> None:
