@@ -14,24 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptxcore.data.dicom import read_header
-from ptxcore.data.folds import FoldPlan
-from ptxcore.data.importing import case_id_of, import_cases
+from ptxcore.data.formats.dicom import read_header
+from ptxcore.data.importing.run import case_id_of, import_cases
 from ptxcore.data.phantom import write_phantom
-from ptxcore.data.store import CaseStore
+from ptxcore.data.splits.fold_plan import FoldPlan
+from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import DicomError
 from sweep import launch
+from sweep.analysis.standing import Standing
+from sweep.analysis.summary import SweepSummary
 from sweep.errors import GateRefused, UsageError
-from sweep.home import Home
-from sweep.inputs import find_inputs
 from sweep.ledger import list_sweeps
+from sweep.ledger.projection import Projection
 from sweep.predict import Prediction, predict_files
-from sweep.projection import Projection
-from sweep.promote import Promotion, promote
-from sweep.publish import Published, publish_report
-from sweep.resources import ResourceRequest
-from sweep.standing import Standing
-from sweep.summary import SweepSummary
+from sweep.promotion.promote import Promotion, promote
+from sweep.ray.resources import ResourceRequest
+from sweep.report import Published, publish_report
+from sweep.storage.home import Home
+from sweep.storage.inputs import find_inputs
 
 SPACE = "demo"
 #: With 240 the network learns its 30 positive training cases by heart; with 600 it learns.

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.bucket import Bucket
-from sweep.environment import differences
-from sweep.home import Home
-from sweep.masking import is_secret, mask
+from sweep.storage.bucket import Bucket
+from sweep.storage.home import Home
+from sweep.util.provenance import differences
+from sweep.util.redaction import is_secret, mask
 
 #: Shown by name; the rest of constraints.txt is compared too, and named where it differs.
 PACKAGES = (
@@ -219,7 +219,7 @@ def _cluster(address: str | None) -> Iterator[Finding]:
         return
     import ray
 
-    from sweep.ray_nodes import (
+    from sweep.ray.nodes import (
         OPEN_TO_ALL,
         ask,
         gpus_seen,
@@ -227,7 +227,7 @@ def _cluster(address: str | None) -> Iterator[Finding]:
         package_version,
         versions_here,
     )
-    from sweep.ray_run import join
+    from sweep.ray.run import join
 
     join(address)
     try:

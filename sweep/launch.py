@@ -12,34 +12,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptxcore.data.folds import make_plan
-from ptxcore.data.store import CaseStore, no_progress
-from ptxcore.data.verified import verify_once
+from ptxcore.data.splits.fold_plan import make_plan
+from ptxcore.data.store.case_store import CaseStore, no_progress
+from ptxcore.data.store.verified import verify_once
 from ptxcore.errors import StoreError
 from ptxcore.settings import FoldSettings
-from sweep import artifacts
-from sweep.budget import Budget, attempt_seconds
-from sweep.caution import mixed_versions
-from sweep.conductor import Conductor
-from sweep.configurations import check_measurable
-from sweep.environment import differences, pixel_versions
+from sweep.analysis.operating_point import keeper
+from sweep.analysis.selection_bias import mixed_versions
+from sweep.analysis.summary import SweepSummary, summarise
 from sweep.errors import NameTaken, UsageError
-from sweep.finish import keep_weights
-from sweep.home import Home
 from sweep.ledger import Ledger, list_sweeps
-from sweep.operating_point import keeper
-from sweep.policies import make_policy
-from sweep.prepare import Overrides, build_header, effective_space, image_grids
-from sweep.projection import Projection
-from sweep.ray_measure import choose_runtime
-from sweep.ray_run import Interrupt, drive, ray_cluster
-from sweep.ray_trial import Job
-from sweep.resources import ResourceRequest, Resources
+from sweep.ledger.projection import Projection
+from sweep.mlflow.feed import Tracker
+from sweep.ray.measure import choose_runtime
+from sweep.ray.resources import ResourceRequest, Resources
+from sweep.ray.run import Interrupt, drive, ray_cluster
+from sweep.ray.trainable import Job
+from sweep.search.budget import Budget, attempt_seconds
+from sweep.search.controller import Conductor
+from sweep.search.policies import make_policy
+from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
-from sweep.stop_rules import make_stop_rule
-from sweep.stores import locate, open_store, store_of
-from sweep.summary import SweepSummary, summarise
-from sweep.tracker import Tracker
+from sweep.space.overrides import Overrides, build_header, effective_space, image_grids
+from sweep.space.settings import check_measurable
+from sweep.storage import sweep_files
+from sweep.storage.case_stores import locate, open_store, store_of
+from sweep.storage.home import Home
+from sweep.storage.retention import keep_weights
+from sweep.util.provenance import differences, pixel_versions
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def run(
         )
     verify_once(cases, on_progress=on_verify)
     budget = budget or Budget()
-    artifacts.claim(home, name)
+    sweep_files.claim(home, name)
     default = FoldSettings.from_mapping(space.complete(space.defaults()))
     with ray_cluster(request) as found:
         budget.check(found.gpus)
@@ -139,11 +139,11 @@ def run(
             plan.save(folder / "plan.json")
             plan.search_part().save(folder / "search_plan.json")
             (folder / "space.yaml").write_text(space.text, encoding="utf-8")
-            artifacts.save_plan(home, name)
+            sweep_files.save_plan(home, name)
             ledger = Ledger.create(home.ledger_url, name, header=header)
         except BaseException:
             shutil.rmtree(folder)
-            artifacts.forget_plan(home, name)
+            sweep_files.forget_plan(home, name)
             raise
         return _drive(home, ledger, space, cases, locate(store), found, budget, on_progress)
 
@@ -187,8 +187,8 @@ def resume(
         )
     verify_once(cases, on_progress=on_verify)
     space = parse_space(header["space_text"], f"{name} (ledger)", has_begun=True)
-    artifacts.check(home, name)
-    artifacts.bring_plan(home, name)
+    sweep_files.check(home, name)
+    sweep_files.bring_plan(home, name)
     budget = budget or Budget()
     with ray_cluster(request) as found:
         budget.check(found.gpus)
@@ -213,7 +213,7 @@ def _note_versions(ledger: Ledger) -> None:
     """Write down that a sweep goes on under other versions of what changes pixels or scores.
 
     Not refused: a security update must not cost a sweep of days. But folds before and after are
-    not quite comparable, so the ledger keeps it and every view says it (`sweep.caution`).
+    not quite comparable, so the ledger keeps it and every view says it (`sweep.analysis.selection_bias`).
     """
     known, here = ledger.projection.versions, pixel_versions()
     if known and differences(known[-1], here):
@@ -264,14 +264,16 @@ def _drive(
                 min_gain=spec.min_gain,
             ),
             seed=int(ledger.header["seed"]),
-            final_notes=keeper(folder, lambda one: artifacts.bring_folds(home, ledger.name, [one])),
+            final_notes=keeper(
+                folder, lambda one: sweep_files.bring_folds(home, ledger.name, [one])
+            ),
         )
         limit = _limit(budget, ledger, resources)
         with tracker.running():
             with interrupt.listening():
                 drive(
                     conductor,
-                    _job(ledger, space, location, folder, artifacts.address(home, ledger.name)),
+                    _job(ledger, space, location, folder, sweep_files.address(home, ledger.name)),
                     resources,
                     folder=folder,
                     interrupt=interrupt,
@@ -280,7 +282,7 @@ def _drive(
             conductor.close(interrupt.reason or "Ray ended the run")
             if conductor.stop_reason() is not None:
                 keep_weights(ledger.projection, folder, num_kept=NUM_KEPT)
-                artifacts.tidy(home, ledger.projection, ledger.name, num_kept=NUM_KEPT)
+                sweep_files.tidy(home, ledger.projection, ledger.name, num_kept=NUM_KEPT)
             tracker.finish()
     finally:
         ledger.release()

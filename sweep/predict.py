@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ptxcore.data.contrast import has_contrast
-from ptxcore.data.dicom import read_dicom
-from ptxcore.data.files import base_name
-from ptxcore.data.sources import HINT, speaking_of
+from ptxcore.data.formats.contrast import has_contrast
+from ptxcore.data.formats.dicom import read_dicom
+from ptxcore.data.formats.files import base_name
+from ptxcore.data.importing.sources import HINT, speaking_of
 from sweep.errors import UsageError
-from sweep.home import Home
-from sweep.inputs import Inputs
-from sweep.whole_file import whole_file
+from sweep.storage.home import Home
+from sweep.storage.inputs import Inputs
+from sweep.util.atomic_file import whole_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -126,7 +126,7 @@ def open_model(home: Home, uri: str) -> tuple[Ensemble, dict[str, Any]]:
         CheckpointError: The files are damaged or were exchanged.
         TrackingError: MLflow cannot be reached.
     """
-    from sweep.model_package import ENSEMBLE_FOLDER, load_ensemble, load_facts
+    from sweep.mlflow.model_package import ENSEMBLE_FOLDER, load_ensemble, load_facts
 
     def loaded(folder: Path) -> tuple[Ensemble, dict[str, Any]]:
         ensemble = folder / ENSEMBLE_FOLDER
@@ -145,9 +145,9 @@ def open_model(home: Home, uri: str) -> tuple[Ensemble, dict[str, Any]]:
     if name != home.tracking_uri and not Path(name).is_file():
         raise UsageError(f"no model was registered in {home.folder} (found no {name}); give --home")
 
-    from sweep.mlflow_view import connect
-    from sweep.registry import reaching
-    from sweep.vouched import fetch
+    from sweep.mlflow.package_digest import fetch
+    from sweep.mlflow.registry import reaching
+    from sweep.mlflow.view import connect
 
     with reaching(home.tracking_uri, "nothing was predicted"):
         client = connect(home.tracking_uri, home.artifacts)
@@ -185,7 +185,7 @@ def _predict(
     model: Ensemble, file: Path, label: str, out: Path
 ) -> tuple[Prediction, NDArray[Any], NDArray[np.bool_]]:
     """The prediction, with the image and the mask it is of."""
-    from sweep.model_package import segment
+    from sweep.mlflow.model_package import segment
 
     with speaking_of(file, label, "" if label == file.name else HINT):
         image = read_dicom(file).pixels

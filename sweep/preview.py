@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ptxcore.settings import FoldSettings
 from sweep.errors import UsageError
-from sweep.prepare import Overrides, effective_space
-from sweep.whole_file import whole_file
+from sweep.space.overrides import Overrides, effective_space
+from sweep.util.atomic_file import whole_file
 
 if TYPE_CHECKING:
-    from ptxcore.data.preview import Preview
+    from ptxcore.data.studies.preview import Preview
 
 
 def write_preview(
@@ -50,8 +50,8 @@ def write_preview(
     chosen = effective_space(space, Overrides(fixed=dict(fixed)))
     settings = FoldSettings.from_mapping(chosen.complete({}))
 
-    from ptxcore.data.preview import draw_sheet, preview
-    from ptxcore.data.store import CaseStore
+    from ptxcore.data.store.case_store import CaseStore
+    from ptxcore.data.studies.preview import draw_sheet, preview
 
     found = preview(
         CaseStore.open(store), settings, seed=seed, num_cases=num_cases, num_draws=num_draws

@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from siim_slice import find_slice
 from tiny_dicom import DicomSet, write_set
 
-from ptxcore.data.importing import ImportReport, import_cases
+from ptxcore.data.importing.run import ImportReport, import_cases
 
 # Builds a cluster of its own: `make cluster-test`.
 collect_ignore = [] if "PTXSWEEP_CLUSTER" in os.environ else ["cluster"]

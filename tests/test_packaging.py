@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from sweep.model_package._wheel import write_wheel
+from sweep.mlflow.model_package._wheel import write_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ptxcore.data.context import context_corner, mirrored
+from ptxcore.data.patches.context import context_corner, mirrored
 from ptxcore.settings import FoldSettings
 
 
@@ -70,7 +70,7 @@ class Channels:
         return torch.cat(parts, dim=1)
 
     def _around(self, places: Tensor) -> Tensor:
-        """What `ptxcore.data.context.surroundings` gives, shape (1, p, q)."""
+        """What `ptxcore.data.patches.context.surroundings` gives, shape (1, p, q)."""
         image = self._images[0, 0]
         first = (int(places[0, 0, 0]), int(places[1, 0, 0]))
         rows, columns = (

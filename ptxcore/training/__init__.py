@@ -1,9 +1,9 @@
 """Training of one fold, and the runtime it runs on."""
 
 from ptxcore.models import load_weights, save_weights
+from ptxcore.training.attempts import attempt_folder, take_over
 from ptxcore.training.checkpoint import cases_name
 from ptxcore.training.fold import train_fold
-from ptxcore.training.handover import attempt_folder, take_over
 from ptxcore.training.runtime import measure_runtime
 
 __all__ = [

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from ptxcore.data.patches import Batch
+from ptxcore.data.patches.sampler import Batch
 from ptxcore.settings import FoldSettings
 from ptxcore.training.early_stopping import EarlyStopping
 from ptxcore.types import Runtime

@@ -30,7 +30,7 @@ from ptxcore.errors import CheckpointError
 from ptxcore.metrics import load_table, save_table
 from ptxcore.models import load_weights, recover_folder, save_weights
 from ptxcore.settings import FoldSettings
-from ptxcore.training.durable import flush, read_sealed, read_tensors, write, write_sealed
+from ptxcore.training.atomic_files import flush, read_sealed, read_tensors, write, write_sealed
 from ptxcore.training.history import History
 from ptxcore.training.optimizer import optimizer_tensors, restore_optimizer
 from ptxcore.types import ChoiceResult, FoldResult, Runtime

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ptxcore.data.loading import Loader
-from ptxcore.data.patches import PatchSampler
+from ptxcore.data.patches.loader import Loader
+from ptxcore.data.patches.sampler import PatchSampler
 from ptxcore.errors import TrainingDiverged
 from ptxcore.settings import FoldSettings
 from ptxcore.training.averaging import RunningMean
-from ptxcore.training.memory import FittedStep
+from ptxcore.training.micro_batches import FittedStep
 from ptxcore.training.schedules import learning_rate
 from ptxcore.training.step import Step
 from ptxcore.types import Runtime

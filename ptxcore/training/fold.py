@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ptxcore.data.folds import SearchPlan
-from ptxcore.data.loading import Loader
-from ptxcore.data.patches import PatchSampler
-from ptxcore.data.store import CaseStore
+from ptxcore.data.patches.loader import Loader
+from ptxcore.data.patches.sampler import PatchSampler
+from ptxcore.data.splits.fold_plan import SearchPlan
+from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import FoldPlanError
 from ptxcore.inference import place
 from ptxcore.models import build_network
@@ -23,10 +23,9 @@ from ptxcore.training.averaging import RunningMean, estimate_statistics
 from ptxcore.training.checkpoint import FoldFolder, Identity
 from ptxcore.training.early_stopping import EarlyStopping, check_watched
 from ptxcore.training.epoch import train_epoch
+from ptxcore.training.final_weights import KeptWeights
 from ptxcore.training.history import History
-from ptxcore.training.isolation import isolated
-from ptxcore.training.keeping import KeptWeights
-from ptxcore.training.memory import FittedStep
+from ptxcore.training.micro_batches import FittedStep
 from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.scoring import (
     fold_rule,
@@ -36,6 +35,7 @@ from ptxcore.training.scoring import (
     score_choices,
 )
 from ptxcore.training.seeds import derive_seed
+from ptxcore.training.torch_state import isolated
 from ptxcore.types import ChoiceResult, EpochReport, FoldResult, Runtime
 
 #: Where a checkpoint keeps the losses of negative cases ...

@@ -12,14 +12,14 @@ import time
 
 import numpy as np
 
-from ptxcore.data.patches import Batch
+from ptxcore.data.patches.sampler import Batch
 from ptxcore.errors import OutOfMemory
 from ptxcore.inference import place
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
-from ptxcore.training.isolation import isolated
-from ptxcore.training.memory import STEPS_BEFORE_RECORDING, FittedStep
+from ptxcore.training.micro_batches import STEPS_BEFORE_RECORDING, FittedStep
 from ptxcore.training.optimizer import make_optimizer
+from ptxcore.training.torch_state import isolated
 from ptxcore.types import Runtime
 
 #: bfloat16 has three digits: it must be worth it.

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ptxcore.data.folds import SearchPlan
 from ptxcore.data.resample import target_shape
-from ptxcore.data.store import CaseStore
+from ptxcore.data.splits.fold_plan import SearchPlan
+from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import OutOfMemory
 from ptxcore.inference import Passes, on_grid, predict_grid
 from ptxcore.losses import loss_of

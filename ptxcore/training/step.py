@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ptxcore.data.patches import Batch
+from ptxcore.data.patches.sampler import Batch
 from ptxcore.losses import loss_of, losses_of_samples
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime

@@ -26,7 +26,7 @@ from sweep.errors import (
     TrackingError,
     UsageError,
 )
-from sweep.masking import mask
+from sweep.util.redaction import mask
 
 #: Read by libraries when they are imported; a user's own values win.
 _ENVIRONMENT = {

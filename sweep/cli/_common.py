@@ -19,7 +19,7 @@ from sweep.cli.profile import profile_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sweep.home import Home
+    from sweep.storage.home import Home
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ class _Store(click.ParamType[Any]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Path | str:
-        from sweep.bucket import check_address, is_bucket
+        from sweep.storage.bucket import check_address, is_bucket
 
         if is_bucket(value):
             return check_address(value, "--store")
@@ -142,7 +142,7 @@ def home_options(function: Function) -> Function:
 
 def open_home(options: dict[str, Any]) -> Home:
     """Take the values of `home_options` out of a command's arguments."""
-    from sweep.home import Home
+    from sweep.storage.home import Home
 
     return Home.at(
         options.pop("home_folder"),

@@ -16,7 +16,7 @@ from sweep.cli._common import (
 )
 
 if TYPE_CHECKING:
-    from sweep.compare import Compared, Comparison
+    from sweep.analysis.compare import Compared, Comparison
 
 _EPILOG = """\b
 difference  mean over folds of the trial minus the reference, on the same folds
@@ -48,10 +48,10 @@ def compare_command(
     objective of masks at the fixed one of the settings, by which the search ranks. Captions and
     "threshold" say which.
     """
-    from sweep.caution import caution, is_phantom
-    from sweep.compare import compare
+    from sweep.analysis.compare import compare
+    from sweep.analysis.operating_point import fill
+    from sweep.analysis.selection_bias import caution, is_phantom
     from sweep.ledger import Ledger
-    from sweep.operating_point import fill
 
     home = open_home(options)
     require_ledger(home)
@@ -85,7 +85,7 @@ def _print(name: str, found: Comparison, warned: str | None) -> None:
     from rich.table import Table
 
     from ptxcore.metrics import convention
-    from sweep.operating_point import rule_text
+    from sweep.analysis.operating_point import rule_text
 
     table = Table(
         title=f"{name}: {found.metric} against trial {found.reference}",

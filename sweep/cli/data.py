@@ -94,8 +94,8 @@ def import_command(
     if rle is None and dicom is not None:
         raise UsageError("data import: --dicom needs --rle FILE, the masks of its images")
 
-    from ptxcore.data.importing import import_cases
-    from ptxcore.data.subject import describe_contents
+    from ptxcore.data.formats.subject import describe_contents
+    from ptxcore.data.importing.run import import_cases
 
     report = import_cases(
         images,
@@ -126,8 +126,8 @@ def import_command(
 @json_option
 def check_command(store: Path, as_json: bool) -> None:
     """Read all of STORE and compare it with the hashes of its manifest."""
-    from ptxcore.data.store import CaseStore
-    from sweep.describe import doubts_about_store
+    from ptxcore.data.store.case_store import CaseStore
+    from ptxcore.data.store.summary import doubts_about_store
 
     cases = CaseStore.open(store)
     cases.verify()
@@ -158,7 +158,7 @@ def upload_command(store: Path, address: str, as_json: bool) -> None:
     Images and masks go there, the salt of the group hashes does not. Either all of it is there in
     the end or nothing.
     """
-    from sweep.stores import upload
+    from sweep.storage.case_stores import upload
 
     cases, is_new = upload(store, address)
     if as_json:
@@ -180,8 +180,8 @@ def upload_command(store: Path, address: str, as_json: bool) -> None:
 @json_option
 def info_command(store: Path, as_json: bool) -> None:
     """Describe STORE: cases, sizes, masks, views."""
-    from ptxcore.data.store import CaseStore
-    from sweep.describe import describe_store, doubts_about_store
+    from ptxcore.data.store.case_store import CaseStore
+    from ptxcore.data.store.summary import describe_store, doubts_about_store
 
     cases = CaseStore.open(store)
     facts, warnings = describe_store(cases), doubts_about_store(cases)

@@ -104,7 +104,7 @@ def _print(result: DemoResult) -> None:
 
 def _warn(result: DemoResult) -> None:
     """Say plainly where the winner is no better than an empty answer, as it would be deployed."""
-    from sweep.summary import baseline_warning
+    from sweep.analysis.summary import baseline_warning
 
     if result.tuned_metrics is None:
         warning = baseline_warning(result.metrics or {})

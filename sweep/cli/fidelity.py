@@ -21,8 +21,8 @@ from sweep.cli._common import (
 from sweep.errors import UsageError
 
 if TYPE_CHECKING:
-    from ptxcore.data.fidelity import Study
-    from ptxcore.data.fidelity_masks import Masks
+    from ptxcore.data.studies.fidelity import Study
+    from ptxcore.data.studies.fidelity_masks import Masks
 
 _SIDE_PX = 1024
 
@@ -77,7 +77,7 @@ def fidelity_command(
     """Is downsampling the limit? The best Dice that a perfect network could reach."""
     masks = _masks(rle, store, height, width)
     sizes = tuple(dict.fromkeys(sizes)) or masks.sizes
-    from ptxcore.data.fidelity import study
+    from ptxcore.data.studies.fidelity import study
 
     progress = counter("measured")
     found = study(
@@ -124,7 +124,7 @@ def _masks(rle: Path | None, store: Path | None, height: int | None, width: int 
             "data fidelity: found --height or --width beside --store, whose cases have sizes of "
             "their own; leave them out"
         )
-    from ptxcore.data.fidelity_masks import masks_of_both, masks_of_store, masks_of_table
+    from ptxcore.data.studies.fidelity_masks import masks_of_both, masks_of_store, masks_of_table
 
     if store is None:
         assert rle is not None
@@ -167,8 +167,8 @@ def _cells(found: Study) -> Iterator[list[str]]:
 
 def _draw(path: Path, found: Study) -> None:
     from dashboards import theme
-    from dashboards.fidelity import ceiling_figure
-    from sweep.whole_file import whole_file
+    from dashboards.figures.fidelity import ceiling_figure
+    from sweep.util.atomic_file import whole_file
 
     with whole_file(path) as draft:
         ceiling_figure(found).write_html(draft, include_plotlyjs=True, config=theme.CONFIG)

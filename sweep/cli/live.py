@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sweep.progress import Overview, listing, overview
+from sweep.analysis.progress import Overview, listing, overview
+from sweep.analysis.standing import Outcome
+from sweep.analysis.verdict import leading
 from sweep.records import State
-from sweep.standing import Outcome
-from sweep.verdict import leading
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sweep.projection import Projection
+    from sweep.ledger.projection import Projection
 
 #: Rows of the live table; those that run come first, and who leads is always among them.
 NUM_ROWS = 12

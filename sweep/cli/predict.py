@@ -57,9 +57,9 @@ def predict_command(
     if (champion is None) == (model is None):
         raise UsageError("predict: give either --champion NAME or --model URI")
 
-    from sweep.caution import model_positives_alone, of_model, spoken
-    from sweep.inputs import find_inputs
+    from sweep.analysis.selection_bias import model_positives_alone, of_model, spoken
     from sweep.predict import predict_files
+    from sweep.storage.inputs import find_inputs
 
     inputs = find_inputs(dicom, any_modality=any_modality, name_files=name_files)
     for warning in inputs.warnings:

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import click
 
-from sweep.bucket import is_bucket
 from sweep.errors import UsageError
+from sweep.storage.bucket import is_bucket
 
 
 @dataclass(frozen=True, kw_only=True)

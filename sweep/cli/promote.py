@@ -19,7 +19,7 @@ from sweep.cli._common import (
 )
 
 if TYPE_CHECKING:
-    from sweep.promote import Promotion
+    from sweep.promotion.promote import Promotion
 
 
 @click.command("promote")
@@ -97,7 +97,7 @@ def promote_command(
     require_ledger(home)
 
     if rollback:
-        from sweep.rollback import rollback as roll_back
+        from sweep.promotion.rollback import rollback as roll_back
 
         done = roll_back(home, name, model_name=model_name)
         if as_json:
@@ -105,7 +105,7 @@ def promote_command(
         else:
             click.echo(f"{done.model_name}: version {done.version} is champion again")
         return
-    from sweep import promote as promotion
+    from sweep.promotion import promote as promotion
 
     promoted = promotion.promote(
         home,
@@ -132,7 +132,7 @@ def promote_command(
 
 def print_promotion(promoted: Promotion) -> None:
     """Who became champion, and on what evidence."""
-    from sweep.caution import of_data
+    from sweep.analysis.selection_bias import of_data
 
     found = promoted.confirmation
     alone = found.num_positive == found.num_cases

@@ -31,7 +31,7 @@ def report_command(name: str, out: Path | None, as_json: bool, **options: Any) -
     home = open_home(options)
     require_ledger(home)
 
-    from sweep.publish import publish_report
+    from sweep.report import publish_report
 
     published = publish_report(home, name, out=out)
     if as_json:

@@ -22,9 +22,9 @@ from sweep.cli._common import (
 )
 
 if TYPE_CHECKING:
-    from sweep.budget import Budget
-    from sweep.resources import ResourceRequest
-    from sweep.summary import SweepSummary
+    from sweep.analysis.summary import SweepSummary
+    from sweep.ray.resources import ResourceRequest
+    from sweep.search.budget import Budget
 
 
 def _resource_options(function: Function) -> Function:
@@ -71,14 +71,14 @@ def _resource_options(function: Function) -> Function:
 
 
 def _resources(options: dict[str, Any]) -> ResourceRequest:
-    from sweep.resources import ResourceRequest
+    from sweep.ray.resources import ResourceRequest
 
     names = ("address", "workers", "cpus", "gpus")
     return ResourceRequest(**{name: options.pop(name) for name in names})
 
 
 def _budget(options: dict[str, Any]) -> Budget:
-    from sweep.budget import Budget
+    from sweep.search.budget import Budget
 
     return Budget(hours=options.pop("hours"), gpu_hours=options.pop("gpu_hours"))
 
@@ -160,8 +160,8 @@ def run_command(
 
     from sweep import launch
     from sweep.cli.live import watching
-    from sweep.prepare import Overrides
     from sweep.space import load_space
+    from sweep.space.overrides import Overrides
 
     overrides = Overrides(
         fixed=fixed,

@@ -17,7 +17,7 @@ from sweep.cli._common import (
 )
 
 if TYPE_CHECKING:
-    from sweep.summary import SweepSummary
+    from sweep.analysis.summary import SweepSummary
 
 #: Shown for the winner, in this order, beside the objective.
 _OFFICIAL = (
@@ -31,12 +31,12 @@ _OFFICIAL = (
 @json_option
 def list_command(as_json: bool, **options: Any) -> None:
     """List the sweeps of a ledger with their state."""
-    from sweep.caution import cautions, is_phantom, spoken
-    from sweep.cohort import cohort_of
+    from sweep.analysis.cohort import cohort_of
+    from sweep.analysis.operating_point import objective_name, objective_rule
+    from sweep.analysis.selection_bias import cautions, is_phantom, spoken
+    from sweep.analysis.standing import Outcome, standing
+    from sweep.analysis.verdict import leading, sentence
     from sweep.ledger import Ledger, list_sweeps
-    from sweep.operating_point import objective_name, objective_rule
-    from sweep.standing import Outcome, standing
-    from sweep.verdict import leading, sentence
 
     home = open_home(options)
     require_ledger(home)
@@ -93,9 +93,9 @@ def show_command(name: str, as_json: bool, **options: Any) -> None:
 
     Seconds of a fold that was not finished are those from its start to its end.
     """
+    from sweep.analysis.operating_point import fill
+    from sweep.analysis.summary import summarise
     from sweep.ledger import Ledger
-    from sweep.operating_point import fill
-    from sweep.summary import summarise
 
     home = open_home(options)
     require_ledger(home)
@@ -113,8 +113,8 @@ def print_sweep(summary: SweepSummary) -> None:
     """A sweep as a table, and what it found in a few lines."""
     from rich.table import Table
 
-    from sweep.cohort import describe
-    from sweep.operating_point import objective_name
+    from sweep.analysis.cohort import describe
+    from sweep.analysis.operating_point import objective_name
 
     table = Table(title=f"{summary.name}{' (phantom)' if summary.phantom else ''}")
     objective = objective_name(summary.metric)
@@ -151,7 +151,7 @@ def print_sweep(summary: SweepSummary) -> None:
 def _print_winner(summary: SweepSummary) -> None:
     assert summary.best is not None
     from ptxcore.metrics import better, needs_threshold
-    from sweep.operating_point import FIXED, rule_text
+    from sweep.analysis.operating_point import FIXED, rule_text
 
     metrics = summary.candidates[summary.best].metrics
     click.echo(f"winner: trial {summary.best}, mean and SD over the folds")

@@ -20,8 +20,8 @@ from sweep.cli._common import (
 )
 
 if TYPE_CHECKING:
-    from sweep.home import Home
     from sweep.simulate import Comparison, Missing, Table
+    from sweep.storage.home import Home
 
 _DEFAULT_POLICIES = "default,greedy:3,greedy:10,greedy:20,halving,greedy_halving,intensify,standard"
 
@@ -87,7 +87,7 @@ def simulate_command(
     **options: Any,
 ) -> None:
     """Replay fold policies over tables of scores (.npz) or finished sweeps, in simulated time."""
-    from sweep.pruners import make_pruner
+    from sweep.search.pruners import make_pruner
     from sweep.simulate import Cluster, compare, mean_outcome, parse_contender
     from sweep.space import pruner_spec
 
@@ -163,8 +163,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
 def _draw(path: Path, found: list[tuple[str, list[Comparison]]]) -> None:
     from dashboards import theme
-    from dashboards.anytime import anytime_figure, anytime_info
-    from sweep.whole_file import whole_file
+    from dashboards.figures.anytime import anytime_figure, anytime_info
+    from sweep.util.atomic_file import whole_file
 
     curves = {
         label: (comparisons[0].costs, [one.regrets for one in comparisons])

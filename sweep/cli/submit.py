@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from sweep.bucket import check_address, is_bucket
 from sweep.cli._common import emit, json_option, parse_settings, say
 from sweep.cli.profile import cluster_profile_option
 from sweep.cli.run import run_command
 from sweep.errors import UsageError
+from sweep.storage.bucket import check_address, is_bucket
 
 if TYPE_CHECKING:
-    from sweep.ray_jobs import JobState
+    from sweep.ray.jobs import JobState
 
 #: Parameters of `run` that the job gets as they are.
 _PASSED_ON = (
@@ -97,9 +97,9 @@ def submit_command(
         _require_absolute(name, options[name])
     words = _words(context, options)
 
-    from sweep.home import check_name
-    from sweep.masking import mask
     from sweep.space import load_space
+    from sweep.storage.home import check_name
+    from sweep.util.redaction import mask
 
     for option, value in zip(words[::2], words[1::2], strict=True):
         if mask(value) != value:
@@ -111,7 +111,7 @@ def submit_command(
     name = options["name"] or load_space(space, has_begun=True).name
     check_name(name)
 
-    from sweep.ray_jobs import SPACE_FILE, JobRequest, JobServer
+    from sweep.ray.jobs import SPACE_FILE, JobRequest, JobServer
 
     file = Path(space) if Path(space).is_file() else None
     # An empty variable counts as none: the file named here wins over the head's environment.

@@ -2,7 +2,7 @@
 
 from sweep.ledger.catalog import create_study, list_sweeps
 from sweep.ledger.ledger import Ledger
-from sweep.projection import NAN_REASON, Attempt, Candidate, Projection
+from sweep.ledger.projection import NAN_REASON, Attempt, Candidate, Projection
 
 __all__ = [
     "NAN_REASON",

@@ -30,6 +30,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweep.errors import LedgerError, UnknownSweep
 from sweep.ledger import catalog, rows
 from sweep.ledger.lease import Lease, await_silence
+from sweep.ledger.projection import NAN_REASON, Candidate, Projection
 from sweep.ledger.store import (
     close_storage,
     open_storage,
@@ -47,7 +48,6 @@ from sweep.ledger.writes import (
     LedgerStorage,
     StudyAttribute,
 )
-from sweep.projection import NAN_REASON, Candidate, Projection
 from sweep.records import Epoch, FoldScore, State
 
 STATE_KEY, VERSIONS_KEY = "ptxsweep:state", "ptxsweep:later-versions"

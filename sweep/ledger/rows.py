@@ -25,7 +25,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from sweep.errors import LedgerError
-from sweep.projection import Candidate, Projection
+from sweep.ledger.projection import Candidate, Projection
 from sweep.records import STEPS_PER_FOLD, Epoch, FoldScore, Scored, State
 
 ADDED, ENDED, NOTE = "added", "ended", "note:"

@@ -23,7 +23,7 @@ from sqlalchemy import column, table
 
 from sweep.errors import LedgerError, SweepError
 from sweep.ledger.writes import LedgerStorage
-from sweep.masking import mask
+from sweep.util.redaction import mask
 
 _ATTRIBUTES = table(
     "study_user_attributes", column("study_id"), column("key"), column("value_json")

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.errors import UsageError
-from sweep.policies import WORTH, make_policy
-from sweep.pruners import make_pruner
+from sweep.search.policies import WORTH, make_policy
+from sweep.search.pruners import make_pruner
+from sweep.search.stop_rules import make_stop_rule
 from sweep.simulate._engine import Simulation
 from sweep.simulate._layout import Cluster, Deal, deal
 from sweep.simulate._proposing import Proposer
 from sweep.simulate._report import Outcome, mean_outcome, outcome, regret, searched_means
 from sweep.simulate._run import Run
 from sweep.simulate._table import Table
-from sweep.stop_rules import make_stop_rule
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,7 @@ import math
 import numpy as np
 
 from sweep.errors import UsageError
-from sweep.policies import Policy
-from sweep.projection import NAN_REASON, Candidate, Projection
-from sweep.pruners import PrunerJudge
+from sweep.ledger.projection import NAN_REASON, Candidate, Projection
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
@@ -28,12 +26,14 @@ from sweep.records import (
     NewCandidate,
     State,
 )
+from sweep.search.policies import Policy
+from sweep.search.pruners import PrunerJudge
+from sweep.search.stop_rules import StopRule
 from sweep.simulate._layout import Cluster, Deal
 from sweep.simulate._proposing import Proposer
 from sweep.simulate._run import Run, Task
 from sweep.simulate._standings import Standings
 from sweep.simulate._table import Table
-from sweep.stop_rules import StopRule
 
 #: As in a live sweep, the first candidate is the default and is never pruned.
 DEFAULT_CANDIDATE = 0

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from sweep.errors import UsageError
-from sweep.projection import Projection
-from sweep.samplers import make_sampler
+from sweep.ledger.projection import Projection
+from sweep.search.optuna_views import sampler_study
+from sweep.search.samplers import make_sampler
 from sweep.simulate._layout import Deal
 from sweep.simulate._settle import UNRECORDED
 from sweep.simulate._table import Table
-from sweep.views import sampler_study
 
 #: Positive numbers that span this factor vary on a logarithmic scale, as in the policies' model.
 _LOG_FACTOR = 20
@@ -42,7 +42,7 @@ class Proposer:
             table: Its params are the space: a param that is a number everywhere varies over its
                 range, any other over its values, of which "absent" is one.
             layout: Of equally near rows the first in its order is taken.
-            name: Of a sampler, see `sweep.samplers`.
+            name: Of a sampler, see `sweep.search.samplers`.
             seed: Of the sweep, at least 0.
 
         Raises:

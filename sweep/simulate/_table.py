@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.errors import UsageError
-from sweep.projection import Projection
+from sweep.ledger.projection import Projection
 from sweep.records import State
 
 Floats = NDArray[np.float64]

@@ -26,16 +26,16 @@ from in_process import conduct, memory_storage, new_sweep, toy_fold, toy_space
 from optuna.distributions import FloatDistribution
 from ray.tune.experiment import Trial
 
-from sweep.conductor import Conductor
 from sweep.ledger import Ledger
-from sweep.policies import Policy, make_policy
-from sweep.pruners import make_pruner
-from sweep.ray_scheduler import FoldScheduler, Slots
-from sweep.ray_search import FoldSearch
+from sweep.ray.scheduler import FoldScheduler, Slots
+from sweep.ray.searcher import FoldSearch
 from sweep.records import CandidateAdded, Epoch, FoldFinished, FoldScore, FoldStarted
-from sweep.samplers import propose
+from sweep.search.controller import Conductor
+from sweep.search.optuna_views import sampler_study
+from sweep.search.policies import Policy, make_policy
+from sweep.search.pruners import make_pruner
+from sweep.search.samplers import propose
 from sweep.space import parse_space
-from sweep.views import sampler_study
 
 NUM_FOLDS, NUM_EPOCHS = 5, 75
 X = {"x": FloatDistribution(0.0, 1.0)}

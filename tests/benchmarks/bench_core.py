@@ -46,21 +46,21 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from plain_monai import batches, learning, our_step, plain_step, source_of
 from siim_slice import find_slice
 
-from ptxcore.data.augment import Augmentation
-from ptxcore.data.folds import make_plan
-from ptxcore.data.importing import import_cases
-from ptxcore.data.loading import Loader
-from ptxcore.data.patches import Batch, PatchSampler
+from ptxcore.data.importing.run import import_cases
+from ptxcore.data.patches.augment import Augmentation
+from ptxcore.data.patches.loader import Loader
+from ptxcore.data.patches.sampler import Batch, PatchSampler
 from ptxcore.data.phantom import write_phantom
-from ptxcore.data.store import CaseStore
+from ptxcore.data.splits.fold_plan import make_plan
+from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import OutOfMemory
 from ptxcore.inference import place, predict_grid
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
-from ptxcore.training.isolation import isolated
-from ptxcore.training.memory import STEPS_BEFORE_RECORDING, FittedStep
+from ptxcore.training.micro_batches import STEPS_BEFORE_RECORDING, FittedStep
 from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.runtime import measure_runtime
+from ptxcore.training.torch_state import isolated
 from ptxcore.types import Runtime
 
 NUM_STEPS = 12

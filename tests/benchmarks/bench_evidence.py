@@ -30,11 +30,11 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from projections import folds, projection
 
 from ptxcore.types import Rule
-from sweep.assess import CONFIDENCE, dice_intervals, paired_interval
-from sweep.confirmation import ChampionBeside, Confirmation
-from sweep.gate import Champion, Verdict, verdict
-from sweep.intervals import num_positive_patients
-from sweep.projection import Projection
+from sweep.analysis.intervals import num_positive_patients
+from sweep.ledger.projection import Projection
+from sweep.promotion.assess import CONFIDENCE, dice_intervals, paired_interval
+from sweep.promotion.confirmation import ChampionBeside, Confirmation
+from sweep.promotion.gate import Champion, Verdict, verdict
 from sweep.records import State
 
 PREVALENCE = 0.22
@@ -151,7 +151,7 @@ def finished_sweep() -> Projection:
 
 
 def confirmation(cases: Cases, dice: Mapping[str, Values]) -> Confirmation:
-    """As `sweep.confirm` makes it."""
+    """As `sweep.promotion.confirm` makes it."""
     sick = cases.is_positive
     winner = dice["winner"]
     intervals = dice_intervals(winner, sick, cases.groups)

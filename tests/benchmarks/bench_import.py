@@ -58,7 +58,7 @@ def plain_loop(dicom: Path, rle: Path, target: Path) -> None:
 
 
 def our_import(dicom: Path, rle: Path, target: Path) -> None:
-    from ptxcore.data.importing import import_cases
+    from ptxcore.data.importing.run import import_cases
 
     import_cases(dicom, rle, target)
 
@@ -67,7 +67,7 @@ def child(what: str, dicom: Path, rle: Path, target: Path) -> None:
     """Time one run after the imports, and report the peak memory of the process."""
     import pydicom.pixels  # noqa: F401
 
-    import ptxcore.data.importing  # noqa: F401
+    import ptxcore.data.importing.run  # noqa: F401
 
     work = {"plain": plain_loop, "ours": our_import}[what]
     begin, begin_cpu = time.perf_counter(), time.process_time()
@@ -90,7 +90,7 @@ def draw(folder: Path, num_images: int) -> tuple[Path, Path]:
     from pydicom.uid import JPEGBaseline8Bit
     from tiny_dicom import write_dicom
 
-    from ptxcore.data.rle import encode
+    from ptxcore.data.formats.rle import encode
 
     rng = np.random.default_rng(0)
     (folder / "dicom").mkdir(parents=True)

@@ -23,15 +23,15 @@ from pathlib import Path
 
 import yaml
 
-from ptxcore.data.importing import import_cases
+from ptxcore.data.importing.run import import_cases
 from ptxcore.data.phantom import write_phantom
 from sweep import launch
 from sweep.demo import NUM_CASES, PHANTOM_SIZE_PX
-from sweep.home import Home
 from sweep.ledger import Ledger
-from sweep.projection import Projection
-from sweep.resources import ResourceRequest
+from sweep.ledger.projection import Projection
+from sweep.ray.resources import ResourceRequest
 from sweep.space import load_space
+from sweep.storage.home import Home
 
 
 def idle_gaps_ms(projection: Projection, num_slots: int) -> list[float]:

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from ptxcore.data.intensity import normalise
-from ptxcore.data.loading import Loader
-from ptxcore.data.patches import Batch, PatchSampler
-from ptxcore.data.store import CaseStore
+from ptxcore.data.patches.loader import Loader
+from ptxcore.data.patches.sampler import Batch, PatchSampler
+from ptxcore.data.store.case_store import CaseStore
 from ptxcore.inference import place
 from ptxcore.metrics import summarize
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
-from ptxcore.training.isolation import isolated
-from ptxcore.training.memory import FittedStep
+from ptxcore.training.micro_batches import FittedStep
 from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.runtime import measure_runtime
 from ptxcore.training.scoring import score_cases
+from ptxcore.training.torch_state import isolated
 from ptxcore.types import Runtime
 
 Step = Callable[[], object]

@@ -21,21 +21,21 @@ from sleeper import FOLD_SECONDS, NUM_EPOCHS, Sleeper
 from synthetic_sweeps import make_header
 
 from sweep import launch
-from sweep.budget import Budget
-from sweep.conductor import Conductor
-from sweep.home import Home
+from sweep.analysis.summary import summarise
 from sweep.ledger import Ledger
-from sweep.policies import make_policy
-from sweep.prepare import Overrides, effective_space
-from sweep.projection import Projection
-from sweep.ray_run import Interrupt, drive, ray_cluster
-from sweep.ray_trial import Job
+from sweep.ledger.projection import Projection
+from sweep.mlflow.feed import Tracker
+from sweep.ray.resources import ResourceRequest, Resources
+from sweep.ray.run import Interrupt, drive, ray_cluster
+from sweep.ray.trainable import Job
 from sweep.records import State
-from sweep.resources import ResourceRequest, Resources
+from sweep.search.budget import Budget
+from sweep.search.controller import Conductor
+from sweep.search.policies import make_policy
+from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
-from sweep.stop_rules import make_stop_rule
-from sweep.summary import summarise
-from sweep.tracker import Tracker
+from sweep.space.overrides import Overrides, effective_space
+from sweep.storage.home import Home
 
 NAME = "load"
 

@@ -20,8 +20,8 @@ from services import BUCKET, PASSWORD, S3_ENVIRONMENT, Server, mlflow_server, pr
 
 from sweep.errors import UnknownSweep
 from sweep.ledger import Ledger
-from sweep.mlflow_view._content import CANDIDATE, STATUS
-from sweep.projection import Projection
+from sweep.ledger.projection import Projection
+from sweep.mlflow.view._content import CANDIDATE, STATUS
 from sweep.records import State
 
 #: A supervisor, as a container's restart policy is one.

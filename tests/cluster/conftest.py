@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import network
 from cluster import Cluster, Row, Scores, table
 
-from ptxcore.data.importing import import_cases
+from ptxcore.data.importing.run import import_cases
 from ptxcore.data.phantom import write_phantom
 
 _rows: list[Row] = []

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from strategies import fold_scores
 
 from sweep.errors import UsageError
-from sweep.policies import POLICIES, Policy, make_policy
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
@@ -19,6 +18,7 @@ from sweep.records import (
     RunFold,
     State,
 )
+from sweep.search.policies import POLICIES, Policy, make_policy
 
 #: Ours also with candidates that wait for their first fold.
 AHEAD = "chance, looking ahead"

@@ -12,7 +12,7 @@ from command_line import TINY_SPACE
 @pytest.fixture(scope="session")
 def phantom_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of 60 small phantoms, one in two positive, imported from DICOM and RLE."""
-    from ptxcore.data.importing import import_cases
+    from ptxcore.data.importing.run import import_cases
     from ptxcore.data.phantom import write_phantom
 
     folder = tmp_path_factory.mktemp("phantom")

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from tiny_sweep import home_at
 
-from ptxcore.data.folds import FoldPlan
-from ptxcore.data.importing import case_id_of
-from ptxcore.data.store import CaseStore
+from ptxcore.data.importing.run import case_id_of
+from ptxcore.data.splits.fold_plan import FoldPlan
+from ptxcore.data.store.case_store import CaseStore
 from sweep.cli.live import watching
 from sweep.demo import DemoResult, demo, holdout_file
 from sweep.errors import UsageError
-from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.predict import load_champion
-from sweep.promote import promote
+from sweep.promotion.promote import promote
+from sweep.storage.home import Home
 
 #: Makes windows overlap, so that the choices differ.
 CHOICES = """
@@ -66,7 +66,7 @@ def test_demo_twice_in_one_home(tmp_path: Path, space_file: Callable[..., Path])
     plan = FoldPlan.load(folder / "sweeps" / "demo" / "plan.json")
     store = CaseStore.open(folder / "store-60-0")
     file = holdout_file(folder / "phantom-60-0" / "dicom", store, plan)
-    from ptxcore.data.dicom import read_dicom
+    from ptxcore.data.formats.dicom import read_dicom
 
     assert case_id_of(read_dicom(file).uid) in plan.holdout
     with pytest.raises(UsageError, match="was the folder changed"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from command_line import ptxsweep
 
-from ptxcore.data.staging import CACHE_VARIABLE
+from ptxcore.data.store.host_copy import CACHE_VARIABLE
 from sweep.ledger import Ledger
 
 

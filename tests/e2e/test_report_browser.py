@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import find_browser, main, visit
 from PIL import Image
 from synthetic_sweeps import operating_points, run_sweep
 
-from dashboards.browser import find_browser, main, visit
-from dashboards.predictions import Choice, Example, PredictionsInfo
-from dashboards.report import write_report
+from dashboards.report.page import write_report
+from dashboards.report.predictions import Choice, Example, PredictionsInfo
 
 BROWSER = find_browser()
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")

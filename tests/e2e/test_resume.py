@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from command_line import ptxsweep, start_ptxsweep
 
+from sweep.analysis.operating_point import rule_of
 from sweep.ledger import Ledger, list_sweeps
-from sweep.operating_point import rule_of
 from sweep.records import State
 
 

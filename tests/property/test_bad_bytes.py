@@ -21,15 +21,15 @@ from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
 from tiny_dicom import write_dicom
 from whole_ledger import read_sweep
 
-from ptxcore.data.dicom import read_dicom, read_header
-from ptxcore.data.png import read_png, read_png_header
-from ptxcore.data.rle import decode, read_csv
-from ptxcore.data.sources import read_groups
+from ptxcore.data.formats.dicom import read_dicom, read_header
+from ptxcore.data.formats.png import read_png, read_png_header
+from ptxcore.data.formats.rle import decode, read_csv
+from ptxcore.data.importing.sources import read_groups
 from ptxcore.errors import CheckpointError, CoreError
-from ptxcore.training.durable import read_sealed, write_sealed
+from ptxcore.training.atomic_files import read_sealed, write_sealed
 from sweep.errors import SweepError
-from sweep.evidence import Evidence
 from sweep.ledger import Ledger, list_sweeps
+from sweep.ledger.evidence import Evidence
 from sweep.records import Epoch, FoldScore, State
 from sweep.space import load_space, parse_space, shipped_spaces
 

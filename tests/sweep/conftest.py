@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tiny_sweep import home_at, make_sweep
 
-from sweep.home import Home
-from sweep.mlflow_view import init_store
+from sweep.mlflow.view import init_store
+from sweep.storage.home import Home
 
 
 @pytest.fixture(scope="session")

@@ -13,15 +13,15 @@ from tiny_store import drawn_store
 from tiny_sweep import home_at
 
 from sweep import launch
-from sweep.budget import Budget
-from sweep.caution import caution
-from sweep.conductor import Conductor
-from sweep.environment import pixel_versions
+from sweep.analysis.selection_bias import caution
 from sweep.errors import UsageError
-from sweep.home import Home
 from sweep.ledger import Ledger, list_sweeps
+from sweep.ray.resources import Resources
 from sweep.records import State
-from sweep.resources import Resources
+from sweep.search.budget import Budget
+from sweep.search.controller import Conductor
+from sweep.storage.home import Home
+from sweep.util.provenance import pixel_versions
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 
+from ptxcore.data.formats.rle import encode
 from ptxcore.data.parallel import in_order, num_processors
 from ptxcore.data.phantom._cohort import Order, order_cases
 from ptxcore.data.phantom._draw import draw
-from ptxcore.data.rle import encode
 from ptxcore.errors import DataError
 
 SMALLEST_SIZE_PX = 64

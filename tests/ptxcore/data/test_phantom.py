@@ -8,11 +8,11 @@ import numpy as np
 import pydicom
 import pytest
 
-from ptxcore.data import rle
-from ptxcore.data.dicom import read_dicom
-from ptxcore.data.importing import import_cases
+from ptxcore.data.formats import rle
+from ptxcore.data.formats.dicom import read_dicom
+from ptxcore.data.importing.run import import_cases
 from ptxcore.data.phantom import draw, order_cases, write_phantom
-from ptxcore.data.store import CaseStore
+from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import DataError
 
 SIZE = 128

@@ -11,7 +11,7 @@ import torch
 from tiny_store import drawn_store
 from torch import Tensor, nn
 
-from ptxcore.data.patches import PatchSampler
+from ptxcore.data.patches.sampler import PatchSampler
 from ptxcore.inference import predict_prepared
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tiny_store import drawn_store
 
-from ptxcore.data.folds import FoldPlan, SearchPlan, make_plan
-from ptxcore.data.store import CaseStore
+from ptxcore.data.splits.fold_plan import FoldPlan, SearchPlan, make_plan
+from ptxcore.data.store.case_store import CaseStore
 from ptxcore.settings import FoldSettings
 from ptxcore.training import train_fold
 from ptxcore.types import EpochReport, Runtime

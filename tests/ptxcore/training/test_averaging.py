@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from ptxcore.data.patches import Batch
+from ptxcore.data.patches.sampler import Batch
 from ptxcore.models import load_weights
 from ptxcore.settings import FoldSettings
 from ptxcore.training.averaging import (

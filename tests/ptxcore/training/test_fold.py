@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from tiny_store import drawn_store
 
-from ptxcore.data.folds import make_plan
-from ptxcore.data.grids import Grid
-from ptxcore.data.store import CaseStore
+from ptxcore.data.splits.fold_plan import make_plan
+from ptxcore.data.store.case_store import CaseStore
+from ptxcore.data.store.grids import Grid
 from ptxcore.errors import FoldPlanError, OutOfMemory, SettingsError, TrainingDiverged
 from ptxcore.metrics import summarize
 from ptxcore.models import load_weights

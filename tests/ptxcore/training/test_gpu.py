@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from ptxcore.data.patches import Batch
+from ptxcore.data.patches.sampler import Batch
 from ptxcore.errors import OutOfMemory
 from ptxcore.inference import place
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
-from ptxcore.training import memory, recording, train_fold
-from ptxcore.training.isolation import isolated
-from ptxcore.training.memory import FittedStep
+from ptxcore.training import cuda_graph, micro_batches, train_fold
+from ptxcore.training.micro_batches import FittedStep
 from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.step import compute_step, train_step
+from ptxcore.training.torch_state import isolated
 from ptxcore.types import EpochReport, Runtime
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -193,10 +193,10 @@ def test_memory_that_goes_before_the_recording_halves_the_batch(
 def test_a_step_that_cannot_be_recorded_is_computed_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    recorded = memory.RecordedStep
+    recorded = micro_batches.RecordedStep
 
     def broken_off(*given: Any, **options: Any) -> Any:
-        monkeypatch.setattr(recording, "compute_step", reads_the_device)
+        monkeypatch.setattr(cuda_graph, "compute_step", reads_the_device)
         return recorded(*given, **options)
 
     def reads_the_device(*given: Any, **options: Any) -> Any:
@@ -204,7 +204,7 @@ def test_a_step_that_cannot_be_recorded_is_computed_all_the_same(
         step.loss.item()  # no graph can wait
         return step
 
-    monkeypatch.setattr(memory, "RecordedStep", broken_off)
+    monkeypatch.setattr(micro_batches, "RecordedStep", broken_off)
     fitted = FittedStep()
     with pytest.warns(RuntimeWarning, match="could not be recorded as a CUDA graph"):
         found = stepped(SETTINGS, FAST, fitted=fitted)

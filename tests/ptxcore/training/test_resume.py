@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from ptxcore.data.folds import make_plan
-from ptxcore.data.sealed import seal
-from ptxcore.data.store import CaseStore
+from ptxcore.data.splits.fold_plan import make_plan
+from ptxcore.data.store.case_store import CaseStore
+from ptxcore.digest import seal
 from ptxcore.errors import CheckpointError
 from ptxcore.models import load_weights
 from ptxcore.settings import FoldSettings
@@ -311,8 +311,8 @@ _CHILD = """
 import os, signal, sys
 from pathlib import Path
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from ptxcore.data.folds import SearchPlan
-from ptxcore.data.store import CaseStore
+from ptxcore.data.splits.fold_plan import SearchPlan
+from ptxcore.data.store.case_store import CaseStore
 from ptxcore.settings import FoldSettings
 from ptxcore.training import train_fold
 from ptxcore.types import Runtime

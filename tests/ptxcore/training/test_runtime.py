@@ -10,8 +10,8 @@ import torch
 from ptxcore.errors import SettingsError
 from ptxcore.settings import FoldSettings
 from ptxcore.training import measure_runtime
-from ptxcore.training.isolation import isolated
 from ptxcore.training.seeds import derive_seed
+from ptxcore.training.torch_state import isolated
 from ptxcore.types import Runtime
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ptxcore.data.patches import Batch
+from ptxcore.data.patches.sampler import Batch
 from ptxcore.losses import loss_of
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.records import Epoch, FoldScore, State
 from sweep.space import parse_space
+from sweep.storage.home import Home
 
 SPACE = """
 name: small

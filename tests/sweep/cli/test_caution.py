@@ -8,12 +8,12 @@ import json
 import pytest
 from rich.console import Console
 
-from sweep.caution import POSITIVES_ALONE, caution
+from sweep.analysis.progress import overview
+from sweep.analysis.selection_bias import POSITIVES_ALONE, caution
 from sweep.cli import main
 from sweep.cli.live import line, table
-from sweep.home import Home
 from sweep.ledger import Ledger
-from sweep.progress import overview
+from sweep.storage.home import Home
 
 CAUTION = (
     "checkpoints were chosen on the scored folds themselves (checkpoint-selected): these scores "

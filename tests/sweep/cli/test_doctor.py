@@ -9,8 +9,8 @@ import pytest
 
 from sweep.cli import main
 from sweep.doctor import examine, read_constraints
-from sweep.home import Home
-from sweep.masking import is_secret, mask
+from sweep.storage.home import Home
+from sweep.util.redaction import is_secret, mask
 
 
 def test_addresses_lose_their_passwords() -> None:

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 from tiny_dicom import write_dicom
 
-from ptxcore.data.folds import FoldPlan
-from ptxcore.data.store import CaseStore
-from sweep.caution import PHANTOM
+from ptxcore.data.splits.fold_plan import FoldPlan
+from ptxcore.data.store.case_store import CaseStore
+from sweep.analysis.selection_bias import PHANTOM
 from sweep.cli import main
-from sweep.home import Home
 from sweep.ledger import Ledger
+from sweep.storage.home import Home
 
 
 def call(home: Home, capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any, str]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sweep.cli import main
-from sweep.home import Home
 from sweep.ledger import Ledger
 from sweep.simulate import Table, load_table, save_table
+from sweep.storage.home import Home
 
 
 @pytest.mark.usefixtures("ledger")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from tiny_store import drawn_store, write_store
 
-from ptxcore.data.fidelity_masks import masks_of_store
-from ptxcore.data.importing import import_cases
+from ptxcore.data.formats.rle import read_csv
+from ptxcore.data.importing.run import import_cases
 from ptxcore.data.phantom import write_phantom
-from ptxcore.data.rle import read_csv
+from ptxcore.data.studies.fidelity_masks import masks_of_store
 from sweep.cli import main
 
 

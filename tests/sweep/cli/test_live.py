@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 from synthetic_sweeps import SPACE, projection_of
 
+from sweep.analysis.progress import listing, overview
 from sweep.cli.live import NUM_ROWS, duration, line, table, watching
 from sweep.ledger import Ledger
-from sweep.progress import listing, overview
-from sweep.projection import Projection
+from sweep.ledger.projection import Projection
 from sweep.records import State
 
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from synthetic_sweeps import projection_of, stamp
 
+from sweep.analysis.summary import baseline_warning, summarise, summarise_candidate
 from sweep.cli import main
 from sweep.cli.show import print_sweep
-from sweep.home import Home
 from sweep.ledger import Ledger
-from sweep.projection import DRIVER_STOPPED
+from sweep.ledger.projection import DRIVER_STOPPED
 from sweep.records import Epoch, State
-from sweep.summary import baseline_warning, summarise, summarise_candidate
+from sweep.storage.home import Home
 
 
 @pytest.mark.usefixtures("ledger")

@@ -71,7 +71,7 @@ def test_a_driver_starts_without_networks_and_mlflow() -> None:
 
 def test_a_worker_loads_networks_without_what_it_never_uses() -> None:
     code = (
-        "import sys; from sweep.ray_trial import load_networks; load_networks(); "
+        "import sys; from sweep.ray.trainable import load_networks; load_networks(); "
         "print(*sorted({'mlflow', 'matplotlib', 'monai', 'sklearn'} & set(sys.modules))); "
         "import matplotlib; from ptxcore.models import SegmentationUNet"
     )

@@ -1,0 +1,1 @@
+"""One figure a file: what it shows, then how it is drawn."""

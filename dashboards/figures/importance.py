@@ -1,0 +1,208 @@
+"""Which parameters told good candidates from bad ones, beside what chance alone would show.
+
+Every candidate is judged by the same fold, the first that all of them ran. Complete candidates
+alone would be few, and chosen for being good; running means would compare different folds.
+
+PED-ANOVA (Watanabe et al., IJCAI 2023), as Optuna has it, measures how far the distribution of a
+parameter among the best candidates lies from its distribution among all. Any two small samples
+differ somewhat, so the same number is computed for shuffled scores: a bar that does not pass the
+mark of chance says nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+import plotly.graph_objects as go
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.trial import FrozenTrial, create_trial
+
+from dashboards import theme
+from dashboards.text import count, listed
+from sweep.ledger.projection import Projection
+
+#: Fewer scored candidates than this say nothing about several parameters.
+MIN_CANDIDATES = 20
+#: The best candidates are this share of all: at least five, as the evaluator's authors ask for, and
+#: enough that true effects of a synthetic sweep of 40 pass the mark of chance (0.1 missed them).
+_TOP = 0.25
+#: In 5% of shuffled sweeps some parameter passes its mark, however many parameters there are.
+_FALSE_ALARMS = 0.05
+_NUM_SHUFFLES = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importance:
+    """One parameter.
+
+    Attributes:
+        parameter: Its name.
+        share: Of the sum over all parameters, in [0, 1].
+        chance: The mark of chance, on the same scale: shuffled scores stay below it for all
+            parameters at once in 95% of all cases.
+    """
+
+    parameter: str
+    share: float
+    chance: float
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether the share passes what chance gives."""
+        return self.share > self.chance
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportanceInfo:
+    """What the figure shows.
+
+    Attributes:
+        fold: By whose scores the candidates are compared.
+        num_candidates: With a score on it.
+        importances: Most important first; empty when `reason` says why there are none.
+        reason: Why nothing is drawn, else None.
+    """
+
+    fold: int
+    num_candidates: int
+    importances: tuple[Importance, ...]
+    reason: str | None
+
+
+def importance_info(projection: Projection, *, seed: int = 0) -> ImportanceInfo:
+    """Evaluate the candidates by their score on the first fold.
+
+    Args:
+        projection: Of the sweep.
+        seed: Of the shuffles.
+    """
+    trials = _trials(projection, fold=0)
+    scores = [float(trial.values[0]) for trial in trials]
+    reason = None
+    if len(trials) < MIN_CANDIDATES:
+        reason = (
+            f"{count(len(trials), 'candidate')} finished fold 0; below {MIN_CANDIDATES} an "
+            "importance would be noise, so none is drawn."
+        )
+    elif len(set(scores)) < _TOP * MIN_CANDIDATES:
+        reason = "Nearly all candidates have the same score on fold 0, so nothing can matter."
+    elif not _varying(trials):
+        reason = "No parameter took more than one value."
+    importances = () if reason else _evaluate(trials, scores, seed)
+    return ImportanceInfo(
+        fold=0, num_candidates=len(trials), importances=importances, reason=reason
+    )
+
+
+def _trials(projection: Projection, fold: int) -> list[FrozenTrial]:
+    return [
+        create_trial(
+            params=one.parameters,
+            distributions=one.distributions,
+            value=one.folds[fold].score,
+        )
+        for one in projection.candidates
+        if fold in one.folds and math.isfinite(one.folds[fold].score)
+    ]
+
+
+def _varying(trials: list[FrozenTrial]) -> list[str]:
+    names = dict.fromkeys(name for trial in trials for name in trial.params)
+    return [n for n in names if len({str(t.params[n]) for t in trials if n in t.params}) > 1]
+
+
+def _evaluate(trials: list[FrozenTrial], scores: list[float], seed: int) -> tuple[Importance, ...]:
+    names, study = _varying(trials), _study(trials)
+    found = _raw(study, scores, names)
+    generator = np.random.default_rng(seed)
+    shuffled = [
+        _raw(study, generator.permutation(scores).tolist(), names) for _ in range(_NUM_SHUFFLES)
+    ]
+    total = sum(found.values()) or 1.0
+    level = 1 - _FALSE_ALARMS / len(names)  # Bonferroni
+    importances = [
+        Importance(
+            parameter=name,
+            share=found[name] / total,
+            chance=float(np.quantile([one[name] for one in shuffled], level)) / total,
+        )
+        for name in names
+    ]
+    return tuple(sorted(importances, key=lambda one: (-one.share, one.parameter)))
+
+
+def _raw(study: optuna.Study, scores: list[float], names: list[str]) -> dict[str, float]:
+    """PED-ANOVA of the study's trials with these scores instead of their own."""
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=_TOP)
+    with warnings.catch_warnings():
+        # It reminds of what we know: a target is minimised, hence the sign.
+        warnings.filterwarnings("ignore", message=".*low `target` values")
+        return evaluator.evaluate(study, names, target=lambda trial: -scores[trial.number])
+
+
+def _study(trials: list[FrozenTrial]) -> optuna.Study:
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
+    try:  # Optuna would announce it on stderr.
+        study = optuna.create_study(direction="maximize")
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    study.add_trials(trials)
+    return study
+
+
+def importance(info: ImportanceInfo) -> go.Figure:
+    """Draw it; without importances the figure says why.
+
+    Bars are the shares, the black ticks what chance gives; bars that stay below are pale.
+    """
+    if info.reason is not None:
+        return theme.note(info.reason)
+    names = [theme.plain(one.parameter) for one in info.importances]
+    figure = go.Figure(
+        go.Bar(
+            orientation="h", y=names, x=[one.share for one in info.importances],
+            name="share of the parameter",
+            marker={
+                "color": [theme.WINNER if one.stands_out else "#c3ccd5" for one in info.importances]
+            },
+            hovertemplate="%{y}: %{x:.0%}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=[one.chance for one in info.importances], y=names, mode="markers",
+            name="what chance alone may give",
+            marker={
+                "symbol": "line-ns", "size": 18, "color": theme.INK,
+                "line": {"width": 2.5, "color": theme.INK},
+            },
+            hovertemplate="chance alone: %{x:.0%}<extra></extra>",
+        )
+    )  # fmt: skip
+    theme.dress(figure, height=150 + 30 * len(names))
+    figure.update_xaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return figure
+
+
+def sentence(info: ImportanceInfo) -> str:
+    """What the figure says."""
+    if info.reason is not None:
+        return info.reason
+    loud = [one.parameter for one in info.importances if one.stands_out]
+    found = (
+        f"{listed(loud)} {'passes' if len(loud) == 1 else 'pass'} what shuffled scores would show."
+        if loud
+        else "No parameter passes what shuffled scores would show: this sweep cannot tell which "
+        "of them matter."
+    )
+    return (
+        "How differently each parameter is distributed among the best quarter of "
+        f"{count(info.num_candidates, 'candidate')}, judged by fold {info.fold}, which all of "
+        f"them ran. {found}"
+    )

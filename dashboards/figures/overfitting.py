@@ -1,0 +1,203 @@
+"""Overfitting of one candidate: training and validation over the epochs, and where they part."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import median
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from dashboards import theme
+from dashboards.figures.diagnosis import FoldDiagnosis, diagnose, stop_metric
+from dashboards.figures.fold_curves import Curve, add_curve, curve_of
+from dashboards.queries import label
+from dashboards.report.markup import Markup, table
+from dashboards.text import count, duration, in_sentence, listed, metric_name, score, signed
+from sweep.ledger.projection import Candidate
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverfittingInfo:
+    """What the figure shows.
+
+    Attributes:
+        candidate: Its name.
+        stop_metric: What early stopping watched.
+        folds: In order.
+        losses: Training and monitor, each where it was recorded.
+        watched: The stopping metric on the monitor; None if it is the loss, or was not recorded.
+        departures: (epoch, monitor loss) of every fold that departed.
+        kept: (epoch, stopping metric) of every fold's kept weights.
+        median_departure: Of the folds that departed, None without any.
+        is_on_fold: Whether the scored cases themselves were the monitor.
+    """
+
+    candidate: str
+    stop_metric: str
+    folds: tuple[FoldDiagnosis, ...]
+    losses: tuple[Curve, ...]
+    watched: Curve | None
+    departures: tuple[tuple[int, float], ...]
+    kept: tuple[tuple[int, float], ...]
+    median_departure: float | None
+    is_on_fold: bool
+
+
+def overfitting_info(candidate: Candidate) -> OverfittingInfo | None:
+    """Diagnose all finished folds; None without one that has both losses."""
+    scores = [candidate.folds[fold] for fold in sorted(candidate.folds)]
+    scores = [one for one in scores if {"train_loss", "monitor_loss"} <= set(one.curves)]
+    if not scores:
+        return None
+    metric = stop_metric(candidate.settings)
+    folds = tuple(diagnose(one, candidate.settings) for one in scores)
+    key = f"monitor_{metric}"
+    watched = tuple(tuple(one.curves[key]) for one in scores if one.curves.get(key))
+    departed = [one.departure for one in folds if one.departure is not None]
+    return OverfittingInfo(
+        candidate=label(candidate),
+        stop_metric=metric,
+        folds=folds,
+        losses=tuple(
+            curve_of(name, tuple(tuple(one.curves[f"{part}_loss"]) for one in scores))
+            for name, part in (("training", "train"), ("monitor", "monitor"))
+        ),
+        watched=curve_of("monitor", watched) if watched and metric != "loss" else None,
+        departures=tuple(
+            (fold.departure, one.curves["monitor_loss"][fold.departure - 1])
+            for fold, one in zip(folds, scores, strict=True)
+            if fold.departure is not None
+        ),
+        kept=tuple(
+            (fold.best_epoch, fold.metric_kept) for fold in folds if math.isfinite(fold.metric_kept)
+        ),
+        median_departure=median(departed) if departed else None,
+        is_on_fold=candidate.settings.get("selection") == "fold",
+    )
+
+
+def overfitting(info: OverfittingInfo) -> go.Figure:
+    """Draw it: lines are means over the folds, bands one SD; departures and kept epochs marked."""
+    columns = 1 if info.watched is None else 2
+    titles = [metric_name("loss"), metric_name(info.stop_metric)][:columns]
+    figure = make_subplots(
+        rows=1, cols=columns, horizontal_spacing=0.09, subplot_titles=list(map(theme.plain, titles))
+    )
+    place = {"row": 1, "col": 1}
+    for curve in info.losses:
+        add_curve(figure, curve, place, metric="loss", first=True)
+    _add_marks(figure, info.departures, "monitor departs", "diamond", place)
+    if info.median_departure is not None:
+        figure.add_vline(
+            x=info.median_departure, line={"color": theme.DEFAULT, "width": 1.5, "dash": "dash"},
+            annotation={"text": f"departure, median epoch {info.median_departure:g}",
+                        "font": {"size": 12, "color": theme.DEFAULT}},
+            annotation_position="top right", **place,
+        )  # fmt: skip
+    if info.watched is not None:
+        place = {"row": 1, "col": 2}
+        add_curve(figure, info.watched, place, metric=info.stop_metric, first=False)
+        _add_marks(figure, info.kept, "best epoch", "x", place)
+    elif info.kept:
+        _add_marks(figure, info.kept, "best epoch", "x", place)
+    figure.update_xaxes(title_text="epoch", rangemode="tozero")
+    return theme.dress(figure, height=380)
+
+
+def _add_marks(
+    figure: go.Figure,
+    points: tuple[tuple[int, float], ...],
+    name: str,
+    symbol: str,
+    place: dict[str, int],
+) -> None:
+    if points:
+        figure.add_trace(
+            go.Scatter(
+                x=[epoch for epoch, _ in points], y=[value for _, value in points],
+                mode="markers", name=f"{name}, one a fold",
+                marker={"symbol": symbol, "size": 9, "color": theme.DEFAULT},
+                hovertemplate=f"{name}: epoch %{{x}}, %{{y:.3f}}<extra></extra>",
+            ),
+            **place,
+        )  # fmt: skip
+
+
+def sentence(info: OverfittingInfo) -> str:
+    """What the figure says, in numbers."""
+    departed = [one for one in info.folds if one.departure is not None]
+    if departed:
+        wider = [one.gap_at_end - one.gap_at_departure for one in departed]
+        rising = sum(one.kind == "rises" for one in departed)
+        text = (
+            f"In {len(departed)} of {count(len(info.folds), 'fold')} the monitor left the training "
+            f"loss, which went on falling, at epoch{'s' if len(departed) > 1 else ''} "
+            f"{listed([str(one.departure) for one in departed])}: {_ways(rising, len(departed))}. "
+            f"By the end the gap had grown by {score(sum(wider) / len(wider))} on average. "
+        )
+    else:
+        text = (
+            f"In none of {count(len(info.folds), 'fold')} did the monitor loss rise or stall while "
+            "the training loss fell, noise aside. "
+        )
+    text += _saved(info)
+    if info.is_on_fold:
+        text += " The monitor is the scored fold itself here, so the kept values are optimistic."
+    return text + (
+        " Training is measured on augmented patches with dropout and the monitor on whole images, "
+        "so the gap's growth says more than its size."
+    )
+
+
+def _ways(rising: int, departed: int) -> str:
+    """How the folds departed."""
+    if rising in (0, departed):
+        return "it got worse" if rising else "it got no better any more"
+    return f"in {rising} it got worse, in {departed - rising} no better any more"
+
+
+def _saved(info: OverfittingInfo) -> str:
+    missing = sum(one.epochs_not_run for one in info.folds)
+    seconds = sum(one.seconds_not_run for one in info.folds)
+    text = (
+        f"Stopping early saved {count(missing, 'epoch')} (about {duration(seconds)})"
+        if missing
+        else "No epoch was saved: all folds ran to their last"
+    )
+    gains = [
+        one.metric_kept - one.metric_at_end
+        for one in info.folds
+        if math.isfinite(one.metric_kept) and math.isfinite(one.metric_at_end)
+    ]
+    if gains:
+        text += (
+            f"; keeping the best epoch instead of the last changed the monitor's "
+            f"{in_sentence(info.stop_metric)} by {signed(sum(gains) / len(gains))} on average"
+        )
+    return f"{text}."
+
+
+def diagnosis_table(info: OverfittingInfo) -> Markup:
+    """The same, fold by fold."""
+    name = in_sentence(info.stop_metric)
+    head = (
+        "fold", "epochs", "departs at", "gap there", "gap at the end", "best epoch",
+        f"{name} kept", "at the end", "epochs not run",
+    )  # fmt: skip
+    rows = [
+        (
+            one.fold,
+            one.num_epochs,
+            "–" if one.departure is None else f"{one.departure}, {one.kind}",
+            signed(one.gap_at_departure),
+            signed(one.gap_at_end),
+            one.best_epoch,
+            score(one.metric_kept),
+            score(one.metric_at_end),
+            one.epochs_not_run,
+        )
+        for one in info.folds
+    ]
+    return table(head, rows, numeric=range(len(head)))

@@ -1,0 +1,140 @@
+"""What every figure asks of a projection, answered once.
+
+Values are in the metric's own sign here, as a reader knows them; the order of candidates is always
+best first. Nothing in this package writes, trains or schedules.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ptxcore.metrics import bounds
+from sweep.analysis.standing import standing
+from sweep.analysis.statistics import Interval, corrected_interval
+from sweep.ledger.projection import Candidate, Projection
+from sweep.records import State
+
+#: Number of the candidate that holds the space's defaults.
+DEFAULT_CANDIDATE = 0
+
+#: By candidate: "folds" holds the metrics of each fold under the threshold that was chosen on the
+#: other folds, in order of fold; "rules" those thresholds; "rule" the one chosen on all folds.
+OperatingPoints = Mapping[int, Mapping[str, Any]]
+
+#: What predicting nothing at all scores, where that does not depend on the cases.
+_ALL_EMPTY = {
+    "dice_positive": 0.0,
+    "iou_positive": 0.0,
+    "pixel_sensitivity": 0.0,
+    "case_sensitivity": 0.0,
+    "case_specificity": 1.0,
+}
+
+
+def metric_of(projection: Projection) -> str:
+    """Name of the objective."""
+    return str(projection.header["metric"])
+
+
+def default_of(projection: Projection) -> Candidate | None:
+    """The candidate with the space's defaults, None in an empty sweep."""
+    return projection.candidates[DEFAULT_CANDIDATE] if projection.candidates else None
+
+
+def leader_of(projection: Projection) -> Candidate | None:
+    """The winner or who leads so far; where a sweep ended without either, who got furthest."""
+    leader = standing(projection).leader
+    if leader is not None:
+        return projection.candidates[leader]
+    scored = [one for one in ordered(projection) if one.folds]
+    return scored[0] if scored else None
+
+
+def ordered(projection: Projection) -> list[Candidate]:
+    """Best first: complete candidates by mean, then the others by folds done, then by mean.
+
+    Partial means are means of fewer folds, so they are never mixed in among complete ones.
+    """
+
+    def key(one: Candidate) -> tuple[bool, int, float, int]:
+        mean = one.mean if math.isfinite(one.mean) else -math.inf
+        return (one.state is not State.COMPLETE, -len(one.folds), -mean, one.number)
+
+    return sorted(projection.candidates, key=key)
+
+
+def label(candidate: Candidate) -> str:
+    """Short name of a candidate in figures."""
+    return f"#{candidate.number}" + (" default" if candidate.number == DEFAULT_CANDIDATE else "")
+
+
+def fold_scores(projection: Projection, candidate: Candidate) -> dict[int, float]:
+    """The objective on every finished fold, in the metric's own sign."""
+    return {f: projection.displayed(candidate.folds[f].score) for f in sorted(candidate.folds)}
+
+
+def fold_metric(candidate: Candidate, metric: str) -> dict[int, float]:
+    """A metric on every finished fold that has it, at the threshold of the settings."""
+    return {
+        fold: candidate.folds[fold].metrics[metric]
+        for fold in sorted(candidate.folds)
+        if metric in candidate.folds[fold].metrics
+    }
+
+
+def fold_interval(metric: str, folds: Mapping[int, float]) -> Interval:
+    """The corrected interval of a metric's mean over folds, within what the metric can be."""
+    return corrected_interval(list(folds.values())).within(*bounds(metric))
+
+
+def operating_metric(
+    candidate: Candidate, metric: str, operating_points: OperatingPoints
+) -> dict[int, float]:
+    """A metric on every fold under the threshold chosen on the *other* folds.
+
+    Only complete candidates can have it; the result is empty for the rest.
+    """
+    folds = operating_points.get(candidate.number, {}).get("folds", ())
+    if len(folds) != len(candidate.folds):
+        return {}
+    return {
+        fold: float(values[metric])
+        for fold, values in zip(sorted(candidate.folds), folds, strict=True)
+        if values.get(metric) is not None
+    }
+
+
+def all_empty(candidate: Candidate, metric: str) -> float | None:
+    """Mean over the candidate's folds of what predicting nothing would score, None if unknown."""
+    values = {fold: all_empty_on(one.metrics, metric) for fold, one in candidate.folds.items()}
+    known = {fold: value for fold, value in values.items() if value is not None}
+    return mean(known) if known else _ALL_EMPTY.get(metric)
+
+
+def all_empty_on(metrics: Mapping[str, float], metric: str) -> float | None:
+    """What predicting nothing would score on the cases that gave these metrics."""
+    named = metrics.get(f"{metric}_all_empty")
+    if named is None and (base := metric.split("_view_")[0].split("_size_")[0]) != metric:
+        # Every case of a size has a mask.
+        return 0.0 if "_size_" in metric else _ALL_EMPTY.get(base)
+    if named is None and metric in ("dice", "iou"):
+        # Both are 1 on a case whose truth is empty too and 0 on every other.
+        named = metrics.get("dice_all_empty")
+    return _ALL_EMPTY.get(metric) if named is None else named
+
+
+def mean(values: dict[int, float]) -> float:
+    """Mean over folds, NaN without any."""
+    return math.fsum(values.values()) / len(values) if values else math.nan
+
+
+def num_folds_run(projection: Projection) -> int:
+    """Finished folds of all candidates."""
+    return sum(len(one.folds) for one in projection.candidates)
+
+
+def varied(projection: Projection) -> list[str]:
+    """Names of the parameters that were chosen for some candidate, in the space's order."""
+    return list(dict.fromkeys(n for one in projection.candidates for n in one.distributions))

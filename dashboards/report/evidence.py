@@ -1,0 +1,80 @@
+"""What the report is told about confirmation and the gate: plain values, no work of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+
+class Confirmation(Protocol):
+    """The winner on a locked hold-out; `sweep.promotion.confirmation.Confirmation` is one."""
+
+    @property
+    def candidate(self) -> int:
+        """Number of the candidate that was scored."""
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """By name, "dice_all_empty" among them, under the rule that will be deployed."""
+
+    @property
+    def default(self) -> Mapping[str, float] | None:
+        """Of the default candidate likewise, None where it is the winner or cannot be scored."""
+
+    @property
+    def intervals(self) -> Mapping[str, tuple[float, float]]:
+        """Over patients, for metrics, "gain" (Dice above the all-empty baseline) and
+        "difference" (Dice above the default's).
+        """
+
+    @property
+    def confidence(self) -> float:
+        """Of the intervals."""
+
+    @property
+    def num_cases(self) -> int:
+        """Cases of the hold-out."""
+
+    @property
+    def num_positive(self) -> int:
+        """Of them with a pneumothorax."""
+
+    @property
+    def num_groups(self) -> int:
+        """Patients."""
+
+    @property
+    def num_uses(self) -> int:
+        """How often these cases were used to judge a winner, this time included."""
+
+
+class Check(Protocol):
+    """One question of the promotion gate."""
+
+    @property
+    def name(self) -> str:
+        """What it asks about."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the answer was good enough."""
+
+    @property
+    def found(self) -> str:
+        """The answer."""
+
+    @property
+    def expected(self) -> str:
+        """What it had to be."""
+
+
+class Verdict(Protocol):
+    """What the promotion gate said; `sweep.promotion.gate.Verdict` is one."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the winner may become champion."""
+
+    @property
+    def checks(self) -> Sequence[Check]:
+        """Every question it asked."""

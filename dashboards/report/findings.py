@@ -1,0 +1,236 @@
+"""What a sweep found, as numbers: the winner beside predicting nothing and beside the default.
+
+While a sweep is not over nobody has won, and the numbers are those of who leads.
+
+Every metric stands with its mean, its SD over the folds and the interval that takes the overlap of
+the training parts into account; differences are taken fold by fold on the same cases.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from dashboards.queries import (
+    OperatingPoints,
+    all_empty,
+    all_empty_on,
+    default_of,
+    fold_interval,
+    fold_metric,
+    fold_scores,
+    metric_of,
+    num_folds_run,
+    operating_metric,
+)
+from ptxcore.metrics import SIZES, VIEWS, bounds, needs_threshold
+from sweep.analysis.cohort import cohort_of, describe
+from sweep.analysis.selection_bias import Caution, caution, cautions
+from sweep.analysis.standing import (
+    Outcome,
+    Standing,
+    compare_folds,
+    num_compared,
+    num_looked_at,
+    standing,
+)
+from sweep.analysis.statistics import Interval, PairedDifference
+from sweep.ledger.projection import Candidate, Projection
+from sweep.records import State
+
+#: Metrics of the table, in its order; the objective goes first wherever it stands here.
+SHOWN = (
+    "average_precision",
+    "dice",
+    "dice_positive",
+    "iou",
+    "iou_positive",
+    "pixel_sensitivity",
+    "precision",
+    "case_sensitivity",
+    "case_specificity",
+    "case_precision",
+    "calibration_error",
+    "surface_dice",
+    "surface_dice_positive",
+    "hausdorff95_mm",
+    "hausdorff95_positive_mm",
+)
+#: By size of the true mask and by view.
+GROUPS = (
+    *(f"{name}_size_{part}" for part in SIZES for name in ("dice", "case_sensitivity")),
+    *(
+        f"{name}_view_{part}"
+        for part in VIEWS
+        for name in ("dice", "dice_positive", "case_sensitivity", "case_specificity")
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRow:
+    """One metric of the winner, or of who leads so far.
+
+    Attributes:
+        metric: Its name.
+        threshold: "none", "fixed" (of the settings) or "other folds" (chosen without the scored
+            cases).
+        winner: Over the folds.
+        default: Of the default candidate likewise, None where it is not complete; while the sweep
+            is not over, on the folds that both have.
+        difference: Winner minus default on the same folds, corrected for the trials looked at; None
+            where they are the same.
+        all_empty: Of predicting nothing, None where that is not known.
+        gain: Above predicting nothing on the same folds, corrected for the trials looked at.
+    """
+
+    metric: str
+    threshold: str
+    winner: Interval
+    default: Interval | None
+    difference: PairedDifference | None
+    all_empty: float | None
+    gain: PairedDifference | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What the top of the report says.
+
+    Attributes:
+        metric: The objective.
+        maximize: Whether higher is better.
+        standing: Who leads, by how much and how sure.
+        rows: Of the winner, or of who leads so far, the objective first; empty without either.
+        groups: Of parts of the cases, by mask size and by view; empty where none was recorded.
+        num_folds: Of a complete candidate.
+        num_folds_run: Finished folds of all candidates.
+        num_folds_full_grid: Folds that training every candidate completely would have taken.
+        states: Candidates by state.
+        seconds: Training time of all finished folds.
+        caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
+        cautions: The same one by one.
+        cohort: Which cases took part, in one line; None of an older sweep.
+    """
+
+    metric: str
+    maximize: bool
+    standing: Standing
+    rows: tuple[MetricRow, ...]
+    groups: tuple[MetricRow, ...]
+    num_folds: int
+    num_folds_run: int
+    num_folds_full_grid: int
+    states: dict[State, int]
+    seconds: float
+    caution: str | None
+    cautions: tuple[Caution, ...] = ()
+    cohort: str | None = None
+
+    @property
+    def objective(self) -> MetricRow | None:
+        """The row of the objective."""
+        return self.rows[0] if self.rows else None
+
+    def row(self, metric: str) -> MetricRow | None:
+        """The row of a metric as it is deployed, None if it was not recorded."""
+        return next((row for row in reversed(self.rows) if row.metric == metric), None)
+
+    @property
+    def winner(self) -> int | None:
+        """Number of the winner, None without one and while the sweep is not over."""
+        return self.standing.winner
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the sweep is not over."""
+        return self.standing.outcome is Outcome.OPEN
+
+    @property
+    def default_won(self) -> bool:
+        """Whether the search found nothing better than the defaults."""
+        return self.standing.outcome is Outcome.DEFAULT
+
+
+def find(projection: Projection, operating_points: OperatingPoints | None = None) -> Findings:
+    """Collect the findings of a sweep, finished or not."""
+    led, default = standing(projection), default_of(projection)
+    winner = None if led.leader is None else projection.candidates[led.leader]
+    if default is not None and led.winner is not None and default.state is not State.COMPLETE:
+        default = None
+    rows: list[MetricRow] = []
+    groups: list[MetricRow] = []
+    if winner is not None:
+        metric = metric_of(projection)
+        points = operating_points or {}
+        objective = _row(projection, winner, default, metric, points, is_objective=True)
+        # An objective of masks stands twice: as the search ranks by it, and as it is deployed.
+        is_twice = needs_threshold(metric) and winner.number in points
+        names = [name for name in SHOWN if is_twice or name != metric]
+        for part, names_of_part in ((rows, names), (groups, list(GROUPS))):
+            found = [_row(projection, winner, default, name, points) for name in names_of_part]
+            part += [row for row in found if row is not None]
+        rows[:0] = [] if objective is None else [objective]
+    return Findings(
+        metric=metric_of(projection),
+        maximize=projection.maximize,
+        standing=led,
+        rows=tuple(rows),
+        groups=tuple(groups),
+        num_folds=projection.num_folds,
+        num_folds_run=num_folds_run(projection),
+        num_folds_full_grid=len(projection.candidates) * projection.num_folds,
+        states=dict(Counter(one.state for one in projection.candidates)),
+        seconds=math.fsum(one.seconds for one in projection.candidates),
+        caution=caution(projection),
+        cautions=tuple(cautions(projection)),
+        cohort=describe(cohort_of(projection.header)),
+    )
+
+
+def _row(
+    projection: Projection,
+    winner: Candidate,
+    default: Candidate | None,
+    metric: str,
+    points: OperatingPoints,
+    *,
+    is_objective: bool = False,
+) -> MetricRow | None:
+    threshold = "fixed" if needs_threshold(metric) else "none"
+    if is_objective:
+        values = fold_scores(projection, winner)
+        others = {} if default is None else fold_scores(projection, default)
+    else:
+        values = operating_metric(winner, metric, points) if threshold == "fixed" else {}
+        others = {} if default is None else operating_metric(default, metric, points)
+        if values:  # as it is deployed, whether or not the default can be compared with it
+            threshold = "other folds"
+        else:
+            values = fold_metric(winner, metric)
+            others = {} if default is None else fold_metric(default, metric)
+    values, others = _finite(values), _finite(others)
+    if winner.state is not State.COMPLETE:
+        others = {fold: value for fold, value in others.items() if fold in values}
+    if not values:
+        return None
+    same = default is not None and default.number == winner.number
+    difference = compare_folds(values, others, num_compared=num_compared(projection))
+    empty = {fold: all_empty_on(winner.folds[fold].metrics, metric) for fold in values}
+    known = {fold: value for fold, value in empty.items() if value is not None}
+    gain = compare_folds(values, known, num_compared=num_looked_at(projection))
+    return MetricRow(
+        metric=metric,
+        threshold=threshold,
+        winner=fold_interval(metric, values),
+        default=fold_interval(metric, others) if others else None,
+        difference=None if same or difference is None else difference.within(*bounds(metric)),
+        all_empty=all_empty(winner, metric),
+        gain=None if gain is None else gain.within(*bounds(metric)),
+    )
+
+
+def _finite(values: dict[int, float]) -> dict[int, float]:
+    """A fold without positive cases has no Dice over positive cases."""
+    return {fold: value for fold, value in values.items() if math.isfinite(value)}

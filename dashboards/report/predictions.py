@@ -1,0 +1,282 @@
+"""Cases that the winner segmented best, in between and worst, and its false alarms.
+
+Every prediction is out of fold: a case is shown as the network saw it that was never trained on
+it, under the rule that was chosen on the other folds. Choosing is a pure function of the per-case
+tables; drawing reads images from the case store and runs inference through `ptxcore` for the few
+chosen cases. Nothing is trained.
+
+`dashboards` may read `ptxcore` for that: data, metrics and inference. Inference is imported when it
+is called, so that the report of a ledger does not wait for PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dashboards.report.markup import Markup, join, tag
+from dashboards.report.thumbnails import data_uri, thumbnail
+from dashboards.text import count, score
+from ptxcore.data.store.case_store import CaseStore
+from ptxcore.metrics import apply_rule, load_table, logits_to_mask, per_case_dice
+from ptxcore.settings import FoldSettings
+from ptxcore.types import CaseTable, Rule, Runtime
+from sweep.ledger.projection import Candidate
+
+#: Kinds of examples in the order in which they are shown.
+KINDS = {
+    "best": "Best",
+    "middle": "In the middle",
+    "worst": "Worst",
+    "false alarm": "False alarms: no pneumothorax in the truth",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A case worth a look.
+
+    Attributes:
+        kind: One of `KINDS`.
+        case_id: Hashed.
+        fold: That held it.
+        dice: Of the case; 0 for a false alarm.
+        truth_share: Share of the image inside the true mask.
+        predicted_share: Share of the image inside the predicted mask.
+    """
+
+    kind: str
+    case_id: str
+    fold: int
+    dice: float
+    truth_share: float
+    predicted_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A chosen case with its picture, RGB, see `dashboards.report.thumbnails`."""
+
+    choice: Choice
+    picture: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionsInfo:
+    """What the gallery shows.
+
+    Attributes:
+        candidate: Whose predictions these are.
+        examples: By kind, best first within each.
+        num_positive: Positive cases of all folds.
+        num_found: Of them, how many overlap with their prediction at all.
+        num_negative: Cases with an empty truth.
+        num_false_alarms: Of them, how many were predicted not to be empty.
+    """
+
+    candidate: int
+    examples: tuple[Example, ...]
+    num_positive: int
+    num_found: int
+    num_negative: int
+    num_false_alarms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseScores:
+    """Every out-of-fold case of a candidate; all arrays have shape (N,).
+
+    Attributes:
+        case_ids: Hashed.
+        folds: That held the case.
+        dice: Both empty = 1.
+        truth_share: Share of the image inside the true mask.
+        predicted_share: Share of the image inside the predicted mask.
+    """
+
+    case_ids: NDArray[np.str_]
+    folds: NDArray[np.int64]
+    dice: NDArray[np.float64]
+    truth_share: NDArray[np.float64]
+    predicted_share: NDArray[np.float64]
+
+
+def score_cases(tables: Mapping[int, CaseTable], rules: Mapping[int, Rule]) -> CaseScores:
+    """Score every case of every fold under the fold's rule, from counts alone."""
+    parts: list[CaseScores] = []
+    for fold, table in tables.items():
+        counts = apply_rule(table, rules[fold])
+        truth = table.truth.sum(axis=1)
+        pixels = truth + table.background.sum(axis=1)
+        parts.append(
+            CaseScores(
+                case_ids=table.case_ids,
+                folds=np.full(len(pixels), fold, np.int64),
+                dice=per_case_dice(table, rules[fold]),
+                truth_share=truth / pixels,
+                predicted_share=(counts.true_positive + counts.false_positive) / pixels,
+            )
+        )
+    return CaseScores(
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in CaseScores.__dataclass_fields__
+        }
+    )
+
+
+def choose(scores: CaseScores, *, num_each: int = 3) -> tuple[Choice, ...]:
+    """Pick positive cases from both ends and the middle, and the largest false alarms.
+
+    Ties go to the larger truth, then to the case id, so the choice is the same every time.
+    """
+    order = [
+        int(i)
+        for i in np.lexsort((scores.case_ids, -scores.truth_share, -scores.dice))
+        if scores.truth_share[i] > 0
+    ]
+    best = order[:num_each]
+    worst = order[max(len(best), len(order) - num_each) :]
+    rest = order[len(best) : len(order) - len(worst)]
+    start = max(0, (len(rest) - num_each) // 2)
+    alarms = [
+        int(i)
+        for i in np.lexsort((scores.case_ids, -scores.predicted_share))
+        if scores.truth_share[i] == 0 and scores.predicted_share[i] > 0
+    ]
+    chosen = {
+        "best": best,
+        "middle": rest[start : start + num_each],
+        "worst": worst,
+        "false alarm": alarms[:num_each],
+    }
+    return tuple(
+        Choice(
+            kind=kind,
+            case_id=str(scores.case_ids[i]),
+            fold=int(scores.folds[i]),
+            dice=float(scores.dice[i]),
+            truth_share=float(scores.truth_share[i]),
+            predicted_share=float(scores.predicted_share[i]),
+        )
+        for kind, indices in chosen.items()
+        for i in indices
+    )
+
+
+def collect_predictions(
+    candidate: Candidate,
+    *,
+    store: CaseStore,
+    folder: Path,
+    runtime: Runtime,
+    operating_point: Mapping[str, Any] | None = None,
+    num_each: int = 3,
+) -> PredictionsInfo:
+    """Choose cases of a candidate and predict each with the network of the fold that held it.
+
+    Args:
+        candidate: Usually the winner; its folds' tables and weights must still be there.
+        store: The cases of the sweep.
+        folder: Of the sweep; fold scores name their files relative to it.
+        runtime: For inference.
+        operating_point: With "rules" by fold; without it the threshold of the settings counts.
+        num_each: Cases of each kind.
+    """
+    settings = FoldSettings.from_mapping({**candidate.settings, **candidate.inference})
+    folds = [f for f in sorted(candidate.folds) if candidate.folds[f].cases is not None]
+    tables = {f: load_table(folder / str(candidate.folds[f].cases)) for f in folds}
+    rules = _rules(settings, folds, operating_point)
+    scores = score_cases(tables, rules)
+    positive = scores.truth_share > 0
+    choices = choose(scores, num_each=num_each)
+    return PredictionsInfo(
+        candidate=candidate.number,
+        examples=_draw(choices, candidate, settings, rules, store, folder, runtime),
+        num_positive=int(positive.sum()),
+        num_found=int((positive & (scores.dice > 0)).sum()),
+        num_negative=int((~positive).sum()),
+        num_false_alarms=int((~positive & (scores.predicted_share > 0)).sum()),
+    )
+
+
+def _rules(
+    settings: FoldSettings, folds: Sequence[int], operating_point: Mapping[str, Any] | None
+) -> dict[int, Rule]:
+    if operating_point is not None:
+        found = operating_point["rules"]
+        return {fold: Rule(**rule) for fold, rule in zip(folds, found, strict=True)}
+    plain = Rule(top=settings.threshold, bottom=settings.threshold)
+    return dict.fromkeys(folds, plain)
+
+
+def _draw(
+    choices: Sequence[Choice],
+    candidate: Candidate,
+    settings: FoldSettings,
+    rules: Mapping[int, Rule],
+    store: CaseStore,
+    folder: Path,
+    runtime: Runtime,
+) -> tuple[Example, ...]:
+    """Predict fold by fold, so that each network is loaded once."""
+    from ptxcore.inference import place, predict_prepared
+    from ptxcore.models import load_weights
+
+    view = store.at(settings.image_size, settings.resampling)
+    drawn: dict[str, Example] = {}
+    for fold in sorted({choice.fold for choice in choices}):
+        weights = folder / str(candidate.folds[fold].weights)
+        network = place(load_weights(weights)[0], runtime)
+        for choice in choices:
+            if choice.fold != fold:
+                continue
+            index = store.index(choice.case_id)
+            image, truth = store.image(index), store.mask(index)
+            logits = predict_prepared(network, view.image(index), truth.shape, settings, runtime)
+            mask = logits_to_mask(logits, rules[fold])
+            drawn[choice.case_id] = Example(choice=choice, picture=thumbnail(image, truth, mask))
+    return tuple(drawn[choice.case_id] for choice in choices)
+
+
+def gallery(info: PredictionsInfo) -> Markup:
+    """The pictures under a heading for each kind, with what the outlines mean."""
+    parts: list[Markup] = [
+        tag(
+            "p",
+            f"Out-of-fold predictions of candidate #{info.candidate}: of "
+            f"{count(info.num_positive, 'positive case')}, {info.num_found} overlap with their "
+            f"prediction; of {count(info.num_negative, 'empty case')}, {info.num_false_alarms} "
+            "raised a false alarm. Left the whole image, right a close-up.",
+        ),
+        tag(
+            "p",
+            tag("span", class_="key"),
+            " truth  ",
+            tag("span", class_="key prediction"),
+            " prediction",
+        ),
+    ]
+    for kind, title in KINDS.items():
+        examples = [one for one in info.examples if one.choice.kind == kind]
+        if examples:
+            parts.append(tag("h3", title))
+            parts.append(tag("ul", *map(_example, examples), class_="cases"))
+    return join(parts)
+
+
+def _example(one: Example) -> Markup:
+    choice = one.choice
+    what = "false alarm" if choice.kind == "false alarm" else f"Dice {score(choice.dice, 2)}"
+    text = (
+        f"{what}; truth {choice.truth_share:.2%}, prediction {choice.predicted_share:.2%} of the "
+        f"image; fold {choice.fold}, case {choice.case_id}"
+    )
+    height, width = one.picture.shape[:2]
+    picture = tag("img", src=data_uri(one.picture), alt=text, width=width, height=height)
+    return tag("li", picture, text)

@@ -1,0 +1,347 @@
+"""The sections of the report, each a pure function of what it shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from dashboards.queries import default_of, fold_scores, label, leader_of, ordered, varied
+from dashboards.report import sentences as say
+from dashboards.report.evidence import Confirmation
+from dashboards.report.findings import Findings, MetricRow
+from dashboards.report.markup import Markup, join, table, tag
+from dashboards.text import count, duration, in_sentence, metric_name, score, setting, signed
+from ptxcore.metrics import better
+from sweep.analysis.cohort import KEY, cohort_of, describe
+from sweep.analysis.selection_bias import PHANTOM, is_phantom
+from sweep.analysis.standing import is_over, standing
+from sweep.analysis.statistics import corrected_interval, paired_difference
+from sweep.analysis.verdict import correction
+from sweep.ledger.inference_choice import scores_by_choice
+from sweep.ledger.projection import Candidate, Projection
+from sweep.records import State
+
+
+def banners(projection: Projection, found: Findings) -> Markup:
+    """What a reader must know before the first number."""
+    notes = []
+    if is_phantom(projection.header):
+        notes.append((PHANTOM.head, say.sentence(PHANTOM.text)))
+    if projection.sweep_state != "finished":
+        why = f" ({projection.sweep_reason})" if projection.sweep_reason else ""
+        notes.append(
+            ("This sweep is not over.", f"Its state is {projection.sweep_state}{why}; what "
+             "follows is what the ledger held when the report was written.")
+        )  # fmt: skip
+    if (warning := say.no_better_than_nothing(found.row("dice"), say.who(found))) is not None:
+        notes.append(("WARNING: no better than predicting nothing.", warning))
+    notes += [(one.head, say.sentence(one.text)) for one in found.cautions]
+    if split := [one for one in projection.candidates if one.batch_parts > 1]:
+        listing = ", ".join(f"{label(one)} in {one.batch_parts} parts" for one in split)
+        notes.append(
+            ("Batches that did not fit in memory.", f"They were split in {listing}. The gradient "
+             "is that of the whole batch, but batch normalisation saw smaller ones.")
+        )  # fmt: skip
+    return join(
+        tag("p", tag("strong", head), " ", text, class_="banner", role="note")
+        for head, text in notes
+    )
+
+
+def tiles(found: Findings, confirmation: Confirmation | None) -> Markup:
+    """The four numbers that a reviewer asks for first."""
+    if found.is_open:
+        return Markup()  # nobody has won what they would show
+    cells = []
+    row = found.objective
+    if row is not None:
+        beside = [say.reach(row.winner)]
+        if row.all_empty is not None and row.metric != "dice":
+            beside.append(f"all empty: {score(row.all_empty)}")
+        cells.append(_tile(metric_name(row.metric), say.plus_minus(row.winner), "; ".join(beside)))
+    dice = found.row("dice")
+    if dice is not None:
+        cells.append(
+            _tile(
+                "Dice, both empty = 1",
+                say.plus_minus(dice.winner),
+                f"all empty: {score(dice.all_empty)} · {_threshold(dice)}",
+            )
+        )
+    positive = found.row("dice_positive")
+    if positive is not None:
+        cells.append(
+            _tile(
+                "Dice over positive cases",
+                say.plus_minus(positive.winner),
+                f"all empty: {score(positive.all_empty)} · {_threshold(positive)}",
+            )
+        )
+    cells.append(_held_out_tile(confirmation))
+    return tag("ul", *cells, class_="tiles")
+
+
+def _tile(name: str, value: str, beside: object) -> Markup:
+    return tag(
+        "li",
+        tag("span", name, class_="name"),
+        tag("span", value, class_="value"),
+        tag("span", beside, class_="beside"),
+        class_="tile",
+    )
+
+
+def _held_out_tile(confirmation: Confirmation | None) -> Markup:
+    if confirmation is None:
+        return _tile("On unseen cases", "not yet", "No confirmation on held-out cases.")
+    metrics = confirmation.metrics
+    return _tile(
+        "Dice on the locked hold-out",
+        score(metrics["dice"]),
+        f"all empty: {score(metrics.get('dice_all_empty'))} · "
+        f"{count(confirmation.num_cases, 'case')}, {confirmation.num_positive} positive",
+    )
+
+
+def _threshold(row: MetricRow) -> str:
+    return {
+        "none": "no threshold",
+        "fixed": "fixed threshold",
+        "other folds": "threshold from the other folds",
+    }[row.threshold]
+
+
+def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
+    """Metrics of the winner beside the default and beside predicting nothing."""
+    rows = [
+        (
+            metric_name(row.metric) + (" (objective)" if row is found.objective else ""),
+            say.plus_minus(row.winner),
+            say.span(None if math.isnan(row.winner.low) else (row.winner.low, row.winner.high)),
+            score(row.all_empty),
+            "–" if row.default is None else say.plus_minus(row.default),
+            _difference(row, is_open=found.is_open),
+            row.threshold,
+            better(row.metric) or "–",
+        )
+        for row in shown
+    ]
+    number, of_many = found.standing.leader, ""
+    name = f"#{number}" if found.is_open else "winner"
+    if not found.is_open and (known := [row.difference for row in shown if row.difference]):
+        of_many = f" (95%, {correction(known[0].num_compared)})"
+    head = (
+        "metric", f"#{number}, in the lead" if found.is_open else f"winner #{number}",
+        "95% interval", "all empty", "default",
+        f"{name} − default{of_many}", "threshold", "better",
+    )  # fmt: skip
+    classes = ["objective" if row.metric == found.metric else None for row in shown]
+    return table(head, rows, numeric=range(1, 6), row_classes=classes)
+
+
+def _difference(row: MetricRow, *, is_open: bool) -> str:
+    """With its interval; while a sweep is not over a look in between is no test."""
+    if row.difference is None:
+        return "–"
+    if is_open or math.isnan(row.difference.low):
+        return signed(row.difference.mean)
+    low, high = signed(row.difference.low), signed(row.difference.high)
+    return f"{signed(row.difference.mean)} ({low} to {high})"
+
+
+def conventions(found: Findings, known: Mapping[str, str]) -> Markup:
+    """What each metric does with empty masks: the same predictions score 0.83, 0.51 or 0.40."""
+    rows = [
+        (metric_name(row.metric), known[row.metric]) for row in found.rows if row.metric in known
+    ]
+    return table(("metric", "what it counts, and what empty masks do"), rows) if rows else Markup()
+
+
+def searched(projection: Projection) -> Markup:
+    """Every parameter with its range, its default and what won, or leads so far."""
+    default, best = default_of(projection), leader_of(projection)
+    over = is_over(projection)
+    rows = []
+    for name in varied(projection):
+        distribution = next(
+            one.distributions[name] for one in projection.candidates if name in one.distributions
+        )
+        inactive = any(name not in one.parameters for one in projection.candidates)
+        rows.append(
+            (
+                name,
+                _range(distribution) + (", where it applies" if inactive else ""),
+                "–" if default is None else setting(default.settings.get(name, "–")),
+                "–" if best is None else setting(best.settings.get(name, "–")),
+            )
+        )
+    name = "in the lead" if not over and best is not None else "winner"
+    parts = [table(("parameter", "searched", "default", name), rows, numeric=(2, 3))]
+    if default is not None:
+        fixed = [
+            f"{name} = {setting(value)}"
+            for name, value in default.settings.items()
+            if name not in varied(projection)
+        ]
+        if fixed:
+            parts.append(tag("p", f"Held fixed: {', '.join(fixed)}.", class_="small"))
+    if projection.header.get("space_text"):
+        parts.append(
+            tag(
+                "details",
+                tag("summary", "The search space as it was written"),
+                tag("pre", projection.header["space_text"]),
+            )
+        )
+    return join(parts)
+
+
+def choices_table(projection: Projection, one: Candidate) -> Markup | None:
+    """A candidate's objective with every choice for inference; None where there was none."""
+    found = scores_by_choice(one.folds)
+    if not found:
+        return None
+    first = next(iter(one.folds.values()))
+    rows, classes = [], []
+    for choice, scores in zip(first.choices, found, strict=True):
+        values = [projection.displayed(score) for score in scores.values()]
+        text = ", ".join(f"{name} {setting(value)}" for name, value in choice.inference.items())
+        rows.append((text, say.plus_minus(corrected_interval(values))))
+        classes.append("winner" if choice.inference == first.inference else None)
+    text = (
+        "The same weights with every choice for inference. All scores in this report stand at the "
+        "marked one, the best mean over folds, as does the promoted model; taking the best of them "
+        "is a small selection on these folds."
+    )
+    cells = table(("choice", "mean ± SD"), rows, numeric=(1,), row_classes=classes)
+    return join((tag("h3", "Inference"), tag("p", text, class_="small"), cells))
+
+
+def _range(distribution: object) -> str:
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return "one of " + ", ".join(setting(choice) for choice in choices)
+        case FloatDistribution() | IntDistribution():
+            text = f"{setting(distribution.low)} to {setting(distribution.high)}"
+            step = distribution.step
+            if step is not None and not (step == 1 and isinstance(distribution, IntDistribution)):
+                text += f" in steps of {setting(step)}"
+            return text + (", logarithmic" if distribution.log else "")
+        case _:
+            return str(distribution)
+
+
+def candidates_table(projection: Projection) -> Markup:
+    """All candidates, best first; partial means are marked, and compared on shared folds."""
+    names = varied(projection)
+    winner = standing(projection).winner
+    default = default_of(projection)
+    rows, classes = [], []
+    for one in ordered(projection):
+        rows.append(
+            (
+                label(one),
+                _state(one),
+                f"{len(one.folds)} of {projection.num_folds}",
+                *_statistics(projection, one, default),
+                duration(one.seconds) if one.folds else "–",
+                *(setting(one.parameters[n]) if n in one.parameters else "–" for n in names),
+            )
+        )
+        classes.append("winner" if one.number == winner else None)
+    head = (
+        "", "state", "folds", "mean ± SD", "− default", "trained", *names,
+    )  # fmt: skip
+    text = (
+        f"{metric_name(str(projection.header['metric']))}; means of fewer than "
+        f"{projection.num_folds} folds are in brackets and cannot win. The difference to the "
+        "default is taken on the folds that the candidate has."
+    )
+    cells = table(head, rows, numeric=range(2, len(head)), row_classes=classes)
+    return join((tag("p", text, class_="small"), cells))
+
+
+def _state(one: Candidate) -> str:
+    if one.reason and one.state in (State.PRUNED, State.FAILED):
+        reason = one.reason if len(one.reason) <= 120 else one.reason[:117] + "..."
+        return reason if reason.startswith(str(one.state)) else f"{one.state}: {reason}"
+    return {State.ABANDONED: "left unfinished"}.get(one.state, str(one.state))
+
+
+def _statistics(
+    projection: Projection, one: Candidate, default: Candidate | None
+) -> tuple[str, str]:
+    values = fold_scores(projection, one)
+    if not values or not all(map(math.isfinite, values.values())):
+        return "–", "–"
+    mean = say.plus_minus(corrected_interval(list(values.values())))
+    if one.state is not State.COMPLETE:
+        mean = f"({mean})"
+    others = {} if default is None else fold_scores(projection, default)
+    shared = [fold for fold in values if math.isfinite(others.get(fold, math.nan))]
+    if not shared or default is None or one.number == default.number:
+        return mean, "–"
+    difference = paired_difference([values[f] for f in shared], [others[f] for f in shared])
+    return mean, signed(difference.mean)
+
+
+#: Header keys by the words of the report; what is not listed here is shown under its own name.
+_PROVENANCE = {
+    "created_at": "Sweep created",
+    "num_cases": "Cases that took part",
+    "data_hash": "Data (SHA-256 of pixels, masks and case ids)",
+    "plan_digest": "Fold plan, hold-out included",
+    "search_plan_digest": "Fold plan of the search",
+    "space_digest": "Search space",
+    "seed": "Seed",
+    "runtime": "Runtime",
+    "versions": "What changes pixels or scores",
+    "version": "ptxsweep",
+    "git_sha": "Code revision",
+}
+#: Shown elsewhere, or addresses that mean nothing to a reader of the report.
+_NOT_SHOWN = frozenset({"space_text", "metric", "maximize", "num_folds", "phantom", "store", KEY})
+
+
+def provenance(projection: Projection, versions: Mapping[str, str]) -> Markup:
+    """What one needs to run the same sweep again."""
+    header = projection.header
+    keys = [key for key in _PROVENANCE if key in header]
+    keys += sorted(key for key in header if key not in _PROVENANCE and key not in _NOT_SHOWN)
+    names = dict(_PROVENANCE)
+    if (cohort := describe(cohort_of(header))) is None:
+        names["num_cases"] = "Cases in the store"  # which older sweeps noted alone
+    rows = [(names.get(key, key), tag("code", _value(header[key]))) for key in keys]
+    if cohort is not None:
+        rows.insert(0, ("Cases", tag("code", cohort)))
+    rows.append(
+        ("Report written with", tag("code", ", ".join(f"{k} {v}" for k, v in versions.items())))
+    )
+    return table(("", "value"), rows)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {setting(one)}" for key, one in value.items())
+    return setting(value)
+
+
+def counted(num_omitted: int) -> str:
+    """A sentence about candidates that a figure has no room for; empty if there are none."""
+    if not num_omitted:
+        return ""
+    return f" {count(num_omitted, 'lower candidate')} left out here; the table below has all."
+
+
+def leaderboard_sentence(found: Findings, num_folds: int) -> str:
+    """How to read the leaderboard."""
+    return (
+        f"Filled marks are means over all {num_folds} folds with their corrected 95% interval, "
+        f"hollow ones means of fewer folds (no interval, they cannot win), small dots single "
+        f"folds. A partial mean can look high because its folds were the easy ones. The "
+        f"{in_sentence(found.metric)} differs more between folds than between candidates, so "
+        "overlapping intervals do not mean equal candidates: compare on the same folds, below."
+    )

@@ -1,0 +1,228 @@
+"""The sentences of the report's first screen: every claim with its number beside it."""
+
+from __future__ import annotations
+
+import math
+
+from dashboards.report.evidence import Confirmation
+from dashboards.report.findings import Findings, MetricRow
+from dashboards.text import count, in_sentence, listed, score, signed
+from ptxcore.metrics import needs_threshold
+from sweep.analysis.standing import Outcome
+from sweep.analysis.statistics import Interval, PairedDifference
+from sweep.analysis.verdict import correction
+from sweep.analysis.verdict import sentence as verdict
+from sweep.records import State
+
+
+def headline(found: Findings) -> str:
+    """Who won, and with what; while the sweep is not over, who leads, and on which folds."""
+    row = found.objective
+    if found.is_open:
+        return verdict(found.standing)
+    if row is None:
+        return "No candidate is complete, so there is no winner."
+    who = "The default settings won" if found.default_won else f"Candidate #{found.winner} won"
+    return (
+        f"{who} with {_article(in_sentence(found.metric))} of {plus_minus(row.winner)} over "
+        f"{count(row.winner.num_folds, 'fold')}."
+    )
+
+
+def _article(name: str) -> str:
+    """The name after "an" or "a", as it is spoken."""
+    return f"{'an' if name[0] in 'aeio' or name.startswith('IoU') else 'a'} {name}"
+
+
+def who(found: Findings) -> str:
+    """What the trial is called whose numbers stand here."""
+    return "the winner" if found.winner is not None else "the trial in the lead"
+
+
+def against_nothing(row: MetricRow | None, who: str = "the winner") -> str | None:
+    """The winner, or who leads so far, beside predicting nothing, in Dice with both-empty = 1."""
+    if row is None or row.all_empty is None:
+        return None
+    gain = row.winner.mean - row.all_empty
+    start = (
+        f"Predicting nothing at all scores a Dice of {score(row.all_empty)} on these folds "
+        f"(both empty counts as 1); {who} scores {score(row.winner.mean)}"
+    )
+    if gain <= 0:
+        return f"{start}. It does not beat an empty answer, whatever its other scores say."
+    if row.gain is None or math.isnan(row.gain.low):
+        return f"{start}, {signed(gain)}; one fold cannot tell whether that is chance."
+    words = f"{start}, {signed(gain)} ({reach(row.gain)}, {correction(row.gain.num_compared)})"
+    if row.gain.low <= 0:
+        return f"{words}: the interval includes the empty answer."
+    return f"{words}: the whole interval lies above the empty answer."
+
+
+def no_better_than_nothing(row: MetricRow | None, who: str = "the winner") -> str | None:
+    """A warning for the top of the page; None where that trial's mean Dice is higher."""
+    if row is None or row.all_empty is None or row.winner.mean - row.all_empty > 1e-9:
+        return None
+    return (
+        f"{who.capitalize()} has a Dice of {score(row.winner.mean)} where an empty mask for "
+        f"every case scores {score(row.all_empty)} (both empty counts as 1). Do not use it."
+    )
+
+
+def against_default(found: Findings) -> str | None:
+    """The winner beside the default candidate, on the same folds; None while nobody has won."""
+    row = found.objective
+    if row is None or found.winner is None:
+        return None
+    if found.default_won:
+        return "The search found no complete candidate that scores higher than the defaults."
+    if row.difference is None:
+        return "The default candidate is not complete, so the winner cannot be compared with it."
+    difference = row.difference
+    start = (
+        f"Its difference to the default settings on the same folds is {signed(difference.mean)} "
+        f"({reach(difference)}, p {p_value(difference)}, {correction(difference.num_compared)})"
+    )
+    if found.standing.outcome is Outcome.UNKNOWN:
+        return f"{start}: one fold cannot tell them apart."
+    if found.standing.outcome is Outcome.BETTER:
+        return (
+            f"{start}: better than the default by more than the folds' own spread and the choice "
+            "of the best explain."
+        )
+    return f"{start}: the folds do not tell the two apart."
+
+
+def caution(found: Findings) -> str:
+    """What the score of the winner, or of who leads, is not."""
+    tried = sum(found.states.values())
+    text = (
+        f"{'Who leads now' if found.is_open else 'The winner'} is the best of "
+        f"{count(tried, 'candidate')} on these very folds, so its score here is somewhat too high. "
+        "The score to believe is the one on cases that the search "
+        "never saw."
+    )
+    if found.caution is not None:
+        text += f" {sentence(found.caution)}"
+    return text
+
+
+def sentence(text: str) -> str:
+    """Words with a capital and a full stop."""
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def held_out(confirmation: Confirmation) -> str:
+    """Which cases, whose, and how often they were asked."""
+    text = (
+        f"Candidate #{confirmation.candidate} was scored on the locked hold-out: "
+        f"{count(confirmation.num_cases, 'case')} of {count(confirmation.num_groups, 'patient')}, "
+        f"{confirmation.num_positive} with a pneumothorax, none of them seen by the search. "
+    )
+    if confirmation.num_uses == 1:
+        return text + "It was the first use of these cases."
+    return text + (
+        f"These cases have been used {confirmation.num_uses} times by now, so they are no longer "
+        "quite unseen."
+    )
+
+
+def held_out_gain(confirmation: Confirmation) -> str:
+    """Dice above predicting nothing, and above the default, each with its interval."""
+    metrics, default = confirmation.metrics, confirmation.default
+    gain = metrics["dice"] - metrics["dice_all_empty"]
+    text = (
+        f"Its Dice of {score(metrics['dice'])} is {signed(gain)} from predicting nothing"
+        f"{_between(confirmation, 'gain')}"
+    )
+    if default is not None:
+        difference = metrics["dice"] - default["dice"]
+        text += (
+            f" and {signed(difference)} from the default settings"
+            f"{_between(confirmation, 'difference')}"
+        )
+    return text + "."
+
+
+def _between(confirmation: Confirmation, key: str) -> str:
+    if key not in confirmation.intervals:
+        return ""
+    low, high = confirmation.intervals[key]
+    if not low <= high:
+        return " (too few patients for an interval)"
+    return f" ({confirmation.confidence:.0%} interval {signed(low)} to {signed(high)})"
+
+
+def effort(found: Findings) -> str:
+    """Folds run, and what became of the candidates."""
+    names = {
+        State.COMPLETE: "complete",
+        State.PRUNED: "pruned",
+        State.FAILED: "failed",
+        State.ABANDONED: "left unfinished",
+        State.PARKED: "parked",
+        State.RUNNING: "running",
+    }
+    parts = [
+        f"{found.states[state]} {name}" for state, name in names.items() if state in found.states
+    ]
+    total = sum(found.states.values())
+    fates = f": {listed(parts)}" if parts else ""
+    share = (
+        f" ({found.num_folds_run / found.num_folds_full_grid:.0%})"
+        if found.num_folds_full_grid
+        else ""
+    )
+    return (
+        f"{count(total, 'candidate')} tried{fates}. {count(found.num_folds_run, 'fold')} trained "
+        f"of the {found.num_folds_full_grid} that a full grid would have taken{share}."
+    )
+
+
+def objective(found: Findings) -> str:
+    """What the search optimised, and why not simply Dice."""
+    goal = "higher" if found.maximize else "lower"
+    text = f"The search optimised {in_sentence(found.metric)} ({goal} is better). "
+    if needs_threshold(found.metric):
+        text += "Its values are those at the fixed threshold of the settings. "
+    if found.metric == "average_precision":
+        text += (
+            "It needs no threshold, every positive case counts the same, and a network that "
+            "predicts nothing gains nothing by it; mean Dice with both-empty = 1 lies flat on the "
+            "all-empty baseline early in training. Dice and the other official metrics stand "
+            "beside it."
+        )
+    elif found.metric in ("dice", "iou"):
+        text += (
+            "With both-empty = 1 it rewards an empty answer on every case without a pneumothorax: "
+            "read it only beside the all-empty baseline."
+        )
+    return text
+
+
+def plus_minus(interval: Interval) -> str:
+    """Mean and SD; the mean alone for a single fold."""
+    if math.isnan(interval.sd):
+        return score(interval.mean)
+    return f"{score(interval.mean)} ± {score(interval.sd)}"
+
+
+def reach(interval: Interval) -> str:
+    """The interval in words; differences show their sign."""
+    if math.isnan(interval.low):
+        return "no interval from one fold"
+    write = signed if isinstance(interval, PairedDifference) else score
+    return f"{interval.confidence:.0%} interval {write(interval.low)} to {write(interval.high)}"
+
+
+def span(interval: tuple[float, float] | None) -> str:
+    """Both ends of an interval; a dash where it is not known."""
+    if interval is None or not all(map(math.isfinite, interval)):
+        return "–"
+    return f"{score(interval[0])} to {score(interval[1])}"
+
+
+def p_value(difference: PairedDifference) -> str:
+    """With its sign of comparison: two digits, never a bare zero."""
+    if math.isnan(difference.p_value):
+        return "unknown"
+    return "below 0.001" if difference.p_value < 0.001 else f"= {difference.p_value:.2g}"

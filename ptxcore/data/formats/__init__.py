@@ -1,0 +1,1 @@
+"""Files as they come: DICOM, PNG, run-length encoding."""

@@ -1,0 +1,58 @@
+"""One chest X-ray as the readers give it, and its header alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxcore.data.formats.subject import ANYTHING, Subject
+
+
+@dataclass(frozen=True, kw_only=True)
+class Radiograph:
+    """Decoded pixels and what is known about them.
+
+    Attributes:
+        pixels: Shape (H, W), uint8 or uint16, bright where the body is dense.
+        uid: Identifies the image in its source; never written to a store as it is.
+        patient_id: Groups images of one person; likewise never written as it is.
+        view: "AP", "PA" or another view position; None where unknown.
+        pixel_spacing_mm: Height and width of a pixel; None where unknown.
+        is_phantom: Whether the image says that it is drawn.
+        subject: What the picture is of.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    uid: str
+    patient_id: str | None = None
+    view: str | None = None
+    pixel_spacing_mm: tuple[float, float] | None = None
+    is_phantom: bool = False
+    subject: Subject = ANYTHING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What is known about an image before its pixels are decoded, checked.
+
+    Attributes:
+        uid: Identifies the image as it stands; real files hold ids that DICOM does not allow.
+        shape: Height and width in pixels.
+        is_eight_bit: Whether its pixels decode to uint8 rather than uint16.
+        patient_id: None where absent or empty.
+        view: View position in capitals; None where absent or empty.
+        pixel_spacing_mm: Height and width of a pixel; None where unknown or nonsense.
+        is_phantom: Whether the image says that it is drawn.
+        subject: What the picture is of.
+    """
+
+    uid: str
+    shape: tuple[int, int]
+    is_eight_bit: bool
+    patient_id: str | None = None
+    view: str | None = None
+    pixel_spacing_mm: tuple[float, float] | None = None
+    is_phantom: bool = False
+    subject: Subject = ANYTHING

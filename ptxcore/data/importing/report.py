@@ -1,0 +1,123 @@
+"""What an import tells its user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptxcore.data.formats.contrast import doubts_about_contrast
+from ptxcore.data.formats.files import ImageFiles
+from ptxcore.data.formats.subject import count_subjects, doubts_about
+from ptxcore.data.importing.sources import Sources
+from ptxcore.data.store.case_store import Case, content_hash
+from ptxcore.data.store.mask_areas import doubts_about_areas
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportReport:
+    """What an import gave.
+
+    Attributes:
+        store: Folder of the new store.
+        num_cases: Cases in it.
+        num_positive: Cases with a mask.
+        num_excluded: Images without an annotation that were left out.
+        num_missing: Annotations without an image.
+        num_skipped: Files that are no images (AppleDouble, text, DICOM reports and indices).
+        num_without_contrast: Cases whose image shows nothing, see `ptxcore.data.formats.contrast`.
+        num_groups: Distinct patients, as far as the grouping knows.
+        data_hash: SHA-256 of ids, pixels and masks.
+        phantom: Whether any image is drawn.
+        contents: How many cases have which "modality", "view" and "body_part", by the words of
+            `ptxcore.data.formats.subject`.
+        warnings: Sentences for the user.
+    """
+
+    store: Path
+    num_cases: int
+    num_positive: int
+    num_excluded: int
+    num_missing: int
+    num_skipped: int
+    num_without_contrast: int
+    num_groups: int
+    data_hash: str
+    phantom: bool
+    contents: Mapping[str, Mapping[str, int]]
+    warnings: tuple[str, ...]
+
+
+def make_report(
+    store: Path, cases: list[Case], blank: Sequence[str], files: ImageFiles, sources: Sources
+) -> ImportReport:
+    """Count what was written, and say what a user should know.
+
+    Args:
+        store: Folder of the new store.
+        cases: All that are in it.
+        blank: What messages call those without contrast.
+        files: From `find_images`.
+        sources: From `choose_sources`.
+    """
+    num_groups = len({case.group for case in cases})
+    num_positive = sum(case.is_positive for case in cases)
+    return ImportReport(
+        store=store,
+        num_cases=len(cases),
+        num_positive=num_positive,
+        num_excluded=sources.num_excluded,
+        num_missing=sources.num_rows_unused,
+        num_skipped=files.num_hidden + files.num_other + sources.num_no_images,
+        num_without_contrast=len(blank),
+        num_groups=num_groups,
+        data_hash=content_hash(cases),
+        phantom=any(source.is_phantom for source in sources.chosen),
+        contents=count_subjects(source.subject for source in sources.chosen),
+        warnings=tuple(_warnings(cases, blank, num_groups, files, sources)),
+    )
+
+
+def _warnings(
+    cases: list[Case], blank: Sequence[str], num_groups: int, files: ImageFiles, sources: Sources
+) -> Iterator[str]:
+    yield from doubts_about_contrast(len(blank), blank)
+    yield from doubts_about_areas(cases)
+    if num_groups == len(cases):
+        yield (
+            "every image has a patient of its own, so folds cannot keep a patient's images "
+            "together; if patients do have several images, give --groups"
+        )
+    elif num_groups == 1:
+        yield (
+            "all images have the same patient, perhaps a placeholder, so no fold plan can be "
+            "made; give --groups"
+        )
+    yield from doubts_about(count_subjects(source.subject for source in sources.chosen))
+    if not any(case.is_positive for case in cases):
+        yield "no image has a mask, so nothing can be learned from this store"
+    for number, one, many in (
+        (
+            sources.num_excluded,
+            "image has no annotation and was left out",
+            "images have no annotation and were left out",
+        ),
+        (sources.num_rows_unused, "annotation has no image", "annotations have no image"),
+        (
+            sources.num_invalid_uids,
+            "image has a SOPInstanceUID that breaks the standard",
+            "images have a SOPInstanceUID that breaks the standard",
+        ),
+        (
+            files.num_hidden,
+            "file with a name that begins with a dot was skipped",
+            "files with a name that begins with a dot were skipped",
+        ),
+        (
+            files.num_other + sources.num_no_images,
+            "file is no image and was skipped",
+            "files are no images and were skipped",
+        ),
+    ):
+        if number:
+            yield f"{number} {one if number == 1 else many}"

@@ -1,0 +1,281 @@
+"""The first pass of an import: which files are images, and which of them become cases.
+
+Headers alone are read here, so that whatever is wrong with the set as a whole is said before the
+first pixel is decoded, and all of it at once.
+
+Exports of hospitals are full of files named after patients, so errors count the files they found
+("file 7 of 120", in the order of their paths) and name them only when asked to.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.config import IGNORE
+from pydicom.uid import UID
+
+from ptxcore.data.formats.dicom import read_header
+from ptxcore.data.formats.files import ImageFiles
+from ptxcore.data.formats.png import read_png_header
+from ptxcore.data.formats.radiograph import Header
+from ptxcore.data.formats.subject import Subject, refuse_foreign
+from ptxcore.errors import DataError, NoImageError
+
+_MAX_LISTED = 10
+#: A file's name can hold that of a patient.
+HINT = " (--name-files tells which file)"
+ANY_MODALITY = "leave it out, or give --any-modality if it is meant"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One image that becomes a case.
+
+    Attributes:
+        path: Of the image.
+        label: What messages call it.
+        case_id: See `case_id_of`.
+        person: Whose image it is: patient, external group, or the image itself.
+        rows: Its run-length encodings; none for an empty mask.
+        mask_path: Its mask as PNG, instead of encodings.
+        shape: Height and width in pixels.
+        is_eight_bit: Whether it decodes to uint8.
+        is_phantom: Whether it says that it is drawn.
+        subject: What it is of.
+    """
+
+    path: Path
+    label: str
+    case_id: str
+    person: str
+    rows: tuple[str, ...]
+    mask_path: Path | None
+    shape: tuple[int, int]
+    is_eight_bit: bool
+    is_phantom: bool
+    subject: Subject
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """The result of the first pass.
+
+    Attributes:
+        chosen: In the order of their case ids.
+        num_excluded: Images without an annotation.
+        num_rows_unused: Annotations without an image.
+        num_invalid_uids: Chosen images whose SOPInstanceUID breaks the standard.
+        num_no_images: DICOM files skipped for a SOP class that is that of no image.
+    """
+
+    chosen: tuple[Source, ...]
+    num_excluded: int
+    num_rows_unused: int
+    num_invalid_uids: int
+    num_no_images: int
+
+
+def case_id_of(uid: str) -> str:
+    """The id under which a store and everything after it knows an image: 16 hexadecimal digits.
+
+    Args:
+        uid: SOPInstanceUID, or stem of a PNG file; white space around it does not count.
+    """
+    return hashlib.sha256(f"ptxsweep-case:{uid.strip()}".encode()).hexdigest()[:16]
+
+
+def choose_sources(
+    files: ImageFiles,
+    rows: Mapping[str, Sequence[str]] | None,
+    group_of: Mapping[str, str] | None,
+    *,
+    keep_unannotated: bool,
+    any_modality: bool = False,
+    name_files: bool = False,
+) -> Sources:
+    """Match images and annotations.
+
+    Args:
+        files: From `find_images`.
+        rows: Encodings by image id; None takes the masks that are files.
+        group_of: Patient by image id; None takes the PatientID.
+        keep_unannotated: Whether an image without annotation is a negative case.
+        any_modality: Whether images that are no projection radiographs become cases too.
+        name_files: Whether messages name files, rather than count them.
+
+    Raises:
+        DataError: Files that cannot be used, ids that are not unique, images without a group, or
+            no image with an annotation. All such files are listed in one message.
+    """
+    annotated = files.masks.keys() if rows is None else rows.keys()
+    wanted = None if keep_unannotated else annotated
+    chosen: dict[str, Source] = {}
+    problems: list[str] = []
+    num_excluded = num_invalid = num_no_images = 0
+    for number, path in enumerate(files.paths, start=1):
+        label = path.name if name_files else f"file {number} of {len(files.paths)}"
+        try:
+            with speaking_of(path, label):
+                found = _identify(path, wanted, are_png=files.are_png)
+            if found is None:
+                num_excluded += 1
+                continue
+            if not any_modality:
+                refuse_foreign(label, found.subject, ANY_MODALITY)
+            uid, source = _source(path, label, found, files.masks, rows, group_of)
+        except NoImageError:
+            num_no_images += 1
+            continue
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        if source.case_id in chosen:
+            name = "file stem" if files.are_png else "SOPInstanceUID"
+            problems.append(
+                f"{label}: {name}: found the same as in {chosen[source.case_id].label}, "
+                "expected one of its own; remove one of the two files"
+            )
+            continue
+        chosen[source.case_id] = source
+        num_invalid += not files.are_png and not UID(uid, validation_mode=IGNORE).is_valid
+    refuse_all(problems, len(files.paths), "" if name_files else HINT)
+    num_matched = len({case_id_of(uid) for uid in annotated} & chosen.keys())
+    if num_matched == 0:
+        raise DataError(
+            f"found {len(files.paths) - num_no_images} images and {len(annotated)} annotations, "
+            "but none that belong together; expected the "
+            f"{'file stems' if files.are_png else 'SOPInstanceUIDs'} of the images as ids"
+        )
+    return Sources(
+        chosen=tuple(chosen[key] for key in sorted(chosen)),
+        num_excluded=num_excluded,
+        num_rows_unused=len(annotated) - num_matched,
+        num_invalid_uids=num_invalid,
+        num_no_images=num_no_images,
+    )
+
+
+@contextmanager
+def speaking_of(path: Path, label: str, hint: str = "") -> Iterator[None]:
+    """Errors of a reader about a file call it by another name, and end with a hint.
+
+    Args:
+        path: Of the file; messages that begin with its name lose it.
+        label: What they begin with instead.
+        hint: What they end with.
+
+    Raises:
+        DataError: One was raised within: the same class with the new message.
+    """
+    try:
+        yield
+    except DataError as error:
+        text = str(error).removeprefix(f"{path.name}: ")
+        raise type(error)(f"{label}: {text}{hint}") from error.__cause__
+
+
+def _identify(path: Path, wanted: Container[str] | None, *, are_png: bool) -> Header | None:
+    """The image's id and shape; None where it is not wanted."""
+    if not are_png:
+        return read_header(path, wanted)
+    if wanted is not None and path.stem not in wanted:
+        return None
+    return read_png_header(path)
+
+
+def _source(
+    path: Path,
+    label: str,
+    header: Header,
+    masks: Mapping[str, Path],
+    rows: Mapping[str, Sequence[str]] | None,
+    group_of: Mapping[str, str] | None,
+) -> tuple[str, Source]:
+    if group_of is not None:
+        if header.uid not in group_of:
+            raise DataError(f"{label}: group: found no row in the group table, expected one")
+        person = f"group {group_of[header.uid]}"
+    else:
+        person = f"patient {header.patient_id}" if header.patient_id else f"image {header.uid}"
+    source = Source(
+        path=path,
+        label=label,
+        case_id=case_id_of(header.uid),
+        person=person,
+        rows=tuple(rows.get(header.uid, ())) if rows is not None else (),
+        mask_path=masks.get(header.uid) if rows is None else None,
+        shape=header.shape,
+        is_eight_bit=header.is_eight_bit,
+        is_phantom=header.is_phantom,
+        subject=header.subject,
+    )
+    return header.uid, source
+
+
+def refuse_all(problems: Sequence[str], num_files: int, hint: str) -> None:
+    """All that is wrong in one message: nobody mends files one import at a time.
+
+    Args:
+        problems: A sentence for each file at fault; none is fine.
+        num_files: Of all that were looked at.
+        hint: What the message ends with.
+
+    Raises:
+        DataError: There is a problem.
+    """
+    if len(problems) == 1:
+        raise DataError(problems[0] + hint)
+    if problems:
+        listed = "".join(f"\n  {problem}" for problem in problems[:_MAX_LISTED])
+        more = len(problems) - _MAX_LISTED
+        rest = f"\n  and {more} more" if more > 0 else ""
+        raise DataError(f"found {len(problems)} of {num_files} files unusable:{listed}{rest}{hint}")
+
+
+def how_grouped(sources: Iterable[Source]) -> str:
+    """How it is known which images belong to one patient, as the manifest keeps it.
+
+    Args:
+        sources: Whose `person` `choose_sources` filled.
+
+    Returns:
+        "table" (given with the images), "patient_id", "image" (each taken as a patient of its
+        own), or several of them with ", " between.
+    """
+    ways = {"group": "table", "patient": "patient_id", "image": "image"}
+    return ", ".join(sorted({ways[source.person.partition(" ")[0]] for source in sources}))
+
+
+def read_groups(path: Path) -> dict[str, str]:
+    """Patient by image id, from a table `image_id,group` with or without that header.
+
+    Args:
+        path: Of the file, UTF-8.
+
+    Raises:
+        DataError: It is no such table, or an image stands in it twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        kind = type(error).__name__
+        raise DataError(f"{path}: found no readable csv file ({kind}), expected one") from error
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if any(row)]
+    except csv.Error as error:
+        raise DataError(f"{path.name}: found no csv file, expected 'image_id,group'") from error
+    if rows and [cell.lower() for cell in rows[0]] == ["image_id", "group"]:
+        rows = rows[1:]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != 2 or not all(row):
+            raise DataError(f"{path.name}: row {number}: expected 'image_id,group'")
+    twice = [name for name, count in Counter(row[0] for row in rows).items() if count > 1]
+    if twice:
+        raise DataError(f"{path.name}: found {len(twice)} images in several rows, expected one row")
+    return {row[0]: row[1] for row in rows}

@@ -1,0 +1,1 @@
+"""From whole images to batches of patches."""

@@ -1,0 +1,1 @@
+"""Folds without leaks."""

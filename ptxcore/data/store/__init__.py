@@ -1,0 +1,1 @@
+"""Cases on disk, read through a memory map."""

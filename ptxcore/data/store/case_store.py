@@ -1,0 +1,374 @@
+"""A case store: decoded images and masks in flat files that every process maps into memory.
+
+    manifest.json   format, counts, type of the pixels, hashes, versions
+    cases.csv       one row per case: hashed id, hashed group, view, shape, spacing, mask, digest
+    images.bin      images one after another, uint8 or little-endian uint16
+    masks.bin       masks one after another, eight pixels a byte, each padded to whole bytes
+    salt.key        the secret behind group hashes; stays here
+    derived/<size>/ the same images and masks on a smaller grid, made on demand;
+                    <size>-<filter> where the filter is not Lanczos
+
+Reading an image gives a view of the map: all trials on a machine share one page cache, and none
+holds the data set in memory of its own. Cases stand in the order of their ids.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxcore.data.parallel import in_order, num_processors
+from ptxcore.data.resample import target_shape
+from ptxcore.data.store.grids import Grid, make_grid, map_file, starts_of
+from ptxcore.errors import StoreError
+
+#: Called with how much is done and how much there is.
+Progress = Callable[[int, int], None]
+
+FORMAT = 1
+MANIFEST, CASES, IMAGES, MASKS, SALT = (
+    "manifest.json",
+    "cases.csv",
+    "images.bin",
+    "masks.bin",
+    "salt.key",
+)
+
+
+def no_progress(done: int, total: int) -> None:
+    """A `Progress` that nobody watches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One image of the store.
+
+    Attributes:
+        case_id: 16 hexadecimal digits from the image's id; the same in every import.
+        group: 16 hexadecimal digits; images of one patient share it, within this store alone.
+        view: "AP", "PA", another position, or "" where unknown.
+        height: Of the original grid in pixels.
+        width: Of the original grid in pixels.
+        spacing_height_mm: Height of a pixel, NaN where unknown.
+        spacing_width_mm: Width of a pixel, NaN where unknown.
+        mask_px: Pixels of the mask on the original grid; 0 for a negative case.
+        digest: SHA-256 of shape, pixels and mask: 64 hexadecimal digits.
+    """
+
+    case_id: str
+    group: str
+    view: str
+    height: int
+    width: int
+    spacing_height_mm: float
+    spacing_width_mm: float
+    mask_px: int
+    digest: str
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the mask has any pixel."""
+        return self.mask_px > 0
+
+    @property
+    def num_pixels(self) -> int:
+        """Pixels of the original grid."""
+        return self.height * self.width
+
+    @property
+    def pixel_spacing_mm(self) -> tuple[float, float] | None:
+        """Height and width of a pixel in mm; None where unknown."""
+        if math.isnan(self.spacing_height_mm) or math.isnan(self.spacing_width_mm):
+            return None
+        return self.spacing_height_mm, self.spacing_width_mm
+
+
+class CaseStore:
+    """An open store. Opening reads the table alone; pixels come when they are asked for.
+
+    Attributes:
+        folder: Where it is.
+        manifest: What was written beside the pixels.
+        cases: Sorted by id.
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any], cases: tuple[Case, ...]) -> None:
+        """Of what `open` has read and checked; that maps the files too.
+
+        Args:
+            folder: Where the store is.
+            manifest: From `read_manifest`.
+            cases: Sorted by id.
+        """
+        self.folder = folder
+        self.manifest = manifest
+        self.cases = cases
+        self._index = {case.case_id: index for index, case in enumerate(cases)}
+        self._grids: dict[tuple[int, str], Grid] = {}
+
+    @classmethod
+    def open(cls, folder: Path) -> CaseStore:
+        """Open a store; its files are mapped, not read.
+
+        Args:
+            folder: As `ptxsweep data import` wrote it.
+
+        Raises:
+            StoreError: There is none, it is of another format, or its files do not fit together.
+        """
+        path = Path(folder)
+        if not (path / MANIFEST).is_file():
+            raise StoreError(f"{path}: found no case store; make one with `ptxsweep data import`")
+        manifest = read_manifest(path)
+        try:
+            table = (path / CASES).read_bytes()
+            cases = tuple(_case(row) for row in csv.DictReader(table.decode("utf-8").splitlines()))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            kind = type(error).__name__
+            raise StoreError(f"{path / CASES}: found damage ({kind}); import again") from error
+        if hashlib.sha256(table).hexdigest() != manifest.get("cases_sha256"):
+            raise StoreError(f"{path / CASES}: found other rows than were imported; import again")
+        store = cls(path, manifest, cases)
+        store._map()
+        return store
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __reduce__(self) -> tuple[Callable[[Path], CaseStore], tuple[Path]]:
+        # To another process goes the name of the folder, never a copy of the maps.
+        return CaseStore.open, (self.folder,)
+
+    @property
+    def data_hash(self) -> str:
+        """SHA-256 over case ids, pixels and masks: 64 hexadecimal digits."""
+        return str(self.manifest["data_hash"])
+
+    @property
+    def phantom(self) -> bool:
+        """Whether any image is drawn, not real."""
+        return bool(self.manifest["phantom"])
+
+    @property
+    def contents(self) -> dict[str, dict[str, int]]:
+        """Cases by modality, view and body part; empty in stores made before that was counted."""
+        return dict(self.manifest.get("contents", {}))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the stored pixels: uint8 or uint16."""
+        return np.dtype(str(self.manifest["dtype"])).newbyteorder("<")
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of every case in pixels."""
+        return tuple((case.height, case.width) for case in self.cases)
+
+    def index(self, case_id: str) -> int:
+        """Zero-based position of a case.
+
+        Args:
+            case_id: As the table of cases has it.
+
+        Raises:
+            StoreError: The store has no such case.
+        """
+        if case_id not in self._index:
+            raise StoreError(f"found no case {case_id} in the store; is the plan of another store?")
+        return self._index[case_id]
+
+    def image(self, index: int) -> NDArray[Any]:
+        """Original pixels: a read-only view of shape (H, W), uint8 or uint16, bright = dense.
+
+        Args:
+            index: Zero-based position of the case, see `index`.
+        """
+        start, stop = self._image_starts[index], self._image_starts[index + 1]
+        return self._images[start:stop].reshape(self.shapes[index])
+
+    def mask(self, index: int) -> NDArray[np.bool_]:
+        """Original mask: a new bool array of shape (H, W).
+
+        Args:
+            index: Zero-based position of the case, see `index`.
+        """
+        flat = np.unpackbits(self._packed(index), count=self.cases[index].num_pixels)
+        return flat.view(np.bool_).reshape(self.shapes[index])
+
+    def soft_mask(self, index: int) -> NDArray[np.uint8]:
+        """Original mask as on a derived grid: a new uint8 array of shape (H, W), 0 or 255.
+
+        Args:
+            index: Zero-based position of the case, see `index`.
+        """
+        return self.mask(index).view(np.uint8) * np.uint8(255)
+
+    def at(self, image_size: int, resampling: str = "lanczos") -> Grid | CaseStore:
+        """The cases with their longer side at `image_size` px.
+
+        A grid is made at its first use, by one process while others wait, and kept in the store.
+
+        Args:
+            image_size: In pixels; 0 for the original grid.
+            resampling: Filter of the images, one of `ptxcore.limits.RESAMPLINGS`.
+
+        Returns:
+            An object with `image(index)`, `soft_mask(index)` and `shapes`; this store itself
+            where that is the original grid.
+
+        Raises:
+            StoreError: The store cannot be written to.
+            SettingsError: No such filter.
+        """
+        key = image_size, resampling
+        if key not in self._grids:
+            shapes = [target_shape(*shape, image_size) for shape in self.shapes]
+            if tuple(shapes) == self.shapes:
+                return self
+            suffix = "" if resampling == "lanczos" else f"-{resampling}"
+            folder = self.folder / "derived" / f"{image_size}{suffix}"
+            make_grid(folder, shapes, self.image, self.mask, resampling)
+            self._grids[key] = Grid(folder, image_size, shapes, self.dtype)
+        return self._grids[key]
+
+    def verify(self, on_progress: Progress = no_progress) -> None:
+        """Read everything and compare with the digests.
+
+        Args:
+            on_progress: Called with the number of cases read and of all cases.
+
+        Raises:
+            StoreError: Pixels, masks or ids are not those that were imported; says of how many
+                cases, and names the first.
+        """
+        found = in_order(self._is_as_imported, range(len(self)), num_processors())
+        changed = []
+        for number, (case, is_same) in enumerate(zip(self.cases, found, strict=True), start=1):
+            if not is_same:
+                changed.append(case.case_id)
+            on_progress(number, len(self))
+        if changed:
+            raise StoreError(
+                f"{self.folder}: found {len(changed)} of {len(self)} cases changed or damaged "
+                f"(the first: {changed[0]}), expected them as imported; import again"
+            )
+        if content_hash(self.cases) != self.data_hash:
+            raise StoreError(
+                f"{self.folder}: found a manifest with another data hash than the cases have; "
+                "import again"
+            )
+
+    def _is_as_imported(self, index: int) -> bool:
+        case, packed = self.cases[index], self._packed(index)
+        is_same = case_digest(self.image(index), packed) == case.digest
+        return is_same and int(np.bitwise_count(packed).sum()) == case.mask_px
+
+    def _packed(self, index: int) -> NDArray[np.uint8]:
+        return self._masks[self._mask_starts[index] : self._mask_starts[index + 1]]
+
+    @cached_property
+    def _image_starts(self) -> list[int]:
+        return starts_of([case.num_pixels for case in self.cases])
+
+    @cached_property
+    def _mask_starts(self) -> list[int]:
+        return starts_of([math.ceil(case.num_pixels / 8) for case in self.cases])
+
+    def _map(self) -> None:
+        self._images = map_file(self.folder / IMAGES, self.dtype, self._image_starts[-1])
+        self._masks = map_file(self.folder / MASKS, np.dtype(np.uint8), self._mask_starts[-1])
+
+
+def case_digest(image: NDArray[Any], packed: NDArray[np.uint8]) -> str:
+    """SHA-256 over shape, type, pixels and mask of one case.
+
+    Args:
+        image: Shape (H, W), uint8 or little-endian uint16.
+        packed: The mask, eight pixels a byte, uint8 of shape (ceil(H W / 8),).
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256(f"{image.shape[0]} {image.shape[1]} {image.itemsize}\n".encode())
+    digest.update(image.data)
+    digest.update(packed.data)
+    return digest.hexdigest()
+
+
+def content_hash(cases: Sequence[Case]) -> str:
+    """The data hash: SHA-256 over ids and digests in the order of the ids.
+
+    Args:
+        cases: In any order.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    lines = sorted(f"{case.case_id} {case.digest}\n" for case in cases)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def write_table(path: Path, cases: Sequence[Case]) -> str:
+    """Write the table of cases.
+
+    Args:
+        path: Of the file; one that is there is replaced.
+        cases: In the order of their ids.
+
+    Returns:
+        SHA-256 of the file: 64 hexadecimal digits.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Case)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(case) for case in cases)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """What stands beside the pixels of a store, checked as far as it can be without them.
+
+    Args:
+        path: Folder of the store.
+
+    Raises:
+        StoreError: It is damaged, or of another format.
+    """
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path / MANIFEST}: found no JSON, expected one; import again") from error
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if not isinstance(manifest, dict) or found != FORMAT:
+        raise StoreError(f"{path}: found store format {found}, expected {FORMAT}; import again")
+    missing = {"data_hash", "phantom", "dtype"} - manifest.keys()
+    if missing:
+        raise StoreError(f"{path / MANIFEST}: found no {sorted(missing)}; import again")
+    if not re.fullmatch(r"[0-9a-f]{64}", str(manifest["data_hash"])):  # it names folders of copies
+        raise StoreError(
+            f"{path / MANIFEST}: data_hash: found no 64 hexadecimal digits; import again"
+        )
+    if manifest["dtype"] not in ("uint8", "uint16"):
+        raise StoreError(
+            f"{path / MANIFEST}: dtype: found {manifest['dtype']!r}, expected uint8 or uint16"
+        )
+    return manifest
+
+
+def _case(row: dict[str, str]) -> Case:
+    kinds: dict[str, Any] = {"int": int, "float": float, "str": str}
+    return Case(**{field.name: kinds[str(field.type)](row[field.name]) for field in fields(Case)})

@@ -1,0 +1,133 @@
+"""A step that does not fit in memory, done in parts; on a GPU recorded once it fits.
+
+All batches of a fold are of one size, so its first step is the probe: what fits there fits later.
+The gradient is that of the whole batch, but batch normalisation sees smaller batches; therefore a
+fold that was trained in parts says so.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import nn
+
+from ptxcore.data.patches.sampler import Batch
+from ptxcore.errors import OutOfMemory
+from ptxcore.inference import is_out_of_memory
+from ptxcore.settings import FoldSettings
+from ptxcore.training.cuda_graph import RecordedStep
+from ptxcore.training.step import Step, train_step
+from ptxcore.types import Runtime
+
+#: A batch is split into at most this many parts: halved twice.
+MAX_PARTS = 4
+#: Steps before one is recorded: libraries and the optimizer make what they keep at the first.
+STEPS_BEFORE_RECORDING = 3
+
+
+class FittedStep:
+    """Training steps of one network, in as many parts as memory asks for.
+
+    Attributes:
+        num_parts: Parts of a batch: 1, 2 or 4. It grows and never shrinks.
+        recorded: The step that is replayed; None on a CPU, and until there is one.
+    """
+
+    def __init__(self, num_parts: int = 1) -> None:
+        """Record nothing yet.
+
+        Args:
+            num_parts: To begin with: 1, 2 or 4.
+        """
+        self.num_parts = num_parts
+        self.recorded: RecordedStep | None = None
+        self._num_steps = 0
+
+    def __call__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        batch: Batch,
+        settings: FoldSettings,
+        runtime: Runtime,
+        *,
+        rate: float,
+    ) -> Step:
+        """`train_step`, halved and tried again when it does not fit.
+
+        Args:
+            network: The same at every call, as are optimizer, settings and runtime.
+            optimizer: From `make_optimizer`.
+            batch: Of the same shapes at every call.
+            settings: Of the fold.
+            runtime: Device, precision and layout.
+            rate: Learning rate, 0 or more.
+
+        Returns:
+            The losses before the update.
+
+        Raises:
+            OutOfMemory: A quarter of the batch, or a single patch, does not fit either.
+        """
+        if runtime.device == "cuda" and self._num_steps == STEPS_BEFORE_RECORDING:
+            self._record(network, optimizer, batch, settings, runtime)
+        self._num_steps += 1
+        if self.recorded is not None:
+            return self.recorded(batch, rate=rate)
+        while True:
+            before = [buffer.clone() for buffer in network.buffers()]  # statistics of the norms
+            try:
+                return train_step(
+                    network, optimizer, batch, settings, runtime, rate=rate, parts=self.num_parts
+                )
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = _refusal(batch, self.num_parts, runtime)
+            # Not above: an error that is being handled holds on to the tensors of the step.
+            optimizer.zero_grad(set_to_none=True)
+            if runtime.device == "cuda":
+                torch.cuda.empty_cache()
+            if self.num_parts >= min(MAX_PARTS, len(batch.images)):
+                raise OutOfMemory(reason)
+            for buffer, value in zip(network.buffers(), before, strict=True):
+                buffer.copy_(value)
+            self.num_parts *= 2
+
+    def _record(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        batch: Batch,
+        settings: FoldSettings,
+        runtime: Runtime,
+    ) -> None:
+        """Record the step; where that fails, go on without: the numbers are the same."""
+        optimizer.zero_grad(set_to_none=True)
+        try:
+            self.recorded = RecordedStep(
+                network, optimizer, batch, settings, runtime, parts=self.num_parts
+            )
+        except RuntimeError as error:
+            # A recording that was broken off fails once more at its end.
+            cause = error.__context__ or error
+            if not is_out_of_memory(cause):
+                warnings.warn(
+                    "the training step could not be recorded as a CUDA graph, training goes on "
+                    f"slower: {cause}",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+        if self.recorded is None:
+            optimizer.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+
+
+def _refusal(batch: Batch, parts: int, runtime: Runtime) -> str:
+    count, _, height, width = batch.images.shape
+    return (
+        f"a batch of {count} patches of {width} x {height} px in {parts} parts does not fit the "
+        f"memory of {runtime.device}; lower batch_size, patch_size or channels, or give a trial "
+        "more of the device"
+    )

@@ -1,0 +1,1 @@
+"""What the scores of a sweep say, and how sure they are."""

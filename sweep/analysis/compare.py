@@ -1,0 +1,177 @@
+"""Complete trials of a sweep against one of them, fold by fold.
+
+All trials see the same folds, so that a difference is taken on each fold and the folds' own ease
+cancels. Intervals and p-values are corrected for overlapping training parts and, both by the same
+rule, for the number of trials looked at; see `sweep.analysis.standing`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ptxcore.metrics import bounds, needs_threshold
+from sweep.analysis.operating_point import FIXED, fold_values, rule_of
+from sweep.analysis.standing import DEFAULT, num_compared
+from sweep.analysis.statistics import (
+    Interval,
+    PairedDifference,
+    corrected_interval,
+    paired_difference,
+)
+from sweep.analysis.verdict import correction
+from sweep.errors import UsageError
+from sweep.ledger.projection import Candidate, Projection
+from sweep.records import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """One trial.
+
+    Attributes:
+        number: Of the trial.
+        changed: Its settings that differ from those of the reference, in the space's order.
+        num_epochs: Mean number of epochs of a fold.
+        seconds: Of all folds together.
+        values: Of the metric by fold, in the metric's own sign.
+        interval: Of their mean.
+        difference: This minus the reference, corrected; None for the reference itself.
+        p_adjusted: Its p-value once more; NaN for the reference.
+    """
+
+    number: int
+    changed: Mapping[str, Any]
+    num_epochs: float
+    seconds: float
+    values: tuple[float, ...]
+    interval: Interval
+    difference: PairedDifference | None
+    p_adjusted: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All complete trials by one metric.
+
+    Attributes:
+        metric: Its name.
+        threshold: The rule behind all values, one of the words of `sweep.analysis.operating_point`. The
+            objective stands at that of the settings, by which the search ranks; other metrics of
+            masks at the threshold from the other folds, if it is known of every trial here.
+        reference: Number of the trial that the others are compared with.
+        num_left_out: Trials without all folds, or with a value that is not finite.
+        num_compared: Differences that intervals and p-values are corrected for, those of trials
+            that were stopped or parked included.
+        correction: That in words.
+        trials: By number, the reference first.
+    """
+
+    metric: str
+    threshold: str
+    reference: int
+    num_left_out: int
+    num_compared: int
+    correction: str
+    trials: tuple[Compared, ...]
+
+
+def compare(projection: Projection, *, metric: str | None = None, reference: int = 0) -> Comparison:
+    """Compare every complete trial with one.
+
+    Args:
+        projection: Of the sweep.
+        metric: One that every fold recorded; the objective as the search ranks by it without one.
+        reference: Number of a complete trial; 0 is the default configuration.
+
+    Raises:
+        UsageError: The reference is not complete or does not exist, or no fold has the metric.
+    """
+    objective = str(projection.header["metric"])
+    name = metric or objective
+    complete = [one for one in projection.candidates if one.state is State.COMPLETE]
+    base = next((one for one in complete if one.number == reference), None)
+    if base is None:
+        raise UsageError(
+            f"--against: found trial {reference}, expected one of the complete trials: "
+            f"{', '.join(str(one.number) for one in complete) or 'there is none yet'}"
+        )
+    is_objective = metric is None or (not needs_threshold(name) and name == objective)
+    rules = {rule_of(one, name) for one in complete}
+    rule = FIXED if needs_threshold(name) and (is_objective or len(rules) > 1) else rules.pop()
+    known = [
+        _scores(projection, one) if is_objective else fold_values(one, name, rule)
+        for one in complete
+    ]
+    usable = [
+        (one, tuple(values.values()))
+        for one, values in zip(complete, known, strict=True)
+        if values and all(map(math.isfinite, values.values()))
+    ]
+    own = next((values for one, values in usable if one is base), None)
+    if own is None:
+        raise UsageError(
+            f"--metric: found {name!r}, expected one that trial {reference} has on every fold: "
+            f"{', '.join(_names(base))}"
+        )
+    usable.sort(key=lambda pair: pair[0] is not base)  # stable: the others stay by number
+    number = num_compared(projection, reference)
+    return Comparison(
+        metric=name,
+        threshold=rule,
+        reference=reference,
+        num_left_out=len(projection.candidates) - len(usable),
+        num_compared=number,
+        correction=correction(number, is_default=reference == DEFAULT),
+        trials=tuple(
+            _compared(one, values, base, None if one is base else own, number, bounds(name))
+            for one, values in usable
+        ),
+    )
+
+
+def _compared(
+    one: Candidate,
+    values: tuple[float, ...],
+    base: Candidate,
+    own: tuple[float, ...] | None,
+    num_compared: int,
+    limits: tuple[float, float],
+) -> Compared:
+    difference = None
+    if own is not None:
+        difference = paired_difference(values, own, num_compared=num_compared).within(*limits)
+    return Compared(
+        number=one.number,
+        changed=_changed(one, base),
+        num_epochs=_mean_epochs(one),
+        seconds=one.seconds,
+        values=values,
+        interval=corrected_interval(values).within(*limits),
+        difference=difference,
+        p_adjusted=math.nan if difference is None else difference.p_value,
+    )
+
+
+def _scores(projection: Projection, one: Candidate) -> dict[int, float]:
+    return {fold: projection.displayed(one.folds[fold].score) for fold in sorted(one.folds)}
+
+
+def _names(one: Candidate) -> list[str]:
+    """Metrics with a finite value on every fold."""
+    shared = set.intersection(*(set(score.metrics) for score in one.folds.values()))
+    return sorted(
+        name
+        for name in shared
+        if all(math.isfinite(score.metrics[name]) for score in one.folds.values())
+    )
+
+
+def _changed(one: Candidate, base: Candidate) -> dict[str, Any]:
+    return {name: value for name, value in one.settings.items() if value != base.settings.get(name)}
+
+
+def _mean_epochs(one: Candidate) -> float:
+    return sum(score.num_epochs for score in one.folds.values()) / len(one.folds)

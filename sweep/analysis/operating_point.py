@@ -1,0 +1,183 @@
+"""The rule under which masks are made, and a candidate's metrics under it.
+
+A fold's own score is taken at the fixed threshold of its settings, since that is all there is
+while other folds are missing. A model is deployed with a rule that was chosen on cases. So once a
+candidate has all its folds, each is scored again from its table of cases under the rule that the
+*other* folds choose, and the ledger keeps what comes out with the candidate. Under that rule
+stands every metric of masks of a complete candidate, wherever it is shown, and the rule is named
+beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ptxcore.errors import CoreError
+from ptxcore.metrics import (
+    choose_rule,
+    concatenate,
+    leave_one_fold_out,
+    load_table,
+    needs_threshold,
+)
+from sweep.errors import StorageError
+from sweep.ledger.projection import Candidate, Projection
+from sweep.records import State
+from sweep.util.redaction import mask
+
+#: Key of the note with which the ledger keeps it.
+NOTE = "operating_point"
+#: Rules: none is needed, that of the settings, that which the other folds choose.
+NO_THRESHOLD, FIXED, OTHER_FOLDS = "none", "fixed", "other folds"
+_log = logging.getLogger(__name__)
+
+
+def operating_point(candidate: Candidate, folder: Path) -> dict[str, Any] | None:
+    """Thresholds of one complete candidate, never chosen on the cases they are scored on.
+
+    The scores of fold f use the rule chosen on the other folds; the rule to deploy is chosen on
+    all out-of-fold cases together, and only the hold-out may judge it.
+
+    Args:
+        candidate: With all its folds finished.
+        folder: Of the sweep; fold scores name their case tables relative to it.
+
+    Returns:
+        Plain JSON values. "folds": the metrics of each fold under the rule of the other folds, in
+        order, None for NaN; "rules": those rules; "rule": the one chosen on all folds. None where
+        a table is not there, or there is one fold alone.
+
+    Raises:
+        CheckpointError: A table is damaged.
+        DataError: A case is in two folds.
+    """
+    names = [candidate.folds[fold].cases for fold in sorted(candidate.folds)]
+    files = [folder / name for name in names if name is not None]
+    if len(names) < 2 or len(files) < len(names) or not all(file.is_file() for file in files):
+        return None
+    tables = [load_table(file) for file in files]
+    rules, metrics = leave_one_fold_out(tables)
+    return {
+        "rules": [dataclasses.asdict(rule) for rule in rules],
+        "folds": [
+            {name: value if math.isfinite(value) else None for name, value in values.items()}
+            for values in metrics
+        ],
+        "rule": dataclasses.asdict(choose_rule(concatenate(tables))),
+    }
+
+
+def keeper(
+    folder: Path, bring: Callable[[Candidate], None]
+) -> Callable[[Candidate], dict[str, Any]]:
+    """A function that gives the note that the ledger keeps of a candidate with all its folds.
+
+    A table that cannot be read is said and costs the note, not the sweep.
+
+    Args:
+        folder: Of the sweep.
+        bring: Has a candidate's tables in it.
+    """
+
+    def notes(one: Candidate) -> dict[str, Any]:
+        try:
+            bring(one)
+            point = operating_point(one, folder)
+        except (CoreError, StorageError, OSError) as error:
+            _log.warning(
+                "trial %d stays at the fixed threshold of its settings, since a table of its cases "
+                "cannot be read: %s", one.number, mask(str(error)),
+            )  # fmt: skip
+            return {}
+        return {} if point is None else {NOTE: point}
+
+    return notes
+
+
+def fill(projection: Projection, folder: Path) -> None:
+    """Give complete candidates of older ledgers the note that newer ones have, in memory.
+
+    Args:
+        projection: Changed in place.
+        folder: Of the sweep; candidates whose tables are not in it stay as they are.
+    """
+    notes = keeper(folder, lambda one: None)
+    for one in projection.candidates:
+        if one.state is State.COMPLETE and NOTE not in one.notes:
+            for key, value in notes(one).items():
+                projection.note(one.number, key, value)
+
+
+def known_point(candidate: Candidate) -> Mapping[str, Any] | None:
+    """What the ledger keeps, see `operating_point`; None where it keeps nothing."""
+    point = candidate.notes.get(NOTE)
+    whole = isinstance(point, Mapping) and len(point.get("folds", ())) == len(candidate.folds)
+    return point if whole else None
+
+
+def rule_of(candidate: Candidate, metric: str) -> str:
+    """Under which rule a candidate's metric stands: one of the three words above.
+
+    Distances between outlines are measured under the fixed rule alone.
+    """
+    if not needs_threshold(metric):
+        return NO_THRESHOLD
+    point = known_point(candidate)
+    is_tuned = point is not None and all(metric in values for values in point["folds"])
+    return OTHER_FOLDS if is_tuned else FIXED
+
+
+def objective_rule(projection: Projection) -> str:
+    """Under which rule the scores stand by which a search ranks: no other is there in time."""
+    return FIXED if needs_threshold(str(projection.header["metric"])) else NO_THRESHOLD
+
+
+def objective_name(metric: str) -> str:
+    """An objective as a heading, with its rule if it needs one."""
+    return f"{metric} (fixed threshold)" if needs_threshold(metric) else metric
+
+
+def fold_values(candidate: Candidate, metric: str, rule: str | None = None) -> dict[int, float]:
+    """A metric by finished fold, NaN where a fold has no case that it speaks of.
+
+    Args:
+        candidate: Any.
+        metric: Its name.
+        rule: One of the words above; that of `rule_of` if None.
+
+    Returns:
+        Empty where some finished fold has no such metric under that rule.
+    """
+    folds = sorted(candidate.folds)
+    sources: list[Mapping[str, float | None]] = [candidate.folds[fold].metrics for fold in folds]
+    if (rule or rule_of(candidate, metric)) == OTHER_FOLDS:
+        point = known_point(candidate)
+        sources = [] if point is None else list(point["folds"])
+    if not sources or not all(metric in source for source in sources):
+        return {}
+    values = (source[metric] for source in sources)
+    return {
+        fold: math.nan if value is None else float(value)
+        for fold, value in zip(folds, values, strict=True)
+    }
+
+
+def rule_text(rule: str, settings: Mapping[str, Any] | None = None) -> str:
+    """A rule in words.
+
+    Args:
+        rule: One of the words above.
+        settings: Of a candidate, whose threshold is named where it is fixed.
+    """
+    if rule == NO_THRESHOLD:
+        return "no threshold"
+    if rule == OTHER_FOLDS:
+        return "threshold from the other folds"
+    if settings is None:
+        return "fixed threshold of the settings"
+    return f"fixed threshold {float(settings.get('threshold', 0.5)):g}"

@@ -1,0 +1,142 @@
+"""How far a sweep is, from its projection alone: what the live table shows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sweep.analysis.selection_bias import cautions, spoken
+from sweep.analysis.standing import Standing, ahead_of, standing
+from sweep.ledger.projection import Candidate, Projection
+from sweep.records import State
+from sweep.space import PolicySpec, parse_space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """A sweep at one moment.
+
+    Attributes:
+        num_candidates: Proposed so far.
+        num_wanted: Candidates the policy will propose in all.
+        states: Number of candidates by state.
+        num_folds_run: Finished folds.
+        num_folds_expected: Finished and still expected folds, an estimate.
+        is_bound: Whether that is the most there can be, because the policy ends by what is left.
+        standing: Who leads, by how much, and whether anybody has won.
+        dice: The leader's mean Dice (both empty = 1); None before the first fold.
+        baseline: Dice (both empty = 1) of predicting nothing on the same cases.
+        seconds_left: Estimate from finished folds; None before the first, and with a bound alone.
+        caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
+        cautions: The same in few words each.
+    """
+
+    num_candidates: int
+    num_wanted: int
+    states: dict[str, int]
+    num_folds_run: int
+    num_folds_expected: int
+    is_bound: bool
+    standing: Standing
+    dice: float | None
+    baseline: float | None
+    seconds_left: float | None
+    caution: str | None
+    cautions: tuple[str, ...] = ()
+
+
+def overview(projection: Projection) -> Overview:
+    """Count and estimate; reads nothing but the projection."""
+    candidates = projection.candidates
+    found = standing(projection)
+    leader = None if found.leader is None else candidates[found.leader]
+    folds = sum(len(one.folds) for one in candidates)
+    policy = _policy(str(projection.header["space_text"]))
+    expected, warned = _expected_folds(projection, policy), cautions(projection)
+    return Overview(
+        num_candidates=len(candidates),
+        num_wanted=policy.num_trials,
+        states={
+            str(state): count
+            for state in State
+            if (count := sum(one.state is state for one in candidates))
+        },
+        num_folds_run=folds,
+        num_folds_expected=expected,
+        is_bound=policy.min_gain is not None,
+        standing=found,
+        dice=_mean_metric(leader, "dice"),
+        baseline=_mean_metric(leader, "dice_all_empty"),
+        seconds_left=None
+        if policy.min_gain is not None
+        else _seconds_left(candidates, folds, expected),
+        caution=spoken(warned),
+        cautions=tuple(one.label for one in warned),
+    )
+
+
+def listing(projection: Projection) -> list[tuple[Candidate, float]]:
+    """Trials that may still win, in the order of the live table, and what each is ahead by.
+
+    First those that run, then complete ones by their mean, then parked ones by what they are ahead
+    of the default (of the leader while the default has no fold) on the folds that both have: means
+    of different folds are never set beside each other. That difference is higher-is-better, NaN
+    where no fold is shared.
+    """
+    found, candidates = standing(projection), projection.candidates
+    reference = candidates[0] if candidates else None
+    if found.leader is not None and not (reference and reference.folds):
+        reference = candidates[found.leader]
+    rank = {State.RUNNING: 0, State.COMPLETE: 1, State.PARKED: 2}
+    able = [
+        (one, math.nan if reference is None else ahead_of(one, reference))
+        for one in candidates
+        if one.state in rank
+    ]
+
+    def key(pair: tuple[Candidate, float]) -> tuple[int, float, int]:
+        one, ahead = pair
+        score = one.mean if one.state is State.COMPLETE else ahead
+        return rank[one.state], -score if math.isfinite(score) else math.inf, one.number
+
+    return sorted(able, key=key)
+
+
+@lru_cache(maxsize=8)
+def _policy(space_text: str) -> PolicySpec:
+    return parse_space(space_text, "ledger", has_begun=True).policy
+
+
+def _expected_folds(projection: Projection, policy: PolicySpec) -> int:
+    """Finished folds, a first fold for each candidate still to come, and what the best unfinished
+    candidates lack until enough are complete. Pruning makes it fewer, a change of rank more.
+    """
+    candidates, num_folds = projection.candidates, projection.num_folds
+    done = sum(len(one.folds) for one in candidates)
+    open_ones = sorted(projection.open_candidates(), key=lambda one: -len(one.folds))
+    lacking = [num_folds - len(one.folds) for one in open_ones]
+    lacking += [num_folds] * max(0, policy.num_trials - len(candidates))
+    if policy.num_completions is None:
+        return done + sum(lacking)
+    complete = sum(one.state is State.COMPLETE for one in candidates)
+    missing = max(0, policy.num_completions - complete)
+    if policy.name == "standard":
+        return done + sum(lacking[:missing])
+    first_folds = sum(folds == num_folds for folds in lacking[missing:])
+    return done + sum(lacking[:missing]) + first_folds
+
+
+def _seconds_left(candidates: list[Candidate], folds: int, expected: int) -> float | None:
+    if folds == 0:
+        return None
+    at_once = max(1, sum(one.running_fold is not None for one in candidates))
+    mean = math.fsum(one.seconds for one in candidates) / folds
+    return max(0, expected - folds) * mean / at_once
+
+
+def _mean_metric(candidate: Candidate | None, name: str) -> float | None:
+    if candidate is None:
+        return None
+    values = [score.metrics[name] for score in candidate.folds.values() if name in score.metrics]
+    return math.fsum(values) / len(values) if values else None

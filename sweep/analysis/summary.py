@@ -1,0 +1,240 @@
+"""A sweep in one object: what `run`, `resume`, `show` and the demo print."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ptxcore.metrics import better, convention, needs_threshold
+from sweep.analysis.cohort import cohort_of
+from sweep.analysis.operating_point import (
+    FIXED,
+    OTHER_FOLDS,
+    fold_values,
+    objective_rule,
+    rule_of,
+    rule_text,
+)
+from sweep.analysis.selection_bias import caution, is_phantom
+from sweep.analysis.standing import Standing, standing
+from sweep.analysis.statistics import mean_sd
+from sweep.analysis.verdict import sentence
+from sweep.ledger import Ledger
+from sweep.ledger.inference_choice import scores_by_choice
+from sweep.ledger.projection import Candidate, Projection
+from sweep.records import State
+
+_FIXED_TEXT = "at the threshold of its settings"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateSummary:
+    """One candidate.
+
+    Attributes:
+        number: Optuna trial number; 0 holds the defaults.
+        state: See `sweep.records.State`.
+        reason: Why it ended, None while it may go on.
+        parameters: The values that were chosen.
+        settings: The whole configuration.
+        fold_scores: Objective on each finished fold in the metric's own sign; None if unfinished.
+        fold_seconds: Training time of each finished fold; None if unfinished.
+        seconds: Of all folds together; of unfinished ones from start to end, where it is known.
+        num_epochs: Of all folds together, unfinished ones included.
+        mean: Of the finished folds' scores, None before the first.
+        inference: The choice for inference at which all scores stand; empty without one.
+        choices: Every choice with its objective by finished fold and its mean.
+        metrics: Mean and SD over the folds, of complete candidates alone and of metrics that are
+            defined on every fold (specificity is not when all cases are positive), and under
+            "threshold" the rule that makes the masks, see `sweep.analysis.operating_point`.
+        fixed_metrics: Those of masks at the fixed threshold of the settings.
+        batch_parts: Parts that batches were split into to fit in memory: 1, 2 or 4.
+    """
+
+    number: int
+    state: str
+    reason: str | None
+    parameters: dict[str, Any]
+    settings: dict[str, Any]
+    fold_scores: list[float | None]
+    fold_seconds: list[float | None]
+    mean: float | None
+    metrics: dict[str, dict[str, Any]]
+    inference: dict[str, Any] = field(default_factory=dict)
+    choices: list[dict[str, Any]] = field(default_factory=list)
+    batch_parts: int = 1
+    fixed_metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seconds: float = 0.0
+    num_epochs: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSummary:
+    """One sweep.
+
+    Attributes:
+        name: Of the sweep.
+        state: "running", "finished" or "interrupted".
+        reason: Why it is in that state.
+        phantom: Whether the cases are drawn, not real.
+        metric: The objective.
+        threshold: The rule behind its values, one of the words of `sweep.analysis.operating_point`.
+        num_folds_run: Finished folds.
+        num_folds_full_grid: Folds that training every candidate completely would have taken.
+        best: Number of the winner, None unless the sweep is over; `standing` has who leads.
+        baseline: Dice (both empty = 1) of predicting nothing on the folds of the winner, or of who
+            leads so far and is complete.
+        warning: What a reader must know of that trial, None if nothing.
+        caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
+        cohort: Which cases took part, see `sweep.space.overrides.take_part`; empty of an older sweep.
+        standing: Who leads, by how much and how sure.
+        verdict: That in words.
+        candidates: All of them.
+        mlflow_run_id: Of the parent run, None if MLflow was not reached.
+        better: Which way each metric here is better, "higher" or "lower"; counts and baselines
+            have no such way.
+        conventions: What each metric here counts, and what it does with empty masks.
+    """
+
+    name: str
+    state: str
+    reason: str | None
+    phantom: bool
+    metric: str
+    threshold: str
+    num_folds_run: int
+    num_folds_full_grid: int
+    best: int | None
+    baseline: float | None
+    standing: Standing
+    verdict: str
+    candidates: list[CandidateSummary]
+    warning: str | None = None
+    caution: str | None = None
+    cohort: dict[str, Any] = field(default_factory=dict)
+    mlflow_run_id: str | None = None
+    better: dict[str, str] = field(default_factory=dict)
+    conventions: dict[str, str] = field(default_factory=dict)
+
+
+def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSummary:
+    """The state of a sweep as its ledger has it."""
+    projection = ledger.projection
+    found = standing(projection)
+    candidates = [summarise_candidate(one, projection) for one in projection.candidates]
+    names = dict.fromkeys(name for one in candidates for name in one.metrics)
+    names[str(projection.header["metric"])] = None
+    led = {} if found.leader is None else candidates[found.leader].metrics
+    return SweepSummary(
+        name=ledger.name,
+        state=projection.sweep_state,
+        reason=projection.sweep_reason,
+        phantom=is_phantom(projection.header),
+        metric=str(projection.header["metric"]),
+        threshold=objective_rule(projection),
+        num_folds_run=sum(len(one.folds) for one in projection.candidates),
+        num_folds_full_grid=len(projection.candidates) * projection.num_folds,
+        best=found.winner,
+        baseline=led.get("dice_all_empty", {}).get("mean"),
+        standing=found,
+        verdict=sentence(found),
+        candidates=candidates,
+        warning=baseline_warning(led, who=_called(found)),
+        caution=caution(projection),
+        cohort=cohort_of(projection.header),
+        mlflow_run_id=mlflow_run_id,
+        better=_known(better, names),
+        conventions=_known(convention, names),
+    )
+
+
+def _known(say: Callable[[str], str | None], names: Iterable[str]) -> dict[str, str]:
+    """What is said of those metrics of which something can be said."""
+    return {name: text for name in names if (text := say(name)) is not None}
+
+
+def _called(found: Standing) -> str:
+    return "the winner" if found.winner is not None else f"trial {found.leader}, in the lead,"
+
+
+def baseline_warning(
+    metrics: Mapping[str, Mapping[str, Any]],
+    threshold: str | None = None,
+    who: str = "the winner",
+) -> str | None:
+    """Say that a model does not beat predicting nothing.
+
+    Args:
+        metrics: Mean and SD over the folds by name.
+        threshold: Which one gave them, as the warning says it; as `metrics` have it if None.
+        who: Whose they are.
+
+    Returns:
+        None where its mean Dice (both empty = 1) is higher, or one of the two is not known.
+    """
+    if not {"dice", "dice_all_empty"} <= set(metrics):
+        return None
+    dice, empty = metrics["dice"]["mean"], metrics["dice_all_empty"]["mean"]
+    if dice - empty > 1e-9:
+        return None
+    if threshold is None:
+        is_tuned = metrics["dice"].get("threshold") == OTHER_FOLDS
+        threshold = f"with the {rule_text(OTHER_FOLDS)}" if is_tuned else _FIXED_TEXT
+    return (
+        f"{who} does not beat predicting nothing: Dice {dice:.4f} against {empty:.4f} "
+        f"(both empty = 1, {threshold})"
+    )
+
+
+def summarise_candidate(one: Candidate, projection: Projection) -> CandidateSummary:
+    """One candidate as its summary shows it."""
+    folds = [one.folds.get(fold) for fold in range(projection.num_folds)]
+    return CandidateSummary(
+        number=one.number,
+        state=str(one.state),
+        reason=one.reason,
+        parameters=dict(one.parameters),
+        settings=dict(one.settings),
+        fold_scores=[None if s is None else projection.displayed(s.score) for s in folds],
+        fold_seconds=[None if s is None else s.seconds for s in folds],
+        mean=projection.displayed(one.mean) if one.folds else None,
+        metrics=_metrics(one),
+        fixed_metrics={
+            name: found for name, found in _metrics(one, FIXED).items() if needs_threshold(name)
+        },
+        inference=one.inference,
+        choices=_choices(one, projection),
+        batch_parts=one.batch_parts,
+        seconds=one.seconds + one.unfinished_seconds,
+        num_epochs=one.num_epochs,
+    )
+
+
+def _metrics(one: Candidate, rule: str | None = None) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    if one.state is not State.COMPLETE:
+        return found
+    names = sorted(set.intersection(*(set(score.metrics) for score in one.folds.values())))
+    for name in names:
+        values = list(fold_values(one, name, rule).values())
+        if values and all(map(math.isfinite, values)):  # NaN: the folds hold no such case
+            mean, sd = mean_sd(values)
+            found[name] = {"mean": mean, "sd": sd, "threshold": rule or rule_of(one, name)}
+    return found
+
+
+def _choices(one: Candidate, projection: Projection) -> list[dict[str, Any]]:
+    found = []
+    for place, scores in enumerate(scores_by_choice(one.folds)):
+        values = [projection.displayed(score) for score in scores.values()]
+        first = next(iter(one.folds.values()))
+        found.append(
+            {
+                "inference": dict(first.choices[place].inference),
+                "fold_scores": values,
+                "mean": math.fsum(values) / len(values),
+            }
+        )
+    return found

@@ -1,0 +1,83 @@
+"""Where a sweep stands, in the words that every view says."""
+
+from __future__ import annotations
+
+from sweep.analysis.standing import DEFAULT, Outcome, Standing
+
+
+def correction(num_compared: int, *, is_default: bool = True) -> str:
+    """What intervals and p-values are corrected for, in words.
+
+    Args:
+        num_compared: See the function of that name in `sweep.analysis.standing`.
+        is_default: Whether the reference is the default.
+    """
+    if is_default:
+        return f"corrected for {num_compared} trial{'s' * (num_compared != 1)}"
+    return f"corrected for {num_compared} pair{'s' * (num_compared != 1)} of trials"
+
+
+def sentence(found: Standing) -> str:
+    """The verdict as every view says it."""
+    if found.outcome is Outcome.OPEN:
+        return f"No winner yet: {_open_trials(found)}; {leading(found)}."
+    if found.outcome is Outcome.NONE:
+        return "No trial is complete, so there is no winner."
+    if found.outcome is Outcome.DEFAULT:
+        return "The default settings won: no complete trial scores higher."
+    difference = found.difference
+    if difference is None:
+        return f"Trial #{found.winner} won. There is no complete default to compare it with."
+    start = (
+        f"Trial #{found.winner} won. Its difference to the default on the same "
+        f"{_folds(len(found.shared_folds))} is {difference.mean:+.3f}"
+    )
+    if found.outcome is Outcome.UNKNOWN:
+        return f"{start}: one fold cannot tell them apart."
+    start += (
+        f" ({difference.confidence:.0%} interval {difference.low:+.3f} to {difference.high:+.3f}, "
+        f"p {_p_value(difference.p_value)}, {correction(difference.num_compared)})"
+    )
+    if found.outcome is Outcome.BETTER:
+        return f"{start}: better than the default by more than the folds and the search explain."
+    return (
+        f"{start}: the folds do not show that it is better than the default, once the best of "
+        f"{found.num_looked_at} was chosen on them."
+    )
+
+
+def leading(found: Standing) -> str:
+    """Who leads a sweep that is not over, by how much and on which folds."""
+    if found.leader is None:
+        return "no fold is finished"
+    difference = found.difference
+    if found.leader == DEFAULT:
+        who = "the default leads"
+    elif difference is None:
+        who = f"#{found.leader} leads on {_folds(found.num_folds)}, none of which the default has"
+    else:
+        who = (
+            f"#{found.leader} leads the default by {difference.mean:+.3f}"
+            f"{'' if found.maximize else ' (lower is better)'} on the "
+            f"{_folds(len(found.shared_folds))} both have"
+        )
+    if found.num_ahead:
+        who += f"; {found.num_ahead} open trial{'s are' if found.num_ahead > 1 else ' is'} ahead "
+        who += "of it where both have folds"
+    return who
+
+
+def _open_trials(found: Standing) -> str:
+    if not found.num_open:
+        return f"the sweep is {found.sweep_state}"
+    (state, number), *rest = sorted(found.num_open.items(), reverse=True)  # running, parked
+    first = f"{number} trial{'s are' if number > 1 else ' is'} {state}"
+    return " and ".join([first, *(f"{number} {state}" for state, number in rest)])
+
+
+def _folds(number: int) -> str:
+    return f"{number} fold{'s' * (number != 1)}"
+
+
+def _p_value(value: float) -> str:
+    return "below 0.001" if value < 0.001 else f"= {value:.2g}"

@@ -1,0 +1,336 @@
+"""The ledger in memory: what is known of every candidate, and the history that led there.
+
+A projection is built by applying entries in the order in which they were committed. The driver
+applies an entry after it was stored, and a reader applies the same entries when it loads the
+ledger, so both hold the same thing by construction.
+
+Scores and epoch values are "higher is better" here; `Projection.displayed` gives them back in the
+metric's own sign.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sweep.errors import LedgerError
+from sweep.ledger.inference_choice import at_common
+from sweep.records import (
+    CandidateAdded,
+    CandidateStopped,
+    Epoch,
+    Event,
+    FoldFinished,
+    FoldLost,
+    FoldScore,
+    FoldStarted,
+    State,
+)
+
+#: Reason of a candidate that failed because a value of its objective was not finite.
+NAN_REASON = "objective is NaN"
+#: Reason of tries that a dead driver left behind: they are noted by the next one, whenever it came.
+DRIVER_STOPPED = "the driver stopped"
+
+
+@dataclass(kw_only=True)
+class Attempt:
+    """One try at a fold.
+
+    Attributes:
+        fold: Zero-based fold.
+        attempt: One-based number of the try at this fold.
+        started_at: ISO 8601 time in UTC.
+        ended_at: Likewise, None while it runs.
+        outcome: "running", "finished", "lost" (may be tried again) or "stopped" (for good).
+        reason: Why it was lost or stopped.
+        first_epoch: One-based epoch that a try after the first went on with; None of a first try,
+            and of one that had no epoch left but the scored one.
+        known_epochs: Epochs of the fold that the ledger held then.
+    """
+
+    fold: int
+    attempt: int
+    started_at: str
+    ended_at: str | None = None
+    outcome: str = "running"
+    reason: str | None = None
+    first_epoch: int | None = None
+    known_epochs: int = 0
+
+    @property
+    def repeated_epochs(self) -> int:
+        """Epochs that were in the ledger and were trained again, at least 0.
+
+        The epoch in which the try before ended is not among them: nobody knows how far it was.
+        """
+        return 0 if self.first_epoch is None else max(0, self.known_epochs + 1 - self.first_epoch)
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time from start to end; None while it runs, and where the end was not witnessed."""
+        if self.ended_at is None or self.reason == DRIVER_STOPPED:
+            return None
+        try:
+            ended, started = map(datetime.fromisoformat, (self.ended_at, self.started_at))
+        except ValueError:  # not written by us
+            return None
+        return max(0.0, (ended - started).total_seconds())
+
+
+@dataclass(kw_only=True)
+class Candidate:
+    """A configuration and all that is known of it. Readers do not change it.
+
+    Attributes:
+        number: From 0 in the order of proposal; the Optuna trial number.
+        parameters: The values that were chosen; parameters that were not active are absent.
+        settings: The whole configuration, fixed values and inactive defaults included.
+        distributions: Optuna distribution of every chosen parameter.
+        created_at: ISO 8601 time in UTC.
+        state: Where the candidate stands.
+        reason: Why it ended, None while it may go on.
+        ended_at: ISO 8601 time in UTC, None while it may go on.
+        folds: Finished folds, all at the candidate's common choice for inference.
+        epochs: Epoch values by fold and one-based epoch, unfinished folds included.
+        attempts: Number of the last attempt by fold.
+        log: Every attempt in the order of start.
+        running_fold: The fold a slot was given to, None between folds.
+        notes: Annotations by key.
+        revision: Grows with every change, so that views know what to build again.
+    """
+
+    number: int
+    parameters: dict[str, Any]
+    settings: dict[str, Any]
+    distributions: dict[str, Any]
+    created_at: str
+    state: State = State.PARKED
+    reason: str | None = None
+    ended_at: str | None = None
+    folds: dict[int, FoldScore] = field(default_factory=dict)
+    epochs: dict[int, dict[int, float]] = field(default_factory=dict)
+    attempts: dict[int, int] = field(default_factory=dict)
+    log: list[Attempt] = field(default_factory=list)
+    running_fold: int | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    revision: int = 0
+
+    @property
+    def mean(self) -> float:
+        """Mean score of the finished folds, higher is better; NaN before the first, and when a
+        score is not finite.
+        """
+        scores = [score.score for score in self.folds.values()]
+        if not scores or not all(map(math.isfinite, scores)):
+            return math.nan
+        return math.fsum(scores) / len(scores)
+
+    @property
+    def inference(self) -> dict[str, Any]:
+        """The common choice for inference of the finished folds; empty where there is none."""
+        return next((dict(score.inference) for score in self.folds.values()), {})
+
+    @property
+    def seconds(self) -> float:
+        """Training time of the finished folds."""
+        return sum(score.seconds for score in self.folds.values())
+
+    @property
+    def unfinished_seconds(self) -> float:
+        """Wall time of ended tries at folds that have no score, as far as it is known."""
+        tries = (one.seconds for one in self.log if one.fold not in self.folds)
+        return math.fsum(seconds for seconds in tries if seconds is not None)
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of the finished folds, and those known of unfinished ones."""
+        unfinished = (len(known) for fold, known in self.epochs.items() if fold not in self.folds)
+        return sum(score.num_epochs for score in self.folds.values()) + sum(unfinished)
+
+    @property
+    def batch_parts(self) -> int:
+        """Parts that batches were split into to fit in memory, the most of all folds: 1, 2 or 4.
+
+        Batch normalisation saw smaller batches then, so the candidate is not quite what it says.
+        """
+        curves = (score.curves.get("num_parts", ()) for score in self.folds.values())
+        return int(max((curve[-1] for curve in curves if curve), default=1))
+
+    @property
+    def is_diverged(self) -> bool:
+        """Whether some epoch value or fold score is not a finite number."""
+        values = [score.score for score in self.folds.values()]
+        values += [value for epochs in self.epochs.values() for value in epochs.values()]
+        return not all(math.isfinite(value) for value in values)
+
+    def next_fold(self, num_folds: int) -> int | None:
+        """The lowest fold that is not finished, None when all are."""
+        return next((fold for fold in range(num_folds) if fold not in self.folds), None)
+
+    def accepts(self, fold: int, attempt: int) -> bool:
+        """Whether a report comes from the attempt that is running now."""
+        return self.running_fold == fold and self.attempts.get(fold) == attempt
+
+
+@dataclass(kw_only=True)
+class Projection:
+    """All candidates of a sweep and its history.
+
+    Attributes:
+        header: What was fixed when the sweep was created.
+        candidates: By number.
+        history: Events in the order in which they were committed.
+        sweep_state: "created", "running", "finished" or "interrupted".
+        sweep_reason: Why the sweep is in that state.
+        later_versions: Of what changes pixels or scores, where the sweep went on under others than
+            before.
+    """
+
+    header: Mapping[str, Any]
+    candidates: list[Candidate] = field(default_factory=list)
+    history: list[Event] = field(default_factory=list)
+    sweep_state: str = "created"
+    sweep_reason: str | None = None
+    later_versions: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def versions(self) -> list[dict[str, str]]:
+        """Versions of what changes pixels or scores, from the first; empty of an older sweep."""
+        first = self.header.get("versions")
+        return [dict(first), *self.later_versions] if first else []
+
+    @property
+    def num_folds(self) -> int:
+        """Folds of a complete candidate."""
+        return int(self.header["num_folds"])
+
+    @property
+    def maximize(self) -> bool:
+        """Whether the metric itself is better when higher."""
+        return bool(self.header["maximize"])
+
+    def displayed(self, score: float) -> float:
+        """A score in the metric's own sign; the same function turns a metric into a score."""
+        return score if self.maximize else -score
+
+    def events(self) -> list[Event]:
+        """The whole history, for a fresh policy."""
+        return list(self.history)
+
+    def mean(self, candidate: int) -> float:
+        """Mean score of a candidate's finished folds, higher is better; NaN before the first."""
+        return self.candidates[candidate].mean
+
+    def open_candidates(self) -> Iterator[Candidate]:
+        """Candidates that may still run."""
+        return (one for one in self.candidates if not one.state.is_final)
+
+    def best(self) -> Candidate | None:
+        """The complete candidate with the highest mean, the lower number on a tie.
+
+        A partial mean is too high for a leader, so only complete candidates can win.
+        """
+        complete = [one for one in self.candidates if one.state is State.COMPLETE]
+        return max(complete, key=lambda one: (one.mean, -one.number), default=None)
+
+    # The entries, applied in the order of commitment.
+
+    def add(self, candidate: Candidate) -> None:
+        """A candidate entered."""
+        if candidate.number != len(self.candidates):
+            raise LedgerError(
+                f"candidate {candidate.number} follows {len(self.candidates)} candidates; "
+                "numbers must have no gaps"
+            )
+        self.candidates.append(candidate)
+        self.history.append(
+            CandidateAdded(candidate=candidate.number, parameters=dict(candidate.parameters))
+        )
+
+    def start(self, candidate: int, fold: int, attempt: int, at: str) -> None:
+        """A slot was given to a fold."""
+        one = self._open(candidate)
+        if one.running_fold is not None or fold in one.folds:
+            raise LedgerError(f"candidate {candidate} cannot start fold {fold} now")
+        one.state, one.running_fold = State.RUNNING, fold
+        one.attempts[fold] = attempt
+        one.log.append(Attempt(fold=fold, attempt=attempt, started_at=at))
+        one.revision += 1
+        self.history.append(FoldStarted(candidate=candidate, fold=fold))
+
+    def resume(self, candidate: int, first_epoch: int, known_epochs: int) -> None:
+        """The running try at a fold went on where an earlier one had ended."""
+        last = self.candidates[candidate].log[-1]
+        last.first_epoch, last.known_epochs = first_epoch, known_epochs
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch was reported."""
+        one = self.candidates[epoch.candidate]
+        one.epochs.setdefault(epoch.fold, {})[epoch.epoch] = epoch.value
+        one.revision += 1
+
+    def lose(self, candidate: int, fold: int, at: str, reason: str) -> None:
+        """The running fold ended without a score."""
+        one = self._leave(candidate, fold, at, "lost", reason)
+        one.state = State.PARKED
+        self.history.append(FoldLost(candidate=candidate, fold=fold))
+
+    def finish(self, score: FoldScore, at: str) -> None:
+        """The running fold was scored."""
+        one = self._leave(score.candidate, score.fold, at, "finished", None)
+        one.state = State.PARKED
+        before = one.inference
+        one.folds = at_common({**one.folds, score.fold: score})
+        has_changed = before != one.inference
+        self.history.append(
+            FoldFinished(
+                candidate=score.candidate,
+                fold=score.fold,
+                score=one.folds[score.fold].score,
+                seconds=score.seconds,
+                revised={
+                    fold: earlier.score
+                    for fold, earlier in one.folds.items()
+                    if has_changed and fold != score.fold
+                },
+            )
+        )
+
+    def end(self, candidate: int, state: State, reason: str | None, at: str) -> None:
+        """A candidate ended; complete ones leave no event, their last fold was it."""
+        one = self._open(candidate)
+        if one.running_fold is not None:
+            self._leave(candidate, one.running_fold, at, "stopped", reason)
+        one.state, one.reason, one.ended_at = state, reason, at
+        one.revision += 1
+        if state is not State.COMPLETE:
+            self.history.append(CandidateStopped(candidate=candidate, state=state))
+
+    def note(self, candidate: int, key: str, value: Any) -> None:
+        """A candidate was annotated."""
+        self.candidates[candidate].notes[key] = value
+        self.candidates[candidate].revision += 1
+
+    def _open(self, candidate: int) -> Candidate:
+        one = self.candidates[candidate]
+        if one.state.is_final:
+            raise LedgerError(f"candidate {candidate} is {one.state}, it cannot change any more")
+        return one
+
+    def _leave(
+        self, candidate: int, fold: int, at: str, outcome: str, reason: str | None
+    ) -> Candidate:
+        one = self._open(candidate)
+        if one.running_fold != fold:
+            raise LedgerError(
+                f"candidate {candidate}: fold {fold} is not running, found {one.running_fold}"
+            )
+        last = one.log[-1]
+        last.ended_at, last.outcome, last.reason = at, outcome, reason
+        one.running_fold = None
+        one.revision += 1
+        return one

@@ -1,0 +1,1 @@
+"""The sweep in MLflow: a view of the ledger, the registry, packaged models."""

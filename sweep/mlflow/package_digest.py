@@ -1,0 +1,89 @@
+"""The registry vouches for a model's files: their digest stands where the files do not lie.
+
+Hashes inside a package say that it is whole, not that it is ours: who can exchange the weights can
+exchange the hashes. Loaded by MLflow, a package runs its own code besides. So promotion tags the
+version with a digest of the whole folder, and who uses a model without trusting the artifact store
+compares before reading, and reads data alone. Who can write into the registry is not kept out:
+they could as well name another model champion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion
+
+from ptxcore.errors import CheckpointError
+from sweep.errors import UsageError
+from sweep.mlflow.view import local_path
+
+DIGEST_TAG = "ptxsweep.package_sha256"
+
+
+def package_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of a model's files: 64 hexadecimal digits.
+
+    What MLflow and Python write into a local store when somebody loads the model in place is left
+    out: `registered_model_meta` and folders `__pycache__`. Nothing of ours reads them.
+
+    Raises:
+        CheckpointError: Something in it is neither a file nor a folder.
+    """
+    hashes: dict[str, str] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if "__pycache__" in name.parts or name.as_posix() == "registered_model_meta":
+            continue
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            raise CheckpointError(f"{path}: found neither a file nor a folder, expected a model's")
+        if path.is_file():
+            with path.open("rb") as file:
+                hashes[name.as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def fetch(client: MlflowClient, version: ModelVersion, target: Path) -> Path:
+    """Copy a version's files and compare them with its tag. Nothing in them is run.
+
+    Args:
+        client: Of the registry.
+        version: With its tags.
+        target: Folder that nobody else can write into.
+
+    Returns:
+        The folder of the copy.
+
+    Raises:
+        UsageError: The version has no tag.
+        CheckpointError: The files are gone, or others than were registered.
+    """
+    what = f"model {version.name} version {version.version}"
+    expected = version.tags.get(DIGEST_TAG)
+    if expected is None:
+        raise UsageError(
+            f"{what}: found no tag {DIGEST_TAG}, expected the SHA-256 of its files; an older "
+            "ptxsweep registered it, or something else: run `ptxsweep promote` on its sweep again"
+        )
+    source = client.get_model_version_download_uri(version.name, version.version)
+    place = local_path(source)
+    if place is not None and not place.is_dir():
+        raise CheckpointError(
+            f"{what}: found no folder {place}, where its files were registered; bring them back, "
+            "or run `ptxsweep promote` on its sweep again"
+        )
+    target.mkdir(parents=True, exist_ok=True)  # the download makes none of nothing
+    folder = Path(
+        download_artifacts(source, dst_path=str(target), tracking_uri=client.tracking_uri)
+    )
+    found = package_digest(folder)
+    if found != expected:
+        raise CheckpointError(
+            f"{what}: found files with SHA-256 {found[:12]}, expected {expected[:12]} as were "
+            "registered; they are damaged or were exchanged in the artifact store: find out who "
+            "writes there, then run `ptxsweep promote` on its sweep again, or promote --rollback"
+        )
+    return folder

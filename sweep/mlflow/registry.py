@@ -1,0 +1,210 @@
+"""The model registry: versions, and the alias `champion` that moves last.
+
+A version without an alias is harmless, so whatever fails before the last step leaves the champion
+as it was. The one before stays at hand under the alias `previous`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, LoggedModelOutput
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+from ptxcore.errors import CheckpointError
+from sweep.errors import TrackingError, UsageError
+from sweep.mlflow.package_digest import DIGEST_TAG, fetch, package_digest
+from sweep.mlflow.view import OUTAGES, quietly, shown_uri
+from sweep.util.redaction import mask
+
+CHAMPION, PREVIOUS = "champion", "previous"
+#: What MLflow answers to what it will not do another time either.
+_FOR_EVER = frozenset(("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"))
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,127}")
+
+
+@contextmanager
+def reaching(tracking_uri: str, so: str = "nothing was promoted") -> Iterator[None]:
+    """What MLflow raises inside becomes a `TrackingError` that says where, and what it led to."""
+    try:
+        with quietly():
+            yield
+    except OUTAGES as error:
+        reason = mask(" ".join(str(error).split()))[:300]
+        later = (
+            "" if getattr(error, "error_code", None) in _FOR_EVER else ", try again when it works"
+        )
+        raise TrackingError(
+            f"MLflow at {shown_uri(tracking_uri)} failed ({type(error).__name__}: {reason}); "
+            f"{so}{later}"
+        ) from error
+
+
+def check_name(name: str) -> str:
+    """The name, if a model can be registered under it.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"model name: found {name!r}, expected up to 128 letters, digits, spaces, '.', '_' or "
+            "'-', the first a letter or digit"
+        )
+    return name
+
+
+def aliases(client: MlflowClient, name: str) -> dict[str, str]:
+    """Version of each alias; empty for a model that is not registered."""
+    try:
+        return {alias: str(one) for alias, one in client.get_registered_model(name).aliases.items()}
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+
+
+def champion_of(client: MlflowClient, name: str) -> ModelVersion | None:
+    """The present champion, None if there is none."""
+    version = aliases(client, name).get(CHAMPION)
+    return None if version is None else client.get_model_version(name, version)
+
+
+def register(
+    client: MlflowClient,
+    name: str,
+    *,
+    run_id: str,
+    tags: Mapping[str, str],
+    description: str,
+    build: Callable[[Path, Model], None],
+) -> str:
+    """Log a model to a run and register it as a new version, without an alias.
+
+    Args:
+        client: Of the store.
+        name: Of the registered model; made if missing.
+        run_id: That the model came from.
+        tags: Of the version and of the logged model; the version gets `DIGEST_TAG` besides.
+        description: Of the version.
+        build: Writes the model's folder, which does not exist yet; gets the ids it has.
+
+    Returns:
+        The version.
+    """
+    model, digest = _logged_model(client, name, run_id, tags, build)
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    # A database store would look the model's id up through MLflow's global address, not ours.
+    by_id = client.tracking_uri.startswith(("http:", "https:"))
+    version = client.create_model_version(
+        name,
+        f"models:/{model.model_id}" if by_id else model.artifact_location,
+        run_id=run_id,
+        tags={**tags, DIGEST_TAG: digest},
+        description=description,
+        model_id=model.model_id,
+    )
+    links = [{"name": name, "version": str(version.version)}]
+    client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(links)})
+    return str(version.version)
+
+
+def _logged_model(
+    client: MlflowClient,
+    name: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    build: Callable[[Path, Model], None],
+) -> tuple[LoggedModel, str]:
+    """The model's folder as an output of a run, and its digest.
+
+    The model is marked as failed if it could not be written.
+    """
+    model = client.create_logged_model(
+        client.get_run(run_id).info.experiment_id,
+        name=_logged_name(name),
+        source_run_id=run_id,
+        tags=dict(tags),
+    )
+    ids = Model(
+        artifact_path=model.artifact_location,
+        model_uuid=model.model_id,
+        run_id=run_id,
+        model_id=model.model_id,
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="ptxsweep-") as temporary:
+            folder = Path(temporary) / "model"
+            build(folder, ids)
+            digest = package_digest(folder)  # before it leaves our hands
+            client.log_model_artifacts(model.model_id, str(folder))
+    except BaseException:
+        client.finalize_logged_model(model.model_id, "FAILED")
+        raise
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    return model, digest
+
+
+def is_intact(client: MlflowClient, version: ModelVersion) -> bool:
+    """Whether the store still gives the files that were registered, and the tag vouches for them.
+
+    A store that gives nothing counts as one without them: registering again will tell.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="ptxsweep-") as temporary:
+            fetch(client, version, Path(temporary))
+    except (UsageError, CheckpointError, MlflowException, OSError):
+        return False
+    return True
+
+
+def crown(client: MlflowClient, name: str, version: str) -> str | None:
+    """Make a version champion; the alias moves in one step, after all others.
+
+    Returns:
+        The version that was champion before, None if there was none.
+    """
+    before = aliases(client, name).get(CHAMPION)
+    if before is not None and before != version:
+        client.set_registered_model_alias(name, PREVIOUS, before)
+    client.set_registered_model_alias(name, CHAMPION, version)
+    return before
+
+
+def swap_back(client: MlflowClient, name: str) -> tuple[str, str]:
+    """Make the previous champion champion again, and the present one previous.
+
+    Returns:
+        The version that is champion now, and the one that was.
+
+    Raises:
+        UsageError: There is no previous champion.
+    """
+    known = aliases(client, name)
+    now, before = known.get(CHAMPION), known.get(PREVIOUS)
+    if now is None or before is None or now == before:
+        raise UsageError(
+            f"model {name!r} has no previous champion to go back to (found aliases {known})"
+        )
+    client.set_registered_model_alias(name, CHAMPION, before)
+    client.set_registered_model_alias(name, PREVIOUS, now)
+    return before, now
+
+
+def _logged_name(name: str) -> str:
+    # A logged model takes fewer signs than a registered one.
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)

@@ -1,0 +1,20 @@
+"""MLflow as a view of the ledger: everything in it can be made again from the ledger alone."""
+
+from sweep.mlflow.view._content import sweep_id
+from sweep.mlflow.view._metrics import milliseconds
+from sweep.mlflow.view._places import local_path
+from sweep.mlflow.view._store import connect, init_store, quietly, shown_uri
+from sweep.mlflow.view._view import EXPERIMENT, OUTAGES, MlflowView
+
+__all__ = [
+    "EXPERIMENT",
+    "OUTAGES",
+    "MlflowView",
+    "connect",
+    "init_store",
+    "local_path",
+    "milliseconds",
+    "quietly",
+    "shown_uri",
+    "sweep_id",
+]

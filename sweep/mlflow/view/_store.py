@@ -1,0 +1,107 @@
+"""The MLflow store: laid out once, opened without telemetry, patient within reason.
+
+A SQLite store that several processes open at once for the first time is left half migrated, so
+a new one is laid out under another name, behind a lock, and takes its name when it is whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.store.db import utils
+
+from sweep.mlflow.view._places import settle, sqlite_file
+from sweep.util.redaction import mask
+
+_database: Any = utils  # half annotated
+
+_SQLITE = "sqlite:///"
+#: They tell of every table they make, and print the traceback of what they raise as well.
+_TALKATIVE = {
+    "alembic": logging.WARNING,
+    "mlflow": logging.WARNING,
+    "mlflow.store.db.utils": logging.CRITICAL,
+}
+
+
+def init_store(tracking_uri: str) -> None:
+    """Lay out the store behind a tracking address, or bring it up to this version of MLflow.
+
+    Only SQLite files are touched: a server looks after its own store, and a shared database is
+    upgraded by whoever runs it (`mlflow db upgrade URL`, after a backup). Calling it again, or
+    from many processes at once, does no harm.
+
+    Args:
+        tracking_uri: Of MLflow.
+
+    Raises:
+        OSError: The folder cannot be written to.
+    """
+    path = sqlite_file(tracking_uri)
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")), quietly():
+        if path.exists() and path.stat().st_size:
+            _upgrade(tracking_uri)
+            return
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            draft = Path(folder) / "store.db"
+            _upgrade(f"{_SQLITE}{draft}")
+            draft.replace(path)
+
+
+def connect(tracking_uri: str, artifacts: Path | None = None) -> MlflowClient:
+    """A client of a store that is laid out; see `init_store`.
+
+    Args:
+        tracking_uri: Of MLflow.
+        artifacts: Folder of the home in which the store may lie; see `settle`.
+    """
+    init_store(tracking_uri)
+    if artifacts is not None:
+        settle(tracking_uri, artifacts)
+    with quietly():
+        return MlflowClient(tracking_uri, registry_uri=tracking_uri)
+
+
+def shown_uri(tracking_uri: str) -> str:
+    """A tracking address as it may be shown: without user and password."""
+    parts = urlsplit(tracking_uri)
+    if parts.username or parts.password:
+        tracking_uri = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return mask(tracking_uri)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """MLflow's loggers say less while the block runs."""
+    loggers = {logging.getLogger(name): level for name, level in _TALKATIVE.items()}
+    before = {logger: logger.level for logger in loggers}
+    try:
+        for logger, level in loggers.items():
+            logger.setLevel(level)
+        yield
+    finally:
+        for logger, level in before.items():
+            logger.setLevel(level)
+
+
+def _upgrade(url: str) -> None:
+    """What `mlflow db upgrade` does."""
+    engine = _database.create_sqlalchemy_engine_with_retry(url)
+    try:
+        if _database._is_empty_database(engine):
+            _database._initialize_tables(engine)
+        else:
+            _database._upgrade_db(engine)
+    finally:
+        engine.dispose()

@@ -1,0 +1,230 @@
+"""Keeps MLflow like the ledger: a parent run per sweep, a child run per candidate.
+
+Nothing is remembered here that MLflow does not hold itself: a run's tags say which folds it was
+sent, so any process may go on at any time. When MLflow is away the sweep goes on; the next sync
+that reaches it sends what is missing, because everything is in the ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweep.analysis.operating_point import fill
+from sweep.ledger import Ledger
+from sweep.ledger.projection import Candidate, Projection
+from sweep.mlflow.view import _content as content
+from sweep.mlflow.view._metrics import (
+    END,
+    FOLDS_FILE,
+    candidate_metrics,
+    fold_table,
+    milliseconds,
+)
+from sweep.mlflow.view._runs import PARENT, SweepRuns
+from sweep.mlflow.view._store import quietly, shown_uri
+from sweep.storage.home import Home
+from sweep.util.redaction import mask
+
+EXPERIMENT = "ptxsweep"
+#: What MLflow, its server, its database or its artifact folder may do to us.
+OUTAGES = (MlflowException, SQLAlchemyError, OSError)
+_LONGEST_PAUSE_SECONDS = 60.0
+_FINAL_TRIES = 3
+_log = logging.getLogger(__name__)
+
+
+class MlflowView:
+    """The MLflow side of one sweep. Not thread-safe.
+
+    Attributes:
+        name: Of the sweep.
+        run_id: The parent run, None until MLflow was reached.
+        num_failures: Times that MLflow could not be used.
+    """
+
+    def __init__(
+        self,
+        tracking_uri: str,
+        name: str,
+        *,
+        artifact_root: Path | None = None,
+        folder: Path | None = None,
+        experiment: str = EXPERIMENT,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Touches nothing; the first `sync` connects.
+
+        Args:
+            tracking_uri: Of MLflow: a server, or a database.
+            name: Of the sweep.
+            artifact_root: Folder of artifacts where no server keeps them; MLflow's own choice,
+                in the working folder, if None.
+            folder: Of the sweep, for the tables of candidates whose thresholds an older ledger does
+                not keep; they are sent without if None.
+            experiment: That holds all sweeps.
+            clock: Seconds that never go back.
+            pause: Waits for some seconds between the tries of a last sync.
+        """
+        self.name = name
+        self.run_id: str | None = None
+        self.num_failures = 0
+        self._uri, self._experiment, self._root = tracking_uri, experiment, artifact_root
+        self._folder = folder
+        self._clock, self._pause = clock, pause
+        self._failures_in_a_row = 0
+        self._next_try = 0.0
+        self._runs: SweepRuns | None = None
+        self._done: dict[int, tuple[int, str]] = {}
+
+    @classmethod
+    def at(cls, home: Home, name: str) -> MlflowView:
+        """The view of a sweep in a home."""
+        folder = home.sweep_folder(name)
+        return cls(home.tracking_uri, name, artifact_root=home.artifacts, folder=folder)
+
+    def sync(self, source: Ledger | Projection, *, final: bool = False) -> bool:
+        """Send what MLflow lacks. An outage is no error; after one, tries come less often.
+
+        Args:
+            source: The ledger, or a snapshot of its projection.
+            final: Whether the driver is done: a few tries, and no run is left open.
+
+        Returns:
+            Whether MLflow is now like the ledger.
+        """
+        projection = source if isinstance(source, Projection) else source.projection
+        if not final and self._clock() < self._next_try:
+            return False
+        for attempt in range(_FINAL_TRIES if final else 1):
+            if attempt:
+                self._pause(2.0**attempt)
+            if self._guarded(lambda: self._sync(projection, final=final)):
+                return True
+        return False
+
+    def log_artifact(
+        self, source: Ledger | Projection, path: Path, folder: str | None = None
+    ) -> bool:
+        """Copy a file, such as the report, to the parent run.
+
+        Args:
+            source: As for `sync`; the run is made if MLflow has none.
+            path: Of a file that exists.
+            folder: Inside the run's artifacts.
+
+        Returns:
+            Whether it was copied; an outage is said in the log.
+        """
+        projection = source if isinstance(source, Projection) else source.projection
+
+        def send() -> None:
+            runs = self._reach(projection)
+            runs.write(runs.found[PARENT], path, folder)
+
+        return self._guarded(send)
+
+    def _guarded(self, action: Callable[[], None]) -> bool:
+        """The one place where an outage is caught."""
+        try:
+            with quietly():
+                action()
+        except OUTAGES as error:
+            self._note_failure(error)
+            return False
+        if self._failures_in_a_row:
+            _log.info("MLflow is back and has everything")
+        self._failures_in_a_row, self._next_try = 0, 0.0
+        return True
+
+    def _note_failure(self, error: Exception) -> None:
+        self.num_failures += 1
+        self._failures_in_a_row += 1
+        wait = min(2.0**self._failures_in_a_row, _LONGEST_PAUSE_SECONDS)
+        self._next_try = self._clock() + wait
+        self._runs, self._done = None, {}  # what we believe of MLflow may be wrong by now
+        _log.log(
+            logging.WARNING if self._failures_in_a_row == 1 else logging.DEBUG,
+            "MLflow at %s failed (%s: %s); nothing is lost: the ledger has everything, and it is "
+            "sent when MLflow is back",
+            shown_uri(self._uri),
+            type(error).__name__,
+            mask(" ".join(str(error).split()))[:300],
+        )
+
+    def _sync(self, projection: Projection, *, final: bool) -> None:
+        if final:
+            self._runs, self._done = None, {}  # another process may have written: look again
+        if self._folder is not None:
+            fill(projection, self._folder)
+        runs = self._reach(projection)
+        runs.make(
+            {
+                one.number: (
+                    content.candidate_tags(self.name, one, projection)
+                    | {"mlflow.parentRunId": str(self.run_id)},
+                    milliseconds(one.created_at),
+                )
+                for one in projection.candidates
+                if one.number not in runs.found
+            }
+        )
+        over = final or projection.sweep_state in ("finished", "interrupted")
+        for one in projection.candidates:
+            self._send_candidate(runs, one, projection, over=over)
+        self._send_sweep(runs, projection, over=over)
+
+    def _reach(self, projection: Projection) -> SweepRuns:
+        """Connect and learn which runs there are; afterwards there is a parent."""
+        if self._runs is None:
+            runs = SweepRuns(self._uri, content.sweep_id(self.name, projection.header))
+            runs.enter(self._experiment, self._root)
+            self._runs = runs
+        if PARENT not in self._runs.found:
+            created = milliseconds(str(projection.header.get("created_at", "")))
+            self._runs.make({PARENT: (content.sweep_tags(self.name, projection), created)})
+        self.run_id = self._runs.found[PARENT].run_id
+        return self._runs
+
+    def _send_candidate(
+        self, runs: SweepRuns, one: Candidate, projection: Projection, *, over: bool
+    ) -> None:
+        is_cut_off = over and not one.state.is_final
+        status = "KILLED" if is_cut_off else content.STATUS[one.state]
+        if self._done.get(one.number) == (one.revision, status):
+            return
+        run = runs.found[one.number]
+        params = {} if content.LOGGED in run.tags else content.candidate_params(one)
+        sent = content.sent_to(run.tags, one)
+        if one.state.is_final and one.folds and END not in sent.parts:
+            runs.write_text(run, fold_table(one, projection), FOLDS_FILE)
+        metrics = candidate_metrics(one, projection, sent)
+        tags = content.standing_tags(one) | {"mlflow.parentRunId": str(self.run_id)}
+        runs.send(run, metrics=metrics, params=params, tags=tags)
+        runs.set_status(run, status, content.last_time(one))
+        self._done[one.number] = (one.revision, status)
+
+    def _send_sweep(self, runs: SweepRuns, projection: Projection, *, over: bool) -> None:
+        run = runs.found[PARENT]
+        if content.LOGGED not in run.tags:
+            for name, text in content.sweep_files(projection).items():
+                runs.write_text(run, text, name)
+            runs.send(run, params=content.sweep_params(projection), tags={content.LOGGED: "base"})
+        tags, metrics = content.progress_tags(projection), []
+        winner = content.winner_tags(projection)
+        if any(run.tags.get(key) != text for key, text in winner.items()):
+            metrics = content.winner_metrics(projection)
+        tags |= winner
+        if (number := winner[content.WINNER]).isdigit():
+            tags[content.WINNER_RUN] = runs.found[int(number)].run_id
+        elif content.WINNER_RUN in run.tags:  # of an earlier version, which had winners too soon
+            tags[content.WINNER_RUN] = number
+        runs.send(run, metrics=metrics, tags=tags)
+        finished = "FINISHED" if projection.sweep_state == "finished" else "KILLED"
+        runs.set_status(run, finished if over else "RUNNING", content.sweep_time(projection))

@@ -1,0 +1,1 @@
+"""Is the winner real: the hold-out, the gate, the champion."""

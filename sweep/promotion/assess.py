@@ -1,0 +1,186 @@
+"""What tables of the locked cases say: the winner, the default beside it, the champion beside it.
+
+All are scored on the same cases, so they are compared case by case, and each difference has its own
+interval over patients.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxcore.data.splits.fold_plan import FoldPlan
+from ptxcore.data.store.case_store import CaseStore
+from ptxcore.metrics import per_case_dice
+from ptxcore.training.scoring import held_metrics
+from ptxcore.types import CaseTable, Rule
+from sweep.analysis.intervals import (
+    DIFFERENCE,
+    GAIN,
+    SHARE,
+    grouped_interval,
+    num_positive_patients,
+)
+
+CONFIDENCE = 0.95
+Intervals = dict[str, list[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A model on the locked cases.
+
+    Attributes:
+        table: Of the cases in the plan's order.
+        rule: How its logits become masks.
+    """
+
+    table: CaseTable
+    rule: Rule
+
+    @property
+    def dice(self) -> NDArray[np.float64]:
+        """Of each case (both empty = 1), shape (N,)."""
+        return per_case_dice(self.table, self.rule)
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """Whether each case has a true mask, shape (N,)."""
+        return np.asarray(self.table.truth.sum(1) > 0)
+
+
+def assess(
+    candidate: int, winner: Scored, default: Scored | None, store: CaseStore, plan: FoldPlan
+) -> dict[str, Any]:
+    """The winner's result and the default's, as the evidence study keeps it; plain JSON values.
+
+    Args:
+        candidate: Number of the winner.
+        winner: On the locked cases.
+        default: Likewise, None where it is the winner or cannot be scored.
+        store: Of the cases.
+        plan: Of the sweep.
+    """
+    groups, positive = patients(winner, store), winner.positive
+    intervals = {
+        **dice_intervals(winner.dice, positive, groups),
+        **_surface_intervals(winner.table, positive, groups),
+    }
+    if default is not None:
+        intervals["difference"] = paired_interval(winner.dice, default.dice, positive, groups)
+    return {
+        "candidate": candidate,
+        "metrics": held_metrics(winner.table, store, plan.search, winner.rule),
+        "rule": dataclasses.asdict(winner.rule),
+        "default": None
+        if default is None
+        else held_metrics(default.table, store, plan.search, default.rule),
+        "intervals": intervals,
+        "num_groups": len(set(groups)),
+        "num_positive_groups": num_positive_patients(groups, positive),
+        "confidence": CONFIDENCE,
+        "data_hash": store.data_hash,
+        "plan_digest": plan.digest,
+    }
+
+
+def challenged(
+    result: Mapping[str, Any],
+    winner: Scored,
+    champion: Scored | None,
+    facts: Mapping[str, Any],
+    store: CaseStore,
+    plan: FoldPlan,
+) -> dict[str, Any]:
+    """A winner's result with the champion beside it.
+
+    Args:
+        result: From `assess`.
+        winner: On the locked cases.
+        champion: On the same cases; None if it could not be scored.
+        facts: Who the champion is, and why it could not be scored; kept with the result.
+        store: Of the cases.
+        plan: Of the sweep.
+    """
+    intervals, metrics = dict(result["intervals"]), None
+    intervals.pop("challenge", None)
+    if champion is not None:
+        same = winner.table.case_ids.tolist() == champion.table.case_ids.tolist()
+        assert same, "both were scored in the plan's order"
+        metrics = held_metrics(champion.table, store, plan.search, champion.rule)
+        groups = patients(winner, store)
+        intervals["challenge"] = paired_interval(
+            winner.dice, champion.dice, winner.positive, groups
+        )
+    return {**result, "intervals": intervals, "champion": {**facts, "metrics": metrics}}
+
+
+def dice_intervals(
+    dice: NDArray[np.float64], positive: NDArray[np.bool_], groups: Sequence[str]
+) -> Intervals:
+    """Intervals of a model's Dice, of that over positive cases, and of its gain over nothing.
+
+    Args:
+        dice: Of each case (both empty = 1), shape (N,).
+        positive: Whether each case has a true mask.
+        groups: The patient of each case.
+    """
+    return {
+        "dice": _interval(dice, groups, positive, SHARE),
+        "dice_positive": _interval(np.where(positive, dice, np.nan), groups, positive, SHARE),
+        "gain": _interval(dice - ~positive, groups, positive, GAIN),
+    }
+
+
+def paired_interval(
+    dice: NDArray[np.float64],
+    other: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    groups: Sequence[str],
+) -> list[float]:
+    """Interval of the Dice of one model above that of another on the same cases.
+
+    Args:
+        dice: Of the one, shape (N,).
+        other: Of the other.
+        positive: Whether each case has a true mask.
+        groups: The patient of each case.
+    """
+    return _interval(dice - other, groups, positive, DIFFERENCE)
+
+
+def patients(one: Scored, store: CaseStore) -> list[str]:
+    """The patient of each case, in the order of the table.
+
+    Args:
+        one: On the locked cases.
+        store: Of the cases.
+    """
+    return [store.cases[store.index(name)].group for name in one.table.case_ids.tolist()]
+
+
+def _surface_intervals(
+    table: CaseTable, positive: NDArray[np.bool_], groups: Sequence[str]
+) -> Intervals:
+    assert table.surfaces is not None, "`score` measures them"
+    distance, surface_dice, _ = table.surfaces.T
+    over = {"surface_dice": (surface_dice, SHARE), "hausdorff95": (distance, None)}
+    found = {}
+    for name, (values, ends) in over.items():
+        unit = "_mm" if name == "hausdorff95" else ""
+        found[name + unit] = _interval(values, groups, positive, ends)
+        found[f"{name}_positive{unit}"] = _interval(
+            np.where(positive, values, np.nan), groups, positive, ends
+        )
+    return found
+
+
+def _interval(
+    values: NDArray[np.float64], groups: Sequence[str], positive: NDArray[np.bool_], ends: Any
+) -> list[float]:
+    return list(grouped_interval(values, groups, positive, ends=ends, confidence=CONFIDENCE))

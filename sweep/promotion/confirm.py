@@ -1,0 +1,272 @@
+"""Is the winner real? Its ensemble is scored once on cases that no part of the search has seen.
+
+The winner of a search is the best of many on the same folds, so its score there is optimistic.
+The hold-out was locked away before the first fold. Its use is written down before it is opened,
+and everything that can fail without it is done first: damaged weights spend no hold-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptxcore.data.splits.fold_plan import FoldPlan
+from ptxcore.data.store.case_store import CaseStore, Progress, no_progress
+from ptxcore.errors import CheckpointError, CoreError, FoldPlanError
+from ptxcore.inference import Ensemble
+from ptxcore.metrics import choose_rule, concatenate, load_table, save_table
+from ptxcore.types import CaseTable, Rule, Runtime
+from sweep.errors import UsageError
+from sweep.ledger import Ledger
+from sweep.ledger.evidence import Evidence
+from sweep.ledger.projection import Candidate, Projection
+from sweep.mlflow.model_package import usable_runtime
+from sweep.promotion.assess import Scored, assess, challenged
+from sweep.promotion.confirmation import Confirmation, read_confirmation
+from sweep.promotion.holdout import holdout_digest, read_plan, score, table_path
+from sweep.promotion.rival import Rival
+from sweep.records import State
+from sweep.space.overrides import git_sha
+from sweep.storage import sweep_files
+from sweep.storage.home import Home
+from sweep.util.redaction import mask
+
+#: What the champion's own networks may raise on cases of another kind than theirs.
+_UNSCORED = (CoreError, RuntimeError, ValueError, TypeError, MemoryError)
+#: Name of its table beside those of candidates.
+_CHAMPION = "champion"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entrant:
+    candidate: Candidate
+    ensemble: Ensemble
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """A sweep whose hold-out may be used: its plan and its cases are what they were."""
+
+    home: Home
+    ledger: Ledger
+    evidence: Evidence
+    cases: CaseStore
+    plan: FoldPlan
+
+    @property
+    def folder(self) -> Path:
+        return self.home.sweep_folder(self.ledger.name)
+
+
+@contextmanager
+def _opened(
+    home: Home, name: str, store: Path | str | None, on_verify: Progress
+) -> Iterator[_Opened]:
+    ledger = Ledger.open(home.ledger_url, name)
+    evidence = Evidence(home.ledger_url, name)
+    try:
+        cases, plan = read_plan(home, name, ledger.header, store, on_verify)
+        yield _Opened(home=home, ledger=ledger, evidence=evidence, cases=cases, plan=plan)
+    finally:
+        evidence.close()
+        ledger.close()
+
+
+def confirm(
+    home: Home,
+    name: str,
+    *,
+    store: Path | str | None = None,
+    again: bool = False,
+    rival: Rival | None = None,
+    purpose: str = "confirmation of the winner",
+    on_progress: Progress = no_progress,
+    on_verify: Progress = no_progress,
+) -> Confirmation:
+    """Open the hold-out and score the winner on it, the default and the champion beside it.
+
+    Args:
+        home: Where the sweep lives.
+        name: Of the sweep.
+        store: Where its case store is now, if it moved.
+        again: Whether a use after the first is meant.
+        rival: The champion to be scored on the same cases; None if there is none.
+        purpose: Kept with the use.
+        on_progress: Called after every case.
+        on_verify: Called while the store is read through before the hold-out is opened.
+
+    Raises:
+        UsageError: There is no such sweep, no complete candidate, no hold-out, or its weights
+            are gone.
+        HoldoutUsed: The hold-out was used before and `again` is not set.
+        FoldPlanError: The plan is not the one the sweep was run with, or its parts overlap.
+        StoreError: The case store is missing or damaged.
+        StorageError: Object storage cannot be used.
+        CheckpointError: Weights are damaged.
+    """
+    with _opened(home, name, store, on_verify) as sweep:
+        projection = sweep.ledger.projection
+        sweep_files.bring_folds(home, name, _contestants(projection), weights=True)
+        entrants = _entrants(projection, sweep.folder, sweep.plan)
+        number = sweep.evidence.begin(
+            purpose=purpose,
+            git_sha=git_sha(),
+            holdout_digest=holdout_digest(sweep.plan),
+            candidates=[one.candidate.number for one in entrants],
+            again=again,
+        )
+        ensembles = [one.ensemble for one in entrants]
+        tables = score(ensembles, sweep.cases, sweep.plan, on_progress)
+        for one, table in zip(entrants, tables, strict=True):
+            save_table(table_path(sweep.folder, number, one.candidate.number), table)
+        winner, *default = (
+            Scored(table=table, rule=one.rule) for one, table in zip(ensembles, tables, strict=True)
+        )
+        best = entrants[0].candidate
+        result = {
+            **assess(best.number, winner, default[0] if default else None, sweep.cases, sweep.plan),
+            "inference": best.inference,
+        }
+        if rival is not None:
+            result = _beside(result, winner, rival, sweep, number, on_progress)
+        return _finished(sweep, number, result)
+
+
+def challenge(
+    home: Home,
+    known: Confirmation,
+    rival: Rival,
+    *,
+    store: Path | str | None = None,
+    on_progress: Progress = no_progress,
+    on_verify: Progress = no_progress,
+) -> Confirmation:
+    """Score the present champion on cases that were opened for a winner before: one more use.
+
+    Args:
+        home: Where the winner's sweep lives.
+        known: The winner's confirmation, of which the new one is a copy but for the champion.
+        rival: The champion.
+        store: Where the case store is now, if it moved.
+        on_progress: Called after every case.
+        on_verify: Called while the store is read through before the cases are scored.
+
+    Raises:
+        UsageError: The winner's table is gone.
+        HoldoutUsed: Another process uses the hold-out.
+        FoldPlanError: The plan is not the one the sweep was run with, or its parts overlap.
+        StoreError: The case store is missing or damaged.
+        StorageError: Object storage cannot be used.
+    """
+    with _opened(home, known.sweep, store, on_verify) as sweep:
+        sweep_files.bring_folder(home, known.sweep, f"confirmation/use-{known.use}")
+        winner = Scored(table=_kept_table(sweep.folder, known), rule=known.rule)
+        before = next(one for one in sweep.evidence.uses() if one.number == known.use).result
+        assert before is not None, "a confirmation came to an end"
+        number = sweep.evidence.begin(
+            purpose=f"{rival.champion} beside the winner",
+            git_sha=git_sha(),
+            holdout_digest=known.holdout_digest,
+            candidates=[known.candidate],
+            again=True,
+        )
+        save_table(table_path(sweep.folder, number, known.candidate), winner.table)
+        result = _beside(before, winner, rival, sweep, number, on_progress)
+        return _finished(sweep, number, result)
+
+
+def _beside(
+    result: Mapping[str, Any],
+    winner: Scored,
+    rival: Rival,
+    sweep: _Opened,
+    number: int,
+    on_progress: Progress,
+) -> dict[str, Any]:
+    """The winner's result with the champion on the same cases, or with why it is not there."""
+    scored, problem = rival.scored, rival.champion.problem
+    if rival.ensemble is not None:
+        try:
+            (table,) = score([rival.ensemble], sweep.cases, sweep.plan, on_progress)
+            scored = Scored(table=table, rule=rival.ensemble.rule)
+        except _UNSCORED as error:
+            problem = mask(f"cannot be scored on these cases ({type(error).__name__}: {error})")
+    if scored is not None:
+        save_table(table_path(sweep.folder, number, _CHAMPION), scored.table)
+    facts = {**rival.facts, "problem": problem}
+    return challenged(result, winner, scored, facts, sweep.cases, sweep.plan)
+
+
+def _finished(sweep: _Opened, number: int, result: Mapping[str, Any]) -> Confirmation:
+    name, evidence = sweep.ledger.name, sweep.evidence
+    sweep_files.save_folder(sweep.home, name, f"confirmation/use-{number}")
+    evidence.finish(number, result, result["metrics"]["dice"])
+    use = next(one for one in evidence.uses() if one.number == number)
+    return read_confirmation(name, sweep.ledger.header, evidence, use)
+
+
+def _kept_table(folder: Path, known: Confirmation) -> CaseTable:
+    try:
+        return load_table(table_path(folder, known.use, known.candidate))
+    except CheckpointError as error:
+        raise UsageError(
+            f"the winner's table of use {known.use} of the hold-out is gone, so the champion "
+            "cannot be set beside it; `promote --again` scores both"
+        ) from error
+
+
+def weight_folders(candidate: Candidate, folder: Path) -> list[Path] | None:
+    """The weights of a candidate's folds in order; None where they were not kept."""
+    names = [candidate.folds[fold].weights for fold in sorted(candidate.folds)]
+    folders = [folder / name for name in names if name is not None]
+    kept = len(folders) == len(names) and all(one.is_dir() for one in folders)
+    return folders if folders and kept else None
+
+
+def _contestants(projection: Projection) -> list[Candidate]:
+    """The winner, then the default candidate if it is another one and complete."""
+    best = projection.best()
+    if best is None:
+        raise UsageError("no candidate has all its folds, so there is no winner to confirm")
+    default = projection.candidates[0]
+    return [best] + [default] * (best.number != 0 and default.state is State.COMPLETE)
+
+
+def _entrants(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Entrant]:
+    """The winner, then the default candidate if it is another one; both ready to be scored."""
+    candidates = _contestants(projection)
+    best = candidates[0]
+    runtime = usable_runtime(Runtime(**projection.header["runtime"]))
+    entrants = []
+    for one in candidates:
+        weights = weight_folders(one, folder)
+        if weights is None and one is best:
+            raise UsageError(
+                f"the weights of candidate {one.number} are gone from {folder}; the winner "
+                "cannot be scored any more"
+            )
+        if weights is not None:
+            rule = _rule(one, folder, plan)
+            ensemble = Ensemble.load(weights, rule=rule, runtime=runtime, inference=one.inference)
+            entrants.append(_Entrant(candidate=one, ensemble=ensemble))
+    return entrants
+
+
+def _rule(candidate: Candidate, folder: Path, plan: FoldPlan) -> Rule:
+    """Chosen on all out-of-fold cases, each of them predicted by a network that never saw it."""
+    tables = []
+    for fold in sorted(candidate.folds):
+        name = candidate.folds[fold].cases
+        if name is None:
+            raise UsageError(f"candidate {candidate.number}: fold {fold} has no table of cases")
+        table = load_table(folder / name)
+        if set(table.case_ids.tolist()) != set(plan.search.held(fold)):
+            raise FoldPlanError(
+                f"candidate {candidate.number}: the table of fold {fold} holds other cases than "
+                "the plan's fold; were files exchanged?"
+            )
+        tables.append(table)
+    return choose_rule(concatenate(tables))

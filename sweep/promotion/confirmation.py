@@ -1,0 +1,193 @@
+"""What the hold-out said about a winner, as the evidence study keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ptxcore.types import Rule
+from sweep.analysis.intervals import TOO_FEW
+from sweep.ledger import Ledger
+from sweep.ledger.evidence import Evidence, Use
+from sweep.storage.home import Home
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChampionBeside:
+    """The champion on the winner's locked cases.
+
+    Attributes:
+        name: Of the registered model.
+        version: Of the model.
+        exposure: What is known of its training and these cases; empty if it never saw them.
+        metrics: Those of the winner, None if it could not be scored.
+        problem: Why it could not; None if it could.
+    """
+
+    name: str
+    version: str
+    exposure: str
+    metrics: Mapping[str, float] | None
+    problem: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """The winner on the locked hold-out.
+
+    Attributes:
+        sweep: Its name.
+        candidate: Number of the winner.
+        metrics: Of the winner's ensemble under `rule`, by name: those of a held fold, distances
+            and groups of cases among them.
+        rule: Chosen on the winner's out-of-fold cases, never on the hold-out.
+        default: The same metrics of the default candidate's ensemble under a rule of its own;
+            None where it is the winner, is not complete, or its weights are gone.
+        intervals: Over patients: "dice", "dice_positive", "gain" (dice above predicting nothing),
+            the distances (NaN without pixel spacing), with a default "difference" (dice above the
+            default's), with a champion "challenge" (dice above the champion's). NaN where there
+            are too few patients.
+        num_cases: Of the hold-out.
+        num_positive: Of them with a mask.
+        num_groups: Patients.
+        confidence: Of the intervals.
+        data_hash: Of the case store.
+        plan_digest: Of the fold plan.
+        holdout_digest: Of the hold-out's cases.
+        use: Number of this use of the hold-out by this sweep, 1 for the first.
+        num_uses: Uses of these cases by all sweeps of the ledger, this one included.
+        at: ISO 8601 time in UTC.
+        git_sha: Of the code that scored.
+        phantom: Whether the cases are drawn, not real.
+        champion: Who was champion then, on the same cases; None if there was none.
+        num_positive_groups: Patients with a positive case; None in what earlier versions kept,
+            whose intervals are too short.
+    """
+
+    sweep: str
+    candidate: int
+    metrics: Mapping[str, float]
+    rule: Rule
+    default: Mapping[str, float] | None
+    intervals: Mapping[str, tuple[float, float]]
+    num_cases: int
+    num_positive: int
+    num_groups: int
+    confidence: float
+    data_hash: str
+    plan_digest: str
+    holdout_digest: str
+    use: int
+    num_uses: int
+    at: str
+    git_sha: str
+    phantom: bool
+    champion: ChampionBeside | None = None
+    num_positive_groups: int | None = None
+
+    @property
+    def baseline(self) -> float:
+        """Dice of predicting nothing: the share of cases without a mask."""
+        return self.metrics["dice_all_empty"]
+
+    @property
+    def gain(self) -> float:
+        """Dice above the baseline."""
+        return self.metrics["dice"] - self.baseline
+
+    @property
+    def difference(self) -> float | None:
+        """Dice above the default candidate's."""
+        return None if self.default is None else self.metrics["dice"] - self.default["dice"]
+
+    @property
+    def challenge(self) -> float | None:
+        """Dice above the champion's."""
+        if self.champion is None or self.champion.metrics is None:
+            return None
+        return self.metrics["dice"] - self.champion.metrics["dice"]
+
+    def span(self, key: str, form: str = "+.4f") -> str:
+        """An interval in words, or that there are too few patients for one.
+
+        Args:
+            key: Of `intervals`.
+            form: Of its ends.
+        """
+        low, high = self.intervals.get(key, (float("nan"), float("nan")))
+        if not low <= high:
+            return TOO_FEW
+        return f"{self.confidence:.0%} interval {low:{form}} to {high:{form}}"
+
+
+def load_confirmation(home: Home, name: str) -> Confirmation | None:
+    """The last confirmation that came to an end, None if there is none.
+
+    Raises:
+        UnknownSweep: There is no sweep of that name.
+    """
+    ledger = Ledger.open(home.ledger_url, name)
+    evidence = Evidence(home.ledger_url, name)
+    try:
+        ended = [use for use in evidence.uses() if use.result is not None]
+        return read_confirmation(name, ledger.header, evidence, ended[-1]) if ended else None
+    finally:
+        evidence.close()
+        ledger.close()
+
+
+def read_confirmation(
+    name: str, header: Mapping[str, Any], evidence: Evidence, use: Use
+) -> Confirmation:
+    """A use of the hold-out that came to an end, as a confirmation.
+
+    Args:
+        name: Of the sweep.
+        header: Of its ledger.
+        evidence: Of the sweep.
+        use: With a result.
+    """
+    assert use.result is not None, "only a use that ended has a result"
+    result = use.result
+    metrics = _floats(result["metrics"])
+    default = result["default"]
+    return Confirmation(
+        sweep=name,
+        candidate=int(result["candidate"]),
+        metrics=metrics,
+        rule=Rule(**result["rule"]),
+        default=None if default is None else _floats(default),
+        intervals={
+            key: (_float(low), _float(high)) for key, (low, high) in result["intervals"].items()
+        },
+        num_cases=int(metrics["num_cases"]),
+        num_positive=int(metrics["num_positive"]),
+        num_groups=int(result["num_groups"]),
+        num_positive_groups=result.get("num_positive_groups"),
+        confidence=float(result["confidence"]),
+        data_hash=str(result["data_hash"]),
+        plan_digest=str(result["plan_digest"]),
+        holdout_digest=use.holdout_digest,
+        use=use.number,
+        num_uses=evidence.num_uses_of(use.holdout_digest),
+        at=use.at,
+        git_sha=use.git_sha,
+        phantom=bool(header.get("phantom", False)),
+        champion=_champion(result.get("champion")),
+    )
+
+
+def _champion(kept: Mapping[str, Any] | None) -> ChampionBeside | None:
+    if kept is None:
+        return None
+    metrics = kept["metrics"]
+    return ChampionBeside(**{**kept, "metrics": None if metrics is None else _floats(metrics)})
+
+
+def _floats(values: Mapping[str, Any]) -> dict[str, float]:
+    return {key: _float(value) for key, value in values.items()}
+
+
+def _float(value: Any) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,301 @@
+"""The gate before a promotion: a pure verdict, each refusal with what was found and expected."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sweep.analysis.intervals import MIN_PATIENTS, TOO_FEW
+from sweep.ledger.projection import Projection
+from sweep.promotion.confirmation import Confirmation
+
+_SAME_CASES = "both scored on the same cases"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What a champion must show on the hold-out.
+
+    Every comparison decides on the lower end of its interval, not on the number itself: of two
+    equal models either one is ahead on half of all hold-outs.
+
+    Attributes:
+        min_gain: Dice (both empty = 1) must lie above predicting nothing by more than this.
+        min_dice_positive: Least mean Dice over cases with a mask. Far below what is useful; it
+            stops a network that finds nothing.
+        max_loss: How far Dice may fall below the default candidate's (non-inferiority). Above 0,
+            because a winner that equals the default must be able to pass.
+        min_lead: Dice must lie above the champion's by more than this (superiority).
+        min_patients: Patients with a positive case, and patients without; with fewer of either
+            nothing can be said, or a comparison could not fail.
+    """
+
+    min_gain: float = 0.0
+    min_dice_positive: float = 0.1
+    max_loss: float = 0.02
+    min_lead: float = 0.0
+    min_patients: int = MIN_PATIENTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion:
+    """The model that a new one must be better than.
+
+    Attributes:
+        name: Of the registered model.
+        version: Of it.
+        problem: Why it cannot be loaded here; None if it can, or nobody tried.
+        is_winner: Whether it is the winner itself.
+    """
+
+    name: str
+    version: str
+    problem: str | None = None
+    is_winner: bool = False
+
+    def __str__(self) -> str:
+        return f"champion {self.name} version {self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One question of the gate."""
+
+    name: str
+    passed: bool
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: found {self.found}, expected {self.expected}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the gate says.
+
+    Attributes:
+        checks: Every question asked.
+    """
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The failed checks as sentences; empty for a verdict that passed."""
+        return tuple(str(check) for check in self.checks if not check.passed)
+
+
+def preliminary(projection: Projection) -> Verdict:
+    """What can be refused before the hold-out is opened.
+
+    Args:
+        projection: Of the sweep.
+    """
+    checks = [
+        Check(
+            name="sweep",
+            passed=projection.sweep_state == "finished",
+            found=projection.sweep_state,
+            expected="finished (`ptxsweep resume` goes on with it)",
+        )
+    ]
+    best = projection.best()
+    if best is None:
+        num_folds = max((len(one.folds) for one in projection.candidates), default=0)
+        found = f"none; the furthest has {num_folds} of {projection.num_folds} folds"
+        return Verdict(
+            checks=(*checks, _check("winner", False, found, "a candidate with all its folds"))
+        )
+    selection = str(best.settings.get("selection", "monitor"))
+    return Verdict(
+        checks=(
+            *checks,
+            _check(
+                "winner",
+                set(best.folds) == set(range(projection.num_folds)),
+                f"{len(best.folds)} folds",
+                f"all {projection.num_folds}",
+            ),
+            _check(
+                "selection",
+                selection == "monitor",
+                f"{selection!r} (checkpoints chosen on the scored cases)"
+                if selection != "monitor"
+                else "'monitor'",
+                "'monitor'",
+            ),
+        )
+    )
+
+
+def verdict(
+    confirmation: Confirmation,
+    projection: Projection,
+    *,
+    champion: Champion | None = None,
+    gate: Gate | None = None,
+) -> Verdict:
+    """Whether the confirmed winner may become champion.
+
+    Args:
+        confirmation: Of the winner.
+        projection: Of its sweep.
+        champion: The present one, None if there is none.
+        gate: What to ask for.
+    """
+    gate = gate or Gate()
+    return Verdict(
+        checks=(
+            *preliminary(projection).checks,
+            *_identity(confirmation, projection),
+            *_population(confirmation, gate),
+            *_quality(confirmation, gate),
+            _default(confirmation, gate),
+            _challenge(confirmation, champion, gate),
+        )
+    )
+
+
+def population(num_positive: int, num_negative: int, gate: Gate | None = None) -> list[Check]:
+    """Whether the hold-out has enough patients of both kinds. Known before it is opened.
+
+    Args:
+        num_positive: Patients with a positive case.
+        num_negative: Patients without one.
+        gate: What to ask for.
+    """
+    least = (gate or Gate()).min_patients
+    empty = " (so predicting nothing scores 0 by construction, and is beaten by anything)"
+    return [
+        _check(
+            f"patients {kind} a pneumothorax in the hold-out",
+            number >= least,
+            f"{number}{note if number == 0 else ''}",
+            f"at least {least}: fewer are {TOO_FEW}",
+        )
+        for kind, number, note in (("with", num_positive, ""), ("without", num_negative, empty))
+    ]
+
+
+def loadable(champion: Champion | None) -> list[Check]:
+    """Whether the champion can be scored at all. Known before the hold-out is opened.
+
+    Args:
+        champion: None if there is none.
+    """
+    if champion is None or champion.problem is None:
+        return []
+    return [_check(_against(champion), False, f"one that {champion.problem}", _SAME_CASES)]
+
+
+def _identity(confirmation: Confirmation, projection: Projection) -> list[Check]:
+    """That the confirmed one is the winner, on the data and the plan of its sweep."""
+    best, header = projection.best(), projection.header
+    return [
+        _check(
+            "confirmed candidate",
+            best is not None and best.number == confirmation.candidate,
+            str(confirmation.candidate),
+            f"the winner, {None if best is None else best.number}",
+        ),
+        *(
+            _check(
+                what, found == header.get(key), found[:12], f"{str(header.get(key))[:12]} (ledger)"
+            )
+            for what, key, found in (
+                ("plan digest", "plan_digest", confirmation.plan_digest),
+                ("data hash", "data_hash", confirmation.data_hash),
+            )
+        ),
+    ]
+
+
+def _population(confirmation: Confirmation, gate: Gate) -> list[Check]:
+    num_positive = confirmation.num_positive_groups
+    if num_positive is None:
+        return [
+            _check(
+                "intervals",
+                False,
+                "those of an earlier version, which are too short",
+                "of this version (`--again` opens the hold-out once more, and counts it)",
+            )
+        ]
+    return population(num_positive, confirmation.num_groups - num_positive, gate)
+
+
+def _quality(confirmation: Confirmation, gate: Gate) -> list[Check]:
+    metrics = confirmation.metrics
+    return [
+        _bound(
+            confirmation,
+            "dice above the all-empty baseline",
+            "gain",
+            f"{confirmation.gain:+.4f} ({metrics['dice']:.4f} against {confirmation.baseline:.4f}",
+            gate.min_gain,
+        ),
+        _bound(
+            confirmation,
+            "dice over positives",
+            "dice_positive",
+            f"{metrics['dice_positive']:.4f} (",
+            gate.min_dice_positive,
+        ),
+    ]
+
+
+def _default(confirmation: Confirmation, gate: Gate) -> Check:
+    name = "dice against the default candidate"
+    if confirmation.difference is None:
+        is_winner = confirmation.candidate == 0
+        why = "the winner is the default" if is_winner else "the default has no ensemble to score"
+        return _check(name, True, f"nothing to compare with: {why}", "-")
+    found = f"{confirmation.difference:+.4f} ("
+    return _bound(confirmation, name, "difference", found, -gate.max_loss)
+
+
+def _challenge(confirmation: Confirmation, champion: Champion | None, gate: Gate) -> Check:
+    if champion is None:
+        name, found = "dice against the champion", "no champion to compare with"
+        return _check(name, True, found, "-")
+    name = _against(champion)
+    if champion.is_winner:
+        return _check(name, True, "it is this candidate", "-")
+    if champion.problem is not None:
+        return loadable(champion)[0]
+    beside = confirmation.champion
+    if beside is None or (beside.name, beside.version) != (champion.name, champion.version):
+        return _check(name, False, "one that was not scored on them", _SAME_CASES)
+    if confirmation.challenge is None:
+        return _check(name, False, f"one that {beside.problem}", _SAME_CASES)
+    note = f"; {beside.exposure}" if beside.exposure else ""
+    found = f"{confirmation.challenge:+.4f} on the same cases ("
+    return _bound(confirmation, name, "challenge", found, gate.min_lead, note)
+
+
+def _against(champion: Champion) -> str:
+    return f"dice against the champion ({champion.name} version {champion.version})"
+
+
+def _bound(
+    confirmation: Confirmation, name: str, key: str, found: str, above: float, note: str = ""
+) -> Check:
+    """Whether the lower end of an interval lies above a margin. NaN does not."""
+    low, _ = confirmation.intervals.get(key, (math.nan, math.nan))
+    glue = "" if found.endswith("(") else ", "
+    return _check(
+        name,
+        low > above,
+        f"{found}{glue}{confirmation.span(key)}{note})",
+        f"a lower end above {above:+.4f}",
+    )
+
+
+def _check(name: str, passed: bool, found: str, expected: str) -> Check:
+    return Check(name=name, passed=passed, found=found, expected=expected)

@@ -1,0 +1,134 @@
+"""The evidence about a winner, gathered once, and what the gate says of it.
+
+What can refuse it without the hold-out comes first: too few patients of a kind, a champion that
+cannot be loaded. The champion is scored when the hold-out is opened; a winner that was confirmed
+before there was this champion gets it beside it on the cases that are open already, which is a use
+of them and is counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from mlflow.entities.model_registry import ModelVersion
+
+from ptxcore.data.store.case_store import Progress
+from sweep.errors import GateRefused
+from sweep.ledger import Ledger
+from sweep.ledger.evidence import Evidence
+from sweep.ledger.projection import Candidate
+from sweep.promotion.confirm import challenge, confirm
+from sweep.promotion.confirmation import Confirmation, load_confirmation
+from sweep.promotion.gate import Champion, Gate, Verdict, loadable, population, verdict
+from sweep.promotion.holdout import count_patients, read_plan
+from sweep.promotion.model_card import is_same
+from sweep.promotion.rival import load_rival
+from sweep.storage.home import Home
+
+
+def judge(
+    home: Home,
+    ledger: Ledger,
+    best: Candidate,
+    present: ModelVersion | None,
+    *,
+    gate: Gate,
+    force: bool,
+    again: bool,
+    store: Path | str | None,
+    on_progress: Progress,
+    on_verify: Progress,
+) -> tuple[Confirmation, Verdict]:
+    """The winner's confirmation, the one that is there or a new one, and the gate's verdict.
+
+    Args:
+        home: Where the sweep lives.
+        ledger: Of the sweep.
+        best: Its winner.
+        present: The champion, None if there is none.
+        gate: What to ask for.
+        force: Whether the hold-out is opened though it is known that the gate will refuse.
+        again: Open the hold-out once more, though a confirmation is there.
+        store: Where the case store is now, if it moved.
+        on_progress: Called after every case of the hold-out.
+        on_verify: Called while the store is read through before the hold-out is opened.
+
+    Raises:
+        GateRefused: It is refused before the hold-out is opened.
+        HoldoutUsed: The hold-out was opened for another candidate, or in vain.
+        UsageError: There is nothing to confirm.
+    """
+    name, header = ledger.name, ledger.header
+    champion = rival = None
+    if present is not None:
+        champion = Champion(
+            name=str(present.name),
+            version=str(present.version),
+            is_winner=is_same(present.tags, name, header, best.number),
+        )
+    known = None if again else load_confirmation(home, name)
+    if known is not None and known.candidate != best.number:
+        known = None
+    if known is None or not _is_beside(known, champion):
+        cases, plan = read_plan(home, name, header, store, on_verify)
+        if present is not None and champion is not None and not champion.is_winner:
+            rival = load_rival(home, present, plan)
+            champion = rival.champion
+        if known is None:
+            checks = [*population(*count_patients(plan, cases), gate), *loadable(champion)]
+            first = Verdict(checks=tuple(checks))
+            if not (first.passed or force):
+                raise GateRefused(first.reasons)
+            known = confirm(
+                home,
+                name,
+                store=store,
+                again=again,
+                rival=rival,
+                purpose="promotion",
+                on_progress=on_progress,
+                on_verify=on_verify,
+            )
+        elif rival is not None and rival.champion.problem is None:
+            known = challenge(
+                home, known, rival, store=store, on_progress=on_progress, on_verify=on_verify
+            )
+    return known, verdict(known, ledger.projection, champion=champion, gate=gate)
+
+
+def _is_beside(known: Confirmation, champion: Champion | None) -> bool:
+    """Whether a confirmation says of the champion what there is to say."""
+    if champion is None or champion.is_winner:
+        return True
+    beside = known.champion
+    return beside is not None and (beside.name, beside.version) == (champion.name, champion.version)
+
+
+def keep_verdict(
+    home: Home, name: str, said: Verdict, confirmation: Confirmation, against: str | None
+) -> None:
+    """Write into the evidence study what the gate said, and why it was overruled.
+
+    Args:
+        home: Where the sweep lives.
+        name: Of the sweep.
+        said: Of the gate.
+        confirmation: That it judged.
+        against: Why the winner is promoted all the same; None where it is not.
+    """
+    evidence = Evidence(home.ledger_url, name)
+    try:
+        evidence.add_verdict(
+            {
+                "candidate": confirmation.candidate,
+                "use": confirmation.use,
+                "passed": said.passed,
+                "forced": against is not None,
+                "reason": against,
+                "checks": [dataclasses.asdict(check) for check in said.checks],
+            },
+            confirmation.metrics["dice"],
+        )
+    finally:
+        evidence.close()

@@ -1,0 +1,290 @@
+"""Make a sweep's winner the champion, if the evidence holds.
+
+In this order, so that nothing is spent or moved in vain: what can be refused without the hold-out,
+whether MLflow answers, the hold-out (once; a confirmation that is there is used again), the gate,
+the model, and last the alias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, RunTag
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.models import Model
+
+from ptxcore.data.store.case_store import Progress, no_progress
+from ptxcore.types import Runtime
+from sweep.errors import GateRefused, TrackingError, UsageError
+from sweep.ledger import Ledger
+from sweep.ledger.projection import Candidate, Projection
+from sweep.mlflow import registry
+from sweep.mlflow.model_package import save_model
+from sweep.mlflow.view import MlflowView, connect, milliseconds
+from sweep.promotion import champions
+from sweep.promotion.confirm import weight_folders
+from sweep.promotion.confirmation import Confirmation
+from sweep.promotion.gate import Gate, Verdict, preliminary, verdict
+from sweep.promotion.judge import judge, keep_verdict
+from sweep.promotion.model_card import (
+    MAX_TAG,
+    PREFIX,
+    description_of,
+    facts_of,
+    is_same,
+    tags_of,
+)
+from sweep.storage import sweep_files
+from sweep.storage.home import Home
+
+__all__ = ["Gate", "Promotion", "Verdict", "promote", "verdict"]
+
+
+#: Characters of a reason for a forced promotion.
+MAX_REASON = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """A champion and what made it one.
+
+    Attributes:
+        sweep: It came from.
+        candidate: Of the sweep.
+        model_name: In the registry.
+        version: Of the model.
+        model_uri: Loads the champion, whoever that is.
+        run_id: The sweep's parent run in MLflow.
+        previous_version: The champion before; None if there was none.
+        is_new: False where this candidate was champion already and nothing was done.
+        forced: Whether the gate had refused it.
+        reason: Why it was forced; None where it was not.
+        verdict: Of the gate.
+        confirmation: On the hold-out.
+    """
+
+    sweep: str
+    candidate: int
+    model_name: str
+    version: str
+    model_uri: str
+    run_id: str
+    previous_version: str | None
+    is_new: bool
+    forced: bool
+    reason: str | None
+    verdict: Verdict
+    confirmation: Confirmation
+
+
+def promote(
+    home: Home,
+    name: str,
+    *,
+    model_name: str | None = None,
+    gate: Gate | None = None,
+    force: bool = False,
+    reason: str | None = None,
+    again: bool = False,
+    store: Path | str | None = None,
+    on_progress: Progress = no_progress,
+    on_verify: Progress = no_progress,
+) -> Promotion:
+    """Confirm, judge, package, register, and move the alias `champion`.
+
+    Args:
+        home: Where the sweep lives.
+        name: Of the sweep.
+        model_name: In the registry; `sweep.promotion.champions.model_name` unless given, one for each metric.
+        gate: What the gate asks for.
+        force: Promote against the gate; the reasons are written on the model.
+        reason: Why it is forced, for those who read the model later: one line of at most
+            `MAX_REASON` characters, without patient data. Needed with `force`, and only there.
+        again: Open the hold-out once more, though a confirmation is there.
+        store: Where the case store is now, if it moved.
+        on_progress: Called after every case of the hold-out.
+        on_verify: Called while the store is read through before the hold-out is opened.
+
+    Raises:
+        GateRefused: The gate refused it; the champion is who it was.
+        HoldoutUsed: The hold-out was opened for another candidate, or in vain.
+        UsageError: There is no such sweep, it has nothing to confirm, or it is forced without a
+            reason.
+        TrackingError: MLflow cannot be reached.
+    """
+    why = _reason(force, reason)
+    if model_name is not None:
+        registry.check_name(model_name)
+    ledger = Ledger.open(home.ledger_url, name)
+    try:
+        registered = model_name or champions.model_name(ledger.header)
+        projection = ledger.projection
+        first = preliminary(projection)
+        best = projection.best()
+        if best is None or not (first.passed or force):
+            raise GateRefused(first.reasons)
+        run_id = _parent_run(home, ledger)
+        with registry.reaching(home.tracking_uri):
+            client = connect(home.tracking_uri, home.artifacts)
+            present = (
+                champions.in_force(client, ledger.header)
+                if model_name is None
+                else registry.champion_of(client, model_name)
+            )
+        confirmation, said = judge(
+            home,
+            ledger,
+            best,
+            present,
+            gate=gate or Gate(),
+            force=force,
+            again=again,
+            store=store,
+            on_progress=on_progress,
+            on_verify=on_verify,
+        )
+        against = None if said.passed else why
+        keep_verdict(home, name, said, confirmation, against)
+        with registry.reaching(home.tracking_uri):
+            _log_confirmation(client, run_id, confirmation, said, against)
+            if not (said.passed or force):
+                raise GateRefused(said.reasons)
+            facts = facts_of(name, projection, best, confirmation, said, against)
+            build = _builder(home, name, best, confirmation, projection, facts)
+            if present is not None and is_same(present.tags, name, ledger.header, best.number):
+                registered = str(present.name)  # which may be an older one
+            else:
+                present = None
+            version, previous, is_new = _crowned(
+                client,
+                registered,
+                present,
+                run_id,
+                facts,
+                description_of(confirmation, said, ledger.header, against),
+                build,
+            )
+        return Promotion(
+            sweep=name,
+            candidate=best.number,
+            model_name=registered,
+            version=version,
+            model_uri=f"models:/{registered}@{registry.CHAMPION}",
+            run_id=run_id,
+            previous_version=previous,
+            is_new=is_new,
+            forced=not said.passed,
+            reason=against,
+            verdict=said,
+            confirmation=confirmation,
+        )
+    finally:
+        ledger.close()
+
+
+def _crowned(
+    client: MlflowClient,
+    name: str,
+    present: ModelVersion | None,
+    run_id: str,
+    facts: Mapping[str, Any],
+    description: str,
+    build: Callable[[Path, Model], None],
+) -> tuple[str, str | None, bool]:
+    """The champion's version, the one before, and whether it was made now.
+
+    `present` is the champion if it is this candidate already, else None.
+    """
+    if present is not None and registry.is_intact(client, present):  # else this mends it
+        return str(present.version), registry.aliases(client, name).get(registry.PREVIOUS), False
+    version = registry.register(
+        client, name, run_id=run_id, tags=tags_of(facts), description=description, build=build
+    )
+    return version, registry.crown(client, name, version), True
+
+
+def _parent_run(home: Home, ledger: Ledger) -> str:
+    """The sweep's run in MLflow, brought up to date first."""
+    view = MlflowView.at(home, ledger.name)
+    if not view.sync(ledger) or view.run_id is None:
+        raise TrackingError(
+            "MLflow cannot be reached (the log says why); nothing was promoted and the hold-out "
+            "was not opened"
+        )
+    return view.run_id
+
+
+def _reason(force: bool, reason: str | None) -> str | None:
+    """The reason of a forced promotion in one line, None for one that is not forced."""
+    given = " ".join((reason or "").split())
+    if force != bool(given) or len(given) > MAX_REASON:
+        found = f"a reason of {len(given)} characters" if given else "no reason"
+        raise UsageError(
+            f"force: found {found}{'' if force else ' without --force'}, expected --force together "
+            f"with --reason and 1 to {MAX_REASON} characters that say why the gate is overruled; "
+            "the ledger, MLflow and the model keep them"
+        )
+    return given or None
+
+
+def _log_confirmation(
+    client: MlflowClient, run_id: str, found: Confirmation, said: Verdict, against: str | None
+) -> None:
+    """Hold-out metrics on the parent run; the step is the use of the hold-out."""
+    values = {f"holdout/{key}": value for key, value in found.metrics.items()}
+    values |= {f"holdout_default/{key}": value for key, value in (found.default or {}).items()}
+    beside = None if found.champion is None else found.champion.metrics
+    values |= {f"holdout_champion/{key}": value for key, value in (beside or {}).items()}
+    differences = {
+        "gain": found.gain,
+        "difference": found.difference,
+        "challenge": found.challenge,
+    }
+    values |= {f"holdout/{key}": one for key, one in differences.items() if one is not None}
+    for key, (low, high) in found.intervals.items():
+        values |= {f"holdout/{key}_low": low, f"holdout/{key}_high": high}
+    at = milliseconds(found.at)
+    metrics = [Metric(key, value, at, found.use) for key, value in values.items() if value == value]
+    word = "passed" if said.passed else "refused" if against is None else "forced"
+    tags = {
+        "verdict": word,
+        "verdict_reasons": "; ".join(said.reasons)[:MAX_TAG],
+        "force_reason": against or "",
+        "holdout_uses": str(found.use),
+        "holdout_uses_by_all_sweeps": str(found.num_uses),
+    }
+    labels = [RunTag(PREFIX + key, text) for key, text in tags.items()]
+    client.log_batch(run_id, metrics=metrics, tags=labels)
+
+
+def _builder(
+    home: Home,
+    name: str,
+    best: Candidate,
+    found: Confirmation,
+    projection: Projection,
+    facts: Mapping[str, Any],
+) -> Callable[[Path, Model], None]:
+    """What writes the model's folder, and raises a UsageError if the weights are gone."""
+
+    def build(target: Path, model: Model) -> None:
+        folder = home.sweep_folder(name)
+        sweep_files.bring_folds(home, name, [best], weights=True)
+        weights = weight_folders(best, folder)
+        if weights is None:
+            raise UsageError(f"the weights of candidate {best.number} are gone from {folder}")
+        save_model(
+            target,
+            weights,
+            rule=found.rule,
+            runtime=Runtime(**projection.header["runtime"]),
+            inference=best.inference,
+            facts=facts,
+            model=model,
+        )
+
+    return build

@@ -1,0 +1,104 @@
+"""The present champion, ready to be scored on the challenger's locked cases.
+
+Scores on different cases cannot be compared. Where the champion was confirmed on these very cases,
+its table is at hand; else its registered package, compared with what the registry vouches for, is
+scored on them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow.entities.model_registry import ModelVersion
+
+from ptxcore.data.splits.fold_plan import FoldPlan
+from ptxcore.errors import CoreError
+from ptxcore.inference import Ensemble
+from ptxcore.metrics import load_table
+from ptxcore.types import Rule
+from sweep.errors import SweepError
+from sweep.predict import load_champion
+from sweep.promotion.assess import Scored
+from sweep.promotion.gate import Champion
+from sweep.promotion.holdout import holdout_digest, holdout_names, table_path
+from sweep.promotion.model_card import PREFIX
+from sweep.storage.home import Home
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rival:
+    """The champion of whom a winner has to be better.
+
+    Attributes:
+        champion: For the gate; says why it cannot be loaded where it cannot.
+        exposure: What is known of its training and these cases; empty if it never saw them.
+        scored: From its own confirmation on the same cases, None where that is not at hand.
+        ensemble: To be scored; None where it is scored already, or cannot be loaded.
+    """
+
+    champion: Champion
+    exposure: str
+    scored: Scored | None = None
+    ensemble: Ensemble | None = None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Who it is, as the evidence study keeps it."""
+        return {
+            "name": self.champion.name,
+            "version": self.champion.version,
+            "exposure": self.exposure,
+        }
+
+
+def load_rival(home: Home, version: ModelVersion, plan: FoldPlan) -> Rival:
+    """Make the champion ready. Nothing is scored yet, so what fails here spends no hold-out.
+
+    Args:
+        home: Whose registry knows the champion.
+        version: Of the champion.
+        plan: Of the challenger's sweep.
+    """
+    name, number, tags = str(version.name), str(version.version), version.tags
+    exposure = _exposure(tags, plan)
+    scored = _at_hand(home, tags, plan)
+    ensemble, problem = None, None
+    if scored is None:
+        try:
+            ensemble = load_champion(home, f"models:/{name}/{number}")
+        except (CoreError, SweepError) as error:
+            problem = f"cannot be loaded ({error})"
+    champion = Champion(name=name, version=number, problem=problem)
+    return Rival(champion=champion, exposure=exposure, scored=scored, ensemble=ensemble)
+
+
+def _exposure(tags: Mapping[str, str], plan: FoldPlan) -> str:
+    if tags.get(f"{PREFIX}holdout_digest") == holdout_digest(plan):
+        return ""
+    if tags.get(f"{PREFIX}data_hash") == plan.data_hash:
+        return "trained on another plan of this data it may have seen these cases, which favours it"
+    return "it comes from other data, of which nobody knows whether it holds some of these cases"
+
+
+def _at_hand(home: Home, tags: Mapping[str, str], plan: FoldPlan) -> Scored | None:
+    """The champion's own table, if it is of these cases and gives the Dice of its tags."""
+    if tags.get(f"{PREFIX}holdout_digest") != holdout_digest(plan):
+        return None
+    try:
+        path = _path(home, tags)
+        scored = Scored(table=load_table(path), rule=Rule(**json.loads(tags[f"{PREFIX}rule"])))
+        dice = float(tags[f"{PREFIX}holdout_dice"])
+    except (KeyError, ValueError, TypeError, OSError, CoreError, SweepError):
+        return None  # then its package is scored
+    same = scored.table.case_ids.tolist() == holdout_names(plan)
+    return scored if same and math.isclose(scored.dice.mean(), dice, rel_tol=1e-9) else None
+
+
+def _path(home: Home, tags: Mapping[str, str]) -> Path:
+    folder = home.sweep_folder(tags[f"{PREFIX}sweep"])
+    use, candidate = (int(tags[PREFIX + key]) for key in ("holdout_use", "candidate"))
+    return table_path(folder, use, candidate)

@@ -1,0 +1,50 @@
+"""Go back to the champion before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sweep.ledger import Ledger
+from sweep.mlflow import registry
+from sweep.mlflow.view import connect
+from sweep.promotion import champions
+from sweep.storage.home import Home
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback:
+    """What a rollback did."""
+
+    model_name: str
+    version: str
+    rolled_back_version: str
+
+
+def rollback(home: Home, name: str, *, model_name: str | None = None) -> Rollback:
+    """Make the previous champion champion again. Done twice, it undoes itself.
+
+    Args:
+        home: Whose MLflow holds the model.
+        name: Of a sweep; its champion's name is the model's.
+        model_name: In the registry, of any model; the sweep is then not asked for.
+
+    Raises:
+        UsageError: There is no such sweep, or no previous champion.
+        TrackingError: MLflow cannot be reached.
+    """
+    header = {} if model_name else _header(home, name)
+    with registry.reaching(home.tracking_uri):
+        client = connect(home.tracking_uri, home.artifacts)
+        model_name = model_name or champions.held_name(client, name, header)
+        now, before = registry.swap_back(client, model_name)
+    return Rollback(model_name=model_name, version=now, rolled_back_version=before)
+
+
+def _header(home: Home, name: str) -> Mapping[str, Any]:
+    ledger = Ledger.open(home.ledger_url, name)
+    try:
+        return ledger.header
+    finally:
+        ledger.close()

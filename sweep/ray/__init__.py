@@ -1,0 +1,1 @@
+"""The sweep on Ray: adapters that decide nothing."""

@@ -1,0 +1,170 @@
+"""Ray's scheduler interface around the conductor: it translates and decides nothing.
+
+A trial is parked by `pause_trial(should_checkpoint=False)`: what a fold needs to go on lies in
+the fold's own folder, and what to train next is set in the trial's configuration when it is
+chosen, so Ray saves and restores nothing. Ray starts every PENDING trial by itself, in its own
+order; therefore a trial is made or woken only when the conductor gives it a slot.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+
+from sweep.records import Assignment, RunFold, State
+from sweep.search.controller import Conductor
+
+
+class Slots:
+    """How many folds may run at once, and which candidates hold a slot now."""
+
+    def __init__(self, total: Callable[[], int]) -> None:
+        self._total = total
+        self.busy: set[int] = set()
+
+    @property
+    def free(self) -> int:
+        """Slots nobody holds; 0 when the cluster shrank below what runs."""
+        return max(0, self._total() - len(self.busy))
+
+
+def as_config(assignment: Assignment) -> dict[str, Any]:
+    """The part of a trial's configuration that says what to train."""
+    return {
+        "assignment": {
+            "candidate": assignment.candidate,
+            "fold": assignment.fold,
+            "attempt": assignment.attempt,
+            "parameters": dict(assignment.parameters),
+        }
+    }
+
+
+class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
+    """Parks a trial at the end of each fold and wakes the one the policy names."""
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        slots: Slots,
+        *,
+        max_attempts: int = 3,
+        on_poll: Callable[[], None] = lambda: None,
+        on_halt: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        """Around a conductor.
+
+        Args:
+            conductor: Decides.
+            slots: Shared with the searcher.
+            max_attempts: Losses of one fold, in this run of the driver, that end its candidate.
+            on_poll: Called many times a second.
+            on_halt: Called with the reason when a host says that no candidate can train on it.
+        """
+        super().__init__()
+        self._conductor = conductor
+        self._slots = slots
+        self._max_attempts = max_attempts
+        self._on_poll, self._on_halt = on_poll, on_halt
+        self._losses: Counter[tuple[int, int]] = Counter()
+        self._trials: dict[int, Trial] = {}
+        self._ended: set[int] = set()
+
+    def knows(self, candidate: int) -> bool:
+        """Whether Ray holds a trial of this candidate already."""
+        return candidate in self._trials
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """A new trial, or one that Ray put back in its queue after its worker died."""
+        candidate = _candidate(trial)
+        if self._trials.setdefault(candidate, trial) is trial and candidate in self._slots.busy:
+            return
+        # Back after a lost worker. Ray would start it at once, in front of what the policy wants,
+        # so it is parked; `choose_trial_to_run` wakes it when its turn comes.
+        if candidate in self._ended or self._conductor.stop_reason() is not None:
+            tune_controller.stop_trial(trial)
+        else:
+            tune_controller._set_trial_status(trial, Trial.PAUSED)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """The worker died (errors of the training code arrive as results)."""
+        self._lost(trial, "the worker process was lost", final=False)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Pass on what the worker reports; park the trial at the end of its fold."""
+        if result["attempt"] != trial.config["assignment"]["attempt"]:
+            return str(self.CONTINUE)  # a late report of an attempt that was given up
+        if "failed" in result:
+            if (reason := result.get("halt")) is not None:
+                self._on_halt(reason)
+                self._release(trial, result["failed"])
+                return self._park(tune_controller, trial)
+            if self._lost(trial, result["failed"], final=result["final"]):
+                return self._end(trial)
+            return self._park(tune_controller, trial)
+        if "score" not in result:
+            is_over = self._conductor.on_epoch(result["epoch"])
+            return self._end(trial) if is_over else str(self.CONTINUE)
+        if self._conductor.on_fold(result["score"], result["epoch"]) is not State.PARKED:
+            return self._end(trial)
+        return self._park(tune_controller, trial)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Nothing to do: completion was decided in `on_trial_result`."""
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        """Nothing to do: a parked trial is dropped only when the sweep ends."""
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Wake the parked trial that the policy wants next; Ray polls this all the time."""
+        self._on_poll()
+        for decision in self._conductor.wanted(self._slots.free)[:1]:
+            if isinstance(decision, RunFold) and decision.candidate in self._trials:
+                trial = self._trials[decision.candidate]
+                self._give_slot(decision.candidate, trial)
+                return trial
+        return None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Empty: Ray pickles this for `Tuner.restore`, which a resume by ledger replaces."""
+        return {}
+
+    def debug_string(self) -> str:
+        """One line for Ray's own status output."""
+        return f"{len(self._slots.busy)} folds running"
+
+    def _give_slot(self, candidate: int, trial: Trial) -> None:
+        assignment = self._conductor.start(candidate)
+        self._slots.busy.add(candidate)
+        trial.set_config({**trial.config, **as_config(assignment)})
+
+    def _lost(self, trial: Trial, reason: str, *, final: bool) -> bool:
+        candidate, fold = _candidate(trial), trial.config["assignment"]["fold"]
+        self._losses[candidate, fold] += 1
+        final = final or self._losses[candidate, fold] >= self._max_attempts
+        self._release(trial, reason, final=final)
+        if final:
+            self._ended.add(candidate)
+        return final
+
+    def _release(self, trial: Trial, reason: str, *, final: bool = False) -> None:
+        self._conductor.on_failure(_candidate(trial), reason, final=final)
+        self._slots.busy.discard(_candidate(trial))
+
+    def _end(self, trial: Trial) -> str:
+        self._slots.busy.discard(_candidate(trial))
+        self._ended.add(_candidate(trial))
+        return str(self.STOP)
+
+    def _park(self, tune_controller: Any, trial: Trial) -> str:
+        self._slots.busy.discard(_candidate(trial))
+        tune_controller.pause_trial(trial, should_checkpoint=False)
+        return str(self.NOOP)
+
+
+def _candidate(trial: Trial) -> int:
+    return int(trial.config["assignment"]["candidate"])

@@ -1,0 +1,168 @@
+"""The report of a sweep, with pictures where weights and cases are still there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ptxcore.errors import StoreError
+from ptxcore.types import Runtime
+from sweep.analysis.operating_point import fill, known_point
+from sweep.analysis.standing import standing
+from sweep.analysis.statistics import mean_sd
+from sweep.errors import StorageError
+from sweep.ledger import Ledger
+from sweep.ledger.evidence import Evidence
+from sweep.ledger.projection import Candidate, Projection
+from sweep.mlflow.view import MlflowView
+from sweep.promotion.confirmation import load_confirmation
+from sweep.promotion.gate import Check, Verdict
+from sweep.records import State
+from sweep.storage import sweep_files
+from sweep.storage.case_stores import open_store, store_of
+from sweep.storage.home import Home
+
+if TYPE_CHECKING:
+    from dashboards.report.predictions import PredictionsInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A report that was written.
+
+    Attributes:
+        path: Of the HTML file.
+        has_pictures: Whether it shows cases.
+        is_logged: Whether it was copied to the sweep's MLflow run.
+        tuned_metrics: Mean and SD over the winner's folds by metric, each fold under the threshold
+            chosen on the other folds; None without a winner or its tables.
+        notes: What it had to do without, and why.
+    """
+
+    path: Path
+    has_pictures: bool
+    is_logged: bool
+    tuned_metrics: Mapping[str, Mapping[str, float]] | None
+    notes: tuple[str, ...]
+
+
+def publish_report(home: Home, name: str, *, out: Path | None = None) -> Published:
+    """Write the report of a sweep, in whatever state it is.
+
+    Args:
+        home: Where the sweep lives.
+        name: Of the sweep.
+        out: File to write; `report.html` in the sweep's folder unless given.
+
+    Raises:
+        UnknownSweep: There is no sweep of that name.
+    """
+    from dashboards.report.page import write_report
+
+    ledger = Ledger.open(home.ledger_url, name)
+    try:
+        folder = home.sweep_folder(name)
+        complete = [one for one in ledger.projection.candidates if one.state is State.COMPLETE]
+        sweep_files.bring_folds(home, name, complete)
+        if (led := _complete_leader(ledger.projection)) is not None:
+            sweep_files.bring_folds(home, name, [led], weights=True)
+        points = operating_points(ledger, folder)
+        pictures, notes = _pictures(home, ledger, points)
+        path = write_report(
+            ledger,
+            out or folder / "report.html",
+            operating_points=points,
+            confirmation=load_confirmation(home, name),
+            verdict=_verdict(home, name),
+            predictions=pictures,
+        )
+        is_logged = MlflowView.at(home, name).log_artifact(ledger, path)
+        winner = standing(ledger.projection).winner
+        return Published(
+            path=path,
+            has_pictures=pictures is not None,
+            is_logged=is_logged,
+            tuned_metrics=None if winner is None else tuned_metrics(points.get(winner)),
+            notes=notes,
+        )
+    finally:
+        ledger.close()
+
+
+def operating_points(ledger: Ledger, folder: Path) -> dict[int, Mapping[str, Any]]:
+    """Thresholds of every complete candidate, as the ledger keeps them or from its case tables."""
+    fill(ledger.projection, folder)
+    points = {one.number: known_point(one) for one in ledger.projection.candidates}
+    return {number: point for number, point in points.items() if point is not None}
+
+
+def tuned_metrics(point: Mapping[str, Any] | None) -> dict[str, dict[str, float]] | None:
+    """Mean and SD over folds of every metric that each fold has.
+
+    Args:
+        point: See `sweep.analysis.operating_point`; None gives None.
+    """
+    if point is None:
+        return None
+    found: dict[str, dict[str, float]] = {}
+    for name in point["folds"][0]:
+        known = [fold[name] for fold in point["folds"] if name in fold]
+        values = [value for value in known if value is not None and math.isfinite(value)]
+        if len(values) == len(point["folds"]):
+            mean, sd = mean_sd(values)
+            found[name] = {"mean": mean, "sd": sd}
+    return found
+
+
+def _verdict(home: Home, name: str) -> Verdict | None:
+    """The gate's last word, None if it was never asked."""
+    evidence = Evidence(home.ledger_url, name)
+    try:
+        kept = evidence.verdicts()
+    finally:
+        evidence.close()
+    if not kept:
+        return None
+    return Verdict(checks=tuple(Check(**check) for check in kept[-1]["checks"]))
+
+
+def _complete_leader(projection: Projection) -> Candidate | None:
+    """The winner; of a sweep that is not over, who leads, if all its folds are finished."""
+    leader = standing(projection).leader
+    one = None if leader is None else projection.candidates[leader]
+    return one if one is not None and one.state is State.COMPLETE else None
+
+
+def _pictures(
+    home: Home, ledger: Ledger, points: Mapping[int, Mapping[str, Any]]
+) -> tuple[PredictionsInfo | None, tuple[str, ...]]:
+    """Cases of the winner or leader; None and a note where something they need is gone."""
+    best = _complete_leader(ledger.projection)
+    folder = home.sweep_folder(ledger.name)
+    if best is None:
+        return None, ("no pictures: the trial in the lead is not complete",)
+    weights = [score.weights for score in best.folds.values()]
+    tables = [score.cases for score in best.folds.values()]
+    has_tables = all(name and (folder / name).is_file() for name in tables)
+    has_weights = all(name and (folder / name).is_dir() for name in weights)
+    if best.number not in points or not (has_tables and has_weights):
+        return None, (f"no pictures: the tables or weights of trial {best.number} are gone",)
+    try:
+        store = open_store(store_of(ledger.header, home.folder))
+    except (StoreError, StorageError) as error:
+        return None, (f"no pictures: {error}",)
+    if store.data_hash != ledger.header["data_hash"]:
+        return None, ("no pictures: the case store is not the sweep's any more",)
+
+    from dashboards.report.predictions import collect_predictions
+
+    return collect_predictions(
+        best,
+        store=store,
+        folder=folder,
+        runtime=Runtime(**ledger.header["runtime"]),
+        operating_point=points[best.number],
+    ), ()

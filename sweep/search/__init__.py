@@ -1,0 +1,1 @@
+"""What to train next, who stops, when it is over."""

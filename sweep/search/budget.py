@@ -1,0 +1,77 @@
+"""How long a sweep may take: the user's limit, which no search can know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sweep.errors import UsageError
+from sweep.ledger.projection import Projection
+
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Ends a sweep; None means no limit.
+
+    Attributes:
+        hours: Since this driver began.
+        gpu_hours: GPUs of a trial times the time of all its attempts, since the sweep began.
+
+    Raises:
+        UsageError: A limit is not above 0.
+    """
+
+    hours: float | None = None
+    gpu_hours: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("hours", "gpu_hours"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"{name}: found {value!r}, expected a number above 0")
+
+    def check(self, gpus: float) -> None:
+        """Make sure that every limit can be reached.
+
+        Args:
+            gpus: Of one trial.
+
+        Raises:
+            UsageError: A limit of GPU hours, but trials take none: it would never end the sweep.
+        """
+        if self.gpu_hours is not None and gpus <= 0:
+            raise UsageError(
+                f"gpu_hours: found {self.gpu_hours:g}, but trials take no GPU here, so that it "
+                "would never be used; give --hours instead"
+            )
+
+    def used_up(self, elapsed_seconds: float, gpu_seconds: float) -> str | None:
+        """Why the sweep must end now, None while it need not.
+
+        Args:
+            elapsed_seconds: Since this driver began.
+            gpu_seconds: Of all attempts.
+        """
+        if self.hours is not None and elapsed_seconds >= self.hours * _HOUR:
+            return f"the budget of {self.hours:g} h is used"
+        if self.gpu_hours is not None and gpu_seconds >= self.gpu_hours * _HOUR:
+            return f"the budget of {self.gpu_hours:g} GPU hours is used"
+        return None
+
+
+def attempt_seconds(projection: Projection, now: datetime | None = None) -> float:
+    """Time of all attempts at all folds, lost ones and running ones included.
+
+    Args:
+        projection: Of the sweep.
+        now: End of what still runs; the present if None.
+    """
+    now = now or datetime.now(UTC)
+    total = 0.0
+    for one in projection.candidates:
+        for attempt in one.log:
+            end = now if attempt.ended_at is None else datetime.fromisoformat(attempt.ended_at)
+            total += max(0.0, (end - datetime.fromisoformat(attempt.started_at)).total_seconds())
+    return total

@@ -1,0 +1,241 @@
+"""The driver's brain: every decision of a live sweep, in the order in which it is committed.
+
+Policy, pruner, sampler and stop rule each decide alone; the conductor asks them, writes the ledger
+and passes the ledger's events on. It knows nothing of Ray, so an adapter only translates, and a
+test can drive it with a function.
+
+The policy and the stop rule see exactly the events that the ledger holds, live and on resume: the
+conductor feeds them from the ledger's history and from nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sweep.ledger import NAN_REASON, Ledger
+from sweep.ledger.projection import DRIVER_STOPPED, Candidate
+from sweep.records import Assignment, Decision, Epoch, FoldScore, NewCandidate, State
+from sweep.search.policies import Policy
+from sweep.search.pruners import make_pruner
+from sweep.search.samplers import propose
+from sweep.search.stop_rules import StopRule
+from sweep.space import SearchSpace
+
+#: The defaults of the space: never pruned, so that every winner can be compared with them.
+DEFAULT_CANDIDATE = 0
+
+
+class Conductor:
+    """Drives one sweep through its ledger, whose lease must be held."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        space: SearchSpace,
+        policy: Policy,
+        stop_rule: StopRule,
+        *,
+        seed: int,
+        final_notes: Callable[[Candidate], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Begin or resume: settles the ledger, gives up what was running, replays the history.
+
+        Args:
+            ledger: With its lease acquired.
+            space: What may vary, and the pruner and sampler.
+            policy: Fresh.
+            stop_rule: Fresh.
+            seed: Of the sweep, at least 0.
+            final_notes: What the ledger keeps of a candidate that has all its folds, by key; asked
+                before it ends, since nothing can be added to it afterwards.
+        """
+        self._ledger, self._space = ledger, space
+        self._policy, self._stop_rule, self._seed = policy, stop_rule, seed
+        self._pruner = make_pruner(space.pruner.name, space.pruner.settings())
+        self._num_seen = 0
+        self._ended: str | None = None
+        self._final_notes = final_notes
+        for one in list(ledger.projection.open_candidates()):
+            if one.next_fold(ledger.projection.num_folds) is None and not one.is_diverged:
+                self._keep_final_notes(one)
+        ledger.settle()
+        for one in list(ledger.projection.open_candidates()):
+            if one.running_fold is not None:
+                ledger.lose_fold(one.number, DRIVER_STOPPED)
+        self._pass_on()
+        if ledger.projection.sweep_state != "finished":
+            ledger.set_sweep_state("running")
+
+    def wanted(self, free_slots: int) -> list[Decision]:
+        """What to start on free slots now; nothing once the sweep is over.
+
+        Candidates that a policy wants to look at before they have a slot enter the ledger here.
+        """
+        if free_slots < 1 or self.stop_reason() is not None:
+            return []
+        decisions = self._policy.decide(free_slots)
+        while waiting := [
+            one for one in decisions if isinstance(one, NewCandidate) and not one.start
+        ]:
+            for _ in waiting:  # these take no slot, so nobody has to be asked for one
+                self._propose()
+            decisions = self._policy.decide(free_slots)
+        return decisions
+
+    def add_candidate(self) -> Assignment:
+        """Propose a configuration and start its first fold."""
+        return self.start(self._propose())
+
+    def _propose(self) -> int:
+        """Add a candidate; its number.
+
+        The first is the space's defaults, then come its listed candidates, then the sampler's.
+        """
+        projection = self._ledger.projection
+        number = len(projection.candidates)
+        listed = (self._space.defaults(), *self._space.candidates)
+        if number < len(listed):
+            parameters = self._space.active(listed[number])
+        else:
+            parameters = propose(self._space, projection, self._seed)
+        self._ledger.add_candidate(
+            parameters, self._space.distributions(), self._space.complete(parameters)
+        )
+        self._pass_on()
+        return number
+
+    def start(self, candidate: int) -> Assignment:
+        """Start the next unfinished fold of a candidate."""
+        one = self._ledger.projection.candidates[candidate]
+        fold = one.next_fold(self._ledger.projection.num_folds)
+        assert fold is not None, "a complete candidate has no fold to start"
+        attempt = self._ledger.start_fold(candidate, fold)
+        self._pass_on()
+        return Assignment(
+            candidate=candidate, fold=fold, attempt=attempt, parameters=dict(one.settings)
+        )
+
+    def on_epoch(self, epoch: Epoch) -> bool:
+        """Take the value of an epoch that is not the fold's last.
+
+        Args:
+            epoch: What the worker reports.
+
+        Returns:
+            Whether the worker should stop: the candidate is over, now or already. Reports of an
+            older attempt change nothing.
+        """
+        number = epoch.candidate
+        one = self._ledger.projection.candidates[number]
+        self._ledger.record_resumption(epoch)
+        is_new = self._ledger.record_epoch(epoch)
+        if not is_new and not self._is_newest(epoch):
+            return one.state.is_final
+        if not math.isfinite(epoch.value):
+            return self._end(number, State.FAILED, NAN_REASON).is_final
+        if number == DEFAULT_CANDIDATE:
+            return False
+        prune = self._pruner.should_prune_epoch(self._ledger.projection, number, epoch.fold)
+        marks = self._pruner.take_marks(self._ledger.projection, number)
+        if marks is not None:
+            self._ledger.annotate(number, *marks)
+        if prune:
+            self._end(number, State.PRUNED, f"pruned in fold {epoch.fold}, epoch {epoch.epoch}")
+        return prune
+
+    def on_fold(self, score: FoldScore, last: Epoch) -> State:
+        """Take a fold's score with its last epoch, which prunes nothing: nothing is left to save.
+
+        Args:
+            score: What the worker reports.
+            last: The epoch it came with.
+
+        Returns:
+            Where the candidate stands: PARKED, COMPLETE, PRUNED or FAILED. A score of an older
+            attempt changes nothing.
+        """
+        number, projection = score.candidate, self._ledger.projection
+        one = projection.candidates[number]
+        if not self._ledger.finish_fold(score, last):
+            return one.state
+        self._pass_on()
+        if one.is_diverged:
+            return self._end(number, State.FAILED, NAN_REASON)
+        if one.next_fold(projection.num_folds) is None:
+            self._keep_final_notes(one)
+            return self._end(number, State.COMPLETE, None)
+        if number != DEFAULT_CANDIDATE and self._pruner.should_prune_fold(projection, number):
+            return self._end(number, State.PRUNED, f"pruned after fold {score.fold}")
+        return one.state
+
+    def on_failure(self, candidate: int, reason: str, *, final: bool) -> None:
+        """Take the loss of a running fold.
+
+        Args:
+            candidate: Its number.
+            reason: What happened.
+            final: Whether the candidate failed for good; if not, the fold is tried again.
+        """
+        one = self._ledger.projection.candidates[candidate]
+        if one.state.is_final:
+            return
+        if final:
+            self._end(candidate, State.FAILED, reason)
+        elif one.running_fold is not None:
+            self._ledger.lose_fold(candidate, reason)
+            self._pass_on()
+
+    def stop_reason(self) -> str | None:
+        """Why the sweep is over, None while it is not."""
+        return self._ended or self._stop_rule.reason()
+
+    def end_sweep(self, reason: str) -> None:
+        """End the sweep for a reason that no stop rule knows, such as a used budget."""
+        self._ended = self._ended or reason
+
+    def close(self, reason: str) -> None:
+        """Stop driving.
+
+        A sweep that is over is marked finished, and what was parked or still running is abandoned.
+        Otherwise it is marked interrupted, and whatever was running can be resumed.
+
+        Args:
+            reason: Why; of a sweep that is over the stop rule's own reason is kept instead.
+        """
+        over = self.stop_reason()
+        for one in list(self._ledger.projection.open_candidates()):
+            if one.running_fold is not None:
+                self._ledger.lose_fold(one.number, over or reason)
+            if over is not None:
+                self._ledger.end(one.number, State.ABANDONED, over)
+        self._pass_on()
+        self._ledger.set_sweep_state("interrupted" if over is None else "finished", over or reason)
+
+    def _is_newest(self, epoch: Epoch) -> bool:
+        """Whether a known epoch is the last one known of the running attempt.
+
+        A driver may have died between writing it and asking the pruner, who is asked again.
+        """
+        one = self._ledger.projection.candidates[epoch.candidate]
+        known = one.epochs.get(epoch.fold, {})
+        return one.accepts(epoch.fold, epoch.attempt) and epoch.epoch == max(known, default=0)
+
+    def _keep_final_notes(self, one: Candidate) -> None:
+        notes = {} if self._final_notes is None else self._final_notes(one)
+        for key, value in notes.items():
+            self._ledger.annotate(one.number, key, value)
+
+    def _end(self, candidate: int, state: State, reason: str | None) -> State:
+        self._ledger.end(candidate, state, reason)
+        self._pass_on()
+        return state
+
+    def _pass_on(self) -> None:
+        """Show the policy and the stop rule what was committed since the last time."""
+        history = self._ledger.projection.history
+        for event in history[self._num_seen :]:
+            self._policy.observe(event)
+            self._stop_rule.observe(event)
+        self._num_seen = len(history)

@@ -1,0 +1,139 @@
+"""A read-only Optuna storage over a projection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from typing import Any, NoReturn
+
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from sweep.ledger.projection import Candidate, Projection
+
+#: Name of every view; a constant, because Hyperband draws a bracket from it and the number.
+VIEW_NAME = "ptxsweep-view"
+#: Annotation under which marks of a pruner lie in the ledger.
+MARKS_NOTE = "pruner-marks"
+
+
+def direction(projection: Projection) -> StudyDirection:
+    """The study's direction: that of the metric itself."""
+    return StudyDirection.MAXIMIZE if projection.maximize else StudyDirection.MINIMIZE
+
+
+class ReadOnlyStorage(BaseStorage):
+    """One study whose trials are built from candidates when they changed.
+
+    Only marks of a pruner can be written, and they go to a buffer.
+    """
+
+    def __init__(
+        self, projection: Projection, trial_of: Callable[[Candidate], FrozenTrial], scope: str
+    ) -> None:
+        self._projection, self._trial_of, self._scope = projection, trial_of, scope
+        self._trials: list[FrozenTrial] = []
+        self._revisions: list[int] = []
+        self.new_marks: dict[int, dict[str, Any]] = {}
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """The trial of a candidate, built anew where its revision has changed."""
+        one = self._projection.candidates[trial_id]
+        while len(self._trials) <= trial_id:
+            self._revisions.append(-1)
+            self._trials.append(self._trial_of(self._projection.candidates[len(self._trials)]))
+        if self._revisions[trial_id] != one.revision:
+            trial = self._trial_of(one)
+            marks = one.notes.get(MARKS_NOTE, {})
+            trial.system_attrs = dict(marks.get(self._scope, {}))
+            self._trials[trial_id], self._revisions[trial_id] = trial, one.revision
+        return self._trials[trial_id]
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Trials in the order of their numbers; never copied, whatever `deepcopy` says."""
+        trials = [self.get_trial(number) for number in range(len(self._projection.candidates))]
+        return trials if states is None else [trial for trial in trials if trial.state in states]
+
+    def get_n_trials(
+        self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None
+    ) -> int:
+        states = (state,) if isinstance(state, TrialState) else state
+        return len(self.get_all_trials(study_id, deepcopy=False, states=states))
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Put a mark of a pruner into the buffer `new_marks`."""
+        marks = self.new_marks.setdefault(trial_id, {}).setdefault(self._scope, {})
+        marks[key] = value
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return 0
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return VIEW_NAME
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return [direction(self._projection)]
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return {}
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return {}
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        directions = self.get_study_directions(0)
+        return [FrozenStudy(VIEW_NAME, None, {}, {}, 0, directions=directions)]
+
+    # Everything else writes, and a view cannot be written.
+
+    def create_new_study(
+        self, directions: Sequence[StudyDirection], study_name: str | None = None
+    ) -> NoReturn:
+        _refuse()
+
+    def delete_study(self, study_id: int) -> NoReturn:
+        _refuse()
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> NoReturn:
+        _refuse()
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> NoReturn:
+        _refuse()
+
+    def create_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> NoReturn:
+        _refuse()
+
+    def set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> NoReturn:
+        _refuse()
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> NoReturn:
+        _refuse()
+
+    def set_trial_intermediate_value(
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> NoReturn:
+        _refuse()
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> NoReturn:
+        _refuse()
+
+
+def _refuse() -> NoReturn:
+    raise RuntimeError("a view of the ledger is read-only; write through the ledger")

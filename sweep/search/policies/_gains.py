@@ -1,0 +1,120 @@
+"""What a candidate's next fold promises: expected improvement per missing fold, and its cost.
+
+Two models are asked and their answers averaged: one that knows the hyperparameters, so that
+neighbours lend each other strength, and one that does not, because the first is overconfident where
+neighbours differ for reasons it cannot see.
+
+Expected improvement: Jones, Schonlau and Welch, Efficient Global Optimization, 1998.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.records import FoldFinished
+from sweep.search.policies._base import Progress
+from sweep.search.policies._fold_model import FoldModel, Variances
+
+#: Steps of learning the variances, at first and when there are more scores.
+_FIRST_STEPS, _NEXT_STEPS = 50, 16
+
+
+class Gains:
+    """The models of some candidates, and what they expect of them."""
+
+    def __init__(self, *, num_trials: int, num_folds: int) -> None:
+        """Without a model yet; args are the sweep's, at least 1."""
+        self._num_trials, self._num_folds = num_trials, num_folds
+        self._models: list[FoldModel] = []
+        self._rows: dict[int, int] = {}
+        # With and without hyperparameters.
+        self._variances = [
+            Variances(),
+            Variances(shared=0.05, shared_fold=0.02, own=0.5, noise=0.3),
+        ]
+
+    def __bool__(self) -> bool:
+        """Whether there is a model."""
+        return bool(self._models)
+
+    def __contains__(self, number: object) -> bool:
+        """Whether a candidate is modelled."""
+        return number in self._rows
+
+    def build(
+        self,
+        candidates: Sequence[Progress],
+        parameters: Mapping[int, Mapping[str, object]],
+        *,
+        learn: bool,
+    ) -> set[int]:
+        """Model these candidates, with all their scores.
+
+        Args:
+            candidates: At least two of them with a score.
+            parameters: Their hyperparameters, by number.
+            learn: Whether the variances are learned anew.
+
+        Returns:
+            Who is not modelled any more.
+        """
+        left = self._rows.keys() - {one.number for one in candidates}
+        self._rows = {one.number: row for row, one in enumerate(candidates)}
+        scores = {
+            (self._rows[one.number], fold): score
+            for one in candidates
+            for fold, score in one.scores.items()
+        }
+        num_steps = 0 if not learn else _NEXT_STEPS if self._models else _FIRST_STEPS
+        views: list[list[Mapping[str, object]]] = [
+            [parameters[one.number] for one in candidates],
+            [{} for _ in candidates],
+        ]
+        self._models = [
+            FoldModel(view, self._num_folds, variances)
+            for view, variances in zip(views, self._variances, strict=True)
+        ]
+        for model in self._models:
+            model.fit(scores, num_steps=num_steps)
+        self._variances = [model.variances for model in self._models]
+        return left
+
+    def add(self, events: Iterable[FoldFinished]) -> None:
+        """Take in scores of modelled candidates."""
+        for event in events:
+            for model in self._models:
+                model.add(self._rows[event.candidate], event.fold, event.score)
+
+    def over(self, best: float) -> dict[int, float]:
+        """The expected improvement of the best mean per share of the whole cost, by candidate.
+
+        Args:
+            best: Sum of scores of the best whole candidate. -inf while nobody is whole: then over
+                the highest expectation, and as if all were equally uncertain, since someone must be
+                whole before anyone can be beaten.
+
+        Returns:
+            What all folds of all candidates would bring if each brought as much as the candidate's
+            missing ones, in units of the candidates' standard deviation; at least 0.
+        """
+        gains = np.mean([self._by(model, best) for model in self._models], axis=0)
+        return dict(zip(self._rows, gains.tolist(), strict=True))
+
+    def _by(self, model: FoldModel, best: float) -> NDArray[np.float64]:
+        from scipy.special import ndtr  # 0.2 s that only this policy needs
+
+        mean, spread = model.totals()
+        target = best
+        if best == -math.inf:
+            spread, target = np.full_like(mean, float(mean.std())), float(mean.max())
+        ahead = mean - target - 1e-6 * max(1.0, abs(target))  # a tie is no win
+        spread = np.maximum(spread, 1e-12)
+        z = ahead / spread
+        gain = ahead * ndtr(z) + spread * np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
+        unit = model.scale / self._num_trials  # `gain` is one of sums: `num_folds` cancels
+        gains: NDArray[np.float64] = np.maximum(gain, 0.0) / (model.num_missing() * unit)
+        return gains

@@ -1,0 +1,122 @@
+"""Successive halving over folds, and greedy cross-validation inside it.
+
+Rung r holds candidates with `depths[r]` finished folds (1, 2, 4, ... k). Of everybody who reached a
+rung the best 1 / `factor` go on (Jamieson and Talwalkar, AISTATS 2016); who was passed over keeps
+waiting behind, by its mean, so that a sweep without a stop rule still comes to an end.
+
+`GreedyHalving` (after Soper, Algorithms 2022) takes the best running mean first inside a rung and
+decides the rung as soon as as many members have arrived as may go on.
+"""
+
+from __future__ import annotations
+
+import math
+
+from sweep.errors import UsageError
+from sweep.records import CandidateAdded, CandidateStopped, Event, FoldFinished
+from sweep.search.policies._base import IndexedPolicy, Progress
+
+
+def depths(num_folds: int, factor: int) -> tuple[int, ...]:
+    """Finished folds at each rung: powers of the factor below k, then k, in whole numbers."""
+    found, depth = [], 1
+    while depth < num_folds:
+        found.append(depth)
+        depth *= factor
+    return (*found, num_folds)
+
+
+class Halving(IndexedPolicy):
+    """First folds of all, then the better half of every rung."""
+
+    is_greedy = False
+
+    def __init__(
+        self, *, num_trials: int, num_folds: int, factor: int = 2, pinned: int | None = 0
+    ) -> None:
+        """See `IndexedPolicy`.
+
+        Args:
+            num_trials: Candidates in all.
+            num_folds: Folds of a complete candidate.
+            factor: Of those who reach a rung one in `factor` goes on; at least 2.
+            pinned: Number of a candidate that is always completed, right after the first folds.
+
+        Raises:
+            UsageError: A number is too low.
+        """
+        super().__init__(num_trials=num_trials, num_folds=num_folds)
+        if factor < 2:
+            raise UsageError(f"factor: found {factor}, expected at least 2")
+        self.factor, self.pinned = factor, pinned
+        self._depths = depths(num_folds, factor)
+        self._rung = 0
+        self._members: set[int] = set()  # who may have folds up to the rung's depth
+        self._arrived: set[int] = set()  # members that have them, or are over
+        self._is_decided = False
+
+    def rank(self, progress: Progress) -> tuple[float, ...]:
+        """First folds, the pinned candidate, members of the rung, the others."""
+        if not progress.scores:
+            return (0.0,)
+        if progress.number == self.pinned:
+            return (1.0,)
+        if progress.number in self._members and progress.number not in self._arrived:
+            order = 0.0 if self.is_greedy else float(len(progress.scores))
+            return (2.0, order, -progress.mean)
+        return (3.0, -progress.mean, -len(progress.scores))
+
+    def precedes_new(self, progress: Progress) -> bool:
+        """Only a candidate whose first fold was lost."""
+        return not progress.scores
+
+    def gain_left(self) -> float:
+        """0 when the last rung is decided, else infinite."""
+        return 0.0 if self._is_decided else math.inf
+
+    def _observe(self, event: Event) -> None:
+        """Take note; decides a rung when enough members have arrived."""
+        if isinstance(event, CandidateAdded):
+            self._members.add(event.candidate)
+        if isinstance(event, FoldFinished | CandidateStopped):
+            # Before the index asks for a rank.
+            done = len(self._candidates[event.candidate].scores) + isinstance(event, FoldFinished)
+            is_over = isinstance(event, CandidateStopped)
+            if event.candidate in self._members and (is_over or done >= self._depths[self._rung]):
+                self._arrived.add(event.candidate)
+        super()._observe(event)
+        while not self._is_decided and self._is_rung_full():
+            self._climb()
+
+    def _is_rung_full(self) -> bool:
+        if self._rung == 0:
+            return len(self._arrived) == self.num_trials
+        wanted = self._num_kept() if self.is_greedy else len(self._members)
+        return len(self._arrived) >= min(wanted, len(self._members))
+
+    def _num_kept(self) -> int:
+        return -(-len(self._members) // self.factor)
+
+    def _climb(self) -> None:
+        """The best part of those who arrived goes on to the next rung."""
+        if self._rung == len(self._depths) - 1:
+            self._is_decided = True
+            old, self._members = self._members, set()
+        else:
+            alive = [self._candidates[n] for n in self._arrived if self._candidates[n].scores]
+            alive.sort(key=lambda one: (-one.mean, one.number))
+            self._rung += 1
+            old, kept = self._members, alive[: self._num_kept()]
+            self._members = {one.number for one in kept}
+            depth = self._depths[self._rung]
+            self._arrived = {o.number for o in kept if o.is_over or len(o.scores) >= depth}
+        for number in old:
+            one = self._candidates[number]
+            if one.running is None and not one.is_over:
+                self._waiting.put(number, self.rank(one))
+
+
+class GreedyHalving(Halving):
+    """Best mean first inside a rung, which is decided once enough have arrived."""
+
+    is_greedy = True

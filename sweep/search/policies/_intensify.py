@@ -1,0 +1,73 @@
+"""Intensification as in SMAC (Hutter, Hoos and Leyton-Brown, LION 2011), with folds as instances.
+
+A challenger trains 1, 2, 4, ... folds and is compared with the incumbent on the folds both have,
+after each doubling; it is rejected when it is worse, and becomes the incumbent when it is whole and
+better. The incumbent's missing folds come before its challengers' and challengers before new
+candidates, so deepening starts with the first candidate and never waits for all to enter. Rejected
+candidates wait at the very end.
+"""
+
+from __future__ import annotations
+
+import math
+
+from sweep.records import Event, FoldFinished
+from sweep.search.policies._base import IndexedPolicy, Progress, settled_mean
+
+
+class Intensify(IndexedPolicy):
+    """The incumbent, challengers, new candidates, then whoever was rejected."""
+
+    def __init__(self, *, num_trials: int, num_folds: int, pinned: int | None = 0) -> None:
+        """See `IndexedPolicy`; a pinned candidate is never rejected."""
+        super().__init__(num_trials=num_trials, num_folds=num_folds)
+        self.pinned = pinned
+        self._incumbent: int | None = None
+        self._rejected: set[int] = set()
+
+    def rank(self, progress: Progress) -> tuple[float, ...]:
+        """First folds, the incumbent, challengers with more folds first, rejected ones."""
+        if not progress.scores:
+            return (0.0,)
+        if progress.number in (self._incumbent, self.pinned):
+            return (1.0,)
+        if progress.number not in self._rejected:
+            return (2.0, -len(progress.scores), -progress.mean)
+        return (3.0, -progress.mean, -len(progress.scores))
+
+    def precedes_new(self, progress: Progress) -> bool:
+        """Everybody who was not rejected."""
+        return progress.number not in self._rejected or progress.number == self.pinned
+
+    def gain_left(self) -> float:
+        """0 when all have entered and nobody open is left but rejected ones, else infinite."""
+        if len(self._candidates) < self.num_trials:
+            return math.inf
+        is_open = (not o.is_over and self.precedes_new(o) for o in self._candidates.values())
+        return math.inf if any(is_open) else 0.0
+
+    def _observe(self, event: Event) -> None:
+        """Take note; a score can reject its candidate or make it the incumbent."""
+        if isinstance(event, FoldFinished):
+            one = self._candidates[event.candidate]
+            self._compare(one, {**one.scores, **event.revised, event.fold: event.score})
+        super()._observe(event)
+
+    def _compare(self, one: Progress, scores: dict[int, float]) -> None:
+        if self._incumbent is None:
+            self._incumbent = one.number
+            return
+        if one.number == self._incumbent:
+            return
+        incumbent = self._candidates[self._incumbent]
+        count = len(scores)
+        is_checkpoint = count & (count - 1) == 0 or count == self.num_folds
+        common = [fold for fold in scores if fold in incumbent.scores]
+        if not is_checkpoint or not common:
+            return
+        own = settled_mean([scores[fold] for fold in common])
+        bound = settled_mean([incumbent.scores[fold] for fold in common])
+        if own < bound or own == -math.inf:
+            self._rejected.add(one.number)
+        elif own > bound and count == self.num_folds:
+            self._incumbent = one.number

@@ -1,0 +1,82 @@
+"""What to try next: an Optuna sampler over the candidates' current estimates.
+
+A fresh sampler is made for every candidate, seeded from (sweep seed, candidate number), so a
+resumed sweep goes on where it was: a sampler reloaded with the sweep's own seed would propose its
+first points again. Every argument is pinned.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+
+from sweep.errors import UsageError
+from sweep.ledger.projection import Projection
+from sweep.search.optuna_views import sampler_study
+from sweep.space import SearchSpace
+
+SAMPLERS = ("tpe", "random")
+#: Draws before a configuration that was tried already is accepted again.
+_MAX_DRAWS = 10
+
+
+def propose(space: SearchSpace, projection: Projection, seed: int) -> dict[str, Any]:
+    """The active parameters of the next candidate.
+
+    Configurations that are in the sweep already are drawn again, up to ten times: the same
+    configuration gives the same scores.
+
+    Args:
+        space: What may vary.
+        projection: What is known.
+        seed: Of the sweep, at least 0; the next candidate's number is added here.
+
+    Returns:
+        Chosen values by name; inactive parameters are absent.
+    """
+    tried = [one.parameters for one in projection.candidates]
+    for draw in range(_MAX_DRAWS):
+        sampler = make_sampler(space.sampler.name, space.sampler.settings(), seed, len(tried), draw)
+        trial = sampler_study(projection, sampler).ask()
+        space.suggest(trial)
+        parameters = dict(trial.params)
+        if parameters not in tried:
+            break
+    return parameters
+
+
+def make_sampler(
+    name: str, settings: dict[str, Any], seed: int, candidate: int, draw: int = 0
+) -> BaseSampler:
+    """A fresh sampler for one candidate.
+
+    Args:
+        name: One of `SAMPLERS`.
+        settings: `n_startup_trials` of TPE.
+        seed: Of the sweep, at least 0.
+        candidate: Number of the candidate to be proposed.
+        draw: Number of the draw for it.
+
+    Raises:
+        UsageError: There is no sampler of that name.
+    """
+    state = np.random.SeedSequence([seed, candidate, draw]).generate_state(1)
+    if name == "random":
+        return RandomSampler(seed=int(state[0]))
+    if name != "tpe":
+        raise UsageError(f"sampler: found {name!r}, expected one of {SAMPLERS}")
+    with warnings.catch_warnings():
+        # `group` is what makes conditional parameters share one model where they are all active.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(
+            n_startup_trials=settings.get("n_startup_trials", 10),
+            n_ei_candidates=24,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            seed=int(state[0]),
+        )

@@ -1,0 +1,1 @@
+"""Where sweeps, their files and case stores lie."""

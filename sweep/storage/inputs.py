@@ -1,0 +1,148 @@
+"""Which files `predict` segments: the definition of a DICOM file is that of the import.
+
+Headers alone are read here, before a model is loaded and anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptxcore.data.formats.dicom import read_header
+from ptxcore.data.formats.files import base_name, is_hidden, list_files
+from ptxcore.data.formats.subject import Subject, count_subjects, doubts_about, refuse_foreign
+from ptxcore.data.importing.sources import ANY_MODALITY, HINT, refuse_all, speaking_of
+from ptxcore.errors import DataError, NoImageError
+from sweep.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The files of one call.
+
+    Attributes:
+        files: The images, in the order of the arguments, sorted within a folder.
+        labels: What errors call each: its name if the user gave that, else its place.
+        contents: Images by modality, view and body part, see `ptxcore.data.formats.subject`.
+        skipped: Files left out: "hidden" for a name that begins with a dot, "not_dicom", and
+            "no_image" for a report, an index or the like.
+        warnings: Sentences for the user.
+    """
+
+    files: tuple[Path, ...]
+    labels: Mapping[Path, str]
+    contents: Mapping[str, Mapping[str, int]]
+    skipped: Mapping[str, int]
+    warnings: tuple[str, ...]
+
+
+def find_inputs(
+    sources: Sequence[Path], *, any_modality: bool = False, name_files: bool = False
+) -> Inputs:
+    """The files themselves, and the DICOM files of folders at any depth.
+
+    Args:
+        sources: Files and folders.
+        any_modality: Whether images that are no projection radiographs are segmented too.
+        name_files: Whether errors name files that were found in folders, whose names can hold
+            those of patients, rather than count them.
+
+    Raises:
+        UsageError: There is no image, or two would be written to one name.
+        DataError: Headers that cannot be read, or of what is no projection radiograph; all of them
+            in one message.
+    """
+    found: list[Path] = []
+    num_hidden = num_other = 0
+    for source in sources:
+        if source.is_dir():
+            listing = list_files(source)
+            found += listing.dicom
+            num_hidden += listing.num_hidden
+            num_other += len(listing.other)
+        elif is_hidden(source):
+            num_hidden += 1
+        else:
+            found.append(source)
+    labels = _labels(found, sources, name_files=name_files)
+    subjects, problems, num_no_images = _read_headers(found, labels, any_modality=any_modality)
+    candidates = [file for file in found if file in subjects or file in problems]
+    _check_names(candidates, labels, sources, name_files=name_files)
+    is_named = name_files or set(found) <= set(sources)
+    refuse_all(list(problems.values()), len(found), "" if is_named else HINT)
+    skipped = {
+        "hidden": num_hidden,
+        "not_dicom": num_other,
+        "no_image": num_no_images,
+    }
+    if not subjects:
+        raise UsageError(
+            f"predict: found no DICOM image among {len(found) + num_hidden + num_other} files, "
+            "expected at least one"
+        )
+    contents = count_subjects(subjects.values())
+    return Inputs(
+        files=tuple(candidates),
+        labels=labels,
+        contents=contents,
+        skipped=skipped,
+        warnings=(*doubts_about(contents), *_skips(skipped)),
+    )
+
+
+def _labels(files: Sequence[Path], sources: Sequence[Path], *, name_files: bool) -> dict[Path, str]:
+    return {
+        file: file.name if name_files or file in sources else f"file {number} of {len(files)}"
+        for number, file in enumerate(files, start=1)
+    }
+
+
+def _read_headers(
+    files: Sequence[Path], labels: Mapping[Path, str], *, any_modality: bool
+) -> tuple[dict[Path, Subject], dict[Path, str], int]:
+    """What each image is of, what is wrong with others, and how many files are no images."""
+    subjects: dict[Path, Subject] = {}
+    problems: dict[Path, str] = {}
+    num_no_images = 0
+    for file in files:
+        try:
+            with speaking_of(file, labels[file]):
+                header = read_header(file)
+            assert header is not None  # any id is wanted
+            if not any_modality:
+                refuse_foreign(labels[file], header.subject, ANY_MODALITY)
+            subjects[file] = header.subject
+        except NoImageError:
+            num_no_images += 1
+        except DataError as error:
+            problems[file] = str(error)
+    return subjects, problems, num_no_images
+
+
+def _check_names(
+    files: Sequence[Path], labels: Mapping[Path, str], sources: Sequence[Path], *, name_files: bool
+) -> None:
+    first: dict[str, Path] = {}
+    for file in files:
+        other = first.setdefault(base_name(file), file)
+        if other is not file:
+            is_named = name_files or {other, file} <= set(sources)
+            both = f"{other} and {file}" if is_named else f"{labels[other]} and {labels[file]}"
+            raise UsageError(
+                f"predict: {both} would be written to one name; predict them apart"
+                + ("" if is_named else HINT)
+            )
+
+
+def _skips(skipped: Mapping[str, int]) -> Iterator[str]:
+    for kind, words in (
+        ("hidden", "with a name that begins with a dot"),
+        ("not_dicom", "that {} no DICOM"),
+        ("no_image", "that {} DICOM but no image"),
+    ):
+        number = skipped[kind]
+        if number == 1:
+            yield f"1 file {words.format('is')} was skipped"
+        elif number:
+            yield f"{number} files {words.format('are')} were skipped"

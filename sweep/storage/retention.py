@@ -1,0 +1,33 @@
+"""What follows from complete candidates: whose weights stay."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from sweep.ledger.projection import Projection
+from sweep.records import State
+
+
+def kept_candidates(projection: Projection, num_kept: int) -> set[int]:
+    """Numbers of the candidates whose weights stay: the best complete ones and the default."""
+    complete = [one for one in projection.candidates if one.state is State.COMPLETE]
+    complete.sort(key=lambda one: (-one.mean, one.number))
+    return {one.number for one in complete[:num_kept]} | {0}
+
+
+def keep_weights(projection: Projection, folder: Path, *, num_kept: int) -> None:
+    """Drop the weights of all but the best complete candidates and the default.
+
+    Case tables and fold results stay for every candidate, of the attempts that gave a score.
+    """
+    kept = kept_candidates(projection, num_kept)
+    for one in projection.candidates:
+        for path in sorted((folder / "trials" / f"{one.number:04d}").glob("fold-*/attempt-*")):
+            score = one.folds.get(int(path.parent.name.removeprefix("fold-")))
+            if score is None or path.name != f"attempt-{score.attempt}":
+                shutil.rmtree(path, ignore_errors=True)
+                continue
+            shutil.rmtree(path / "last", ignore_errors=True)
+            if one.number not in kept:
+                shutil.rmtree(path / "best", ignore_errors=True)

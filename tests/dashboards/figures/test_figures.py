@@ -1,0 +1,293 @@
+"""Each figure's info, number by number, then that it can be drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from synthetic_sweeps import operating_points, projection_of, stamp
+
+from dashboards.figures.anytime import anytime_figure, anytime_info
+from dashboards.figures.fold_curves import fold_curves, fold_curves_info
+from dashboards.figures.fold_heatmap import fold_heatmap, fold_heatmap_info
+from dashboards.figures.leaderboard import leaderboard, leaderboard_info
+from dashboards.figures.schedule import schedule, schedule_info
+from dashboards.figures.schedule import sentence as schedule_sentence
+from dashboards.figures.slices import slices, slices_info
+from dashboards.queries import leader_of, ordered
+from sweep.ledger import Ledger
+from sweep.ledger.projection import Candidate, Projection
+from sweep.records import FoldScore, State
+
+DICE = {"dice": 0.8, "dice_all_empty": 0.78}
+
+
+def texts(figure: go.Figure) -> str:
+    """Everything a figure would write, as one string."""
+    return str(figure.to_json())
+
+
+class TestOrder:
+    def test_complete_ones_come_first_then_more_folds_then_the_better_mean(self) -> None:
+        projection = projection_of(
+            [[0.5] * 3, [0.9], [0.6] * 3, [0.7, 0.7], [], [0.95], [math.nan]],
+            ends={6: State.FAILED},
+        )
+        assert [one.number for one in ordered(projection)] == [2, 0, 3, 5, 1, 6, 4]
+
+    def test_of_a_minimised_metric_the_lowest_is_best(self) -> None:
+        projection = projection_of([[0.5] * 3, [0.4] * 3], maximize=False, metric="loss")
+        assert [one.number for one in ordered(projection)] == [1, 0]
+
+    def test_who_is_ahead_of_the_default_on_most_folds_leads(self) -> None:
+        leader = leader_of(projection_of([[0.5] * 2, [0.9], [0.6] * 2, [0.4] * 2]))
+        assert leader is not None
+        assert leader.number == 2
+
+    def test_where_nobody_got_through_it_is_who_got_furthest(self) -> None:
+        ends = {0: State.FAILED, 1: State.PRUNED, 2: State.FAILED}
+        leader = leader_of(projection_of([[0.5], [0.4] * 2, []], ends=ends))
+        assert leader is not None
+        assert leader.number == 1
+
+    def test_nobody_leads_without_a_score(self) -> None:
+        assert leader_of(projection_of([[]])) is None
+
+
+class TestLeaderboard:
+    def test_complete_candidates_have_intervals_and_partial_ones_do_not(self) -> None:
+        ends = {1: State.ABANDONED}
+        info = leaderboard_info(projection_of([[0.4, 0.5, 0.6], [0.9]], ends=ends))
+        (panel,) = info.panels
+        whole, part = panel.entries
+        assert info.leader == 0
+        assert "Winner" in texts(leaderboard(info))
+        assert whole.complete
+        assert whole.mean == pytest.approx(0.5)
+        # s = 0.1, k = 3: half-width t(0.975, 2) * 0.1 * sqrt(1/3 + 1/2)
+        assert whole.high is not None
+        assert whole.high - whole.mean == pytest.approx(4.302653 * 0.1 * math.sqrt(5 / 6), rel=1e-5)
+        assert not part.complete
+        assert (part.low, part.high) == (None, None)
+        assert info.names == ("#0 default", "#1 · 1 of 3 folds")
+
+    def test_who_leads_an_open_sweep_is_shown_and_is_no_winner(self) -> None:
+        scores = [[0.5] * 3, *([0.4 + n / 100] * 3 for n in range(5)), [0.6]]
+        info = leaderboard_info(projection_of(scores), limit=2)
+        assert info.leader == 6
+        assert "#6 · 1 of 3 folds" in info.names
+        shown = texts(leaderboard(info))
+        assert "In the lead, not over" in shown
+        assert "Winner" not in shown
+
+    def test_dice_stands_beside_another_objective_with_the_all_empty_baseline(self) -> None:
+        info = leaderboard_info(projection_of([[0.4, 0.5, 0.6]], metrics=DICE))
+        assert [panel.metric for panel in info.panels] == ["average_precision", "dice"]
+        assert info.panels[1].baseline == pytest.approx(0.78)
+        assert info.panels[1].note == "fixed threshold"
+        assert "all empty 0.780" in texts(leaderboard(info))
+
+    def test_dice_as_objective_is_one_panel_with_the_baseline(self) -> None:
+        (panel,) = leaderboard_info(
+            projection_of([[0.4, 0.5, 0.6]], metric="dice", metrics=DICE)
+        ).panels
+        assert panel.baseline == pytest.approx(0.78)
+
+    def test_thresholds_from_the_other_folds_are_never_mixed_with_fixed_ones(self) -> None:
+        projection = projection_of([[0.4, 0.5, 0.6], [0.9]], metrics=DICE)
+        points = {0: {"folds": [{"dice": value} for value in (0.81, 0.82, 0.83)]}}
+        dice = leaderboard_info(projection, operating_points=points).panels[1]
+        assert dice.note == "threshold from the other folds"
+        assert [entry.number for entry in dice.entries] == [0]
+        assert dice.entries[0].folds == (0.81, 0.82, 0.83)
+
+    def test_the_default_is_shown_wherever_it_stands(self) -> None:
+        projection = projection_of([[0.1] * 3, *([0.5 + n / 100] * 3 for n in range(5))])
+        info = leaderboard_info(projection, limit=2)
+        assert info.names == ("#5", "#4", "#0 default")
+        assert info.num_omitted == 3
+
+    def test_candidates_without_a_finite_score_are_not_drawn(self) -> None:
+        projection = projection_of([[0.5] * 3, [math.nan], []], ends={1: State.FAILED})
+        assert leaderboard_info(projection).names == ("#0 default",)
+
+    def test_a_minimised_objective_keeps_its_own_sign(self) -> None:
+        info = leaderboard_info(projection_of([[0.4, 0.5, 0.6]], maximize=False, metric="loss"))
+        assert info.panels[0].entries[0].mean == pytest.approx(0.5)
+
+    def test_an_empty_sweep_can_be_drawn(self) -> None:
+        assert not leaderboard(leaderboard_info(projection_of([]))).data
+
+
+class TestHeatmap:
+    def test_differences_are_taken_to_the_default_on_the_same_fold(self) -> None:
+        info = fold_heatmap_info(projection_of([[0.4, 0.6, 0.5], [0.5]]))
+        assert info.reference == "the default candidate"
+        assert info.scores == ((0.4, 0.6, 0.5), (0.5, None, None))
+        assert info.differences[1][0] == pytest.approx(0.1)
+        assert info.differences[0] == (0.0, 0.0, 0.0)
+
+    def test_better_is_positive_for_a_minimised_metric_too(self) -> None:
+        projection = projection_of([[0.4] * 3, [0.3]], maximize=False, metric="loss")
+        assert fold_heatmap_info(projection).differences[1][0] == pytest.approx(0.1)
+
+    def test_without_a_whole_default_the_fold_mean_is_the_reference(self) -> None:
+        info = fold_heatmap_info(projection_of([[0.4], [0.6]]))
+        assert info.reference == "the fold's mean"
+        assert info.differences[0][0] == pytest.approx(0.1)  # 0.6, the better one, comes first
+
+    def test_it_draws_real_and_empty_sweeps(self, sweep: Ledger) -> None:
+        (cells,) = fold_heatmap(fold_heatmap_info(sweep.projection)).data
+        assert len(cells.z) == sum(bool(one.folds) for one in sweep.projection.candidates)
+        (cells,) = fold_heatmap(fold_heatmap_info(projection_of([]))).data
+        assert not cells.z
+
+
+class TestCurves:
+    def candidate(self) -> tuple[Projection, Candidate]:
+        projection = projection_of([[]])
+        for fold, loss in enumerate([(1.0, 0.5), (2.0, 1.5, 1.0)]):
+            projection.start(0, fold, 1, stamp(fold))
+            projection.finish(
+                FoldScore(
+                    candidate=0, fold=fold, attempt=1, score=0.5, seconds=1, num_epochs=len(loss),
+                    best_epoch=fold + 1, metrics={"dice": 0.7 + fold / 10},
+                    curves={"train_loss": loss, "monitor_dice": loss},
+                ),
+                stamp(fold + 1),
+            )  # fmt: skip
+        return projection, projection.candidates[0]
+
+    def test_mean_and_sd_are_over_the_folds_that_still_train(self) -> None:
+        info = fold_curves_info(*self.candidate())
+        assert [panel.metric for panel in info.panels] == ["loss", "dice"]
+        (training,) = info.panels[0].curves
+        assert training.name == "training"
+        assert training.mean == pytest.approx((1.5, 1.0, 1.0))
+        assert training.sd == pytest.approx((math.sqrt(0.5), math.sqrt(0.5), 0.0))
+        assert training.num_folds == (2, 2, 1)
+
+    def test_the_held_fold_stands_at_the_epoch_of_its_weights(self) -> None:
+        panel = fold_curves_info(*self.candidate()).panels[1]
+        assert panel.best_epochs == (1, 2)
+        assert panel.held == pytest.approx((0.7, 0.8))
+
+    def test_a_real_winner_has_loss_objective_dice_and_iou(self, sweep: Ledger) -> None:
+        best = sweep.projection.best()
+        assert best is not None
+        info = fold_curves_info(sweep.projection, best)
+        assert [p.metric for p in info.panels] == ["loss", "average_precision", "dice", "iou"]
+        fold_curves(info)
+
+
+class TestSchedule:
+    def test_bars_begin_where_the_attempts_did(self) -> None:
+        info = schedule_info(projection_of([[0.5, 0.5, 0.5], [0.5]]))
+        times = [(b.candidate, b.fold, b.start_seconds, b.end_seconds) for b in info.bars]
+        assert times == [(0, 0, 0, 60), (0, 1, 60, 120), (0, 2, 120, 180), (1, 0, 180, 240)]
+        assert info.breaks_seconds == ()
+        assert {bar.outcome for bar in info.bars} == {"finished"}
+
+    def test_a_dead_driver_leaves_no_long_bar_and_the_pause_is_cut_out(self) -> None:
+        projection = projection_of([[0.5]])  # fold 0 ended after a minute
+        projection.start(0, 1, 1, stamp(1))
+        projection.lose(0, 1, stamp(500), "the driver stopped")  # noted on resume
+        projection.start(0, 1, 2, stamp(501))
+        projection.finish(
+            FoldScore(
+                candidate=0, fold=1, attempt=2, score=0.5, seconds=60, num_epochs=1, best_epoch=1
+            ),
+            stamp(502),
+        )
+        info = schedule_info(projection)
+        assert [(b.attempt, b.outcome) for b in info.bars if b.fold == 1] == [
+            (1, "lost"),
+            (2, "finished"),
+        ]
+        assert info.busy_seconds == pytest.approx(120)
+        assert info.breaks_seconds == pytest.approx((60,))
+        assert "stood still once" in schedule_sentence(info)
+        schedule(info)
+
+    def test_every_attempt_of_a_sweep_has_a_bar(self, sweep: Ledger) -> None:
+        info = schedule_info(sweep.projection)
+        assert len(info.bars) == sum(len(one.log) for one in sweep.projection.candidates)
+        assert {"finished", "lost", "stopped"} <= {bar.outcome for bar in info.bars}
+        busy = sum(bar.end_seconds - bar.start_seconds for bar in info.bars)
+        assert busy <= 2 * info.busy_seconds + 1e-6  # two workers
+        schedule(info)
+
+    def test_no_fold_at_all(self) -> None:
+        assert schedule_info(projection_of([[]])).bars == ()
+
+
+class TestSlices:
+    def test_a_panel_per_parameter_that_varied_and_a_point_where_it_was_active(self) -> None:
+        projection = projection_of(
+            [[0.5] * 3, [0.6], [0.7]],
+            parameters=[
+                {"lr": 1e-3, "patch": 256, "same": 1.0},
+                {"lr": 1e-2, "patch": 128, "same": 1.0},
+                {"lr": 1e-4, "same": 1.0},
+            ],
+            distributions={
+                "lr": FloatDistribution(1e-4, 1e-2, log=True),
+                "patch": CategoricalDistribution((128, 256)),
+                "same": FloatDistribution(0.0, 1.0),
+            },
+            ends={1: State.PRUNED, 2: State.ABANDONED},
+        )
+        info = slices_info(projection)
+        assert [(s.parameter, s.is_log, s.is_categorical) for s in info.slices] == [
+            ("lr", True, False),
+            ("patch", False, True),
+        ]
+        assert [(p.number, p.score, p.kind) for p in info.slices[0].points] == [
+            (0, 0.5, "winner"),
+            (1, 0.6, "other"),
+            (2, 0.7, "other"),
+        ]
+        assert [p.number for p in info.slices[1].points] == [0, 1]
+        slices(info)
+
+    def test_names_are_text_and_never_markup(self) -> None:
+        projection = projection_of(
+            [[0.5], [0.6]],
+            parameters=[{"<b>n</b>": "<a href='x'>1</a>"}, {"<b>n</b>": "2"}],
+            distributions={"<b>n</b>": CategoricalDistribution(("<a href='x'>1</a>", "2"))},
+        )
+        figure = slices(slices_info(projection))
+        assert figure.layout.xaxis.title.text == "&lt;b&gt;n&lt;/b&gt;"
+        assert "<a" not in str([trace.x for trace in figure.data])
+
+    def test_a_real_sweep(self, sweep: Ledger) -> None:
+        names = {one.parameter for one in slices_info(sweep.projection).slices}
+        assert {"learning_rate", "dropout", "patch_size"} <= names
+
+
+def test_operating_points_of_a_real_sweep_reach_the_leaderboard(sweep: Ledger) -> None:
+    info = leaderboard_info(sweep.projection, operating_points=operating_points(sweep))
+    complete = sum(one.state is State.COMPLETE for one in sweep.projection.candidates)
+    assert len(info.panels[1].entries) == complete
+    leaderboard(info)
+
+
+def test_anytime_shows_a_line_and_a_band_for_each_policy() -> None:
+    costs = np.array([0.1, 0.2, 0.3])
+    easy = np.array([[np.nan, 0.4, 0.2], [0.8, 0.6, 0.0]])  # two seeds
+    hard = np.array([[0.9, 0.6, 0.4], [0.7, 0.4, 0.2]])
+    (curve,) = anytime_info({"greedy": (costs, [easy, hard])})
+    assert curve.costs.tolist() == [0.2, 0.3]  # before, a replay has no score yet
+    assert curve.mean == pytest.approx([0.5, 0.2])
+    # Seeds average 0.5 and 0.5, then 0.3 and 0.1; a tenth of the way from one to the other.
+    assert curve.low == pytest.approx([0.5, 0.12])
+    assert curve.high == pytest.approx([0.5, 0.28])
+    figure = anytime_figure([curve, dataclasses.replace(curve, label="halving")])
+    lines = [trace for trace in figure.data if trace.showlegend is not False]
+    assert [trace.name for trace in lines] == ["greedy", "halving"]
+    assert list(lines[0].y) == pytest.approx([0.5, 0.2])
+    assert len(figure.data) == 4

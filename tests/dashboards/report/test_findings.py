@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from synthetic_sweeps import operating_points, projection_of
+
+from dashboards.queries import fold_interval
+from dashboards.report import sentences as say
+from dashboards.report.findings import find
+from sweep.analysis.standing import Outcome
+from sweep.ledger import Ledger
+from sweep.records import State
+
+LEFT = {2: State.ABANDONED}
+METRICS = {"dice": 0.85, "dice_positive": 0.4, "dice_all_empty": 0.78}
+
+
+class TestFindings:
+    def test_the_winner_is_compared_with_the_default_fold_by_fold(self) -> None:
+        found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.7, 0.6], [0.9]], ends=LEFT))
+        row = found.objective
+        assert found.winner == 1  # the partial leader cannot win
+        assert row is not None
+        assert row.difference is not None
+        assert row.difference.mean == pytest.approx(0.1)
+        assert row.difference.sd == pytest.approx(0.0, abs=1e-12)
+        assert found.standing.outcome is Outcome.BETTER
+        assert (found.num_folds_run, found.num_folds_full_grid) == (7, 9)
+        assert found.states == {State.COMPLETE: 2, State.ABANDONED: 1}
+
+    def test_a_difference_that_changes_sign_beats_nobody(self) -> None:
+        found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.5, 0.6]]))
+        assert found.standing.outcome is Outcome.NOT_SHOWN
+        assert "do not tell the two apart" in str(say.against_default(found))
+
+    def test_lower_is_better_for_a_minimised_metric(self) -> None:
+        found = find(
+            projection_of([[0.5, 0.6, 0.55], [0.4, 0.5, 0.45]], maximize=False, metric="loss")
+        )
+        assert found.winner == 1
+        assert found.standing.outcome is Outcome.BETTER
+        assert found.objective is not None
+        assert found.objective.difference is not None
+        assert found.objective.difference.mean == pytest.approx(-0.1)
+
+    def test_the_default_may_win_and_is_not_compared_with_itself(self) -> None:
+        found = find(projection_of([[0.5] * 3, [0.4] * 3]))
+        assert found.default_won
+        assert found.objective is not None
+        assert found.objective.difference is None
+        assert say.headline(found).startswith("The default settings won")
+        assert "nothing" not in str(say.against_default(found))
+
+    def test_one_fold_has_no_interval(self) -> None:
+        found = find(projection_of([[0.5], [0.6]], num_folds=1))
+        assert found.objective is not None
+        assert math.isnan(found.objective.winner.low)
+        assert found.standing.outcome is Outcome.UNKNOWN
+        assert say.headline(found) == (
+            "Candidate #1 won with an average precision of 0.600 over 1 fold."
+        )
+
+    def test_no_complete_candidate(self) -> None:
+        found = find(projection_of([[0.5], [0.6]], ends={0: State.FAILED, 1: State.PRUNED}))
+        assert found.winner is None
+        assert found.rows == ()
+        assert "no winner" in say.headline(found)
+
+    def test_who_leads_an_open_sweep_has_not_won(self) -> None:
+        found = find(projection_of([[0.5] * 3, [0.54, 0.56], [0.4]]))
+        assert found.winner is None
+        assert say.headline(found) == (
+            "No winner yet: 2 trials are parked; #1 leads the default by +0.050 on the 2 folds "
+            "both have."
+        )
+        row = found.objective  # of the trial in the lead, the default on the same folds
+        assert row is not None
+        assert row.default is not None
+        assert (row.winner.num_folds, row.default.num_folds) == (2, 2)
+        assert say.against_default(found) is None
+        assert "Who leads now is the best of 3 candidates" in say.caution(found)
+
+    def test_nothing_at_all(self) -> None:
+        found = find(projection_of([]))
+        assert say.effort(found) == (
+            "0 candidates tried. 0 folds trained of the 0 that a full grid would have taken."
+        )
+
+    def test_folds_without_positive_cases_do_not_count_in_dice_over_positives(self) -> None:
+        projection = projection_of([[0.5] * 3], metrics=METRICS)
+        folds = projection.candidates[0].folds
+        folds[1].metrics["dice_positive"] = math.nan  # type: ignore[index]
+        row = find(projection).row("dice_positive")
+        assert row is not None
+        assert row.winner.num_folds == 2
+
+    def test_thresholds_are_named(self, sweep: Ledger) -> None:
+        fixed = find(sweep.projection)
+        chosen = find(sweep.projection, operating_points(sweep))
+        assert {row.threshold for row in fixed.rows} == {"none", "fixed"}
+        assert {row.threshold for row in chosen.rows} == {"none", "other folds"}
+        assert fixed.rows[0].metric == chosen.rows[0].metric == "average_precision"
+        dice = chosen.row("dice")
+        assert dice is not None
+        assert dice.all_empty == pytest.approx(0.78)
+        known = {row.metric: row.all_empty for row in chosen.rows}
+        assert known["dice_positive"] == 0.0
+        assert known["case_specificity"] == 1.0
+        assert known["precision"] is None
+
+
+class TestSentences:
+    def dice(self, value: float) -> str:
+        found = find(projection_of([[0.5] * 3], metrics={**METRICS, "dice": value}))
+        return str(say.against_nothing(found.row("dice")))
+
+    def test_above_the_empty_answer(self) -> None:
+        assert "+0.070 (95% interval +0.070 to +0.070, corrected for 1 trial): the whole" in (
+            self.dice(0.85)
+        )
+
+    def test_below_the_empty_answer_is_said_plainly(self) -> None:
+        assert "does not beat an empty answer" in self.dice(0.78)
+
+    def test_an_interval_that_includes_the_empty_answer_is_said(self) -> None:
+        projection = projection_of([[0.5] * 3], metrics=METRICS)
+        for fold, value in enumerate((0.70, 0.80, 0.90)):
+            projection.candidates[0].folds[fold].metrics["dice"] = value  # type: ignore[index]
+        text = say.against_nothing(find(projection).row("dice"))
+        assert text is not None
+        assert "includes the empty answer" in text
+
+    def test_checkpoint_selected_scores_are_labelled(self) -> None:
+        projection = projection_of([[0.5] * 3])
+        projection.candidates[0].settings["selection"] = "fold"
+        assert "checkpoint-selected" in say.caution(find(projection))
+
+    def test_p_values_are_never_zero(self) -> None:
+        found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.7, 0.6]]))
+        assert "p below 0.001" in str(say.against_default(found))
+
+
+class TestWarning:
+    def warning(self, value: float) -> str | None:
+        found = find(projection_of([[0.5] * 3], metrics={**METRICS, "dice": value}))
+        return say.no_better_than_nothing(found.row("dice"))
+
+    @pytest.mark.parametrize("value", [0.6, 0.78])
+    def test_a_model_that_does_not_beat_an_empty_answer(self, value: float) -> None:
+        text = self.warning(value)
+        assert text is not None
+        assert f"a Dice of {value:.3f} where an empty mask for every case scores 0.780" in text
+
+    def test_silence_where_it_does_or_nothing_is_known(self) -> None:
+        assert self.warning(0.79) is None
+        assert say.no_better_than_nothing(None) is None
+
+
+def test_no_interval_leaves_what_a_metric_can_be() -> None:
+    share = fold_interval("dice", {0: 0.9, 1: 0.4})
+    assert (share.low, share.high) == (0.0, 1.0)
+    distance = fold_interval("hausdorff95_mm", {0: 5.0, 1: 60.0})
+    assert distance.low == 0.0  # no distance is negative
+    assert distance.high > 60
+    assert fold_interval("loss", {0: 0.1, 1: 0.9}).low < 0

@@ -1,0 +1,120 @@
+"""Which cases took part: in the header, and from there wherever the sweep is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_store import drawn_store
+
+from dashboards.report.page import report_html
+from ptxcore.data.splits.fold_plan import make_plan
+from ptxcore.data.store.case_store import CaseStore
+from ptxcore.types import Runtime
+from sweep.analysis.cohort import cohort_of, describe
+from sweep.analysis.selection_bias import POSITIVES_ALONE, caution
+from sweep.ledger.projection import Candidate, Projection
+from sweep.mlflow.view._content import sweep_params, sweep_tags
+from sweep.records import FoldScore
+from sweep.space import load_space
+from sweep.space.overrides import build_header
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> CaseStore:
+    folder = tmp_path_factory.mktemp("cohort") / "store"
+    return drawn_store(folder, num_cases=40, num_positive=16, side_px=16)
+
+
+def header_of(store: CaseStore, cases: str) -> dict[str, Any]:
+    plan = make_plan(store, num_folds=2, cases=cases, holdout_fraction=0.25)
+    return build_header(
+        space=load_space("demo"),
+        store=store,
+        location=str(store.folder),
+        plan=plan,
+        runtime=Runtime(),
+        seed=0,
+    )
+
+
+def test_the_header_says_who_took_part(store: CaseStore) -> None:
+    header = header_of(store, "positive")
+    assert header["num_cases"] == 16
+    assert header["cohort"] == {
+        "cases": "positive",
+        "num_cases": 16,
+        "num_positive": 16,
+        "num_groups": 16,
+        "groups": "unknown",  # a store that was made before imports noted it
+        "num_store_cases": 40,
+        "num_store_positive": 16,
+        "holdout_fraction": 0.25,
+        "num_holdout": 4,
+        "num_holdout_positive": 4,
+        "num_holdout_groups": 4,
+        "monitor_fraction": 0.15,
+        "num_monitor": 1,
+    }
+    everybody = header_of(store, "all")["cohort"]
+    assert (everybody["num_cases"], everybody["num_positive"]) == (40, 16)
+    assert str(describe(everybody)).startswith(
+        "40 of the store's 40 cases, 16 of them positive; 40 patients (it is not recorded how"
+    )
+
+
+def test_positive_cases_alone_are_said_everywhere(store: CaseStore) -> None:
+    projection = Projection(header=header_of(store, "positive"))
+    assert caution(projection) == POSITIVES_ALONE.text
+    tags, params = sweep_tags("one", projection), sweep_params(projection)
+    assert tags["ptxsweep.positives_alone"] == "True"
+    assert POSITIVES_ALONE.text in tags["ptxsweep.caution"]
+    assert POSITIVES_ALONE.head in tags["mlflow.note.content"]
+    assert (params["num_cases"], params["cohort.num_store_cases"]) == ("16", "40")
+    assert params["cohort.cases"] == "positive"
+    html = report_html("one", projection)
+    assert POSITIVES_ALONE.head in html
+    assert "16 of the store&#x27;s 40 cases" in html.replace("&#39;", "&#x27;")
+
+
+def test_all_cases_need_no_caution(store: CaseStore) -> None:
+    projection = Projection(header=header_of(store, "all"))
+    assert caution(projection) is None
+    assert sweep_tags("one", projection)["ptxsweep.positives_alone"] == "False"
+    assert POSITIVES_ALONE.head not in report_html("one", projection)
+
+
+def test_a_store_without_healthy_cases_is_the_same(tmp_path: Path) -> None:
+    """Whoever imported positive cases alone asked for all of them and has no others."""
+    only = drawn_store(tmp_path / "store", num_cases=16, num_positive=16, side_px=16)
+    assert caution(Projection(header=header_of(only, "all"))) == POSITIVES_ALONE.text
+
+
+@pytest.mark.parametrize(
+    ("num_positive", "expected"), [(8.0, POSITIVES_ALONE.text), (3.0, None), (None, None)]
+)
+def test_an_older_sweep_is_known_by_its_folds(
+    store: CaseStore, num_positive: float | None, expected: str | None
+) -> None:
+    header = header_of(store, "all")
+    del header["cohort"]
+    projection = Projection(header=header)
+    projection.add(
+        Candidate(number=0, parameters={}, settings={}, distributions={}, created_at="2026-01-01")
+    )
+    metrics = {"num_cases": 8.0} | ({} if num_positive is None else {"num_positive": num_positive})
+    projection.candidates[0].folds[0] = FoldScore(
+        candidate=0,
+        fold=0,
+        attempt=1,
+        score=0.5,
+        seconds=1.0,
+        num_epochs=1,
+        best_epoch=1,
+        metrics=metrics,
+    )
+    assert caution(projection) == expected
+    assert cohort_of(header) == {}
+    assert describe({}) is None
+    assert "Cases in the store" in report_html("old", projection)

@@ -1,0 +1,444 @@
+"""The view against a real MLflow store on SQLite, fed by real ledgers."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import logging
+import math
+import shutil
+import socket
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run, ViewType
+from synthetic_sweeps import Story, run_sweep
+
+from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
+from sweep.analysis.standing import num_compared
+from sweep.analysis.statistics import corrected_interval, paired_difference
+from sweep.ledger import Ledger
+from sweep.ledger.projection import Attempt, Candidate
+from sweep.mlflow.view import MlflowView, connect, shown_uri
+from sweep.records import State
+
+#: One diverged candidate, one fold tried twice, several stopped by the pruner.
+STORY = Story(diverges=frozenset({3}), lost=frozenset({(1, 0)}))
+
+
+def make(url: str, story: Story, seed: int = 1) -> Ledger:
+    """A sweep of a few candidates; the same seed and story tell the same history."""
+    return run_sweep(url, "finished", num_trials=5, num_completions=2, seed=seed, story=story)
+
+
+@pytest.fixture
+def uri(mlflow_template: Path, tmp_path: Path) -> str:
+    shutil.copy(mlflow_template, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+    """A finished sweep with every kind of end."""
+    folder = tmp_path_factory.mktemp("ledger")
+    made = make(f"sqlite:///{folder / 'ledger.db'}", STORY)
+    ends = Counter(one.state for one in made.projection.candidates)
+    assert ends.keys() >= {State.COMPLETE, State.FAILED}
+    assert ends[State.PRUNED] + ends[State.ABANDONED]
+    return made
+
+
+def view_of(uri: str, ledger: Ledger) -> MlflowView:
+    root = Path(uri.removeprefix("sqlite:///")).parent / "artifacts"
+    return MlflowView(uri, ledger.name, artifact_root=root)
+
+
+def all_runs(uri: str) -> list[Run]:
+    client = connect(uri)
+    experiment = client.get_experiment_by_name("ptxsweep")
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], "", ViewType.ACTIVE_ONLY, 5000))
+
+
+def content_of(uri: str) -> dict[str, object]:
+    """Everything that a store holds of the sweeps, every metric's history included."""
+    client, content = connect(uri), {}
+    for run in all_runs(uri):
+        history = {
+            key: sorted(
+                (point.step, point.timestamp, point.value)
+                for point in client.get_metric_history(run.info.run_id, key)
+            )
+            for key in run.data.metrics
+        }
+        ids = ("mlflow.parentRunId", "ptxsweep.winner_run_id")
+        content[run.info.run_name] = (
+            run.info.status,
+            run.info.start_time,
+            run.info.end_time,
+            run.data.params,
+            {key: text for key, text in run.data.tags.items() if key not in ids},
+            history,
+        )
+    return content
+
+
+def parent_of(uri: str) -> Run:
+    (parent,) = (run for run in all_runs(uri) if "mlflow.parentRunId" not in run.data.tags)
+    return parent
+
+
+def test_a_run_per_candidate_under_a_run_per_sweep(uri: str, ledger: Ledger) -> None:
+    assert view_of(uri, ledger).sync(ledger, final=True)
+    parent = parent_of(uri)
+    children = [run for run in all_runs(uri) if run.info.run_id != parent.info.run_id]
+    candidates = ledger.projection.candidates
+    assert len(children) == len(candidates)
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    by_number = {int(run.data.tags["ptxsweep.candidate"]): run for run in children}
+    expected = {
+        State.COMPLETE: "FINISHED",
+        State.PRUNED: "KILLED",
+        State.ABANDONED: "KILLED",
+        State.FAILED: "FAILED",
+    }
+    for one in candidates:
+        run = by_number[one.number]
+        assert run.info.status == expected[one.state]
+        assert run.info.end_time >= run.info.start_time
+        assert run.data.params["learning_rate"] == str(one.settings["learning_rate"])
+        assert run.data.params["network"] == "attention_unet"
+        assert run.data.tags["ptxsweep.state"] == one.state
+        assert run.data.tags["ptxsweep.phantom"] == "True"
+        assert "hausdorff95_mm" in run.data.tags["ptxsweep.lower_is_better"]
+        assert run.data.tags.get("ptxsweep.reason") == one.reason
+
+
+def run_of(uri: str, number: int) -> Run:
+    (run,) = (
+        one for one in all_runs(uri) if one.data.tags.get("ptxsweep.candidate") == f"{number}"
+    )
+    return run
+
+
+def points(uri: str, run: Run, key: str) -> list[tuple[int, float]]:
+    history = connect(uri).get_metric_history(run.info.run_id, key)
+    return sorted((one.step, one.value) for one in history)
+
+
+def test_a_fold_has_keys_of_its_own_and_epochs_are_steps(uri: str, ledger: Ledger) -> None:
+    view_of(uri, ledger).sync(ledger, final=True)
+    best = ledger.projection.best()
+    assert best is not None
+    run = run_of(uri, best.number)
+    assert run.info.run_id == parent_of(uri).data.tags["ptxsweep.winner_run_id"]
+    scores = [best.folds[fold].score for fold in range(5)]
+    for fold, score in enumerate(scores):
+        assert points(uri, run, f"score/fold-{fold}") == [(0, score)]
+    curve = best.folds[2].curves["train_loss"]
+    assert points(uri, run, "fold-2/train_loss") == list(enumerate(curve, start=1))
+    assert points(uri, run, "folds_done") == [(done, done) for done in range(6)]
+    dice = [best.folds[fold].metrics["dice"] for fold in range(5)]
+    latest = run.data.metrics
+    assert latest["score"] == pytest.approx(corrected_interval(scores).mean)
+    assert latest["score_sd"] == pytest.approx(corrected_interval(scores).sd)
+    assert latest["complete/mean/fixed/dice"] == pytest.approx(corrected_interval(dice).mean)
+    assert latest["complete/sd/fixed/dice"] == pytest.approx(corrected_interval(dice).sd)
+    empty = best.folds[4].metrics["dice_all_empty"]
+    assert latest["complete/mean/dice_all_empty"] == pytest.approx(empty)
+    assert "complete/sd/dice_all_empty" not in latest  # a constant
+    assert run.data.tags["ptxsweep.threshold"] == "fixed/...: fixed threshold 0.5"
+    file = connect(uri).download_artifacts(run.info.run_id, "folds.json")
+    table = json.loads(Path(file).read_text(encoding="utf-8"))
+    place = table["columns"].index("dice")
+    assert [row[:2] for row in table["data"]] == [[fold, "fixed"] for fold in range(5)]
+    assert [row[place] for row in table["data"]] == dice
+
+
+def test_no_scalar_is_that_of_a_fold(uri: str, ledger: Ledger) -> None:
+    """MLflow's one value of a key is its last step: no key may have folds for its steps."""
+    view_of(uri, ledger).sync(ledger, final=True)
+    for one in ledger.projection.candidates:
+        run = run_of(uri, one.number)
+        for key, value in run.data.metrics.items():
+            if key.startswith("fold-") or key in ("folds_done", "epochs_done", "seconds"):
+                continue  # curves, and what only grows
+            assert points(uri, run, key) == [(run_step(one, key), value)], key
+
+
+def run_step(one: Candidate, key: str) -> int:
+    return 0 if key.startswith("score/fold-") else len(one.folds)
+
+
+def test_partial_means_stand_apart(uri: str, ledger: Ledger) -> None:
+    """Whoever sorts by the score sees complete candidates alone."""
+    view_of(uri, ledger).sync(ledger, final=True)
+    partial = 0
+    for one in ledger.projection.candidates:
+        latest, tags = run_of(uri, one.number).data.metrics, run_of(uri, one.number).data.tags
+        is_complete = one.state is State.COMPLETE
+        assert latest["folds_done"] == len(one.folds)
+        assert latest["epochs_done"] == one.num_epochs > 0
+        assert ("score" in latest) == is_complete
+        assert any(key.startswith("complete/") for key in latest) == is_complete
+        has_part = bool(one.folds) and not is_complete
+        assert ("partial/score" in latest) == has_part
+        assert (tags.get("ptxsweep.reason") is None) == is_complete
+        partial += has_part
+    assert partial
+
+
+def test_a_candidate_stopped_in_its_first_fold_keeps_epochs_and_seconds(
+    uri: str, ledger: Ledger
+) -> None:
+    view_of(uri, ledger).sync(ledger, final=True)
+    one = ledger.projection.candidates[3]
+    assert (one.state, one.folds) == (State.FAILED, {})
+    run = run_of(uri, 3)
+    known = [(epoch, value) for epoch, value in one.epochs[0].items() if math.isfinite(value)]
+    assert len(known) == 2
+    assert points(uri, run, "fold-0/monitor_average_precision") == known
+    assert run.data.metrics["folds_done"] == 0
+    assert run.data.metrics["epochs_done"] == 3
+    assert run.data.metrics["seconds"] == pytest.approx(one.unfinished_seconds)
+    assert one.unfinished_seconds > 0
+    assert run.data.tags["ptxsweep.reason"] == "objective is NaN"
+
+
+def test_a_running_fold_shows_its_epochs(uri: str, ledger: Ledger) -> None:
+    """Epochs go one by one, and the finished fold adds the rest without a point twice."""
+    whole = ledger.projection.candidates[0]
+    begun = copy.deepcopy(ledger.projection)
+    one = begun.candidates[0]
+    one.state, one.ended_at, one.running_fold = State.RUNNING, None, 1
+    one.folds = {0: whole.folds[0]}
+    one.log = [entry for entry in whole.log if entry.fold == 0]
+    started = next(entry for entry in whole.log if entry.fold == 1)
+    one.log.append(Attempt(fold=1, attempt=1, started_at=started.started_at))
+    view, key = view_of(uri, ledger), "fold-1/monitor_average_precision"
+    for known in (2, 3):
+        one.epochs = {0: whole.epochs[0], 1: dict(list(whole.epochs[1].items())[:known])}
+        one.revision += 1
+        view.sync(begun)
+        assert points(uri, run_of(uri, 0), key) == list(one.epochs[1].items())
+    view_of(uri, ledger).sync(ledger, final=True)
+    assert points(uri, run_of(uri, 0), key) == sorted(whole.epochs[1].items())
+
+
+def test_runs_of_an_older_layout_are_sent_anew(uri: str, ledger: Ledger) -> None:
+    """Its keys stay, since MLflow deletes none, but none of ours takes a value from them."""
+    best, client = ledger.projection.best(), connect(uri)
+    assert best is not None
+    view_of(uri, ledger).sync(ledger, final=True)
+    once = {run.info.run_name: run.data.metrics for run in all_runs(uri)}
+    for run in all_runs(uri):
+        client.delete_tag(run.info.run_id, "ptxsweep.layout")
+    old = [Metric("mean/dice", 0.99, 1, 5), Metric("winner/mean/fixed/dice", 0.99, 1, 2)]
+    client.log_batch(parent_of(uri).info.run_id, old)
+    client.log_batch(run_of(uri, best.number).info.run_id, old[:1])
+    view_of(uri, ledger).sync(ledger, final=True)
+    for run in all_runs(uri):
+        assert run.data.metrics.pop("mean/dice", 0.99) == 0.99
+        assert run.data.metrics == once[run.info.run_name]
+        assert run.data.tags["ptxsweep.layout"] == "2"
+
+
+def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
+    view_of(uri, ledger).sync(ledger, final=True)
+    parent, projection = parent_of(uri), ledger.projection
+    best, default = projection.best(), projection.candidates[0]
+    assert best is not None
+    assert parent.info.status == "FINISHED"
+    tags, header = parent.data.tags, projection.header
+    assert tags["ptxsweep.git_sha"] == header["git_sha"]
+    assert tags["ptxsweep.data_hash"] == header["data_hash"]
+    assert tags["ptxsweep.plan_digest"] == header["plan_digest"]
+    assert tags["ptxsweep.objective"] == "maximize average_precision"
+    assert tags["ptxsweep.winner"] == str(best.number)
+    assert f"dice: {CONVENTIONS['dice']}" in tags["ptxsweep.empty_masks"]
+    assert tags["ptxsweep.lower_is_better"] == ", ".join(sorted(LOWER_IS_BETTER))
+    for name, text in CONVENTIONS.items():
+        assert f"| {name} | {better(name) or '-'} | {text} |" in tags["mlflow.note.content"]
+    assert parent.data.params["policy.name"] == "greedy"
+    assert parent.data.params["runtime.device"] == "cpu"
+    values = {
+        key: [one.folds[fold].metrics["dice"] for fold in range(5)]
+        for key, one in (("best", best), ("default", default))
+    }
+    interval = corrected_interval(values["best"]).within(0.0, 1.0)
+    for part in ("mean", "sd", "low", "high"):
+        found = parent.data.metrics[f"winner/{part}/fixed/dice"]
+        assert found == pytest.approx(getattr(interval, part))
+    assert parent.data.metrics["winner/mean/dice_all_empty"] > 0
+    if default.state is State.COMPLETE and best.number:
+        difference = paired_difference(
+            values["best"], values["default"], num_compared=num_compared(projection)
+        )
+        assert parent.data.metrics["difference/low/fixed/dice"] == pytest.approx(difference.low)
+    text = connect(uri).download_artifacts(parent.info.run_id, "space.yaml")
+    assert Path(text).read_text(encoding="utf-8") == header["space_text"]
+
+
+def test_a_sweep_that_is_not_over_has_no_winner(uri: str, tmp_path: Path) -> None:
+    ledger = run_sweep(f"sqlite:///{tmp_path / 'open.db'}", story=Story(stop_after=14))
+    assert ledger.projection.best() is not None
+    view_of(uri, ledger).sync(ledger, final=True)
+    parent = parent_of(uri).data
+    ledger.close()
+    assert parent.tags["ptxsweep.winner"] == "none yet"
+    assert "ptxsweep.winner_run_id" not in parent.tags
+    assert parent.tags["ptxsweep.verdict"].startswith("No winner yet: ")
+    assert not [key for key in parent.metrics if key.startswith(("winner/", "difference/"))]
+
+
+def test_a_second_sync_changes_nothing(uri: str, ledger: Ledger) -> None:
+    view = view_of(uri, ledger)
+    assert view.sync(ledger, final=True)
+    once = content_of(uri)
+    assert view.sync(ledger)
+    assert view.sync(ledger, final=True)
+    assert view_of(uri, ledger).sync(ledger.projection, final=True)
+    assert content_of(uri) == once
+
+
+def test_another_process_goes_on_where_one_left(
+    mlflow_template: Path, uri: str, ledger: Ledger, tmp_path: Path
+) -> None:
+    """The sweep is cut after any number of folds; each piece is sent by a view of its own."""
+    cut = make(f"sqlite:///{tmp_path / 'piece.db'}", dataclasses.replace(STORY, stop_after=9))
+    view_of(uri, cut).sync(cut)
+    assert {run.info.status for run in all_runs(uri)} <= {"FINISHED", "KILLED", "FAILED"}
+    assert parent_of(uri).info.status == "KILLED"
+    # The same header, the same name and the same history, now to its end.
+    view_of(uri, ledger).sync(ledger)
+    whole = tmp_path / "whole.db"
+    shutil.copy(mlflow_template, whole)
+    view_of(f"sqlite:///{whole}", ledger).sync(ledger)
+    got, expected = content_of(uri), content_of(f"sqlite:///{whole}")
+    assert got.keys() == expected.keys()
+    for name in expected:
+        # Only the end times of what was closed in between may differ.
+        assert got[name][:2] == expected[name][:2]  # type: ignore[index]
+        assert got[name][3:] == expected[name][3:]  # type: ignore[index]
+
+
+def test_lost_tags_and_half_sent_folds_are_mended(uri: str, ledger: Ledger) -> None:
+    """A process that dies between metrics and tags leaves rows that the next one sends again."""
+    view_of(uri, ledger).sync(ledger, final=True)
+    once, client = content_of(uri), connect(uri)
+    for run in all_runs(uri):
+        client.delete_tag(run.info.run_id, "ptxsweep.logged")
+    view_of(uri, ledger).sync(ledger, final=True)
+    assert content_of(uri) == once
+
+
+def test_a_running_sweep_is_shown_as_running(uri: str, ledger: Ledger) -> None:
+    projection = copy.deepcopy(ledger.projection)
+    projection.sweep_state = "running"
+    projection.candidates[1].state = State.RUNNING
+    projection.candidates[2].state = State.PARKED
+    view = view_of(uri, ledger)
+    assert view.sync(projection)
+    status = {run.data.tags.get("ptxsweep.candidate"): run.info.status for run in all_runs(uri)}
+    assert status[None] == "RUNNING"
+    assert (status["1"], status["2"]) == ("RUNNING", "SCHEDULED")
+    assert view.sync(projection, final=True)  # the driver dies of an error
+    assert not {run.info.status for run in all_runs(uri)} & {"RUNNING", "SCHEDULED"}
+    assert view.sync(ledger, final=True)
+    assert parent_of(uri).info.status == "FINISHED"
+
+
+def test_runs_that_were_made_twice_become_one(uri: str, ledger: Ledger) -> None:
+    view_of(uri, ledger).sync(ledger, final=True)
+    client, once = connect(uri), content_of(uri)
+    experiment = client.get_experiment_by_name("ptxsweep")
+    assert experiment is not None
+    vouching = {"ptxsweep.logged", "ptxsweep.winner"}  # sent after what they vouch for
+    for run in all_runs(uri):
+        labels = {key: text for key, text in run.data.tags.items() if key not in vouching}
+        client.create_run(experiment.experiment_id, run.info.start_time, labels, run.info.run_name)
+    view_of(uri, ledger).sync(ledger, final=True)
+    assert content_of(uri) == once
+
+
+def test_two_sweeps_of_one_name_do_not_mix(uri: str, ledger: Ledger, tmp_path: Path) -> None:
+    other = make(f"sqlite:///{tmp_path / 'other.db'}", Story(stop_after=2), seed=7)
+    view_of(uri, ledger).sync(ledger, final=True)
+    view_of(uri, other).sync(other, final=True)
+    parents = [run for run in all_runs(uri) if "mlflow.parentRunId" not in run.data.tags]
+    assert sorted(run.info.status for run in parents) == ["FINISHED", "KILLED"]
+
+
+def test_an_outage_is_said_once_and_nothing_is_lost(
+    mlflow_template: Path, ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The store's folder becomes a file for a while, so SQLite cannot open it."""
+    now = 0.0
+    folder = tmp_path / "store"
+    folder.write_text("in the way", encoding="utf-8")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    pauses: list[float] = []
+    view = MlflowView(
+        uri,
+        ledger.name,
+        artifact_root=tmp_path / "artifacts",
+        clock=lambda: now,
+        pause=pauses.append,
+    )
+    with caplog.at_level(logging.INFO, logger="sweep"):
+        assert not view.sync(ledger)
+        assert not view.sync(ledger)  # too early for a second try
+        assert view.num_failures == 1
+        now = 2.5
+        assert not view.sync(ledger)
+        now = 4.5  # the second pause is longer
+        assert not view.sync(ledger)
+        assert view.num_failures == 2
+        assert not view.sync(ledger, final=True)
+        assert (view.num_failures, pauses) == (5, [2.0, 4.0])
+        assert view.run_id is None
+        assert not view.log_artifact(ledger, tmp_path / "store")
+        folder.unlink()
+        folder.mkdir()
+        shutil.copy(mlflow_template, folder / "mlflow.db")
+        assert view.sync(ledger, final=True)
+    warnings = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "nothing is lost" in warnings[0].getMessage()
+    assert "MLflow is back" in caplog.text
+    assert parent_of(uri).info.status == "FINISHED"
+
+
+def test_a_server_that_is_not_there(ledger: Ledger) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://someone:secret@127.0.0.1:{taken.getsockname()[1]}"
+        view = MlflowView(uri, ledger.name, pause=lambda seconds: None)
+        assert not view.sync(ledger)
+    assert shown_uri(uri) == uri.replace("someone:secret@", "")
+
+
+def test_a_report_goes_to_the_parent(uri: str, ledger: Ledger, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    report.write_text("<html></html>", encoding="utf-8")
+    view = view_of(uri, ledger)
+    assert view.log_artifact(ledger, report)
+    assert view.sync(ledger, final=True)
+    names = {one.path for one in connect(uri).list_artifacts(str(view.run_id))}
+    assert names == {"report.html", "space.yaml"}
+    assert len([run for run in all_runs(uri) if run.info.run_id == view.run_id]) == 1
+
+
+def test_many_processes_lay_out_one_store(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}"
+    code = f"from sweep.mlflow.view import connect; connect({uri!r}).search_experiments()"
+    started = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    assert [one.wait() for one in started] == [0, 0]
+    assert isinstance(connect(uri), MlflowClient)
+    left = {path.name for path in (tmp_path / "home").iterdir()}
+    assert left - {".mlflow.db.lock"} == {"mlflow.db"}

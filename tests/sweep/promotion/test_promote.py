@@ -1,0 +1,513 @@
+"""The gate, the registry and a promotion from end to end, on a real MLflow store."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import pytest
+from mlflow.entities import LoggedModelStatus
+from projections import folds, projection
+from tiny_sweep import NAME, copy_sweep
+
+from ptxcore.data.splits.fold_plan import make_plan
+from ptxcore.data.store.case_store import CaseStore
+from ptxcore.metrics import load_table
+from ptxcore.types import Rule
+from sweep.errors import GateRefused, TrackingError, UsageError
+from sweep.ledger import Ledger
+from sweep.ledger.evidence import Evidence
+from sweep.ledger.projection import Projection
+from sweep.mlflow.model_package._example import input_example
+from sweep.mlflow.registry import aliases
+from sweep.mlflow.view import connect
+from sweep.promotion.champions import model_name
+from sweep.promotion.confirm import confirm
+from sweep.promotion.confirmation import ChampionBeside, Confirmation, load_confirmation
+from sweep.promotion.gate import Champion, population, preliminary
+from sweep.promotion.holdout import count_patients
+from sweep.promotion.promote import Gate, promote, verdict
+from sweep.promotion.rollback import rollback
+from sweep.records import State
+from sweep.storage.home import Home
+
+MODEL = "ptxsweep-phantom-average_precision"
+METRICS = {"dice": 0.85, "dice_positive": 0.5, "dice_all_empty": 0.78}
+
+
+def won(selection: str = "monitor") -> Projection:
+    """A finished sweep whose candidate 1 wins."""
+    made = projection(num_folds=3)
+    made.header = {**made.header, "plan_digest": "p" * 64, "data_hash": "d" * 64}
+    for scores in ((0.5, 0.5, 0.5), (0.7, 0.7, 0.7), (0.9,)):
+        number = folds(made, scores)
+        if len(scores) == 3:
+            made.end(number, State.COMPLETE, None, "then")
+        made.candidates[number].settings = {"selection": selection}
+    made.sweep_state = "finished"
+    return made
+
+
+def confirmed(**changes: Any) -> Confirmation:
+    """A confirmation that passes the gate as it stands."""
+    values: dict[str, Any] = {
+        "sweep": "s",
+        "candidate": 1,
+        "metrics": METRICS,
+        "rule": Rule(),
+        "default": {**METRICS, "dice": 0.84},
+        "intervals": {
+            "dice": (0.8, 0.9),
+            "dice_positive": (0.4, 0.6),
+            "gain": (0.01, 0.12),
+            "difference": (-0.01, 0.04),
+            "challenge": (0.005, 0.05),
+        },
+        "num_cases": 50,
+        "num_positive": 11,
+        "num_groups": 48,
+        "num_positive_groups": 10,
+        "confidence": 0.95,
+        "data_hash": "d" * 64,
+        "plan_digest": "p" * 64,
+        "holdout_digest": "h" * 64,
+        "use": 1,
+        "num_uses": 1,
+        "at": "2027-01-15T08:00:00+00:00",
+        "git_sha": "unknown",
+        "phantom": True,
+        "champion": beside(),
+    }
+    return Confirmation(**{**values, **changes})
+
+
+def spans(**changes: tuple[float, float]) -> dict[str, Any]:
+    """Other intervals."""
+    return {"intervals": {**confirmed().intervals, **changes}}
+
+
+def beside(**changes: Any) -> ChampionBeside:
+    """The champion on the same cases."""
+    made = ChampionBeside(name="m", version="3", exposure="", metrics={"dice": 0.84}, problem=None)
+    return dataclasses.replace(made, **changes)
+
+
+CHAMPION = Champion(name="m", version="3")
+
+
+def test_what_holds_passes() -> None:
+    said = verdict(confirmed(), won(), champion=CHAMPION)
+    assert said.passed
+    assert said.reasons == ()
+    assert len(said.checks) == 12
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"candidate": 2}, r"confirmed candidate: found 2, expected the winner, 1"),
+        ({"plan_digest": "x" * 64}, r"plan digest: found x{12}, expected p{12} \(ledger\)"),
+        ({"data_hash": "x" * 64}, r"data hash: found x{12}, expected d{12} \(ledger\)"),
+        (
+            spans(gain=(-0.001, 0.14)),
+            r"dice above the all-empty baseline: found \+0\.0700 \(0\.8500 against 0\.7800, 95% "
+            r"interval -0\.0010 to \+0\.1400\), expected a lower end above \+0\.0000",
+        ),
+        (
+            spans(gain=(math.nan, math.nan)),
+            r"dice above the all-empty baseline: found .* too few patients for an interval\)",
+        ),
+        (
+            spans(dice_positive=(0.09, 0.9)),
+            r"dice over positives: found 0\.5000 \(95% interval .*\), expected a lower end above "
+            r"\+0\.1000",
+        ),
+        (
+            spans(difference=(-0.021, 0.041)),
+            r"dice against the default candidate: found \+0\.0100 .*lower end above -0\.0200",
+        ),
+        (
+            {"num_positive_groups": 4},
+            r"patients with a pneumothorax in the hold-out: found 4, expected at least 5: fewer "
+            r"are too few patients for an interval",
+        ),
+        (
+            {"num_positive_groups": 48},
+            r"patients without a pneumothorax in the hold-out: found 0 \(so predicting nothing "
+            r"scores 0 by construction",
+        ),
+        (
+            {"num_positive_groups": None},
+            r"intervals: found those of an earlier version, .*`--again`",
+        ),
+        (
+            spans(challenge=(-0.002, 0.03)),
+            r"dice against the champion \(m version 3\): found \+0\.0100 on the same cases \(95% "
+            r"interval -0\.0020 to \+0\.0300\), expected a lower end above \+0\.0000",
+        ),
+        ({"champion": None}, r"found one that was not scored on them, expected both scored"),
+        ({"champion": beside(version="2")}, r"found one that was not scored on them"),
+        (
+            {"champion": beside(metrics=None, problem="cannot be scored here")},
+            r"found one that cannot be scored here, expected both scored on the same cases",
+        ),
+    ],
+)
+def test_each_failed_check_is_a_reason(changes: dict[str, Any], reason: str) -> None:
+    said = verdict(confirmed(**changes), won(), champion=CHAMPION)
+    assert not said.passed
+    (found,) = said.reasons
+    assert re.search(reason, found), found
+
+
+def test_a_champion_that_cannot_be_loaded_refuses() -> None:
+    present = dataclasses.replace(CHAMPION, problem="cannot be loaded (gone)")
+    (found,) = verdict(confirmed(), won(), champion=present).reasons
+    assert "found one that cannot be loaded (gone), expected both scored" in found
+
+
+def test_what_was_not_compared_is_said() -> None:
+    said = verdict(confirmed(default=None), won())
+    found = {check.name: check.found for check in said.checks}
+    assert found["dice against the champion"] == "no champion to compare with"
+    assert "the default has no ensemble" in found["dice against the default candidate"]
+    seen = confirmed(champion=beside(exposure="it may have seen these cases"))
+    last = verdict(seen, won(), champion=CHAMPION).checks[-1]
+    assert last.passed
+    assert last.found.endswith("+0.0500; it may have seen these cases)")
+    itself = verdict(seen, won(), champion=dataclasses.replace(CHAMPION, is_winner=True))
+    assert itself.checks[-1].found == "it is this candidate"
+
+
+def test_the_gate_can_ask_for_more() -> None:
+    gate = Gate(min_gain=0.1, min_dice_positive=0.6, max_loss=-0.05, min_lead=0.1, min_patients=11)
+    assert len(verdict(confirmed(), won(), champion=CHAMPION, gate=gate).reasons) == 5
+
+
+def test_what_is_refused_before_the_hold_out_is_opened() -> None:
+    assert preliminary(won()).passed
+    (reason,) = preliminary(won(selection="fold")).reasons
+    assert "checkpoints chosen on the scored cases" in reason
+    unfinished = won()
+    unfinished.sweep_state = "interrupted"
+    (reason,) = preliminary(unfinished).reasons
+    assert reason.startswith("sweep: found interrupted, expected finished")
+    empty = projection(num_folds=3)
+    folds(empty, (0.5, 0.6))
+    empty.sweep_state = "finished"
+    (reason,) = preliminary(empty).reasons
+    assert reason.startswith("winner: found none; the furthest has 2 of 3 folds")
+
+
+def test_a_winner_becomes_champion_and_another_process_loads_it(
+    tiny_home: Home, tmp_path: Path
+) -> None:
+    promoted = promote(tiny_home, NAME)
+    assert promoted.is_new
+    assert not promoted.forced
+    assert promoted.verdict.passed
+    assert (promoted.model_name, promoted.version) == (MODEL, "1")
+    assert promoted.model_uri == f"models:/{MODEL}@champion"
+    assert promoted.previous_version is None
+
+    file = tmp_path / "unseen.dcm"
+    file.write_bytes(input_example()["dicom"][0])
+    code = (
+        "import sys, pandas, mlflow.pyfunc\n"
+        "model = mlflow.pyfunc.load_model(sys.argv[1])\n"
+        "content = open(sys.argv[2], 'rb').read()\n"
+        "(one,) = model.predict(pandas.DataFrame({'dicom': [content]}))\n"
+        "print(one['probability'].dtype, one['mask'].shape, one['case_positive'])\n"
+    )
+    environment = {"PATH": os.environ["PATH"], "MLFLOW_TRACKING_URI": tiny_home.tracking_uri}
+    done = subprocess.run(
+        [sys.executable, "-c", code, promoted.model_uri, str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert done.stdout.split()[:3] == ["float32", "(64,", "64)"], done.stderr
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_mlflow_holds_the_evidence(tiny_home: Home) -> None:
+    """What "Done when" asks of MLflow's own client, and more."""
+    promoted = promote(tiny_home, NAME)
+    client, found = connect(tiny_home.tracking_uri), promoted.confirmation
+    run = client.get_run(promoted.run_id)
+    assert run.info.status == "FINISHED"
+    metrics = run.data.metrics
+    assert metrics["holdout/dice"] == pytest.approx(found.metrics["dice"])
+    assert metrics["holdout/dice_low"] == pytest.approx(found.intervals["dice"][0])
+    assert metrics["holdout/gain"] == pytest.approx(found.gain)
+    assert found.default is not None
+    assert metrics["holdout_default/dice"] == pytest.approx(found.default["dice"])
+    assert metrics["winner/mean/dice"] > metrics["winner/mean/dice_all_empty"]
+    assert metrics["winner/sd/dice"] >= 0
+    assert run.data.tags["ptxsweep.verdict"] == "passed"
+    assert run.data.tags["ptxsweep.holdout_uses"] == "1"
+    version = client.get_model_version_by_alias(promoted.model_name, "champion")
+    assert version.run_id == promoted.run_id
+    assert version.tags["ptxsweep.candidate"] == "1"
+    assert version.tags["ptxsweep.holdout_digest"] == found.holdout_digest
+    assert "drawn phantom" in version.description
+    assert "Not for clinical use" in version.description
+    (model,) = client.search_logged_models([run.info.experiment_id])
+    assert model.status == LoggedModelStatus.READY
+    assert model.source_run_id == promoted.run_id
+    loaded = mlflow.pyfunc.load_model(model.artifact_location)
+    assert loaded.metadata.run_id == promoted.run_id
+    assert loaded.metadata.metadata["holdout_dice"] == pytest.approx(found.metrics["dice"])
+    (kept,) = Evidence(tiny_home.ledger_url, NAME).verdicts()
+    assert kept["passed"] is True
+    assert len(kept["checks"]) == len(promoted.verdict.checks)
+
+
+def test_promoting_the_champion_itself_changes_nothing(tiny_home: Home) -> None:
+    first = promote(tiny_home, NAME)
+    second = promote(tiny_home, NAME)
+    assert (second.is_new, second.version) == (False, first.version)
+    assert second.confirmation == first.confirmation
+    assert len(Evidence(tiny_home.ledger_url, NAME).uses()) == 1
+    third = promote(tiny_home, NAME, again=True)
+    assert (third.is_new, third.version, third.previous_version) == (False, "1", None)
+    assert third.confirmation.use == 2
+    assert third.verdict.checks[-1].found == "it is this candidate"
+
+
+def test_an_equal_challenger_does_not_replace_the_champion(tiny_home: Home) -> None:
+    """The same networks again, from another sweep: neither better nor worse."""
+    promote(tiny_home, NAME)
+    copy_sweep(tiny_home, "equal", [0, 1])
+    with pytest.raises(GateRefused, match=r"dice against the champion") as refusal:
+        promote(tiny_home, "equal")
+    (reason,) = refusal.value.reasons
+    assert reason.startswith(f"dice against the champion ({MODEL} version 1): found +0.0000 on ")
+    client = connect(tiny_home.tracking_uri)
+    assert aliases(client, MODEL) == {"champion": "1"}
+    kept = load_confirmation(tiny_home, "equal")
+    assert kept is not None
+    assert kept.champion is not None
+    assert kept.champion.exposure == ""
+    assert kept.champion.metrics == kept.metrics
+    low, high = kept.intervals["challenge"]
+    assert low < 0 < high
+    table = tiny_home.sweep_folder("equal") / "confirmation" / "use-1" / "champion.npz"
+    assert load_table(table).case_ids.tolist() == sorted(load_table(table).case_ids.tolist())
+
+
+def test_a_champion_of_another_hold_out_is_scored_on_this_one(tiny_home: Home) -> None:
+    """Its package gives what its table gave; that it may have seen the cases is said."""
+    promote(tiny_home, NAME)
+    client = connect(tiny_home.tracking_uri)
+    client.set_model_version_tag(MODEL, "1", "ptxsweep.holdout_digest", "o" * 64)
+    copy_sweep(tiny_home, "weak", [0])
+    with pytest.raises(GateRefused, match="it may have seen these cases, which favours it"):
+        promote(tiny_home, "weak")
+    found, first = load_confirmation(tiny_home, "weak"), load_confirmation(tiny_home, NAME)
+    assert found is not None
+    assert first is not None
+    assert found.champion is not None
+    assert found.champion.metrics == pytest.approx(first.metrics)
+    assert found.challenge == pytest.approx(found.metrics["dice"] - first.metrics["dice"])
+
+
+def test_a_winner_confirmed_before_there_was_this_champion(tiny_home: Home) -> None:
+    """The champion is scored on the cases that are open already, which is a use."""
+    copy_sweep(tiny_home, "weak", [0])
+    confirm(tiny_home, "weak")
+    promote(tiny_home, NAME)
+    for _ in range(2):  # the second time it is known
+        with pytest.raises(GateRefused, match="dice against the champion"):
+            promote(tiny_home, "weak")
+        uses = Evidence(tiny_home.ledger_url, "weak").uses()
+        assert [one.purpose for one in uses] == [
+            "confirmation of the winner",
+            f"champion {MODEL} version 1 beside the winner",
+        ]
+    found = load_confirmation(tiny_home, "weak")
+    assert found is not None
+    assert (found.use, found.num_uses) == (2, 3)
+
+
+def test_a_champion_that_is_gone_refuses_and_spends_nothing(tiny_home: Home) -> None:
+    first = promote(tiny_home, NAME)
+    client = connect(tiny_home.tracking_uri)
+    source = client.get_model_version_download_uri(MODEL, "1").removeprefix("file://")
+    shutil.rmtree(source)
+    shutil.rmtree(tiny_home.sweep_folder(NAME) / "confirmation")
+    copy_sweep(tiny_home, "equal", [0, 1])
+    with pytest.raises(GateRefused, match=r"champion.*found one that cannot be loaded \("):
+        promote(tiny_home, "equal")
+    assert Evidence(tiny_home.ledger_url, "equal").uses() == []
+    forced = promote(tiny_home, "equal", force=True, reason="its files are lost")
+    assert (forced.version, forced.previous_version) == ("2", first.version)
+    (reason,) = forced.verdict.reasons
+    assert "both scored on the same cases" in reason
+
+
+def test_too_few_patients_refuse_before_the_hold_out_is_opened(tiny_home: Home) -> None:
+    with pytest.raises(GateRefused, match="fewer are too few patients for an interval"):
+        promote(tiny_home, NAME, gate=Gate(min_patients=8))
+    assert Evidence(tiny_home.ledger_url, NAME).uses() == []
+    forced = promote(tiny_home, NAME, gate=Gate(min_patients=8), force=True, reason="of the test")
+    assert len(forced.verdict.reasons) == 2
+
+
+def test_a_hold_out_of_positives_alone_refuses(trained_home: Home) -> None:
+    """As of a sweep that was run with `--cases positive`: predicting nothing scores 0 there."""
+    ledger = Ledger.open(trained_home.ledger_url, NAME)
+    store = CaseStore.open(Path(ledger.header["store"]))
+    ledger.close()
+    plan = make_plan(store, num_folds=2, holdout_fraction=0.3, cases="positive")
+    found = count_patients(plan, store)
+    assert found == (len(plan.holdout), 0)
+    (refused,) = [str(check) for check in population(*found) if not check.passed]
+    assert "found 0 (so predicting nothing scores 0 by construction" in refused
+
+
+def test_evidence_of_an_earlier_version_is_read_and_not_decided_on(tiny_home: Home) -> None:
+    confirm(tiny_home, NAME)
+    evidence = Evidence(tiny_home.ledger_url, NAME)
+    (use,) = evidence.uses()
+    assert use.result is not None
+    older = {key: value for key, value in use.result.items() if key != "num_positive_groups"}
+    number = evidence.begin(
+        purpose="an older one",
+        git_sha="",
+        holdout_digest=use.holdout_digest,
+        candidates=use.candidates,
+        again=True,
+    )
+    evidence.finish(number, older, 0.9)
+    with pytest.raises(GateRefused, match=r"intervals: found those of an earlier version"):
+        promote(tiny_home, NAME)
+    assert promote(tiny_home, NAME, again=True).is_new
+
+
+def test_a_refusal_moves_no_alias_and_says_why(tiny_home: Home) -> None:
+    with pytest.raises(GateRefused, match="dice over positives") as refusal:
+        promote(tiny_home, NAME, gate=Gate(min_dice_positive=0.999))
+    assert len(refusal.value.reasons) == 1
+    client = connect(tiny_home.tracking_uri)
+    assert list(client.search_registered_models()) == []
+    confirmation = load_confirmation(tiny_home, NAME)
+    assert confirmation is not None
+    run = next(iter(client.search_runs(_experiments(client), "metrics.`holdout/dice` > 0")))
+    assert run.data.tags["ptxsweep.verdict"] == "refused"
+    assert run.data.tags["ptxsweep.force_reason"] == ""
+    for given in ({}, {"reason": "  \n"}, {"reason": "x" * 501}):
+        with pytest.raises(UsageError, match=r"force: found .*reason.*expected --force together"):
+            promote(tiny_home, NAME, force=True, **given)
+    with pytest.raises(UsageError, match="found a reason of 3 characters without --force"):
+        promote(tiny_home, NAME, reason="why")
+    why = "a demonstration\nfor the board"
+    forced = promote(tiny_home, NAME, gate=Gate(min_dice_positive=0.999), force=True, reason=why)
+    assert forced.forced
+    assert forced.reason == "a demonstration for the board"
+    assert client.get_run(forced.run_id).data.tags["ptxsweep.force_reason"] == forced.reason
+    kept = Evidence(tiny_home.ledger_url, NAME).verdicts()
+    assert [one["reason"] for one in kept] == [None, forced.reason]
+    assert forced.confirmation == confirmation  # the hold-out was not opened again
+    version = client.get_model_version_by_alias(forced.model_name, "champion")
+    assert version.tags["ptxsweep.forced"] == "true"
+    assert version.tags["ptxsweep.force_reason"] == forced.reason
+    assert "against the gate, because: a demonstration for the board. " in version.description
+
+
+def test_an_unfinished_sweep_spends_no_hold_out(tiny_home: Home) -> None:
+    ledger = Ledger.open(tiny_home.ledger_url, NAME)
+    ledger.acquire("test")
+    ledger.set_sweep_state("interrupted", "SIGINT")
+    ledger.close()
+    with pytest.raises(GateRefused, match="sweep: found interrupted"):
+        promote(tiny_home, NAME)
+    assert Evidence(tiny_home.ledger_url, NAME).uses() == []
+
+
+def test_rollback_and_back_again(tiny_home: Home) -> None:
+    with pytest.raises(UsageError, match="no previous champion"):
+        rollback(tiny_home, NAME)
+    copy_sweep(tiny_home, "weak", [0])
+    promote(tiny_home, "weak", force=True, reason="of the test")
+    with pytest.raises(UsageError, match="no previous champion"):
+        rollback(tiny_home, NAME)
+    better = promote(tiny_home, NAME)
+    assert better.verdict.checks[-1].name == f"dice against the champion ({MODEL} version 1)"
+    client = connect(tiny_home.tracking_uri)
+    for now, before in (("1", "2"), ("2", "1")):
+        done = rollback(tiny_home, NAME)
+        assert (done.version, done.rolled_back_version) == (now, before)
+        found = aliases(client, MODEL)
+        assert found == {"champion": now, "previous": before}
+
+
+def test_all_sweeps_of_a_home_compete_under_one_name(tiny_home: Home) -> None:
+    first = promote(tiny_home, NAME)
+    (said,) = [one for one in first.verdict.checks if "champion" in one.name]
+    assert said.passed
+    assert said.found == "no champion to compare with"
+    copy_sweep(tiny_home, "weak", [0])
+    with pytest.raises(GateRefused, match=r"dice against the champion \(.* version 1\): found -"):
+        promote(tiny_home, "weak", gate=Gate(min_gain=-1, min_dice_positive=0))
+    found = connect(tiny_home.tracking_uri).search_registered_models()
+    assert [one.name for one in found] == [MODEL]
+
+
+def test_a_champion_under_its_sweeps_name_is_still_found(tiny_home: Home) -> None:
+    """Earlier versions registered `ptxsweep-<sweep>`."""
+    older = promote(tiny_home, NAME, model_name="ptxsweep-tiny")
+    again = promote(tiny_home, NAME)
+    assert (again.is_new, again.model_uri) == (False, older.model_uri)
+    with pytest.raises(UsageError, match="'ptxsweep-tiny' has no previous champion"):
+        rollback(tiny_home, NAME)
+    copy_sweep(tiny_home, "weak", [0])
+    with pytest.raises(GateRefused, match=r"dice against the champion \(.* version 1\): found -"):
+        promote(tiny_home, "weak", gate=Gate(min_gain=-1, min_dice_positive=0))
+    forced = promote(tiny_home, "weak", force=True, reason="of the test")
+    assert (forced.model_name, forced.version) == (MODEL, "1")
+    with pytest.raises(UsageError, match=f"'{MODEL}' has no previous champion"):
+        rollback(tiny_home, "weak")
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ({"metric": "dice", "phantom": False}, "ptxsweep-dice"),
+        ({"metric": "dice"}, "ptxsweep-dice"),
+        ({"metric": "dice", "phantom": True}, "ptxsweep-phantom-dice"),
+    ],
+)
+def test_drawings_and_patients_have_names_apart(header: dict[str, Any], name: str) -> None:
+    assert model_name(header) == name
+
+
+def test_an_outage_before_the_hold_out_spends_nothing(tiny_home: Home, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    home = dataclasses.replace(
+        tiny_home, tracking_uri=f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}"
+    )
+    with pytest.raises(TrackingError, match="the hold-out was not opened"):
+        promote(home, NAME)
+    assert Evidence(tiny_home.ledger_url, NAME).uses() == []
+    with pytest.raises(TrackingError, match="failed"):
+        rollback(home, NAME)
+
+
+def test_a_name_that_no_registry_takes(tiny_home: Home) -> None:
+    with pytest.raises(UsageError, match="model name: found 'a/b'"):
+        promote(tiny_home, NAME, model_name="a/b")
+
+
+def _experiments(client: Any) -> list[str]:
+    return [str(one.experiment_id) for one in client.search_experiments()]

@@ -1,0 +1,54 @@
+"""A budget ends a sweep once its time is used."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from sweep.errors import UsageError
+from sweep.ledger.projection import Attempt, Candidate, Projection
+from sweep.search.budget import Budget, attempt_seconds
+
+
+def _at(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()
+
+
+def test_no_limit_is_never_used_up() -> None:
+    assert Budget().used_up(1e9, 1e9) is None
+
+
+@pytest.mark.parametrize(("seconds", "ends"), [(7199.0, False), (7200.0, True)])
+def test_hours_count_the_driver_and_gpu_hours_the_attempts(seconds: float, ends: bool) -> None:
+    by_clock = Budget(hours=2).used_up(seconds, 0.0)
+    by_gpu = Budget(gpu_hours=2).used_up(0.0, seconds)
+    assert (by_clock is not None) is ends
+    assert (by_gpu is not None) is ends
+    if ends:
+        assert by_clock == "the budget of 2 h is used"
+        assert by_gpu == "the budget of 2 GPU hours is used"
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
+def test_a_budget_of_nothing_is_refused(value: float) -> None:
+    with pytest.raises(UsageError, match=r"hours: found .*, expected a number above 0"):
+        Budget(hours=value)
+
+
+def test_gpu_hours_that_nobody_uses_are_refused() -> None:
+    Budget(gpu_hours=2).check(gpus=0.5)
+    Budget(hours=2).check(gpus=0.0)
+    with pytest.raises(UsageError, match=r"gpu_hours: found 2, but trials take no GPU here"):
+        Budget(gpu_hours=2).check(gpus=0.0)
+
+
+def test_lost_and_running_attempts_count() -> None:
+    one = Candidate(number=0, parameters={}, settings={}, distributions={}, created_at=_at(0))
+    one.log = [
+        Attempt(fold=0, attempt=1, started_at=_at(0), ended_at=_at(10), outcome="lost"),
+        Attempt(fold=0, attempt=2, started_at=_at(20), ended_at=_at(50), outcome="finished"),
+        Attempt(fold=1, attempt=1, started_at=_at(50)),
+    ]
+    projection = Projection(header={}, candidates=[one])
+    assert attempt_seconds(projection, datetime.fromtimestamp(55, UTC)) == 45.0

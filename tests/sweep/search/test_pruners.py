@@ -1,0 +1,195 @@
+"""Real Optuna pruners, asked through projections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from in_process import toy_space
+from projections import add, finish, folds, projection, report, start
+
+from sweep.errors import UsageError
+from sweep.ledger.projection import Projection
+from sweep.records import State
+from sweep.search.pruners import PRUNERS, PrunerJudge, make_pruner
+from sweep.space._pruners import PRUNER_SPECS
+
+REQUIRED = {"threshold": "lower: 0.1", "hyperband": "max_resource: 9"}
+
+
+def judge(name: str, text: str = "") -> PrunerJudge:
+    """As a search space would have it made."""
+    spec = toy_space(pruner=f"{{name: {name}{', ' if text else ''}{text}}}").pruner
+    return make_pruner(spec.name, spec.settings())
+
+
+def peers(made: Projection, values: list[list[float]]) -> None:
+    for epochs in values:
+        number = add(made)
+        start(made, number, 0)
+        report(made, number, 0, epochs)
+        finish(made, number, 0, max(epochs))
+
+
+@pytest.mark.parametrize("name", sorted(PRUNERS))
+def test_every_pruner_is_made_from_a_space_and_answers(name: str) -> None:
+    made = projection()
+    pruner = judge(name, REQUIRED.get(name, ""))
+    peers(made, [[0.5, 0.6]] * 6)
+    number = add(made)
+    start(made, number, 0)
+    report(made, number, 0, [0.01, 0.02])
+    assert pruner.should_prune_epoch(made, number, 0) in (True, False)
+    finish(made, number, 0, 0.02)
+    assert pruner.should_prune_fold(made, number) in (True, False)
+
+
+def test_spaces_and_builders_know_the_same_pruners() -> None:
+    assert set(PRUNERS) == set(PRUNER_SPECS)
+
+
+def test_none_prunes_nobody() -> None:
+    made = projection()
+    peers(made, [[0.9]] * 9)
+    start(made, add(made), 0)
+    report(made, 9, 0, [0.0])
+    assert not judge("none").should_prune_epoch(made, 9, 0)
+    assert not judge("none").should_prune_fold(made, 9)
+
+
+def test_median_compares_with_those_who_finished_the_same_fold() -> None:
+    made = projection()
+    pruner = judge("median", "n_startup_trials: 3")
+    peers(made, [[0.2, 0.5], [0.4, 0.5]])
+    number = add(made)
+    start(made, number, 0)
+    report(made, number, 0, [0.1])
+    assert not pruner.should_prune_epoch(made, number, 0)  # two peers, three are asked for
+    peers(made, [[0.3, 0.5]])
+    assert pruner.should_prune_epoch(made, number, 0)  # median of 0.2, 0.4, 0.3
+    report(made, number, 0, [0.5])
+    assert not pruner.should_prune_epoch(made, number, 0)
+    start(made, 0, 1)
+    report(made, 0, 1, [0.0])
+    assert not pruner.should_prune_epoch(made, 0, 1)  # nobody finished fold 1
+
+
+def test_warm_up_and_scope() -> None:
+    made = projection()
+    peers(made, [[0.5, 0.5]] * 5)
+    number = add(made)
+    start(made, number, 0)
+    report(made, number, 0, [0.1])
+    assert judge("median").should_prune_epoch(made, number, 0)
+    assert not judge("median", "n_warmup_steps: 2").should_prune_epoch(made, number, 0)
+    assert not judge("median", "scope: folds").should_prune_epoch(made, number, 0)
+    report(made, number, 0, [0.1])
+    assert judge("median", "n_warmup_steps: 2").should_prune_epoch(made, number, 0)
+    finish(made, number, 0, 0.1)
+    assert judge("median").should_prune_fold(made, number)
+    assert not judge("median", "n_warmup_folds: 1").should_prune_fold(made, number)
+    assert not judge("median", "scope: epochs").should_prune_fold(made, number)
+
+
+def test_one_lucky_fold_protects_nobody() -> None:
+    made = projection(num_folds=4)
+    for _ in range(5):
+        folds(made, [0.5, 0.5, 0.5])
+    pruner = judge("median")
+    number = folds(made, [0.6])
+    assert not pruner.should_prune_fold(made, number)
+    start(made, number, 1)
+    finish(made, number, 1, 0.0)  # its best mean is 0.6 still, its mean is 0.3
+    assert pruner.should_prune_fold(made, number)
+
+
+def test_wilcoxon_with_five_folds_prunes_nobody_before_the_fourth() -> None:
+    made = projection(num_folds=5)
+    best = folds(made, [0.8, 0.81, 0.82, 0.83, 0.84])
+    pruner = judge("wilcoxon")
+    number = add(made)
+    verdicts = []
+    for fold in range(4):
+        start(made, number, fold)
+        finish(made, number, fold, 0.1 + 0.011 * fold)
+        verdicts.append(pruner.should_prune_fold(made, number))
+    assert verdicts == [False] * 4  # nobody is complete, so there is nobody to compare with
+    made.end(best, State.COMPLETE, None, "then")
+    assert pruner.should_prune_fold(made, number)
+    second = add(made)
+    for fold in range(4):
+        start(made, second, fold)
+        finish(made, second, fold, 0.1 + 0.011 * fold)
+        assert pruner.should_prune_fold(made, second) == (fold == 3)
+
+
+def test_threshold_is_in_the_metrics_own_sign() -> None:
+    made = projection(maximize=False)
+    start(made, add(made), 0)
+    report(made, 0, 0, [-3.0])  # a loss of 3
+    assert judge("threshold", "upper: 2").should_prune_epoch(made, 0, 0)
+    assert not judge("threshold", "upper: 4").should_prune_epoch(made, 0, 0)
+
+
+def test_patience() -> None:
+    made = projection()
+    start(made, add(made), 0)
+    pruner = judge("patient", "patience: 2")
+    verdicts = []
+    for value in (0.5, 0.4, 0.3, 0.2, 0.1):
+        report(made, 0, 0, [value])
+        verdicts.append(pruner.should_prune_epoch(made, 0, 0))
+    assert verdicts == [False, False, False, True, True]
+
+
+def run_halving(pruner_of: Any, *, forget_every: int | None) -> list[list[bool]]:
+    """Twelve candidates, nine epochs each; `forget_every` makes a new judge after so many asks."""
+    made, rng = projection(), np.random.default_rng(3)
+    pruner, num_asked = pruner_of(), 0
+    verdicts: list[list[bool]] = []
+    for number in range(12):
+        add(made)
+        start(made, number, 0)
+        verdicts.append([])
+        for value in np.sort(rng.uniform(size=9)):
+            report(made, number, 0, [float(value)])
+            verdicts[-1].append(pruner.should_prune_epoch(made, number, 0))
+            note = pruner.take_marks(made, number)
+            if note is not None:
+                made.note(number, *note)
+            num_asked += 1
+            if forget_every is not None and num_asked % forget_every == 0:
+                pruner = pruner_of()
+            if verdicts[-1][-1]:
+                made.end(number, State.PRUNED, "weak", "then")
+                break
+        else:
+            finish(made, number, 0, float(value))
+    return verdicts
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("successive_halving", "reduction_factor: 3"),
+        ("hyperband", "max_resource: 9"),
+    ],
+)
+def test_rungs_survive_a_restart(name: str, text: str) -> None:
+    steady = run_halving(lambda: judge(name, text), forget_every=None)
+    assert any(one[-1] for one in steady), "nobody was pruned, this shows nothing"
+    for every in (1, 4, 7):
+        assert run_halving(lambda: judge(name, text), forget_every=every) == steady
+
+
+def test_mistakes_are_told() -> None:
+    with pytest.raises(UsageError, match=r"found 'medan'.*did you mean 'median'"):
+        make_pruner("medan", {})
+    with pytest.raises(UsageError, match=r"pruner wilcoxon: .*p_threshold"):
+        make_pruner("wilcoxon", {"n_startup_steps": 2})
+    with pytest.raises(UsageError, match="p_threshold must be between 0 and 1"):
+        make_pruner("wilcoxon", {"n_startup_steps": 2, "p_threshold": 3.0})
+    settings = toy_space(pruner="{name: median}").pruner.settings()
+    with pytest.raises(UsageError, match="scope: found 'all', expected one of"):
+        make_pruner("median", {**settings, "scope": "all"})

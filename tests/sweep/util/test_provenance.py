@@ -1,0 +1,28 @@
+"""Versions of what changes pixels or scores."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import cv2
+
+from sweep.util.provenance import differences, pixel_versions
+
+
+def test_versions_of_what_changes_pixels() -> None:
+    found = pixel_versions()
+    assert {"numpy", "scipy", "torch", "monai", "albumentations", "pydicom", "pillow"} <= set(found)
+    assert found["opencv"] == cv2.__version__
+    assert found["torch"] == importlib.metadata.version("torch").split("+")[0]
+    assert "click" not in found
+
+
+def test_what_differs_and_what_is_missing() -> None:
+    ours = {"opencv": "5.0.0", "pydicom": "3.0.2", "numpy": "2.4.6"}
+    theirs = {"opencv": "4.12.0", "numpy": "2.4.6", "pyjpegls": "1.5.1"}
+    assert differences(ours, theirs) == [
+        ("opencv", "5.0.0", "4.12.0"),
+        ("pydicom", "3.0.2", "none"),
+        ("pyjpegls", "none", "1.5.1"),
+    ]
+    assert differences(ours, dict(ours)) == []
