@@ -219,6 +219,7 @@ def _cluster(address: str | None) -> Iterator[Finding]:
         return
     import ray
 
+    from sweep.ray.cluster import join
     from sweep.ray.nodes import (
         OPEN_TO_ALL,
         ask,
@@ -227,7 +228,6 @@ def _cluster(address: str | None) -> Iterator[Finding]:
         package_version,
         versions_here,
     )
-    from sweep.ray.run import join
 
     join(address)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -17,24 +18,27 @@ from ptxcore.data.store.case_store import CaseStore, no_progress
 from ptxcore.data.store.verified import verify_once
 from ptxcore.errors import StoreError
 from ptxcore.settings import FoldSettings
+from sweep.analysis.cohort import take_part
 from sweep.analysis.operating_point import keeper
 from sweep.analysis.selection_bias import mixed_versions
 from sweep.analysis.summary import SweepSummary, summarise
 from sweep.errors import NameTaken, UsageError
 from sweep.ledger import Ledger, list_sweeps
+from sweep.ledger.header import build_header
 from sweep.ledger.projection import Projection
 from sweep.mlflow.feed import Tracker
+from sweep.ray.cluster import ray_cluster
 from sweep.ray.measure import choose_runtime
 from sweep.ray.resources import ResourceRequest, Resources
-from sweep.ray.run import Interrupt, drive, ray_cluster
+from sweep.ray.run import Interrupt, drive
 from sweep.ray.trainable import Job
 from sweep.search.budget import Budget, attempt_seconds
 from sweep.search.controller import Conductor
 from sweep.search.policies import make_policy
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
-from sweep.space.overrides import Overrides, build_header, effective_space, image_grids
-from sweep.space.settings import check_measurable
+from sweep.space.overrides import Overrides, effective_space
+from sweep.space.settings import check_measurable, image_grids
 from sweep.storage import sweep_files
 from sweep.storage.case_stores import locate, open_store, store_of
 from sweep.storage.home import Home
@@ -132,7 +136,19 @@ def run(
         budget.check(found.gpus)
         runtime = choose_runtime(default, found, precision, is_here=request.address is None)
         header = build_header(
-            space=space, store=cases, location=locate(store), plan=plan, runtime=runtime, seed=seed
+            space_text=space.text,
+            space_digest=space.digest,
+            metric=space.objective.metric,
+            maximize=space.objective.maximize,
+            num_folds=plan.num_folds,
+            seed=seed,
+            store=locate(store),
+            data_hash=cases.data_hash,
+            cohort=take_part(cases, plan),
+            phantom=cases.phantom,
+            plan_digest=plan.digest,
+            search_plan_digest=plan.search_part().digest,
+            runtime=dataclasses.asdict(runtime),
         )
         folder.mkdir(parents=True)
         try:
@@ -213,7 +229,8 @@ def _note_versions(ledger: Ledger) -> None:
     """Write down that a sweep goes on under other versions of what changes pixels or scores.
 
     Not refused: a security update must not cost a sweep of days. But folds before and after are
-    not quite comparable, so the ledger keeps it and every view says it (`sweep.analysis.selection_bias`).
+    not quite comparable, so the ledger keeps it and every view says it
+    (`sweep.analysis.selection_bias`).
     """
     known, here = ledger.projection.versions, pixel_versions()
     if known and differences(known[-1], here):

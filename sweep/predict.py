@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +16,16 @@ from ptxcore.data.formats.dicom import read_dicom
 from ptxcore.data.formats.files import base_name
 from ptxcore.data.importing.sources import HINT, speaking_of
 from sweep.errors import UsageError
+from sweep.mlflow.open_model import open_model
 from sweep.storage.home import Home
 from sweep.storage.inputs import Inputs
 from sweep.util.atomic_file import whole_file
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
     from numpy.typing import NDArray
 
     from ptxcore.inference import Ensemble
 
-_REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<number>[0-9]+))")
 #: What a probability of 1 is in a 16-bit PNG.
 FULL_SCALE = 65_535
 
@@ -102,74 +98,6 @@ def predict_files(
             one = dataclasses.replace(one, attention=path)
         found.append(one)
     return found
-
-
-def load_champion(home: Home, uri: str) -> Ensemble:
-    """The networks of a model, see `open_model`."""
-    return open_model(home, uri)[0]
-
-
-def open_model(home: Home, uri: str) -> tuple[Ensemble, dict[str, Any]]:
-    """The networks of a model, and what it says of its origin; nothing that comes with it is run.
-
-    MLflow's own `load_model` runs the code in a model's folder and whatever loader that folder
-    names. Here its files are compared with what the registry says of that version, and the
-    weights alone are read, from the copy that was compared.
-
-    Args:
-        home: Whose registry knows the model.
-        uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the folder of a model on this
-            machine, for which nobody vouches.
-
-    Raises:
-        UsageError: There is no such model, or the registry does not vouch for it.
-        CheckpointError: The files are damaged or were exchanged.
-        TrackingError: MLflow cannot be reached.
-    """
-    from sweep.mlflow.model_package import ENSEMBLE_FOLDER, load_ensemble, load_facts
-
-    def loaded(folder: Path) -> tuple[Ensemble, dict[str, Any]]:
-        ensemble = folder / ENSEMBLE_FOLDER
-        return load_ensemble(ensemble), load_facts(ensemble)
-
-    if Path(uri).is_dir():
-        return loaded(Path(uri))
-    named = _REGISTERED.fullmatch(uri)
-    if named is None:
-        raise UsageError(
-            f"model {uri}: expected models:/NAME@ALIAS, models:/NAME/VERSION or the folder of a "
-            "model; the registry vouches for no other (to run a model's own code, trusting its "
-            "store, call mlflow.pyfunc.load_model)"
-        )
-    name = home.tracking_uri.removeprefix("sqlite:///")
-    if name != home.tracking_uri and not Path(name).is_file():
-        raise UsageError(f"no model was registered in {home.folder} (found no {name}); give --home")
-
-    from sweep.mlflow.package_digest import fetch
-    from sweep.mlflow.registry import reaching
-    from sweep.mlflow.view import connect
-
-    with reaching(home.tracking_uri, "nothing was predicted"):
-        client = connect(home.tracking_uri, home.artifacts)
-        version = _version(client, uri, **named.groupdict())
-        with tempfile.TemporaryDirectory(prefix="ptxsweep-") as copy:
-            return loaded(fetch(client, version, Path(copy)))
-
-
-def _version(
-    client: MlflowClient, uri: str, *, name: str, alias: str | None, number: str | None
-) -> ModelVersion:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        if alias is not None:
-            return client.get_model_version_by_alias(name, alias)
-        return client.get_model_version(name, str(number))
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
-        known = ", ".join(one.name for one in client.search_registered_models())
-        raise UsageError(f"model {uri}: {error.message}; registered: {known or 'none'}") from error
 
 
 def _draw_attention(

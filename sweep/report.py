@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ptxcore.errors import StoreError
 from ptxcore.types import Runtime
-from sweep.analysis.operating_point import fill, known_point
+from sweep.analysis.operating_point import operating_points, tuned_metrics
 from sweep.analysis.standing import standing
-from sweep.analysis.statistics import mean_sd
 from sweep.errors import StorageError
 from sweep.ledger import Ledger
 from sweep.ledger.evidence import Evidence
@@ -69,7 +67,7 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
         sweep_files.bring_folds(home, name, complete)
         if (led := _complete_leader(ledger.projection)) is not None:
             sweep_files.bring_folds(home, name, [led], weights=True)
-        points = operating_points(ledger, folder)
+        points = operating_points(ledger.projection, folder)
         pictures, notes = _pictures(home, ledger, points)
         path = write_report(
             ledger,
@@ -90,31 +88,6 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
         )
     finally:
         ledger.close()
-
-
-def operating_points(ledger: Ledger, folder: Path) -> dict[int, Mapping[str, Any]]:
-    """Thresholds of every complete candidate, as the ledger keeps them or from its case tables."""
-    fill(ledger.projection, folder)
-    points = {one.number: known_point(one) for one in ledger.projection.candidates}
-    return {number: point for number, point in points.items() if point is not None}
-
-
-def tuned_metrics(point: Mapping[str, Any] | None) -> dict[str, dict[str, float]] | None:
-    """Mean and SD over folds of every metric that each fold has.
-
-    Args:
-        point: See `sweep.analysis.operating_point`; None gives None.
-    """
-    if point is None:
-        return None
-    found: dict[str, dict[str, float]] = {}
-    for name in point["folds"][0]:
-        known = [fold[name] for fold in point["folds"] if name in fold]
-        values = [value for value in known if value is not None and math.isfinite(value)]
-        if len(values) == len(point["folds"]):
-            mean, sd = mean_sd(values)
-            found[name] = {"mean": mean, "sd": sd}
-    return found
 
 
 def _verdict(home: Home, name: str) -> Verdict | None:

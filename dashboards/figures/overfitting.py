@@ -13,7 +13,6 @@ from dashboards import theme
 from dashboards.figures.diagnosis import FoldDiagnosis, diagnose, stop_metric
 from dashboards.figures.fold_curves import Curve, add_curve, curve_of
 from dashboards.queries import label
-from dashboards.report.markup import Markup, table
 from dashboards.text import count, duration, in_sentence, listed, metric_name, score, signed
 from sweep.ledger.projection import Candidate
 
@@ -177,27 +176,3 @@ def _saved(info: OverfittingInfo) -> str:
             f"{in_sentence(info.stop_metric)} by {signed(sum(gains) / len(gains))} on average"
         )
     return f"{text}."
-
-
-def diagnosis_table(info: OverfittingInfo) -> Markup:
-    """The same, fold by fold."""
-    name = in_sentence(info.stop_metric)
-    head = (
-        "fold", "epochs", "departs at", "gap there", "gap at the end", "best epoch",
-        f"{name} kept", "at the end", "epochs not run",
-    )  # fmt: skip
-    rows = [
-        (
-            one.fold,
-            one.num_epochs,
-            "–" if one.departure is None else f"{one.departure}, {one.kind}",
-            signed(one.gap_at_departure),
-            signed(one.gap_at_end),
-            one.best_epoch,
-            score(one.metric_kept),
-            score(one.metric_at_end),
-            one.epochs_not_run,
-        )
-        for one in info.folds
-    ]
-    return table(head, rows, numeric=range(len(head)))

@@ -129,7 +129,7 @@ def report_html(
 
 
 def _page(title: str, body: Markup) -> str:
-    style = Markup(files("dashboards").joinpath("report.css").read_text(encoding="utf-8"))
+    style = Markup(files("dashboards.report").joinpath("report.css").read_text(encoding="utf-8"))
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -304,7 +304,7 @@ def _overfitting(leader: Candidate) -> list[Markup]:
         return []
     title, text = f"Overfitting of {info.candidate}", overfitting.sentence(info)
     picture = _figure("overfitting", title, text, overfitting.overfitting(info))
-    return [picture, overfitting.diagnosis_table(info)]
+    return [picture, sections.diagnosis_table(info)]
 
 
 def _figure(key: str, title: str, text: str, figure: go.Figure) -> Markup:

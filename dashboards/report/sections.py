@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from dashboards.figures.overfitting import OverfittingInfo
 from dashboards.queries import default_of, fold_scores, label, leader_of, ordered, varied
 from dashboards.report import sentences as say
 from dashboards.report.evidence import Confirmation
@@ -345,3 +346,27 @@ def leaderboard_sentence(found: Findings, num_folds: int) -> str:
         f"{in_sentence(found.metric)} differs more between folds than between candidates, so "
         "overlapping intervals do not mean equal candidates: compare on the same folds, below."
     )
+
+
+def diagnosis_table(info: OverfittingInfo) -> Markup:
+    """The same, fold by fold."""
+    name = in_sentence(info.stop_metric)
+    head = (
+        "fold", "epochs", "departs at", "gap there", "gap at the end", "best epoch",
+        f"{name} kept", "at the end", "epochs not run",
+    )  # fmt: skip
+    rows = [
+        (
+            one.fold,
+            one.num_epochs,
+            "–" if one.departure is None else f"{one.departure}, {one.kind}",
+            signed(one.gap_at_departure),
+            signed(one.gap_at_end),
+            one.best_epoch,
+            score(one.metric_kept),
+            score(one.metric_at_end),
+            one.epochs_not_run,
+        )
+        for one in info.folds
+    ]
+    return table(head, rows, numeric=range(len(head)))

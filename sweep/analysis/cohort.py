@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ptxcore.data.splits.fold_plan import FoldPlan
+from ptxcore.data.store.case_store import CaseStore
+
 #: Key of the header.
 KEY = "cohort"
 #: How an import knew which images belong to one patient, as the store's manifest calls it.
@@ -55,3 +58,34 @@ def how_grouped(cohort: Mapping[str, Any]) -> str:
     """How the patients were known, for people."""
     ways = str(cohort.get("groups", "unknown")).split(", ")
     return ", ".join(_GROUPED.get(way, way) for way in ways)
+
+
+def take_part(store: CaseStore, plan: FoldPlan) -> dict[str, Any]:
+    """Which cases of a store take part in a sweep, and how they are shared out.
+
+    Args:
+        store: That the plan was made for.
+        plan: Of the sweep.
+
+    Returns:
+        Plain values: counts of cases, positive cases and patients ("groups"), of all and of the
+        hold-out; the shares that were asked for; "num_monitor", the most cases that watch a fold.
+    """
+    holdout = [store.cases[store.index(name)] for name in plan.holdout]
+    searched = [store.cases[store.index(name)] for fold in plan.search.folds for name in fold]
+    cases = holdout + searched
+    return {
+        "cases": plan.settings["cases"],
+        "num_cases": len(cases),
+        "num_positive": sum(case.is_positive for case in cases),
+        "num_groups": len({case.group for case in cases}),
+        "groups": str(store.manifest.get("groups", "unknown")),
+        "num_store_cases": len(store.cases),
+        "num_store_positive": sum(case.is_positive for case in store.cases),
+        "holdout_fraction": plan.settings["holdout_fraction"],
+        "num_holdout": len(holdout),
+        "num_holdout_positive": sum(case.is_positive for case in holdout),
+        "num_holdout_groups": len({case.group for case in holdout}),
+        "monitor_fraction": plan.settings["monitor_fraction"],
+        "num_monitor": max(len(names) for names in plan.search.monitors),
+    }

@@ -58,9 +58,10 @@ class Comparison:
 
     Attributes:
         metric: Its name.
-        threshold: The rule behind all values, one of the words of `sweep.analysis.operating_point`. The
-            objective stands at that of the settings, by which the search ranks; other metrics of
-            masks at the threshold from the other folds, if it is known of every trial here.
+        threshold: The rule behind all values, one of the words of
+            `sweep.analysis.operating_point`. The objective stands at that of the settings, by
+            which the search ranks; other metrics of masks at the threshold from the other folds, if
+            it is known of every trial here.
         reference: Number of the trial that the others are compared with.
         num_left_out: Trials without all folds, or with a value that is not finite.
         num_compared: Differences that intervals and p-values are corrected for, those of trials

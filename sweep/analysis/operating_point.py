@@ -25,6 +25,7 @@ from ptxcore.metrics import (
     load_table,
     needs_threshold,
 )
+from sweep.analysis.statistics import mean_sd
 from sweep.errors import StorageError
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import State
@@ -181,3 +182,28 @@ def rule_text(rule: str, settings: Mapping[str, Any] | None = None) -> str:
     if settings is None:
         return "fixed threshold of the settings"
     return f"fixed threshold {float(settings.get('threshold', 0.5)):g}"
+
+
+def operating_points(projection: Projection, folder: Path) -> dict[int, Mapping[str, Any]]:
+    """Thresholds of every complete candidate, as the ledger keeps them or from its case tables."""
+    fill(projection, folder)
+    points = {one.number: known_point(one) for one in projection.candidates}
+    return {number: point for number, point in points.items() if point is not None}
+
+
+def tuned_metrics(point: Mapping[str, Any] | None) -> dict[str, dict[str, float]] | None:
+    """Mean and SD over folds of every metric that each fold has.
+
+    Args:
+        point: See `operating_point`; None gives None.
+    """
+    if point is None:
+        return None
+    found: dict[str, dict[str, float]] = {}
+    for name in point["folds"][0]:
+        known = [fold[name] for fold in point["folds"] if name in fold]
+        values = [value for value in known if value is not None and math.isfinite(value)]
+        if len(values) == len(point["folds"]):
+            mean, sd = mean_sd(values)
+            found[name] = {"mean": mean, "sd": sd}
+    return found

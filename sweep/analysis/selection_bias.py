@@ -57,7 +57,7 @@ def of_data(*, phantom: bool | None, positives_alone: bool | None) -> list[Cauti
 
 
 def of_model(facts: Mapping[str, Any]) -> list[Caution]:
-    """What a model is not, by what its package says of its origin (`sweep.promotion.model_card.facts_of`)."""
+    """What a model is not, by what its package says of its origin (`model_card.facts_of`)."""
     phantom, alone = facts.get("phantom"), model_positives_alone(facts)
     if phantom is None and alone is None:
         return [UNKNOWN_ORIGIN]

@@ -88,7 +88,7 @@ class SweepSummary:
             leads so far and is complete.
         warning: What a reader must know of that trial, None if nothing.
         caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
-        cohort: Which cases took part, see `sweep.space.overrides.take_part`; empty of an older sweep.
+        cohort: Which cases took part, see `sweep.analysis.cohort`; empty of an older sweep.
         standing: Who leads, by how much and how sure.
         verdict: That in words.
         candidates: All of them.

@@ -49,7 +49,7 @@ class MlflowProcess:
                 hold passwords and command lines are public.
             name: Of the sweep.
         """
-        source = str(Path(__file__).resolve().parents[1])  # where this very version lies
+        source = str(Path(__file__).resolve().parents[2])  # where this very version lies
         paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "sweep.mlflow.view"],

@@ -29,9 +29,9 @@ from sweep.promotion.confirmation import Confirmation, read_confirmation
 from sweep.promotion.holdout import holdout_digest, read_plan, score, table_path
 from sweep.promotion.rival import Rival
 from sweep.records import State
-from sweep.space.overrides import git_sha
 from sweep.storage import sweep_files
 from sweep.storage.home import Home
+from sweep.util.provenance import git_sha
 from sweep.util.redaction import mask
 
 #: What the champion's own networks may raise on cases of another kind than theirs.

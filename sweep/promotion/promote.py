@@ -99,7 +99,7 @@ def promote(
     Args:
         home: Where the sweep lives.
         name: Of the sweep.
-        model_name: In the registry; `sweep.promotion.champions.model_name` unless given, one for each metric.
+        model_name: In the registry; `champions.model_name` unless given, one for each metric.
         gate: What the gate asks for.
         force: Promote against the gate; the reasons are written on the model.
         reason: Why it is forced, for those who read the model later: one line of at most

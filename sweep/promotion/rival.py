@@ -21,7 +21,7 @@ from ptxcore.inference import Ensemble
 from ptxcore.metrics import load_table
 from ptxcore.types import Rule
 from sweep.errors import SweepError
-from sweep.predict import load_champion
+from sweep.mlflow.open_model import load_champion
 from sweep.promotion.assess import Scored
 from sweep.promotion.gate import Champion
 from sweep.promotion.holdout import holdout_digest, holdout_names, table_path

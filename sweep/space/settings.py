@@ -194,3 +194,22 @@ def _is_continuous(space: SearchSpace, name: str) -> bool:
 
 def _field(error: str) -> str:
     return error.split(":")[0]
+
+
+def image_grids(space: SearchSpace) -> list[tuple[int, str]]:
+    """Every image size with every resampling filter that the space can ask for."""
+    one = space.parameters.get("resampling")
+    if one is None or one.type != "categorical":  # text cannot be anything else
+        filters = [FoldSettings.from_mapping(space.complete(space.defaults())).resampling]
+    else:
+        filters = [str(value) for value in one.choices]
+    return [(size, name) for size in _image_sizes(space) for name in filters]
+
+
+def _image_sizes(space: SearchSpace) -> list[int]:
+    one = space.parameters.get("image_size")
+    if one is None:
+        return [FoldSettings.from_mapping(space.complete(space.defaults())).image_size]
+    if one.type == "categorical":
+        return [int(str(value)) for value in one.choices]
+    return list(range(int(one.low), int(one.high) + 1, int(one.step or 1)))

@@ -1,7 +1,7 @@
 """A case store in a folder or in object storage: found on the driver and on every host.
 
-In object storage a store is one snapshot (`sweep.storage.snapshots`) without its salt. A host brings it
-into its cache by content hash, once, checks every case, and all its trials map the copy.
+In object storage a store is one snapshot (`sweep.storage.snapshots`) without its salt. A host
+brings it into its cache by content hash, once, checks every case, and all its trials map the copy.
 """
 
 from __future__ import annotations

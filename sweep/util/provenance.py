@@ -1,10 +1,12 @@
-"""Which packages a number was made with."""
+"""Which code and which packages a number was made with."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import subprocess
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 #: Whose version changes pixels or scores: what resamples, warps, trains and counts, and what
 #: decodes DICOM files. Decoders that are not installed are left out.
@@ -69,3 +71,22 @@ def pins(*names: str) -> list[str]:
     """
     versions = (importlib.metadata.version(name).partition("+")[0] for name in names)
     return [f"{name}=={version}" for name, version in zip(names, versions, strict=True)]
+
+
+def git_sha() -> str:
+    """Commit of the code that runs, with "+dirty" where files changed; "unknown" outside git."""
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        # Whichever git the user's PATH has: it only tells a commit.
+        done = subprocess.run(  # nosec B607
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise OSError(done.stderr.strip())
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+dirty" if git("status", "--porcelain") else "")
+    except OSError:
+        return "unknown"

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import optuna
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
 
 from in_process import conduct, memory_storage, new_sweep, toy_fold, toy_space
 from optuna.distributions import FloatDistribution

@@ -41,7 +41,7 @@ from typing import Any
 import numpy as np
 import torch
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
 
 from plain_monai import batches, learning, our_step, plain_step, source_of
 from siim_slice import find_slice

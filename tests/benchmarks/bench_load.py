@@ -33,7 +33,7 @@ _HERE = Path(__file__).resolve().parent
 
 def sweep(num_trials: int, num_workers: int) -> dict[str, Any]:
     """Figures of one sweep."""
-    ours = [str(_HERE.parent), str(_HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
+    ours = [str(_HERE.parent / "support"), str(_HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [

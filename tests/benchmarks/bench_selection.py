@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_selection.py [--sweeps 2000]
 
-Prints, for 8, 40 and 200 trials, the share of null sweeps in which `sweep.analysis.standing` says "better"
+Prints, for 8, 40 and 200 trials, the share of null sweeps in which `standing` says "better"
 (at most 2.5% are expected, the half of 5% on the better side), beside the share in which the same
 winner's interval would leave out 0 if it were the only trial, as reports had it before; then the
 share in which one trial that is truly better by a gain wins and is called so. The last line is one

@@ -25,8 +25,9 @@ from sweep.analysis.summary import summarise
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection
 from sweep.mlflow.feed import Tracker
+from sweep.ray.cluster import ray_cluster
 from sweep.ray.resources import ResourceRequest, Resources
-from sweep.ray.run import Interrupt, drive, ray_cluster
+from sweep.ray.run import Interrupt, drive
 from sweep.ray.trainable import Job
 from sweep.records import State
 from sweep.search.budget import Budget

@@ -15,7 +15,7 @@ from sweep.cli.live import watching
 from sweep.demo import DemoResult, demo, holdout_file
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
-from sweep.predict import load_champion
+from sweep.mlflow.open_model import load_champion
 from sweep.promotion.promote import promote
 from sweep.storage.home import Home
 

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import atheris
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[up]) for up in (2, 1)]
+_TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(_TESTS.parent), str(_TESTS / "support")]
 with atheris.instrument_imports(include=["ptxcore", "sweep", "pydicom", "yaml"]):
     from ptxcore.errors import CoreError
     from sweep.errors import SweepError

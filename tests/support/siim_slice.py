@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "siim"
+BESIDE = Path(__file__).resolve().parents[3] / "shared" / "data" / "siim"
 
 
 def find_slice() -> Path | None:

@@ -83,8 +83,9 @@ def metric_values(one: Candidate, projection: Projection) -> dict[str, list[floa
     """Values over the finished folds of all that is a number on each of them.
 
     Returns:
-        "objective", and metrics by name: those of masks under the rule of `sweep.analysis.operating_point`
-        where that is known, and as "fixed/..." under that of the settings.
+        "objective", and metrics by name: those of masks under the rule of
+        `sweep.analysis.operating_point` where that is known, and as "fixed/..." under that of the
+        settings.
     """
     found = {"objective": [projection.displayed(one.folds[f].score) for f in sorted(one.folds)]}
     for key in one.folds[min(one.folds)].metrics:

@@ -11,11 +11,11 @@ from synthetic_sweeps import projection_of, stamp
 from dashboards.figures.diagnosis import Departure, departure, diagnose, noise, smooth
 from dashboards.figures.overfitting import (
     OverfittingInfo,
-    diagnosis_table,
     overfitting,
     overfitting_info,
     sentence,
 )
+from dashboards.report.sections import diagnosis_table
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Candidate
 from sweep.records import FoldScore

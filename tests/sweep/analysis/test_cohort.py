@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from dashboards.report.page import report_html
 from ptxcore.data.splits.fold_plan import make_plan
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.types import Runtime
-from sweep.analysis.cohort import cohort_of, describe
+from sweep.analysis.cohort import cohort_of, describe, take_part
 from sweep.analysis.selection_bias import POSITIVES_ALONE, caution
+from sweep.ledger.header import build_header
 from sweep.ledger.projection import Candidate, Projection
 from sweep.mlflow.view._content import sweep_params, sweep_tags
 from sweep.records import FoldScore
 from sweep.space import load_space
-from sweep.space.overrides import build_header
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +30,21 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> CaseStore:
 
 def header_of(store: CaseStore, cases: str) -> dict[str, Any]:
     plan = make_plan(store, num_folds=2, cases=cases, holdout_fraction=0.25)
+    space = load_space("demo")
     return build_header(
-        space=load_space("demo"),
-        store=store,
-        location=str(store.folder),
-        plan=plan,
-        runtime=Runtime(),
+        space_text=space.text,
+        space_digest=space.digest,
+        metric=space.objective.metric,
+        maximize=space.objective.maximize,
+        num_folds=plan.num_folds,
         seed=0,
+        store=str(store.folder),
+        data_hash=store.data_hash,
+        cohort=take_part(store, plan),
+        phantom=store.phantom,
+        plan_digest=plan.digest,
+        search_plan_digest=plan.search_part().digest,
+        runtime=dataclasses.asdict(Runtime()),
     )
 
 

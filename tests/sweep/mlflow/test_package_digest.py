@@ -17,10 +17,11 @@ from tiny_sweep import NAME
 from ptxcore.errors import CheckpointError
 from sweep.errors import TrackingError, UsageError
 from sweep.mlflow.model_package._example import input_example
+from sweep.mlflow.open_model import load_champion
 from sweep.mlflow.package_digest import DIGEST_TAG, package_digest
 from sweep.mlflow.registry import reaching
 from sweep.mlflow.view import connect
-from sweep.predict import load_champion, predict_files
+from sweep.predict import predict_files
 from sweep.promotion.promote import promote
 from sweep.storage.home import Home
 from sweep.storage.inputs import find_inputs

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from sweep.cli.run import _resource_options, _resources
-from sweep.ray.run import worker_environment
+from sweep.ray.cluster import worker_environment
 
 
 @click.command()

@@ -11,9 +11,9 @@ import torch
 
 from ptxcore.settings import FoldSettings
 from sweep.errors import UsageError
+from sweep.ray.cluster import ray_cluster
 from sweep.ray.measure import choose_runtime
 from sweep.ray.resources import ResourceRequest, Resources
-from sweep.ray.run import ray_cluster
 
 SETTINGS = FoldSettings(channels=2, levels=2, image_size=64, patch_size=32, batch_size=2)
 

@@ -111,7 +111,7 @@ ASK = """
 import sys
 from sweep.errors import UsageError
 from sweep.ray.nodes import refuse_other_versions
-from sweep.ray.run import join
+from sweep.ray.cluster import join
 join(sys.argv[1])
 try:
     refuse_other_versions()

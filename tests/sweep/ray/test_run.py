@@ -13,9 +13,10 @@ from ray import tune
 
 from sweep.errors import LeaseHeld
 from sweep.ledger import Ledger
+from sweep.ray.cluster import HostWatch, ray_cluster
 from sweep.ray.nodes import ask, asks_for_token, hosts_without_token
 from sweep.ray.resources import ResourceRequest, Resources
-from sweep.ray.run import HostWatch, Interrupt, drive, ray_cluster
+from sweep.ray.run import Interrupt, drive
 from sweep.ray.trainable import Job
 from sweep.records import Epoch, FoldScore, State
 from sweep.search.controller import Conductor

@@ -45,7 +45,7 @@ from sweep.simulate import (
     table_of,
 )
 
-TABLES = Path(__file__).resolve().parent.parent / "data" / "tables"
+TABLES = Path(__file__).resolve().parents[2] / "data" / "tables"
 NAMES = sorted(POLICIES)
 
 

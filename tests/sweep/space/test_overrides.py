@@ -10,7 +10,8 @@ import pytest
 from ptxcore.settings import FoldSettings
 from sweep.errors import SpaceError
 from sweep.space import parse_space
-from sweep.space.overrides import Overrides, effective_space, image_grids
+from sweep.space.overrides import Overrides, effective_space
+from sweep.space.settings import image_grids
 
 NESTED = """\
 name: nested

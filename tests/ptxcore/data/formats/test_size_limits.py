@@ -14,7 +14,7 @@ import pytest
 
 from ptxcore.data.formats.size_limits import BoundedFile, inflates_beyond, read_gzip
 
-TESTS = Path(__file__).resolve().parents[2]
+TESTS = Path(__file__).resolve().parents[3] / "support"
 
 
 def test_no_claim_allocates_memory(tmp_path: Path) -> None:

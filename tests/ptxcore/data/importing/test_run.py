@@ -498,7 +498,7 @@ def test_a_killed_import_leaves_no_store_and_does_not_stand_in_the_way(
 ) -> None:
     place = tmp_path / "place"
     words = [str(dicom_set.dicom), str(dicom_set.rle), str(place / "store")]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[4])}
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, *words], stdout=subprocess.PIPE, env=environment
     ) as process:

@@ -20,7 +20,7 @@ from ptxcore.data.store.case_store import Case, CaseStore
 from ptxcore.data.store.grids import Grid
 from ptxcore.errors import SettingsError, StoreError
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture
