@@ -26,10 +26,10 @@ from sweep.analysis.summary import SweepSummary
 from sweep.errors import GateRefused, UsageError
 from sweep.ledger import list_sweeps
 from sweep.ledger.projection import Projection
-from sweep.predict import Prediction, predict_files
 from sweep.promotion.promote import Promotion, promote
 from sweep.ray.resources import ResourceRequest
 from sweep.report import Published, publish_report
+from sweep.segment import Prediction, predict_files
 from sweep.storage.home import Home
 from sweep.storage.inputs import find_inputs
 

@@ -38,7 +38,7 @@ class Row(NamedTuple):
 
 _FOLDERS = {"util", "space", "ledger", "search", "analysis", "storage", "ray", "mlflow"}
 #: A folder is a noun; a file beside the folders is a verb, what one command does.
-VERBS = ("launch", "predict", "report", "preview", "doctor", "demo")
+VERBS = ("launch", "segment", "report", "preview", "doctor", "demo")
 SWEEP = {
     "util": Row(set()),
     "space": Row({"util"}, {"ptxcore", "optuna"}),

@@ -58,7 +58,7 @@ def predict_command(
         raise UsageError("predict: give either --champion NAME or --model URI")
 
     from sweep.analysis.selection_bias import model_positives_alone, of_model, spoken
-    from sweep.predict import predict_files
+    from sweep.segment import predict_files
     from sweep.storage.inputs import find_inputs
 
     inputs = find_inputs(dicom, any_modality=any_modality, name_files=name_files)

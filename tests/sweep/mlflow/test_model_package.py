@@ -29,7 +29,7 @@ from ptxcore.types import Rule, Runtime
 from sweep.errors import UsageError
 from sweep.mlflow.model_package import load_ensemble, save_model, usable_runtime, write_ensemble
 from sweep.mlflow.model_package._example import input_example
-from sweep.predict import predict_files
+from sweep.segment import predict_files
 from sweep.storage.home import Home
 from sweep.storage.inputs import find_inputs
 

@@ -16,9 +16,9 @@ from sweep.errors import UsageError
 from sweep.ledger import Ledger
 from sweep.mlflow.model_package._example import input_example
 from sweep.mlflow.view import connect
-from sweep.predict import predict_files
 from sweep.promotion.promote import Gate, promote
 from sweep.report import publish_report
+from sweep.segment import predict_files
 from sweep.storage.case_stores import store_of
 from sweep.storage.home import Home
 from sweep.storage.inputs import find_inputs

@@ -21,8 +21,8 @@ from sweep.mlflow.open_model import load_champion
 from sweep.mlflow.package_digest import DIGEST_TAG, package_digest
 from sweep.mlflow.registry import reaching
 from sweep.mlflow.view import connect
-from sweep.predict import predict_files
 from sweep.promotion.promote import promote
+from sweep.segment import predict_files
 from sweep.storage.home import Home
 from sweep.storage.inputs import find_inputs
 
