@@ -1,0 +1,50 @@
+"""Read a sweep from its ledger, without a driver and without a lease."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweep.analysis.summary import SweepSummary, summarise
+from sweep.errors import UsageError
+from sweep.ledger import Ledger, Projection
+from sweep.storage.home import Home
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedSweep:
+    """A sweep as its ledger held it when it was read; later folds need another `load_sweep`.
+
+    Attributes:
+        name: Of the sweep.
+        summary: What `ptxsweep show --json` prints: trials, fold scores, the winner.
+        projection: Everything the ledger holds, what `compare` takes. Read it only.
+    """
+
+    name: str
+    summary: SweepSummary
+    projection: Projection
+
+
+def load_sweep(home: Home | Path | str, name: str) -> LoadedSweep:
+    """Read one sweep. A driver may be at work on it.
+
+    Args:
+        home: Where the sweep lives, or the home's folder; see `Home.at` for what the environment
+            adds to a folder.
+        name: Of the sweep.
+
+    Raises:
+        UnknownSweep: The ledger holds no sweep of that name.
+        UsageError: The home has no ledger.
+        LedgerError: The ledger cannot be reached or read.
+    """
+    place = home if isinstance(home, Home) else Home.at(home)
+    file = place.ledger_url.removeprefix("sqlite:///")
+    if file != place.ledger_url and not Path(file).is_file():  # opening it would make one
+        raise UsageError(f"no sweep was started in {place.folder} (found no {file})")
+    ledger = Ledger.open(place.ledger_url, name)
+    try:
+        return LoadedSweep(name=name, summary=summarise(ledger), projection=ledger.projection)
+    finally:
+        ledger.close()

@@ -1,0 +1,78 @@
+"""The examples run, and show what they say they show."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import optuna
+import pytest
+
+from sweep import Home
+from sweep.records import State
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_fold_is_trained_in_a_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = load("train_fold").main(tmp_path)
+    assert result.num_epochs == 3
+    assert capsys.readouterr().out.count("epoch ") == 3
+    assert 0 <= result.metrics["average_precision"] <= 1
+
+
+def test_an_own_policy_is_replayed_then_live_and_its_ledger_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = load("own_policy")
+    run = own.replay(ROOT / "tests" / "data" / "tables" / "sk_wine_knn_k5.npz")
+    assert run.reason == "10 candidates completed, 10 were asked for"
+    # Two folds for each of the table's 200 candidates, the rest for ten of them, few in vain.
+    assert 2 * 200 + 3 * 10 <= run.num_folds <= 2 * 200 + 3 * 10 + 5
+
+    projection = own.live(tmp_path)
+    states = [one.state for one in projection.candidates]
+    assert states.count(State.COMPLETE) == 2
+    assert all(len(one.folds) >= 2 for one in projection.candidates)
+
+    home = Home.at(tmp_path, ledger=f"sqlite:///{tmp_path / 'ledger.db'}")
+    table = load("read_ledger").main(home, "own")
+    for one in projection.candidates:
+        assert table.loc[one.number, "mean"] == pytest.approx(one.mean)
+        assert table.loc[one.number, "count"] == len(one.folds)
+    assert "average_precision: finished, winner" in capsys.readouterr().out
+
+
+def test_the_own_policy_is_at_most_40_lines() -> None:
+    tree = ast.parse((EXAMPLES / "own_policy.py").read_text(encoding="utf-8"))
+    (policy,) = (one for one in tree.body if isinstance(one, ast.ClassDef))
+    assert policy.end_lineno is not None
+    assert policy.end_lineno - policy.lineno < 40
+
+
+def test_paired_folds_prune_in_plain_optuna() -> None:
+    verbosity = optuna.logging.get_verbosity()
+    try:
+        study = load("paired_fold_pruner").main()
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    pruned = [one for one in study.trials if one.state is optuna.trial.TrialState.PRUNED]
+    assert len(pruned) >= 10
+    assert abs(study.best_params["x"] - 0.7) < 0.1
+
+
+def test_every_example_is_run_here() -> None:
+    names = {path.stem for path in EXAMPLES.glob("*.py")}
+    assert names == {"train_fold", "own_policy", "read_ledger", "paired_fold_pruner"}
