@@ -1,4 +1,4 @@
-"""Greedy k-fold cross-validation (Soper, Greed is Good, Computers 2021).
+"""Greedy k-fold cross-validation (Soper, Greed Is Good, Electronics 10(16), 2021).
 
 Every candidate gets its first fold, then always the candidate with the best running mean gets its
 next one. A stop rule ends the sweep after M completions: with M = 1 it is Soper's rule; with
