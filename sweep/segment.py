@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from ptxcore.data.importing.sources import HINT, speaking_of
 from sweep.errors import UsageError
 from sweep.mlflow.open_model import open_model
 from sweep.storage.home import Home
-from sweep.storage.inputs import Inputs
+from sweep.storage.inputs import Inputs, find_inputs
 from sweep.util.atomic_file import whole_file
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Prediction:
 def predict_files(
     home: Home,
     uri: str,
-    inputs: Inputs,
+    inputs: Inputs | Sequence[Path],
     out: Path,
     *,
     attention: Path | None = None,
@@ -69,17 +69,18 @@ def predict_files(
     Args:
         home: Whose tracking server knows the model.
         uri: See `open_model`.
-        inputs: From `find_inputs`.
+        inputs: DICOM files and folders of them, or what `find_inputs` made of those.
         out: Folder for the PNG files; made if absent, files of the same name are replaced.
         attention: Folder for pictures of the attention gates, likewise; None draws none.
         on_model: Called with what the model says of its origin, before the first file is read.
 
     Raises:
-        UsageError: No such model, or pictures of gates are asked of one that has none.
+        UsageError: No such model, or pictures of gates are asked of one that has none; no image.
         CheckpointError: The model's files are damaged or were exchanged.
         TrackingError: MLflow cannot be reached.
         DicomError: A file cannot be read; those before it were written.
     """
+    chosen = inputs if isinstance(inputs, Inputs) else find_inputs(inputs)
     model, facts = open_model(home, uri)
     on_model(facts)
     if attention is not None and not any(network.num_gates for network, _ in model.members):
@@ -90,8 +91,8 @@ def predict_files(
     for folder in (out, attention or out):
         folder.mkdir(parents=True, exist_ok=True)
     found = []
-    for file in inputs.files:
-        one, image, mask = _predict(model, file, inputs.labels[file], out)
+    for file in chosen.files:
+        one, image, mask = _predict(model, file, chosen.labels[file], out)
         if attention is not None:
             path = attention / f"{base_name(file)}.attention.png"
             _draw_attention(model, image, mask, path)
