@@ -264,3 +264,17 @@ def test_the_citation_names_the_version() -> None:
 
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert cited["version"] == version("ptxsweep")
+
+
+def test_the_changelog_is_in_order() -> None:
+    """Unreleased, then versions downwards, each with its changes under the usual headings."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    heads, kinds = re.findall(r"^## (.+)$", text, re.M), ["Added", "Changed", "Fixed"]
+    assert heads[0] == "Unreleased"
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", head) for head in heads[1:])
+    releases = [tuple(int(part) for part in head.split(" ")[0].split(".")) for head in heads[1:]]
+    assert releases == sorted(set(releases), reverse=True)
+    for section in re.split(r"^## .+$", text, flags=re.M)[1:]:
+        found = re.findall(r"^### (.+)$", section, re.M)
+        assert found == [kind for kind in kinds if kind in found]
+        assert "- " not in section.partition("### ")[0]
