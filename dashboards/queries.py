@@ -35,7 +35,7 @@ _ALL_EMPTY = {
 
 def metric_of(projection: Projection) -> str:
     """Name of the objective."""
-    return str(projection.header["metric"])
+    return projection.header.metric
 
 
 def default_of(projection: Projection) -> Candidate | None:

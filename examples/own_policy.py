@@ -19,7 +19,7 @@ from ptxcore.data.store.case_store import CaseStore
 from ptxcore.settings import FoldSettings
 from ptxcore.training import train_fold
 from ptxcore.types import Runtime
-from sweep.ledger import Ledger, Projection
+from sweep.ledger import Ledger, Projection, SweepHeader
 from sweep.records import (
     Assignment,
     CandidateAdded,
@@ -108,7 +108,7 @@ def live(folder: Path) -> Projection:
     store = CaseStore.open(folder / "store")
     space = parse_space(SPACE, "own.yaml")
     plan = make_plan(store, num_folds=space.num_folds)
-    header = {"metric": "average_precision", "maximize": True, "num_folds": 3, "seed": 0}
+    header = SweepHeader(metric="average_precision", maximize=True, num_folds=3, seed=0)
     ledger = Ledger.create(f"sqlite:///{folder / 'ledger.db'}", space.name, header=header)
     ledger.acquire("example")  # a ledger has one driver
     policy = TwoFoldsFirst(num_trials=3, num_folds=3)

@@ -28,6 +28,7 @@ from sweep.ledger import list_sweeps
 from sweep.ledger.projection import Projection
 from sweep.promotion.promote import Promotion, promote
 from sweep.ray.resources import ResourceRequest
+from sweep.records import SweepState
 from sweep.report import Published, publish_report
 from sweep.segment import Prediction, predict_files
 from sweep.storage.home import Home
@@ -47,7 +48,7 @@ class DemoResult:
 
     Attributes:
         sweep: Name of the sweep.
-        state: Of the sweep; anything but "finished" means that the rest was not done.
+        state: Of the sweep; anything but FINISHED means that the rest was not done.
         phantom: Whether the cases are drawn, not real.
         num_trials: Configurations tried.
         num_folds_run: Folds trained.
@@ -71,7 +72,7 @@ class DemoResult:
     """
 
     sweep: str
-    state: str
+    state: SweepState
     phantom: bool
     num_trials: int
     num_folds_run: int
@@ -159,7 +160,7 @@ def demo(
         )
     promotion, report, prediction = None, None, None
     refusals: tuple[str, ...] = ()
-    if summary.state == "finished" and summary.best is not None:
+    if summary.state is SweepState.FINISHED and summary.best is not None:
         with clock.step("promote", "scoring the winner on the locked hold-out"):
             promotion, refusals = _promote(home, name)
         with clock.step("report", "writing the report"):

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ptxcore.data.splits.fold_plan import make_plan
 from ptxcore.data.store.case_store import CaseStore, no_progress
 from ptxcore.data.store.verified import verify_once
 from ptxcore.errors import StoreError
 from ptxcore.settings import FoldSettings
+from ptxcore.types import Runtime
 from sweep.analysis.cohort import take_part
 from sweep.analysis.operating_point import keeper
 from sweep.analysis.selection_bias import mixed_versions
@@ -32,6 +32,7 @@ from sweep.ray.measure import choose_runtime
 from sweep.ray.resources import ResourceRequest, Resources
 from sweep.ray.run import Interrupt, drive
 from sweep.ray.trainable import Job
+from sweep.records import SweepState
 from sweep.search.budget import Budget, attempt_seconds
 from sweep.search.controller import Conductor
 from sweep.search.policies import make_policy
@@ -193,16 +194,16 @@ def resume(
     ledger = Ledger.open(home.ledger_url, name)
     _check_unfinished(ledger)
     header = ledger.header
-    request = (resources or ResourceRequest()).on(header["runtime"]["device"])
+    request = (resources or ResourceRequest()).on(Runtime(**(header.runtime or {})).device)
     where = store or store_of(header, home.folder)
     cases = open_store(where)
-    if cases.data_hash != header["data_hash"]:
+    if cases.data_hash != header.data_hash:
         raise StoreError(
             f"the store has data hash {cases.data_hash[:12]}, the sweep started with "
-            f"{header['data_hash'][:12]}; give the same data with --store"
+            f"{(header.data_hash or 'unknown')[:12]}; give the same data with --store"
         )
     verify_once(cases, on_progress=on_verify)
-    space = parse_space(header["space_text"], f"{name} (ledger)", has_begun=True)
+    space = parse_space(header.space_text or "", f"{name} (ledger)", has_begun=True)
     sweep_files.check(home, name)
     sweep_files.bring_plan(home, name)
     budget = budget or Budget()
@@ -240,7 +241,7 @@ def _note_versions(ledger: Ledger) -> None:
 
 def _check_unfinished(ledger: Ledger) -> None:
     projection = ledger.projection
-    if projection.sweep_state == "finished":
+    if projection.sweep_state is SweepState.FINISHED:
         raise UsageError(
             f"sweep {ledger.name!r} is finished ({projection.sweep_reason}); "
             "there is nothing to resume"
@@ -280,7 +281,7 @@ def _drive(
                 policy=policy,
                 min_gain=spec.min_gain,
             ),
-            seed=int(ledger.header["seed"]),
+            seed=ledger.header.seed,
             final_notes=keeper(
                 folder, lambda one: sweep_files.bring_folds(home, ledger.name, [one])
             ),
@@ -308,18 +309,18 @@ def _drive(
 
 
 def _job(ledger: Ledger, space: SearchSpace, store: str, folder: Path, bucket: str | None) -> Job:
-    header: Any = ledger.header
+    header = ledger.header
     return Job(
         store=store,
-        data_hash=header["data_hash"],
+        data_hash=header.data_hash or "unknown",
         plan=str(folder / "search_plan.json"),
-        plan_digest=header["search_plan_digest"],
+        plan_digest=header.search_plan_digest or "unknown",
         folder=str(folder),
-        seed=int(header["seed"]),
-        metric=header["metric"],
-        sign=1.0 if header["maximize"] else -1.0,
-        runtime=header["runtime"],
-        version=header["version"],
+        seed=header.seed,
+        metric=header.metric,
+        sign=1.0 if header.maximize else -1.0,
+        runtime=header.runtime or {},
+        version=header.version or "unknown",
         bucket=bucket,
         inference=space.inference,
         versions=pixel_versions(),

@@ -32,6 +32,15 @@ class State(StrEnum):
         return self in (State.COMPLETE, State.PRUNED, State.FAILED, State.ABANDONED)
 
 
+class SweepState(StrEnum):
+    """Where a whole sweep stands."""
+
+    CREATED = "created"  # no driver has begun
+    RUNNING = "running"  # a driver is at work, or died at it
+    FINISHED = "finished"  # for good
+    INTERRUPTED = "interrupted"  # may be resumed
+
+
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
     """A fold to train.

@@ -127,7 +127,7 @@ def _pictures(
         store = open_store(store_of(ledger.header, home.folder))
     except (StoreError, StorageError) as error:
         return None, (f"no pictures: {error}",)
-    if store.data_hash != ledger.header["data_hash"]:
+    if store.data_hash != ledger.header.data_hash:
         return None, ("no pictures: the case store is not the sweep's any more",)
 
     from dashboards.report.predictions import collect_predictions
@@ -136,6 +136,6 @@ def _pictures(
         best,
         store=store,
         folder=folder,
-        runtime=Runtime(**ledger.header["runtime"]),
+        runtime=Runtime(**(ledger.header.runtime or {})),
         operating_point=points[best.number],
     ), ()

@@ -124,7 +124,7 @@ def report_html(
         _chapter("All candidates", tag("div", sections.candidates_table(projection), class_="all")),
         _chapter("Where the numbers come from", sections.provenance(projection, _versions())),
     )
-    phantom = " (phantom)" if projection.header.get("phantom") else ""
+    phantom = " (phantom)" if projection.header.is_phantom else ""
     return _page(f"{name}{phantom}: ptxsweep report", body)
 
 

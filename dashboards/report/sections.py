@@ -16,22 +16,22 @@ from dashboards.report.findings import Findings, MetricRow
 from dashboards.report.markup import Markup, join, table, tag
 from dashboards.text import count, duration, in_sentence, metric_name, score, setting, signed
 from ptxcore.metrics import better
-from sweep.analysis.cohort import KEY, cohort_of, describe
-from sweep.analysis.selection_bias import PHANTOM, is_phantom
+from sweep.analysis.cohort import cohort_of, describe
+from sweep.analysis.selection_bias import PHANTOM
 from sweep.analysis.standing import is_over, standing
 from sweep.analysis.statistics import corrected_interval, paired_difference
 from sweep.analysis.verdict import correction
 from sweep.ledger.inference_choice import scores_by_choice
 from sweep.ledger.projection import Candidate, Projection
-from sweep.records import State
+from sweep.records import State, SweepState
 
 
 def banners(projection: Projection, found: Findings) -> Markup:
     """What a reader must know before the first number."""
     notes = []
-    if is_phantom(projection.header):
+    if projection.header.is_phantom:
         notes.append((PHANTOM.head, say.sentence(PHANTOM.text)))
-    if projection.sweep_state != "finished":
+    if projection.sweep_state is not SweepState.FINISHED:
         why = f" ({projection.sweep_reason})" if projection.sweep_reason else ""
         notes.append(
             ("This sweep is not over.", f"Its state is {projection.sweep_state}{why}; what "
@@ -189,12 +189,12 @@ def searched(projection: Projection) -> Markup:
         ]
         if fixed:
             parts.append(tag("p", f"Held fixed: {', '.join(fixed)}.", class_="small"))
-    if projection.header.get("space_text"):
+    if projection.header.space_text:
         parts.append(
             tag(
                 "details",
                 tag("summary", "The search space as it was written"),
-                tag("pre", projection.header["space_text"]),
+                tag("pre", projection.header.space_text),
             )
         )
     return join(parts)
@@ -257,7 +257,7 @@ def candidates_table(projection: Projection) -> Markup:
         "", "state", "folds", "mean ± SD", "− default", "trained", *names,
     )  # fmt: skip
     text = (
-        f"{metric_name(str(projection.header['metric']))}; means of fewer than "
+        f"{metric_name(projection.header.metric)}; means of fewer than "
         f"{projection.num_folds} folds are in brackets and cannot win. The difference to the "
         "default is taken on the folds that the candidate has."
     )
@@ -304,18 +304,21 @@ _PROVENANCE = {
     "git_sha": "Code revision",
 }
 #: Shown elsewhere, or addresses that mean nothing to a reader of the report.
-_NOT_SHOWN = frozenset({"space_text", "metric", "maximize", "num_folds", "phantom", "store", KEY})
+_NOT_SHOWN = frozenset(
+    ("space_text", "metric", "maximize", "num_folds", "phantom", "store", "cohort")
+)
 
 
 def provenance(projection: Projection, versions: Mapping[str, str]) -> Markup:
     """What one needs to run the same sweep again."""
     header = projection.header
-    keys = [key for key in _PROVENANCE if key in header]
-    keys += sorted(key for key in header if key not in _PROVENANCE and key not in _NOT_SHOWN)
+    known = header.to_stored()
+    keys = [key for key in _PROVENANCE if key in known]
+    keys += sorted(key for key in known if key not in _PROVENANCE and key not in _NOT_SHOWN)
     names = dict(_PROVENANCE)
     if (cohort := describe(cohort_of(header))) is None:
         names["num_cases"] = "Cases in the store"  # which older sweeps noted alone
-    rows = [(names.get(key, key), tag("code", _value(header[key]))) for key in keys]
+    rows = [(names.get(key, key), tag("code", _value(known[key]))) for key in keys]
     if cohort is not None:
         rows.insert(0, ("Cases", tag("code", cohort)))
     rows.append(

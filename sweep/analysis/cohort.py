@@ -11,9 +11,8 @@ from typing import Any
 
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore
+from sweep.ledger.header import SweepHeader
 
-#: Key of the header.
-KEY = "cohort"
 #: How an import knew which images belong to one patient, as the store's manifest calls it.
 _GROUPED = {
     "table": "from the table of groups",
@@ -23,10 +22,9 @@ _GROUPED = {
 }
 
 
-def cohort_of(header: Mapping[str, Any]) -> dict[str, Any]:
+def cohort_of(header: SweepHeader) -> dict[str, Any]:
     """What a header says of the cases that took part; empty where it says nothing."""
-    found = header.get(KEY)
-    return dict(found) if isinstance(found, Mapping) else {}
+    return dict(header.cohort or {})
 
 
 def has_positives_alone(cohort: Mapping[str, Any]) -> bool | None:

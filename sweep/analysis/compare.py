@@ -90,7 +90,7 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
     Raises:
         UsageError: The reference is not complete or does not exist, or no fold has the metric.
     """
-    objective = str(projection.header["metric"])
+    objective = projection.header.metric
     name = metric or objective
     complete = [one for one in projection.candidates if one.state is State.COMPLETE]
     base = next((one for one in complete if one.number == reference), None)

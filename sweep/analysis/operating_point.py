@@ -135,7 +135,7 @@ def rule_of(candidate: Candidate, metric: str) -> str:
 
 def objective_rule(projection: Projection) -> str:
     """Under which rule the scores stand by which a search ranks: no other is there in time."""
-    return FIXED if needs_threshold(str(projection.header["metric"])) else NO_THRESHOLD
+    return FIXED if needs_threshold(projection.header.metric) else NO_THRESHOLD
 
 
 def objective_name(metric: str) -> str:

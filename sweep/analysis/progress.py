@@ -52,7 +52,7 @@ def overview(projection: Projection) -> Overview:
     found = standing(projection)
     leader = None if found.leader is None else candidates[found.leader]
     folds = sum(len(one.folds) for one in candidates)
-    policy = _policy(str(projection.header["space_text"]))
+    policy = _policy(projection.header.space_text or "")
     expected, warned = _expected_folds(projection, policy), cautions(projection)
     return Overview(
         num_candidates=len(candidates),

@@ -76,7 +76,7 @@ def model_positives_alone(facts: Mapping[str, Any]) -> bool | None:
 
 
 def cautions(projection: Projection) -> list[Caution]:
-    """All that holds of a sweep, finished or not, but for phantoms, which `is_phantom` tells."""
+    """All that holds of a sweep, finished or not, but for phantoms, which the header tells."""
     found = of_data(phantom=False, positives_alone=had_positives_alone(projection))
     chosen = [one.settings.get("selection") == "fold" for one in projection.candidates]
     if any(chosen):
@@ -118,11 +118,6 @@ def caution(projection: Projection) -> str | None:
 def spoken(found: Sequence[Caution]) -> str | None:
     """Cautions as one text without its capital and its stop; None where there are none."""
     return "; ".join(one.text for one in found) or None
-
-
-def is_phantom(header: Mapping[str, Any]) -> bool:
-    """Whether the cases of a sweep are drawn."""
-    return bool(header.get("phantom", False))
 
 
 def had_positives_alone(projection: Projection) -> bool | None:

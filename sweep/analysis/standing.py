@@ -28,7 +28,7 @@ from enum import StrEnum
 from ptxcore.metrics import bounds
 from sweep.analysis.statistics import PairedDifference, paired_difference
 from sweep.ledger.projection import Candidate, Projection
-from sweep.records import State
+from sweep.records import State, SweepState
 
 #: Number of the trial that holds the space's defaults.
 DEFAULT = 0
@@ -76,7 +76,7 @@ class Standing:
     num_looked_at: int
     num_open: Mapping[str, int]
     num_ahead: int
-    sweep_state: str
+    sweep_state: SweepState
     maximize: bool
 
 
@@ -100,7 +100,7 @@ def standing(projection: Projection) -> Standing:
             num_compared=num_compared(projection, DEFAULT),
         )
     if difference is not None:
-        difference = difference.within(*bounds(str(projection.header["metric"])))
+        difference = difference.within(*bounds(projection.header.metric))
     return Standing(
         outcome=_outcome(projection, leader, difference) if over else Outcome.OPEN,
         winner=leader.number if over and leader else None,
@@ -119,7 +119,7 @@ def standing(projection: Projection) -> Standing:
 
 def is_over(projection: Projection) -> bool:
     """Whether no trial can win any more."""
-    return projection.sweep_state == "finished" and not any(projection.open_candidates())
+    return projection.sweep_state is SweepState.FINISHED and not any(projection.open_candidates())
 
 
 def num_looked_at(projection: Projection) -> int:

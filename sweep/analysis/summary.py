@@ -17,14 +17,14 @@ from sweep.analysis.operating_point import (
     rule_of,
     rule_text,
 )
-from sweep.analysis.selection_bias import caution, is_phantom
+from sweep.analysis.selection_bias import caution
 from sweep.analysis.standing import Standing, standing
 from sweep.analysis.statistics import mean_sd
 from sweep.analysis.verdict import sentence
 from sweep.ledger import Ledger
 from sweep.ledger.inference_choice import scores_by_choice
 from sweep.ledger.projection import Candidate, Projection
-from sweep.records import State
+from sweep.records import State, SweepState
 
 _FIXED_TEXT = "at the threshold of its settings"
 
@@ -76,7 +76,7 @@ class SweepSummary:
 
     Attributes:
         name: Of the sweep.
-        state: "running", "finished" or "interrupted".
+        state: Where the sweep stands.
         reason: Why it is in that state.
         phantom: Whether the cases are drawn, not real.
         metric: The objective.
@@ -99,7 +99,7 @@ class SweepSummary:
     """
 
     name: str
-    state: str
+    state: SweepState
     reason: str | None
     phantom: bool
     metric: str
@@ -125,14 +125,14 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
     found = standing(projection)
     candidates = [summarise_candidate(one, projection) for one in projection.candidates]
     names = dict.fromkeys(name for one in candidates for name in one.metrics)
-    names[str(projection.header["metric"])] = None
+    names[projection.header.metric] = None
     led = {} if found.leader is None else candidates[found.leader].metrics
     return SweepSummary(
         name=ledger.name,
         state=projection.sweep_state,
         reason=projection.sweep_reason,
-        phantom=is_phantom(projection.header),
-        metric=str(projection.header["metric"]),
+        phantom=projection.header.is_phantom,
+        metric=projection.header.metric,
         threshold=objective_rule(projection),
         num_folds_run=sum(len(one.folds) for one in projection.candidates),
         num_folds_full_grid=len(projection.candidates) * projection.num_folds,

@@ -50,7 +50,7 @@ def compare_command(
     """
     from sweep.analysis.compare import compare
     from sweep.analysis.operating_point import fill
-    from sweep.analysis.selection_bias import caution, is_phantom
+    from sweep.analysis.selection_bias import caution
     from sweep.ledger import Ledger
 
     home = open_home(options)
@@ -68,7 +68,7 @@ def compare_command(
         emit(
             {
                 "name": name,
-                "phantom": is_phantom(projection.header),
+                "phantom": projection.header.is_phantom,
                 "caution": caution(projection),
                 "conventions": {one.metric: convention(one.metric) for one in found},
                 "comparisons": found,

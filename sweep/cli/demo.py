@@ -18,6 +18,7 @@ from sweep.cli._common import (
     precision_option,
     say,
 )
+from sweep.records import SweepState
 
 if TYPE_CHECKING:
     from sweep.demo import DemoResult
@@ -57,7 +58,7 @@ def demo_command(
         emit(result)
     else:
         _print(result)
-    if result.state != "finished":
+    if result.state is not SweepState.FINISHED:
         say(f"interrupted; `ptxsweep resume {result.sweep} --home {result.home}` goes on with it")
         return INTERRUPTED
     return OK

@@ -83,7 +83,7 @@ def table(name: str, projection: Projection) -> Table:
     from rich.table import Table
 
     now = overview(projection)
-    phantom = " (phantom)" if projection.header.get("phantom") else ""
+    phantom = " (phantom)" if projection.header.is_phantom else ""
     result = Table(
         title=f"{name}{phantom}: {line(now)}",
         caption="Dice, at the fixed threshold of the settings, counts a case as 1 when mask and "
@@ -91,7 +91,7 @@ def table(name: str, projection: Projection) -> Table:
         "on the folds that both have" + (f"\n{now.caution}" if now.caution else ""),
         expand=False,
     )
-    metric = str(projection.header["metric"])
+    metric = projection.header.metric
     for heading in ("trial", "state", "folds", metric, "ahead", "Dice", "seconds"):
         result.add_column(heading, justify="left" if heading == "state" else "right")
     able = listing(projection)

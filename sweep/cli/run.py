@@ -20,6 +20,7 @@ from sweep.cli._common import (
     say,
     verifying,
 )
+from sweep.records import SweepState
 
 if TYPE_CHECKING:
     from sweep.analysis.summary import SweepSummary
@@ -178,7 +179,7 @@ def run_command(
     if options.pop("or_resume"):
         known = name or load_space(space, has_begun=True).name
         if (found := launch.find(known, home)) is not None:
-            if found.state == "finished":
+            if found.state is SweepState.FINISHED:
                 return _finish(found, as_json)
             with watching(known) as on_progress:
                 summary = launch.resume(
@@ -246,7 +247,7 @@ def _finish(summary: SweepSummary, as_json: bool) -> int:
         emit(summary)
     else:
         print_sweep(summary)
-    if summary.state != "finished":
+    if summary.state is not SweepState.FINISHED:
         say(f"interrupted ({summary.reason}); `ptxsweep resume {summary.name}` goes on with it")
         return INTERRUPTED
     return OK

@@ -33,14 +33,14 @@ def list_command(as_json: bool, **options: Any) -> None:
     """List the sweeps of a ledger with their state."""
     from sweep.analysis.cohort import cohort_of
     from sweep.analysis.operating_point import objective_name, objective_rule
-    from sweep.analysis.selection_bias import cautions, is_phantom, spoken
+    from sweep.analysis.selection_bias import cautions, spoken
     from sweep.analysis.standing import Outcome, standing
     from sweep.analysis.verdict import leading, sentence
     from sweep.ledger import Ledger, list_sweeps
 
     home = open_home(options)
     require_ledger(home)
-    sweeps = []
+    sweeps: list[dict[str, Any]] = []
     for name in list_sweeps(home.ledger_url):
         ledger = Ledger.open(home.ledger_url, name)
         projection = ledger.projection
@@ -52,16 +52,16 @@ def list_command(as_json: bool, **options: Any) -> None:
                 "reason": projection.sweep_reason,
                 "num_trials": len(projection.candidates),
                 "num_folds_run": sum(len(one.folds) for one in projection.candidates),
-                "metric": projection.header["metric"],
+                "metric": projection.header.metric,
                 "threshold": objective_rule(projection),
                 "best": None if found.winner is None else found.mean,
                 "standing": found,
                 "verdict": sentence(found),
-                "phantom": is_phantom(projection.header),
+                "phantom": projection.header.is_phantom,
                 "caution": spoken(warned),
                 "cautions": [label.label for label in warned],
                 "cohort": cohort_of(projection.header),
-                "created_at": projection.header.get("created_at"),
+                "created_at": projection.header.created_at,
             }
         )
         ledger.close()

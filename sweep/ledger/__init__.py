@@ -1,6 +1,7 @@
 """The Optuna study of a sweep as its ledger: lease, writes, projection."""
 
 from sweep.ledger.catalog import create_study, list_sweeps
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.ledger import Ledger
 from sweep.ledger.projection import NAN_REASON, Attempt, Candidate, Projection
 
@@ -10,6 +11,7 @@ __all__ = [
     "Candidate",
     "Ledger",
     "Projection",
+    "SweepHeader",
     "create_study",
     "list_sweeps",
 ]

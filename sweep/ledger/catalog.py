@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
@@ -12,14 +10,14 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from sweep.errors import LedgerError, NameTaken, UnknownSweep
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.store import close_storage, compare_and_swap, open_storage, readable
 
 #: A study is a sweep exactly when it has this attribute.
 HEADER_KEY = "ptxsweep:header"
-_REQUIRED = ("metric", "maximize", "num_folds", "seed")
 
 
-def create_study(storage: RDBStorage, name: str, header: Mapping[str, Any]) -> None:
+def create_study(storage: RDBStorage, name: str, header: SweepHeader) -> None:
     """Lay out a sweep. The header is written once, in one commit.
 
     A study left without a header by a crash is taken over; of two drivers that create the same
@@ -28,16 +26,12 @@ def create_study(storage: RDBStorage, name: str, header: Mapping[str, Any]) -> N
     Args:
         storage: Where.
         name: Of the sweep.
-        header: Plain JSON values; "metric", "maximize", "num_folds" and "seed" are required.
+        header: What is fixed from here on.
 
     Raises:
         NameTaken: A sweep, or another Optuna study, of that name exists.
-        LedgerError: The header lacks a required key.
     """
-    for key in _REQUIRED:
-        if key not in header:
-            raise LedgerError(f"header: found no {key!r}, expected all of {_REQUIRED}")
-    directions = [StudyDirection.MAXIMIZE if header["maximize"] else StudyDirection.MINIMIZE]
+    directions = [StudyDirection.MAXIMIZE if header.maximize else StudyDirection.MINIMIZE]
     taken = NameTaken(f"a sweep named {name!r} exists; choose another name, or resume it")
     # Optuna announces every new study on stderr.
     verbosity = optuna.logging.get_verbosity()
@@ -50,7 +44,7 @@ def create_study(storage: RDBStorage, name: str, header: Mapping[str, Any]) -> N
             raise taken from None
     finally:
         optuna.logging.set_verbosity(verbosity)
-    if compare_and_swap(storage, found, HEADER_KEY, None, dict(header)) is None:
+    if compare_and_swap(storage, found, HEADER_KEY, None, header.to_stored()) is None:
         raise taken
 
 
@@ -81,7 +75,7 @@ def study_id(storage: RDBStorage, name: str) -> int:
         raise UnknownSweep(f"no sweep is named {name!r}; this ledger holds: {known}") from None
 
 
-def read_header(text: str) -> Mapping[str, Any]:
+def read_header(text: str) -> SweepHeader:
     """A stored header, checked.
 
     Raises:
@@ -93,17 +87,7 @@ def read_header(text: str) -> Mapping[str, Any]:
         header = None
     if not isinstance(header, dict):
         raise LedgerError("the ledger's header: found no JSON object, expected one")
-    kinds = {"metric": str, "maximize": bool, "num_folds": int, "seed": int}
-    for key, kind in kinds.items():
-        if not isinstance(header.get(key), kind):
-            raise LedgerError(
-                f"the ledger's header: {key}: found {header.get(key)!r}, expected {kind.__name__}"
-            )
-    if header["num_folds"] < 1:
-        raise LedgerError(
-            f"the ledger's header: num_folds: found {header['num_folds']}, expected at least 1"
-        )
-    return header
+    return SweepHeader.from_stored(header)
 
 
 def _names(storage: RDBStorage) -> list[str]:

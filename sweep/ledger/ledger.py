@@ -29,6 +29,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import LedgerError, UnknownSweep
 from sweep.ledger import catalog, rows
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.lease import Lease, await_silence
 from sweep.ledger.projection import NAN_REASON, Candidate, Projection
 from sweep.ledger.store import (
@@ -48,10 +49,9 @@ from sweep.ledger.writes import (
     LedgerStorage,
     StudyAttribute,
 )
-from sweep.records import Epoch, FoldScore, State
+from sweep.records import Epoch, FoldScore, State, SweepState
 
 STATE_KEY, VERSIONS_KEY = "ptxsweep:state", "ptxsweep:later-versions"
-_SWEEP_STATES = ("running", "finished", "interrupted")
 #: An abandoned candidate is no error to Optuna, and its estimate is worth keeping.
 _OPTUNA_STATE = {
     State.COMPLETE: TrialState.COMPLETE,
@@ -110,17 +110,16 @@ class Ledger:
             raise
 
     @classmethod
-    def create(cls, storage_url: str, name: str, *, header: Mapping[str, Any]) -> Ledger:
+    def create(cls, storage_url: str, name: str, *, header: SweepHeader) -> Ledger:
         """Lay out a new sweep.
 
         Args:
             storage_url: SQLAlchemy URL.
             name: Name of the sweep.
-            header: Plain JSON values; "metric", "maximize", "num_folds" and "seed" are required.
+            header: What is fixed from here on.
 
         Raises:
             NameTaken: A sweep, or another Optuna study, of that name exists.
-            LedgerError: The header lacks a required key.
         """
         storage = open_storage(storage_url)
         try:
@@ -327,12 +326,10 @@ class Ledger:
         self._commit(Attribute(self._trial_ids[candidate], rows.NOTE + key, value))
         self.projection.note(candidate, key, value)
 
-    def set_sweep_state(self, state: str, reason: str | None = None) -> None:
-        """Note where the whole sweep stands: "running", "finished" or "interrupted"."""
-        if state not in _SWEEP_STATES:
-            raise LedgerError(f"sweep state: found {state!r}, expected one of {_SWEEP_STATES}")
+    def set_sweep_state(self, state: SweepState, reason: str | None = None) -> None:
+        """Note where the whole sweep stands."""
         self._held().check()
-        value = {"state": state, "reason": reason, "at": self._now()}
+        value = {"state": state.value, "reason": reason, "at": self._now()}
         self._commit(StudyAttribute(self._study_id, STATE_KEY, value))
         self.projection.sweep_state, self.projection.sweep_reason = state, reason
 
@@ -362,7 +359,7 @@ class Ledger:
     # Reading.
 
     @property
-    def header(self) -> Mapping[str, Any]:
+    def header(self) -> SweepHeader:
         """What was fixed when the sweep was created."""
         return self.projection.header
 
@@ -383,7 +380,7 @@ class Ledger:
             raise UnknownSweep(f"the study {self.name!r} was not made by a sweep, or not finished")
         projection = Projection(header=catalog.read_header(text))
         state = json.loads(read_attribute(self._storage, self._study_id, STATE_KEY) or "{}")
-        projection.sweep_state = state.get("state", "created")
+        projection.sweep_state = SweepState(state.get("state", SweepState.CREATED))
         projection.sweep_reason = state.get("reason")
         later = read_attribute(self._storage, self._study_id, VERSIONS_KEY)
         projection.later_versions = json.loads(later or "[]")
@@ -433,7 +430,7 @@ class Ledger:
 
     def _unreported(self, score: FoldScore) -> list[Epoch]:
         """Epochs on the curve of a running fold that were never reported."""
-        curve = score.curves.get(f"monitor_{self.header['metric']}", ())
+        curve = score.curves.get(f"monitor_{self.header.metric}", ())
         epochs = [
             Epoch(
                 candidate=score.candidate,

@@ -11,12 +11,13 @@ metric's own sign.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sweep.errors import LedgerError
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.inference_choice import at_common
 from sweep.records import (
     CandidateAdded,
@@ -28,6 +29,7 @@ from sweep.records import (
     FoldScore,
     FoldStarted,
     State,
+    SweepState,
 )
 
 #: Reason of a candidate that failed because a value of its objective was not finite.
@@ -184,34 +186,34 @@ class Projection:
         header: What was fixed when the sweep was created.
         candidates: By number.
         history: Events in the order in which they were committed.
-        sweep_state: "created", "running", "finished" or "interrupted".
+        sweep_state: Where the whole sweep stands.
         sweep_reason: Why the sweep is in that state.
         later_versions: Of what changes pixels or scores, where the sweep went on under others than
             before.
     """
 
-    header: Mapping[str, Any]
+    header: SweepHeader
     candidates: list[Candidate] = field(default_factory=list)
     history: list[Event] = field(default_factory=list)
-    sweep_state: str = "created"
+    sweep_state: SweepState = SweepState.CREATED
     sweep_reason: str | None = None
     later_versions: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def versions(self) -> list[dict[str, str]]:
         """Versions of what changes pixels or scores, from the first; empty of an older sweep."""
-        first = self.header.get("versions")
+        first = self.header.versions
         return [dict(first), *self.later_versions] if first else []
 
     @property
     def num_folds(self) -> int:
         """Folds of a complete candidate."""
-        return int(self.header["num_folds"])
+        return self.header.num_folds
 
     @property
     def maximize(self) -> bool:
         """Whether the metric itself is better when higher."""
-        return bool(self.header["maximize"])
+        return self.header.maximize
 
     def displayed(self, score: float) -> float:
         """A score in the metric's own sign; the same function turns a metric into a score."""

@@ -9,24 +9,24 @@ in force until the first under the new name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from sweep.ledger.header import SweepHeader
 from sweep.mlflow.registry import CHAMPION, aliases, champion_of
 from sweep.promotion.model_card import PREFIX
 
 
-def model_name(header: Mapping[str, Any]) -> str:
+def model_name(header: SweepHeader) -> str:
     """The registered name for a sweep's champion unless another is given.
 
     Args:
         header: Of the sweep's ledger.
     """
-    kind = "phantom-" if header.get("phantom", False) else ""
-    return f"ptxsweep-{kind}{header['metric']}"
+    kind = "phantom-" if header.is_phantom else ""
+    return f"ptxsweep-{kind}{header.metric}"
 
 
 def older_name(sweep: str) -> str:
@@ -34,7 +34,7 @@ def older_name(sweep: str) -> str:
     return f"ptxsweep-{sweep}"
 
 
-def in_force(client: MlflowClient, header: Mapping[str, Any]) -> ModelVersion | None:
+def in_force(client: MlflowClient, header: SweepHeader) -> ModelVersion | None:
     """The champion that a sweep's winner has to beat, None if there is none.
 
     The one under the sweep's `model_name`; where there is none, the youngest under an older name
@@ -51,7 +51,7 @@ def in_force(client: MlflowClient, header: Mapping[str, Any]) -> ModelVersion | 
     return max(older, key=lambda one: one.creation_timestamp, default=None)
 
 
-def held_name(client: MlflowClient, sweep: str, header: Mapping[str, Any]) -> str:
+def held_name(client: MlflowClient, sweep: str, header: SweepHeader) -> str:
     """The name under which a sweep's champion stands: its `model_name`, or the older one.
 
     Args:
@@ -65,14 +65,14 @@ def held_name(client: MlflowClient, sweep: str, header: Mapping[str, Any]) -> st
     return model_name(header)
 
 
-def _older(client: MlflowClient, header: Mapping[str, Any]) -> Iterator[ModelVersion]:
+def _older(client: MlflowClient, header: SweepHeader) -> Iterator[ModelVersion]:
     for name in _names(client):
         found = champion_of(client, name)
         if found is None:
             continue
         tags = {key: found.tags.get(PREFIX + key) for key in ("sweep", "metric", "phantom")}
-        is_ours = name == older_name(str(tags["sweep"])) and tags["metric"] == header["metric"]
-        if is_ours and (tags["phantom"] == "true") == bool(header.get("phantom", False)):
+        is_ours = name == older_name(str(tags["sweep"])) and tags["metric"] == header.metric
+        if is_ours and (tags["phantom"] == "true") == header.is_phantom:
             yield found
 
 

@@ -239,7 +239,7 @@ def _entrants(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Ent
     """The winner, then the default candidate if it is another one; both ready to be scored."""
     candidates = _contestants(projection)
     best = candidates[0]
-    runtime = usable_runtime(Runtime(**projection.header["runtime"]))
+    runtime = usable_runtime(Runtime(**(projection.header.runtime or {})))
     entrants = []
     for one in candidates:
         weights = weight_folders(one, folder)

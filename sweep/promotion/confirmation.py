@@ -10,6 +10,7 @@ from ptxcore.types import Rule
 from sweep.analysis.intervals import TOO_FEW
 from sweep.ledger import Ledger
 from sweep.ledger.evidence import Evidence, Use
+from sweep.ledger.header import SweepHeader
 from sweep.storage.home import Home
 
 
@@ -137,9 +138,7 @@ def load_confirmation(home: Home, name: str) -> Confirmation | None:
         ledger.close()
 
 
-def read_confirmation(
-    name: str, header: Mapping[str, Any], evidence: Evidence, use: Use
-) -> Confirmation:
+def read_confirmation(name: str, header: SweepHeader, evidence: Evidence, use: Use) -> Confirmation:
     """A use of the hold-out that came to an end, as a confirmation.
 
     Args:
@@ -173,7 +172,7 @@ def read_confirmation(
         num_uses=evidence.num_uses_of(use.holdout_digest),
         at=use.at,
         git_sha=use.git_sha,
-        phantom=bool(header.get("phantom", False)),
+        phantom=header.is_phantom,
         champion=_champion(result.get("champion")),
     )
 

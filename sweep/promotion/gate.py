@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sweep.analysis.intervals import MIN_PATIENTS, TOO_FEW
 from sweep.ledger.projection import Projection
 from sweep.promotion.confirmation import Confirmation
+from sweep.records import SweepState
 
 _SAME_CASES = "both scored on the same cases"
 
@@ -100,8 +101,8 @@ def preliminary(projection: Projection) -> Verdict:
     checks = [
         Check(
             name="sweep",
-            passed=projection.sweep_state == "finished",
-            found=projection.sweep_state,
+            passed=projection.sweep_state is SweepState.FINISHED,
+            found=str(projection.sweep_state),
             expected="finished (`ptxsweep resume` goes on with it)",
         )
     ]
@@ -205,12 +206,10 @@ def _identity(confirmation: Confirmation, projection: Projection) -> list[Check]
             f"the winner, {None if best is None else best.number}",
         ),
         *(
-            _check(
-                what, found == header.get(key), found[:12], f"{str(header.get(key))[:12]} (ledger)"
-            )
-            for what, key, found in (
-                ("plan digest", "plan_digest", confirmation.plan_digest),
-                ("data hash", "data_hash", confirmation.data_hash),
+            _check(what, found == expected, found[:12], f"{str(expected)[:12]} (ledger)")
+            for what, expected, found in (
+                ("plan digest", header.plan_digest, confirmation.plan_digest),
+                ("data hash", header.data_hash, confirmation.data_hash),
             )
         ),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ptxcore.inference import Ensemble
 from ptxcore.metrics import build_table, count_case, logits_to_mask, measure_surface
 from ptxcore.types import CaseTable
 from sweep.errors import UsageError
+from sweep.ledger.header import SweepHeader
 from sweep.storage import sweep_files
 from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.home import Home
@@ -29,7 +30,7 @@ def holdout_digest(plan: FoldPlan) -> str:
 def read_plan(
     home: Home,
     name: str,
-    header: Mapping[str, Any],
+    header: SweepHeader,
     store: Path | str | None = None,
     on_verify: Progress = no_progress,
 ) -> tuple[CaseStore, FoldPlan]:
@@ -57,7 +58,7 @@ def read_plan(
     return cases, plan
 
 
-def checked_plan(path: Path, header: Mapping[str, Any], store: CaseStore) -> FoldPlan:
+def checked_plan(path: Path, header: SweepHeader, store: CaseStore) -> FoldPlan:
     """The plan of a sweep, if it is the one that was run and nothing leaks from it.
 
     Raises:
@@ -67,10 +68,10 @@ def checked_plan(path: Path, header: Mapping[str, Any], store: CaseStore) -> Fol
     """
     plan = FoldPlan.load(path)
     for what, found, expected in (
-        ("plan digest", plan.digest, header["plan_digest"]),
-        ("search plan digest", plan.search_part().digest, header["search_plan_digest"]),
-        ("data hash of the plan", plan.data_hash, header["data_hash"]),
-        ("data hash of the store", store.data_hash, header["data_hash"]),
+        ("plan digest", plan.digest, header.plan_digest),
+        ("search plan digest", plan.search_part().digest, header.search_plan_digest),
+        ("data hash of the plan", plan.data_hash, header.data_hash),
+        ("data hash of the store", store.data_hash, header.data_hash),
     ):
         if found != expected:
             raise FoldPlanError(

@@ -9,6 +9,7 @@ from typing import Any
 
 from sweep.analysis.cohort import cohort_of, describe
 from sweep.analysis.selection_bias import POSITIVES_ALONE, had_positives_alone
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Candidate, Projection
 from sweep.mlflow.view import sweep_id
 from sweep.promotion.confirmation import Confirmation
@@ -42,13 +43,13 @@ def facts_of(
         "sweep": name,
         "sweep_id": sweep_id(name, header),
         "candidate": best.number,
-        "metric": header["metric"],
+        "metric": header.metric,
         "mean_over_folds": projection.displayed(best.mean),
         "num_folds": projection.num_folds,
         "phantom": found.phantom,
         "positives_alone": had_positives_alone(projection),
         "cohort": cohort_of(header),
-        "versions": dict(header.get("versions", {})),
+        "versions": dict(header.versions or {}),
         "data_hash": found.data_hash,
         "plan_digest": found.plan_digest,
         "holdout_digest": found.holdout_digest,
@@ -59,8 +60,8 @@ def facts_of(
         "holdout_use": found.use,
         "rule": dataclasses.asdict(found.rule),
         "inference": best.inference,
-        "git_sha": str(header.get("git_sha", "unknown")),
-        "version": str(header.get("version", "unknown")),
+        "git_sha": header.git_sha or "unknown",
+        "version": header.version or "unknown",
         "forced": not said.passed,
         "reasons": list(said.reasons),
         **({} if against is None else {"force_reason": against}),
@@ -76,7 +77,7 @@ def tags_of(facts: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def is_same(tags: Mapping[str, str], name: str, header: Mapping[str, Any], candidate: int) -> bool:
+def is_same(tags: Mapping[str, str], name: str, header: SweepHeader, candidate: int) -> bool:
     """Whether a champion is this candidate.
 
     Args:
@@ -90,7 +91,7 @@ def is_same(tags: Mapping[str, str], name: str, header: Mapping[str, Any], candi
 
 
 def description_of(
-    found: Confirmation, said: Verdict, header: Mapping[str, Any], against: str | None = None
+    found: Confirmation, said: Verdict, header: SweepHeader, against: str | None = None
 ) -> str:
     """The same for people."""
     lines = [

@@ -281,7 +281,7 @@ def _builder(
             target,
             weights,
             rule=found.rule,
-            runtime=Runtime(**projection.header["runtime"]),
+            runtime=Runtime(**(projection.header.runtime or {})),
             inference=best.inference,
             facts=facts,
             model=model,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sweep.ledger import Ledger
+from sweep.ledger.header import SweepHeader
 from sweep.mlflow import registry
 from sweep.mlflow.view import connect
 from sweep.promotion import champions
@@ -34,15 +33,17 @@ def rollback(home: Home, name: str, *, model_name: str | None = None) -> Rollbac
         UsageError: There is no such sweep, or no previous champion.
         TrackingError: MLflow cannot be reached.
     """
-    header = {} if model_name else _header(home, name)
+    header = None if model_name else _header(home, name)
     with registry.reaching(home.tracking_uri):
         client = connect(home.tracking_uri, home.artifacts)
-        model_name = model_name or champions.held_name(client, name, header)
+        if header is not None:
+            model_name = champions.held_name(client, name, header)
+        assert model_name is not None
         now, before = registry.swap_back(client, model_name)
     return Rollback(model_name=model_name, version=now, rolled_back_version=before)
 
 
-def _header(home: Home, name: str) -> Mapping[str, Any]:
+def _header(home: Home, name: str) -> SweepHeader:
     ledger = Ledger.open(home.ledger_url, name)
     try:
         return ledger.header

@@ -16,7 +16,7 @@ from typing import Any
 
 from sweep.ledger import NAN_REASON, Ledger
 from sweep.ledger.projection import DRIVER_STOPPED, Candidate
-from sweep.records import Assignment, Decision, Epoch, FoldScore, NewCandidate, State
+from sweep.records import Assignment, Decision, Epoch, FoldScore, NewCandidate, State, SweepState
 from sweep.search.policies import Policy
 from sweep.search.pruners import make_pruner
 from sweep.search.samplers import propose
@@ -65,8 +65,8 @@ class Conductor:
             if one.running_fold is not None:
                 ledger.lose_fold(one.number, DRIVER_STOPPED)
         self._pass_on()
-        if ledger.projection.sweep_state != "finished":
-            ledger.set_sweep_state("running")
+        if ledger.projection.sweep_state is not SweepState.FINISHED:
+            ledger.set_sweep_state(SweepState.RUNNING)
 
     def wanted(self, free_slots: int) -> list[Decision]:
         """What to start on free slots now; nothing once the sweep is over.
@@ -211,7 +211,8 @@ class Conductor:
             if over is not None:
                 self._ledger.end(one.number, State.ABANDONED, over)
         self._pass_on()
-        self._ledger.set_sweep_state("interrupted" if over is None else "finished", over or reason)
+        state = SweepState.INTERRUPTED if over is None else SweepState.FINISHED
+        self._ledger.set_sweep_state(state, over or reason)
 
     def _is_newest(self, epoch: Epoch) -> bool:
         """Whether a known epoch is the last one known of the running attempt.

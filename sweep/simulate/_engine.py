@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from sweep.errors import UsageError
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import NAN_REASON, Candidate, Projection
 from sweep.records import (
     CandidateAdded,
@@ -79,7 +80,7 @@ class Simulation:
         self._seconds = table.seconds[partitions, :, columns].T.tolist()
         self._pruner, self._proposer = pruner, proposer
         asks = pruner is not None and (pruner.epoch is not None or pruner.fold is not None)
-        header = {"num_folds": self._num_folds, "maximize": True}
+        header = SweepHeader(metric="score", maximize=True, num_folds=self._num_folds, seed=0)
         self._projection = Projection(header=header) if asks or proposer else None
         self._asks_epochs = asks and pruner is not None and pruner.epoch is not None
         self._queue: list[tuple[float, int, Task]] = []

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ptxcore.data.store.case_store import CASES, IMAGES, MANIFEST, MASKS, CaseStore, read_manifest
 from ptxcore.data.store.host_copy import cache_folder, copied, staged
 from ptxcore.errors import StoreError
+from sweep.ledger.header import SweepHeader
 from sweep.storage import snapshots
 from sweep.storage.bucket import Bucket, check_address, is_bucket
 
@@ -48,22 +47,27 @@ def open_store(store: str | Path) -> CaseStore:
     return CaseStore.open(on_host(address, _data_hash(address)))
 
 
-def store_of(header: Mapping[str, Any], home: Path) -> str:
+def store_of(header: SweepHeader, home: Path) -> str:
     """Where a sweep's case store is, for `open_store`.
 
     Args:
         header: Of the sweep; `store` is where the case store was when it began.
         home: Folder of the home. If it has moved, or was copied, with the store inside, the store
             of the same content is taken that lies there as it did.
+
+    Raises:
+        StoreError: The ledger does not say it.
     """
-    known = str(header["store"])
+    if header.store is None:
+        raise StoreError("the ledger does not say where the case store is; give it with --store")
+    known = header.store
     if is_bucket(known) or Path(known).is_relative_to(home):
         return known
     parts = Path(known).parts
     for start in range(1, len(parts)):
         own = home.joinpath(*parts[start:])
         with contextlib.suppress(StoreError):  # there is none
-            if read_manifest(own)["data_hash"] == header["data_hash"]:
+            if read_manifest(own)["data_hash"] == header.data_hash:
                 return str(own)
     return known
 

@@ -27,6 +27,7 @@ from optuna.distributions import FloatDistribution
 from ray.tune.experiment import Trial
 
 from sweep.ledger import Ledger
+from sweep.ledger.header import SweepHeader
 from sweep.ray.scheduler import FoldScheduler, Slots
 from sweep.ray.searcher import FoldSearch
 from sweep.records import CandidateAdded, Epoch, FoldFinished, FoldScore, FoldStarted
@@ -126,7 +127,7 @@ def fill(ledger: Ledger, num_candidates: int) -> dict[str, list[float]]:
 
 def bench_ledger(num_candidates: int, folder: Path) -> None:
     url = f"sqlite:///{folder / 'ledger.db'}"
-    header = {"metric": "dice", "maximize": True, "num_folds": NUM_FOLDS, "seed": 0}
+    header = SweepHeader(metric="dice", maximize=True, num_folds=NUM_FOLDS, seed=0)
     ledger = Ledger.create(url, "bench", header=header)
     ledger.acquire("bench")
     times = fill(ledger, num_candidates)

@@ -12,6 +12,7 @@ percentiles of a bootstrap over patients. The last line is one JSON object.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
@@ -35,7 +36,7 @@ from sweep.ledger.projection import Projection
 from sweep.promotion.assess import CONFIDENCE, dice_intervals, paired_interval
 from sweep.promotion.confirmation import ChampionBeside, Confirmation
 from sweep.promotion.gate import Champion, Verdict, verdict
-from sweep.records import State
+from sweep.records import State, SweepState
 
 PREVALENCE = 0.22
 #: Of patients with several images; their images are positive more often.
@@ -143,10 +144,10 @@ class Cases:
 def finished_sweep() -> Projection:
     """A finished sweep that candidate 1 won; what the gate asks of it holds."""
     made = projection(num_folds=2)
-    made.header = {**made.header, "plan_digest": "p", "data_hash": "d"}
+    made.header = dataclasses.replace(made.header, plan_digest="p", data_hash="d")
     for scores in ((0.5, 0.5), (0.7, 0.7)):
         made.end(folds(made, scores), State.COMPLETE, None, "then")
-    made.sweep_state = "finished"
+    made.sweep_state = SweepState.FINISHED
     return made
 
 

@@ -61,7 +61,7 @@ def _grid(folder: Path, store: Path, greedy: Projection) -> Projection:
     tree["candidates"] = [dict(one.parameters) for one in greedy.candidates[1:]]
     space = folder / "grid.yaml"
     space.write_text(yaml.safe_dump(tree, sort_keys=False))
-    precision = greedy.header["runtime"]["precision"]
+    precision = (greedy.header.runtime or {})["precision"]
     home = Home.at(folder / "grid")
     launch.run(
         str(space),

@@ -49,5 +49,5 @@ def test_run_here_promote_and_report_there(
     assert promoted["version"] == "1"
 
     ledger = Ledger.open(f"sqlite:///{shared / 'ledger.db'}", "tiny")
-    assert ledger.header["store"] == f"{s3}/phantom"
+    assert ledger.header.store == f"{s3}/phantom"
     ledger.close()

@@ -30,7 +30,8 @@ from ptxcore.training.atomic_files import read_sealed, write_sealed
 from sweep.errors import SweepError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.evidence import Evidence
-from sweep.records import Epoch, FoldScore, State
+from sweep.ledger.header import SweepHeader
+from sweep.records import Epoch, FoldScore, State, SweepState
 from sweep.space import load_space, parse_space, shipped_spaces
 
 # As for users: the command line silences the warnings of libraries.
@@ -253,10 +254,10 @@ def test_spaces_that_trap_readers(text: str) -> None:
 def ledger(place: Path) -> bytes:
     """A ledger with a bit of everything."""
     path = place / "whole.db"
-    header = {"metric": "dice", "maximize": True, "num_folds": 2, "seed": 0}
+    header = SweepHeader(metric="dice", maximize=True, num_folds=2, seed=0)
     one = Ledger.create(f"sqlite:///{path}", "first", header=header)
     one.acquire("test")
-    one.set_sweep_state("running")
+    one.set_sweep_state(SweepState.RUNNING)
     for _ in range(2):
         number = one.add_candidate({"x": 0.5}, {"x": FloatDistribution(0.0, 1.0)})
         attempt = one.start_fold(number, 0)

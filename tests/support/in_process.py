@@ -16,6 +16,7 @@ import numpy as np
 from sqlalchemy.pool import StaticPool
 
 from sweep.ledger import Ledger, create_study
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.writes import LedgerStorage
 from sweep.records import (
     Assignment,
@@ -93,13 +94,13 @@ _names = (f"toy-{number}" for number in itertools.count())
 def new_sweep(storage: LedgerStorage, space: SearchSpace, *, seed: int = 0) -> str:
     """Lay out a sweep under a name of its own; returns the name."""
     name = next(_names)
-    header = {
-        "metric": space.objective.metric,
-        "maximize": space.objective.maximize,
-        "num_folds": space.num_folds,
-        "seed": seed,
-        "space_text": space.text,
-    }
+    header = SweepHeader(
+        metric=space.objective.metric,
+        maximize=space.objective.maximize,
+        num_folds=space.num_folds,
+        seed=seed,
+        space_text=space.text,
+    )
     create_study(storage, name, header)
     return name
 

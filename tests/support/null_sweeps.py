@@ -12,8 +12,9 @@ import math
 
 import numpy as np
 
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Candidate, Projection
-from sweep.records import FoldScore, NewCandidate, RunFold, State
+from sweep.records import FoldScore, NewCandidate, RunFold, State, SweepState
 from sweep.search.policies import make_policy
 from sweep.search.stop_rules import make_stop_rule
 
@@ -40,7 +41,7 @@ def null_sweep(
     """
     scores = _scores(num_trials, num_folds, rng)
     scores[-1] += gain
-    made = Projection(header={"metric": "dice", "maximize": True, "num_folds": num_folds})
+    made = Projection(header=SweepHeader(metric="dice", maximize=True, num_folds=num_folds, seed=0))
     wanted = None if policy == "standard" else max(3, num_trials // 4)
     brain = make_policy(policy, {"num_trials": num_trials}, num_folds)
     rule = make_stop_rule(num_trials, wanted, num_folds)
@@ -61,7 +62,7 @@ def null_sweep(
                 _train(made, number, fold, scores)
     for one in list(made.open_candidates()):
         made.end(one.number, State.ABANDONED, "the sweep is over", AT)
-    made.sweep_state = "finished"
+    made.sweep_state = SweepState.FINISHED
     return made
 
 

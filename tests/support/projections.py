@@ -7,6 +7,7 @@ from typing import Any
 
 from optuna.distributions import FloatDistribution
 
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import Epoch, FoldScore
 
@@ -14,7 +15,7 @@ X = {"x": FloatDistribution(0.0, 1.0)}
 
 
 def projection(*, num_folds: int = 3, maximize: bool = True) -> Projection:
-    header = {"metric": "dice", "maximize": maximize, "num_folds": num_folds, "seed": 0}
+    header = SweepHeader(metric="dice", maximize=maximize, num_folds=num_folds, seed=0)
     return Projection(header=header)
 
 

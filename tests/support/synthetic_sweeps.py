@@ -6,6 +6,7 @@ on the fold (much) and on both together (a little), as real ones do.
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import math
 from collections.abc import Iterator, Mapping
@@ -16,9 +17,10 @@ from typing import Any
 from synthetic_scores import NUM_CASES, fold_score, seconds_per_epoch
 
 from sweep.ledger import Ledger
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Candidate, Projection
 from sweep.ledger.store import open_storage
-from sweep.records import Assignment, Epoch, FoldScore, NewCandidate, State
+from sweep.records import Assignment, Epoch, FoldScore, NewCandidate, State, SweepState
 from sweep.search.controller import Conductor
 from sweep.search.policies import make_policy
 from sweep.search.stop_rules import make_stop_rule
@@ -84,7 +86,9 @@ def run_sweep(
 ) -> Ledger:
     """Run a whole sweep into a new ledger and return it, open for reading."""
     space = parse_space(space_text, "synthetic.yaml")
-    Ledger.create(url, name, header={**make_header(space, seed), **(header or {})}).close()
+    Ledger.create(
+        url, name, header=dataclasses.replace(make_header(space, seed), **(header or {}))
+    ).close()
     clock = Clock()
     ledger = Ledger(open_storage(url), name, clock=clock)
     ledger.acquire("test", ttl_seconds=1e9)
@@ -101,30 +105,30 @@ def run_sweep(
     return ledger
 
 
-def make_header(space: SearchSpace, seed: int) -> dict[str, Any]:
+def make_header(space: SearchSpace, seed: int) -> SweepHeader:
     """A header as a launched sweep writes it."""
-    return {
-        "space_text": space.text,
-        "space_digest": space.digest,
-        "metric": space.objective.metric,
-        "maximize": space.objective.maximize,
-        "num_folds": space.num_folds,
-        "seed": seed,
-        "data_hash": "5f" * 32,
-        "num_cases": NUM_CASES * space.num_folds,
-        "phantom": True,
-        "plan_digest": "a1" * 32,
-        "search_plan_digest": "b2" * 32,
-        "runtime": {
+    return SweepHeader(
+        space_text=space.text,
+        space_digest=space.digest,
+        metric=space.objective.metric,
+        maximize=space.objective.maximize,
+        num_folds=space.num_folds,
+        seed=seed,
+        data_hash="5f" * 32,
+        num_cases=NUM_CASES * space.num_folds,
+        phantom=True,
+        plan_digest="a1" * 32,
+        search_plan_digest="b2" * 32,
+        runtime={
             "device": "cpu",
             "precision": "bfloat16",
             "channels_last": True,
             "num_threads": 1,
         },
-        "version": "0.1.0",
-        "git_sha": "0123456789abcdef0123456789abcdef01234567",
-        "created_at": "2027-01-15T08:00:00+00:00",
-    }
+        version="0.1.0",
+        git_sha="0123456789abcdef0123456789abcdef01234567",
+        created_at="2027-01-15T08:00:00+00:00",
+    )
 
 
 def _drive(conductor: Conductor, clock: Clock, story: Story) -> None:
@@ -205,7 +209,7 @@ def projection_of(
     where that leaves none open.
     """
     projection = Projection(
-        header={"metric": metric, "maximize": maximize, "num_folds": num_folds, "seed": 0}
+        header=SweepHeader(metric=metric, maximize=maximize, num_folds=num_folds, seed=0)
     )
     minute = 0
     for number, folds in enumerate(scores):
@@ -232,7 +236,7 @@ def projection_of(
         elif ends and number in ends:
             projection.end(number, ends[number], "because", stamp(minute))
     if projection.candidates and not any(projection.open_candidates()):
-        projection.sweep_state = "finished"
+        projection.sweep_state = SweepState.FINISHED
     return projection
 
 

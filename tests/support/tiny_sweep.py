@@ -21,7 +21,8 @@ from ptxcore.settings import FoldSettings
 from ptxcore.training import train_fold
 from ptxcore.types import FoldResult, Runtime
 from sweep.ledger import Ledger
-from sweep.records import FoldScore, State
+from sweep.ledger.header import SweepHeader
+from sweep.records import FoldScore, State, SweepState
 from sweep.storage.home import Home
 
 NAME = "tiny"
@@ -62,7 +63,7 @@ def make_sweep(folder: Path) -> Home:
     plan.save(place / "plan.json")
     ledger = Ledger.create(home.ledger_url, NAME, header=make_header(store, plan))
     ledger.acquire("test")
-    ledger.set_sweep_state("running")
+    ledger.set_sweep_state(SweepState.RUNNING)
     for choice in CANDIDATES:
         settings = {**SETTINGS, **choice}
         number = ledger.add_candidate(
@@ -71,7 +72,7 @@ def make_sweep(folder: Path) -> Home:
         for fold in range(plan.num_folds):
             enter(ledger, store, plan, place, number, fold, settings)
         ledger.end(number, State.COMPLETE)
-    ledger.set_sweep_state("finished", "2 candidates are complete")
+    ledger.set_sweep_state(SweepState.FINISHED, "2 candidates are complete")
     ledger.close()
     return home
 
@@ -86,11 +87,13 @@ def copy_sweep(home: Home, name: str, numbers: Sequence[int], **header: Any) -> 
         **header: What its header has in place of the tiny sweep's.
     """
     first = Ledger.open(home.ledger_url, NAME)
-    ledger = Ledger.create(home.ledger_url, name, header={**first.header, "seed": 1, **header})
+    ledger = Ledger.create(
+        home.ledger_url, name, header=dataclasses.replace(first.header, **{"seed": 1, **header})
+    )
     first.close()
     shutil.copytree(home.sweep_folder(NAME), home.sweep_folder(name))
     ledger.acquire("test")
-    ledger.set_sweep_state("running")
+    ledger.set_sweep_state(SweepState.RUNNING)
     for number in numbers:
         one = first.projection.candidates[number]
         rate = one.settings["learning_rate"]
@@ -101,27 +104,27 @@ def copy_sweep(home: Home, name: str, numbers: Sequence[int], **header: Any) -> 
             attempt = ledger.start_fold(new, fold)
             ledger.finish_fold(dataclasses.replace(score, candidate=new, attempt=attempt))
         ledger.end(new, State.COMPLETE)
-    ledger.set_sweep_state("finished", "copied")
+    ledger.set_sweep_state(SweepState.FINISHED, "copied")
     ledger.close()
 
 
-def make_header(store: CaseStore, plan: FoldPlan) -> dict[str, Any]:
+def make_header(store: CaseStore, plan: FoldPlan) -> SweepHeader:
     """As a launched sweep writes it."""
-    return {
-        "metric": "average_precision",
-        "maximize": True,
-        "num_folds": plan.num_folds,
-        "seed": 0,
-        "store": str(store.folder),
-        "data_hash": store.data_hash,
-        "phantom": store.phantom,
-        "plan_digest": plan.digest,
-        "search_plan_digest": plan.search_part().digest,
-        "runtime": dataclasses.asdict(Runtime()),
-        "version": "0.1.0",
-        "git_sha": "0123456789abcdef0123456789abcdef01234567",
-        "created_at": "2027-01-15T08:00:00+00:00",
-    }
+    return SweepHeader(
+        metric="average_precision",
+        maximize=True,
+        num_folds=plan.num_folds,
+        seed=0,
+        store=str(store.folder),
+        data_hash=store.data_hash,
+        phantom=store.phantom,
+        plan_digest=plan.digest,
+        search_plan_digest=plan.search_part().digest,
+        runtime=dataclasses.asdict(Runtime()),
+        version="0.1.0",
+        git_sha="0123456789abcdef0123456789abcdef01234567",
+        created_at="2027-01-15T08:00:00+00:00",
+    )
 
 
 def enter(

@@ -17,7 +17,7 @@ from sweep.analysis.selection_bias import caution
 from sweep.errors import UsageError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ray.resources import Resources
-from sweep.records import State
+from sweep.records import State, SweepState
 from sweep.search.budget import Budget
 from sweep.search.controller import Conductor
 from sweep.storage.home import Home
@@ -61,7 +61,7 @@ def test_resume_does_not_take_up_what_another_driver_ended_while_ray_started(
     def finish() -> None:
         other = Ledger.open(home.ledger_url, name)
         other.acquire("another driver")
-        other.set_sweep_state("finished", "the other one is done")
+        other.set_sweep_state(SweepState.FINISHED, "the other one is done")
         other.close()
 
     monkeypatch.setattr(launch, "ray_cluster", meanwhile(finish))
@@ -89,7 +89,7 @@ def test_a_sweep_that_goes_on_under_other_versions_says_so_for_good(
         assert text in str(launch.resume(name, home=home).caution)
     assert [text in one for one in caplog.messages].count(True) == 1
     ledger = Ledger.open(home.ledger_url, name)
-    assert ledger.header["versions"] == ours
+    assert ledger.header.versions == ours
     assert ledger.projection.versions == [ours, other]
     assert "the same seed gives other pixels" in str(caution(ledger.projection))
     ledger.close()

@@ -9,19 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
 from mlflow.entities import Metric
 
 from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
-from sweep.analysis.cohort import KEY, cohort_of, describe, has_positives_alone
+from sweep.analysis.cohort import cohort_of, describe, has_positives_alone
 from sweep.analysis.operating_point import FIXED, OTHER_FOLDS, known_point, rule_text
-from sweep.analysis.selection_bias import cautions, is_phantom, of_data, spoken
+from sweep.analysis.selection_bias import cautions, of_data, spoken
 from sweep.analysis.standing import num_compared, standing
 from sweep.analysis.statistics import corrected_interval, mean_sd, paired_difference
 from sweep.analysis.verdict import sentence
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Candidate, Projection
 from sweep.mlflow.view._metrics import (
     END,
@@ -53,7 +54,10 @@ WINNER, WINNER_RUN = "ptxsweep.winner", "ptxsweep.winner_run_id"
 DESCRIPTION = "mlflow.note.content"
 #: Facts of the header that identify rather than set something.
 _TAGGED = ("git_sha", "version", "data_hash", "plan_digest", "space_digest", "phantom", "metric")
-_SETTINGS = ("metric", "maximize", "num_folds", "seed", "num_cases", KEY, "versions", "runtime")
+_SETTINGS = (
+    *("metric", "maximize", "num_folds", "seed"),
+    *("num_cases", "cohort", "versions", "runtime"),
+)
 _SPACE_SETTINGS = ("policy", "pruner", "sampler", "fixed")
 _MAX_TAG = 4_000  # characters; MLflow refuses tags somewhat longer than that
 
@@ -67,18 +71,19 @@ STATUS = {
 }
 
 
-def sweep_id(name: str, header: Mapping[str, Any]) -> str:
+def sweep_id(name: str, header: SweepHeader) -> str:
     """Tells apart sweeps of one name in different ledgers that share a server."""
-    text = json.dumps([name, header], sort_keys=True, default=str)
+    text = json.dumps([name, header.to_stored()], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def sweep_tags(name: str, projection: Projection) -> dict[str, str]:
     """Tags of the parent run that never change."""
     header = projection.header
-    tags = {f"ptxsweep.{key}": str(header[key]) for key in _TAGGED if key in header}
-    if "environment" in header:
-        tags["ptxsweep.environment"] = digest_of(header["environment"])
+    known = header.to_stored()
+    tags = {f"ptxsweep.{key}": str(known[key]) for key in _TAGGED if key in known}
+    if header.environment is not None:
+        tags["ptxsweep.environment"] = digest_of(header.environment)
     return (
         tags
         | {
@@ -86,7 +91,7 @@ def sweep_tags(name: str, projection: Projection) -> dict[str, str]:
             "ptxsweep.sweep": name,
             SWEEP_ID: sweep_id(name, header),
             "ptxsweep.objective": f"{'maximize' if projection.maximize else 'minimize'} "
-            f"{header['metric']}",
+            f"{header.metric}",
             "ptxsweep.empty_masks": "; ".join(f"{name}: {CONVENTIONS[name]}" for name in _SAID),
             LOWER: ", ".join(sorted(LOWER_IS_BETTER)),
             DESCRIPTION: data_description(header) + sweep_description(),
@@ -95,18 +100,18 @@ def sweep_tags(name: str, projection: Projection) -> dict[str, str]:
     )
 
 
-def _data_tags(header: Mapping[str, Any]) -> dict[str, str]:
+def _data_tags(header: SweepHeader) -> dict[str, str]:
     """What a run's scores are not because of the data; nothing of what is not known."""
     alone = has_positives_alone(cohort_of(header))
-    warned = spoken(of_data(phantom=is_phantom(header), positives_alone=alone))
+    warned = spoken(of_data(phantom=header.is_phantom, positives_alone=alone))
     tags = {} if alone is None else {"ptxsweep.positives_alone": str(alone)}
     return tags | ({} if warned is None else {"ptxsweep.caution": warned})
 
 
-def data_description(header: Mapping[str, Any]) -> str:
+def data_description(header: SweepHeader) -> str:
     """Which cases took part and what to mind of them, as Markdown; empty if nothing is known."""
     cohort = cohort_of(header)
-    found = of_data(phantom=is_phantom(header), positives_alone=has_positives_alone(cohort))
+    found = of_data(phantom=header.is_phantom, positives_alone=has_positives_alone(cohort))
     lines = [f"**{one.head}** {one.text[0].upper()}{one.text[1:]}." for one in found]
     lines += [f"Cases: {text}." for text in (describe(cohort),) if text is not None]
     return "".join(f"{line}\n\n" for line in lines)
@@ -132,16 +137,16 @@ def sweep_description() -> str:
     return "\n".join((*head, *rows))
 
 
-def digest_of(lines: list[str]) -> str:
+def digest_of(lines: Sequence[str]) -> str:
     """SHA-256 of a text given by its lines."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def sweep_params(projection: Projection) -> dict[str, str]:
     """Settings of the sweep, flat."""
-    header = projection.header
-    space = yaml.safe_load(str(header.get("space_text", ""))) or {}
-    found = {key: header[key] for key in _SETTINGS if key in header}
+    header, known = projection.header, projection.header.to_stored()
+    space = yaml.safe_load(header.space_text or "") or {}
+    found = {key: known[key] for key in _SETTINGS if key in known}
     found |= {key: space[key] for key in _SPACE_SETTINGS if space.get(key)}
     return dict(_flat(found))
 
@@ -150,10 +155,10 @@ def sweep_files(projection: Projection) -> dict[str, str]:
     """Artifacts of the parent run by name."""
     header = projection.header
     files = {}
-    if "space_text" in header:
-        files["space.yaml"] = str(header["space_text"])
-    if "environment" in header:
-        files["environment.txt"] = "\n".join(header["environment"]) + "\n"
+    if header.space_text is not None:
+        files["space.yaml"] = header.space_text
+    if header.environment is not None:
+        files["environment.txt"] = "\n".join(header.environment) + "\n"
     return files
 
 
@@ -165,7 +170,7 @@ def candidate_tags(name: str, one: Candidate, projection: Projection) -> dict[st
         SWEEP_ID: sweep_id(name, projection.header),
         CANDIDATE: str(one.number),
         "ptxsweep.varied": ", ".join(sorted(one.parameters)),
-        "ptxsweep.phantom": str(projection.header.get("phantom", False)),
+        "ptxsweep.phantom": str(projection.header.is_phantom),
         LOWER: ", ".join(sorted(LOWER_IS_BETTER)),
         "ptxsweep.selection": str(one.settings.get("selection", "monitor")),
     } | _data_tags(projection.header)
@@ -278,14 +283,14 @@ def winner_tags(projection: Projection) -> dict[str, str]:
 def progress_tags(projection: Projection) -> dict[str, str]:
     """Where the sweep stands."""
     tags = {
-        "ptxsweep.state": projection.sweep_state,
+        "ptxsweep.state": projection.sweep_state.value,
         "ptxsweep.folds_run": str(sum(len(one.folds) for one in projection.candidates)),
         "ptxsweep.candidates": str(len(projection.candidates)),
         "ptxsweep.verdict": sentence(standing(projection)),
     }
     if projection.sweep_reason:
         tags["ptxsweep.reason"] = projection.sweep_reason[:_MAX_TAG]
-    found = of_data(phantom=is_phantom(projection.header), positives_alone=False)
+    found = of_data(phantom=projection.header.is_phantom, positives_alone=False)
     if (warned := spoken([*found, *cautions(projection)])) is not None:
         tags["ptxsweep.caution"] = warned[:_MAX_TAG]
     return tags
@@ -299,7 +304,7 @@ def last_time(one: Candidate) -> int:
 
 def sweep_time(projection: Projection) -> int:
     """When something last happened in a sweep, in milliseconds."""
-    created = milliseconds(str(projection.header.get("created_at", "")))
+    created = milliseconds(projection.header.created_at or "")
     return max([created, *(last_time(one) for one in projection.candidates)])
 
 

@@ -106,7 +106,7 @@ def is_plain(key: str) -> bool:
 
 def bounds_of(key: str, projection: Projection) -> tuple[float, float]:
     """What a key of `metric_values` can be."""
-    return bounds(str(projection.header["metric"]) if key == "objective" else _metric_of(key))
+    return bounds(projection.header.metric if key == "objective" else _metric_of(key))
 
 
 def fold_table(one: Candidate, projection: Projection) -> str:
@@ -198,7 +198,7 @@ def _curves(one: Candidate, fold: int, projection: Projection, *, after: int) ->
         key: dict(enumerate(curve, start=1))
         for key, curve in (one.folds[fold].curves.items() if fold in one.folds else ())
     }
-    own = f"monitor_{projection.header['metric']}"
+    own = f"monitor_{projection.header.metric}"
     told = {epoch: projection.displayed(value) for epoch, value in one.epochs.get(fold, {}).items()}
     curves[own] = {
         epoch: value for epoch, value in (curves.get(own, {}) | told).items() if epoch > after

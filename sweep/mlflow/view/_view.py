@@ -28,6 +28,7 @@ from sweep.mlflow.view._metrics import (
 )
 from sweep.mlflow.view._runs import PARENT, SweepRuns
 from sweep.mlflow.view._store import quietly, shown_uri
+from sweep.records import SweepState
 from sweep.storage.home import Home
 from sweep.util.redaction import mask
 
@@ -175,7 +176,7 @@ class MlflowView:
                 if one.number not in runs.found
             }
         )
-        over = final or projection.sweep_state in ("finished", "interrupted")
+        over = final or projection.sweep_state in (SweepState.FINISHED, SweepState.INTERRUPTED)
         for one in projection.candidates:
             self._send_candidate(runs, one, projection, over=over)
         self._send_sweep(runs, projection, over=over)
@@ -187,7 +188,7 @@ class MlflowView:
             runs.enter(self._experiment, self._root)
             self._runs = runs
         if PARENT not in self._runs.found:
-            created = milliseconds(str(projection.header.get("created_at", "")))
+            created = milliseconds(projection.header.created_at or "")
             self._runs.make({PARENT: (content.sweep_tags(self.name, projection), created)})
         self.run_id = self._runs.found[PARENT].run_id
         return self._runs
@@ -226,5 +227,5 @@ class MlflowView:
         elif content.WINNER_RUN in run.tags:  # of an earlier version, which had winners too soon
             tags[content.WINNER_RUN] = number
         runs.send(run, metrics=metrics, tags=tags)
-        finished = "FINISHED" if projection.sweep_state == "finished" else "KILLED"
+        finished = "FINISHED" if projection.sweep_state is SweepState.FINISHED else "KILLED"
         runs.set_status(run, finished if over else "RUNNING", content.sweep_time(projection))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from dataclasses import replace
@@ -176,7 +177,7 @@ def test_hostile_names_stay_text() -> None:
         distributions={EVIL: CategoricalDistribution((EVIL, "2"))},
     )
     projection.candidates[1].reason = "</script><script>alert(1)</script>"
-    projection.header = {**projection.header, EVIL: EVIL, "space_text": EVIL}
+    projection.header = dataclasses.replace(projection.header, space_text=EVIL, extra={EVIL: EVIL})
     hostile = Page(report_html(EVIL, projection, written_at=AT))
     assert hostile.open == []
     assert not [a for tag, a in hostile.tags if tag == "img"]

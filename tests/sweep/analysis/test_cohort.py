@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tiny_store import drawn_store
@@ -15,7 +14,7 @@ from ptxcore.data.store.case_store import CaseStore
 from ptxcore.types import Runtime
 from sweep.analysis.cohort import cohort_of, describe, take_part
 from sweep.analysis.selection_bias import POSITIVES_ALONE, caution
-from sweep.ledger.header import build_header
+from sweep.ledger.header import SweepHeader, build_header
 from sweep.ledger.projection import Candidate, Projection
 from sweep.mlflow.view._content import sweep_params, sweep_tags
 from sweep.records import FoldScore
@@ -28,7 +27,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> CaseStore:
     return drawn_store(folder, num_cases=40, num_positive=16, side_px=16)
 
 
-def header_of(store: CaseStore, cases: str) -> dict[str, Any]:
+def header_of(store: CaseStore, cases: str) -> SweepHeader:
     plan = make_plan(store, num_folds=2, cases=cases, holdout_fraction=0.25)
     space = load_space("demo")
     return build_header(
@@ -50,8 +49,8 @@ def header_of(store: CaseStore, cases: str) -> dict[str, Any]:
 
 def test_the_header_says_who_took_part(store: CaseStore) -> None:
     header = header_of(store, "positive")
-    assert header["num_cases"] == 16
-    assert header["cohort"] == {
+    assert header.num_cases == 16
+    assert header.cohort == {
         "cases": "positive",
         "num_cases": 16,
         "num_positive": 16,
@@ -66,7 +65,7 @@ def test_the_header_says_who_took_part(store: CaseStore) -> None:
         "monitor_fraction": 0.15,
         "num_monitor": 1,
     }
-    everybody = header_of(store, "all")["cohort"]
+    everybody = cohort_of(header_of(store, "all"))
     assert (everybody["num_cases"], everybody["num_positive"]) == (40, 16)
     assert str(describe(everybody)).startswith(
         "40 of the store's 40 cases, 16 of them positive; 40 patients (it is not recorded how"
@@ -106,8 +105,7 @@ def test_a_store_without_healthy_cases_is_the_same(tmp_path: Path) -> None:
 def test_an_older_sweep_is_known_by_its_folds(
     store: CaseStore, num_positive: float | None, expected: str | None
 ) -> None:
-    header = header_of(store, "all")
-    del header["cohort"]
+    header = dataclasses.replace(header_of(store, "all"), cohort=None)
     projection = Projection(header=header)
     projection.add(
         Candidate(number=0, parameters={}, settings={}, distributions={}, created_at="2026-01-01")

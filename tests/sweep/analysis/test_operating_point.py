@@ -20,6 +20,7 @@ from sweep.analysis.compare import compare
 from sweep.analysis.operating_point import NOTE, fill, keeper, known_point, rule_of
 from sweep.cli import main
 from sweep.ledger import Ledger
+from sweep.ledger.header import SweepHeader
 from sweep.mlflow.view import MlflowView, connect
 from sweep.records import Epoch, FoldScore, State
 from sweep.report import operating_points, publish_report
@@ -52,7 +53,7 @@ def test_every_view_has_the_same_dice_and_names_its_rule(
     ledger = Ledger.open(tiny_home.ledger_url, NAME)
     assert not any(one.notes for one in ledger.projection.candidates)
     published = publish_report(tiny_home, NAME)
-    found = find(ledger.projection, operating_points(ledger, tiny_home.sweep_folder(NAME)))
+    found = find(ledger.projection, operating_points(ledger.projection, tiny_home.sweep_folder(NAME)))
     best = shown["candidates"][shown["best"]]
     dice = best["metrics"]["dice"]["mean"]
     fixed = best["fixed_metrics"]["dice"]["mean"]
@@ -139,10 +140,10 @@ def epoch(fold: int) -> Epoch:
 
 def laid_out(home: Home, metric: str = "average_precision") -> Ledger:
     space = parse_space(SPACE, "tables.yaml")
-    header = {
-        "metric": metric, "maximize": True, "num_folds": 3, "seed": 0,
-        "space_text": space.text,
-    }  # fmt: skip
+    header = SweepHeader(
+        metric=metric, maximize=True, num_folds=3, seed=0,
+        space_text=space.text,
+    )  # fmt: skip
     ledger = Ledger.create(home.ledger_url, "tables", header=header)
     ledger.acquire("test")
     return ledger
@@ -252,7 +253,7 @@ def test_an_objective_of_masks_stands_as_ranked_and_as_deployed(
     ledger.start_fold(0, 2)
     ledger.finish_fold(score(folder, 0, 2, table(2, shift=50)))
     conduct(ledger, folder).close("done")
-    found = find(ledger.projection, operating_points(ledger, folder))
+    found = find(ledger.projection, operating_points(ledger.projection, folder))
     ledger.close()
     assert found.objective is not None
     ranked, deployed = found.objective, found.row("dice")

@@ -22,7 +22,7 @@ from sweep.analysis.verdict import sentence
 from sweep.cli import main
 from sweep.ledger import Ledger
 from sweep.mlflow.view._content import progress_tags, winner_metrics, winner_tags
-from sweep.records import State
+from sweep.records import State, SweepState
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_everybody_with_a_value_was_looked_at() -> None:
 def test_a_clear_gain_is_called_so() -> None:
     default, better = [0.50, 0.40, 0.60, 0.45, 0.55], [0.60, 0.51, 0.70, 0.56, 0.65]
     projection = projection_of([default, better, [0.3] * 5], num_folds=5)
-    projection.sweep_state = "finished"
+    projection.sweep_state = SweepState.FINISHED
     found = standing(projection)
     assert (found.winner, found.outcome) == (1, Outcome.BETTER)
     assert found.difference == paired_difference(better, default, num_compared=2)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sweep.ledger import Ledger
-from sweep.records import Epoch, FoldScore, State
+from sweep.ledger.header import SweepHeader
+from sweep.records import Epoch, FoldScore, State, SweepState
 from sweep.space import parse_space
 from sweep.storage.home import Home
 
@@ -56,19 +57,19 @@ def positives_ledger(home: Home) -> Ledger:
 def made(home: Home, name: str, text: str, **more: Any) -> Ledger:
     """A ledger as the top of this file says, for a search space and with more in its header."""
     space = parse_space(text, "small.yaml")
-    header = {
-        "space_text": text,
-        "metric": "average_precision",
-        "maximize": True,
-        "num_folds": 2,
-        "seed": 0,
-        "phantom": True,
-        "created_at": "2026-01-01T00:00:00+00:00",
+    header = SweepHeader(
+        space_text=text,
+        metric="average_precision",
+        maximize=True,
+        num_folds=2,
+        seed=0,
+        phantom=True,
+        created_at="2026-01-01T00:00:00+00:00",
         **more,
-    }
+    )
     ledger = Ledger.create(home.ledger_url, name, header=header)
     ledger.acquire(owner="test")
-    ledger.set_sweep_state("running")
+    ledger.set_sweep_state(SweepState.RUNNING)
     for rate in (0.001, 0.002, 0.004):
         values = {"learning_rate": rate}
         ledger.add_candidate(values, space.distributions(), settings=space.complete(values))

@@ -33,7 +33,7 @@ def held_out_file(home: Home, folder: Path) -> tuple[Path, np.ndarray[Any, Any]]
     """The case of the hold-out with the largest mask, as a DICOM file, and that mask."""
     plan = FoldPlan.load(home.sweep_folder("tiny") / "plan.json")
     ledger = Ledger.open(home.ledger_url, "tiny")
-    store = CaseStore.open(Path(str(ledger.header["store"])))
+    store = CaseStore.open(Path(str(ledger.header.store)))
     ledger.close()
     index = max(map(store.index, plan.holdout), key=lambda one: store.cases[one].mask_px)
     return write_dicom(folder / "unseen.dcm", np.asarray(store.image(index))), store.mask(index)

@@ -69,7 +69,7 @@ def test_order_of_the_table() -> None:
     ]
     number, ahead = listing(made)[-1]
     assert (number.number, math.isnan(ahead)) == (7, True)
-    made.header = {**made.header, "space_text": SPACE}
+    made.header = dataclasses.replace(made.header, space_text=SPACE)
     shown = printed(made)
     assert "1 pruned, 1 failed" in shown
     assert "0.900" not in shown  # the fold of a pruned trial that was an easy one
@@ -78,7 +78,7 @@ def test_order_of_the_table() -> None:
 def test_the_leader_is_always_in_the_table() -> None:
     scores = [[0.5] * 3, *([0.49 - n / 1000] * 3 for n in range(NUM_ROWS)), [0.6]]
     made = projection_of(scores)
-    made.header = {**made.header, "space_text": SPACE}
+    made.header = dataclasses.replace(made.header, space_text=SPACE)
     assert "#13 leads the default by +0.100 on the 1 fold" in line(overview(made))
     shown = printed(made)
     assert "│    13 │ parked" in shown

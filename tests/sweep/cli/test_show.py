@@ -13,7 +13,7 @@ from sweep.cli import main
 from sweep.cli.show import print_sweep
 from sweep.ledger import Ledger
 from sweep.ledger.projection import DRIVER_STOPPED
-from sweep.records import Epoch, State
+from sweep.records import Epoch, State, SweepState
 from sweep.storage.home import Home
 
 
@@ -50,7 +50,7 @@ def finished(ledger: Ledger) -> Ledger:
     ledger.acquire(owner="test")
     for one in list(ledger.projection.open_candidates()):
         ledger.end(one.number, State.ABANDONED, "enough")
-    ledger.set_sweep_state("finished", "enough")
+    ledger.set_sweep_state(SweepState.FINISHED, "enough")
     ledger.release()
     return ledger
 

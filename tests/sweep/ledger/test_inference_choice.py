@@ -159,7 +159,7 @@ class Bench:
         place.mkdir(parents=True)
         self.plan.save(place / "plan.json")
         self.plan.search_part().save(place / "search.json")
-        header = {**make_header(self.store, self.plan), "space_text": space.text}
+        header = dataclasses.replace(make_header(self.store, self.plan), space_text=space.text)
         Ledger.create(self.home.ledger_url, name, header=header).close()
 
     def run(self, name: str, space: SearchSpace, max_steps: int = 1000) -> Ledger:

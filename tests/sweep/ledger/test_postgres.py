@@ -20,6 +20,7 @@ from postgres_server import PostgresServer, why_not
 
 from sweep.errors import LeaseHeld, LedgerError
 from sweep.ledger import Ledger, list_sweeps, store, writes
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.store import close_storage, open_storage, patiently, shared_clock
 
 _numbers = itertools.count()
@@ -47,7 +48,7 @@ def name() -> str:
     return f"sweep-{next(_numbers)}-{os.getpid()}"
 
 
-HEADER = {"metric": "quality", "maximize": True, "num_folds": 3, "seed": 0}
+HEADER = SweepHeader(metric="quality", maximize=True, num_folds=3, seed=0)
 
 
 def test_a_sweep_killed_and_resumed(url: str, name: str) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 from in_process import Driver, conduct, toy_fold, toy_space
 
 from sweep.ledger import Ledger
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Projection
 
 
 def test_readers_see_a_true_past_and_the_driver_never_waits_in_vain(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     space = toy_space(num_trials=5, num_completions=None, policy="standard")
-    header = {"metric": "quality", "maximize": True, "num_folds": 3, "seed": 0}
+    header = SweepHeader(metric="quality", maximize=True, num_folds=3, seed=0)
     ledger = Ledger.create(url, "busy", header=header)
     ledger.acquire("driver")
     seen: list[Projection] = []

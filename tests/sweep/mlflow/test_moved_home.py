@@ -32,7 +32,7 @@ ANY = Gate(max_loss=1.0)
 def home(tiny_home: Home) -> Home:
     """A home that holds its case store, a report in MLflow and a champion."""
     ledger = Ledger.open(tiny_home.ledger_url, NAME)
-    store = shutil.copytree(ledger.header["store"], tiny_home.folder / "store")
+    store = shutil.copytree(ledger.header.store, tiny_home.folder / "store")
     ledger.close()
     copy_sweep(tiny_home, INSIDE, [0, 1], store=str(store))
     promote(tiny_home, INSIDE, gate=ANY)
@@ -117,7 +117,7 @@ def test_what_lies_elsewhere_by_choice_stays_there(tiny_home: Home, tmp_path: Pa
 def test_a_store_beside_the_home_stays_where_it_is(tiny_home: Home) -> None:
     ledger = Ledger.open(tiny_home.ledger_url, NAME)
     ledger.close()
-    known = str(ledger.header["store"])
+    known = str(ledger.header.store)
     assert store_of(ledger.header, tiny_home.folder) == known
     # One of another content is another store.
     other = shutil.copytree(known, tiny_home.folder / "store")

@@ -25,7 +25,7 @@ from sweep.analysis.statistics import corrected_interval, paired_difference
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Attempt, Candidate
 from sweep.mlflow.view import MlflowView, connect, shown_uri
-from sweep.records import State
+from sweep.records import State, SweepState
 
 #: One diverged candidate, one fold tried twice, several stopped by the pruner.
 STORY = Story(diverges=frozenset({3}), lost=frozenset({(1, 0)}))
@@ -255,9 +255,9 @@ def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
     assert best is not None
     assert parent.info.status == "FINISHED"
     tags, header = parent.data.tags, projection.header
-    assert tags["ptxsweep.git_sha"] == header["git_sha"]
-    assert tags["ptxsweep.data_hash"] == header["data_hash"]
-    assert tags["ptxsweep.plan_digest"] == header["plan_digest"]
+    assert tags["ptxsweep.git_sha"] == header.git_sha
+    assert tags["ptxsweep.data_hash"] == header.data_hash
+    assert tags["ptxsweep.plan_digest"] == header.plan_digest
     assert tags["ptxsweep.objective"] == "maximize average_precision"
     assert tags["ptxsweep.winner"] == str(best.number)
     assert f"dice: {CONVENTIONS['dice']}" in tags["ptxsweep.empty_masks"]
@@ -281,7 +281,7 @@ def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
         )
         assert parent.data.metrics["difference/low/fixed/dice"] == pytest.approx(difference.low)
     text = connect(uri).download_artifacts(parent.info.run_id, "space.yaml")
-    assert Path(text).read_text(encoding="utf-8") == header["space_text"]
+    assert Path(text).read_text(encoding="utf-8") == header.space_text
 
 
 def test_a_sweep_that_is_not_over_has_no_winner(uri: str, tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_lost_tags_and_half_sent_folds_are_mended(uri: str, ledger: Ledger) -> N
 
 def test_a_running_sweep_is_shown_as_running(uri: str, ledger: Ledger) -> None:
     projection = copy.deepcopy(ledger.projection)
-    projection.sweep_state = "running"
+    projection.sweep_state = SweepState.RUNNING
     projection.candidates[1].state = State.RUNNING
     projection.candidates[2].state = State.PARKED
     view = view_of(uri, ledger)

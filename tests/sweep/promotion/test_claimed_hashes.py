@@ -63,7 +63,7 @@ def invert(folder: Path, *, with_table: bool) -> None:
 def inverted(request: pytest.FixtureRequest, trained_home: Home, tmp_path: Path) -> Path:
     """The store of the finished sweep with every mask inverted."""
     ledger = Ledger.open(trained_home.ledger_url, NAME)
-    shutil.copytree(str(ledger.header["store"]), tmp_path / "inverted")
+    shutil.copytree(str(ledger.header.store), tmp_path / "inverted")
     ledger.close()
     invert(tmp_path / "inverted", with_table=request.param)
     return tmp_path / "inverted"

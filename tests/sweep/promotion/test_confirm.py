@@ -43,7 +43,7 @@ def test_the_hold_out_scores_the_ensemble_of_folds(tiny_home: Home) -> None:
     found = confirm(tiny_home, NAME, on_progress=lambda done, total: seen.append((done, total)))
     folder = tiny_home.sweep_folder(NAME)
     ledger = Ledger.open(tiny_home.ledger_url, NAME)
-    plan, store = FoldPlan.load(folder / "plan.json"), CaseStore.open(Path(ledger.header["store"]))
+    plan, store = FoldPlan.load(folder / "plan.json"), CaseStore.open(Path(ledger.header.store))
     best = ledger.projection.best()
     assert best is not None
     assert best.number == found.candidate == 1

@@ -25,6 +25,7 @@ from ptxcore.types import Rule
 from sweep.errors import GateRefused, TrackingError, UsageError
 from sweep.ledger import Ledger
 from sweep.ledger.evidence import Evidence
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Projection
 from sweep.mlflow.model_package._example import input_example
 from sweep.mlflow.registry import aliases
@@ -36,7 +37,7 @@ from sweep.promotion.gate import Champion, population, preliminary
 from sweep.promotion.holdout import count_patients
 from sweep.promotion.promote import Gate, promote, verdict
 from sweep.promotion.rollback import rollback
-from sweep.records import State
+from sweep.records import State, SweepState
 from sweep.storage.home import Home
 
 MODEL = "ptxsweep-phantom-average_precision"
@@ -46,13 +47,13 @@ METRICS = {"dice": 0.85, "dice_positive": 0.5, "dice_all_empty": 0.78}
 def won(selection: str = "monitor") -> Projection:
     """A finished sweep whose candidate 1 wins."""
     made = projection(num_folds=3)
-    made.header = {**made.header, "plan_digest": "p" * 64, "data_hash": "d" * 64}
+    made.header = dataclasses.replace(made.header, plan_digest="p" * 64, data_hash="d" * 64)
     for scores in ((0.5, 0.5, 0.5), (0.7, 0.7, 0.7), (0.9,)):
         number = folds(made, scores)
         if len(scores) == 3:
             made.end(number, State.COMPLETE, None, "then")
         made.candidates[number].settings = {"selection": selection}
-    made.sweep_state = "finished"
+    made.sweep_state = SweepState.FINISHED
     return made
 
 
@@ -197,12 +198,12 @@ def test_what_is_refused_before_the_hold_out_is_opened() -> None:
     (reason,) = preliminary(won(selection="fold")).reasons
     assert "checkpoints chosen on the scored cases" in reason
     unfinished = won()
-    unfinished.sweep_state = "interrupted"
+    unfinished.sweep_state = SweepState.INTERRUPTED
     (reason,) = preliminary(unfinished).reasons
     assert reason.startswith("sweep: found interrupted, expected finished")
     empty = projection(num_folds=3)
     folds(empty, (0.5, 0.6))
-    empty.sweep_state = "finished"
+    empty.sweep_state = SweepState.FINISHED
     (reason,) = preliminary(empty).reasons
     assert reason.startswith("winner: found none; the furthest has 2 of 3 folds")
 
@@ -367,7 +368,7 @@ def test_too_few_patients_refuse_before_the_hold_out_is_opened(tiny_home: Home) 
 def test_a_hold_out_of_positives_alone_refuses(trained_home: Home) -> None:
     """As of a sweep that was run with `--cases positive`: predicting nothing scores 0 there."""
     ledger = Ledger.open(trained_home.ledger_url, NAME)
-    store = CaseStore.open(Path(ledger.header["store"]))
+    store = CaseStore.open(Path(ledger.header.store))
     ledger.close()
     plan = make_plan(store, num_folds=2, holdout_fraction=0.3, cases="positive")
     found = count_patients(plan, store)
@@ -428,7 +429,7 @@ def test_a_refusal_moves_no_alias_and_says_why(tiny_home: Home) -> None:
 def test_an_unfinished_sweep_spends_no_hold_out(tiny_home: Home) -> None:
     ledger = Ledger.open(tiny_home.ledger_url, NAME)
     ledger.acquire("test")
-    ledger.set_sweep_state("interrupted", "SIGINT")
+    ledger.set_sweep_state(SweepState.INTERRUPTED, "SIGINT")
     ledger.close()
     with pytest.raises(GateRefused, match="sweep: found interrupted"):
         promote(tiny_home, NAME)
@@ -481,14 +482,11 @@ def test_a_champion_under_its_sweeps_name_is_still_found(tiny_home: Home) -> Non
 
 
 @pytest.mark.parametrize(
-    ("header", "name"),
-    [
-        ({"metric": "dice", "phantom": False}, "ptxsweep-dice"),
-        ({"metric": "dice"}, "ptxsweep-dice"),
-        ({"metric": "dice", "phantom": True}, "ptxsweep-phantom-dice"),
-    ],
+    ("phantom", "name"),
+    [(False, "ptxsweep-dice"), (None, "ptxsweep-dice"), (True, "ptxsweep-phantom-dice")],
 )
-def test_drawings_and_patients_have_names_apart(header: dict[str, Any], name: str) -> None:
+def test_drawings_and_patients_have_names_apart(phantom: bool | None, name: str) -> None:
+    header = SweepHeader(metric="dice", maximize=True, num_folds=2, seed=0, phantom=phantom)
     assert model_name(header) == name
 
 

@@ -13,6 +13,7 @@ from ray import tune
 
 from sweep.errors import LeaseHeld
 from sweep.ledger import Ledger
+from sweep.ledger.header import SweepHeader
 from sweep.ray.cluster import HostWatch, ray_cluster
 from sweep.ray.nodes import ask, asks_for_token, hosts_without_token
 from sweep.ray.resources import ResourceRequest, Resources
@@ -87,7 +88,7 @@ def _sweep(
     space = parse_space(
         SPACE.replace("POLICY", policy).replace("COMPLETIONS", str(completions)), "arithmetic"
     )
-    header = {"metric": "dice", "maximize": True, "num_folds": 3, "seed": 7}
+    header = SweepHeader(metric="dice", maximize=True, num_folds=3, seed=7)
     try:
         ledger = Ledger.create(url, "arithmetic", header=header)
     except Exception:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sweep.errors import UsageError
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Attempt, Candidate, Projection
 from sweep.search.budget import Budget, attempt_seconds
 
@@ -50,5 +51,7 @@ def test_lost_and_running_attempts_count() -> None:
         Attempt(fold=0, attempt=2, started_at=_at(20), ended_at=_at(50), outcome="finished"),
         Attempt(fold=1, attempt=1, started_at=_at(50)),
     ]
-    projection = Projection(header={}, candidates=[one])
+    projection = Projection(
+        header=SweepHeader(metric="dice", maximize=True, num_folds=2, seed=0), candidates=[one]
+    )
     assert attempt_seconds(projection, datetime.fromtimestamp(55, UTC)) == 45.0
