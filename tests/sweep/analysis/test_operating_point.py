@@ -53,7 +53,9 @@ def test_every_view_has_the_same_dice_and_names_its_rule(
     ledger = Ledger.open(tiny_home.ledger_url, NAME)
     assert not any(one.notes for one in ledger.projection.candidates)
     published = publish_report(tiny_home, NAME)
-    found = find(ledger.projection, operating_points(ledger.projection, tiny_home.sweep_folder(NAME)))
+    found = find(
+        ledger.projection, operating_points(ledger.projection, tiny_home.sweep_folder(NAME))
+    )
     best = shown["candidates"][shown["best"]]
     dice = best["metrics"]["dice"]["mean"]
     fixed = best["fixed_metrics"]["dice"]["mean"]
