@@ -22,6 +22,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import HoldoutUsed
+from sweep.ledger.compat import study_id, trial_id
 from sweep.ledger.store import (
     close_storage,
     compare_and_swap,
@@ -87,7 +88,7 @@ class Evidence:
         with readable():
             for study in self._storage.get_all_studies():
                 if COUNT_KEY in study.user_attrs:
-                    uses = _uses(self._storage, study._study_id)
+                    uses = _uses(self._storage, study_id(study))
                     total += sum(use.holdout_digest == holdout_digest for use in uses)
         return total
 
@@ -150,8 +151,8 @@ class Evidence:
         study = self._find()
         assert study is not None, "begin comes first"
         trial = next(one for one in _trials(self._storage, study, _USE) if _number(one) == number)
-        self._storage.set_trial_user_attr(trial._trial_id, _RESULT, _plain(result))
-        self._storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, [score])
+        self._storage.set_trial_user_attr(trial_id(trial), _RESULT, _plain(result))
+        self._storage.set_trial_state_values(trial_id(trial), TrialState.COMPLETE, [score])
 
     def add_verdict(self, verdict: Mapping[str, Any], score: float) -> None:
         """Keep what the gate said.

@@ -29,6 +29,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import LedgerError, UnknownSweep
 from sweep.ledger import catalog, rows
+from sweep.ledger.compat import trial_id
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.lease import Lease, await_silence
 from sweep.ledger.projection import NAN_REASON, Candidate, Projection
@@ -385,7 +386,7 @@ class Ledger:
         later = read_attribute(self._storage, self._study_id, VERSIONS_KEY)
         projection.later_versions = json.loads(later or "[]")
         trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
-        self._trial_ids = [trial._trial_id for trial in trials]
+        self._trial_ids = [trial_id(trial) for trial in trials]
         self._seq = rows.load(projection, trials)
         self._waiting = []
         self._untold = [

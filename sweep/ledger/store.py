@@ -19,15 +19,12 @@ import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy import column, table
 
 from sweep.errors import LedgerError, SweepError
+from sweep.ledger.compat import STUDY_ATTRIBUTES
 from sweep.ledger.writes import LedgerStorage
 from sweep.util.redaction import mask
 
-_ATTRIBUTES = table(
-    "study_user_attributes", column("study_id"), column("key"), column("value_json")
-)
 #: Seconds a writer waits for another one's lock on a SQLite file.
 _SQLITE_TIMEOUT_SECONDS = 60.0
 #: Optuna writes a dozen tables and two rows, each of which may be the one to collide.
@@ -195,8 +192,8 @@ def _is_away(error: BaseException | None) -> bool:
 
 def read_attribute(storage: RDBStorage, study_id: int, key: str) -> str | None:
     """The stored text of a study attribute, None when it was never written."""
-    query = sqlalchemy.select(_ATTRIBUTES.c.value_json).where(
-        _ATTRIBUTES.c.study_id == study_id, _ATTRIBUTES.c.key == key
+    query = sqlalchemy.select(STUDY_ATTRIBUTES.c.value_json).where(
+        STUDY_ATTRIBUTES.c.study_id == study_id, STUDY_ATTRIBUTES.c.key == key
     )
     with storage.engine.connect() as connection:
         found = connection.execute(query).scalar_one_or_none()
@@ -214,16 +211,16 @@ def compare_and_swap(
     text = json.dumps(value, sort_keys=True)
     statement: sqlalchemy.Insert | sqlalchemy.Update
     if old is None:
-        statement = sqlalchemy.insert(_ATTRIBUTES).values(
+        statement = sqlalchemy.insert(STUDY_ATTRIBUTES).values(
             study_id=study_id, key=key, value_json=text
         )
     else:
         statement = (
-            sqlalchemy.update(_ATTRIBUTES)
+            sqlalchemy.update(STUDY_ATTRIBUTES)
             .where(
-                _ATTRIBUTES.c.study_id == study_id,
-                _ATTRIBUTES.c.key == key,
-                _ATTRIBUTES.c.value_json == old,
+                STUDY_ATTRIBUTES.c.study_id == study_id,
+                STUDY_ATTRIBUTES.c.key == key,
+                STUDY_ATTRIBUTES.c.value_json == old,
             )
             .values(value_json=text)
         )

@@ -18,15 +18,20 @@ from typing import Any
 import sqlalchemy
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-_trials: Any = models.TrialModel.__table__
-_parameters: Any = models.TrialParamModel.__table__
-_study_attributes: Any = models.StudyUserAttributeModel.__table__
+from sweep.ledger.compat import (
+    PARAMETERS,
+    STUDY_ATTRIBUTES,
+    TRIAL_ATTRIBUTES,
+    TRIALS,
+    EpochValueRow,
+    FinalValueRow,
+)
+
 _DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgresql}
-_STATE = sqlalchemy.select(_trials.c.state).where(_trials.c.trial_id == sqlalchemy.bindparam("id"))
+_STATE = sqlalchemy.select(TRIALS.c.state).where(TRIALS.c.trial_id == sqlalchemy.bindparam("id"))
 
 
 @dataclass(frozen=True)
@@ -132,12 +137,12 @@ class LedgerStorage(RDBStorage):
             return self.create_new_trial(study_id, template)
         row = {"study_id": study_id, "number": number, "state": template.state}
         with self.engine.begin() as connection:
-            made = connection.execute(_trials.insert().values(datetime_start=_utc_now(), **row))
+            made = connection.execute(TRIALS.insert().values(datetime_start=_utc_now(), **row))
             key = made.inserted_primary_key
             assert key is not None
             trial = int(key[0])
             if template.params:
-                connection.execute(_parameters.insert(), _parameter_rows(trial, template))
+                connection.execute(PARAMETERS.insert(), _parameter_rows(trial, template))
             for name, value in template.user_attrs.items():
                 for statement, values in _statements(dialect, Attribute(trial, name, value)):
                     connection.execute(statement, values)
@@ -179,25 +184,25 @@ def _statements(dialect: str, change: Change) -> list[_Statement]:
     match change:
         case Attribute(trial, key, value):
             row = {"trial_id": trial, "key": key, "value_json": json.dumps(value)}
-            return [(_upsert(dialect, models.TrialUserAttributeModel, "key"), row)]
+            return [(_upsert(dialect, TRIAL_ATTRIBUTES, "key"), row)]
         case EpochValue(trial, step, number):
-            values = models.TrialIntermediateValueModel
-            stored, kind = values.intermediate_value_to_stored_repr(number)
+            stored, kind = EpochValueRow.intermediate_value_to_stored_repr(number)
             row = {"trial_id": trial, "step": step, "intermediate_value": stored}
-            return [(_upsert(dialect, values, "step"), row | {"intermediate_value_type": kind})]
+            row["intermediate_value_type"] = kind
+            return [(_upsert(dialect, EpochValueRow.__table__, "step"), row)]
         case StudyAttribute(study, key, value):
             row = {"study_id": study, "key": key, "value_json": json.dumps(value)}
-            return [(_upsert(dialect, models.StudyUserAttributeModel, "key", "study_id"), row)]
+            return [(_upsert(dialect, STUDY_ATTRIBUTES, "key", "study_id"), row)]
         case Ended(trial, state, final):
-            end = _trials.update().where(_trials.c.trial_id == trial)
+            end = TRIALS.update().where(TRIALS.c.trial_id == trial)
             told: _Statement = (end, {"state": state, "datetime_complete": _utc_now()})
             return [told] if final is None else [_final_value(dialect, trial, final), told]
 
 
 def _final_value(dialect: str, trial: int, value: float) -> _Statement:
-    stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+    stored, kind = FinalValueRow.value_to_stored_repr(value)
     row = {"trial_id": trial, "objective": 0, "value": stored, "value_type": kind}
-    return _upsert(dialect, models.TrialValueModel, "objective"), row
+    return _upsert(dialect, FinalValueRow.__table__, "objective"), row
 
 
 def _require(connection: Any, fence: Fence | None) -> None:
@@ -207,7 +212,7 @@ def _require(connection: Any, fence: Fence | None) -> None:
     """
     if fence is None:
         return
-    table = _study_attributes
+    table = STUDY_ATTRIBUTES
     query = sqlalchemy.select(table.c.value_json).where(
         table.c.study_id == fence.study_id, table.c.key == fence.key
     )
@@ -216,9 +221,8 @@ def _require(connection: Any, fence: Fence | None) -> None:
 
 
 @functools.cache
-def _upsert(dialect: str, model: Any, key: str, owner: str = "trial_id") -> Any:
+def _upsert(dialect: str, table: Any, key: str, owner: str = "trial_id") -> Any:
     """An insert that replaces the row of the same key of a trial, or of another owner."""
-    table = model.__table__
     names = [column.name for column in table.c if not column.primary_key]
     insert = _DIALECTS[dialect].insert(table)
     insert = insert.values({name: sqlalchemy.bindparam(name) for name in names})

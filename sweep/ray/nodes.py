@@ -13,6 +13,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweep.errors import UsageError
+from sweep.ray.compat import asks_for_token
 from sweep.util.provenance import differences, pixel_versions
 
 T = TypeVar("T")
@@ -42,13 +43,6 @@ def gpus_seen() -> int:
     import torch
 
     return torch.cuda.device_count()
-
-
-def asks_for_token() -> bool:
-    """Whether Ray on this host asks who connects for the cluster's token."""
-    from ray._private.authentication.authentication_utils import is_token_auth_enabled
-
-    return bool(is_token_auth_enabled())
 
 
 def hosts_without_token() -> list[str]:

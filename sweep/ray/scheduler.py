@@ -15,6 +15,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from sweep.ray.compat import park
 from sweep.records import Assignment, RunFold, State
 from sweep.search.controller import Conductor
 
@@ -88,7 +89,7 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         if candidate in self._ended or self._conductor.stop_reason() is not None:
             tune_controller.stop_trial(trial)
         else:
-            tune_controller._set_trial_status(trial, Trial.PAUSED)
+            park(tune_controller, trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """The worker died (errors of the training code arrive as results)."""

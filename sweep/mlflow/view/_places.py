@@ -18,15 +18,9 @@ from urllib.parse import unquote, urlsplit
 from mlflow import MlflowClient
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from sweep.mlflow.compat import PLACES
+
 _SQLITE = "sqlite:///"
-#: All that holds a place of the artifacts of an experiment, or of something below it.
-_COLUMNS = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
 _PATIENCE_SECONDS = 30.0
 
 
@@ -90,9 +84,9 @@ def _has_moved(place: str | None, artifacts: Path) -> bool:
 
 
 def _move(database: sqlite3.Connection, old: str, new: str) -> None:
-    for table, column in _COLUMNS:
+    for table, column in PLACES:
         database.execute(
-            # The names are those above.
+            # The names are those of MLflow's tables.
             f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # nosec B608
             f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
             (new, len(old) + 1, old, len(old) + 1, f"{old}/"),

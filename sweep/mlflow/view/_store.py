@@ -11,17 +11,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.store.db import utils
 
+from sweep.mlflow.compat import upgrade
 from sweep.mlflow.view._places import settle, sqlite_file
 from sweep.util.redaction import mask
-
-_database: Any = utils  # half annotated
 
 _SQLITE = "sqlite:///"
 #: They tell of every table they make, and print the traceback of what they raise as well.
@@ -51,11 +48,11 @@ def init_store(tracking_uri: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")), quietly():
         if path.exists() and path.stat().st_size:
-            _upgrade(tracking_uri)
+            upgrade(tracking_uri)
             return
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             draft = Path(folder) / "store.db"
-            _upgrade(f"{_SQLITE}{draft}")
+            upgrade(f"{_SQLITE}{draft}")
             draft.replace(path)
 
 
@@ -93,15 +90,3 @@ def quietly() -> Iterator[None]:
     finally:
         for logger, level in before.items():
             logger.setLevel(level)
-
-
-def _upgrade(url: str) -> None:
-    """What `mlflow db upgrade` does."""
-    engine = _database.create_sqlalchemy_engine_with_retry(url)
-    try:
-        if _database._is_empty_database(engine):
-            _database._initialize_tables(engine)
-        else:
-            _database._upgrade_db(engine)
-    finally:
-        engine.dispose()

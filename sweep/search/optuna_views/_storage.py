@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from sweep.ledger.compat import FrozenStudy
 from sweep.ledger.projection import Candidate, Projection
 
 #: Name of every view; a constant, because Hyperband draws a bracket from it and the number.

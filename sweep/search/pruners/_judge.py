@@ -7,6 +7,7 @@ from typing import Any
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
+from sweep.ledger.compat import trial_id
 from sweep.ledger.projection import Projection
 from sweep.search.optuna_views import MARKS_NOTE, View, epoch_view, fold_view
 
@@ -91,7 +92,7 @@ def _only_last_step(trial: FrozenTrial) -> FrozenTrial:
     step = trial.last_step
     return FrozenTrial(
         number=trial.number,
-        trial_id=trial._trial_id,
+        trial_id=trial_id(trial),
         state=trial.state,
         value=trial.value,
         datetime_start=trial.datetime_start,
