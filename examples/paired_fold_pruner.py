@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import optuna
 
-from sweep.search.pruners import PairedFoldPruner
+from sweep.pruners import PairedFoldPruner
 
 NUM_FOLDS = 5
 

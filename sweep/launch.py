@@ -27,6 +27,7 @@ from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.header import build_header
 from sweep.ledger.projection import Projection
 from sweep.mlflow.feed import Tracker
+from sweep.policies import make_policy
 from sweep.ray.cluster import ray_cluster
 from sweep.ray.measure import choose_runtime
 from sweep.ray.resources import ResourceRequest, Resources
@@ -35,7 +36,6 @@ from sweep.ray.trainable import Job
 from sweep.records import SweepState
 from sweep.search.budget import Budget, attempt_seconds
 from sweep.search.controller import Conductor
-from sweep.search.policies import make_policy
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 from sweep.space.overrides import Overrides, effective_space

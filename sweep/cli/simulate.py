@@ -87,7 +87,7 @@ def simulate_command(
     **options: Any,
 ) -> None:
     """Replay fold policies over tables of scores (.npz) or finished sweeps, in simulated time."""
-    from sweep.search.pruners import make_pruner
+    from sweep.pruners import make_pruner
     from sweep.simulate import Cluster, compare, mean_outcome, parse_contender
     from sweep.space import pruner_spec
 

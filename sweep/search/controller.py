@@ -16,9 +16,9 @@ from typing import Any
 
 from sweep.ledger import NAN_REASON, Ledger
 from sweep.ledger.projection import DRIVER_STOPPED, Candidate
+from sweep.policies import Policy
+from sweep.pruners import make_pruner
 from sweep.records import Assignment, Decision, Epoch, FoldScore, NewCandidate, State, SweepState
-from sweep.search.policies import Policy
-from sweep.search.pruners import make_pruner
 from sweep.search.samplers import propose
 from sweep.search.stop_rules import StopRule
 from sweep.space import SearchSpace

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.errors import UsageError
-from sweep.search.policies import WORTH, make_policy
-from sweep.search.pruners import make_pruner
+from sweep.policies import WORTH, make_policy
+from sweep.pruners import make_pruner
 from sweep.search.stop_rules import make_stop_rule
 from sweep.simulate._engine import Simulation
 from sweep.simulate._layout import Cluster, Deal, deal

@@ -15,6 +15,8 @@ import numpy as np
 from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import NAN_REASON, Candidate, Projection
+from sweep.policies import Policy
+from sweep.pruners import PrunerJudge
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
@@ -27,8 +29,6 @@ from sweep.records import (
     NewCandidate,
     State,
 )
-from sweep.search.policies import Policy
-from sweep.search.pruners import PrunerJudge
 from sweep.search.stop_rules import StopRule
 from sweep.simulate._layout import Cluster, Deal
 from sweep.simulate._proposing import Proposer

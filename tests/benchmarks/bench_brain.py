@@ -28,13 +28,13 @@ from ray.tune.experiment import Trial
 
 from sweep.ledger import Ledger
 from sweep.ledger.header import SweepHeader
+from sweep.policies import Policy, make_policy
+from sweep.pruners import make_pruner
 from sweep.ray.scheduler import FoldScheduler, Slots
 from sweep.ray.searcher import FoldSearch
 from sweep.records import CandidateAdded, Epoch, FoldFinished, FoldScore, FoldStarted
 from sweep.search.controller import Conductor
 from sweep.search.optuna_views import sampler_study
-from sweep.search.policies import Policy, make_policy
-from sweep.search.pruners import make_pruner
 from sweep.search.samplers import propose
 from sweep.space import parse_space
 

@@ -15,8 +15,8 @@ import time
 
 import numpy as np
 
+from sweep.policies import POLICIES, Policy, make_policy
 from sweep.records import CandidateAdded, FoldFinished, FoldStarted, RunFold
-from sweep.search.policies import POLICIES, Policy, make_policy
 from sweep.simulate import Cluster, Table, parse_contender, play
 
 NUM_FOLDS = 5

@@ -25,6 +25,7 @@ from sweep.analysis.summary import summarise
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection
 from sweep.mlflow.feed import Tracker
+from sweep.policies import make_policy
 from sweep.ray.cluster import ray_cluster
 from sweep.ray.resources import ResourceRequest, Resources
 from sweep.ray.run import Interrupt, drive
@@ -32,7 +33,6 @@ from sweep.ray.trainable import Job
 from sweep.records import State
 from sweep.search.budget import Budget
 from sweep.search.controller import Conductor
-from sweep.search.policies import make_policy
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 from sweep.space.overrides import Overrides, effective_space

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from strategies import fold_scores
 
 from sweep.errors import UsageError
+from sweep.policies import POLICIES, Policy, make_policy
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
@@ -18,7 +19,6 @@ from sweep.records import (
     RunFold,
     State,
 )
-from sweep.search.policies import POLICIES, Policy, make_policy
 
 #: Ours also with candidates that wait for their first fold.
 AHEAD = "chance, looking ahead"

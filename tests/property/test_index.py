@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.search.policies._index import RankedIndex
+from sweep.policies._index import RankedIndex
 
 operations = st.lists(
     st.one_of(

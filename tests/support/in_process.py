@@ -18,6 +18,7 @@ from sqlalchemy.pool import StaticPool
 from sweep.ledger import Ledger, create_study
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.writes import LedgerStorage
+from sweep.policies import make_policy
 from sweep.records import (
     Assignment,
     CandidateAdded,
@@ -29,7 +30,6 @@ from sweep.records import (
     State,
 )
 from sweep.search.controller import Conductor
-from sweep.search.policies import make_policy
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Candidate, Projection
+from sweep.policies import make_policy
 from sweep.records import FoldScore, NewCandidate, RunFold, State, SweepState
-from sweep.search.policies import make_policy
 from sweep.search.stop_rules import make_stop_rule
 
 FOLD_SD, LUCK_SD = 0.09, 0.02

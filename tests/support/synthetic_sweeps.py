@@ -20,9 +20,9 @@ from sweep.ledger import Ledger
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Candidate, Projection
 from sweep.ledger.store import open_storage
+from sweep.policies import make_policy
 from sweep.records import Assignment, Epoch, FoldScore, NewCandidate, State, SweepState
 from sweep.search.controller import Conductor
-from sweep.search.policies import make_policy
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 

@@ -22,10 +22,10 @@ from sweep.cli import main
 from sweep.ledger import Ledger
 from sweep.ledger.header import SweepHeader
 from sweep.mlflow.view import MlflowView, connect
+from sweep.policies import make_policy
 from sweep.records import Epoch, FoldScore, State
 from sweep.report import operating_points, publish_report
 from sweep.search.controller import Conductor
-from sweep.search.policies import make_policy
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import parse_space
 from sweep.storage.home import Home

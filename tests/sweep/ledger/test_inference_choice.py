@@ -29,11 +29,11 @@ from sweep.ledger import Ledger
 from sweep.ledger.inference_choice import at_common, common_choice, scores_by_choice
 from sweep.mlflow.model_package._ensemble import load_ensemble, write_ensemble
 from sweep.mlflow.view._metrics import candidate_metrics
+from sweep.policies import make_policy
 from sweep.promotion.confirm import confirm, weight_folders
 from sweep.ray.trainable import FoldTrainable, Job
 from sweep.records import FoldFinished, FoldScore, RunFold, Scored
 from sweep.search.optuna_views import fold_view
-from sweep.search.policies import make_policy
 from sweep.space import SearchSpace, parse_space
 
 SCORES = st.lists(

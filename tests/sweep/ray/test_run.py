@@ -14,6 +14,7 @@ from ray import tune
 from sweep.errors import LeaseHeld
 from sweep.ledger import Ledger
 from sweep.ledger.header import SweepHeader
+from sweep.policies import make_policy
 from sweep.ray.cluster import HostWatch, ray_cluster
 from sweep.ray.nodes import ask, asks_for_token, hosts_without_token
 from sweep.ray.resources import ResourceRequest, Resources
@@ -21,7 +22,6 @@ from sweep.ray.run import Interrupt, drive
 from sweep.ray.trainable import Job
 from sweep.records import Epoch, FoldScore, State
 from sweep.search.controller import Conductor
-from sweep.search.policies import make_policy
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import parse_space
 

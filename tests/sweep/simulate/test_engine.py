@@ -25,9 +25,9 @@ from dashboards.figures.anytime import anytime_info
 from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
+from sweep.policies import POLICIES, make_policy
+from sweep.pruners import PRUNERS
 from sweep.records import FoldFinished, FoldStarted, State
-from sweep.search.policies import POLICIES, make_policy
-from sweep.search.pruners import PRUNERS
 from sweep.search.stop_rules import AllDone, make_stop_rule
 from sweep.simulate import (
     Cluster,

@@ -17,9 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection
+from sweep.policies import POLICIES
+from sweep.policies._fold_model import distances
 from sweep.search.optuna_views import sampler_study
-from sweep.search.policies import POLICIES
-from sweep.search.policies._fold_model import distances
 from sweep.simulate import (
     Cluster,
     Table,

@@ -12,8 +12,8 @@ import yaml
 
 from ptxcore.settings import FoldSettings
 from sweep.errors import SpaceError
-from sweep.search.policies import WORTH
-from sweep.search.pruners import make_pruner
+from sweep.policies import WORTH
+from sweep.pruners import make_pruner
 from sweep.space import PolicySpec, load_space, parse_space, shipped_spaces
 from sweep.space.overrides import Overrides, effective_space
 

@@ -6,6 +6,8 @@ import math
 
 import pytest
 
+from sweep.policies import Chance, Greedy, Policy, Standard, make_policy
+from sweep.policies._index import RankedIndex
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
@@ -17,8 +19,6 @@ from sweep.records import (
     RunFold,
     State,
 )
-from sweep.search.policies import Chance, Greedy, Policy, Standard, make_policy
-from sweep.search.policies._index import RankedIndex
 
 NEW = NewCandidate()
 

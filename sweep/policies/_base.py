@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from sweep.errors import UsageError
+from sweep.policies._index import RankedIndex
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
@@ -19,7 +20,6 @@ from sweep.records import (
     NewCandidate,
     RunFold,
 )
-from sweep.search.policies._index import RankedIndex
 
 
 class Policy(Protocol):

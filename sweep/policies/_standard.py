@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweep.search.policies._base import IndexedPolicy, Progress
+from sweep.policies._base import IndexedPolicy, Progress
 
 
 class Standard(IndexedPolicy):

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.policies._base import Progress
+from sweep.policies._fold_model import FoldModel, Variances
 from sweep.records import FoldFinished
-from sweep.search.policies._base import Progress
-from sweep.search.policies._fold_model import FoldModel, Variances
 
 #: Steps of learning the variances, at first and when there are more scores.
 _FIRST_STEPS, _NEXT_STEPS = 50, 16

@@ -10,7 +10,7 @@ is reported against it.
 
 from __future__ import annotations
 
-from sweep.search.policies._base import IndexedPolicy, Progress
+from sweep.policies._base import IndexedPolicy, Progress
 
 
 class Greedy(IndexedPolicy):

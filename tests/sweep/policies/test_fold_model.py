@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweep.search.policies._fold_model import FoldModel, Variances, distances
+from sweep.policies._fold_model import FoldModel, Variances, distances
 
 K = 4
 Scores = dict[tuple[int, int], float]

@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 
 from sweep.errors import UsageError
+from sweep.policies._base import IndexedPolicy, Progress
 from sweep.records import CandidateAdded, CandidateStopped, Event, FoldFinished
-from sweep.search.policies._base import IndexedPolicy, Progress
 
 
 def depths(num_folds: int, factor: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.pruners import BasePruner
 
-from sweep.search.pruners import BergmanPruner, PairedFoldPruner, SameEpochPruner
+from sweep.pruners import BergmanPruner, PairedFoldPruner, SameEpochPruner
 
 
 def study_of(

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 
+from sweep.policies._base import IndexedPolicy, Progress, settled_mean
 from sweep.records import Event, FoldFinished
-from sweep.search.policies._base import IndexedPolicy, Progress, settled_mean
 
 
 class Intensify(IndexedPolicy):

@@ -8,7 +8,7 @@ from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.search.pruners._paired_folds import is_finite
+from sweep.pruners._paired_folds import is_finite
 
 if TYPE_CHECKING:
     from optuna.study import Study

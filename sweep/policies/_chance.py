@@ -24,6 +24,8 @@ import math
 from collections.abc import Iterable
 
 from sweep.errors import UsageError
+from sweep.policies._base import IndexedPolicy, Progress
+from sweep.policies._gains import Gains
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
@@ -34,8 +36,6 @@ from sweep.records import (
     NewCandidate,
     RunFold,
 )
-from sweep.search.policies._base import IndexedPolicy, Progress
-from sweep.search.policies._gains import Gains
 
 #: Scores before the model is asked at all, and the growth after which it learns again.
 _FEWEST_SCORES, _GROWTH = 8, 10

@@ -11,8 +11,8 @@ from projections import add, finish, folds, projection, report, start
 
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection
+from sweep.pruners import PRUNERS, PrunerJudge, make_pruner
 from sweep.records import State
-from sweep.search.pruners import PRUNERS, PrunerJudge, make_pruner
 from sweep.space._pruners import PRUNER_SPECS
 
 REQUIRED = {"threshold": "lower: 0.1", "hyperband": "max_resource: 9"}

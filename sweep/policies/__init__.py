@@ -11,12 +11,12 @@ from difflib import get_close_matches
 from typing import Any
 
 from sweep.errors import UsageError
-from sweep.search.policies._base import Policy
-from sweep.search.policies._chance import WORTH, Chance
-from sweep.search.policies._greedy import Greedy
-from sweep.search.policies._halving import GreedyHalving, Halving
-from sweep.search.policies._intensify import Intensify
-from sweep.search.policies._standard import Standard
+from sweep.policies._base import Policy
+from sweep.policies._chance import WORTH, Chance
+from sweep.policies._greedy import Greedy
+from sweep.policies._halving import GreedyHalving, Halving
+from sweep.policies._intensify import Intensify
+from sweep.policies._standard import Standard
 
 __all__ = [
     "POLICIES",

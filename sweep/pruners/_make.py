@@ -19,10 +19,10 @@ from optuna.pruners import (
 )
 
 from sweep.errors import UsageError
-from sweep.search.pruners._bergman import BergmanPruner
-from sweep.search.pruners._judge import PrunerJudge
-from sweep.search.pruners._paired_folds import PairedFoldPruner
-from sweep.search.pruners._same_epoch import SameEpochPruner
+from sweep.pruners._bergman import BergmanPruner
+from sweep.pruners._paired_folds import PairedFoldPruner
+from sweep.pruners._same_epoch import SameEpochPruner
+from sweep.search.pruner_judge import PrunerJudge
 
 SCOPES = ("epochs", "folds", "both")
 
