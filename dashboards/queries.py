@@ -16,9 +16,6 @@ from sweep.analysis.statistics import Interval, corrected_interval
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import State
 
-#: Number of the candidate that holds the space's defaults.
-DEFAULT_CANDIDATE = 0
-
 #: By candidate: "folds" holds the metrics of each fold under the threshold that was chosen on the
 #: other folds, in order of fold; "rules" those thresholds; "rule" the one chosen on all folds.
 OperatingPoints = Mapping[int, Mapping[str, Any]]
@@ -36,11 +33,6 @@ _ALL_EMPTY = {
 def metric_of(projection: Projection) -> str:
     """Name of the objective."""
     return projection.header.metric
-
-
-def default_of(projection: Projection) -> Candidate | None:
-    """The candidate with the space's defaults, None in an empty sweep."""
-    return projection.candidates[DEFAULT_CANDIDATE] if projection.candidates else None
 
 
 def leader_of(projection: Projection) -> Candidate | None:
@@ -67,7 +59,7 @@ def ordered(projection: Projection) -> list[Candidate]:
 
 def label(candidate: Candidate) -> str:
     """Short name of a candidate in figures."""
-    return f"#{candidate.number}" + (" default" if candidate.number == DEFAULT_CANDIDATE else "")
+    return f"#{candidate.number}" + (" default" if candidate.is_default else "")
 
 
 def fold_scores(projection: Projection, candidate: Candidate) -> dict[int, float]:

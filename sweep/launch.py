@@ -27,7 +27,6 @@ from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.header import build_header
 from sweep.ledger.projection import Projection
 from sweep.mlflow.feed import Tracker
-from sweep.policies import make_policy
 from sweep.ray.cluster import ray_cluster
 from sweep.ray.measure import choose_runtime
 from sweep.ray.resources import ResourceRequest, Resources
@@ -269,7 +268,7 @@ def _drive(
         interrupt = Interrupt()
         tracker = Tracker(home, ledger)
         spec, num_folds = space.policy, ledger.projection.num_folds
-        policy = make_policy(spec.name, spec.settings(), num_folds)
+        policy = spec.build(num_folds)
         conductor = Conductor(
             ledger,
             space,

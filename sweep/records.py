@@ -16,6 +16,11 @@ from typing import Any
 STEPS_PER_FOLD = 10_000
 
 
+#: Number of the candidate at the space's defaults: completed early and never pruned, because every
+#: winner is compared with it.
+DEFAULT_CANDIDATE = 0
+
+
 class State(StrEnum):
     """Where a candidate stands."""
 

@@ -36,19 +36,24 @@ class Row(NamedTuple):
     guarded: frozenset[str] | set[str] = frozenset()
 
 
-_FOLDERS = {"util", "space", "ledger", "search", "analysis", "storage", "ray", "mlflow"}
+_FOLDERS = {
+    *("util", "policies", "pruners", "space", "ledger", "search", "analysis", "storage", "ray"),
+    "mlflow",
+}
 #: A folder is a noun; a file beside the folders is a verb, what one command does.
 VERBS = ("launch", "segment", "report", "preview", "load", "doctor", "demo")
 SWEEP = {
     "util": Row(set()),
-    "space": Row({"util"}, {"ptxcore", "optuna"}),
+    "policies": Row({"util"}),
+    "pruners": Row({"util"}, {"optuna"}),
+    "space": Row({"util", "policies", "pruners"}, {"ptxcore", "optuna"}),
     "ledger": Row({"util"}, {"optuna"}),
-    "search": Row({"space", "ledger"}, {"optuna"}),
-    "analysis": Row({"util", "space", "ledger"}, {"ptxcore"}),
+    "search": Row({"policies", "pruners", "space", "ledger"}, {"optuna"}),
+    "analysis": Row({"util", "policies", "space", "ledger"}, {"ptxcore"}),
     "storage": Row({"util", "ledger"}, {"ptxcore"}),
     "ray": Row({"util", "search", "storage"}, {"ray", "torch", "ptxcore"}),
     "mlflow": Row({"util", "ledger", "analysis", "storage"}, {"mlflow", "torch", "ptxcore"}),
-    "simulate": Row({"ledger", "search"}, {"optuna"}),
+    "simulate": Row({"policies", "pruners", "ledger", "search"}, {"optuna"}),
     "promotion": Row({"util", "ledger", "analysis", "storage", "mlflow"}, {"mlflow", "ptxcore"}),
     **dict.fromkeys(
         VERBS[:4], Row(_FOLDERS | {"simulate", "promotion"}, {"ptxcore", "mlflow", "dashboards"})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from dashboards import theme
-from dashboards.queries import default_of, fold_scores, label, mean, metric_of, ordered
+from dashboards.queries import fold_scores, label, mean, metric_of, ordered
 from dashboards.text import in_sentence, score, signed
 from sweep.ledger.projection import Projection
 
@@ -47,7 +47,7 @@ def fold_heatmap_info(projection: Projection, *, limit: int = 40) -> HeatmapInfo
     scored = [one for one in ordered(projection) if one.folds]
     shown = scored[:limit]
     scores = [fold_scores(projection, one) for one in shown]
-    default = default_of(projection)
+    default = projection.default
     reference, name = {}, "the default candidate"
     if default is not None:
         reference = fold_scores(projection, default)

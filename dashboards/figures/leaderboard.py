@@ -15,7 +15,6 @@ from plotly.subplots import make_subplots
 
 from dashboards import theme
 from dashboards.queries import (
-    DEFAULT_CANDIDATE,
     OperatingPoints,
     all_empty,
     fold_interval,
@@ -31,7 +30,7 @@ from dashboards.queries import (
 from dashboards.text import metric_name, score
 from sweep.analysis.standing import is_over
 from sweep.ledger.projection import Candidate, Projection
-from sweep.records import State
+from sweep.records import DEFAULT_CANDIDATE, State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +103,7 @@ def leaderboard_info(
     scored = [one for one in ordered(projection) if one.folds and math.isfinite(one.mean)]
     shown = scored[:limit]
     leader = leader_of(projection)
-    shown += [one for one in scored[limit:] if one is leader or one.number == DEFAULT_CANDIDATE]
+    shown += [one for one in scored[limit:] if one is leader or one.is_default]
     metric = metric_of(projection)
     panels = [
         Panel(

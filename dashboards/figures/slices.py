@@ -16,7 +16,7 @@ from optuna.distributions import CategoricalDistribution
 from plotly.subplots import make_subplots
 
 from dashboards import theme
-from dashboards.queries import DEFAULT_CANDIDATE, fold_scores, leader_of, metric_of, varied
+from dashboards.queries import fold_scores, leader_of, metric_of, varied
 from dashboards.text import in_sentence, metric_name, score, setting
 from sweep.analysis.standing import is_over
 from sweep.ledger.projection import Candidate, Projection
@@ -94,7 +94,7 @@ def _kind(one: Candidate, leader: Candidate | None, *, over: bool) -> str:
         return "leader"
     if one is leader and one.state is State.COMPLETE:
         return "winner"
-    if one.number == DEFAULT_CANDIDATE:
+    if one.is_default:
         return "default"
     return "complete" if one.state is State.COMPLETE else "other"
 

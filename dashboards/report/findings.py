@@ -16,7 +16,6 @@ from dashboards.queries import (
     OperatingPoints,
     all_empty,
     all_empty_on,
-    default_of,
     fold_interval,
     fold_metric,
     fold_scores,
@@ -155,7 +154,7 @@ class Findings:
 
 def find(projection: Projection, operating_points: OperatingPoints | None = None) -> Findings:
     """Collect the findings of a sweep, finished or not."""
-    led, default = standing(projection), default_of(projection)
+    led, default = standing(projection), projection.default
     winner = None if led.leader is None else projection.candidates[led.leader]
     if default is not None and led.winner is not None and default.state is not State.COMPLETE:
         default = None

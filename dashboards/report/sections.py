@@ -9,7 +9,7 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from dashboards.figures.overfitting import OverfittingInfo
-from dashboards.queries import default_of, fold_scores, label, leader_of, ordered, varied
+from dashboards.queries import fold_scores, label, leader_of, ordered, varied
 from dashboards.report import sentences as say
 from dashboards.report.evidence import Confirmation
 from dashboards.report.findings import Findings, MetricRow
@@ -163,7 +163,7 @@ def conventions(found: Findings, known: Mapping[str, str]) -> Markup:
 
 def searched(projection: Projection) -> Markup:
     """Every parameter with its range, its default and what won, or leads so far."""
-    default, best = default_of(projection), leader_of(projection)
+    default, best = projection.default, leader_of(projection)
     over = is_over(projection)
     rows = []
     for name in varied(projection):
@@ -239,7 +239,7 @@ def candidates_table(projection: Projection) -> Markup:
     """All candidates, best first; partial means are marked, and compared on shared folds."""
     names = varied(projection)
     winner = standing(projection).winner
-    default = default_of(projection)
+    default = projection.default
     rows, classes = [], []
     for one in ordered(projection):
         rows.append(

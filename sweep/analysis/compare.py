@@ -14,7 +14,7 @@ from typing import Any
 
 from ptxcore.metrics import bounds, needs_threshold
 from sweep.analysis.operating_point import FIXED, fold_values, rule_of
-from sweep.analysis.standing import DEFAULT, num_compared
+from sweep.analysis.standing import num_compared
 from sweep.analysis.statistics import (
     Interval,
     PairedDifference,
@@ -24,7 +24,7 @@ from sweep.analysis.statistics import (
 from sweep.analysis.verdict import correction
 from sweep.errors import UsageError
 from sweep.ledger.projection import Candidate, Projection
-from sweep.records import State
+from sweep.records import DEFAULT_CANDIDATE, State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
         reference=reference,
         num_left_out=len(projection.candidates) - len(usable),
         num_compared=number,
-        correction=correction(number, is_default=reference == DEFAULT),
+        correction=correction(number, is_default=reference == DEFAULT_CANDIDATE),
         trials=tuple(
             _compared(one, values, base, None if one is base else own, number, bounds(name))
             for one, values in usable

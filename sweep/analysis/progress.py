@@ -9,8 +9,9 @@ from functools import lru_cache
 from sweep.analysis.selection_bias import cautions, spoken
 from sweep.analysis.standing import Standing, ahead_of, standing
 from sweep.ledger.projection import Candidate, Projection
+from sweep.policies import PolicySpec
 from sweep.records import State
-from sweep.space import PolicySpec, parse_space
+from sweep.space import parse_space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ def listing(projection: Projection) -> list[tuple[Candidate, float]]:
     where no fold is shared.
     """
     found, candidates = standing(projection), projection.candidates
-    reference = candidates[0] if candidates else None
+    reference = projection.default
     if found.leader is not None and not (reference and reference.folds):
         reference = candidates[found.leader]
     rank = {State.RUNNING: 0, State.COMPLETE: 1, State.PARKED: 2}

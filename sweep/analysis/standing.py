@@ -28,10 +28,7 @@ from enum import StrEnum
 from ptxcore.metrics import bounds
 from sweep.analysis.statistics import PairedDifference, paired_difference
 from sweep.ledger.projection import Candidate, Projection
-from sweep.records import State, SweepState
-
-#: Number of the trial that holds the space's defaults.
-DEFAULT = 0
+from sweep.records import DEFAULT_CANDIDATE, State, SweepState
 
 
 class Outcome(StrEnum):
@@ -85,7 +82,7 @@ def standing(projection: Projection) -> Standing:
     over = is_over(projection)
     best = _best(projection)
     leader = best if over else _front_runner(projection, best)
-    default = projection.candidates[DEFAULT] if projection.candidates else None
+    default = projection.default
     ahead = [] if leader is None else [
         one for one in projection.open_candidates() if _lead(one, leader) > 0
     ]  # fmt: skip
@@ -97,7 +94,7 @@ def standing(projection: Projection) -> Standing:
         difference = compare_folds(
             {f: projection.displayed(leader.folds[f].score) for f in shared},
             {f: projection.displayed(default.folds[f].score) for f in shared},
-            num_compared=num_compared(projection, DEFAULT),
+            num_compared=num_compared(projection),
         )
     if difference is not None:
         difference = difference.within(*bounds(projection.header.metric))
@@ -127,7 +124,7 @@ def num_looked_at(projection: Projection) -> int:
     return sum(_is_looked_at(one) for one in projection.candidates)
 
 
-def num_compared(projection: Projection, reference: int = DEFAULT) -> int:
+def num_compared(projection: Projection, reference: int = DEFAULT_CANDIDATE) -> int:
     """Differences that one with this reference may be the largest of, at least 1.
 
     Args:
@@ -135,11 +132,9 @@ def num_compared(projection: Projection, reference: int = DEFAULT) -> int:
         reference: Number of the trial that others are compared with.
     """
     looked_at = num_looked_at(projection)
-    if reference == DEFAULT:
-        others = looked_at - (
-            bool(projection.candidates) and _is_looked_at(projection.candidates[DEFAULT])
-        )
-        return max(1, others)
+    if reference == DEFAULT_CANDIDATE:
+        default = projection.default
+        return max(1, looked_at - (default is not None and _is_looked_at(default)))
     return max(1, looked_at * (looked_at - 1) // 2)
 
 
@@ -195,7 +190,7 @@ def _front_runner(projection: Projection, best: Candidate | None) -> Candidate |
     able += [one for one in projection.candidates if one.state is State.COMPLETE]
     if not able:
         return None
-    default = projection.candidates[DEFAULT]
+    default = projection.candidates[DEFAULT_CANDIDATE]
     leads = {one.number: ahead_of(one, default) for one in able}
     front = [one for one in able if leads[one.number] > 0]
     if front:
@@ -227,7 +222,7 @@ def _outcome(
 ) -> Outcome:
     if leader is None:
         return Outcome.NONE
-    if leader.number == DEFAULT:
+    if leader.is_default:
         return Outcome.DEFAULT
     if difference is None or math.isnan(difference.low):
         return Outcome.UNKNOWN

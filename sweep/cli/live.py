@@ -109,7 +109,7 @@ def table(name: str, projection: Projection) -> Table:
             f"{one.state}{running}",
             f"{len(one.folds)}/{projection.num_folds}",
             _number(projection.displayed(one.mean)),
-            "" if one.number == 0 else _signed(ahead),
+            "" if one.is_default else _signed(ahead),
             _number(sum(dice) / len(dice) if dice else None),
             f"{one.seconds:.0f}",
         )

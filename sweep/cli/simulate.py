@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 _DEFAULT_POLICIES = "default,greedy:3,greedy:10,greedy:20,halving,greedy_halving,intensify,standard"
 
 _EPILOG = """\b
-Policies: default (ours, the same as chance), greedy, halving, greedy_halving, intensify, standard.
-  NAME:NUMBER      greedy:10 stops after ten complete candidates, chance:0.25 when no fold
+Policies: default (ours, the same as expected_improvement), greedy, halving, greedy_halving,
+intensify, standard.
+  NAME:NUMBER      greedy:10 stops after ten complete candidates, default:0.25 when no fold
                    promises that gain: expected improvement of the best mean per missing fold, times
                    the number of all folds of all candidates, in units of the candidates' standard
                    deviation.
@@ -87,19 +88,17 @@ def simulate_command(
     **options: Any,
 ) -> None:
     """Replay fold policies over tables of scores (.npz) or finished sweeps, in simulated time."""
-    from sweep.pruners import make_pruner
+    from sweep.pruners import pruner_spec
     from sweep.simulate import Cluster, compare, mean_outcome, parse_contender
-    from sweep.space import pruner_spec
 
     home = open_home(options)
-    settings = pruner_spec(pruner, parse_settings(pairs)).settings()
+    spec = pruner_spec(pruner, parse_settings(pairs))
     contenders = [
-        parse_contender(name.strip(), pruner=pruner, pruner_settings=settings, sampler=sampler)
-        for name in policies.split(",")
+        parse_contender(name.strip(), pruner=spec, sampler=sampler) for name in policies.split(",")
     ]
     cluster = Cluster(num_workers=workers, loss_rate=losses, straggler_rate=stragglers)
     loaded = [_load(name, home, missing) for name in tables]
-    asks_epochs = make_pruner(pruner, settings).epoch is not None
+    asks_epochs = spec.build().epoch is not None
     for table in loaded:
         for note in table.notes:
             say(f"{table.name}: {note}")

@@ -20,6 +20,7 @@ from sweep.errors import LedgerError
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.inference_choice import at_common
 from sweep.records import (
+    DEFAULT_CANDIDATE,
     CandidateAdded,
     CandidateStopped,
     Epoch,
@@ -122,6 +123,11 @@ class Candidate:
     revision: int = 0
 
     @property
+    def is_default(self) -> bool:
+        """Whether it stands at the space's defaults."""
+        return self.number == DEFAULT_CANDIDATE
+
+    @property
     def mean(self) -> float:
         """Mean score of the finished folds, higher is better; NaN before the first, and when a
         score is not finite.
@@ -204,6 +210,11 @@ class Projection:
         """Versions of what changes pixels or scores, from the first; empty of an older sweep."""
         first = self.header.versions
         return [dict(first), *self.later_versions] if first else []
+
+    @property
+    def default(self) -> Candidate | None:
+        """The candidate at the space's defaults, None in an empty sweep."""
+        return self.candidates[DEFAULT_CANDIDATE] if self.candidates else None
 
     @property
     def num_folds(self) -> int:

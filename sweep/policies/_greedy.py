@@ -10,7 +10,11 @@ is reported against it.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from sweep.policies._base import IndexedPolicy, Progress
+from sweep.policies._spec import PolicySpec
+from sweep.records import DEFAULT_CANDIDATE
 
 
 class Greedy(IndexedPolicy):
@@ -20,7 +24,9 @@ class Greedy(IndexedPolicy):
     the lower number. A first fold that was lost comes before any new candidate.
     """
 
-    def __init__(self, *, num_trials: int, num_folds: int, pinned: int | None = 0) -> None:
+    def __init__(
+        self, *, num_trials: int, num_folds: int, pinned: int | None = DEFAULT_CANDIDATE
+    ) -> None:
         """See `IndexedPolicy`; `pinned` is the number of a candidate that is always completed."""
         super().__init__(num_trials=num_trials, num_folds=num_folds)
         self.pinned = pinned
@@ -33,3 +39,10 @@ class Greedy(IndexedPolicy):
     def precedes_new(self, progress: Progress) -> bool:
         """Only a candidate whose first fold was lost."""
         return not progress.scores
+
+
+class GreedySpec(PolicySpec):
+    """Settings of `Greedy`."""
+
+    name: Literal["greedy"] = "greedy"
+    policy = Greedy

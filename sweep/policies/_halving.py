@@ -11,10 +11,12 @@ decides the rung as soon as as many members have arrived as may go on.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from sweep.errors import UsageError
 from sweep.policies._base import IndexedPolicy, Progress
-from sweep.records import CandidateAdded, CandidateStopped, Event, FoldFinished
+from sweep.policies._spec import PolicySpec
+from sweep.records import DEFAULT_CANDIDATE, CandidateAdded, CandidateStopped, Event, FoldFinished
 
 
 def depths(num_folds: int, factor: int) -> tuple[int, ...]:
@@ -32,7 +34,12 @@ class Halving(IndexedPolicy):
     is_greedy = False
 
     def __init__(
-        self, *, num_trials: int, num_folds: int, factor: int = 2, pinned: int | None = 0
+        self,
+        *,
+        num_trials: int,
+        num_folds: int,
+        factor: int = 2,
+        pinned: int | None = DEFAULT_CANDIDATE,
     ) -> None:
         """See `IndexedPolicy`.
 
@@ -120,3 +127,17 @@ class GreedyHalving(Halving):
     """Best mean first inside a rung, which is decided once enough have arrived."""
 
     is_greedy = True
+
+
+class HalvingSpec(PolicySpec):
+    """Settings of `Halving`."""
+
+    name: Literal["halving"]
+    policy = Halving
+
+
+class GreedyHalvingSpec(PolicySpec):
+    """Settings of `GreedyHalving`."""
+
+    name: Literal["greedy_halving"]
+    policy = GreedyHalving

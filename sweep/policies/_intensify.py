@@ -10,15 +10,19 @@ candidates wait at the very end.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from sweep.policies._base import IndexedPolicy, Progress, settled_mean
-from sweep.records import Event, FoldFinished
+from sweep.policies._spec import PolicySpec
+from sweep.records import DEFAULT_CANDIDATE, Event, FoldFinished
 
 
 class Intensify(IndexedPolicy):
     """The incumbent, challengers, new candidates, then whoever was rejected."""
 
-    def __init__(self, *, num_trials: int, num_folds: int, pinned: int | None = 0) -> None:
+    def __init__(
+        self, *, num_trials: int, num_folds: int, pinned: int | None = DEFAULT_CANDIDATE
+    ) -> None:
         """See `IndexedPolicy`; a pinned candidate is never rejected."""
         super().__init__(num_trials=num_trials, num_folds=num_folds)
         self.pinned = pinned
@@ -71,3 +75,10 @@ class Intensify(IndexedPolicy):
             self._rejected.add(one.number)
         elif own > bound and count == self.num_folds:
             self._incumbent = one.number
+
+
+class IntensifySpec(PolicySpec):
+    """Settings of `Intensify`."""
+
+    name: Literal["intensify"]
+    policy = Intensify

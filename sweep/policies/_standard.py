@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
+
 from sweep.policies._base import IndexedPolicy, Progress
+from sweep.policies._spec import PolicySpec
 
 
 class Standard(IndexedPolicy):
@@ -15,3 +20,11 @@ class Standard(IndexedPolicy):
     def precedes_new(self, progress: Progress) -> bool:
         """A candidate that was begun is always finished first."""
         return True
+
+
+class StandardSpec(PolicySpec):
+    """Settings of `Standard`, which no count of completions ends by itself."""
+
+    name: Literal["standard"]
+    num_completions: int | None = Field(default=None, ge=1)
+    policy = Standard

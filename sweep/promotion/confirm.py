@@ -28,7 +28,7 @@ from sweep.promotion.assess import Scored, assess, challenged
 from sweep.promotion.confirmation import Confirmation, read_confirmation
 from sweep.promotion.holdout import holdout_digest, read_plan, score, table_path
 from sweep.promotion.rival import Rival
-from sweep.records import State
+from sweep.records import DEFAULT_CANDIDATE, State
 from sweep.storage import sweep_files
 from sweep.storage.home import Home
 from sweep.util.provenance import git_sha
@@ -231,8 +231,8 @@ def _contestants(projection: Projection) -> list[Candidate]:
     best = projection.best()
     if best is None:
         raise UsageError("no candidate has all its folds, so there is no winner to confirm")
-    default = projection.candidates[0]
-    return [best] + [default] * (best.number != 0 and default.state is State.COMPLETE)
+    default = projection.candidates[DEFAULT_CANDIDATE]
+    return [best] + [default] * (not best.is_default and default.state is State.COMPLETE)
 
 
 def _entrants(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Entrant]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sweep.analysis.intervals import MIN_PATIENTS, TOO_FEW
 from sweep.ledger.projection import Projection
 from sweep.promotion.confirmation import Confirmation
-from sweep.records import SweepState
+from sweep.records import DEFAULT_CANDIDATE, SweepState
 
 _SAME_CASES = "both scored on the same cases"
 
@@ -252,7 +252,7 @@ def _quality(confirmation: Confirmation, gate: Gate) -> list[Check]:
 def _default(confirmation: Confirmation, gate: Gate) -> Check:
     name = "dice against the default candidate"
     if confirmation.difference is None:
-        is_winner = confirmation.candidate == 0
+        is_winner = confirmation.candidate == DEFAULT_CANDIDATE
         why = "the winner is the default" if is_winner else "the default has no ensemble to score"
         return _check(name, True, f"nothing to compare with: {why}", "-")
     found = f"{confirmation.difference:+.4f} ("

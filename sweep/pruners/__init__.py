@@ -1,16 +1,19 @@
-"""Who stops: real Optuna pruners by name, asked about epochs and about folds."""
+"""Which trials stop: real Optuna pruners, each in one file with its arguments."""
 
+from sweep.pruners._base import NoPruner, PrunerPair, PrunerSpec, pruner_spec
 from sweep.pruners._bergman import BergmanPruner
-from sweep.pruners._make import PRUNERS, make_pruner
 from sweep.pruners._paired_folds import PairedFoldPruner
 from sweep.pruners._same_epoch import SameEpochPruner
-from sweep.search.pruner_judge import PrunerJudge
+from sweep.util.strict import import_all
 
 __all__ = [
-    "PRUNERS",
     "BergmanPruner",
+    "NoPruner",
     "PairedFoldPruner",
-    "PrunerJudge",
+    "PrunerPair",
+    "PrunerSpec",
     "SameEpochPruner",
-    "make_pruner",
+    "pruner_spec",
 ]
+
+import_all(__name__)

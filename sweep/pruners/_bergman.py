@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from sweep.pruners._base import PrunerPair, PrunerSpec
 from sweep.pruners._paired_folds import is_finite
 
 if TYPE_CHECKING:
@@ -39,3 +40,23 @@ class BergmanPruner(BasePruner):
         folds = [sign * value for value in best.intermediate_values.values()]
         bound = min(folds) if self._is_forgiving else sum(folds) / len(folds)
         return sum(own) / len(own) <= bound
+
+
+class BergmanAggressiveSpec(PrunerSpec):
+    """Stops a trial whose running mean is not above the mean of the best complete one."""
+
+    name: Literal["bergman_aggressive"]
+
+    def build(self) -> PrunerPair:
+        """See `PrunerSpec`."""
+        return PrunerPair(fold=BergmanPruner(is_forgiving=False), is_paired=True)
+
+
+class BergmanForgivingSpec(PrunerSpec):
+    """Stops a trial whose running mean is not above the worst fold of the best complete one."""
+
+    name: Literal["bergman_forgiving"]
+
+    def build(self) -> PrunerPair:
+        """See `PrunerSpec`."""
+        return PrunerPair(fold=BergmanPruner(is_forgiving=True), is_paired=True)

@@ -12,11 +12,15 @@ that diverged is stopped as soon as somebody is complete, and is nobody's measur
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import Field
+
+from sweep.pruners._base import PrunerPair, PrunerSpec, too_late
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -80,6 +84,31 @@ class PairedFoldPruner(BasePruner):
         level = self._false_prune / max(1, num_folds - 1)
         width = spread * math.sqrt(missing * scale) * _quantile(1 - level, freedom)
         return scale * sum(own) + width < 0
+
+
+class PairedFoldsSpec(PrunerSpec):
+    """Stops a trial that can hardly pass the best any more, by differences on the same folds.
+
+    Attributes:
+        false_prune: Bound on the chance to stop a trial that would end above the best.
+        min_folds: Folds before a trial can be stopped.
+    """
+
+    name: Literal["paired_folds"]
+    # Of sweeps that were begun when it had to be given; complete trials say it now.
+    num_folds: int | None = Field(default=None, exclude=True)
+    false_prune: float = Field(default=0.05, gt=0, lt=1)
+    min_folds: int = Field(default=1, ge=1)
+
+    def build(self) -> PrunerPair:
+        """See `PrunerSpec`."""
+        pruner = PairedFoldPruner(false_prune=self.false_prune, min_folds=self.min_folds)
+        return PrunerPair(fold=pruner, is_paired=True)
+
+    def refuses(self, num_folds: int) -> Iterator[tuple[str, str]]:
+        """See `PrunerSpec`."""
+        if self.min_folds >= num_folds:
+            yield "min_folds", too_late(num_folds)
 
 
 def is_finite(trial: FrozenTrial) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import Field
+
+from sweep.pruners._base import PrunerPair, PrunerSpec
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -89,6 +92,21 @@ class SameEpochPruner(BasePruner):
         values = trial.intermediate_values
         known = [values[one] for one in range(first, step + 1) if one in values]
         return math.fsum(known) / len(known) if all(map(math.isfinite, known)) else math.nan
+
+
+class SameEpochSpec(PrunerSpec):
+    """Stops a trial that is not among the best at the same fold and epoch."""
+
+    name: Literal["same_epoch"]
+    keep_share: float = Field(default=0.5, gt=0, lt=1)
+    n_startup_trials: int = Field(default=10, ge=1)
+    n_warmup_steps: int = Field(default=3, ge=0)
+    interval_steps: int = Field(default=1, ge=1)
+    window: int = Field(default=5, ge=1)
+
+    def build(self) -> PrunerPair:
+        """See `PrunerSpec`."""
+        return PrunerPair(epoch=SameEpochPruner(**self.model_dump(exclude={"name"})))
 
 
 def _has_come_to(trial: FrozenTrial, step: int) -> bool:

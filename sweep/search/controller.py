@@ -17,14 +17,11 @@ from typing import Any
 from sweep.ledger import NAN_REASON, Ledger
 from sweep.ledger.projection import DRIVER_STOPPED, Candidate
 from sweep.policies import Policy
-from sweep.pruners import make_pruner
 from sweep.records import Assignment, Decision, Epoch, FoldScore, NewCandidate, State, SweepState
+from sweep.search.pruner_judge import PrunerJudge
 from sweep.search.samplers import propose
 from sweep.search.stop_rules import StopRule
 from sweep.space import SearchSpace
-
-#: The defaults of the space: never pruned, so that every winner can be compared with them.
-DEFAULT_CANDIDATE = 0
 
 
 class Conductor:
@@ -53,7 +50,7 @@ class Conductor:
         """
         self._ledger, self._space = ledger, space
         self._policy, self._stop_rule, self._seed = policy, stop_rule, seed
-        self._pruner = make_pruner(space.pruner.name, space.pruner.settings())
+        self._pruner = PrunerJudge(space.pruner.build())
         self._num_seen = 0
         self._ended: str | None = None
         self._final_notes = final_notes
@@ -135,7 +132,7 @@ class Conductor:
             return one.state.is_final
         if not math.isfinite(epoch.value):
             return self._end(number, State.FAILED, NAN_REASON).is_final
-        if number == DEFAULT_CANDIDATE:
+        if one.is_default:
             return False
         prune = self._pruner.should_prune_epoch(self._ledger.projection, number, epoch.fold)
         marks = self._pruner.take_marks(self._ledger.projection, number)
@@ -166,7 +163,7 @@ class Conductor:
         if one.next_fold(projection.num_folds) is None:
             self._keep_final_notes(one)
             return self._end(number, State.COMPLETE, None)
-        if number != DEFAULT_CANDIDATE and self._pruner.should_prune_fold(projection, number):
+        if not one.is_default and self._pruner.should_prune_fold(projection, number):
             return self._end(number, State.PRUNED, f"pruned after fold {score.fold}")
         return one.state
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
 from sweep.ledger.compat import trial_id
 from sweep.ledger.projection import Projection
+from sweep.pruners import PrunerPair
 from sweep.search.optuna_views import MARKS_NOTE, View, epoch_view, fold_view
 
 
@@ -23,23 +23,9 @@ class PrunerJudge:
         fold: Judges a candidate's finished folds; None never prunes there.
     """
 
-    def __init__(
-        self,
-        *,
-        epoch: BasePruner | None = None,
-        fold: BasePruner | None = None,
-        is_paired: bool = False,
-    ) -> None:
-        """Set up.
-
-        Args:
-            epoch: See the class.
-            fold: See the class.
-            is_paired: Whether `fold` compares raw fold scores with the best complete candidate.
-                If not, it compares running means with those of all candidates at the same fold.
-        """
-        self.epoch, self.fold = epoch, fold
-        self._is_paired = is_paired
+    def __init__(self, pair: PrunerPair) -> None:
+        """Set up, with what a search space's `pruner.build()` gives."""
+        self.epoch, self.fold, self._is_paired = pair.epoch, pair.fold, pair.is_paired
         self._projection: Projection | None = None
         self._views: dict[int, View] = {}
         self._fold_view: View | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from sweep.errors import UsageError
-from sweep.records import CandidateAdded, CandidateStopped, Event, FoldFinished
+from sweep.records import DEFAULT_CANDIDATE, CandidateAdded, CandidateStopped, Event, FoldFinished
 
 
 class StopRule(Protocol):
@@ -59,7 +59,11 @@ class CompletedCount:
     """
 
     def __init__(
-        self, num_completions: int, *, num_folds: int, required: Iterable[int] = (0,)
+        self,
+        num_completions: int,
+        *,
+        num_folds: int,
+        required: Iterable[int] = (DEFAULT_CANDIDATE,),
     ) -> None:
         """Args are counts of at least 1, and numbers of candidates.
 
@@ -126,7 +130,7 @@ class NoGain:
         min_gain: float,
         *,
         num_folds: int,
-        required: Iterable[int] = (0,),
+        required: Iterable[int] = (DEFAULT_CANDIDATE,),
     ) -> None:
         """Args: `min_gain` above 0, in the policy's units, below which a fold is not worth it.
 
@@ -178,7 +182,7 @@ def make_stop_rule(
     *,
     policy: Any = None,
     min_gain: float | None = None,
-    required: Iterable[int] = (0,),
+    required: Iterable[int] = (DEFAULT_CANDIDATE,),
 ) -> StopRule:
     """The rule of a search space: enough completions, nothing left to win, else everything.
 

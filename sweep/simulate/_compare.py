@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweep.errors import UsageError
-from sweep.policies import WORTH, make_policy
-from sweep.pruners import make_pruner
+from sweep.policies import MIN_GAIN, make_policy, policy_named
+from sweep.pruners import NoPruner, PrunerSpec
+from sweep.records import DEFAULT_CANDIDATE
+from sweep.search.pruner_judge import PrunerJudge
 from sweep.search.stop_rules import make_stop_rule
 from sweep.simulate._engine import Simulation
 from sweep.simulate._layout import Cluster, Deal, deal
@@ -19,6 +22,9 @@ from sweep.simulate._proposing import Proposer
 from sweep.simulate._report import Outcome, mean_outcome, outcome, regret, searched_means
 from sweep.simulate._run import Run
 from sweep.simulate._table import Table
+
+#: What `default` stands for.
+OURS = "expected_improvement"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +38,7 @@ class Contender:
         num_completions: Complete candidates that end the sweep; None for no such rule.
         min_gain: Expected gain of a fold that ends the sweep; None for no such rule.
         repeats: Partitions of the table that the search sees, at least 1.
-        pruner: Name of a pruner.
-        pruner_settings: All of its arguments.
+        pruner: Which candidates stop.
         sampler: "random" takes the configurations in random order; any other name is a sampler
             that proposes them, see `Proposer`.
     """
@@ -44,58 +49,59 @@ class Contender:
     num_completions: int | None = None
     min_gain: float | None = None
     repeats: int = 1
-    pruner: str = "none"
-    pruner_settings: Mapping[str, Any]
+    pruner: PrunerSpec = field(default_factory=NoPruner)
     sampler: str = "random"
 
 
 def parse_contender(
-    text: str,
-    *,
-    pruner: str = "none",
-    pruner_settings: Mapping[str, Any] | None = None,
-    sampler: str = "random",
+    text: str, *, pruner: PrunerSpec | None = None, sampler: str = "random"
 ) -> Contender:
     """A policy as the command line names it.
 
-    `default` and `chance` are ours; `greedy:10` stops after ten completions, `chance:0.25` when
-    no fold promises that gain; halving and intensification stop when they have decided,
-    standard order when everything is done. `default@2` searches over two partitions.
+    `default` is `expected_improvement`; `greedy:10` stops after ten completions,
+    `expected_improvement:0.25` when no fold promises that gain; halving and intensification stop
+    when they have decided, standard order when everything is done. `default@2` searches over two
+    partitions.
 
     Raises:
-        UsageError: The part behind the colon or @ is not a number that fits.
+        UsageError: There is no such policy, or the part behind the colon or @ is not a number that
+            fits.
     """
     rest, at, repeats = text.partition("@")
     name, _, detail = rest.partition(":")
     if at and (not repeats.isdecimal() or int(repeats) < 1):
         raise UsageError(f"--policy: found {text!r}, expected NAME@PARTITIONS, at least 1")
-    policy = "chance" if name == "default" else name
+    spec = policy_named(OURS if name == "default" else name)
     count: int | None = None
     gain: float | None = None
     try:
-        if policy in ("chance", "halving", "greedy_halving", "intensify"):
-            gain = float(detail) if detail else WORTH
-        elif policy == "greedy":
-            count = int(detail) if detail else 10
-        elif detail:
-            count = int(detail)
+        if spec.knows_gain():
+            gain = float(detail) if detail else MIN_GAIN
+        else:
+            count = int(detail) if detail else spec.model_fields["num_completions"].default
     except ValueError as error:
         raise UsageError(f"--policy: found {text!r}, expected NAME or NAME:NUMBER") from error
-    settings: dict[str, Any] = {} if policy == "standard" else {"pinned": None}
-    if policy == "chance":
+    settings = {
+        "pinned": None,  # a table has no default
         # A table's configurations are all known, as a random sampler's; one that learns would
         # propose all of them before the first score.
-        settings["lookahead"] = None if sampler == "random" else 0
-        settings["worth"] = gain
+        "lookahead": None if sampler == "random" else 0,
+        "min_gain": gain,
+    }
+    taken = signature(spec.policy).parameters
+    settings = {
+        **spec(name=spec.kind()).settings(),
+        **{key: value for key, value in settings.items() if key in taken},
+    }
+    del settings["num_trials"]  # is the table's
     return Contender(
         label=text,
-        policy=policy,
+        policy=spec.kind(),
         settings=settings,
         num_completions=count,
         min_gain=gain,
         repeats=int(repeats or 1),
-        pruner=pruner,
-        pruner_settings=pruner_settings or {},
+        pruner=pruner or NoPruner(),
         sampler=sampler,
     )
 
@@ -115,7 +121,9 @@ def play(
         num_folds,
         policy=policy,
         min_gain=contender.min_gain,
-        required=() if contender.settings.get("pinned", 0) is None else (0,),
+        required=()
+        if contender.settings.get("pinned", DEFAULT_CANDIDATE) is None
+        else (DEFAULT_CANDIDATE,),
     )
     is_random = contender.sampler == "random"
     simulation = Simulation(
@@ -123,7 +131,7 @@ def play(
         layout,
         policy,
         rule,
-        pruner=make_pruner(contender.pruner, contender.pruner_settings),
+        pruner=PrunerJudge(contender.pruner.build()),
         proposer=None if is_random else Proposer(table, layout, contender.sampler, seed),
         cluster=cluster,
         seed=seed,

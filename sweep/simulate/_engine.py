@@ -16,8 +16,8 @@ from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import NAN_REASON, Candidate, Projection
 from sweep.policies import Policy
-from sweep.pruners import PrunerJudge
 from sweep.records import (
+    DEFAULT_CANDIDATE,
     CandidateAdded,
     CandidateStopped,
     Epoch,
@@ -29,15 +29,13 @@ from sweep.records import (
     NewCandidate,
     State,
 )
+from sweep.search.pruner_judge import PrunerJudge
 from sweep.search.stop_rules import StopRule
 from sweep.simulate._layout import Cluster, Deal
 from sweep.simulate._proposing import Proposer
 from sweep.simulate._run import Run, Task
 from sweep.simulate._standings import Standings
 from sweep.simulate._table import Table
-
-#: As in a live sweep, the first candidate is the default and is never pruned.
-DEFAULT_CANDIDATE = 0
 
 
 class Simulation:

@@ -12,22 +12,23 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sweep.errors import SpaceError
+from sweep.policies import PolicySpec
+from sweep.pruners import PrunerSpec
 from sweep.space import _yaml
-from sweep.space._base import Problem
 from sweep.space._models import (
+    DEFAULT_POLICY,
     CategoricalParameter,
     FloatParameter,
     InferenceSpec,
     IntParameter,
     Objective,
-    PolicySpec,
     SamplerSpec,
     SpaceFile,
 )
-from sweep.space._names import did_you_mean, name_problems, order_of
-from sweep.space._pruners import PRUNER_SPECS
+from sweep.space._names import name_problems, order_of
 from sweep.space._sense import parameter_problems, space_problems
 from sweep.space._space import SearchSpace, build
+from sweep.util.strict import Problem, did_you_mean, find
 
 _SUFFIX = ".yaml"
 _MAX_BYTES = 2**20
@@ -38,7 +39,6 @@ _TYPES: dict[str, type[BaseModel]] = {
 }
 _SECTIONS: dict[str, type[BaseModel]] = {
     "objective": Objective,
-    "policy": PolicySpec,
     "sampler": SamplerSpec,
     "inference": InferenceSpec,
 }
@@ -178,11 +178,10 @@ def _told(where: _Where, error: ErrorDetails, data: dict[str, Any]) -> str:
             expected = f"at least {error['ctx']['min_length']}"
             return f"{where(*path)}: found {error['input']!r}, expected {expected}"
         case "union_tag_invalid" | "union_tag_not_found":
-            key, names = ("type", _TYPES) if path[0] == "parameters" else ("name", PRUNER_SPECS)
             if not isinstance(error["input"], dict):
                 return f"{where(*path)}: found {error['input']!r}, expected a mapping"
-            found = error["input"].get(key)
-            return f"{where(*path, key)}: found {found!r}, {did_you_mean(str(found), names)}"
+            found = error["input"].get("type")
+            return f"{where(*path, 'type')}: found {found!r}, {did_you_mean(str(found), _TYPES)}"
     expected = error["msg"].removeprefix("Input should be ")
     if _is_scalar_slot(path):
         expected = "a number, text, true, false or null"
@@ -194,8 +193,6 @@ def _in_file(location: tuple[str | int, ...], data: dict[str, Any]) -> _yaml.Pat
     path = list(location)
     if path[0] == "parameters" and len(path) > 2 and path[2] in _TYPES:
         del path[2]
-    if path[0] == "pruner" and len(path) > 1 and path[1] in PRUNER_SPECS:
-        del path[1]
     here: Any = data
     for index, part in enumerate(path):
         is_key = isinstance(here, dict) and (part in here or index == len(path) - 1)
@@ -221,6 +218,8 @@ def _fields(path: _yaml.Path, data: Any) -> list[str]:
         return list(SpaceFile.model_fields)
     if path[0] == "parameters":
         return list(_TYPES[here["type"]].model_fields)
+    if path[0] == "policy":
+        return list(find(PolicySpec, here.get("name", DEFAULT_POLICY)).model_fields)
     if path[0] == "pruner":
-        return list(PRUNER_SPECS[here["name"]].model_fields)
+        return list(find(PrunerSpec, here["name"]).model_fields)
     return list(_SECTIONS[str(path[0])].model_fields)

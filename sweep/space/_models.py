@@ -12,10 +12,11 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
-from sweep.space._base import Problem, Strict
-from sweep.space._pruners import NoPruner, PrunerSpec
+from sweep.policies import GreedySpec, PolicySpec
+from sweep.pruners import NoPruner, PrunerSpec
+from sweep.util.strict import Problem, Strict, choose
 
 Scalar = bool | int | float | str | None
 
@@ -39,72 +40,6 @@ class Objective(Strict):
     def score(self, value: float) -> float:
         """A metric's value as a score, which is better when higher."""
         return value if self.maximize else -value
-
-
-#: Of `chance`, unless another one or a count of completions is given.
-MIN_GAIN = 0.25
-
-
-class PolicySpec(Strict):
-    """Which fold next, and when the sweep ends.
-
-    Attributes:
-        name: Name of a policy.
-        num_trials: Candidates in all, the default one among them.
-        num_completions: Complete candidates that end the sweep; None for no such rule. Left out, it
-            is 10 or `num_trials` if that is less, and None in standard order and where `min_gain`
-            ends the sweep.
-        min_gain: The sweep ends when no fold promises this gain: expected improvement of the best
-            mean per missing fold, times the number of all folds of all candidates, in units of the
-            candidates' standard deviation. None for no such rule. `chance` estimates it: left out
-            together with `num_completions`, it is 0.25 there. Halving and intensification know only
-            whether they have decided.
-        lookahead: Of `chance`: candidates that are proposed before they have a slot, so that the
-            policy picks who is worth a first fold. With samplers that do not learn (`random`)
-            many cost nothing; those that learn propose blindly for as many.
-    """
-
-    name: Literal["chance", "greedy", "greedy_halving", "halving", "intensify", "standard"] = (
-        "greedy"
-    )
-    num_trials: int = Field(default=40, ge=1)
-    num_completions: int | None = Field(default=10, ge=1)
-    min_gain: float | None = Field(default=None, gt=0)
-    lookahead: int = Field(default=0, ge=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_completions(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "num_completions" not in data:
-            num_trials = data.get("num_trials", 40)
-            if data.get("name") == "chance" and "min_gain" not in data:
-                data = {**data, "min_gain": MIN_GAIN}
-            if data.get("name") == "standard" or data.get("min_gain") is not None:
-                return {**data, "num_completions": None}
-            if isinstance(num_trials, int) and 1 <= num_trials < 10:
-                return {**data, "num_completions": num_trials}
-        return data
-
-    @model_validator(mode="after")
-    def _check(self) -> PolicySpec:
-        if self.num_completions is not None and self.num_completions > self.num_trials:
-            raise Problem(
-                "num_completions", self.num_completions, f"at most num_trials ({self.num_trials})"
-            )
-        if self.min_gain is not None and self.name in ("greedy", "standard"):
-            raise Problem("min_gain", self.min_gain, f"null, policy {self.name} knows no gain")
-        if self.lookahead and self.name != "chance":
-            raise Problem(
-                "lookahead", self.lookahead, f"0, policy {self.name} starts whoever is proposed"
-            )
-        return self
-
-    def settings(self) -> dict[str, Any]:
-        """Keyword arguments of the policy."""
-        if self.name == "chance":
-            worth = {} if self.min_gain is None else {"worth": self.min_gain}
-            return {"num_trials": self.num_trials, "lookahead": self.lookahead, **worth}
-        return {"num_trials": self.num_trials}
 
 
 class SamplerSpec(Strict):
@@ -276,6 +211,18 @@ class InferenceSpec(Strict):
 INFERENCE = tuple(InferenceSpec.model_fields)
 
 
+#: The policy of a file that names none.
+DEFAULT_POLICY = "greedy"
+
+
+def _policy(data: Any) -> PolicySpec:
+    return choose(PolicySpec, data, DEFAULT_POLICY)
+
+
+def _pruner(data: Any) -> PrunerSpec:
+    return choose(PrunerSpec, data)
+
+
 class SpaceFile(Strict):
     """The whole file."""
 
@@ -283,8 +230,8 @@ class SpaceFile(Strict):
     description: str = ""
     objective: Objective
     folds: int = Field(default=5, ge=2, le=100)
-    policy: PolicySpec = PolicySpec()
-    pruner: Annotated[PrunerSpec, Field(discriminator="name")] = NoPruner()
+    policy: Annotated[PolicySpec, PlainValidator(_policy)] = GreedySpec()
+    pruner: Annotated[PrunerSpec, PlainValidator(_pruner)] = NoPruner()
     sampler: SamplerSpec = SamplerSpec()
     candidates: list[dict[str, Scalar]] = Field(default_factory=list)
     fixed: dict[str, Scalar] = Field(default_factory=dict)

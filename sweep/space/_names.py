@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 
 from sweep.space._models import INFERENCE, SpaceFile
+from sweep.util.strict import did_you_mean
 
 #: A path of the file as `file:line: key`.
 Where = Callable[..., str]
@@ -91,11 +91,3 @@ def name_problems(
                 yield f"{place}: found an unknown key, {did_you_mean(name, file.parameters)}"
             elif (expected := file.parameters[name].refuses(value)) is not None:
                 yield f"{place}: found {value!r}, expected {expected}"
-
-
-def did_you_mean(name: str, known: Collection[str]) -> str:
-    """The known name that comes close, or all of them, as the end of a message."""
-    close = get_close_matches(name, list(known), n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"expected one of: {', '.join(known) or 'none'}"

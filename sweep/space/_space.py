@@ -13,16 +13,16 @@ from typing import Any
 from optuna import Trial
 from optuna.distributions import BaseDistribution
 
+from sweep.policies import PolicySpec
+from sweep.pruners import PrunerSpec
 from sweep.space._models import (
     CategoricalParameter,
     FloatParameter,
     Objective,
     ParameterSpec,
-    PolicySpec,
     SamplerSpec,
     SpaceFile,
 )
-from sweep.space._pruners import PrunerSpec
 from sweep.space._yaml import load_yaml
 
 #: Steps of the search for values under which a parameter is asked for.
@@ -72,7 +72,7 @@ class SearchSpace:
         content = {
             "objective": [self.objective.metric, self.objective.maximize],
             "folds": self.num_folds,
-            "policy": self.policy.model_dump(),
+            "policy": self.policy.content(),
             "pruner": self.pruner.model_dump(),
             "sampler": self.sampler.model_dump(),
             "candidates": self.candidates,

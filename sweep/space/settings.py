@@ -20,8 +20,6 @@ from sweep.space import SearchSpace
 
 #: Metrics of cases without a mask.
 _OF_NEGATIVES = frozenset({"case_specificity"})
-#: Pruners that compare whole folds with those of a complete candidate.
-_OF_FOLDS = frozenset({"paired_folds", "wilcoxon"})
 #: Of wider ranges of whole numbers the ends alone are tried.
 _MAX_VALUES = 10_000
 
@@ -103,24 +101,9 @@ def _check_effects(space: SearchSpace, settings: FoldSettings) -> None:
 
 
 def _check_pruner(space: SearchSpace) -> None:
-    """Refuse options that its scope does not use, and a pruner of folds that can stop nobody."""
-    pruner, most = space.pruner, space.num_folds - 1
-    scope = getattr(pruner, "scope", "both")
-    unused = {"folds": ("n_warmup_steps", "interval_steps"), "epochs": ("n_warmup_folds",)}
-    for key in unused.get(scope, ()):
-        if key in pruner.model_fields_set:
-            raise _refused(space, key, f"expected it left out: scope {scope} does not use it")
-    late = f"expected at most {most}: with all {space.num_folds} folds nothing is left to stop"
-    for key in ("min_folds", "n_startup_steps") if pruner.name in _OF_FOLDS else ():
-        if getattr(pruner, key, 0) > most:
-            raise _refused(space, key, late)
-    smallest = 0.5**most  # p of a signed-rank test in which every fold is worse
-    if pruner.name == "wilcoxon" and pruner.p_threshold <= smallest:
-        raise _refused(
-            space,
-            "p_threshold",
-            f"expected more than {smallest:g}, the least p that {most} folds give",
-        )
+    """Refuse arguments that count for nothing, and those with which no trial can stop."""
+    for key, expected in space.pruner.refuses(space.num_folds):
+        raise _refused(space, key, expected)
 
 
 def _refused(space: SearchSpace, key: str, expected: str) -> SpaceError:

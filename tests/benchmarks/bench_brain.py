@@ -29,12 +29,12 @@ from ray.tune.experiment import Trial
 from sweep.ledger import Ledger
 from sweep.ledger.header import SweepHeader
 from sweep.policies import Policy, make_policy
-from sweep.pruners import make_pruner
 from sweep.ray.scheduler import FoldScheduler, Slots
 from sweep.ray.searcher import FoldSearch
 from sweep.records import CandidateAdded, Epoch, FoldFinished, FoldScore, FoldStarted
 from sweep.search.controller import Conductor
 from sweep.search.optuna_views import sampler_study
+from sweep.search.pruner_judge import PrunerJudge
 from sweep.search.samplers import propose
 from sweep.space import parse_space
 
@@ -151,7 +151,7 @@ def bench_questions(ledger: Ledger, url: str) -> None:
     number = ledger.add_candidate({"x": 0.5}, X)
     ledger.start_fold(number, 0)
     space = parse_space(SPACE, "bench.yaml")
-    pruner = make_pruner(space.pruner.name, space.pruner.settings())
+    pruner = PrunerJudge(space.pruner.build())
     epochs = iter(range(1, 1000))
 
     def ask() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sweep.pruners import pruner_spec
 from sweep.simulate import Cluster, Table, compare, load_table, mean_outcome, parse_contender
 
 DEFAULT_TABLES = Path(__file__).resolve().parent.parent / "data" / "tables"
@@ -32,7 +33,7 @@ POLICIES = (
 )
 #: Where a third partition is left to judge by.
 OVER_TWO = ("default@2", "standard@2")
-PRUNER = "same_epoch"
+PRUNER = pruner_spec("same_epoch", {})
 #: Of `default`, by number of folds: the largest cost and regret, the smallest share of hits.
 GOALS = {
     5: {"cost": 0.30, "regret": 0.012, "hit": 0.85},
@@ -53,7 +54,7 @@ def bench(tables: list[Table], num_seeds: int, num_workers: int) -> dict[str, di
     if all(table.curves is not None for table in tables):
         contenders += [parse_contender("default", pruner=PRUNER)]
     for contender in contenders:
-        name = contender.label + (f" {PRUNER}" if contender.pruner == PRUNER else "")
+        name = contender.label + (f" {PRUNER.name}" if contender.pruner == PRUNER else "")
         found = [compare(table, contender, cluster, range(num_seeds)).outcome for table in tables]
         fresh[name] = [one.regret_fresh for one in found]
         mean = mean_outcome(found)

@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from sweep.policies import POLICIES, Policy, make_policy
+from sweep.policies import Policy, PolicySpec, make_policy
 from sweep.records import CandidateAdded, FoldFinished, FoldStarted, RunFold
 from sweep.simulate import Cluster, Table, parse_contender, play
 
@@ -97,7 +97,7 @@ def main() -> None:
     largest = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     decisions = {
         name: {str(count): bench_decision(name, count) for count in (largest // 10, largest)}
-        for name in POLICIES
+        for name in PolicySpec.known
     }
     sweeps = {
         name: bench_sweep(name, largest, largest // 100)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from strategies import fold_scores
 
 from sweep.errors import UsageError
-from sweep.policies import POLICIES, Policy, make_policy
+from sweep.policies import Policy, PolicySpec, make_policy
 from sweep.records import (
     CandidateAdded,
     CandidateStopped,
@@ -21,14 +21,14 @@ from sweep.records import (
 )
 
 #: Ours also with candidates that wait for their first fold.
-AHEAD = "chance, looking ahead"
-NAMES = [*sorted(POLICIES), AHEAD]
+AHEAD = "expected_improvement, looking ahead"
+NAMES = [*sorted(PolicySpec.known), AHEAD]
 
 
 def make(name: str, num_trials: int = 4, num_folds: int = 3) -> Policy:
     if name == AHEAD:
         settings = {"num_trials": num_trials, "lookahead": 3, "num_first": 2}
-        return make_policy("chance", settings, num_folds)
+        return make_policy("expected_improvement", settings, num_folds)
     return make_policy(name, {"num_trials": num_trials}, num_folds)
 
 
@@ -182,5 +182,5 @@ def test_counts_below_one_are_refused(name: str, key: str) -> None:
 def test_an_unknown_policy_is_refused_with_a_hint() -> None:
     with pytest.raises(UsageError, match=r"found 'gredy'.*did you mean 'greedy'"):
         make("gredy")
-    with pytest.raises(UsageError, match="known are chance, greedy"):
+    with pytest.raises(UsageError, match="expected one of: expected_improvement, greedy"):
         make("xyz")

@@ -35,7 +35,7 @@ from sweep.mlflow.view._metrics import (
     milliseconds,
     num_reported,
 )
-from sweep.records import State
+from sweep.records import DEFAULT_CANDIDATE, State
 
 #: Tags of runs. `logged` holds what a run has already been sent.
 SWEEP_ID, CANDIDATE, LOGGED = "ptxsweep.sweep_id", "ptxsweep.candidate", "ptxsweep.logged"
@@ -174,7 +174,7 @@ def candidate_tags(name: str, one: Candidate, projection: Projection) -> dict[st
         LOWER: ", ".join(sorted(LOWER_IS_BETTER)),
         "ptxsweep.selection": str(one.settings.get("selection", "monitor")),
     } | _data_tags(projection.header)
-    return tags | ({"ptxsweep.default": "True"} if one.number == 0 else {})
+    return tags | ({"ptxsweep.default": "True"} if one.is_default else {})
 
 
 def candidate_params(one: Candidate) -> dict[str, str]:
@@ -248,8 +248,8 @@ def winner_metrics(projection: Projection) -> list[Metric]:
         interval = corrected_interval(scores).within(*bounds_of(key, projection))
         for part in ("mean", "sd", "low", "high"):
             metrics.append(Metric(f"winner/{part}/{key}", getattr(interval, part), at, step))
-    default = projection.candidates[0]
-    if default.state is State.COMPLETE and best.number != 0:
+    default = projection.candidates[DEFAULT_CANDIDATE]
+    if default.state is State.COMPLETE and not best.is_default:
         theirs = metric_values(default, projection)
         for key, scores in metric_values(best, projection).items():
             if is_plain(key) or key not in theirs:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from sweep.policies import Chance, Greedy, Policy, Standard, make_policy
+from sweep.policies import ExpectedImprovement, Greedy, Policy, Standard, make_policy
 from sweep.policies._index import RankedIndex
 from sweep.records import (
     CandidateAdded,
@@ -110,9 +110,9 @@ def test_standard_finishes_candidates_in_order() -> None:
     assert policy.decide(3) == [run(0, 1), run(1, 1), NEW]
 
 
-def scripted_chance(seconds_of_twelve: float) -> Chance:
+def scripted_improvement(seconds_of_twelve: float) -> ExpectedImprovement:
     """Fourteen candidates after their first folds, four after a second; 12 and 13 lead alike."""
-    policy = Chance(num_trials=14, num_folds=3, pinned=None)
+    policy = ExpectedImprovement(num_trials=14, num_folds=3, pinned=None)
     scores = [0.5, 0.52, 0.55, 0.6, 0.5, 0.61, 0.58, 0.53, 0.57, 0.54, 0.56, 0.6, 0.8, 0.8]
     for candidate, score in enumerate(scores):
         for fold in (0, 1) if candidate < 4 else (0,):
@@ -124,20 +124,20 @@ def scripted_chance(seconds_of_twelve: float) -> Chance:
     return policy
 
 
-def test_chance_gives_who_enters_first_two_folds_unasked() -> None:
-    policy = Chance(num_trials=14, num_folds=3, pinned=None)
+def test_expected_improvement_gives_who_enters_first_two_folds_unasked() -> None:
+    policy = ExpectedImprovement(num_trials=14, num_folds=3, pinned=None)
     first_folds(policy, *(0.5 + candidate / 100 for candidate in range(14)))
     assert policy.decide(4) == [run(number, 1) for number in range(4)]
 
 
-def test_chance_sends_the_quicker_of_two_that_promise_the_same() -> None:
-    assert scripted_chance(1.0).decide(1) == [run(12, 1)]  # a tie goes to the lower number
-    assert scripted_chance(3.0).decide(2) == [run(13, 1), run(12, 1)]
-    assert scripted_chance(0.5).decide(2) == [run(12, 1), run(13, 1)]
+def test_expected_improvement_sends_the_quicker_of_two_that_promise_the_same() -> None:
+    assert scripted_improvement(1.0).decide(1) == [run(12, 1)]  # a tie goes to the lower number
+    assert scripted_improvement(3.0).decide(2) == [run(13, 1), run(12, 1)]
+    assert scripted_improvement(0.5).decide(2) == [run(12, 1), run(13, 1)]
 
 
-def test_chance_does_not_say_what_is_left_before_some_are_complete() -> None:
-    policy = scripted_chance(1.0)
+def test_expected_improvement_does_not_say_what_is_left_before_some_are_complete() -> None:
+    policy = scripted_improvement(1.0)
     assert policy.gain_left() == math.inf
     for number, candidate in enumerate((12, 13, 11)):
         assert policy.gain_left() == math.inf, number
@@ -173,7 +173,7 @@ def test_equal_folds_have_the_mean_of_one_so_that_ties_go_to_more_folds(score: f
 
 def test_late_folds_of_a_stopped_candidate_set_no_mark() -> None:
     def standing(*, late: bool) -> tuple[float, list[Decision]]:
-        policy = scripted_chance(1.0)
+        policy = scripted_improvement(1.0)
         for candidate in (12, 13, 11):
             for fold in (1, 2):
                 start(policy, candidate, fold)
@@ -248,3 +248,34 @@ def test_the_largest_scores_have_a_mean() -> None:
     start(policy, 0, 1)
     finish(policy, 0, 1, 1.5e308)
     assert policy.decide(1) == [run(0, 2)]
+
+
+def test_of_an_odd_rung_the_larger_half_goes_on() -> None:
+    policy = make_policy("halving", {"num_trials": 5, "pinned": None}, 2)
+    first_folds(policy, 0.5, 0.4, 0.3, 0.2, 0.1)
+    for candidate in range(3):  # of five, three
+        assert policy.gain_left() == math.inf  # type: ignore[attr-defined]
+        assert policy.decide(1) == [run(candidate, 1)]
+        start(policy, candidate, 1)
+        finish(policy, candidate, 1, 0.5)
+    assert policy.gain_left() == 0  # type: ignore[attr-defined]
+
+
+def test_a_challenger_that_ties_with_the_incumbent_goes_on_and_does_not_replace_it() -> None:
+    policy = make_policy("intensify", {"num_trials": 3, "pinned": None}, 2)
+    for candidate, scores in enumerate(((0.5, 0.5), (0.5, 0.5))):
+        add(policy, candidate)
+        finish(policy, candidate, 0, scores[0])
+        assert policy.decide(1) == [run(candidate, 1)]
+        start(policy, candidate, 1)
+        finish(policy, candidate, 1, scores[1])
+    assert policy.decide(1) == [NEW]
+    policy = make_policy("intensify", {"num_trials": 3, "pinned": None}, 2)
+    for candidate, scores in enumerate(((0.25, 0.75), (0.75, 0.25))):  # equal means
+        add(policy, candidate)
+        finish(policy, candidate, 0, scores[0])
+        start(policy, candidate, 1)
+        finish(policy, candidate, 1, scores[1])
+    add(policy, 2)
+    finish(policy, 2, 0, 0.5)  # above the first fold of #0, below that of #1
+    assert policy.gain_left() == math.inf  # type: ignore[attr-defined]

@@ -160,7 +160,14 @@ def test_greedy_parks_and_wakes_the_best_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "policy", ["greedy", "chance", "chance, lookahead: 3", "halving", "intensify"]
+    "policy",
+    [
+        "greedy",
+        "expected_improvement",
+        "expected_improvement, lookahead: 3",
+        "halving",
+        "intensify",
+    ],
 )
 def test_a_live_sweep_replays_to_the_same_decisions(tmp_path: Path, policy: str) -> None:
     from in_process import assert_replays  # here: Ray workers import this file without our path

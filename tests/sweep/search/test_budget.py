@@ -55,3 +55,14 @@ def test_lost_and_running_attempts_count() -> None:
         header=SweepHeader(metric="dice", maximize=True, num_folds=2, seed=0), candidates=[one]
     )
     assert attempt_seconds(projection, datetime.fromtimestamp(55, UTC)) == 45.0
+
+
+def test_a_clock_that_went_backward_takes_no_time_off() -> None:
+    one = Candidate(number=0, parameters={}, settings={}, distributions={}, created_at=_at(0))
+    one.log = [
+        Attempt(fold=0, attempt=1, started_at=_at(100), ended_at=_at(40), outcome="finished"),
+        Attempt(fold=1, attempt=1, started_at=_at(40), ended_at=_at(50), outcome="finished"),
+        Attempt(fold=2, attempt=1, started_at=_at(60)),
+    ]
+    projection = Projection(header={}, candidates=[one])
+    assert attempt_seconds(projection, datetime.fromtimestamp(55, UTC)) == 10.0

@@ -43,6 +43,16 @@ def test_a_diverged_fold_makes_no_completion() -> None:
     assert rule.reason() is None
 
 
+@pytest.mark.parametrize("score", [math.inf, -math.inf, math.nan])
+def test_a_score_that_is_not_finite_completes_nothing_before_anybody_says_so(score: float) -> None:
+    count, everything = CompletedCount(1, num_folds=2, required=()), AllDone(1, num_folds=2)
+    for rule in (count, everything):
+        rule.observe(CandidateAdded(candidate=0))
+        complete(rule, 0, score=score)
+    assert count.reason() is None
+    assert everything.reason() == "all 1 candidates are done"
+
+
 def test_late_folds_of_a_stopped_candidate_complete_nobody() -> None:
     rule = CompletedCount(1, num_folds=2, required=())
     stop(rule, 1, State.PRUNED)

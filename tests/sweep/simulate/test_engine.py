@@ -25,8 +25,8 @@ from dashboards.figures.anytime import anytime_info
 from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
-from sweep.policies import POLICIES, make_policy
-from sweep.pruners import PRUNERS
+from sweep.policies import PolicySpec, make_policy
+from sweep.pruners import PrunerSpec, pruner_spec
 from sweep.records import FoldFinished, FoldStarted, State
 from sweep.search.stop_rules import AllDone, make_stop_rule
 from sweep.simulate import (
@@ -46,7 +46,7 @@ from sweep.simulate import (
 )
 
 TABLES = Path(__file__).resolve().parents[2] / "data" / "tables"
-NAMES = sorted(POLICIES)
+NAMES = sorted(PolicySpec.known)
 
 
 def table(scores: Any, seconds: Any = None, curves: Any = None) -> Table:
@@ -247,7 +247,7 @@ def test_fold_pruners_save_folds_in_standard_order(pruner: str) -> None:
     settings = {"false_prune": 0.1, "min_folds": 1} if "pair" in pruner else {}
     one = noisy()
     plain, pruned = (
-        play(one, contender("standard", pruner=name, pruner_settings=given), Cluster(), 0)[1]
+        play(one, contender("standard", pruner=pruner_spec(name, given)), Cluster(), 0)[1]
         for name, given in (("none", {}), (pruner, settings))
     )
     assert pruned.num_folds < plain.num_folds == 120
@@ -258,7 +258,7 @@ def test_a_curve_pruner_goes_below_one_fold_each() -> None:
     epochs = np.linspace(0.5, 1.0, 10)
     one = dataclasses.replace(one, curves=one.scores[..., None] * epochs)
     settings = {"keep_share": 0.3, "n_startup_trials": 5, "n_warmup_steps": 1, "interval_steps": 2}
-    pruned = contender("greedy:5", pruner="same_epoch", pruner_settings=settings)
+    pruned = contender("greedy:5", pruner=pruner_spec("same_epoch", settings))
     layout, run = play(one, pruned, Cluster(), 0)
     found = outcome(one, layout, run, Cluster())
     assert found.cost_epochs < 1 / one.num_folds
@@ -327,7 +327,9 @@ def test_a_live_sweep_replays_to_the_same_decisions(policy: str) -> None:
 
 def test_who_is_not_worth_a_first_fold_never_trains_and_the_rest_replays() -> None:
     space = toy_space(
-        policy="chance, lookahead: 6, min_gain: 2", num_trials=30, num_completions=None
+        policy="expected_improvement, lookahead: 6, min_gain: 2",
+        num_trials=30,
+        num_completions=None,
     )
     storage = memory_storage()
     ledger = Ledger(storage, new_sweep(storage, space))
@@ -341,7 +343,7 @@ def test_who_is_not_worth_a_first_fold_never_trains_and_the_rest_replays() -> No
     idle = [one for one in rows if not one.attempts]
     assert idle
     assert {one.state for one in idle} == {State.ABANDONED}
-    assert_replays(ledger, "chance", 30, lookahead=6, worth=2)
+    assert_replays(ledger, "expected_improvement", 30, lookahead=6, min_gain=2)
 
 
 def test_equal_settings_are_trained_once() -> None:
@@ -391,7 +393,7 @@ def test_a_finished_sweep_is_a_table() -> None:
     assert one.scores.shape == (1, 5, 2)
     assert one.curves is not None
     assert one.curves.shape == (1, 5, 2, 3)
-    assert parse_contender("default").policy == "chance"
+    assert parse_contender("default").policy == "expected_improvement"
     _, run = play(one, parse_contender("default"), Cluster(), 0)
     assert run.chosen >= 0
 
@@ -436,7 +438,7 @@ def test_bad_usage(arguments: list[str], message: str, capfd: pytest.CaptureFixt
     assert message in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("pruner", sorted({*PRUNERS} - {"hyperband", "threshold"}))
+@pytest.mark.parametrize("pruner", sorted({*PrunerSpec.known} - {"hyperband", "threshold"}))
 def test_every_pruner_by_its_name_alone(pruner: str, capfd: pytest.CaptureFixture[str]) -> None:
     table = str(TABLES / "siim_unet_k5.npz")
     words = ["--policy", "greedy:3", "--pruner", pruner, "--seeds", "1", "--json"]

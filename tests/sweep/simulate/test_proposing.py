@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection
-from sweep.policies import POLICIES
+from sweep.policies import PolicySpec
 from sweep.policies._fold_model import distances
 from sweep.search.optuna_views import sampler_study
 from sweep.simulate import (
@@ -52,7 +52,7 @@ def smooth(num_rows: int = 150, num_folds: int = 2) -> Table:
     )
 
 
-@pytest.mark.parametrize("policy", sorted(POLICIES))
+@pytest.mark.parametrize("policy", sorted(PolicySpec.known))
 def test_every_row_is_used_once_and_a_seed_repeats(policy: str) -> None:
     table = smooth(num_rows=25)
     table.scores[:, 3, 1], table.scores[:, 4, 0] = np.nan, np.inf

@@ -12,9 +12,8 @@ import yaml
 
 from ptxcore.settings import FoldSettings
 from sweep.errors import SpaceError
-from sweep.policies import WORTH
-from sweep.pruners import make_pruner
-from sweep.space import PolicySpec, load_space, parse_space, shipped_spaces
+from sweep.policies import MIN_GAIN, PolicySpec
+from sweep.space import load_space, parse_space, shipped_spaces
 from sweep.space.overrides import Overrides, effective_space
 
 GOOD = """\
@@ -139,7 +138,7 @@ def test_direction_comes_from_the_metric_and_the_file_may_repeat_it() -> None:
         (
             "name: greedy",
             "name: gredy",
-            r"f:3: policy.name: found 'gredy', expected 'chance', 'greedy'",
+            r"f:3: policy.name: found 'gredy', did you mean 'greedy'",
         ),
         ("num_trials: 5", "num_trial: 5", r"f:3: policy.num_trial: .*did you mean 'num_trials'"),
         ("num_trials: 5", "num_trials: 0", r"f:3: policy.num_trials: found 0, expected greater"),
@@ -237,7 +236,7 @@ def test_loading_by_path_and_by_name(tmp_path: Path) -> None:
 def test_shipped_spaces_hold_settings_that_exist(name: str) -> None:
     known = [field.name for field in dataclasses.fields(FoldSettings)]
     space = load_space(name, known=known)
-    make_pruner(space.pruner.name, space.pruner.settings())
+    space.pruner.build()
     FoldSettings.from_mapping(space.complete(space.defaults()))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(50):
@@ -351,22 +350,22 @@ def test_what_is_wrong_with_choices_for_inference(more: str, message: str) -> No
         parse_space(MINIMAL + more, "f", known=["learning_rate", "tta", "overlap"])
 
 
-def test_chance_ends_by_its_own_estimate_unless_told_otherwise() -> None:
+def test_expected_improvement_ends_by_its_own_estimate_unless_told_otherwise() -> None:
     def policy(text: str) -> PolicySpec:
         old = "{name: greedy, num_trials: 5, num_completions: 2}"
         return parse_space(edited(old, text), "small.yaml").policy
 
-    alone = policy("{name: chance}")
-    assert (alone.min_gain, alone.num_completions) == (WORTH, None)
-    counted = policy("{name: chance, num_completions: 3}")
+    alone = policy("{name: expected_improvement}")
+    assert (alone.min_gain, alone.num_completions) == (MIN_GAIN, None)
+    counted = policy("{name: expected_improvement, num_completions: 3}")
     assert (counted.min_gain, counted.num_completions) == (None, 3)
-    other = policy("{name: chance, min_gain: 1.5}")
+    other = policy("{name: expected_improvement, min_gain: 1.5}")
     assert (other.min_gain, other.num_completions) == (1.5, None)
-    endless = policy("{name: chance, min_gain: null}")
+    endless = policy("{name: expected_improvement, min_gain: null}")
     assert (endless.min_gain, endless.num_completions) == (None, 10)
 
 
 def test_a_sweep_begun_with_a_number_of_folds_for_its_pruner_goes_on() -> None:
     space = parse_space(f"{GOOD}pruner: {{name: paired_folds, num_folds: 5}}\n", "ledger")
-    assert "num_folds" not in space.pruner.settings()
-    make_pruner(space.pruner.name, space.pruner.settings())
+    assert "num_folds" not in space.pruner.model_dump()
+    space.pruner.build()

@@ -22,11 +22,16 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import Field
 
 from sweep.errors import UsageError
 from sweep.policies._base import IndexedPolicy, Progress
 from sweep.policies._gains import Gains
+from sweep.policies._spec import PolicySpec
 from sweep.records import (
+    DEFAULT_CANDIDATE,
     CandidateAdded,
     CandidateStopped,
     Decision,
@@ -58,7 +63,7 @@ _COMPLETE_OF, _FEWEST_COMPLETE = 40, 3
 #: candidates must promise at a fold's rate for that fold to be worth its cost; chosen on tables of
 #: 200 candidates and five and ten folds. A fold is a share of the whole cost, which shrinks with
 #: the number of candidates and with that of folds.
-WORTH = 0.25
+MIN_GAIN = 0.25
 
 #: A fold counts as at most so many average folds, and at least as one of so many.
 _DEAREST = 4.0
@@ -67,7 +72,7 @@ _DEAREST = 4.0
 _BY_GAIN = 2.0
 
 
-class Chance(IndexedPolicy):
+class ExpectedImprovement(IndexedPolicy):
     """First folds, the pinned candidate, then the highest expected gain per fold."""
 
     def __init__(
@@ -75,11 +80,11 @@ class Chance(IndexedPolicy):
         *,
         num_trials: int,
         num_folds: int,
-        pinned: int | None = 0,
+        pinned: int | None = DEFAULT_CANDIDATE,
         lookahead: int | None = 0,
         num_first: int | None = None,
         capacity: int = 300,
-        worth: float = WORTH,
+        min_gain: float = MIN_GAIN,
     ) -> None:
         """See `IndexedPolicy`.
 
@@ -92,10 +97,10 @@ class Chance(IndexedPolicy):
             num_first: With a lookahead, candidates that get their first fold unasked, at least 1;
                 None for 15% of all, at least 8 and at most 100.
             capacity: Candidates with scores in the model, at least 2, and as many without.
-            worth: Gain that makes a fold worth it, at least 0, see `gain_left`. Who promises less
-                waits for the end without a first fold; and while somebody who promises more runs,
-                nobody who promises less is started: on many workers an idle slot is cheaper than
-                folds that the running one will make pointless.
+            min_gain: Gain that makes a fold worth it, at least 0, see `gain_left`. Candidates below
+                it are scheduled last, without a first fold. While a running candidate is above it,
+                none below it is started: on many workers an idle slot is cheaper than folds that
+                the running one will make pointless.
 
         Raises:
             UsageError: A value is out of its range.
@@ -106,10 +111,10 @@ class Chance(IndexedPolicy):
                 raise UsageError(f"{name}: found {value}, expected at least {least}")
         if capacity < 2:
             raise UsageError(f"capacity: found {capacity}, expected at least 2")
-        if not 0 <= worth < math.inf:
-            raise UsageError(f"worth: found {worth}, expected at least 0")
+        if not 0 <= min_gain < math.inf:
+            raise UsageError(f"min_gain: found {min_gain}, expected at least 0")
         self.pinned, self.capacity = pinned, capacity
-        self.worth = worth
+        self.min_gain = min_gain
         self.lookahead = capacity if lookahead is None else min(lookahead, capacity)
         self.num_first = num_first or max(8, min(100, 3 * num_trials // 20))
         self._unstarted: set[int] = set()  # wait for a first fold
@@ -143,7 +148,7 @@ class Chance(IndexedPolicy):
         if progress.number == self.pinned:
             return (1.0,)
         gain = self._gains.get(progress.number, -1.0)
-        if 0 <= gain < self.worth:  # asked only to be sure: whoever is soonest complete
+        if 0 <= gain < self.min_gain:  # asked only to be sure: whoever is soonest complete
             return (_BY_GAIN, 0.0, -len(progress.scores), -progress.mean)
         return (_BY_GAIN, -gain, -len(progress.scores), -progress.mean)
 
@@ -215,7 +220,7 @@ class Chance(IndexedPolicy):
 
     def _worth_it(self, free_slots: int) -> list[Decision]:
         if not self._gains or all(
-            self._gains.get(number, 0.0) < self.worth for number in self._running
+            self._gains.get(number, 0.0) < self.min_gain for number in self._running
         ):
             return super().decide(free_slots)
         count = 1
@@ -237,7 +242,7 @@ class Chance(IndexedPolicy):
         if len(kept) >= free_slots:
             return kept
         chosen = {one.candidate for one in kept if isinstance(one, RunFold)}
-        good = (n for n in self._unstarted - chosen if self._gains.get(n, 0.0) >= self.worth)
+        good = (n for n in self._unstarted - chosen if self._gains.get(n, 0.0) >= self.min_gain)
         firsts = [RunFold(candidate=n, fold=0) for n in self._most_hopeful(good)]
         return [*kept, *firsts[: free_slots - len(kept)]]
 
@@ -250,15 +255,15 @@ class Chance(IndexedPolicy):
         if isinstance(decision, NewCandidate) or decision.candidate == self.pinned:
             return False
         kind = self.rank(self._candidates[decision.candidate])[0]
-        return kind >= _BY_GAIN and self._gains.get(decision.candidate, 0.0) < self.worth
+        return kind >= _BY_GAIN and self._gains.get(decision.candidate, 0.0) < self.min_gain
 
     def gain_left(self) -> float:
         """The highest gain of an unfinished candidate; infinite while it is not known.
 
         The expected improvement of the best mean per missing fold, times the number of all folds of
         all candidates, in units of the candidates' standard deviation, over the seconds of the
-        candidate's folds in units of the average fold's. Below `worth` any value below it: nobody
-        asks who is highest there. Not known: candidates may still enter, someone's fold is due
+        candidate's folds in units of the average fold's. Below `min_gain` any value below it: which
+        is highest there is not asked. Not known: candidates may still enter, someone's fold is due
         whatever it promises, or too few are complete.
         """
         fewest = max(_FEWEST_COMPLETE, self.num_trials // _COMPLETE_OF)
@@ -352,7 +357,7 @@ class Chance(IndexedPolicy):
             if one.running is None:
                 ranks[number] = self.rank(one)
             if number in self._unstarted and number not in self._first:
-                (self._passed.add if gain < self.worth else self._passed.discard)(number)
+                (self._passed.add if gain < self.min_gain else self._passed.discard)(number)
         self._waiting.put_all(ranks)
 
     def _price(self, one: Progress) -> float:
@@ -361,3 +366,29 @@ class Chance(IndexedPolicy):
             return 1.0
         price = one.seconds / len(one.scores) * self._num_scores / self._seconds
         return min(max(price, 1 / _DEAREST), _DEAREST)
+
+
+class ExpectedImprovementSpec(PolicySpec):
+    """Settings of `ExpectedImprovement`.
+
+    Attributes:
+        lookahead: Candidates that are proposed before they have a slot, so that the policy picks
+            which are worth a first fold. With samplers that do not learn (`random`) many cost
+            nothing; those that learn propose blindly for as many.
+    """
+
+    name: Literal["expected_improvement"]
+    lookahead: int = Field(default=0, ge=0)
+
+    aliases = ("chance",)
+    policy = ExpectedImprovement
+    own_min_gain = MIN_GAIN
+
+    def settings(self) -> dict[str, Any]:
+        """See `PolicySpec`; the gain that ends the sweep is also the one that is worth a fold."""
+        given = {} if self.min_gain is None else {"min_gain": self.min_gain}
+        return {**super().settings(), **given}
+
+    def content(self) -> dict[str, Any]:
+        """See `PolicySpec`; its name was another one."""
+        return {**super().content(), "name": "chance"}
