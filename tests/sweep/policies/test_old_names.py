@@ -75,7 +75,7 @@ def test_a_ledger_of_then_goes_on_as_it_would_have(tmp_path: Path) -> None:
     for most in (20, None):
         ledger = Ledger.open(url, name)
         ledger.acquire("test", ttl_seconds=1e-3)
-        text = str(ledger.header["space_text"])
+        text = str(ledger.header.space_text)
         assert "name: chance" in text
         driver = Driver(
             conduct(ledger, parse_space(text, "ledger", has_begun=True)), ledger, toy_fold
