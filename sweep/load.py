@@ -7,8 +7,9 @@ from pathlib import Path
 
 from sweep.analysis.summary import SweepSummary, summarise
 from sweep.errors import UsageError
-from sweep.ledger import Ledger, Projection
+from sweep.ledger import Projection
 from sweep.storage.home import Home
+from sweep.storage.sweep import Sweep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +44,6 @@ def load_sweep(home: Home | Path | str, name: str) -> LoadedSweep:
     file = place.ledger_url.removeprefix("sqlite:///")
     if file != place.ledger_url and not Path(file).is_file():  # opening it would make one
         raise UsageError(f"no sweep was started in {place.folder} (found no {file})")
-    ledger = Ledger.open(place.ledger_url, name)
-    try:
-        return LoadedSweep(name=name, summary=summarise(ledger), projection=ledger.projection)
-    finally:
-        ledger.close()
+    with Sweep.open(place, name) as sweep:
+        summary = summarise(sweep.ledger)
+        return LoadedSweep(name=name, summary=summary, projection=sweep.projection)

@@ -13,15 +13,15 @@ from sweep.analysis.operating_point import operating_points, tuned_metrics
 from sweep.analysis.standing import standing
 from sweep.errors import StorageError
 from sweep.ledger import Ledger
-from sweep.ledger.evidence import Evidence
 from sweep.ledger.projection import Candidate, Projection
 from sweep.mlflow.view import MlflowView
-from sweep.promotion.confirmation import load_confirmation
+from sweep.promotion.confirmation import last_confirmation
 from sweep.promotion.gate import Check, Verdict
 from sweep.records import State
 from sweep.storage import sweep_files
 from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.home import Home
+from sweep.storage.sweep import Sweep
 
 if TYPE_CHECKING:
     from dashboards.report.predictions import PredictionsInfo
@@ -60,9 +60,8 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
     """
     from dashboards.report.page import write_report
 
-    ledger = Ledger.open(home.ledger_url, name)
-    try:
-        folder = home.sweep_folder(name)
+    with Sweep.open(home, name) as sweep:
+        ledger, folder = sweep.ledger, sweep.folder
         complete = [one for one in ledger.projection.candidates if one.state is State.COMPLETE]
         sweep_files.bring_folds(home, name, complete)
         if (led := _complete_leader(ledger.projection)) is not None:
@@ -73,8 +72,8 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
             ledger,
             out or folder / "report.html",
             operating_points=points,
-            confirmation=load_confirmation(home, name),
-            verdict=_verdict(home, name),
+            confirmation=last_confirmation(sweep),
+            verdict=_verdict(sweep),
             predictions=pictures,
         )
         is_logged = MlflowView.at(home, name).log_artifact(ledger, path)
@@ -86,18 +85,11 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
             tuned_metrics=None if winner is None else tuned_metrics(points.get(winner)),
             notes=notes,
         )
-    finally:
-        ledger.close()
 
 
-def _verdict(home: Home, name: str) -> Verdict | None:
+def _verdict(sweep: Sweep) -> Verdict | None:
     """The gate's last word, None if it was never asked."""
-    evidence = Evidence(home.ledger_url, name)
-    try:
-        kept = evidence.verdicts()
-    finally:
-        evidence.close()
-    if not kept:
+    if not (kept := sweep.evidence.verdicts()):
         return None
     return Verdict(checks=tuple(Check(**check) for check in kept[-1]["checks"]))
 

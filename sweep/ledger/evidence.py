@@ -30,6 +30,7 @@ from sweep.ledger.store import (
     read_attribute,
     readable,
 )
+from sweep.ledger.writes import LedgerStorage
 
 SUFFIX = ".evidence"
 #: Number of uses; a study is an evidence study exactly when it has this attribute.
@@ -63,13 +64,17 @@ class Use:
 class Evidence:
     """The evidence study of one sweep; it comes into being with the first use."""
 
-    def __init__(self, storage_url: str, sweep: str) -> None:
-        """Open the ledger's database.
+    def __init__(self, storage: LedgerStorage | str, sweep: str) -> None:
+        """Nothing is read yet.
+
+        Args:
+            storage: The ledger's, or the address of its database, which is opened here.
+            sweep: Name of the sweep.
 
         Raises:
             LedgerError: The database cannot be reached.
         """
-        self._storage = open_storage(storage_url)
+        self._storage = open_storage(storage) if isinstance(storage, str) else storage
         self._sweep = sweep
 
     def close(self) -> None:

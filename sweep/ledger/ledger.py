@@ -365,6 +365,11 @@ class Ledger:
         return self.projection.header
 
     @property
+    def storage(self) -> LedgerStorage:
+        """The database that it is in, open as long as the ledger is."""
+        return self._storage
+
+    @property
     def study(self) -> optuna.Study:
         """The Optuna study itself, for readers that want one."""
         return optuna.load_study(study_name=self.name, storage=self._storage)

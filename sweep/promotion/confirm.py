@@ -7,8 +7,7 @@ and everything that can fail without it is done first: damaged weights spend no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ from ptxcore.inference import Ensemble
 from ptxcore.metrics import choose_rule, concatenate, load_table, save_table
 from ptxcore.types import CaseTable, Rule, Runtime
 from sweep.errors import UsageError
-from sweep.ledger import Ledger
-from sweep.ledger.evidence import Evidence
 from sweep.ledger.projection import Candidate, Projection
 from sweep.mlflow.model_package import usable_runtime
 from sweep.promotion.assess import Scored, assess, challenged
@@ -30,7 +27,7 @@ from sweep.promotion.holdout import holdout_digest, read_plan, score, table_path
 from sweep.promotion.rival import Rival
 from sweep.records import DEFAULT_CANDIDATE, State
 from sweep.storage import sweep_files
-from sweep.storage.home import Home
+from sweep.storage.sweep import Sweep
 from sweep.util.provenance import git_sha
 from sweep.util.redaction import mask
 
@@ -50,34 +47,13 @@ class _Entrant:
 class _Opened:
     """A sweep whose hold-out may be used: its plan and its cases are what they were."""
 
-    home: Home
-    ledger: Ledger
-    evidence: Evidence
+    sweep: Sweep
     cases: CaseStore
     plan: FoldPlan
 
-    @property
-    def folder(self) -> Path:
-        return self.home.sweep_folder(self.ledger.name)
-
-
-@contextmanager
-def _opened(
-    home: Home, name: str, store: Path | str | None, on_verify: Progress
-) -> Iterator[_Opened]:
-    ledger = Ledger.open(home.ledger_url, name)
-    evidence = Evidence(home.ledger_url, name)
-    try:
-        cases, plan = read_plan(home, name, ledger.header, store, on_verify)
-        yield _Opened(home=home, ledger=ledger, evidence=evidence, cases=cases, plan=plan)
-    finally:
-        evidence.close()
-        ledger.close()
-
 
 def confirm(
-    home: Home,
-    name: str,
+    sweep: Sweep,
     *,
     store: Path | str | None = None,
     again: bool = False,
@@ -89,8 +65,7 @@ def confirm(
     """Open the hold-out and score the winner on it, the default and the champion beside it.
 
     Args:
-        home: Where the sweep lives.
-        name: Of the sweep.
+        sweep: Whose winner is scored.
         store: Where its case store is now, if it moved.
         again: Whether a use after the first is meant.
         rival: The champion to be scored on the same cases; None if there is none.
@@ -99,7 +74,7 @@ def confirm(
         on_verify: Called while the store is read through before the hold-out is opened.
 
     Raises:
-        UsageError: There is no such sweep, no complete candidate, no hold-out, or its weights
+        UsageError: There is no complete candidate, no hold-out, or its weights
             are gone.
         HoldoutUsed: The hold-out was used before and `again` is not set.
         FoldPlanError: The plan is not the one the sweep was run with, or its parts overlap.
@@ -107,36 +82,37 @@ def confirm(
         StorageError: Object storage cannot be used.
         CheckpointError: Weights are damaged.
     """
-    with _opened(home, name, store, on_verify) as sweep:
-        projection = sweep.ledger.projection
-        sweep_files.bring_folds(home, name, _contestants(projection), weights=True)
-        entrants = _entrants(projection, sweep.folder, sweep.plan)
-        number = sweep.evidence.begin(
-            purpose=purpose,
-            git_sha=git_sha(),
-            holdout_digest=holdout_digest(sweep.plan),
-            candidates=[one.candidate.number for one in entrants],
-            again=again,
-        )
-        ensembles = [one.ensemble for one in entrants]
-        tables = score(ensembles, sweep.cases, sweep.plan, on_progress)
-        for one, table in zip(entrants, tables, strict=True):
-            save_table(table_path(sweep.folder, number, one.candidate.number), table)
-        winner, *default = (
-            Scored(table=table, rule=one.rule) for one, table in zip(ensembles, tables, strict=True)
-        )
-        best = entrants[0].candidate
-        result = {
-            **assess(best.number, winner, default[0] if default else None, sweep.cases, sweep.plan),
-            "inference": best.inference,
-        }
-        if rival is not None:
-            result = _beside(result, winner, rival, sweep, number, on_progress)
-        return _finished(sweep, number, result)
+    cases, plan = read_plan(sweep.home, sweep.name, sweep.header, store, on_verify)
+    opened = _Opened(sweep=sweep, cases=cases, plan=plan)
+    projection = sweep.projection
+    sweep_files.bring_folds(sweep.home, sweep.name, _contestants(projection), weights=True)
+    entrants = _entrants(projection, sweep.folder, plan)
+    number = sweep.evidence.begin(
+        purpose=purpose,
+        git_sha=git_sha(),
+        holdout_digest=holdout_digest(plan),
+        candidates=[one.candidate.number for one in entrants],
+        again=again,
+    )
+    ensembles = [one.ensemble for one in entrants]
+    tables = score(ensembles, cases, plan, on_progress)
+    for one, table in zip(entrants, tables, strict=True):
+        save_table(table_path(sweep.folder, number, one.candidate.number), table)
+    winner, *default = (
+        Scored(table=table, rule=one.rule) for one, table in zip(ensembles, tables, strict=True)
+    )
+    best = entrants[0].candidate
+    result = {
+        **assess(best.number, winner, default[0] if default else None, cases, plan),
+        "inference": best.inference,
+    }
+    if rival is not None:
+        result = _beside(result, winner, rival, opened, number, on_progress)
+    return _finished(sweep, number, result)
 
 
 def challenge(
-    home: Home,
+    sweep: Sweep,
     known: Confirmation,
     rival: Rival,
     *,
@@ -147,7 +123,7 @@ def challenge(
     """Score the present champion on cases that were opened for a winner before: one more use.
 
     Args:
-        home: Where the winner's sweep lives.
+        sweep: The winner's.
         known: The winner's confirmation, of which the new one is a copy but for the champion.
         rival: The champion.
         store: Where the case store is now, if it moved.
@@ -161,28 +137,29 @@ def challenge(
         StoreError: The case store is missing or damaged.
         StorageError: Object storage cannot be used.
     """
-    with _opened(home, known.sweep, store, on_verify) as sweep:
-        sweep_files.bring_folder(home, known.sweep, f"confirmation/use-{known.use}")
-        winner = Scored(table=_kept_table(sweep.folder, known), rule=known.rule)
-        before = next(one for one in sweep.evidence.uses() if one.number == known.use).result
-        assert before is not None, "a confirmation came to an end"
-        number = sweep.evidence.begin(
-            purpose=f"{rival.champion} beside the winner",
-            git_sha=git_sha(),
-            holdout_digest=known.holdout_digest,
-            candidates=[known.candidate],
-            again=True,
-        )
-        save_table(table_path(sweep.folder, number, known.candidate), winner.table)
-        result = _beside(before, winner, rival, sweep, number, on_progress)
-        return _finished(sweep, number, result)
+    cases, plan = read_plan(sweep.home, sweep.name, sweep.header, store, on_verify)
+    opened = _Opened(sweep=sweep, cases=cases, plan=plan)
+    sweep_files.bring_folder(sweep.home, sweep.name, f"confirmation/use-{known.use}")
+    winner = Scored(table=_kept_table(sweep.folder, known), rule=known.rule)
+    before = next(one for one in sweep.evidence.uses() if one.number == known.use).result
+    assert before is not None, "a confirmation came to an end"
+    number = sweep.evidence.begin(
+        purpose=f"{rival.champion} beside the winner",
+        git_sha=git_sha(),
+        holdout_digest=known.holdout_digest,
+        candidates=[known.candidate],
+        again=True,
+    )
+    save_table(table_path(sweep.folder, number, known.candidate), winner.table)
+    result = _beside(before, winner, rival, opened, number, on_progress)
+    return _finished(sweep, number, result)
 
 
 def _beside(
     result: Mapping[str, Any],
     winner: Scored,
     rival: Rival,
-    sweep: _Opened,
+    opened: _Opened,
     number: int,
     on_progress: Progress,
 ) -> dict[str, Any]:
@@ -190,22 +167,22 @@ def _beside(
     scored, problem = rival.scored, rival.champion.problem
     if rival.ensemble is not None:
         try:
-            (table,) = score([rival.ensemble], sweep.cases, sweep.plan, on_progress)
+            (table,) = score([rival.ensemble], opened.cases, opened.plan, on_progress)
             scored = Scored(table=table, rule=rival.ensemble.rule)
         except _UNSCORED as error:
             problem = mask(f"cannot be scored on these cases ({type(error).__name__}: {error})")
     if scored is not None:
-        save_table(table_path(sweep.folder, number, _CHAMPION), scored.table)
+        save_table(table_path(opened.sweep.folder, number, _CHAMPION), scored.table)
     facts = {**rival.facts, "problem": problem}
-    return challenged(result, winner, scored, facts, sweep.cases, sweep.plan)
+    return challenged(result, winner, scored, facts, opened.cases, opened.plan)
 
 
-def _finished(sweep: _Opened, number: int, result: Mapping[str, Any]) -> Confirmation:
-    name, evidence = sweep.ledger.name, sweep.evidence
-    sweep_files.save_folder(sweep.home, name, f"confirmation/use-{number}")
+def _finished(sweep: Sweep, number: int, result: Mapping[str, Any]) -> Confirmation:
+    evidence = sweep.evidence
+    sweep_files.save_folder(sweep.home, sweep.name, f"confirmation/use-{number}")
     evidence.finish(number, result, result["metrics"]["dice"])
     use = next(one for one in evidence.uses() if one.number == number)
-    return read_confirmation(name, sweep.ledger.header, evidence, use)
+    return read_confirmation(sweep, use)
 
 
 def _kept_table(folder: Path, known: Confirmation) -> CaseTable:

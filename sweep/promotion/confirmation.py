@@ -8,10 +8,8 @@ from typing import Any
 
 from ptxcore.types import Rule
 from sweep.analysis.intervals import TOO_FEW
-from sweep.ledger import Ledger
-from sweep.ledger.evidence import Evidence, Use
-from sweep.ledger.header import SweepHeader
-from sweep.storage.home import Home
+from sweep.ledger.evidence import Use
+from sweep.storage.sweep import Sweep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,29 +120,17 @@ class Confirmation:
         return f"{self.confidence:.0%} interval {low:{form}} to {high:{form}}"
 
 
-def load_confirmation(home: Home, name: str) -> Confirmation | None:
-    """The last confirmation that came to an end, None if there is none.
-
-    Raises:
-        UnknownSweep: There is no sweep of that name.
-    """
-    ledger = Ledger.open(home.ledger_url, name)
-    evidence = Evidence(home.ledger_url, name)
-    try:
-        ended = [use for use in evidence.uses() if use.result is not None]
-        return read_confirmation(name, ledger.header, evidence, ended[-1]) if ended else None
-    finally:
-        evidence.close()
-        ledger.close()
+def last_confirmation(sweep: Sweep) -> Confirmation | None:
+    """The last confirmation that came to an end, None if there is none."""
+    ended = [use for use in sweep.evidence.uses() if use.result is not None]
+    return read_confirmation(sweep, ended[-1]) if ended else None
 
 
-def read_confirmation(name: str, header: SweepHeader, evidence: Evidence, use: Use) -> Confirmation:
+def read_confirmation(sweep: Sweep, use: Use) -> Confirmation:
     """A use of the hold-out that came to an end, as a confirmation.
 
     Args:
-        name: Of the sweep.
-        header: Of its ledger.
-        evidence: Of the sweep.
+        sweep: Whose hold-out was used.
         use: With a result.
     """
     assert use.result is not None, "only a use that ended has a result"
@@ -152,7 +138,7 @@ def read_confirmation(name: str, header: SweepHeader, evidence: Evidence, use: U
     metrics = _floats(result["metrics"])
     default = result["default"]
     return Confirmation(
-        sweep=name,
+        sweep=sweep.name,
         candidate=int(result["candidate"]),
         metrics=metrics,
         rule=Rule(**result["rule"]),
@@ -169,10 +155,10 @@ def read_confirmation(name: str, header: SweepHeader, evidence: Evidence, use: U
         plan_digest=str(result["plan_digest"]),
         holdout_digest=use.holdout_digest,
         use=use.number,
-        num_uses=evidence.num_uses_of(use.holdout_digest),
+        num_uses=sweep.evidence.num_uses_of(use.holdout_digest),
         at=use.at,
         git_sha=use.git_sha,
-        phantom=header.is_phantom,
+        phantom=sweep.header.is_phantom,
         champion=_champion(result.get("champion")),
     )
 

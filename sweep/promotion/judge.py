@@ -15,21 +15,18 @@ from mlflow.entities.model_registry import ModelVersion
 
 from ptxcore.data.store.case_store import Progress
 from sweep.errors import GateRefused
-from sweep.ledger import Ledger
-from sweep.ledger.evidence import Evidence
 from sweep.ledger.projection import Candidate
 from sweep.promotion.confirm import challenge, confirm
-from sweep.promotion.confirmation import Confirmation, load_confirmation
+from sweep.promotion.confirmation import Confirmation, last_confirmation
 from sweep.promotion.gate import Champion, Gate, Verdict, loadable, population, verdict
 from sweep.promotion.holdout import count_patients, read_plan
 from sweep.promotion.model_card import is_same
 from sweep.promotion.rival import load_rival
-from sweep.storage.home import Home
+from sweep.storage.sweep import Sweep
 
 
 def judge(
-    home: Home,
-    ledger: Ledger,
+    sweep: Sweep,
     best: Candidate,
     present: ModelVersion | None,
     *,
@@ -43,8 +40,7 @@ def judge(
     """The winner's confirmation, the one that is there or a new one, and the gate's verdict.
 
     Args:
-        home: Where the sweep lives.
-        ledger: Of the sweep.
+        sweep: That is promoted.
         best: Its winner.
         present: The champion, None if there is none.
         gate: What to ask for.
@@ -59,7 +55,7 @@ def judge(
         HoldoutUsed: The hold-out was opened for another candidate, or in vain.
         UsageError: There is nothing to confirm.
     """
-    name, header = ledger.name, ledger.header
+    home, name, header = sweep.home, sweep.name, sweep.header
     champion = rival = None
     if present is not None:
         champion = Champion(
@@ -67,7 +63,7 @@ def judge(
             version=str(present.version),
             is_winner=is_same(present.tags, name, header, best.number),
         )
-    known = None if again else load_confirmation(home, name)
+    known = None if again else last_confirmation(sweep)
     if known is not None and known.candidate != best.number:
         known = None
     if known is None or not _is_beside(known, champion):
@@ -81,8 +77,7 @@ def judge(
             if not (first.passed or force):
                 raise GateRefused(first.reasons)
             known = confirm(
-                home,
-                name,
+                sweep,
                 store=store,
                 again=again,
                 rival=rival,
@@ -92,9 +87,9 @@ def judge(
             )
         elif rival is not None and rival.champion.problem is None:
             known = challenge(
-                home, known, rival, store=store, on_progress=on_progress, on_verify=on_verify
+                sweep, known, rival, store=store, on_progress=on_progress, on_verify=on_verify
             )
-    return known, verdict(known, ledger.projection, champion=champion, gate=gate)
+    return known, verdict(known, sweep.projection, champion=champion, gate=gate)
 
 
 def _is_beside(known: Confirmation, champion: Champion | None) -> bool:
@@ -106,29 +101,24 @@ def _is_beside(known: Confirmation, champion: Champion | None) -> bool:
 
 
 def keep_verdict(
-    home: Home, name: str, said: Verdict, confirmation: Confirmation, against: str | None
+    sweep: Sweep, said: Verdict, confirmation: Confirmation, against: str | None
 ) -> None:
     """Write into the evidence study what the gate said, and why it was overruled.
 
     Args:
-        home: Where the sweep lives.
-        name: Of the sweep.
+        sweep: That was judged.
         said: Of the gate.
         confirmation: That it judged.
         against: Why the winner is promoted all the same; None where it is not.
     """
-    evidence = Evidence(home.ledger_url, name)
-    try:
-        evidence.add_verdict(
-            {
-                "candidate": confirmation.candidate,
-                "use": confirmation.use,
-                "passed": said.passed,
-                "forced": against is not None,
-                "reason": against,
-                "checks": [dataclasses.asdict(check) for check in said.checks],
-            },
-            confirmation.metrics["dice"],
-        )
-    finally:
-        evidence.close()
+    sweep.evidence.add_verdict(
+        {
+            "candidate": confirmation.candidate,
+            "use": confirmation.use,
+            "passed": said.passed,
+            "forced": against is not None,
+            "reason": against,
+            "checks": [dataclasses.asdict(check) for check in said.checks],
+        },
+        confirmation.metrics["dice"],
+    )

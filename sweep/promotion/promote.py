@@ -40,6 +40,7 @@ from sweep.promotion.model_card import (
 )
 from sweep.storage import sweep_files
 from sweep.storage.home import Home
+from sweep.storage.sweep import Sweep
 
 __all__ = ["Gate", "Promotion", "Verdict", "promote", "verdict"]
 
@@ -119,25 +120,23 @@ def promote(
     why = _reason(force, reason)
     if model_name is not None:
         registry.check_name(model_name)
-    ledger = Ledger.open(home.ledger_url, name)
-    try:
-        registered = model_name or champions.model_name(ledger.header)
-        projection = ledger.projection
+    with Sweep.open(home, name) as sweep:
+        registered = model_name or champions.model_name(sweep.header)
+        projection = sweep.projection
         first = preliminary(projection)
         best = projection.best()
         if best is None or not (first.passed or force):
             raise GateRefused(first.reasons)
-        run_id = _parent_run(home, ledger)
+        run_id = _parent_run(home, sweep.ledger)
         with registry.reaching(home.tracking_uri):
             client = connect(home.tracking_uri, home.artifacts)
             present = (
-                champions.in_force(client, ledger.header)
+                champions.in_force(client, sweep.header)
                 if model_name is None
                 else registry.champion_of(client, model_name)
             )
         confirmation, said = judge(
-            home,
-            ledger,
+            sweep,
             best,
             present,
             gate=gate or Gate(),
@@ -148,14 +147,14 @@ def promote(
             on_verify=on_verify,
         )
         against = None if said.passed else why
-        keep_verdict(home, name, said, confirmation, against)
+        keep_verdict(sweep, said, confirmation, against)
         with registry.reaching(home.tracking_uri):
             _log_confirmation(client, run_id, confirmation, said, against)
             if not (said.passed or force):
                 raise GateRefused(said.reasons)
             facts = facts_of(name, projection, best, confirmation, said, against)
             build = _builder(home, name, best, confirmation, projection, facts)
-            if present is not None and is_same(present.tags, name, ledger.header, best.number):
+            if present is not None and is_same(present.tags, name, sweep.header, best.number):
                 registered = str(present.name)  # which may be an older one
             else:
                 present = None
@@ -165,7 +164,7 @@ def promote(
                 present,
                 run_id,
                 facts,
-                description_of(confirmation, said, ledger.header, against),
+                description_of(confirmation, said, sweep.header, against),
                 build,
             )
         return Promotion(
@@ -182,8 +181,6 @@ def promote(
             verdict=said,
             confirmation=confirmation,
         )
-    finally:
-        ledger.close()
 
 
 def _crowned(

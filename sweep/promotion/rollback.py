@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sweep.ledger import Ledger
 from sweep.ledger.header import SweepHeader
 from sweep.mlflow import registry
 from sweep.mlflow.view import connect
 from sweep.promotion import champions
 from sweep.storage.home import Home
+from sweep.storage.sweep import Sweep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,5 @@ def rollback(home: Home, name: str, *, model_name: str | None = None) -> Rollbac
 
 
 def _header(home: Home, name: str) -> SweepHeader:
-    ledger = Ledger.open(home.ledger_url, name)
-    try:
-        return ledger.header
-    finally:
-        ledger.close()
+    with Sweep.open(home, name) as sweep:
+        return sweep.header

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from confirming import confirm_now
 from hypothesis import given
 from hypothesis import strategies as st
 from in_process import conduct
@@ -30,7 +31,7 @@ from sweep.ledger.inference_choice import at_common, common_choice, scores_by_ch
 from sweep.mlflow.model_package._ensemble import load_ensemble, write_ensemble
 from sweep.mlflow.view._metrics import candidate_metrics
 from sweep.policies import make_policy
-from sweep.promotion.confirm import confirm, weight_folders
+from sweep.promotion.confirm import weight_folders
 from sweep.ray.trainable import FoldTrainable, Job
 from sweep.records import FoldFinished, FoldScore, RunFold, Scored
 from sweep.search.optuna_views import fold_view
@@ -248,7 +249,7 @@ def test_a_sweep_with_choices_is_all_the_fixed_sweeps_for_one_training(tmp_path:
         assert sent[key] == pytest.approx(means[5])
     best = again.projection.best()
     assert best is not None
-    confirmed = confirm(bench.home, "whole")
+    confirmed = confirm_now(bench.home, "whole")
     assert confirmed.candidate == best.number
     weights = weight_folders(best, bench.place("whole"))
     assert weights is not None

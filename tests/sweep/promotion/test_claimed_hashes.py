@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import TINY_SPACE
+from confirming import confirm_now
 from tiny_store import drawn_store
 from tiny_sweep import NAME, home_at
 
@@ -30,7 +31,6 @@ from ptxcore.errors import StoreError
 from sweep import launch
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.evidence import Evidence
-from sweep.promotion.confirm import confirm
 from sweep.promotion.promote import promote
 from sweep.ray.resources import Resources
 from sweep.storage.home import Home
@@ -71,12 +71,12 @@ def inverted(request: pytest.FixtureRequest, trained_home: Home, tmp_path: Path)
 
 def test_the_hold_out_stays_unspent(tiny_home: Home, inverted: Path) -> None:
     with pytest.raises(StoreError, match=CHANGED):
-        confirm(tiny_home, NAME, store=inverted)
+        confirm_now(tiny_home, NAME, store=inverted)
     with pytest.raises(StoreError, match=CHANGED):
         promote(tiny_home, NAME, store=inverted)
     assert Evidence(tiny_home.ledger_url, NAME).uses() == []
     seen: list[tuple[int, int]] = []
-    found = confirm(tiny_home, NAME, on_verify=lambda done, total: seen.append((done, total)))
+    found = confirm_now(tiny_home, NAME, on_verify=lambda done, total: seen.append((done, total)))
     assert found.use == 1
     assert seen[-1] == (48, 48)
 
@@ -91,7 +91,7 @@ def test_the_hold_out_is_opened_on_what_is_computed(tiny_home: Home, inverted: P
     }
     (inverted / "derived" / "verified.json").write_text(json.dumps(state))
     with pytest.raises(StoreError, match=CHANGED):
-        confirm(tiny_home, NAME, store=inverted)
+        confirm_now(tiny_home, NAME, store=inverted)
 
 
 @pytest.mark.parametrize("with_table", [False, True])

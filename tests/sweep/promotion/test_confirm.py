@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from confirming import confirm_now, kept_confirmation
 from tiny_sweep import NAME
 
 from ptxcore.data.splits.fold_plan import FoldPlan
@@ -32,15 +33,13 @@ from ptxcore.models import load_weights, save_weights
 from sweep.errors import HoldoutUsed, UsageError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.evidence import Evidence
-from sweep.promotion.confirm import confirm
-from sweep.promotion.confirmation import load_confirmation
 from sweep.storage.home import Home
 
 
 def test_the_hold_out_scores_the_ensemble_of_folds(tiny_home: Home) -> None:
     """The same numbers by hand: the mean probability, and a rule from out-of-fold cases alone."""
     seen: list[tuple[int, int]] = []
-    found = confirm(tiny_home, NAME, on_progress=lambda done, total: seen.append((done, total)))
+    found = confirm_now(tiny_home, NAME, on_progress=lambda done, total: seen.append((done, total)))
     folder = tiny_home.sweep_folder(NAME)
     ledger = Ledger.open(tiny_home.ledger_url, NAME)
     plan, store = FoldPlan.load(folder / "plan.json"), CaseStore.open(Path(ledger.header.store))
@@ -98,7 +97,7 @@ def test_a_network_that_finds_nothing_is_a_diagonal_off(tiny_home: Home) -> None
                 head.zero_()
             list(network.parameters())[-1].fill_(-20.0)  # the head's bias
         save_weights(folder, network, settings)
-    default = confirm(tiny_home, NAME).default
+    default = confirm_now(tiny_home, NAME).default
     assert default is not None
     assert default["dice_positive"] == default["surface_dice_positive"] == 0
     diagonal = math.hypot(32 * 0.14, 32 * 0.14)
@@ -108,9 +107,9 @@ def test_a_network_that_finds_nothing_is_a_diagonal_off(tiny_home: Home) -> None
 
 
 def test_a_confirmation_is_read_back_as_it_was(tiny_home: Home) -> None:
-    assert load_confirmation(tiny_home, NAME) is None
-    found = confirm(tiny_home, NAME)
-    again = load_confirmation(tiny_home, NAME)
+    assert kept_confirmation(tiny_home, NAME) is None
+    found = confirm_now(tiny_home, NAME)
+    again = kept_confirmation(tiny_home, NAME)
     assert again is not None
     assert vars(again).keys() == vars(found).keys()
     for key, value in vars(found).items():
@@ -118,10 +117,10 @@ def test_a_confirmation_is_read_back_as_it_was(tiny_home: Home) -> None:
 
 
 def test_a_second_use_must_be_asked_for_and_is_counted(tiny_home: Home) -> None:
-    first = confirm(tiny_home, NAME)
+    first = confirm_now(tiny_home, NAME)
     with pytest.raises(HoldoutUsed, match="used 1 time"):
-        confirm(tiny_home, NAME)
-    second = confirm(tiny_home, NAME, again=True, purpose="a look")
+        confirm_now(tiny_home, NAME)
+    second = confirm_now(tiny_home, NAME, again=True, purpose="a look")
     assert (second.use, second.num_uses) == (2, 2)
     assert second.metrics == first.metrics
     uses = Evidence(tiny_home.ledger_url, NAME).uses()
@@ -141,13 +140,13 @@ def test_a_use_is_written_before_the_hold_out_is_opened(tiny_home: Home) -> None
         raise Killed("in the middle")
 
     with pytest.raises(Killed, match="in the middle"):
-        confirm(tiny_home, NAME, on_progress=die)
+        confirm_now(tiny_home, NAME, on_progress=die)
     (use,) = Evidence(tiny_home.ledger_url, NAME).uses()
     assert use.result is None
-    assert load_confirmation(tiny_home, NAME) is None
+    assert kept_confirmation(tiny_home, NAME) is None
     with pytest.raises(HoldoutUsed, match="used 1 time"):
-        confirm(tiny_home, NAME)
-    assert confirm(tiny_home, NAME, again=True).use == 2
+        confirm_now(tiny_home, NAME)
+    assert confirm_now(tiny_home, NAME, again=True).use == 2
 
 
 def test_damaged_weights_spend_no_hold_out(tiny_home: Home) -> None:
@@ -156,7 +155,7 @@ def test_damaged_weights_spend_no_hold_out(tiny_home: Home) -> None:
     content[-1] ^= 1
     (weights / "model.safetensors").write_bytes(bytes(content))
     with pytest.raises(CheckpointError, match="SHA-256"):
-        confirm(tiny_home, NAME)
+        confirm_now(tiny_home, NAME)
     assert Evidence(tiny_home.ledger_url, NAME).uses() == []
 
 
@@ -167,12 +166,12 @@ def test_weights_that_are_gone(tiny_home: Home) -> None:
             trials / number / "kept-elsewhere"
         )
         if number == "0000":  # without the default the winner is confirmed all the same
-            found = confirm(tiny_home, NAME)
+            found = confirm_now(tiny_home, NAME)
             assert found.default is None
             assert found.difference is None
             assert "difference" not in found.intervals
     with pytest.raises(UsageError, match="weights of candidate 1 are gone"):
-        confirm(tiny_home, NAME, again=True)
+        confirm_now(tiny_home, NAME, again=True)
 
 
 def test_another_plan_is_refused(tiny_home: Home) -> None:
@@ -181,7 +180,7 @@ def test_another_plan_is_refused(tiny_home: Home) -> None:
     text["holdout"] = text["holdout"][1:]
     path.write_text(json.dumps(text), encoding="utf-8")
     with pytest.raises(FoldPlanError, match="digest"):
-        confirm(tiny_home, NAME)
+        confirm_now(tiny_home, NAME)
     assert Evidence(tiny_home.ledger_url, NAME).uses() == []
 
 
@@ -192,7 +191,7 @@ def test_tables_of_other_cases_are_refused(tiny_home: Home) -> None:
         (trial / "fold-1" / "attempt-1" / "cases.npz").read_bytes()
     )
     with pytest.raises(FoldPlanError, match="table of fold 0 holds other cases"):
-        confirm(tiny_home, NAME)
+        confirm_now(tiny_home, NAME)
 
 
 def test_only_one_of_two_processes_is_the_first(tiny_home: Home) -> None:
@@ -220,7 +219,7 @@ def test_only_one_of_two_processes_is_the_first(tiny_home: Home) -> None:
 
 
 def test_uses_by_other_sweeps_are_counted_too(tiny_home: Home) -> None:
-    found = confirm(tiny_home, NAME)
+    found = confirm_now(tiny_home, NAME)
     other = Evidence(tiny_home.ledger_url, "another-sweep")
     other.begin(
         purpose="its own winner",
@@ -228,6 +227,6 @@ def test_uses_by_other_sweeps_are_counted_too(tiny_home: Home) -> None:
         holdout_digest=found.holdout_digest,
         candidates=[4],
     )
-    again = load_confirmation(tiny_home, NAME)
+    again = kept_confirmation(tiny_home, NAME)
     assert again is not None
     assert (again.use, again.num_uses) == (1, 2)

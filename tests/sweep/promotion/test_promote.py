@@ -14,6 +14,7 @@ from typing import Any
 
 import mlflow.pyfunc
 import pytest
+from confirming import confirm_now, kept_confirmation
 from mlflow.entities import LoggedModelStatus
 from projections import folds, projection
 from tiny_sweep import NAME, copy_sweep
@@ -31,8 +32,7 @@ from sweep.mlflow.model_package._example import input_example
 from sweep.mlflow.registry import aliases
 from sweep.mlflow.view import connect
 from sweep.promotion.champions import model_name
-from sweep.promotion.confirm import confirm
-from sweep.promotion.confirmation import ChampionBeside, Confirmation, load_confirmation
+from sweep.promotion.confirmation import ChampionBeside, Confirmation
 from sweep.promotion.gate import Champion, population, preliminary
 from sweep.promotion.holdout import count_patients
 from sweep.promotion.promote import Gate, promote, verdict
@@ -296,7 +296,7 @@ def test_an_equal_challenger_does_not_replace_the_champion(tiny_home: Home) -> N
     assert reason.startswith(f"dice against the champion ({MODEL} version 1): found +0.0000 on ")
     client = connect(tiny_home.tracking_uri)
     assert aliases(client, MODEL) == {"champion": "1"}
-    kept = load_confirmation(tiny_home, "equal")
+    kept = kept_confirmation(tiny_home, "equal")
     assert kept is not None
     assert kept.champion is not None
     assert kept.champion.exposure == ""
@@ -315,7 +315,7 @@ def test_a_champion_of_another_hold_out_is_scored_on_this_one(tiny_home: Home) -
     copy_sweep(tiny_home, "weak", [0])
     with pytest.raises(GateRefused, match="it may have seen these cases, which favours it"):
         promote(tiny_home, "weak")
-    found, first = load_confirmation(tiny_home, "weak"), load_confirmation(tiny_home, NAME)
+    found, first = kept_confirmation(tiny_home, "weak"), kept_confirmation(tiny_home, NAME)
     assert found is not None
     assert first is not None
     assert found.champion is not None
@@ -326,7 +326,7 @@ def test_a_champion_of_another_hold_out_is_scored_on_this_one(tiny_home: Home) -
 def test_a_winner_confirmed_before_there_was_this_champion(tiny_home: Home) -> None:
     """The champion is scored on the cases that are open already, which is a use."""
     copy_sweep(tiny_home, "weak", [0])
-    confirm(tiny_home, "weak")
+    confirm_now(tiny_home, "weak")
     promote(tiny_home, NAME)
     for _ in range(2):  # the second time it is known
         with pytest.raises(GateRefused, match="dice against the champion"):
@@ -336,7 +336,7 @@ def test_a_winner_confirmed_before_there_was_this_champion(tiny_home: Home) -> N
             "confirmation of the winner",
             f"champion {MODEL} version 1 beside the winner",
         ]
-    found = load_confirmation(tiny_home, "weak")
+    found = kept_confirmation(tiny_home, "weak")
     assert found is not None
     assert (found.use, found.num_uses) == (2, 3)
 
@@ -378,7 +378,7 @@ def test_a_hold_out_of_positives_alone_refuses(trained_home: Home) -> None:
 
 
 def test_evidence_of_an_earlier_version_is_read_and_not_decided_on(tiny_home: Home) -> None:
-    confirm(tiny_home, NAME)
+    confirm_now(tiny_home, NAME)
     evidence = Evidence(tiny_home.ledger_url, NAME)
     (use,) = evidence.uses()
     assert use.result is not None
@@ -402,7 +402,7 @@ def test_a_refusal_moves_no_alias_and_says_why(tiny_home: Home) -> None:
     assert len(refusal.value.reasons) == 1
     client = connect(tiny_home.tracking_uri)
     assert list(client.search_registered_models()) == []
-    confirmation = load_confirmation(tiny_home, NAME)
+    confirmation = kept_confirmation(tiny_home, NAME)
     assert confirmation is not None
     run = next(iter(client.search_runs(_experiments(client), "metrics.`holdout/dice` > 0")))
     assert run.data.tags["ptxsweep.verdict"] == "refused"

@@ -1,0 +1,66 @@
+"""One sweep of a home, opened once for all that read it: its ledger, its evidence, its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweep.ledger import Ledger, Projection, SweepHeader
+from sweep.ledger.evidence import Evidence
+from sweep.storage.home import Home
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A sweep whose database is connected; `open` is the way in.
+
+    Attributes:
+        home: Where the sweep lives.
+        ledger: Its ledger, as it was when it was opened; no lease is held.
+        evidence: Every use of its hold-out, over the same connection.
+    """
+
+    home: Home
+    ledger: Ledger
+    evidence: Evidence
+
+    @classmethod
+    @contextmanager
+    def open(cls, home: Home, name: str) -> Iterator[Sweep]:
+        """Connect, read the ledger, and let go at the end.
+
+        Args:
+            home: Where the sweep lives.
+            name: Of the sweep.
+
+        Raises:
+            UnknownSweep: There is no sweep of that name.
+            LedgerError: The database cannot be reached, or holds what we cannot read.
+        """
+        ledger = Ledger.open(home.ledger_url, name)
+        try:
+            yield cls(home=home, ledger=ledger, evidence=Evidence(ledger.storage, name))
+        finally:
+            ledger.close()
+
+    @property
+    def name(self) -> str:
+        """Name of the sweep."""
+        return self.ledger.name
+
+    @property
+    def header(self) -> SweepHeader:
+        """What was fixed when the sweep was created."""
+        return self.ledger.header
+
+    @property
+    def projection(self) -> Projection:
+        """Everything the ledger holds."""
+        return self.ledger.projection
+
+    @property
+    def folder(self) -> Path:
+        """This driver's folder of the sweep's files."""
+        return self.home.sweep_folder(self.name)
