@@ -214,7 +214,7 @@ def _free_name(home: Home) -> str:
 
 
 def _promote(home: Home, name: str) -> tuple[Promotion | None, tuple[str, ...]]:
-    """Each demo has a champion of its own: a refusal is a result to show, not an error."""
+    """A refusal is a result to show, not an error: a second demo equals the champion of the first."""
     try:
         return promote(home, name), ()
     except GateRefused as refusal:

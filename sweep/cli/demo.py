@@ -98,6 +98,7 @@ def _print(result: DemoResult) -> None:
         f"MLflow      run {result.mlflow_run_id}; mlflow ui --backend-store-uri "
         f"sqlite:///{result.home / 'mlflow.db'}"
     )
+    click.echo(f"next        ptxsweep show {result.sweep} --home {result.home}")
     total = sum(result.seconds.values())
     steps = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.seconds.items())
     click.echo(f"time        {total:.0f} s ({steps})")
