@@ -214,7 +214,7 @@ def _free_name(home: Home) -> str:
 
 
 def _promote(home: Home, name: str) -> tuple[Promotion | None, tuple[str, ...]]:
-    """A refusal is a result to show, not an error: a second demo equals the champion of the first."""
+    """A refusal is a result to show: a second demo equals the champion of the first."""
     try:
         return promote(home, name), ()
     except GateRefused as refusal:
