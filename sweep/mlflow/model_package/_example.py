@@ -18,9 +18,11 @@ _SIDE_PX = 64
 def input_example() -> pd.DataFrame:
     """One row with one DICOM file: two dark lungs on bright tissue, 64 x 64 px."""
     rows, columns = np.mgrid[:_SIDE_PX, :_SIDE_PX] / _SIDE_PX
-    pixels = (170 + 60 * rows).astype(np.uint8)  # shades: a picture of two grey values shows nothing
+    # Shades: a picture of two grey values shows nothing.
+    pixels = (170 + 60 * rows).astype(np.uint8)
     for centre in (0.3, 0.7):
-        pixels[((columns - centre) / 0.16) ** 2 + ((rows - 0.5) / 0.32) ** 2 <= 1] -= np.uint8(120)
+        lung = ((columns - centre) / 0.16) ** 2 + ((rows - 0.5) / 0.32) ** 2 <= 1
+        pixels[lung] -= np.uint8(120)
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.MediaStorageSOPClassUID = _DX_STORAGE
