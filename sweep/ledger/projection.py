@@ -32,6 +32,7 @@ from sweep.records import (
     State,
     SweepState,
 )
+from sweep.util.provenance import recorded_versions
 
 #: Reason of a candidate that failed because a value of its objective was not finite.
 NAN_REASON = "objective is NaN"
@@ -207,8 +208,9 @@ class Projection:
 
     @property
     def versions(self) -> list[dict[str, str]]:
-        """Versions of what changes pixels or scores, from the first; empty of an older sweep."""
-        first = self.header.versions
+        """Versions of what changes pixels or scores, from the first; empty if nobody knows."""
+        # Older sweeps recorded all packages.
+        first = self.header.versions or recorded_versions(self.header.environment or [])
         return [dict(first), *self.later_versions] if first else []
 
     @property

@@ -26,7 +26,7 @@ class Inputs:
         labels: What errors call each: its name if the user gave that, else its place.
         contents: Images by modality, view and body part, see `ptxcore.data.formats.subject`.
         skipped: Files left out: "hidden" for a name that begins with a dot, "not_dicom", and
-            "no_image" for a report, an index or the like.
+            "no_image" for a report, an index or the like; "links" to other folders.
         warnings: Sentences for the user.
     """
 
@@ -54,13 +54,14 @@ def find_inputs(
             in one message.
     """
     found: list[Path] = []
-    num_hidden = num_other = 0
+    num_hidden = num_other = num_links = 0
     for source in sources:
         if source.is_dir():
             listing = list_files(source)
             found += listing.dicom
             num_hidden += listing.num_hidden
             num_other += len(listing.other)
+            num_links += listing.num_links
         elif is_hidden(source):
             num_hidden += 1
         else:
@@ -75,6 +76,7 @@ def find_inputs(
         "hidden": num_hidden,
         "not_dicom": num_other,
         "no_image": num_no_images,
+        "links": num_links,
     }
     if not subjects:
         raise UsageError(
@@ -146,3 +148,6 @@ def _skips(skipped: Mapping[str, int]) -> Iterator[str]:
             yield f"1 file {words.format('is')} was skipped"
         elif number:
             yield f"{number} files {words.format('are')} were skipped"
+    if number := skipped["links"]:
+        links = "1 link to another folder was" if number == 1 else f"{number} links to folders were"
+        yield f"{links} not followed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +42,25 @@ def pixel_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return dict(sorted(found.items()))
+
+
+def recorded_versions(installed: Sequence[str]) -> dict[str, str]:
+    """The part of `pixel_versions` that a list of installed packages tells.
+
+    Args:
+        installed: From `installed_packages`, of whatever host.
+
+    Returns:
+        Nothing unless the list names one OpenCV: that of two is not known.
+    """
+    known = {name: version for name, _, version in (one.partition("==") for one in installed)}
+    opencv = [version for name, version in known.items() if name.startswith("opencv-")]
+    if len(opencv) != 1:
+        return {}
+    found = {
+        name: known[name].partition("+")[0] for name in PIXEL_PACKAGES if name in known
+    }  # the packages of OpenCV count their own builds behind its version
+    return dict(sorted({OPENCV: ".".join(opencv[0].split(".")[:3]), **found}.items()))
 
 
 def differences(

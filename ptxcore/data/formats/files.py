@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +22,13 @@ class Listing:
         dicom: DICOM files by name or content, sorted; some may turn out to be no images.
         other: The rest, sorted.
         num_hidden: Files skipped for a name that begins with a dot: what macOS leaves (`._*`).
+        num_links: Links to other folders, which are not entered: they may lead round in a circle.
     """
 
     dicom: tuple[Path, ...]
     other: tuple[Path, ...]
     num_hidden: int
+    num_links: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,7 @@ class ImageFiles:
         masks: Masks as PNG by the stem of their image; empty where there are none.
         num_hidden: Files skipped for a name that begins with a dot: what macOS leaves (`._*`).
         num_other: Files skipped because they are neither DICOM nor PNG.
+        num_links: Links to other folders, which are not entered.
     """
 
     paths: tuple[Path, ...]
@@ -44,15 +49,26 @@ class ImageFiles:
     masks: Mapping[str, Path]
     num_hidden: int
     num_other: int
+    num_links: int
 
 
 def list_files(folder: Path) -> Listing:
-    """Look through a folder; links to other folders are not entered.
+    """Look through a folder; links to other folders are not entered, but counted.
 
     Args:
         folder: An existing one.
+
+    Raises:
+        DataError: A folder in it cannot be read.
     """
-    everything = sorted(path for path in folder.rglob("*") if path.is_file())
+    everything: list[Path] = []
+    num_links = 0
+    for place, folders, files in os.walk(folder, onerror=_refuse_unreadable):
+        num_links += sum(os.path.islink(os.path.join(place, name)) for name in folders)
+        # A link that leads nowhere is a file that is missing, of which the reader will speak.
+        paths = (Path(place, name) for name in files)
+        everything += (path for path in paths if path.is_file() or not path.exists())
+    everything.sort()
     seen = [path for path in everything if not is_hidden(path)]
     dicom = tuple(path for path in seen if is_dicom(path))
     known = set(dicom)
@@ -60,7 +76,14 @@ def list_files(folder: Path) -> Listing:
         dicom=dicom,
         other=tuple(path for path in seen if path not in known),
         num_hidden=len(everything) - len(seen),
+        num_links=num_links,
     )
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    # Its name can hold that of a patient.
+    found = f"one inside that cannot be read ({error.strerror})"
+    raise DataError(f"folder: found {found}, expected to read all of it") from error
 
 
 def is_hidden(path: Path) -> bool:
@@ -98,7 +121,7 @@ def find_images(folder: Path) -> ImageFiles:
         folder: Files in it whose names begin with a dot are counted and not looked at.
 
     Raises:
-        DataError: There is no such folder, or no image in it.
+        DataError: There is no such folder, or no image in it, or two masks of one name.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: found no such folder, expected one with DICOM or PNG files")
@@ -109,7 +132,7 @@ def find_images(folder: Path) -> ImageFiles:
     if not paths:
         paths = [path for path in listing.other if path.suffix.lower() == ".png"]
         if (folder / "images").is_dir():
-            masks = {path.stem: path for path in paths if folder / "masks" in path.parents}
+            masks = _by_stem([path for path in paths if folder / "masks" in path.parents])
             paths = [path for path in paths if folder / "images" in path.parents]
     if not paths:
         raise DataError(
@@ -122,4 +145,15 @@ def find_images(folder: Path) -> ImageFiles:
         masks=masks,
         num_hidden=listing.num_hidden,
         num_other=num_seen - len(paths) - len(masks),
+        num_links=listing.num_links,
     )
+
+
+def _by_stem(masks: list[Path]) -> dict[str, Path]:
+    twice = [stem for stem, number in Counter(path.stem for path in masks).items() if number > 1]
+    if twice:
+        raise DataError(
+            f"masks: found {len(twice)} names that several files have, expected a mask by the name "
+            "of each image; unite the masks of an image, or import them apart"
+        )
+    return {path.stem: path for path in masks}

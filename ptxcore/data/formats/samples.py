@@ -132,14 +132,17 @@ def to_samples(path: Path, dataset: Dataset, frame: NDArray[Any], bits: SampleBi
     """
     words = frame.astype(f"u{bits.allocated // 8}", copy=False)
     values = _cut(words, bits)
-    if bits.stored < bits.allocated:
-        _check_cut(path, _without_overlays(dataset, words, values, bits), values, bits)
     is_padding = None
     limits = _padding(dataset, bits)
     if limits is not None:
         # Uncut too: some pad with what does not fit into the sample, such as 65535 for 12 bits.
         uncut = _as_numbers(words, bits) >> bits.shift
         is_padding = _within(values, limits) | _within(uncut, limits)
+    if bits.stored < bits.allocated:
+        used, seen = _without_overlays(dataset, words, values, bits), values
+        if is_padding is not None:  # no part of the picture, which alone tells
+            used, seen = (np.where(is_padding, 0, some) for some in (used, values))
+        _check_cut(path, used, seen, bits)
     return Samples(values=values, bits=bits, is_padding=is_padding)
 
 

@@ -118,6 +118,11 @@ def _warnings(
             "file is no image and was skipped",
             "files are no images and were skipped",
         ),
+        (
+            files.num_links,
+            "link to another folder was not followed",
+            "links to other folders were not followed",
+        ),
     ):
         if number:
             yield f"{number} {one if number == 1 else many}"

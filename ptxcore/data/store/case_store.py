@@ -129,7 +129,10 @@ class CaseStore:
         """
         path = Path(folder)
         if not (path / MANIFEST).is_file():
-            raise StoreError(f"{path}: found no case store; make one with `ptxsweep data import`")
+            raise StoreError(
+                f"{path}: found no case store; make one with `ptxsweep data import`; if it moved, "
+                "--store of resume and promote says where it is now"
+            )
         manifest = read_manifest(path)
         try:
             table = (path / CASES).read_bytes()

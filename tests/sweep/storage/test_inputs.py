@@ -31,6 +31,8 @@ def disc(tmp_path: Path) -> Path:
     write_dicom(disc / "dicomdir", PIXELS, uid=None, SOPClassUID=DIRECTORY, remove=("Rows",))
     (disc / "._one.dcm").write_bytes(b"\0\5\26\7")
     (disc / "readme.txt").write_text("hello")
+    (tmp_path / "second-disc").mkdir()
+    (disc / "second").symlink_to(tmp_path / "second-disc")
     return disc
 
 
@@ -38,12 +40,13 @@ def test_a_folder_holds_what_an_import_finds_in_it(disc: Path) -> None:
     found = find_inputs([disc])
     assert sorted(file.name for file in found.files) == ["1.2.3.4", "TWO.DCM", "im3", "one.dcm"]
     assert set(found.files) <= set(find_images(disc).paths)
-    assert found.skipped == {"hidden": 1, "not_dicom": 2, "no_image": 2}
+    assert found.skipped == {"hidden": 1, "not_dicom": 2, "no_image": 2, "links": 1}
     assert found.contents["modality"] == {"DX": 4}
     assert found.warnings == (
         "1 file with a name that begins with a dot was skipped",
         "2 files that are no DICOM were skipped",
         "2 files that are DICOM but no image were skipped",
+        "1 link to another folder was not followed",
     )
     assert {found.labels[file] for file in found.files} <= {f"file {n} of 6" for n in range(1, 7)}
 

@@ -6,7 +6,12 @@ import importlib.metadata
 
 import cv2
 
-from sweep.util.provenance import differences, pixel_versions
+from sweep.util.provenance import (
+    differences,
+    installed_packages,
+    pixel_versions,
+    recorded_versions,
+)
 
 
 def test_versions_of_what_changes_pixels() -> None:
@@ -15,6 +20,14 @@ def test_versions_of_what_changes_pixels() -> None:
     assert found["opencv"] == cv2.__version__
     assert found["torch"] == importlib.metadata.version("torch").split("+")[0]
     assert "click" not in found
+
+
+def test_a_list_of_packages_tells_the_same() -> None:
+    assert recorded_versions(installed_packages()) == pixel_versions()
+    two = ["opencv-python==4.12.0.88", "opencv-python-headless==5.0.0.93", "numpy==2.4.6"]
+    assert recorded_versions(two) == recorded_versions([]) == {}
+    old = recorded_versions(["numpy==2.4.6", "opencv-python==4.12.0.88", "torch==2.13.0+cpu"])
+    assert old == {"numpy": "2.4.6", "opencv": "4.12.0", "torch": "2.13.0"}
 
 
 def test_what_differs_and_what_is_missing() -> None:

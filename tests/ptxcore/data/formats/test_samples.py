@@ -200,3 +200,12 @@ def test_padding_that_does_not_fit_into_the_sample(tmp_path: Path) -> None:
     pixels = read_dicom(path).pixels
     assert (pixels[:, :5] == 0).all()
     assert (pixels[20:, 40:] == 65_535).all()
+
+
+def test_padding_just_above_the_sample_is_no_picture(tmp_path: Path) -> None:
+    raw = (PICTURE // 2 + 2000).clip(0, 4095)  # bright up to its border, where 4096 follows
+    raw[:, :5] = 4096
+    path = write_dicom(tmp_path / "a.dcm", raw, BitsStored=12, PixelPaddingValue=4096)
+    pixels = read_dicom(path).pixels
+    assert (pixels[:, :5] == 0).all()
+    assert np.abs(pixels[:, 5:] - spread(raw[:, 5:])).max() <= 0.5

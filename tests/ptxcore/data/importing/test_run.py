@@ -403,6 +403,29 @@ def test_png_masks_must_fit_their_images(dicom_set: DicomSet, tmp_path: Path) ->
     assert import_cases(tmp_path / "png", None, tmp_path / "store").num_excluded == 1
 
 
+def test_two_masks_of_one_name_are_refused(dicom_set: DicomSet, tmp_path: Path) -> None:
+    _write_pairs(tmp_path / "png", dicom_set)
+    (tmp_path / "png" / "masks" / "second").mkdir()
+    name = f"{dicom_set.uids[0]}.png"
+    Image.new("L", (48, 32), 255).save(tmp_path / "png" / "masks" / "second" / name)
+    with pytest.raises(DataError, match="masks: found 1 names that several files have"):
+        import_cases(tmp_path / "png", None, tmp_path / "store")
+
+
+def test_links_to_folders_are_told_and_dead_ones_refused(
+    dicom_set: DicomSet, tmp_path: Path
+) -> None:
+    (tmp_path / "all").mkdir()
+    for path in dicom_set.dicom.rglob("*.dcm"):
+        (tmp_path / "all" / path.name).hardlink_to(path)
+    (tmp_path / "all" / "more").symlink_to(dicom_set.dicom)
+    report = import_cases(tmp_path / "all", dicom_set.rle, tmp_path / "store")
+    assert "1 link to another folder was not followed" in report.warnings
+    (tmp_path / "all" / "gone.dcm").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"file: found No such file.*expected a readable DICOM"):
+        import_cases(tmp_path / "all", dicom_set.rle, tmp_path / "other")
+
+
 def test_soft_masks_are_refused_unless_a_threshold_is_given(
     dicom_set: DicomSet, tmp_path: Path
 ) -> None:
