@@ -91,7 +91,12 @@ def _verdict(sweep: Sweep) -> Verdict | None:
     """The gate's last word, None if it was never asked."""
     if not (kept := sweep.evidence.verdicts()):
         return None
-    return Verdict(checks=tuple(Check(**check) for check in kept[-1]["checks"]))
+    last = kept[-1]
+    return Verdict(
+        checks=tuple(Check(**check) for check in last["checks"]),
+        eased=tuple(last.get("eased", ())),
+        overruled=(last.get("reason") or "unknown") if last.get("forced") else None,
+    )
 
 
 def _complete_leader(projection: Projection) -> Candidate | None:

@@ -78,3 +78,11 @@ class Verdict(Protocol):
     @property
     def checks(self) -> Sequence[Check]:
         """Every question it asked."""
+
+    @property
+    def eased(self) -> Sequence[str]:
+        """Margins that asked for less than usual, in words."""
+
+    @property
+    def overruled(self) -> str | None:
+        """Why the winner became champion all the same; None where it did not."""

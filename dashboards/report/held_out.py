@@ -43,6 +43,14 @@ def held_out(
     if verdict is not None:
         word = "The gate passed it as champion." if verdict.passed else "The gate refused it."
         parts.append(tag("p", tag("strong", word, class_="good" if verdict.passed else "bad")))
+        if verdict.overruled is not None:
+            parts.append(
+                tag("p", f"It was promoted against the gate, because: {verdict.overruled}")
+            )
+        if verdict.eased:
+            parts.append(
+                tag("p", f"The gate asked for less than usual: {', '.join(verdict.eased)}.")
+            )
         rows = [
             (one.name, one.found, one.expected, "passed" if one.passed else "refused")
             for one in verdict.checks

@@ -38,6 +38,20 @@ DIFFERENCE: Ends = ((-1.0, 1.0), (-1.0, 1.0))
 GAIN: Ends = ((-1.0, 0.0), (0.0, 1.0))
 
 
+def gain_ends(groups: Sequence[str], positive: NDArray[np.bool_]) -> Ends:
+    """`GAIN`, and what a false alarm costs on the healthy images of patients with a positive case.
+
+    Args:
+        groups: The patient of each case.
+        positive: Whether each case has a true mask.
+    """
+    ill = {group for group, has_mask in zip(groups, positive, strict=True) if has_mask}
+    are_mixed = any(
+        group in ill and not has_mask for group, has_mask in zip(groups, positive, strict=True)
+    )
+    return (GAIN[0], (-1.0, 1.0)) if are_mixed else GAIN
+
+
 def grouped_interval(
     values: NDArray[np.float64],
     groups: Sequence[str],

@@ -80,7 +80,7 @@ class Standing:
 def standing(projection: Projection) -> Standing:
     """Who leads, by how much and how sure: what every view shows."""
     over = is_over(projection)
-    best = _best(projection)
+    best = projection.best()
     leader = best if over else _front_runner(projection, best)
     default = projection.default
     ahead = [] if leader is None else [
@@ -172,16 +172,6 @@ def ahead_of(one: Candidate, other: Candidate) -> float:
 
 def _is_looked_at(one: Candidate) -> bool:
     return bool(one.folds) or any(one.epochs.values())
-
-
-def _best(projection: Projection) -> Candidate | None:
-    """The complete trial with the best mean, the lower number on a tie."""
-    complete = [
-        one
-        for one in projection.candidates
-        if one.state is State.COMPLETE and math.isfinite(one.mean)
-    ]
-    return max(complete, key=lambda one: (one.mean, -one.number), default=None)
 
 
 def _front_runner(projection: Projection, best: Candidate | None) -> Candidate | None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--store", type=STORE, help="Where the case store is now, if it moved.")
 @click.option(
     "--min-gain",
-    type=float,
+    type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
     help="By how much Dice on the hold-out must exceed predicting nothing; as for all of these "
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-loss",
-    type=click.FloatRange(0),
+    type=click.FloatRange(0, 1),
     default=0.02,
     show_default=True,
     help="How far Dice may fall below the default configuration's.",
 )
 @click.option(
     "--min-lead",
-    type=float,
+    type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
     help="By how much Dice must exceed the champion's on the same cases.",
@@ -156,5 +156,7 @@ def print_promotion(promoted: Promotion) -> None:
             f"{found.metrics['surface_dice_positive']:.4f}, 95% Hausdorff distance "
             f"{found.metrics['hausdorff95_positive_mm']:.1f} mm (a miss = the image's diagonal)"
         )
+    if promoted.verdict.eased:
+        click.echo(f"the gate asked for less than usual: {', '.join(promoted.verdict.eased)}")
     for check in promoted.verdict.checks:
         click.echo(f"  {'passed' if check.passed else 'FAILED'}  {check}")

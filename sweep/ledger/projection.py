@@ -247,9 +247,14 @@ class Projection:
     def best(self) -> Candidate | None:
         """The complete candidate with the highest mean, the lower number on a tie.
 
-        A partial mean is too high for a leader, so only complete candidates can win.
+        A partial mean is too high for a leader, so only complete candidates can win, and of them
+        those with a number on every fold.
         """
-        complete = [one for one in self.candidates if one.state is State.COMPLETE]
+        complete = [
+            one
+            for one in self.candidates
+            if one.state is State.COMPLETE and math.isfinite(one.mean)
+        ]
         return max(complete, key=lambda one: (one.mean, -one.number), default=None)
 
     # The entries, applied in the order of commitment.

@@ -21,8 +21,8 @@ from ptxcore.training.scoring import held_metrics
 from ptxcore.types import CaseTable, Rule
 from sweep.analysis.intervals import (
     DIFFERENCE,
-    GAIN,
     SHARE,
+    gain_ends,
     grouped_interval,
     num_positive_patients,
 )
@@ -133,7 +133,7 @@ def dice_intervals(
     return {
         "dice": _interval(dice, groups, positive, SHARE),
         "dice_positive": _interval(np.where(positive, dice, np.nan), groups, positive, SHARE),
-        "gain": _interval(dice - ~positive, groups, positive, GAIN),
+        "gain": _interval(dice - ~positive, groups, positive, gain_ends(groups, positive)),
     }
 
 

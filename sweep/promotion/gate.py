@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -37,6 +38,18 @@ class Gate:
     max_loss: float = 0.02
     min_lead: float = 0.0
     min_patients: int = MIN_PATIENTS
+
+    @property
+    def eased(self) -> tuple[str, ...]:
+        """Margins that ask for less than the usual ones, in words; empty if none does."""
+        usual = Gate()
+        return tuple(
+            f"{one.name} {getattr(self, one.name):g} (usually {getattr(usual, one.name):g})"
+            for one in dataclasses.fields(self)
+            if (getattr(self, one.name) - getattr(usual, one.name))
+            * (-1 if one.name == "max_loss" else 1)
+            < 0
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +91,13 @@ class Verdict:
 
     Attributes:
         checks: Every question asked.
+        eased: See `Gate.eased`.
+        overruled: Why the winner was promoted all the same; None where it was not.
     """
 
     checks: tuple[Check, ...]
+    eased: tuple[str, ...] = ()
+    overruled: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -160,7 +177,8 @@ def verdict(
             *_quality(confirmation, gate),
             _default(confirmation, gate),
             _challenge(confirmation, champion, gate),
-        )
+        ),
+        eased=gate.eased,
     )
 
 

@@ -85,7 +85,11 @@ def judge(
                 on_progress=on_progress,
                 on_verify=on_verify,
             )
-        elif rival is not None and rival.champion.problem is None:
+        elif (
+            rival is not None
+            and rival.champion.problem is None
+            and (force or verdict(known, sweep.projection, gate=gate).passed)  # else in vain
+        ):
             known = challenge(
                 sweep, known, rival, store=store, on_progress=on_progress, on_verify=on_verify
             )
@@ -118,6 +122,7 @@ def keep_verdict(
             "passed": said.passed,
             "forced": against is not None,
             "reason": against,
+            "eased": list(said.eased),
             "checks": [dataclasses.asdict(check) for check in said.checks],
         },
         confirmation.metrics["dice"],

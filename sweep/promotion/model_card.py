@@ -64,6 +64,7 @@ def facts_of(
         "version": header.version or "unknown",
         "forced": not said.passed,
         "reasons": list(said.reasons),
+        "gate_eased": list(said.eased),
         **({} if against is None else {"force_reason": against}),
         "intended_use": "research; not for clinical use",
     }
@@ -113,5 +114,7 @@ def description_of(
             + "; ".join(said.reasons)
             + "."
         )
+    if said.eased:
+        lines.append(f"The gate asked for less than usual: {', '.join(said.eased)}.")
     lines.append("Not for clinical use.")
     return " ".join(lines)

@@ -251,6 +251,7 @@ def _log_confirmation(
         "verdict": word,
         "verdict_reasons": "; ".join(said.reasons)[:MAX_TAG],
         "force_reason": against or "",
+        "gate_eased": "; ".join(said.eased),
         "holdout_uses": str(found.use),
         "holdout_uses_by_all_sweeps": str(found.num_uses),
     }

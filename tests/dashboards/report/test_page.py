@@ -226,3 +226,13 @@ def test_a_hold_out_that_is_worn_out_is_called_so(sweep: Ledger) -> None:
     assert "The gate refused it." in text
     assert "hold-out 4 uses 1 use refused" in text
     assert "from the default settings (" not in text
+
+
+def test_a_forced_champion_is_called_so(sweep: Ledger) -> None:
+    forced = replace(VERDICT, overruled="a demonstration", eased=("max_loss 1 (usually 0.02)",))
+    html = report_html(
+        sweep.name, sweep.projection, confirmation=CONFIRMED, verdict=forced, written_at=AT
+    )
+    text = Page(html).text
+    assert "It was promoted against the gate, because: a demonstration" in text
+    assert "The gate asked for less than usual: max_loss 1 (usually 0.02)." in text

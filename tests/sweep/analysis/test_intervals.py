@@ -16,6 +16,7 @@ from sweep.analysis.intervals import (
     num_positive_patients,
 )
 from sweep.errors import UsageError
+from sweep.promotion.assess import dice_intervals
 
 
 def names(number: int, images: int = 1) -> list[str]:
@@ -59,6 +60,15 @@ def test_an_interval_stays_within_what_a_mean_can_be() -> None:
     assert grouped_interval(np.ones(20), names(20), positive, ends=SHARE)[1] == 1
     gain = np.where(positive, 0.0, -1.0)
     assert grouped_interval(gain, names(20), positive, ends=GAIN)[0] == -0.5
+
+
+def test_false_alarms_on_healthy_images_of_positive_patients() -> None:
+    """They cost Dice where others have a mask, so the interval reaches below 0 there."""
+    positive = np.arange(150) % 5 == 0
+    positive[100:] = False  # ten healthy patients
+    dice = np.where(positive, 0.3, np.where(np.arange(150) < 100, 0.0, 1.0))
+    low, high = dice_intervals(dice, positive, names(30, 5))["gain"]
+    assert -1 < low < (dice - ~positive).mean() < high < 0
 
 
 def test_too_few_patients_of_a_kind_have_no_interval() -> None:

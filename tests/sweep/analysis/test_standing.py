@@ -211,6 +211,15 @@ def test_everybody_with_a_value_was_looked_at() -> None:
     assert num_compared(projection_of([])) == 1
 
 
+def test_no_trial_without_a_number_wins() -> None:
+    """The gate and the views choose the winner by one function."""
+    for scores in ([[math.nan, 0.9], [0.5, 0.6]], [[0.5, 0.6], [0.9, math.nan]]):
+        made = projection_of(scores, num_folds=2)
+        best = made.best()
+        assert best is not None
+        assert best.number == standing(made).winner == int(math.isnan(scores[0][0]))
+
+
 def test_a_clear_gain_is_called_so() -> None:
     default, better = [0.50, 0.40, 0.60, 0.45, 0.55], [0.60, 0.51, 0.70, 0.56, 0.65]
     projection = projection_of([default, better, [0.3] * 5], num_folds=5)

@@ -35,6 +35,7 @@ from sweep.promotion.champions import model_name
 from sweep.promotion.confirmation import ChampionBeside, Confirmation
 from sweep.promotion.gate import Champion, population, preliminary
 from sweep.promotion.holdout import count_patients
+from sweep.promotion.model_card import description_of
 from sweep.promotion.promote import Gate, promote, verdict
 from sweep.promotion.rollback import rollback
 from sweep.records import State, SweepState
@@ -193,6 +194,16 @@ def test_the_gate_can_ask_for_more() -> None:
     assert len(verdict(confirmed(), won(), champion=CHAMPION, gate=gate).reasons) == 5
 
 
+def test_a_gate_that_asks_for_less_says_so() -> None:
+    assert verdict(confirmed(), won(), champion=CHAMPION).eased == ()
+    assert Gate(min_gain=0.1, max_loss=0.0).eased == ()
+    eased = Gate(min_dice_positive=0.0, max_loss=1.0).eased
+    assert eased == ("min_dice_positive 0 (usually 0.1)", "max_loss 1 (usually 0.02)")
+    said = verdict(confirmed(), won(), champion=CHAMPION, gate=Gate(max_loss=1.0))
+    described = description_of(confirmed(), said, won().header)
+    assert "asked for less than usual: max_loss 1" in described
+
+
 def test_what_is_refused_before_the_hold_out_is_opened() -> None:
     assert preliminary(won()).passed
     (reason,) = preliminary(won(selection="fold")).reasons
@@ -328,9 +339,13 @@ def test_a_winner_confirmed_before_there_was_this_champion(tiny_home: Home) -> N
     copy_sweep(tiny_home, "weak", [0])
     confirm_now(tiny_home, "weak")
     promote(tiny_home, NAME)
+    with pytest.raises(GateRefused, match="one that was not scored on them"):
+        promote(tiny_home, "weak", gate=Gate(min_dice_positive=0.999))
+    assert len(Evidence(tiny_home.ledger_url, "weak").uses()) == 1  # refused without the champion
+    easy = Gate(min_gain=-1, min_dice_positive=-1)
     for _ in range(2):  # the second time it is known
         with pytest.raises(GateRefused, match="dice against the champion"):
-            promote(tiny_home, "weak")
+            promote(tiny_home, "weak", gate=easy)
         uses = Evidence(tiny_home.ledger_url, "weak").uses()
         assert [one.purpose for one in uses] == [
             "confirmation of the winner",
