@@ -1,6 +1,7 @@
 # make demo   the main job on a generated chest phantom, set-up included
 # make test   the test suite, set-up included
-# Both need Python 3.11 or newer, make and a network, nothing else.
+# Both need Python 3.11 or newer, make and a network, nothing else. On a machine without an NVIDIA GPU
+# TORCH_INDEX=https://download.pytorch.org/whl/cpu brings the CPU build of PyTorch, some gigabytes less.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -13,13 +14,15 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence
+.PHONY: help setup demo test quick coverage check audit cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
+	@echo "             make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu where no NVIDIA GPU is"
 	@echo "make demo    search, report, promote and predict on a phantom"
 	@echo "             make demo DATA=folder RLE=masks.csv does the same on your own data"
-	@echo "make test    run every test"
+	@echo "make test    run every test; make quick: those without Ray, MLflow and training"
+	@echo "make coverage   which lines and branches the tests reach; of some tests: ARGS=tests/sweep/space"
 	@echo "make check   ruff, mypy --strict, bandit, import directions"
 	@echo "make audit   known vulnerabilities of what is installed (asks osv.dev)"
 	@echo "make cluster-test   a sweep on three hosts of network namespaces, broken on purpose (root)"
@@ -38,7 +41,13 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "found $$($(PYTHON) --version), expected Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "python could not make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@echo "installing about 170 packages into $(VENV): some minutes, 2.8 GB with the CPU build of PyTorch,"
+	@echo "6.6 GB with the one for NVIDIA GPUs, which pip takes on Linux unless it is told otherwise"
+	@$(if $(TORCH_INDEX),true,command -v nvidia-smi >/dev/null || \
+	  echo "found no NVIDIA GPU here: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the smaller one")
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on \
+	  --no-deps --index-url "$(TORCH_INDEX)" --constraint constraints.txt torch)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on \
 	  --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
@@ -47,6 +56,18 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# Folders whose tests need no Ray, no MLflow and no training.
+QUICK := tests/conformance tests/ptxcore/metrics/test_counts.py tests/ptxcore/metrics/test_groups.py \
+         tests/ptxcore/metrics/test_meaning.py tests/property/test_index.py tests/sweep/space \
+         tests/test_imports.py tests/test_private_parts.py
+
+quick: setup
+	$(BIN)/python -m pytest -q --quick $(QUICK)
+
+# Not a part of `make test`: on Python 3.11 every line is traced, which costs time.
+coverage: setup
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,18 @@ def read_migrations_once() -> None:
 
 
 read_migrations_once()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="fail if what is slow was imported")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """`make quick` stays what it says: the tests it names use none of these."""
+    slow = {"ray", "mlflow", "ptxcore.training.fold"} & set(sys.modules)
+    if slow and session.config.getoption("quick"):
+        print(f"\nthese tests are not quick: they imported {', '.join(sorted(slow))}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
