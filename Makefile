@@ -65,7 +65,8 @@ QUICK := tests/conformance tests/ptxcore/metrics/test_counts.py tests/ptxcore/me
 quick: setup
 	$(BIN)/python -m pytest -q --quick $(QUICK)
 
-# Not a part of `make test`: on Python 3.11 tracing adds 45% to the processor time of tests/conformance.
+# Not a part of `make test`: on Python 3.11 tracing adds some 60% to the time of tests/conformance and
+# tests/sweep/simulate/test_engine.py (two runs each, in turns).
 coverage: setup
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
