@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, create_trial
 from dashboards import theme
 from dashboards.text import count, listed
 from sweep.ledger.projection import Projection
+from sweep.ledger.quiet import quiet_optuna
 
 #: Fewer scored candidates than this say nothing about several parameters.
 MIN_CANDIDATES = 20
@@ -145,12 +146,8 @@ def _raw(study: optuna.Study, scores: list[float], names: list[str]) -> dict[str
 
 
 def _study(trials: list[FrozenTrial]) -> optuna.Study:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
-    try:  # Optuna would announce it on stderr.
+    with quiet_optuna():
         study = optuna.create_study(direction="maximize")
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     study.add_trials(trials)
     return study
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from sweep.errors import LedgerError, NameTaken, UnknownSweep
 from sweep.ledger.header import SweepHeader
+from sweep.ledger.quiet import quiet_optuna
 from sweep.ledger.store import close_storage, compare_and_swap, open_storage, readable
 
 #: A study is a sweep exactly when it has this attribute.
@@ -33,17 +33,13 @@ def create_study(storage: RDBStorage, name: str, header: SweepHeader) -> None:
     """
     directions = [StudyDirection.MAXIMIZE if header.maximize else StudyDirection.MINIMIZE]
     taken = NameTaken(f"a sweep named {name!r} exists; choose another name, or resume it")
-    # Optuna announces every new study on stderr.
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
     try:
-        found = storage.create_new_study(directions, name)
+        with quiet_optuna():
+            found = storage.create_new_study(directions, name)
     except DuplicatedStudyError:
         found = storage.get_study_id_from_name(name)
         if storage.get_n_trials(found) or storage.get_study_directions(found) != directions:
             raise taken from None
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     if compare_and_swap(storage, found, HEADER_KEY, None, header.to_stored()) is None:
         raise taken
 

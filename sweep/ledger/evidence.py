@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
@@ -23,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import HoldoutUsed
 from sweep.ledger.compat import study_id, trial_id
+from sweep.ledger.quiet import quiet_optuna
 from sweep.ledger.store import (
     close_storage,
     compare_and_swap,
@@ -187,14 +187,12 @@ class Evidence:
             return None
 
     def _make(self) -> int:
-        verbosity = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
+        name = self._sweep + SUFFIX
         try:
-            return self._storage.create_new_study([StudyDirection.MAXIMIZE], self._sweep + SUFFIX)
+            with quiet_optuna():
+                return self._storage.create_new_study([StudyDirection.MAXIMIZE], name)
         except DuplicatedStudyError:  # another process was faster
-            return self._storage.get_study_id_from_name(self._sweep + SUFFIX)
-        finally:
-            optuna.logging.set_verbosity(verbosity)
+            return self._storage.get_study_id_from_name(name)
 
 
 def _uses(storage: RDBStorage, study: int) -> list[Use]:

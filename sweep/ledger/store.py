@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 
 from sweep.errors import LedgerError, SweepError
 from sweep.ledger.compat import STUDY_ATTRIBUTES
+from sweep.ledger.quiet import quiet_optuna
 from sweep.ledger.writes import LedgerStorage
 from sweep.util.redaction import mask
 
@@ -49,18 +49,15 @@ def open_storage(url: str) -> LedgerStorage:
     arguments: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith("sqlite"):
         arguments = {"connect_args": {"timeout": _SQLITE_TIMEOUT_SECONDS}}
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
     try:
-        return _laid_out(url, arguments)
+        with quiet_optuna():
+            return _laid_out(url, arguments)
     except Exception as error:  # a damaged file makes Optuna raise nearly anything
         raise LedgerError(
             f"cannot open the ledger database at {mask(url)}: {error.__class__.__name__}; "
             "check that the address is right, the server runs, its driver is installed, and that "
             "the database is one of Optuna's"
         ) from error
-    finally:
-        optuna.logging.set_verbosity(verbosity)
 
 
 @contextmanager

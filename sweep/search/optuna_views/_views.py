@@ -13,6 +13,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.ledger.projection import NAN_REASON, Candidate, Projection
+from sweep.ledger.quiet import quiet_optuna
 from sweep.records import State
 from sweep.search.optuna_views._storage import VIEW_NAME, ReadOnlyStorage, direction
 
@@ -109,10 +110,8 @@ def sampler_study(projection: Projection, sampler: optuna.samplers.BaseSampler) 
     say nothing about the configuration and are FAIL.
     """
     storage = InMemoryStorage()
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(verbosity, optuna.logging.WARNING))
-    study_id = storage.create_new_study([direction(projection)], VIEW_NAME)
-    optuna.logging.set_verbosity(verbosity)
+    with quiet_optuna():
+        study_id = storage.create_new_study([direction(projection)], VIEW_NAME)
     for one in projection.candidates:
         storage.create_new_trial(study_id, _estimate(projection, one))
     return optuna.Study(VIEW_NAME, storage, sampler=sampler)
