@@ -1,7 +1,7 @@
 # make demo   the main job on a generated chest phantom, set-up included
 # make test   the test suite, set-up included
 # Both need Python 3.11 or newer, make and a network, nothing else. On a machine without an NVIDIA GPU
-# TORCH_INDEX=https://download.pytorch.org/whl/cpu brings the CPU build of PyTorch, some gigabytes less.
+# TORCH_INDEX, the index of CPU builds that PyTorch's installation page names, saves some gigabytes.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -18,7 +18,7 @@ export NO_ALBUMENTATIONS_UPDATE = 1
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
-	@echo "             make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu where no NVIDIA GPU is"
+	@echo "             make setup TORCH_INDEX=ADDRESS where no NVIDIA GPU is: PyTorch's index of CPU builds"
 	@echo "make demo    search, report, promote and predict on a phantom"
 	@echo "             make demo DATA=folder RLE=masks.csv does the same on your own data"
 	@echo "make test    run every test; make quick: those without Ray, MLflow and training"
@@ -44,7 +44,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "installing about 170 packages into $(VENV): some minutes, 2.8 GB with the CPU build of PyTorch,"
 	@echo "6.6 GB with the one for NVIDIA GPUs, which pip takes on Linux unless it is told otherwise"
 	@$(if $(TORCH_INDEX),true,command -v nvidia-smi >/dev/null || \
-	  echo "found no NVIDIA GPU here: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the smaller one")
+	  echo "found no NVIDIA GPU here: make setup TORCH_INDEX=ADDRESS takes the smaller one; the page on installing PyTorch has the address")
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on \
 	  --no-deps --index-url "$(TORCH_INDEX)" --constraint constraints.txt torch)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on \
