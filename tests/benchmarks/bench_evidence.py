@@ -296,7 +296,9 @@ def show(num_cases: int, images: int, found: Mapping[str, Mapping[str, Any]]) ->
     print("  coverage of 95% intervals now (before)")
     print(f"  {'':44}" + "".join(f"{key:>15}" for key in spans))
     for name, one in found.items():
-        cells = (f"{one['coverage'][key]:.3f} ({one['coverage before'][key]:.3f})" for key in spans)
+        cells = (
+            f"{_cell(one['coverage'][key])} ({_cell(one['coverage before'][key])})" for key in spans
+        )
         print(f"  {name:44}" + "".join(f"{cell:>15}" for cell in cells))
 
 
