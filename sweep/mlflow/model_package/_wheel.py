@@ -19,7 +19,7 @@ PACKAGES = ("dashboards", "ptxcore", "search_spaces", "sweep")
 #: Of the files of a checkout, those that are code or that code reads.
 SUFFIXES = frozenset((".css", ".py", ".typed", ".yaml"))
 #: Where the packages lie: beside each other, installed or not.
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 _WHEEL = "Wheel-Version: 1.0\nGenerator: ptxsweep\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 #: The same content gives the same bytes.
 _TIME = (1980, 1, 1, 0, 0, 0)
