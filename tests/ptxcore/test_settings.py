@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,14 +91,6 @@ def test_what_makes_no_sense_is_refused_by_name(values: dict[str, Any], message:
 def test_what_makes_sense_is_taken(values: dict[str, Any]) -> None:
     settings = FoldSettings(**values)
     assert FoldSettings.from_mapping(settings.as_dict()) == settings
-
-
-def test_the_readme_names_every_setting_and_no_other() -> None:
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    section = readme.split("## What a search space may vary")[1].split("\n## ")[0]
-    table = "\n".join(line for line in section.splitlines() if line.startswith("|"))
-    names = {field.name for field in dataclasses.fields(FoldSettings)}
-    assert set(re.findall(r"`(\w+)`", table)) - {"inference"} == names
 
 
 def is_taken(values: dict[str, Any]) -> bool:

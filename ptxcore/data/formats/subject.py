@@ -43,10 +43,12 @@ _NO_PROJECTIONS = _words(
     "RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SEG SM SMR SR SRF ST STAIN TEXTUREMAP TG US VA "
     "XAPROTOCOL XC"
 )
-#: View positions (PS3.3 C.8.1.1), and "LATERAL" for all that is called so in other words.
+#: View positions (PS3.3 C.8.1.1), and "LATERAL" for all that is lateral or oblique in other words.
 VIEWS = ("AP", "PA", "LL", "RL", "LLD", "RLD", "LLO", "RLO", "LATERAL")
 _NOT_FRONTAL = ("LL", "RL", "LLO", "RLO", "LATERAL")
-_LATERAL = re.compile(r"\bLAT(ERAL)?\b(?!.*DECUB)")
+_LATERAL = re.compile(
+    r"(?<![A-Z])[LR]?LAT(ERAL)?(?![A-Z])(?!.*DECUB)|\bPROFIL|\bOBL|(?<![A-Z])[LR][AP]O(?![A-Z])"
+)
 _CHEST = ("CHEST", "THORAX", "TORAX", "LUNG")
 #: The commonest of PS3.16 annex L.
 _OTHER_BODY_PARTS = _words(

@@ -114,6 +114,12 @@ def test_words_of_lists_are_counted_and_nothing_else() -> None:
     [
         ("LAT", "LATERAL"),
         ("XTABLE LATERAL", "LATERAL"),
+        ("LLAT", "LATERAL"),
+        ("LAT_ERECT", "LATERAL"),
+        ("OBLIQUE", "LATERAL"),
+        ("RAO", "LATERAL"),
+        ("PROFIL", "LATERAL"),
+        ("LATERALITY", "other"),
         ("LATERAL DECUBITUS", "other"),  # the beam goes through from front to back
         ("FLAT PLATE", "other"),
         ("rl", "RL"),
