@@ -11,6 +11,17 @@ from pathlib import Path
 import hypothesis
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
+#: Where the product looks without being told; a developer's own must not take part in tests.
+ADDRESSES = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_REGISTRY_URI",
+    "PTXSWEEP_HOME",
+    "PTXSWEEP_LEDGER",
+    "PTXSWEEP_LEDGER_FILE",
+    "PTXSWEEP_STORAGE",
+)
+for _name in ADDRESSES:
+    os.environ.pop(_name, None)
 
 import numpy as np
 import pytest
@@ -58,6 +69,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if slow and session.config.getoption("quick"):
         print(f"\nthese tests are not quick: they imported {', '.join(sorted(slow))}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def _addresses_end_with_the_test() -> Iterator[None]:
+    """`mlflow.set_tracking_uri` sets the variable too, which every later sweep would follow."""
+    before = {name: os.environ[name] for name in ADDRESSES if name in os.environ}
+    yield
+    for name in ADDRESSES:
+        os.environ.pop(name, None)
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -30,10 +30,8 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(place: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(place: Path, capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs a command on the old home: its code, its JSON, and what it said besides."""
-    for name in ("PTXSWEEP_LEDGER", "PTXSWEEP_STORAGE", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
 
     def run(*words: str | Path) -> tuple[int, Any, str]:
         capfd.readouterr()

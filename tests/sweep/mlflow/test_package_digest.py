@@ -110,7 +110,10 @@ def test_mlflows_own_loading_in_place_changes_no_digest(
 ) -> None:
     before = package_digest(package_of(client))
     mlflow.set_tracking_uri(tiny_home.tracking_uri)
-    mlflow.pyfunc.load_model(URI)
+    try:
+        mlflow.pyfunc.load_model(URI)
+    finally:
+        mlflow.set_tracking_uri(None)
     assert (package_of(client) / "registered_model_meta").is_file()
     assert package_digest(package_of(client)) == before
     assert not promote(tiny_home, NAME).is_new
