@@ -11,6 +11,16 @@ from pathlib import Path
 import hypothesis
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
+
+import numpy as np
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from siim_slice import find_slice
+from tiny_dicom import DicomSet, write_set
+
+from ptxcore.data.importing.run import ImportReport, import_cases
+
 #: Where the product looks without being told; a developer's own must not take part in tests.
 ADDRESSES = (
     "MLFLOW_TRACKING_URI",
@@ -22,15 +32,6 @@ ADDRESSES = (
 )
 for _name in ADDRESSES:
     os.environ.pop(_name, None)
-
-import numpy as np
-import pytest
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from siim_slice import find_slice
-from tiny_dicom import DicomSet, write_set
-
-from ptxcore.data.importing.run import ImportReport, import_cases
 
 # Builds a cluster of its own: `make cluster-test`.
 collect_ignore = [] if "PTXSWEEP_CLUSTER" in os.environ else ["cluster"]
