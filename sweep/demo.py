@@ -146,7 +146,7 @@ def demo(
         raise UsageError("demo: give both --dicom FOLDER and --rle FILE, or neither")
     clock = _Clock(say)
     dicom, store = _cases(home.folder, dicom, rle, seed, num_cases, clock, say)
-    name = _free_name(home)
+    name = free_name(home)
     with clock.step("sweep", f"sweep {name!r} over the search space {space!r}"), watch(name) as see:
         summary = launch.run(
             space,
@@ -205,10 +205,9 @@ def _cases(
     return dicom, store
 
 
-def _free_name(home: Home) -> str:
-    taken: set[str] = set()
-    if (home.folder / "ledger.db").exists() or not home.ledger_url.startswith("sqlite"):
-        taken = set(list_sweeps(home.ledger_url))
+def free_name(home: Home) -> str:
+    """The first of demo, demo-2, ... that the ledger does not hold."""
+    taken = set(list_sweeps(home.ledger_url))
     names = (SPACE if number == 1 else f"{SPACE}-{number}" for number in range(1, len(taken) + 2))
     return next(name for name in names if name not in taken)
 

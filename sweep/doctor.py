@@ -17,6 +17,7 @@ from sweep.storage.bucket import Bucket
 from sweep.storage.home import Home
 from sweep.util.provenance import differences
 from sweep.util.redaction import is_secret, mask
+from sweep.util.sqlite import missing_file
 
 #: Shown by name; the rest of constraints.txt is compared too, and named where it differs.
 PACKAGES = (
@@ -189,7 +190,7 @@ def _disk(home: Home) -> Iterator[Finding]:
 
 def _ledger(home: Home) -> Iterator[Finding]:
     address = mask(home.ledger_url)
-    if _is_absent_file(home.ledger_url):
+    if missing_file(home.ledger_url) is not None:
         yield Finding(topic="ledger", status="ok", text=f"{address}, made by the first sweep")
         return
     from sweep.ledger import list_sweeps
@@ -203,7 +204,7 @@ def _ledger(home: Home) -> Iterator[Finding]:
 
 def _mlflow(home: Home) -> Iterator[Finding]:
     address = mask(home.tracking_uri)
-    if _is_absent_file(home.tracking_uri):
+    if missing_file(home.tracking_uri) is not None:
         yield Finding(topic="mlflow", status="ok", text=f"{address}, made by the first sweep")
         return
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -257,11 +258,6 @@ def _cluster(address: str | None) -> Iterator[Finding]:
             yield Finding(topic="ray", status="problem", text=text)
     finally:
         ray.shutdown()
-
-
-def _is_absent_file(address: str) -> bool:
-    name = address.removeprefix("sqlite:///")
-    return name != address and not Path(name).exists()
 
 
 def _environment(variables: Mapping[str, str]) -> Iterator[Finding]:

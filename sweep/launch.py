@@ -213,9 +213,6 @@ def resume(
 
 def find(name: str, home: Home) -> SweepSummary | None:
     """Where a sweep stands, None if there is none of that name."""
-    file = home.ledger_url.removeprefix("sqlite:///")
-    if file != home.ledger_url and not Path(file).is_file():
-        return None  # opening it would make one
     if name not in list_sweeps(home.ledger_url):
         return None
     ledger = Ledger.open(home.ledger_url, name)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.analysis.summary import SweepSummary, summarise
-from sweep.errors import UsageError
 from sweep.ledger import Projection
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
@@ -36,14 +35,10 @@ def load_sweep(home: Home | Path | str, name: str) -> LoadedSweep:
         name: Of the sweep.
 
     Raises:
-        UnknownSweep: The ledger holds no sweep of that name.
-        UsageError: The home has no ledger.
+        UnknownSweep: The ledger holds no sweep of that name, or there is no ledger.
         LedgerError: The ledger cannot be reached or read.
     """
     place = home if isinstance(home, Home) else Home.at(home)
-    file = place.ledger_url.removeprefix("sqlite:///")
-    if file != place.ledger_url and not Path(file).is_file():  # opening it would make one
-        raise UsageError(f"no sweep was started in {place.folder} (found no {file})")
     with Sweep.open(place, name) as sweep:
         summary = summarise(sweep.ledger)
         return LoadedSweep(name=name, summary=summary, projection=sweep.projection)

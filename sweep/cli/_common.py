@@ -152,19 +152,6 @@ def open_home(options: dict[str, Any]) -> Home:
     )
 
 
-def require_ledger(home: Home) -> None:
-    """Refuse to read a SQLite ledger that is not there, since opening it would make one.
-
-    Raises:
-        UsageError: There is no such file.
-    """
-    from sweep.errors import UsageError
-
-    name = home.ledger_url.removeprefix("sqlite:///")
-    if name != home.ledger_url and not Path(name).is_file():
-        raise UsageError(f"no sweep was started in {home.folder} (found no {name}); give --home")
-
-
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
     """`KEY=VALUE` texts as a mapping; a value is a number, true, false, null or a text.
 

@@ -12,7 +12,6 @@ from sweep.cli._common import (
     home_options,
     json_option,
     open_home,
-    require_ledger,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +53,6 @@ def compare_command(
     from sweep.ledger import Ledger
 
     home = open_home(options)
-    require_ledger(home)
     ledger = Ledger.open(home.ledger_url, name)
     projection = ledger.projection
     ledger.close()

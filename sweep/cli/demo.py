@@ -57,14 +57,14 @@ def demo_command(
     if as_json:
         emit(result)
     else:
-        _print(result)
+        _print(result, home.tracking_uri)
     if result.state is not SweepState.FINISHED:
         say(f"interrupted; `ptxsweep resume {result.sweep} --home {result.home}` goes on with it")
         return INTERRUPTED
     return OK
 
 
-def _print(result: DemoResult) -> None:
+def _print(result: DemoResult, tracking_uri: str) -> None:
     source = "phantom (a drawing: its scores say nothing about patients)"
     click.echo(f"\ndata        {source if result.phantom else 'your own'}")
     click.echo(
@@ -94,14 +94,20 @@ def _print(result: DemoResult) -> None:
         click.echo(f"prediction  {result.prediction.source.name} -> {result.prediction.mask}")
     if result.report is not None:
         click.echo(f"report      {result.report}")
-    click.echo(
-        f"MLflow      run {result.mlflow_run_id}; mlflow ui --backend-store-uri "
-        f"sqlite:///{result.home / 'mlflow.db'}"
-    )
+    click.echo(f"MLflow      run {result.mlflow_run_id}{_where_to_look(tracking_uri)}")
     click.echo(f"next        ptxsweep show {result.sweep} --home {result.home}")
     total = sum(result.seconds.values())
     steps = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.seconds.items())
     click.echo(f"time        {total:.0f} s ({steps})")
+
+
+def _where_to_look(tracking_uri: str) -> str:
+    """A server shows its runs itself, a database needs one."""
+    from sweep.util.redaction import mask
+    from sweep.util.sqlite import sqlite_file
+
+    how = " at" if sqlite_file(tracking_uri) is None else "; mlflow ui --backend-store-uri"
+    return f"{how} {mask(tracking_uri)}"
 
 
 def _warn(result: DemoResult) -> None:

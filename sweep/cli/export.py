@@ -13,7 +13,6 @@ from sweep.cli._common import (
     home_options,
     json_option,
     open_home,
-    require_ledger,
 )
 
 
@@ -28,7 +27,6 @@ def export_table_command(name: str, out: Path | None, as_json: bool, **options: 
     It holds fold scores, epoch values, seconds and parameters: nothing about a case.
     """
     home = open_home(options)
-    require_ledger(home)
 
     from sweep.cli._app import OK
     from sweep.ledger import Ledger

@@ -14,7 +14,6 @@ from sweep.cli._common import (
     home_options,
     json_option,
     open_home,
-    require_ledger,
     verifying,
 )
 
@@ -94,7 +93,6 @@ def promote_command(
     the reasons stand on standard error and in the ledger.
     """
     home = open_home(options)
-    require_ledger(home)
 
     if rollback:
         from sweep.promotion.rollback import rollback as roll_back

@@ -13,7 +13,6 @@ from sweep.cli._common import (
     home_options,
     json_option,
     open_home,
-    require_ledger,
     say,
 )
 
@@ -29,7 +28,6 @@ def report_command(name: str, out: Path | None, as_json: bool, **options: Any) -
     It is logged to the sweep's MLflow run too.
     """
     home = open_home(options)
-    require_ledger(home)
 
     from sweep.report import publish_report
 

@@ -16,7 +16,6 @@ from sweep.cli._common import (
     open_home,
     parse_settings,
     precision_option,
-    require_ledger,
     say,
     verifying,
 )
@@ -219,7 +218,6 @@ def run_command(
 def resume_command(name: str, store: Path | str | None, as_json: bool, **options: Any) -> int:
     """Go on with the interrupted sweep NAME: finished folds stay, unfinished ones continue."""
     home = open_home(options)
-    require_ledger(home)
 
     from sweep import launch
     from sweep.cli.live import watching

@@ -12,7 +12,6 @@ from sweep.cli._common import (
     home_options,
     json_option,
     open_home,
-    require_ledger,
     say,
 )
 
@@ -36,10 +35,10 @@ def list_command(as_json: bool, **options: Any) -> None:
     from sweep.analysis.selection_bias import cautions, spoken
     from sweep.analysis.standing import Outcome, standing
     from sweep.analysis.verdict import leading, sentence
-    from sweep.ledger import Ledger, list_sweeps
+    from sweep.ledger import Ledger, list_sweeps, require_ledger
 
     home = open_home(options)
-    require_ledger(home)
+    require_ledger(home.ledger_url)
     sweeps: list[dict[str, Any]] = []
     for name in list_sweeps(home.ledger_url):
         ledger = Ledger.open(home.ledger_url, name)
@@ -98,7 +97,6 @@ def show_command(name: str, as_json: bool, **options: Any) -> None:
     from sweep.ledger import Ledger
 
     home = open_home(options)
-    require_ledger(home)
     ledger = Ledger.open(home.ledger_url, name)
     fill(ledger.projection, home.sweep_folder(name))
     summary = summarise(ledger)

@@ -15,7 +15,6 @@ from sweep.cli._common import (
     json_option,
     open_home,
     parse_settings,
-    require_ledger,
     say,
 )
 
@@ -136,7 +135,6 @@ def _load(name: str, home: Home, missing: Missing) -> Table:
         return load_table(path, missing=missing)
     from sweep.ledger import Ledger
 
-    require_ledger(home)
     ledger = Ledger.open(home.ledger_url, name)
     table = settled(table_of(name, ledger.projection))
     ledger.close()

@@ -1,6 +1,6 @@
 """The Optuna study of a sweep as its ledger: lease, writes, projection."""
 
-from sweep.ledger.catalog import create_study, list_sweeps
+from sweep.ledger.catalog import create_study, list_sweeps, require_ledger
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.ledger import Ledger
 from sweep.ledger.projection import NAN_REASON, Attempt, Candidate, Projection
@@ -14,4 +14,5 @@ __all__ = [
     "SweepHeader",
     "create_study",
     "list_sweeps",
+    "require_ledger",
 ]

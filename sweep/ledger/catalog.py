@@ -12,6 +12,7 @@ from sweep.errors import LedgerError, NameTaken, UnknownSweep
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.quiet import quiet_optuna
 from sweep.ledger.store import close_storage, compare_and_swap, open_storage, readable
+from sweep.util.sqlite import missing_file
 
 #: A study is a sweep exactly when it has this attribute.
 HEADER_KEY = "ptxsweep:header"
@@ -44,12 +45,26 @@ def create_study(storage: RDBStorage, name: str, header: SweepHeader) -> None:
         raise taken
 
 
+def require_ledger(storage_url: str) -> None:
+    """Refuse to read a ledger in a file that is not there, since opening it would make one.
+
+    Raises:
+        UnknownSweep: There is no such file.
+    """
+    if (file := missing_file(storage_url)) is not None:
+        raise UnknownSweep(
+            f"no sweep was started in {file.parent} (found no {file}); give --home or --ledger"
+        )
+
+
 def list_sweeps(storage_url: str) -> list[str]:
-    """Names of all sweeps in a database, oldest first.
+    """Names of all sweeps in a database, oldest first; none where a file of SQLite is not there.
 
     Raises:
         LedgerError: The database cannot be reached.
     """
+    if missing_file(storage_url) is not None:
+        return []
     storage = open_storage(storage_url)
     try:
         with readable():

@@ -100,9 +100,10 @@ class Ledger:
         """Open an existing sweep; reading needs no lease.
 
         Raises:
-            UnknownSweep: There is no sweep of that name.
+            UnknownSweep: There is no sweep of that name, or no such file of SQLite; none is made.
             LedgerError: The database cannot be reached, or holds what we cannot read.
         """
+        catalog.require_ledger(storage_url)
         storage = open_storage(storage_url)
         try:
             return cls(storage, name)

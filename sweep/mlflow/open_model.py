@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.errors import UsageError
 from sweep.storage.home import Home
+from sweep.util.sqlite import missing_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,9 +57,8 @@ def open_model(home: Home, uri: str) -> tuple[Ensemble, dict[str, Any]]:
             "model; the registry vouches for no other (to run a model's own code, trusting its "
             "store, call mlflow.pyfunc.load_model)"
         )
-    name = home.tracking_uri.removeprefix("sqlite:///")
-    if name != home.tracking_uri and not Path(name).is_file():
-        raise UsageError(f"no model was registered in {home.folder} (found no {name}); give --home")
+    if (file := missing_file(home.tracking_uri)) is not None:
+        raise UsageError(f"no model was registered in {home.folder} (found no {file}); give --home")
 
     from sweep.mlflow.package_digest import fetch
     from sweep.mlflow.registry import reaching

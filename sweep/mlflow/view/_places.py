@@ -19,15 +19,9 @@ from mlflow import MlflowClient
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from sweep.mlflow.compat import PLACES
+from sweep.util.sqlite import sqlite_file
 
-_SQLITE = "sqlite:///"
 _PATIENCE_SECONDS = 30.0
-
-
-def sqlite_file(tracking_uri: str) -> Path | None:
-    """The file of an embedded store, None for a server or another database."""
-    name = tracking_uri.removeprefix(_SQLITE)
-    return Path(name) if name != tracking_uri and name not in ("", ":memory:") else None
 
 
 def settle(tracking_uri: str, artifacts: Path) -> None:

@@ -17,8 +17,9 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from sweep.mlflow.compat import upgrade
-from sweep.mlflow.view._places import settle, sqlite_file
+from sweep.mlflow.view._places import settle
 from sweep.util.redaction import mask
+from sweep.util.sqlite import sqlite_file
 
 _SQLITE = "sqlite:///"
 #: They tell of every table they make, and print the traceback of what they raise as well.

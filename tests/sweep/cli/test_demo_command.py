@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from sweep.cli.demo import _warn
+from sweep.cli.demo import _warn, _where_to_look
 
 
 def dice(found: float) -> dict[str, dict[str, float]]:
@@ -33,3 +33,14 @@ def test_the_warning_speaks_of_the_threshold_that_is_deployed(
     shown = capfd.readouterr().err
     assert shown.count("warning:") == (expected is not None)
     assert (expected or "") in shown
+
+
+@pytest.mark.parametrize(
+    ("tracking_uri", "expected"),
+    [
+        ("sqlite:////else/where.db", "; mlflow ui --backend-store-uri sqlite:////else/where.db"),
+        ("https://me:geheim@host/mlflow", " at https://me:***@host/mlflow"),
+    ],
+)
+def test_the_run_is_looked_at_where_it_was_kept(tracking_uri: str, expected: str) -> None:
+    assert _where_to_look(tracking_uri) == expected

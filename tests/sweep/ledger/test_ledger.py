@@ -405,6 +405,14 @@ def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
         open_storage(f"sqlite:///{tmp_path / 'missing' / 'ledger.db'}")
 
 
+def test_reading_makes_no_database(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    assert list_sweeps(url) == []
+    with pytest.raises(UnknownSweep, match=r"no sweep was started in .*found no .*ledger\.db"):
+        Ledger.open(url, "first")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_many_may_open_a_database_that_is_being_laid_out(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'new.db'}"
     together = threading.Barrier(8)
