@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import logging
 import os
 import shutil
@@ -43,7 +44,7 @@ from sweep.storage import sweep_files
 from sweep.storage.case_stores import locate, open_store, store_of
 from sweep.storage.home import Home
 from sweep.storage.retention import keep_weights
-from sweep.util.provenance import differences, pixel_versions
+from sweep.util.provenance import PRODUCT, differences, pixel_versions
 
 _log = logging.getLogger(__name__)
 
@@ -316,7 +317,7 @@ def _job(ledger: Ledger, space: SearchSpace, store: str, folder: Path, bucket: s
         metric=header.metric,
         sign=1.0 if header.maximize else -1.0,
         runtime=header.runtime or {},
-        version=header.version or "unknown",
+        version=importlib.metadata.version(PRODUCT),  # ours: the header has who began the sweep
         bucket=bucket,
         inference=space.inference,
         versions=pixel_versions(),

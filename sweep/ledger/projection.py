@@ -32,7 +32,7 @@ from sweep.records import (
     State,
     SweepState,
 )
-from sweep.util.provenance import recorded_versions
+from sweep.util.provenance import PRODUCT, recorded_versions
 
 #: Reason of a candidate that failed because a value of its objective was not finite.
 NAN_REASON = "objective is NaN"
@@ -209,9 +209,12 @@ class Projection:
     @property
     def versions(self) -> list[dict[str, str]]:
         """Versions of what changes pixels or scores, from the first; empty if nobody knows."""
+        header = self.header
         # Older sweeps recorded all packages.
-        first = self.header.versions or recorded_versions(self.header.environment or [])
-        return [dict(first), *self.later_versions] if first else []
+        first = dict(header.versions or recorded_versions(header.environment or []))
+        if first and header.version is not None:
+            first.setdefault(PRODUCT, header.version)
+        return [first, *self.later_versions] if first else []
 
     @property
     def default(self) -> Candidate | None:

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-#: Whose version changes pixels or scores: what resamples, warps, trains and counts, and what
+PRODUCT = "ptxsweep"
+#: Whose version changes pixels or scores: ours, what resamples, warps, trains and counts, and what
 #: decodes DICOM files. Decoders that are not installed are left out.
 PIXEL_PACKAGES = (
+    PRODUCT,
     *("numpy", "scipy", "torch", "monai", "albumentations", "albucore", "simpleitk"),
     *("pydicom", "pillow", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg"),
     *("pylibjpeg-rle", "python-gdcm", "pyjpegls"),
@@ -66,12 +68,19 @@ def recorded_versions(installed: Sequence[str]) -> dict[str, str]:
 def differences(
     expected: Mapping[str, str], found: Mapping[str, str]
 ) -> list[tuple[str, str, str]]:
-    """Packages that are not the same: name, expected and found version, "none" where missing."""
+    """Packages that are not the same: name, expected and found version, "none" where missing.
+
+    Earlier versions of ours did not count themselves among them, so a missing one is no difference.
+    """
     pairs = (
         (name, expected.get(name, "none"), found.get(name, "none"))
         for name in sorted(expected.keys() | found.keys())
     )
-    return [one for one in pairs if one[1] != one[2]]
+    return [
+        (name, ours, theirs)
+        for name, ours, theirs in pairs
+        if ours != theirs and not (name == PRODUCT and "none" in (ours, theirs))
+    ]
 
 
 def _opencv() -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.metadata
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import TINY_SPACE
@@ -16,7 +19,9 @@ from sweep import launch
 from sweep.analysis.selection_bias import caution
 from sweep.errors import UsageError
 from sweep.ledger import Ledger, list_sweeps
+from sweep.ledger.header import SweepHeader
 from sweep.ray.resources import Resources
+from sweep.ray.trainable import Job
 from sweep.records import State, SweepState
 from sweep.search.budget import Budget
 from sweep.search.controller import Conductor
@@ -29,6 +34,12 @@ def interrupted(
     tmp_path: Path, mlflow_template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Home, str]:
     """A sweep that was interrupted before anything ran, and its name; Ray never starts."""
+    return interrupted_sweep(tmp_path, mlflow_template, monkeypatch)
+
+
+def interrupted_sweep(
+    tmp_path: Path, mlflow_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Home, str]:
     home = home_at(tmp_path / "home")
     home.folder.mkdir()
     shutil.copy(mlflow_template, home.folder / "mlflow.db")
@@ -93,6 +104,29 @@ def test_a_sweep_that_goes_on_under_other_versions_says_so_for_good(
     assert ledger.projection.versions == [ours, other]
     assert "the same seed gives other pixels" in str(caution(ledger.projection))
     ledger.close()
+
+
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_workers_get_the_version_that_is_installed_and_the_ledger_keeps_that_it_changed(
+    is_listed: bool, tmp_path: Path, mlflow_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of the ledger's header, which no worker has any more."""
+    build, here = launch.build_header, importlib.metadata.version("ptxsweep")
+
+    def before(**facts: Any) -> SweepHeader:
+        header = build(**facts)
+        versions = {**(header.versions or {}), "ptxsweep": "0.0.9"}
+        if not is_listed:  # as headers had it at first
+            del versions["ptxsweep"]
+        return dataclasses.replace(header, version="0.0.9", versions=versions)
+
+    monkeypatch.setattr(launch, "build_header", before)
+    home, name = interrupted_sweep(tmp_path, mlflow_template, monkeypatch)
+    given: list[Job] = []
+    monkeypatch.setattr(launch, "drive", lambda conductor, job, *_, **__: given.append(job))
+    said = launch.resume(name, home=home).caution
+    assert [(one.version, one.versions["ptxsweep"]) for one in given] == [(here, here)]
+    assert f"went on under other versions (ptxsweep {here}, not 0.0.9): the same seed" in str(said)
 
 
 def test_gpu_hours_end_a_sweep_with_its_running_fold(

@@ -19,6 +19,7 @@ def test_versions_of_what_changes_pixels() -> None:
     assert {"numpy", "scipy", "torch", "monai", "albumentations", "pydicom", "pillow"} <= set(found)
     assert found["opencv"] == cv2.__version__
     assert found["torch"] == importlib.metadata.version("torch").split("+")[0]
+    assert found["ptxsweep"] == importlib.metadata.version("ptxsweep")
     assert "click" not in found
 
 
@@ -39,3 +40,5 @@ def test_what_differs_and_what_is_missing() -> None:
         ("pyjpegls", "none", "1.5.1"),
     ]
     assert differences(ours, dict(ours)) == []
+    assert differences(ours, {**ours, "ptxsweep": "0.1.0"}) == []  # not noted by earlier versions
+    assert len(differences({"ptxsweep": "0.1.0"}, {"ptxsweep": "0.2.0"})) == 1
