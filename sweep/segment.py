@@ -1,10 +1,12 @@
-"""Segment DICOM files with a registered model, and write what it sees as PNG files."""
+"""Segment DICOM files with a registered model, and write what it sees: pictures, tables, DICOM."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +16,32 @@ from PIL import Image
 from ptxcore.data.formats.contrast import has_contrast
 from ptxcore.data.formats.dicom import read_dicom
 from ptxcore.data.formats.files import base_name
+from ptxcore.data.formats.rle import encode
 from ptxcore.data.importing.sources import HINT, speaking_of
+from ptxcore.export.dicom_seg import SEG_TYPES, make_seg
+from ptxcore.export.dicom_sr import make_sr
+from ptxcore.export.source_image import Maker, SourceImage, read_source, silent
 from sweep.errors import UsageError
-from sweep.mlflow.open_model import open_model
+from sweep.mlflow.open_model import REGISTERED, open_model
 from sweep.storage.home import Home
 from sweep.storage.inputs import Inputs, find_inputs
 from sweep.util.atomic_file import whole_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pydicom.dataset import Dataset
 
     from ptxcore.inference import Ensemble
 
+#: How a file's name ends, after that of its image, in each format; "rle" is one file for all.
+FORMATS = {
+    "png": ".mask.png",
+    "probability": ".probability.png",
+    "rle": "masks.csv",
+    "seg": ".seg.dcm",
+    "sr": ".sr.dcm",
+}
+DEFAULT_FORMATS = ("png", "probability")
 #: What a probability of 1 is in a 16-bit PNG.
 FULL_SCALE = 65_535
 
@@ -36,23 +52,40 @@ class Prediction:
 
     Attributes:
         source: The DICOM file.
-        probability: 16-bit PNG, `FULL_SCALE` is a probability of 1.
-        mask: 8-bit PNG, 0 or 255.
+        probability: 16-bit PNG, `FULL_SCALE` is a probability of 1; None if nobody asked.
+        mask: 8-bit PNG, 0 or 255; likewise.
         mask_px: Pixels of the mask.
         share: Of the image inside the mask, in [0, 1].
         highest: Highest probability, in [0, 1].
         has_contrast: Whether the image shows anything; if not, an empty mask is no finding.
         attention: Picture of what the attention gates let through, None if nobody asked.
+        seg: DICOM Segmentation, which carries the patient's identity; likewise.
+        sr: Structured report on it, with the area; likewise.
     """
 
     source: Path
-    probability: Path
-    mask: Path
+    probability: Path | None
+    mask: Path | None
     mask_px: int
     share: float
     highest: float
     has_contrast: bool
     attention: Path | None = None
+    seg: Path | None = None
+    sr: Path | None = None
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse what cannot be written, before a model is loaded.
+
+    Raises:
+        UsageError: None, or an unknown format.
+    """
+    unknown = [word for word in formats if word not in FORMATS]
+    if unknown or not formats:
+        raise UsageError(
+            f"--format: found {', '.join(unknown) or 'none'}, expected some of {', '.join(FORMATS)}"
+        )
 
 
 def predict_files(
@@ -61,6 +94,8 @@ def predict_files(
     inputs: Inputs | Sequence[Path],
     out: Path,
     *,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    seg_type: str = SEG_TYPES[0],
     attention: Path | None = None,
     on_model: Callable[[Mapping[str, Any]], None] = lambda facts: None,
 ) -> list[Prediction]:
@@ -70,17 +105,25 @@ def predict_files(
         home: Whose tracking server knows the model.
         uri: See `open_model`.
         inputs: DICOM files and folders of them, or what `find_inputs` made of those.
-        out: Folder for the PNG files; made if absent, files of the same name are replaced.
+        out: Folder for the files; made if absent, files of the same name are replaced.
+        formats: Of `FORMATS`; "sr" brings the "seg" that it refers to.
+        seg_type: Of `ptxcore.export.dicom_seg.SEG_TYPES`.
         attention: Folder for pictures of the attention gates, likewise; None draws none.
         on_model: Called with what the model says of its origin, before the first file is read.
 
     Raises:
-        UsageError: No such model, or pictures of gates are asked of one that has none; no image.
+        UsageError: No such model, or pictures of gates are asked of one that has none; no image;
+            a format that cannot be written.
         CheckpointError: The model's files are damaged or were exchanged.
         TrackingError: MLflow cannot be reached.
         DicomError: A file cannot be read; those before it were written.
     """
+    check_formats(formats)
     chosen = inputs if isinstance(inputs, Inputs) else find_inputs(inputs)
+    if {"seg", "sr"} & {*formats}:
+        for file in chosen.files:  # before anything is written
+            with speaking_of(file, chosen.labels[file], HINT):
+                read_source(file)
     model, facts = open_model(home, uri)
     on_model(facts)
     if attention is not None and not any(network.num_gates for network, _ in model.members):
@@ -90,15 +133,24 @@ def predict_files(
         )
     for folder in (out, attention or out):
         folder.mkdir(parents=True, exist_ok=True)
+    writer = _Writer(out, frozenset(formats), seg_type, _maker(facts))
     found = []
-    for file in chosen.files:
-        one, image, mask = _predict(model, file, chosen.labels[file], out)
-        if attention is not None:
-            path = attention / f"{base_name(file)}.attention.png"
-            _draw_attention(model, image, mask, path)
-            one = dataclasses.replace(one, attention=path)
-        found.append(one)
+    try:
+        for file in chosen.files:
+            one, image, mask = _predict(model, file, chosen.labels[file], writer)
+            if attention is not None:
+                path = attention / f"{base_name(file)}.attention.png"
+                _draw_attention(model, image, mask, path)
+                one = dataclasses.replace(one, attention=path)
+            found.append(one)
+    finally:
+        writer.finish()
     return found
+
+
+def _maker(facts: Mapping[str, Any]) -> Maker:
+    name, number = facts.get(REGISTERED) or (facts.get("sweep") or "a folder", "unregistered")
+    return Maker(model=str(name)[:64], version=str(number)[:64], software=version("ptxsweep"))
 
 
 def _draw_attention(
@@ -111,30 +163,78 @@ def _draw_attention(
 
 
 def _predict(
-    model: Ensemble, file: Path, label: str, out: Path
+    ensemble: Ensemble, file: Path, label: str, writer: _Writer
 ) -> tuple[Prediction, NDArray[Any], NDArray[np.bool_]]:
     """The prediction, with the image and the mask it is of."""
     from sweep.mlflow.model_package import segment
 
     with speaking_of(file, label, "" if label == file.name else HINT):
         image = read_dicom(file).pixels
-    probability, mask = segment(model, image)
-    name = base_name(file)
-    paths = (out / f"{name}.probability.png", out / f"{name}.mask.png")
-    _write(paths[0], np.round(probability * FULL_SCALE).astype(np.uint16))
-    _write(paths[1], mask.astype(np.uint8) * 255)
+        source = read_source(file) if writer.needs_source else None
+    probability, mask = segment(ensemble, image)
+    paths = writer.write(base_name(file), source, probability, mask)
     done = Prediction(
         source=file,
-        probability=paths[0],
-        mask=paths[1],
+        probability=paths.get("probability"),
+        mask=paths.get("png"),
         mask_px=int(mask.sum()),
         share=float(mask.mean()),
         highest=float(probability.max()),
         has_contrast=has_contrast(image),
+        seg=paths.get("seg"),
+        sr=paths.get("sr"),
     )
     return done, image, mask
 
 
-def _write(path: Path, pixels: NDArray[Any]) -> None:
+class _Writer:
+    """Writes a prediction in each format that was asked for."""
+
+    def __init__(self, out: Path, formats: frozenset[str], seg_type: str, maker: Maker) -> None:
+        self._out, self._seg_type, self._maker = out, seg_type, maker
+        self._formats = formats | ({"seg"} if "sr" in formats else set())
+        self._rows: list[tuple[str, str]] = []
+        self.needs_source = "seg" in self._formats
+
+    def write(
+        self,
+        name: str,
+        source: SourceImage | None,
+        probability: NDArray[Any],
+        mask: NDArray[np.bool_],
+    ) -> dict[str, Path]:
+        """Where each format of one image was written."""
+        paths = {word: self._out / f"{name}{FORMATS[word]}" for word in self._formats - {"rle"}}
+        if "probability" in paths:
+            pixels = np.round(probability * FULL_SCALE).astype(np.uint16)
+            _write_png(paths["probability"], pixels)
+        if "png" in paths:
+            _write_png(paths["png"], mask.astype(np.uint8) * 255)
+        if "rle" in self._formats:
+            self._rows.append((name, encode(mask)))
+        if source is not None:
+            seg = make_seg(source, probability, mask, maker=self._maker, seg_type=self._seg_type)
+            _write_dicom(paths["seg"], seg)
+            if "sr" in paths:
+                _write_dicom(paths["sr"], make_sr(source, seg, mask, maker=self._maker))
+        return paths
+
+    def finish(self) -> None:
+        """The table of masks; after an error, of those before it."""
+        if "rle" not in self._formats:
+            return
+        with (
+            whole_file(self._out / FORMATS["rle"]) as draft,
+            draft.open("w", encoding="utf-8", newline="") as file,
+        ):
+            csv.writer(file).writerows([("ImageId", "EncodedPixels"), *self._rows])
+
+
+def _write_png(path: Path, pixels: NDArray[Any]) -> None:
     with whole_file(path) as draft:
         Image.fromarray(pixels).save(draft, format="PNG")
+
+
+def _write_dicom(path: Path, dataset: Dataset) -> None:
+    with whole_file(path) as draft, silent():
+        dataset.save_as(draft)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE_LAYERS = (
     {"types", "errors", "limits", "settings", "digest"},
     {"data", "losses", "metrics", "models"},
-    {"inference"},
+    {"inference", "export"},
     {"training"},
 )
 CORE_FORBIDDEN = {"sweep", "dashboards", "search_spaces", "ray", "optuna", "mlflow", "plotly"}

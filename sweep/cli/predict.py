@@ -18,6 +18,21 @@ from sweep.errors import UsageError
 @click.option("--model", metavar="URI", help="Of a model in MLflow, as in models:/NAME@champion.")
 @click.option("--out", type=OUTPUT_FOLDER, required=True, help="Folder for maps and masks.")
 @click.option(
+    "--format",
+    "formats",
+    metavar="WORDS",
+    default="png,probability",
+    show_default=True,
+    help="What to write, parted by commas: png, probability, rle, seg, sr.",
+)
+@click.option(
+    "--seg-type",
+    type=click.Choice(["binary", "fractional", "labelmap"]),
+    default="binary",
+    show_default=True,
+    help="Of the DICOM Segmentation: the mask, the probability, or a label.",
+)
+@click.option(
     "--attention",
     type=OUTPUT_FOLDER,
     metavar="FOLDER",
@@ -40,6 +55,8 @@ def predict_command(
     champion: str | None,
     model: str | None,
     out: Path,
+    formats: str,
+    seg_type: str,
     attention: Path | None,
     any_modality: bool,
     name_files: bool,
@@ -51,16 +68,21 @@ def predict_command(
     A folder is searched as `data import` does it: by content, at any depth, whatever the names.
     Per file, OUT gets `<stem>.probability.png` (16 bit, 65535 is a probability of 1) and
     `<stem>.mask.png` (0 or 255), on the grid of the image; with --attention that folder gets
-    `<stem>.attention.png`. A model of drawings, or one that has seen no healthy image, says so.
+    `<stem>.attention.png`. --format also writes `masks.csv`, run lengths as SIIM-ACR has them
+    (rle), `<stem>.seg.dcm`, a DICOM Segmentation that refers to its image (seg), and
+    `<stem>.sr.dcm`, a report with its area (sr); both DICOM files carry the patient's identity, as
+    they must. A model of drawings, or one that has seen no healthy image, says so.
     A picture without contrast is told from one in which nothing was found. Not for clinical use.
     """
     if (champion is None) == (model is None):
         raise UsageError("predict: give either --champion NAME or --model URI")
 
     from sweep.analysis.selection_bias import model_positives_alone, of_model, spoken
-    from sweep.segment import predict_files
+    from sweep.segment import check_formats, predict_files
     from sweep.storage.inputs import find_inputs
 
+    words = [word for word in formats.replace(" ", "").split(",") if word]
+    check_formats(words)
     inputs = find_inputs(dicom, any_modality=any_modality, name_files=name_files)
     for warning in inputs.warnings:
         say(f"warning: {warning}")
@@ -79,7 +101,14 @@ def predict_command(
             say(f"caution: {warned}")
 
     predictions = predict_files(
-        open_home(options), uri, inputs, out, attention=attention, on_model=on_model
+        open_home(options),
+        uri,
+        inputs,
+        out,
+        formats=words,
+        seg_type=seg_type,
+        attention=attention,
+        on_model=on_model,
     )
     if as_json:
         emit(
@@ -98,4 +127,5 @@ def predict_command(
         found = f"{one.mask_px} px ({one.share:.2%})" if one.mask_px else "nothing"
         if not one.has_contrast:
             found = "no contrast in the picture, so nothing can be said of it"
-        click.echo(f"{one.source}: {found}, highest probability {one.highest:.3f} -> {one.mask}")
+        written = one.mask or one.seg or one.probability or out / "masks.csv"
+        click.echo(f"{one.source}: {found}, highest probability {one.highest:.3f} -> {written}")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from ptxcore.inference import Ensemble
 
+#: Key of the facts: name and version of a model that the registry knows.
+REGISTERED = "registered"
 _REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<number>[0-9]+))")
 
 
@@ -68,7 +70,8 @@ def open_model(home: Home, uri: str) -> tuple[Ensemble, dict[str, Any]]:
         client = connect(home.tracking_uri, home.artifacts)
         version = _version(client, uri, **named.groupdict())
         with tempfile.TemporaryDirectory(prefix="ptxsweep-") as copy:
-            return loaded(fetch(client, version, Path(copy)))
+            model, facts = loaded(fetch(client, version, Path(copy)))
+        return model, facts | {REGISTERED: [str(version.name), str(version.version)]}
 
 
 def _version(

@@ -18,11 +18,16 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLSLossless,
     RLELossless,
     SecondaryCaptureImageStorage,
 )
 
 UID_ROOT = "1.2.826.0.1.3680043.8.498."
+
+
+#: Encoded by a plugin of pydicom rather than by Pillow.
+_COMPRESSED = {RLELossless: "pydicom", JPEGLSLossless: "pyjpegls"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +84,10 @@ def write_dicom(
         order = ">" if syntax == ExplicitVRBigEndian else "<"
         data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
         dataset.PixelData = data + b"\0" * (len(data) % 2)
-    if syntax == RLELossless:  # of whole words, so before the header says that less is stored
+    if syntax in _COMPRESSED:  # of whole words, so before the header says that less is stored
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+        plugin = _COMPRESSED[syntax]
+        dataset.compress(syntax, encoding_plugin=plugin, generate_instance_uid=False)
     dataset["PixelData"].VR = "OW" if pixels.itemsize == 2 else "OB"
     for keyword, value in elements.items():
         setattr(dataset, keyword, value)

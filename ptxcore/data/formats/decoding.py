@@ -1,9 +1,9 @@
 """Decode the pixels of a DICOM file, always by the same decoder where several are installed.
 
-JPEG Baseline and JPEG 2000 go by Pillow, uncompressed and RLE by pydicom itself. Others (JPEG
-Lossless, JPEG-LS) need `python-gdcm` (BSD) or `pyjpegls` (MIT), which are used when they are
-installed. pylibjpeg's JPEG plugin is GPL, so it is no dependency, and comes last where somebody
-installed it: it also decodes some pixels by one grey value differently, and the same files must
+JPEG Baseline and JPEG 2000 go by Pillow, uncompressed and RLE by pydicom itself, JPEG-LS by
+`pyjpegls` (MIT), which highdicom brings. JPEG Lossless needs `python-gdcm` (BSD), which is used
+when it is installed. pylibjpeg's JPEG plugin is GPL, so it is no dependency, and comes last where
+it is installed: it also decodes some pixels by one grey value differently, and the same files must
 give the same data hash everywhere.
 """
 

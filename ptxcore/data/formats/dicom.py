@@ -16,7 +16,7 @@ from pydicom.filereader import read_dataset, read_preamble
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from ptxcore.data.formats.decoding import decode
-from ptxcore.data.formats.elements import int_of, refusal, text_of
+from ptxcore.data.formats.elements import int_of, refusal, spacing_of, text_of
 from ptxcore.data.formats.grayscale import displayed
 from ptxcore.data.formats.radiograph import Header, Radiograph
 from ptxcore.data.formats.samples import read_bits, to_samples
@@ -172,7 +172,8 @@ def _header(path: Path, dataset: FileDataset) -> Header:
         uid=_uid(path, dataset),
         patient_id=text_of(dataset, "PatientID") or None,
         view=text_of(dataset, "ViewPosition").upper() or None,
-        pixel_spacing_mm=_spacing(dataset),
+        pixel_spacing_mm=spacing_of(dataset, "PixelSpacing")
+        or spacing_of(dataset, "ImagerPixelSpacing"),
         shape=(numbers["Rows"], numbers["Columns"]),
         is_eight_bit=numbers["BitsStored"] <= 8,
         is_phantom=drawn or "PHANTOM" in text_of(dataset, "ImageComments").upper(),
@@ -183,15 +184,3 @@ def _header(path: Path, dataset: FileDataset) -> Header:
             body_part=text_of(dataset, "BodyPartExamined"),
         ),
     )
-
-
-def _spacing(dataset: Dataset) -> tuple[float, float] | None:
-    for name in ("PixelSpacing", "ImagerPixelSpacing"):
-        words = text_of(dataset, name).strip("[]").replace(",", "\\").split("\\")
-        try:
-            height, width = (float(word) for word in words)
-        except ValueError:
-            continue
-        if 0 < height < 10 and 0 < width < 10:
-            return height, width
-    return None

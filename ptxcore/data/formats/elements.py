@@ -103,3 +103,21 @@ def syntax_of(dataset: FileDataset) -> UID:
         dataset: A file.
     """
     return UID(text_of(dataset.file_meta, "TransferSyntaxUID"), validation_mode=IGNORE)
+
+
+def spacing_of(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
+    """Height and width of a pixel in millimetres.
+
+    Args:
+        dataset: The header.
+        keyword: Of the element, such as "PixelSpacing".
+
+    Returns:
+        None where the element is absent, or says what no detector has: a side of 0, or of 10 mm.
+    """
+    words = text_of(dataset, keyword).strip("[]").replace(",", "\\").split("\\")
+    try:
+        height, width = (float(word) for word in words)
+    except ValueError:
+        return None
+    return (height, width) if 0 < height < 10 and 0 < width < 10 else None

@@ -33,11 +33,11 @@ def test_a_list_of_packages_tells_the_same() -> None:
 
 def test_what_differs_and_what_is_missing() -> None:
     ours = {"opencv": "5.0.0", "pydicom": "3.0.2", "numpy": "2.4.6"}
-    theirs = {"opencv": "4.12.0", "numpy": "2.4.6", "pyjpegls": "1.5.1"}
+    theirs = {"opencv": "4.12.0", "numpy": "2.4.6", "python-gdcm": "3.2.6"}
     assert differences(ours, theirs) == [
         ("opencv", "5.0.0", "4.12.0"),
         ("pydicom", "3.0.2", "none"),
-        ("pyjpegls", "none", "1.5.1"),
+        ("python-gdcm", "none", "3.2.6"),
     ]
     assert differences(ours, dict(ours)) == []
     assert differences(ours, {**ours, "ptxsweep": "0.1.0"}) == []  # not noted by earlier versions

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.pixels import pixel_array
-from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless
 from tiny_dicom import write_dicom
 
 from ptxcore.data.formats.dicom import read_dicom, read_header
@@ -198,7 +198,9 @@ def test_constant_images(value: int, tmp_path: Path) -> None:
     assert (read_dicom(padded).pixels == 0).all()
 
 
-@pytest.mark.parametrize(("syntax", "error"), [(JPEGBaseline8Bit, 6), (JPEG2000Lossless, 0)])
+@pytest.mark.parametrize(
+    ("syntax", "error"), [(JPEGBaseline8Bit, 6), (JPEG2000Lossless, 0), (JPEGLSLossless, 0)]
+)
 def test_compressed_pixels(syntax: str, error: int, tmp_path: Path) -> None:
     smooth = np.add.outer(np.arange(64), np.arange(96)).astype(np.uint8)
     pixels = read_dicom(write_dicom(tmp_path / "a.dcm", smooth, syntax=syntax)).pixels

@@ -1,0 +1,1 @@
+"""Masks as the objects that other systems read: DICOM Segmentation, structured report."""
