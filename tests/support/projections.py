@@ -1,74 +1,68 @@
-"""Headers of projection radiographs as modalities write them, small, with identifiers made up."""
+"""Projections written by hand, without a storage."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from pydicom.uid import (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    SecondaryCaptureImageStorage,
-)
-from tiny_dicom import write_dicom
+from optuna.distributions import FloatDistribution
 
-NAME, PATIENT_ID = "Doe^Jane", "P-0042"
-SHAPE = (30, 45)  # 1,350 bits, which do not end on a byte
-_STUDY = {
-    "PatientID": PATIENT_ID,
-    "PatientName": NAME,
-    "PatientBirthDate": "",
-    "PatientSex": "F",
-    "StudyInstanceUID": "1.2.3.1",
-    "SeriesInstanceUID": "1.2.3.2",
-    "StudyDate": "20200101",
-    "StudyTime": "101010",
-    "StudyID": "1",
-    "AccessionNumber": "",
-    "ReferringPhysicianName": "",
-}
-KINDS: dict[str, dict[str, Any]] = {
-    "dx": {
-        "SOPClassUID": DigitalXRayImageStorageForPresentation,
-        "ImagerPixelSpacing": [0.2, 0.2],
-        "PatientOrientation": ["L", "F"],
-    },
-    "dx-calibrated": {
-        "SOPClassUID": DigitalXRayImageStorageForPresentation,
-        "ImagerPixelSpacing": [0.2, 0.2],
-        "PixelSpacing": [0.15, 0.15],
-    },
-    "cr": {
-        "SOPClassUID": ComputedRadiographyImageStorage,
-        "Modality": "CR",
-        "ImagerPixelSpacing": [0.2, 0.2],
-    },
-    "cr-without-spacing": {"SOPClassUID": ComputedRadiographyImageStorage, "Modality": "CR"},
-    "sc": {"SOPClassUID": SecondaryCaptureImageStorage, "PixelSpacing": [0.168, 0.168]},
-    "sc-with-nonsense": {"SOPClassUID": SecondaryCaptureImageStorage, "PixelSpacing": [0, 0]},
-    # What anonymisers leave: no patient, no date, and a word for the sex that no standard has.
-    "bare": {
-        "SOPClassUID": SecondaryCaptureImageStorage,
-        "PatientSex": "MALE",
-        "remove": tuple(name for name in _STUDY if not name.endswith("UID")),
-    },
-}
+from sweep.ledger.header import SweepHeader
+from sweep.ledger.projection import Candidate, Projection
+from sweep.records import Epoch, FoldScore
+
+X = {"x": FloatDistribution(0.0, 1.0)}
 
 
-def write_projection(folder: Path, kind: str, **elements: Any) -> Path:
-    """A file of one of `KINDS`."""
-    pixels = np.arange(SHAPE[0] * SHAPE[1], dtype=np.uint16).reshape(SHAPE)
-    known = {**_STUDY, **KINDS[kind]}
-    removed = known.pop("remove", ())
-    known = {name: value for name, value in known.items() if name not in removed}
-    return write_dicom(folder / f"{kind}.dcm", pixels, uid="1.2.3.4.5", **{**known, **elements})
+def projection(*, num_folds: int = 3, maximize: bool = True) -> Projection:
+    header = SweepHeader(metric="dice", maximize=maximize, num_folds=num_folds, seed=0)
+    return Projection(header=header)
 
 
-def dciodvfy_errors(path: Path) -> set[str]:
-    """What David Clunie's validator finds wrong with an object."""
-    program = Path(sys.executable).with_name("dciodvfy")
-    done = subprocess.run([program, path], capture_output=True, text=True, check=False)
-    return {line for line in done.stderr.splitlines() if line.startswith("Error")}
+def add(made: Projection, parameters: Mapping[str, Any] | None = None) -> int:
+    values = dict(parameters or {"x": 0.5})
+    number = len(made.candidates)
+    made.add(
+        Candidate(
+            number=number, parameters=values, settings=values, distributions=X, created_at="then"
+        )
+    )
+    return number
+
+
+def start(made: Projection, candidate: int, fold: int) -> None:
+    attempt = made.candidates[candidate].attempts.get(fold, 0) + 1
+    made.start(candidate, fold, attempt, "then")
+
+
+def report(made: Projection, candidate: int, fold: int, values: Sequence[float]) -> None:
+    """Epochs after those that are there."""
+    known = len(made.candidates[candidate].epochs.get(fold, {}))
+    for number, value in enumerate(values, start=known + 1):
+        made.epoch(
+            Epoch(candidate=candidate, fold=fold, attempt=1, epoch=number, value=value, seconds=1.0)
+        )
+
+
+def finish(made: Projection, candidate: int, fold: int, score: float) -> None:
+    made.finish(
+        FoldScore(
+            candidate=candidate,
+            fold=fold,
+            attempt=1,
+            score=score,
+            seconds=1.0,
+            num_epochs=1,
+            best_epoch=1,
+        ),
+        "then",
+    )
+
+
+def folds(made: Projection, scores: Sequence[float], parameters: Any = None) -> int:
+    """A candidate with these fold scores, parked."""
+    number = add(made, parameters)
+    for fold, score in enumerate(scores):
+        start(made, number, fold)
+        finish(made, number, fold, score)
+    return number

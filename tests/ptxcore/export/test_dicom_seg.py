@@ -11,8 +11,8 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
+from dicom_headers import KINDS, NAME, PATIENT_ID, SHAPE, dciodvfy_errors, write_projection
 from numpy.typing import NDArray
-from projections import KINDS, NAME, PATIENT_ID, SHAPE, dciodvfy_errors, write_projection
 
 from ptxcore.errors import DicomError, SettingsError
 from ptxcore.export.dicom_seg import SEG_TYPES, make_seg

@@ -8,7 +8,7 @@ from typing import Any
 import highdicom
 import numpy as np
 import pytest
-from projections import KINDS, SHAPE, dciodvfy_errors, write_projection
+from dicom_headers import KINDS, SHAPE, dciodvfy_errors, write_projection
 
 from ptxcore.export.dicom_seg import SEG_TYPES, make_seg
 from ptxcore.export.dicom_sr import area_of, make_sr

@@ -9,8 +9,8 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
+from dicom_headers import dciodvfy_errors
 from PIL import Image
-from projections import dciodvfy_errors
 from tiny_dicom import write_dicom
 
 from ptxcore.data.formats.rle import decode
