@@ -96,6 +96,7 @@ def predict_files(
     *,
     formats: Sequence[str] = DEFAULT_FORMATS,
     seg_type: str = SEG_TYPES[0],
+    ohif: bool = False,
     attention: Path | None = None,
     on_model: Callable[[Mapping[str, Any]], None] = lambda facts: None,
 ) -> list[Prediction]:
@@ -108,6 +109,7 @@ def predict_files(
         out: Folder for the files; made if absent, files of the same name are replaced.
         formats: Of `FORMATS`; "sr" brings the "seg" that it refers to.
         seg_type: Of `ptxcore.export.dicom_seg.SEG_TYPES`.
+        ohif: Whether segmentations have the orientation that the viewer OHIF asks for.
         attention: Folder for pictures of the attention gates, likewise; None draws none.
         on_model: Called with what the model says of its origin, before the first file is read.
 
@@ -133,7 +135,7 @@ def predict_files(
         )
     for folder in (out, attention or out):
         folder.mkdir(parents=True, exist_ok=True)
-    writer = _Writer(out, frozenset(formats), seg_type, _maker(facts))
+    writer = _Writer(out, frozenset(formats), seg_type, ohif, _maker(facts))
     found = []
     try:
         for file in chosen.files:
@@ -190,8 +192,11 @@ def _predict(
 class _Writer:
     """Writes a prediction in each format that was asked for."""
 
-    def __init__(self, out: Path, formats: frozenset[str], seg_type: str, maker: Maker) -> None:
-        self._out, self._seg_type, self._maker = out, seg_type, maker
+    def __init__(
+        self, out: Path, formats: frozenset[str], seg_type: str, ohif: bool, maker: Maker
+    ) -> None:
+        self._out, self._maker = out, maker
+        self._seg_options: dict[str, Any] = {"seg_type": seg_type, "ohif": ohif}
         self._formats = formats | ({"seg"} if "sr" in formats else set())
         self._rows: list[tuple[str, str]] = []
         self.needs_source = "seg" in self._formats
@@ -213,7 +218,7 @@ class _Writer:
         if "rle" in self._formats:
             self._rows.append((name, encode(mask)))
         if source is not None:
-            seg = make_seg(source, probability, mask, maker=self._maker, seg_type=self._seg_type)
+            seg = make_seg(source, probability, mask, maker=self._maker, **self._seg_options)
             _write_dicom(paths["seg"], seg)
             if "sr" in paths:
                 _write_dicom(paths["sr"], make_sr(source, seg, mask, maker=self._maker))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from ptxcore.errors import SettingsError
@@ -29,6 +30,10 @@ CODE = ("36118008", "SCT", LABEL)
 #: A projection has no thickness, but highdicom reads no pixel measures without; volumes of a mask
 #: on a radiograph mean nothing.
 NOMINAL_THICKNESS_MM = 1.0
+#: Row and column directions that OHIF takes an image to have that says none, as radiographs do not
+#: (its `MetadataProvider`). Its reader (@cornerstonejs/adapters 5.14.0) refuses a segmentation
+#: without one, and one that differs. It is no statement about the patient.
+OHIF_ORIENTATION = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 RESEARCH = "For research use only, not for diagnosis"
 #: Of a series that comes after what a modality makes.
 SERIES_NUMBER = 9001
@@ -42,6 +47,7 @@ def make_seg(
     *,
     maker: Maker,
     seg_type: str = "binary",
+    ohif: bool = False,
 ) -> Dataset:
     """A segmentation with one segment, pneumothorax, in one frame; an empty mask is a frame too.
 
@@ -55,6 +61,7 @@ def make_seg(
         maker: Named in the segment's description.
         seg_type: "binary" and "labelmap" keep the mask, "fractional" the probability, in steps of
             1/255.
+        ohif: Whether to add `OHIF_ORIENTATION` where the image has no orientation.
 
     Returns:
         With file meta information, to be saved. Patient and study are those of the image.
@@ -72,7 +79,8 @@ def make_seg(
         "labelmap": mask[None].astype(np.uint8),
         "fractional": np.clip(probability, 0.0, 1.0)[None].astype(np.float32),
     }[seg_type]
-    uids = _uids(source, maker, seg_type, pixels)
+    kind = f"{seg_type} for OHIF" if ohif else seg_type
+    uids = _uids(source, maker, kind, pixels)
     with silent():
         seg = Segmentation(
             source_images=[source.header],
@@ -98,6 +106,10 @@ def make_seg(
         if source.spacing_mm is None:  # highdicom copies what the image says, even nonsense
             for group in seg.SharedFunctionalGroupsSequence:
                 group.pop("PixelMeasuresSequence", None)
+        if ohif and "ImageOrientationPatient" not in source.header:
+            plane = Dataset()
+            plane.ImageOrientationPatient = list(OHIF_ORIENTATION)
+            seg.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = Sequence([plane])
     assert isinstance(seg, hd.seg.Segmentation)
     return seg
 
@@ -128,11 +140,9 @@ def _measures(source: SourceImage) -> Any:
     )
 
 
-def _uids(
-    source: SourceImage, maker: Maker, seg_type: str, pixels: NDArray[Any]
-) -> tuple[str, str]:
+def _uids(source: SourceImage, maker: Maker, kind: str, pixels: NDArray[Any]) -> tuple[str, str]:
     """Series and SOP Instance UID, of what makes this object what it is."""
     content = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
-    words = [source.uid, maker.model, maker.version, maker.software, seg_type, content]
+    words = [source.uid, maker.model, maker.version, maker.software, kind, content]
     series, instance = (generate_uid(entropy_srcs=[*words, role]) for role in ("series", "image"))
     return series, instance

@@ -33,6 +33,11 @@ from sweep.errors import UsageError
     help="Of the DICOM Segmentation: the mask, the probability, or a label.",
 )
 @click.option(
+    "--ohif",
+    is_flag=True,
+    help="Segmentations say the orientation without which the viewer OHIF refuses them.",
+)
+@click.option(
     "--attention",
     type=OUTPUT_FOLDER,
     metavar="FOLDER",
@@ -57,6 +62,7 @@ def predict_command(
     out: Path,
     formats: str,
     seg_type: str,
+    ohif: bool,
     attention: Path | None,
     any_modality: bool,
     name_files: bool,
@@ -107,6 +113,7 @@ def predict_command(
         out,
         formats=words,
         seg_type=seg_type,
+        ohif=ohif,
         attention=attention,
         on_model=on_model,
     )

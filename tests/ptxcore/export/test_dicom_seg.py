@@ -15,7 +15,7 @@ from dicom_headers import KINDS, NAME, PATIENT_ID, SHAPE, dciodvfy_errors, write
 from numpy.typing import NDArray
 
 from ptxcore.errors import DicomError, SettingsError
-from ptxcore.export.dicom_seg import SEG_TYPES, make_seg
+from ptxcore.export.dicom_seg import OHIF_ORIENTATION, SEG_TYPES, make_seg
 from ptxcore.export.source_image import Maker, read_source
 
 MAKER = Maker(model="ptxsweep-dice", version="3", software="0.1.0")
@@ -141,6 +141,23 @@ def test_an_image_that_nothing_can_refer_to_is_refused(tmp_path: Path, missing: 
     dataset.save_as(file)
     with pytest.raises(DicomError, match=f"dx.dcm: {missing}: found none, expected one, to which"):
         read_source(file)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ohif_gets_the_orientation_that_it_takes_radiographs_to_have(
+    tmp_path: Path, kind: str
+) -> None:
+    file = write_projection(tmp_path, kind)
+    source, mask, path = read_source(file), np.eye(*SHAPE, dtype=bool), tmp_path / "seg.dcm"
+    plain = make_seg(source, mask.astype(float), mask, maker=MAKER)
+    assert "PlaneOrientationSequence" not in plain.SharedFunctionalGroupsSequence[0]
+    seg = make_seg(source, mask.astype(float), mask, maker=MAKER, ohif=True)
+    assert seg.SOPInstanceUID != plain.SOPInstanceUID
+    plane = seg.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
+    assert list(plane.ImageOrientationPatient) == list(OHIF_ORIENTATION)
+    seg.save_as(path)
+    np.testing.assert_array_equal(read_back(path, source.uid, "binary"), mask)
+    assert dciodvfy_errors(path) <= dciodvfy_errors(file)
 
 
 def test_another_type_is_refused(tmp_path: Path) -> None:
