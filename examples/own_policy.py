@@ -34,7 +34,7 @@ from sweep.records import (
     NewCandidate,
     RunFold,
 )
-from sweep.search.controller import Conductor
+from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.simulate import Run, Simulation, deal, load_table
 from sweep.space import parse_space
@@ -112,7 +112,7 @@ def live(folder: Path) -> Projection:
     ledger = Ledger.create(f"sqlite:///{folder / 'ledger.db'}", space.name, header=header)
     ledger.acquire("example")  # a ledger has one driver
     policy = TwoFoldsFirst(num_trials=3, num_folds=3)
-    controller = Conductor(ledger, space, policy, make_stop_rule(3, 2, 3), seed=0)
+    controller = Controller(ledger, space, policy, make_stop_rule(3, 2, 3), seed=0)
     while decisions := controller.wanted(free_slots=1):
         match decisions[0]:
             case NewCandidate():
@@ -126,7 +126,7 @@ def live(folder: Path) -> Projection:
     return ledger.projection
 
 
-def train(one: Assignment, store: CaseStore, plan: FoldPlan, controller: Conductor) -> None:
+def train(one: Assignment, store: CaseStore, plan: FoldPlan, controller: Controller) -> None:
     """Train a fold and report it, as a worker does."""
     settings = FoldSettings.from_mapping(one.parameters)
     search, runtime = plan.search_part(), Runtime()

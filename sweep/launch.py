@@ -1,4 +1,4 @@
-"""Launch a sweep, or go on with one: wire ledger, conductor, Ray and the views together."""
+"""Launch a sweep, or go on with one: wire ledger, controller, Ray and the views together."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from sweep.ray.run import Interrupt, drive
 from sweep.ray.trainable import Job
 from sweep.records import SweepState
 from sweep.search.budget import Budget, attempt_seconds
-from sweep.search.controller import Conductor
+from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 from sweep.space.overrides import Overrides, effective_space
@@ -267,7 +267,7 @@ def _drive(
         tracker = Tracker(home, ledger)
         spec, num_folds = space.policy, ledger.projection.num_folds
         policy = spec.build(num_folds)
-        conductor = Conductor(
+        controller = Controller(
             ledger,
             space,
             policy,
@@ -287,15 +287,15 @@ def _drive(
         with tracker.running():
             with interrupt.listening():
                 drive(
-                    conductor,
+                    controller,
                     _job(ledger, space, location, folder, sweep_files.address(home, ledger.name)),
                     resources,
                     folder=folder,
                     interrupt=interrupt,
-                    on_poll=_poller(ledger, conductor, tracker, limit, on_progress),
+                    on_poll=_poller(ledger, controller, tracker, limit, on_progress),
                 )
-            conductor.close(interrupt.reason or "Ray ended the run")
-            if conductor.stop_reason() is not None:
+            controller.close(interrupt.reason or "Ray ended the run")
+            if controller.stop_reason() is not None:
                 keep_weights(ledger.projection, folder, num_kept=NUM_KEPT)
                 sweep_files.tidy(home, ledger.projection, ledger.name, num_kept=NUM_KEPT)
             tracker.finish()
@@ -338,7 +338,7 @@ def _limit(budget: Budget, ledger: Ledger, resources: Resources) -> Callable[[],
 
 def _poller(
     ledger: Ledger,
-    conductor: Conductor,
+    controller: Controller,
     tracker: Tracker,
     limit: Callable[[], str | None],
     on_progress: Progress,
@@ -355,7 +355,7 @@ def _poller(
         ledger.renew()
         ledger.flush()
         if (used_up := limit()) is not None:
-            conductor.end_sweep(used_up)
+            controller.end_sweep(used_up)
         tracker.offer()
         on_progress(ledger.projection)
 

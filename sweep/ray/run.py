@@ -21,7 +21,7 @@ from sweep.ray.resources import Resources
 from sweep.ray.scheduler import FoldScheduler, Slots
 from sweep.ray.searcher import FoldSearch
 from sweep.ray.trainable import FoldTrainable, Job
-from sweep.search.controller import Conductor
+from sweep.search.controller import Controller
 
 
 class Interrupt:
@@ -59,10 +59,10 @@ class Interrupt:
 
 
 class _EndOfSweep(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
-    """Ends Ray's run when the conductor or a signal says so; single trials are not its business."""
+    """Ends Ray's run, never a single trial, when the controller or a signal says so."""
 
-    def __init__(self, conductor: Conductor, interrupt: Interrupt) -> None:
-        self._conductor = conductor
+    def __init__(self, controller: Controller, interrupt: Interrupt) -> None:
+        self._controller = controller
         self._interrupt = interrupt
 
     def __getstate__(self) -> dict[str, Any]:
@@ -73,11 +73,11 @@ class _EndOfSweep(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
         return False
 
     def stop_all(self) -> bool:
-        return self._interrupt.reason is not None or self._conductor.stop_reason() is not None
+        return self._interrupt.reason is not None or self._controller.stop_reason() is not None
 
 
 def drive(
-    conductor: Conductor,
+    controller: Controller,
     job: Job,
     resources: Resources,
     *,
@@ -89,7 +89,7 @@ def drive(
     """Run the sweep on Ray until its end or an interrupt. `ray_cluster` must be open.
 
     Args:
-        conductor: Decides; Ray only executes.
+        controller: Decides; Ray only executes.
         job: What is the same for all trials.
         resources: Per trial.
         folder: Of the sweep; Ray's own files go below it and are removed in the end.
@@ -98,16 +98,16 @@ def drive(
         trainable: Another one that reports as `FoldTrainable` does, to measure the platform alone.
 
     Raises:
-        SweepError: What the conductor raised, as when another driver took the lease.
+        SweepError: What the controller raised, as when another driver took the lease.
     """
     slots = Slots(slot_counter(resources))
-    scheduler = FoldScheduler(conductor, slots, on_poll=on_poll, on_halt=interrupt.stop)
+    scheduler = FoldScheduler(controller, slots, on_poll=on_poll, on_halt=interrupt.stop)
     ray_folder = folder / "ray"
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         param_space={"job": job},
         tune_config=tune.TuneConfig(
-            search_alg=FoldSearch(conductor, scheduler, slots),
+            search_alg=FoldSearch(controller, scheduler, slots),
             scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
@@ -117,7 +117,7 @@ def drive(
         run_config=tune.RunConfig(
             name="run",
             storage_path=str(ray_folder),
-            stop=_EndOfSweep(conductor, interrupt),
+            stop=_EndOfSweep(controller, interrupt),
             failure_config=tune.FailureConfig(max_failures=-1),
             # Its default saves every trial that ends, which costs the actor if it cannot save.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -127,7 +127,7 @@ def drive(
     try:
         tuner.fit()
     except TuneError as error:
-        # What the conductor raises, as for a lost lease, comes back as text in an error of Ray's.
+        # What the controller raises, as for a lost lease, comes back as text in an error of Ray's.
         raise _ours(error) or error from None
     finally:
         shutil.rmtree(ray_folder, ignore_errors=True)

@@ -1,9 +1,9 @@
-"""Ray's scheduler interface around the conductor: it translates and decides nothing.
+"""Ray's scheduler interface around the controller: it translates and decides nothing.
 
 A trial is parked by `pause_trial(should_checkpoint=False)`: what a fold needs to go on lies in
 the fold's own folder, and what to train next is set in the trial's configuration when it is
 chosen, so Ray saves and restores nothing. Ray starts every PENDING trial by itself, in its own
-order; therefore a trial is made or woken only when the conductor gives it a slot.
+order; therefore a trial is made or woken only when the controller gives it a slot.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from sweep.ray.compat import park
 from sweep.records import Assignment, RunFold, State
-from sweep.search.controller import Conductor
+from sweep.search.controller import Controller
 
 
 class Slots:
@@ -50,24 +50,24 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
 
     def __init__(
         self,
-        conductor: Conductor,
+        controller: Controller,
         slots: Slots,
         *,
         max_attempts: int = 3,
         on_poll: Callable[[], None] = lambda: None,
         on_halt: Callable[[str], None] = lambda reason: None,
     ) -> None:
-        """Around a conductor.
+        """Around a controller.
 
         Args:
-            conductor: Decides.
+            controller: Decides.
             slots: Shared with the searcher.
             max_attempts: Losses of one fold, in this run of the driver, that end its candidate.
             on_poll: Called many times a second.
             on_halt: Called with the reason when a host says that no candidate can train on it.
         """
         super().__init__()
-        self._conductor = conductor
+        self._controller = controller
         self._slots = slots
         self._max_attempts = max_attempts
         self._on_poll, self._on_halt = on_poll, on_halt
@@ -86,7 +86,7 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
             return
         # Back after a lost worker. Ray would start it at once, in front of what the policy wants,
         # so it is parked; `choose_trial_to_run` wakes it when its turn comes.
-        if candidate in self._ended or self._conductor.stop_reason() is not None:
+        if candidate in self._ended or self._controller.stop_reason() is not None:
             tune_controller.stop_trial(trial)
         else:
             park(tune_controller, trial)
@@ -108,9 +108,9 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
                 return self._end(trial)
             return self._park(tune_controller, trial)
         if "score" not in result:
-            is_over = self._conductor.on_epoch(result["epoch"])
+            is_over = self._controller.on_epoch(result["epoch"])
             return self._end(trial) if is_over else str(self.CONTINUE)
-        if self._conductor.on_fold(result["score"], result["epoch"]) is not State.PARKED:
+        if self._controller.on_fold(result["score"], result["epoch"]) is not State.PARKED:
             return self._end(trial)
         return self._park(tune_controller, trial)
 
@@ -123,7 +123,7 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Wake the parked trial that the policy wants next; Ray polls this all the time."""
         self._on_poll()
-        for decision in self._conductor.wanted(self._slots.free)[:1]:
+        for decision in self._controller.wanted(self._slots.free)[:1]:
             if isinstance(decision, RunFold) and decision.candidate in self._trials:
                 trial = self._trials[decision.candidate]
                 self._give_slot(decision.candidate, trial)
@@ -139,7 +139,7 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         return f"{len(self._slots.busy)} folds running"
 
     def _give_slot(self, candidate: int, trial: Trial) -> None:
-        assignment = self._conductor.start(candidate)
+        assignment = self._controller.start(candidate)
         self._slots.busy.add(candidate)
         trial.set_config({**trial.config, **as_config(assignment)})
 
@@ -153,7 +153,7 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         return final
 
     def _release(self, trial: Trial, reason: str, *, final: bool = False) -> None:
-        self._conductor.on_failure(_candidate(trial), reason, final=final)
+        self._controller.on_failure(_candidate(trial), reason, final=final)
         self._slots.busy.discard(_candidate(trial))
 
     def _end(self, trial: Trial) -> str:

@@ -1,4 +1,4 @@
-"""Ray's searcher interface around the conductor: it makes a Ray trial when the policy wants one.
+"""Ray's searcher interface around the controller: it makes a Ray trial when the policy wants one.
 
 That is a new candidate, or after a resume a known one that this Ray run has not seen yet.
 """
@@ -11,27 +11,27 @@ from ray.tune.search import Searcher
 
 from sweep.ray.scheduler import FoldScheduler, Slots, as_config
 from sweep.records import NewCandidate
-from sweep.search.controller import Conductor
+from sweep.search.controller import Controller
 
 
 class FoldSearch(Searcher):  # type: ignore[misc]  # Ray ships no types
     """Gives Ray the first fold of a candidate; the scheduler gives it the others."""
 
-    def __init__(self, conductor: Conductor, scheduler: FoldScheduler, slots: Slots) -> None:
+    def __init__(self, controller: Controller, scheduler: FoldScheduler, slots: Slots) -> None:
         super().__init__()
-        self._conductor = conductor
+        self._controller = controller
         self._scheduler = scheduler
         self._slots = slots
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The configuration of a trial to start now; None when no new trial is wanted."""
-        if self._conductor.stop_reason() is not None:
+        if self._controller.stop_reason() is not None:
             return str(Searcher.FINISHED)
-        for decision in self._conductor.wanted(self._slots.free)[:1]:
+        for decision in self._controller.wanted(self._slots.free)[:1]:
             if isinstance(decision, NewCandidate):
-                assignment = self._conductor.add_candidate()
+                assignment = self._controller.add_candidate()
             elif not self._scheduler.knows(decision.candidate):
-                assignment = self._conductor.start(decision.candidate)
+                assignment = self._controller.start(decision.candidate)
             else:
                 return None
             self._slots.busy.add(assignment.candidate)
@@ -41,7 +41,7 @@ class FoldSearch(Searcher):  # type: ignore[misc]  # Ray ships no types
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Nothing to do: the scheduler told the conductor already."""
+        """Nothing to do: the scheduler told the controller already."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Empty: Ray pickles this for `Tuner.restore`, which a resume by ledger replaces."""
@@ -54,4 +54,4 @@ class FoldSearch(Searcher):  # type: ignore[misc]  # Ray ships no types
         """Nothing to restore: a sweep is resumed from its ledger."""
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing to save, see `save`; Ray would pickle the conductor otherwise."""
+        """Nothing to save, see `save`; Ray would pickle the controller otherwise."""

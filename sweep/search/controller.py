@@ -1,11 +1,11 @@
 """The driver's brain: every decision of a live sweep, in the order in which it is committed.
 
-Policy, pruner, sampler and stop rule each decide alone; the conductor asks them, writes the ledger
+Policy, pruner, sampler and stop rule each decide alone; the controller asks them, writes the ledger
 and passes the ledger's events on. It knows nothing of Ray, so an adapter only translates, and a
 test can drive it with a function.
 
 The policy and the stop rule see exactly the events that the ledger holds, live and on resume: the
-conductor feeds them from the ledger's history and from nowhere else.
+controller feeds them from the ledger's history and from nowhere else.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sweep.search.stop_rules import StopRule
 from sweep.space import SearchSpace
 
 
-class Conductor:
+class Controller:
     """Drives one sweep through its ledger, whose lease must be held."""
 
     def __init__(

@@ -22,7 +22,7 @@ import optuna
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
 
-from in_process import conduct, memory_storage, new_sweep, toy_fold, toy_space
+from in_process import make_controller, memory_storage, new_sweep, toy_fold, toy_space
 from optuna.distributions import FloatDistribution
 from ray.tune.experiment import Trial
 
@@ -32,7 +32,7 @@ from sweep.policies import Policy, make_policy
 from sweep.ray.scheduler import FoldScheduler, Slots
 from sweep.ray.searcher import FoldSearch
 from sweep.records import CandidateAdded, Epoch, FoldFinished, FoldScore, FoldStarted
-from sweep.search.controller import Conductor
+from sweep.search.controller import Controller
 from sweep.search.optuna_views import sampler_study
 from sweep.search.pruner_judge import PrunerJudge
 from sweep.search.samplers import propose
@@ -177,13 +177,13 @@ def bench_questions(ledger: Ledger, url: str) -> None:
 
 
 class Stopwatch:
-    """A conductor that counts the seconds spent in it."""
+    """A controller that counts the seconds spent in it."""
 
-    def __init__(self, conductor: Conductor) -> None:
-        self._conductor, self.seconds = conductor, 0.0
+    def __init__(self, controller: Controller) -> None:
+        self._controller, self.seconds = controller, 0.0
 
     def __getattr__(self, name: str) -> Callable[..., object]:
-        method = getattr(self._conductor, name)
+        method = getattr(self._controller, name)
 
         def timed(*args: object) -> object:
             begin = time.perf_counter()
@@ -202,12 +202,12 @@ class Pauses:
 
 
 def bench_adapter(num_trials: int, num_results: int = 200) -> None:
-    """What Ray's interface adds to a result, besides what the conductor decides and writes."""
+    """What Ray's interface adds to a result, besides what the controller decides and writes."""
     space = toy_space(num_trials=num_trials, num_completions=num_trials, folds=NUM_FOLDS)
     storage = memory_storage()
     ledger = Ledger(storage, new_sweep(storage, space))
     ledger.acquire("bench")
-    watch, slots, controller = Stopwatch(conduct(ledger, space)), Slots(lambda: 1), Pauses()
+    watch, slots, controller = Stopwatch(make_controller(ledger, space)), Slots(lambda: 1), Pauses()
     scheduler = FoldScheduler(watch, slots)  # type: ignore[arg-type]
     search = FoldSearch(watch, scheduler, slots)  # type: ignore[arg-type]
     added = []

@@ -1,6 +1,6 @@
 """One sweep whose trainable only sleeps: what is left is the platform. A process of its own.
 
-Ray, the SQLite ledger, the MLflow store, sampler, conductor and tracker are the real ones, wired
+Ray, the SQLite ledger, the MLflow store, sampler, controller and tracker are the real ones, wired
 as `sweep.launch` wires them; every fold sleeps for the same time and reports curves and scores of
 the usual size. `python tests/benchmarks/sleeping_sweep.py FOLDER TRIALS WORKERS` prints one JSON
 object as its last line; `bench_load.py` starts it and compares.
@@ -32,7 +32,7 @@ from sweep.ray.run import Interrupt, drive
 from sweep.ray.trainable import Job
 from sweep.records import State
 from sweep.search.budget import Budget
-from sweep.search.controller import Conductor
+from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 from sweep.space.overrides import Overrides, effective_space
@@ -85,7 +85,7 @@ def _drive(home: Home, space: SearchSpace, resources: Resources) -> Ledger:
     ledger = Ledger.open(home.ledger_url, NAME)
     ledger.acquire("bench", ttl_seconds=launch.LEASE_SECONDS)
     spec = space.policy
-    conductor = Conductor(
+    controller = Controller(
         ledger,
         space,
         make_policy(spec.name, spec.settings(), space.num_folds),
@@ -98,15 +98,15 @@ def _drive(home: Home, space: SearchSpace, resources: Resources) -> Ledger:
     limit = launch._limit(Budget(), ledger, resources)
     with tracker.running():
         drive(
-            conductor,
+            controller,
             _job(folder),
             resources,
             folder=folder,
             interrupt=interrupt,
-            on_poll=launch._poller(ledger, conductor, tracker, limit, lambda projection: None),
+            on_poll=launch._poller(ledger, controller, tracker, limit, lambda projection: None),
             trainable=Sleeper,
         )
-        conductor.close("the sweep was not over")
+        controller.close("the sweep was not over")
         tracker.finish()
     ledger.release()
     summarise(ledger)

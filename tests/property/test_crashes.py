@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from in_process import Driver, conduct, new_sweep, toy_fold, toy_space
+from in_process import Driver, make_controller, new_sweep, toy_fold, toy_space
 from optuna.trial import FrozenTrial
 from sqlalchemy.pool import StaticPool
 
@@ -69,9 +69,9 @@ def live(name: str, space: SearchSpace, now: float, num_slots: int, num_writes: 
     STORAGE.writes_left = num_writes
     driver = None
     try:
-        driver = Driver(conduct(ledger, space), ledger, sometimes_diverging, num_slots)
+        driver = Driver(make_controller(ledger, space), ledger, sometimes_diverging, num_slots)
         driver.run()
-        driver.conductor.close("unused")
+        driver.controller.close("unused")
     except Crash:
         pass
     if driver is not None:

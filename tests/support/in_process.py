@@ -1,4 +1,4 @@
-"""A sweep without Ray: a real conductor on a real ledger, trained by a function.
+"""A sweep without Ray: a real controller on a real ledger, trained by a function.
 
 The clock is simulated, so runs are the same every time: each epoch of each slot takes a time drawn
 from a seed. Every step checks what must hold in any sweep.
@@ -29,7 +29,7 @@ from sweep.records import (
     RunFold,
     State,
 )
-from sweep.search.controller import Conductor
+from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 
@@ -105,11 +105,11 @@ def new_sweep(storage: LedgerStorage, space: SearchSpace, *, seed: int = 0) -> s
     return name
 
 
-def conduct(ledger: Ledger, space: SearchSpace, *, seed: int = 0) -> Conductor:
-    """A conductor with fresh policy and stop rule; the ledger's lease must be held."""
+def make_controller(ledger: Ledger, space: SearchSpace, *, seed: int = 0) -> Controller:
+    """A controller with fresh policy and stop rule; the ledger's lease must be held."""
     spec = space.policy
     policy = make_policy(spec.name, spec.settings(), space.num_folds)
-    return Conductor(
+    return Controller(
         ledger,
         space,
         policy,
@@ -128,7 +128,7 @@ def conduct(ledger: Ledger, space: SearchSpace, *, seed: int = 0) -> Conductor:
 class Driver:
     """Runs folds on slots until the sweep is over or `max_reports` reports were taken."""
 
-    conductor: Conductor
+    controller: Controller
     ledger: Ledger
     fold_function: FoldFunction
     num_slots: int = 2
@@ -143,7 +143,7 @@ class Driver:
         self._ticket = itertools.count()
         self._fill(0.0)
         for count in itertools.count():
-            if self.conductor.stop_reason() is not None:
+            if self.controller.stop_reason() is not None:
                 return True
             if count == max_reports:
                 return False
@@ -156,9 +156,9 @@ class Driver:
 
     def _fill(self, now: float) -> None:
         while len(self.busy) < self.num_slots:
-            decisions = self.conductor.wanted(self.num_slots - len(self.busy))
+            decisions = self.controller.wanted(self.num_slots - len(self.busy))
             assert len(decisions) <= self.num_slots - len(self.busy)
-            assert decisions == self.conductor.wanted(self.num_slots - len(self.busy))
+            assert decisions == self.controller.wanted(self.num_slots - len(self.busy))
             if not decisions:
                 return
             assignment = self._start(decisions[0])
@@ -167,12 +167,12 @@ class Driver:
 
     def _start(self, decision: NewCandidate | RunFold) -> Assignment:
         if isinstance(decision, NewCandidate):
-            assignment = self.conductor.add_candidate()
+            assignment = self.controller.add_candidate()
         else:
             assert decision.candidate not in self.busy, "two folds of one candidate at once"
             one = self.ledger.projection.candidates[decision.candidate]
             assert decision.fold not in one.folds, "a finished fold again"
-            assignment = self.conductor.start(decision.candidate)
+            assignment = self.controller.start(decision.candidate)
             assert assignment.fold == decision.fold
         self.started.append((assignment.candidate, assignment.fold))
         return assignment
@@ -191,11 +191,11 @@ class Driver:
         }
         report = Epoch(**key, epoch=epoch, value=values[epoch - 1], seconds=1.0)
         if epoch < len(values):
-            if self.conductor.on_epoch(report):
+            if self.controller.on_epoch(report):
                 return False
             self._schedule(now, epoch + 1, assignment)
             return True
-        state = self.conductor.on_fold(
+        state = self.controller.on_fold(
             FoldScore(
                 **key,
                 score=score,

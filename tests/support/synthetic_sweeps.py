@@ -1,4 +1,4 @@
-"""Sweeps whose ledger, conductor, policy and pruner are real and whose training is a formula.
+"""Sweeps whose ledger, controller, policy and pruner are real and whose training is a formula.
 
 Two workers, a clock that jumps from event to event, and scores that depend on the configuration,
 on the fold (much) and on both together (a little), as real ones do.
@@ -22,7 +22,7 @@ from sweep.ledger.projection import Candidate, Projection
 from sweep.ledger.store import open_storage
 from sweep.policies import make_policy
 from sweep.records import Assignment, Epoch, FoldScore, NewCandidate, State, SweepState
-from sweep.search.controller import Conductor
+from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 
@@ -92,15 +92,15 @@ def run_sweep(
     clock = Clock()
     ledger = Ledger(open_storage(url), name, clock=clock)
     ledger.acquire("test", ttl_seconds=1e9)
-    conductor = Conductor(
+    controller = Controller(
         ledger,
         space,
         make_policy(policy, {"num_trials": num_trials}, space.num_folds),
         make_stop_rule(num_trials, num_completions, space.num_folds),
         seed=seed,
     )
-    _drive(conductor, clock, story or Story())
-    conductor.close("interrupted by the user")
+    _drive(controller, clock, story or Story())
+    controller.close("interrupted by the user")
     ledger.release()
     return ledger
 
@@ -131,7 +131,7 @@ def make_header(space: SearchSpace, seed: int) -> SweepHeader:
     )
 
 
-def _drive(conductor: Conductor, clock: Clock, story: Story) -> None:
+def _drive(controller: Controller, clock: Clock, story: Story) -> None:
     """Two workers: the next thing that happens is the next epoch that ends."""
     queue: list[tuple[float, int, Assignment, Iterator[float]]] = []
     tried: set[tuple[int, int]] = set()
@@ -139,12 +139,12 @@ def _drive(conductor: Conductor, clock: Clock, story: Story) -> None:
     while True:
         if story.stop_after is not None and num_folds >= story.stop_after:
             return
-        while len(queue) < 2 and (wanted := conductor.wanted(2 - len(queue))):
+        while len(queue) < 2 and (wanted := controller.wanted(2 - len(queue))):
             decision = wanted[0]
             job = (
-                conductor.add_candidate()
+                controller.add_candidate()
                 if isinstance(decision, NewCandidate)
-                else conductor.start(decision.candidate)
+                else controller.start(decision.candidate)
             )
             num_steps += 1
             at = clock.now + 0.05 + seconds_per_epoch(job.parameters)
@@ -156,7 +156,7 @@ def _drive(conductor: Conductor, clock: Clock, story: Story) -> None:
         place = (job.candidate, job.fold)
         if place in story.lost and place not in tried and epoch == 3:
             tried.add(place)
-            conductor.on_failure(job.candidate, "the worker died", final=False)
+            controller.on_failure(job.candidate, "the worker died", final=False)
             continue
         finished = fold_score(job)
         value = finished.curves["monitor_average_precision"][epoch - 1]
@@ -167,10 +167,10 @@ def _drive(conductor: Conductor, clock: Clock, story: Story) -> None:
             value=value, seconds=1.0,
         )  # fmt: skip
         if epoch == finished.num_epochs:
-            conductor.on_fold(finished, report)
+            controller.on_fold(finished, report)
             num_folds += 1
             continue
-        if conductor.on_epoch(report):
+        if controller.on_epoch(report):
             continue
         num_steps += 1
         at = clock.now + seconds_per_epoch(job.parameters)

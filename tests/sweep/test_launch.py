@@ -24,7 +24,7 @@ from sweep.ray.resources import Resources
 from sweep.ray.trainable import Job
 from sweep.records import State, SweepState
 from sweep.search.budget import Budget
-from sweep.search.controller import Conductor
+from sweep.search.controller import Controller
 from sweep.storage.home import Home
 from sweep.util.provenance import pixel_versions
 
@@ -134,10 +134,12 @@ def test_gpu_hours_end_a_sweep_with_its_running_fold(
 ) -> None:
     home, name = interrupted
 
-    def begin(conductor: Conductor, *_: object, on_poll: Callable[[], None], **__: object) -> None:
-        conductor.add_candidate()
+    def begin(
+        controller: Controller, *_: object, on_poll: Callable[[], None], **__: object
+    ) -> None:
+        controller.add_candidate()
         on_poll()
-        assert conductor.wanted(1) == []
+        assert controller.wanted(1) == []
 
     monkeypatch.setattr(launch, "ray_cluster", lambda request: nullcontext(Resources(gpus=0.5)))
     monkeypatch.setattr(launch, "drive", begin)

@@ -25,7 +25,7 @@ from sweep.mlflow.view import MlflowView, connect
 from sweep.policies import make_policy
 from sweep.records import Epoch, FoldScore, State
 from sweep.report import operating_points, publish_report
-from sweep.search.controller import Conductor
+from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import parse_space
 from sweep.storage.home import Home
@@ -151,21 +151,21 @@ def laid_out(home: Home, metric: str = "average_precision") -> Ledger:
     return ledger
 
 
-def conduct(ledger: Ledger, folder: Path) -> Conductor:
+def make_controller(ledger: Ledger, folder: Path) -> Controller:
     policy = make_policy("standard", {"num_trials": 1}, 3)
-    return Conductor(
+    return Controller(
         ledger, parse_space(SPACE, "tables.yaml"), policy, make_stop_rule(1, None, 3), seed=0,
         final_notes=keeper(folder, lambda one: None),
     )  # fmt: skip
 
 
-def run(conductor: Conductor, folder: Path, folds: Sequence[int]) -> State:
+def run(controller: Controller, folder: Path, folds: Sequence[int]) -> State:
     for fold in folds:
         if fold == 0:
-            conductor.add_candidate()
+            controller.add_candidate()
         else:
-            conductor.start(0)
-        state = conductor.on_fold(score(folder, 0, fold, table(fold)), epoch(fold))
+            controller.start(0)
+        state = controller.on_fold(score(folder, 0, fold, table(fold)), epoch(fold))
     return state
 
 
@@ -177,7 +177,10 @@ def home(tmp_path: Path) -> Home:
 def test_the_ledger_keeps_it_when_a_candidate_is_complete(home: Home, tmp_path: Path) -> None:
     """No table is needed afterwards."""
     ledger = laid_out(home)
-    assert run(conduct(ledger, tmp_path / "sweep"), tmp_path / "sweep", range(3)) == State.COMPLETE
+    assert (
+        run(make_controller(ledger, tmp_path / "sweep"), tmp_path / "sweep", range(3))
+        == State.COMPLETE
+    )
     ledger.close()
     again = Ledger.open(home.ledger_url, "tables")
     (one,) = again.projection.candidates
@@ -193,11 +196,11 @@ def test_the_ledger_keeps_it_when_a_candidate_is_complete(home: Home, tmp_path: 
 def test_a_driver_that_died_before_the_end_costs_nothing(home: Home, tmp_path: Path) -> None:
     """The last score was committed, the end was not."""
     ledger, folder = laid_out(home), tmp_path / "sweep"
-    conductor = conduct(ledger, folder)
-    run(conductor, folder, range(2))
-    conductor.start(0)
+    controller = make_controller(ledger, folder)
+    run(controller, folder, range(2))
+    controller.start(0)
     ledger.finish_fold(score(folder, 0, 2, table(2)), epoch(2))
-    conduct(ledger, folder)
+    make_controller(ledger, folder)
     (one,) = ledger.projection.candidates
     assert one.state is State.COMPLETE
     assert known_point(one) is not None
@@ -208,11 +211,11 @@ def test_a_damaged_table_is_said_and_the_rule_is_the_fixed_one(
     home: Home, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger, folder = laid_out(home), tmp_path / "sweep"
-    conductor = conduct(ledger, folder)
-    run(conductor, folder, range(2))
+    controller = make_controller(ledger, folder)
+    run(controller, folder, range(2))
     (folder / "trials/0000/fold-0/cases.npz").write_bytes(b"no table")
     with caplog.at_level(logging.WARNING, logger="sweep"):
-        assert run(conductor, folder, [2]) == State.COMPLETE
+        assert run(controller, folder, [2]) == State.COMPLETE
     (one,) = ledger.projection.candidates
     assert NOTE not in one.notes
     assert rule_of(one, "dice") == "fixed"
@@ -251,10 +254,10 @@ def test_an_objective_of_masks_stands_as_ranked_and_as_deployed(
 ) -> None:
     """The search has nothing but the fixed threshold to rank by; both are shown, and named."""
     ledger, folder = laid_out(home, "dice"), home.sweep_folder("tables")
-    run(conduct(ledger, folder), folder, [0, 1])
+    run(make_controller(ledger, folder), folder, [0, 1])
     ledger.start_fold(0, 2)
     ledger.finish_fold(score(folder, 0, 2, table(2, shift=50)))
-    conduct(ledger, folder).close("done")
+    make_controller(ledger, folder).close("done")
     found = find(ledger.projection, operating_points(ledger.projection, folder))
     ledger.close()
     assert found.objective is not None

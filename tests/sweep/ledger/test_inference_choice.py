@@ -14,7 +14,7 @@ import pytest
 from confirming import confirm_now
 from hypothesis import given
 from hypothesis import strategies as st
-from in_process import conduct
+from in_process import make_controller
 from projections import add, projection, start
 from tiny_store import drawn_store
 from tiny_sweep import home_at, make_header
@@ -169,7 +169,7 @@ class Bench:
 
         ledger = Ledger.open(self.home.ledger_url, name)
         ledger.acquire("test", wait=True)
-        conductor = conduct(ledger, space)
+        controller = make_controller(ledger, space)
         job = Job(
             store=str(self.store.folder),
             data_hash=self.store.data_hash,
@@ -183,9 +183,9 @@ class Bench:
             version=importlib.metadata.version("ptxsweep"),
             inference=space.inference,
         )
-        while max_steps > 0 and (wanted := conductor.wanted(1)):
+        while max_steps > 0 and (wanted := controller.wanted(1)):
             is_old = isinstance(wanted[0], RunFold)
-            what = conductor.start(wanted[0].candidate) if is_old else conductor.add_candidate()
+            what = controller.start(wanted[0].candidate) if is_old else controller.add_candidate()
             trial = FoldTrainable.__new__(FoldTrainable)  # Ray's constructor makes a log folder
             trial.setup({"job": job, "assignment": dataclasses.asdict(what)})
             result: dict[str, Any] = {}
@@ -195,11 +195,11 @@ class Bench:
                 self.num_epochs += 1
                 max_steps -= 1
                 if "score" not in result:
-                    conductor.on_epoch(result["epoch"])
+                    controller.on_epoch(result["epoch"])
             if "score" in result:
-                conductor.on_fold(result["score"], result["epoch"])
+                controller.on_fold(result["score"], result["epoch"])
         if max_steps > 0:
-            conductor.close("done")
+            controller.close("done")
         ledger.release()
         return ledger
 

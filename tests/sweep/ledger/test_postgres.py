@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from in_process import Driver, conduct, toy_fold, toy_space
+from in_process import Driver, make_controller, toy_fold, toy_space
 from postgres_server import PostgresServer, why_not
 
 from sweep.errors import LeaseHeld, LedgerError
@@ -55,7 +55,7 @@ def test_a_sweep_killed_and_resumed(url: str, name: str) -> None:
     space = toy_space(pruner="{name: median}", num_trials=4)
     ledger = Ledger.create(url, name, header=HEADER)
     ledger.acquire("first")
-    Driver(conduct(ledger, space), ledger, toy_fold).run(max_reports=13)
+    Driver(make_controller(ledger, space), ledger, toy_fold).run(max_reports=13)
     events = ledger.projection.events()
     refused = Ledger.open(url, name)
     with pytest.raises(LeaseHeld, match="another driver \\(first\\)"):
@@ -64,9 +64,9 @@ def test_a_sweep_killed_and_resumed(url: str, name: str) -> None:
     resumed = Ledger.open(url, name)
     assert resumed.projection.events() == events
     resumed.acquire("second")
-    driver = Driver(conduct(resumed, space), resumed, toy_fold)
+    driver = Driver(make_controller(resumed, space), resumed, toy_fold)
     assert driver.run()
-    driver.conductor.close("unused")
+    driver.controller.close("unused")
     read = Ledger.open(url, name)
     assert read.projection.events() == resumed.projection.events()
     assert read.projection.sweep_state == "finished"
@@ -184,13 +184,13 @@ def test_a_restart_of_the_server_is_waited_for(server: PostgresServer, name: str
     ledger = Ledger.create(server.url, name, header=HEADER)
     ledger.acquire("driver")
     space = toy_space(num_trials=4)
-    conductor = conduct(ledger, space)
-    Driver(conductor, ledger, toy_fold).run(max_reports=5)
+    controller = make_controller(ledger, space)
+    Driver(controller, ledger, toy_fold).run(max_reports=5)
     server.stop()
     back = threading.Timer(1.5, server.start)
     back.start()
     try:
-        Driver(conductor, ledger, toy_fold).run()
+        Driver(controller, ledger, toy_fold).run()
     finally:
         back.join()
     ledger.close()

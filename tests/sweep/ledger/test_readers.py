@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from in_process import Driver, conduct, toy_fold, toy_space
+from in_process import Driver, make_controller, toy_fold, toy_space
 
 from sweep.ledger import Ledger
 from sweep.ledger.header import SweepHeader
@@ -41,9 +41,9 @@ def test_readers_see_a_true_past_and_the_driver_never_waits_in_vain(tmp_path: Pa
             time.sleep(0.001)
         return toy_fold(parameters, fold)
 
-    driver = Driver(conduct(ledger, space), ledger, watched_fold)
+    driver = Driver(make_controller(ledger, space), ledger, watched_fold)
     assert driver.run()
-    driver.conductor.close("unused")
+    driver.controller.close("unused")
     is_over.set()
     for reader in readers:
         reader.join()

@@ -8,7 +8,7 @@ import pytest
 from in_process import (
     Driver,
     assert_replays,
-    conduct,
+    make_controller,
     memory_storage,
     new_sweep,
     toy_fold,
@@ -78,12 +78,12 @@ def test_a_ledger_of_then_goes_on_as_it_would_have(tmp_path: Path) -> None:
         text = str(ledger.header.space_text)
         assert "name: chance" in text
         driver = Driver(
-            conduct(ledger, parse_space(text, "ledger", has_begun=True)), ledger, toy_fold
+            make_controller(ledger, parse_space(text, "ledger", has_begun=True)), ledger, toy_fold
         )
         assert driver.run(most) is (most is None)
         started += driver.started
     assert " ".join(f"{candidate}{fold}" for candidate, fold in started) == RESUMED
-    driver.conductor.close("unused")
+    driver.controller.close("unused")
     ledger.close()
 
 
@@ -92,11 +92,11 @@ def test_its_history_replays_under_both_names() -> None:
     storage = memory_storage()
     ledger = Ledger(storage, new_sweep(storage, space))
     ledger.acquire("test")
-    driver = Driver(conduct(ledger, space), ledger, toy_fold)
+    driver = Driver(make_controller(ledger, space), ledger, toy_fold)
     assert driver.run()
     assert " ".join(f"{candidate}{fold}" for candidate, fold in driver.started) == STARTED
     ledger = Ledger(storage, new_sweep(storage, space))
     ledger.acquire("test")
-    assert Driver(conduct(ledger, space), ledger, toy_fold, num_slots=1).run()
+    assert Driver(make_controller(ledger, space), ledger, toy_fold, num_slots=1).run()
     for name in ("chance", "expected_improvement"):
         assert_replays(ledger, name, 10, lookahead=3)

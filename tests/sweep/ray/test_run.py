@@ -21,7 +21,7 @@ from sweep.ray.resources import ResourceRequest, Resources
 from sweep.ray.run import Interrupt, drive
 from sweep.ray.trainable import Job
 from sweep.records import Epoch, FoldScore, State
-from sweep.search.controller import Conductor
+from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import parse_space
 
@@ -83,7 +83,7 @@ class Arithmetic(tune.Trainable):
 
 def _sweep(
     folder: Path, *, policy: str = "standard", completions: int = 6, on_poll: Any = None
-) -> tuple[Ledger, Conductor]:
+) -> tuple[Ledger, Controller]:
     url = f"sqlite:///{folder / 'ledger.db'}"
     space = parse_space(
         SPACE.replace("POLICY", policy).replace("COMPLETIONS", str(completions)), "arithmetic"
@@ -94,7 +94,7 @@ def _sweep(
     except Exception:
         ledger = Ledger.open(url, "arithmetic")
     ledger.acquire("test")
-    conductor = Conductor(
+    controller = Controller(
         ledger,
         space,
         make_policy(space.policy.name, space.policy.settings(), 3),
@@ -115,7 +115,7 @@ def _sweep(
     )
     interrupt = Interrupt()
     drive(
-        conductor,
+        controller,
         job,
         Resources(workers=2),
         folder=folder,
@@ -123,7 +123,7 @@ def _sweep(
         on_poll=(lambda: on_poll(ledger, interrupt)) if on_poll else (lambda: None),
         trainable=Arithmetic,
     )
-    return ledger, conductor
+    return ledger, controller
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -138,8 +138,8 @@ def test_a_cluster_of_our_own_asks_for_a_token() -> None:
 
 
 def test_standard_order_trains_every_fold_once(tmp_path: Path) -> None:
-    ledger, conductor = _sweep(tmp_path)
-    assert conductor.stop_reason() is not None
+    ledger, controller = _sweep(tmp_path)
+    assert controller.stop_reason() is not None
     assert len(list(tmp_path.glob("worker-*"))) == 2, "actors were rebuilt instead of reused"
     for one in ledger.projection.candidates:
         assert one.state is State.COMPLETE
@@ -149,8 +149,8 @@ def test_standard_order_trains_every_fold_once(tmp_path: Path) -> None:
 
 
 def test_greedy_parks_and_wakes_the_best_first(tmp_path: Path) -> None:
-    ledger, conductor = _sweep(tmp_path, policy="greedy", completions=2)
-    conductor.close("unused")
+    ledger, controller = _sweep(tmp_path, policy="greedy", completions=2)
+    controller.close("unused")
     states = [one.state for one in ledger.projection.candidates]
     assert states.count(State.COMPLETE) == 2
     assert states[0] is State.COMPLETE
@@ -201,13 +201,13 @@ def test_an_interrupt_leaves_a_sweep_that_goes_on(tmp_path: Path) -> None:
         if sum(len(one.folds) for one in ledger.projection.candidates) >= 4:
             interrupt.stop("SIGTERM")
 
-    ledger, conductor = _sweep(tmp_path, on_poll=interrupt_after_four)
-    conductor.close("SIGTERM")
+    ledger, controller = _sweep(tmp_path, on_poll=interrupt_after_four)
+    controller.close("SIGTERM")
     assert ledger.projection.sweep_state == "interrupted"
     done = {(c.number, f) for c in ledger.projection.candidates for f in c.folds}
     assert 4 <= len(done) < 18
     ledger.close()
-    ledger, conductor = _sweep(tmp_path)
+    ledger, controller = _sweep(tmp_path)
     assert [one.state for one in ledger.projection.candidates] == [State.COMPLETE] * 6
     for one in ledger.projection.candidates:
         for fold in one.folds:

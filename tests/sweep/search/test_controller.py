@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from in_process import (
     Driver,
-    conduct,
+    make_controller,
     memory_storage,
     new_sweep,
     toy_fold,
@@ -44,9 +44,9 @@ def full_run(
     storage: LedgerStorage, space: SearchSpace, *, num_slots: int = 2, fold: Any = toy_fold
 ) -> tuple[Ledger, Driver]:
     ledger = open_held(storage, new_sweep(storage, space))
-    driver = Driver(conduct(ledger, space), ledger, fold, num_slots)
+    driver = Driver(make_controller(ledger, space), ledger, fold, num_slots)
     assert driver.run()
-    driver.conductor.close("unused")
+    driver.controller.close("unused")
     return ledger, driver
 
 
@@ -60,9 +60,9 @@ def scores_of(ledger: Ledger) -> list[tuple[State, dict[int, float]]]:
 def test_the_first_candidate_is_the_default_then_the_listed_ones(storage: LedgerStorage) -> None:
     space = parse_space(toy_space().text + "candidates: [{x: 0.9}, {kind: b}]\n", "toy.yaml")
     ledger = open_held(storage, new_sweep(storage, space))
-    conductor = conduct(ledger, space)
-    assert conductor.wanted(2) == [NewCandidate(), NewCandidate()]
-    assignments = [conductor.add_candidate() for _ in range(3)]
+    controller = make_controller(ledger, space)
+    assert controller.wanted(2) == [NewCandidate(), NewCandidate()]
+    assignments = [controller.add_candidate() for _ in range(3)]
     assert [one.parameters for one in assignments] == [
         {"x": 0.2, "kind": "a", "y": 0.5},
         {"x": 0.9, "kind": "a", "y": 0.5},
@@ -90,7 +90,7 @@ def test_a_sweep_ends_with_the_default_complete(
     assert len(complete) >= 2
     assert all(one.state in (State.COMPLETE, State.ABANDONED) for one in projection.candidates)
     assert len(set(driver.started)) == len(driver.started), "a fold was started twice"
-    assert driver.conductor.wanted(3) == []
+    assert driver.controller.wanted(3) == []
 
 
 def test_greedy_runs_fewer_folds_than_the_grid_and_finds_a_good_one(storage: LedgerStorage) -> None:
@@ -154,16 +154,16 @@ def test_an_epoch_that_was_written_but_not_judged_is_judged_when_it_comes_again(
     space = toy_space(pruner="{name: threshold, lower: 0.95, scope: epochs}")
     name = new_sweep(storage, space)
     ledger = open_held(storage, name)
-    conductor = conduct(ledger, space)
-    conductor.add_candidate()
-    assignment = conductor.add_candidate()
+    controller = make_controller(ledger, space)
+    controller.add_candidate()
+    assignment = controller.add_candidate()
     report = Epoch(candidate=1, fold=0, attempt=assignment.attempt, epoch=1, value=0.1, seconds=1.0)
     assert ledger.record_epoch(report)
     ledger.flush()  # and here the driver dies
     resumed = open_held(storage, name)
-    conductor = conduct(resumed, space)
-    attempt = conductor.start(1).attempt
-    assert conductor.on_epoch(replace(report, attempt=attempt))
+    controller = make_controller(resumed, space)
+    attempt = controller.start(1).attempt
+    assert controller.on_epoch(replace(report, attempt=attempt))
     assert resumed.projection.candidates[1].state is State.PRUNED
 
 
@@ -177,24 +177,24 @@ def test_pruning_between_folds(storage: LedgerStorage) -> None:
 def test_reports_of_an_attempt_that_was_given_up_change_nothing(storage: LedgerStorage) -> None:
     space = toy_space()
     ledger = open_held(storage, new_sweep(storage, space))
-    conductor = conduct(ledger, space)
-    first = conductor.add_candidate()
-    conductor.on_failure(0, "worker died", final=False)
+    controller = make_controller(ledger, space)
+    first = controller.add_candidate()
+    controller.on_failure(0, "worker died", final=False)
     key = {"candidate": 0, "fold": 0}
     late = FoldScore(
         **key, attempt=first.attempt, score=0.9, seconds=1.0, num_epochs=1, best_epoch=1
     )
     last = Epoch(**key, attempt=first.attempt, epoch=1, value=math.nan, seconds=1.0)
-    assert conductor.on_fold(late, last) is State.PARKED
-    assert conductor.wanted(1) == [RunFold(candidate=0, fold=0)]
-    again = conductor.start(0)
+    assert controller.on_fold(late, last) is State.PARKED
+    assert controller.wanted(1) == [RunFold(candidate=0, fold=0)]
+    again = controller.start(0)
     assert again.attempt == 2
-    assert not conductor.on_epoch(Epoch(**key, attempt=1, epoch=1, value=math.nan, seconds=1.0))
-    assert conductor.on_fold(late, last) is State.RUNNING
-    conductor.on_failure(0, "out of memory", final=True)
+    assert not controller.on_epoch(Epoch(**key, attempt=1, epoch=1, value=math.nan, seconds=1.0))
+    assert controller.on_fold(late, last) is State.RUNNING
+    controller.on_failure(0, "out of memory", final=True)
     assert ledger.projection.candidates[0].state is State.FAILED
-    assert conductor.on_epoch(Epoch(**key, attempt=2, epoch=1, value=0.1, seconds=1.0))
-    conductor.on_failure(0, "again", final=False)
+    assert controller.on_epoch(Epoch(**key, attempt=2, epoch=1, value=0.1, seconds=1.0))
+    controller.on_failure(0, "again", final=False)
     assert ledger.projection.candidates[0].reason == "out of memory"
 
 
@@ -202,9 +202,9 @@ def test_an_interrupted_sweep_is_left_to_be_resumed(storage: LedgerStorage) -> N
     space = toy_space()
     name = new_sweep(storage, space)
     ledger = open_held(storage, name)
-    driver = Driver(conduct(ledger, space), ledger, toy_fold)
+    driver = Driver(make_controller(ledger, space), ledger, toy_fold)
     assert not driver.run(max_reports=7)
-    driver.conductor.close("SIGINT")
+    driver.controller.close("SIGINT")
     assert (ledger.projection.sweep_state, ledger.projection.sweep_reason) == (
         "interrupted",
         "SIGINT",
@@ -212,7 +212,7 @@ def test_an_interrupted_sweep_is_left_to_be_resumed(storage: LedgerStorage) -> N
     assert not any(one.state is State.RUNNING for one in ledger.projection.candidates)
     assert not any(one.state is State.ABANDONED for one in ledger.projection.candidates)
     resumed = open_held(storage, name)
-    assert Driver(conduct(resumed, space), resumed, toy_fold).run()
+    assert Driver(make_controller(resumed, space), resumed, toy_fold).run()
 
 
 @pytest.mark.parametrize("policy", ["greedy", "standard"])
@@ -225,11 +225,11 @@ def test_killed_after_any_report_and_resumed_no_fold_is_trained_again(
     for kill_at in range(num_reports):
         name = new_sweep(storage, space)
         ledger = open_held(storage, name)
-        if Driver(conduct(ledger, space), ledger, toy_fold).run(max_reports=kill_at):
+        if Driver(make_controller(ledger, space), ledger, toy_fold).run(max_reports=kill_at):
             break
         before = scores_of(ledger)
         resumed = open_held(storage, name)
-        second = Driver(conduct(resumed, space), resumed, toy_fold)
+        second = Driver(make_controller(resumed, space), resumed, toy_fold)
         assert second.run()
         done = {(number, fold) for number, (_, folds) in enumerate(before) for fold in folds}
         assert not done & set(second.started), "a finished fold was trained again"
@@ -249,9 +249,11 @@ def test_standard_order_without_pruner_gives_the_same_scores_after_any_kill(
     for kill_at in (1, 5, 11, 17, 29, 40):
         name = new_sweep(storage, space)
         ledger = open_held(storage, name)
-        Driver(conduct(ledger, space), ledger, toy_fold, seed=kill_at).run(max_reports=kill_at)
+        Driver(make_controller(ledger, space), ledger, toy_fold, seed=kill_at).run(
+            max_reports=kill_at
+        )
         resumed = open_held(storage, name)
-        assert Driver(conduct(resumed, space), resumed, toy_fold, num_slots=3).run()
+        assert Driver(make_controller(resumed, space), resumed, toy_fold, num_slots=3).run()
         assert scores_of(resumed) == expected
 
 
@@ -259,9 +261,9 @@ def test_a_sampler_goes_on_after_a_resume_instead_of_starting_again(storage: Led
     space = toy_space(num_trials=8, sampler="tpe", policy="standard", num_completions=None)
     name = new_sweep(storage, space)
     ledger = open_held(storage, name)
-    Driver(conduct(ledger, space), ledger, toy_fold, num_slots=1).run(max_reports=45)
+    Driver(make_controller(ledger, space), ledger, toy_fold, num_slots=1).run(max_reports=45)
     resumed = open_held(storage, name)
-    assert Driver(conduct(resumed, space), resumed, toy_fold, num_slots=1).run()
+    assert Driver(make_controller(resumed, space), resumed, toy_fold, num_slots=1).run()
     added = [e.parameters for e in resumed.projection.events() if isinstance(e, CandidateAdded)]
     assert len({tuple(sorted(one.items())) for one in added}) == len(added)
     undisturbed, _ = full_run(storage, space, num_slots=1)

@@ -14,7 +14,7 @@ import pytest
 from in_process import (
     Driver,
     assert_replays,
-    conduct,
+    make_controller,
     memory_storage,
     new_sweep,
     toy_fold,
@@ -320,7 +320,7 @@ def test_a_live_sweep_replays_to_the_same_decisions(policy: str) -> None:
     name = new_sweep(storage, space)
     ledger = Ledger(storage, name)
     ledger.acquire("test")
-    driver = Driver(conduct(ledger, space), ledger, toy_fold, num_slots=3)
+    driver = Driver(make_controller(ledger, space), ledger, toy_fold, num_slots=3)
     assert driver.run()
     assert_replays(ledger, policy, 12)
 
@@ -334,9 +334,9 @@ def test_who_is_not_worth_a_first_fold_never_trains_and_the_rest_replays() -> No
     storage = memory_storage()
     ledger = Ledger(storage, new_sweep(storage, space))
     ledger.acquire("test")
-    driver = Driver(conduct(ledger, space), ledger, toy_fold, num_slots=3)
+    driver = Driver(make_controller(ledger, space), ledger, toy_fold, num_slots=3)
     assert driver.run()
-    driver.conductor.close("unused")
+    driver.controller.close("unused")
     rows = ledger.projection.candidates
     assert len(rows) == 30
     assert all(one.state.is_final for one in rows)
@@ -365,7 +365,7 @@ def test_one_live_worker_and_the_simulator_agree(policy: str) -> None:
     storage = memory_storage()
     ledger = Ledger(storage, new_sweep(storage, space))
     ledger.acquire("test")
-    driver = Driver(conduct(ledger, space), ledger, toy_fold, num_slots=1)
+    driver = Driver(make_controller(ledger, space), ledger, toy_fold, num_slots=1)
     assert driver.run()
     rows = ledger.projection.candidates
     scores = [[toy_fold(one.settings, fold)[1] for fold in range(3)] for one in rows]
@@ -388,7 +388,7 @@ def test_a_finished_sweep_is_a_table() -> None:
     with pytest.raises(UsageError, match="no candidate is complete"):
         table_of("toy", ledger.projection)
     ledger.acquire("test")
-    assert Driver(conduct(ledger, space), ledger, toy_fold).run()
+    assert Driver(make_controller(ledger, space), ledger, toy_fold).run()
     one = table_of("toy", ledger.projection)
     assert one.scores.shape == (1, 5, 2)
     assert one.curves is not None

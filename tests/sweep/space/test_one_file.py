@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from in_process import Driver, conduct, memory_storage, new_sweep, toy_fold, toy_space
+from in_process import Driver, make_controller, memory_storage, new_sweep, toy_fold, toy_space
 
 from sweep.errors import SpaceError
 from sweep.ledger import Ledger
@@ -44,7 +44,7 @@ def test_they_lead_a_live_sweep() -> None:
     storage = memory_storage()
     ledger = Ledger(storage, new_sweep(storage, space))
     ledger.acquire("test")
-    driver = Driver(conduct(ledger, space), ledger, toy_fold, num_slots=1)
+    driver = Driver(make_controller(ledger, space), ledger, toy_fold, num_slots=1)
     assert driver.run()
     late = [candidate for candidate, fold in driver.started[8:]]
     alive = [one.number for one in ledger.projection.candidates if one.state is State.COMPLETE]
@@ -54,7 +54,7 @@ def test_they_lead_a_live_sweep() -> None:
     assert late == [n for n in (0, 3, 6, 1, 4, 7, 2, 5) if n in alive for _ in range(2)]
     assert stopped
     assert all(min(s.score for s in one.folds.values()) < 0.6 for one in stopped)
-    driver.conductor.close("unused")
+    driver.controller.close("unused")
 
 
 @pytest.mark.usefixtures("toys")
