@@ -1,4 +1,4 @@
-"""What is installed, what works and what is in the way: one finding per line, secrets masked."""
+"""What is installed, what works and what is in the way: one finding per line, secrets redacted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from sweep.storage.bucket import Bucket
 from sweep.storage.home import Home
 from sweep.util.provenance import differences
-from sweep.util.redaction import is_secret, mask
+from sweep.util.redaction import is_secret, redact
 from sweep.util.sqlite import missing_file
 
 #: Shown by name; the rest of constraints.txt is compared too, and named where it differs.
@@ -69,7 +69,7 @@ def examine(
             findings += check()
         except Exception as error:  # a broken installation must not stop the other checks
             text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            findings.append(Finding(topic=topic, status="problem", text=mask(text)[:300]))
+            findings.append(Finding(topic=topic, status="problem", text=redact(text)[:300]))
     return findings
 
 
@@ -189,7 +189,7 @@ def _disk(home: Home) -> Iterator[Finding]:
 
 
 def _ledger(home: Home) -> Iterator[Finding]:
-    address = mask(home.ledger_url)
+    address = redact(home.ledger_url)
     if missing_file(home.ledger_url) is not None:
         yield Finding(topic="ledger", status="ok", text=f"{address}, made by the first sweep")
         return
@@ -203,7 +203,7 @@ def _ledger(home: Home) -> Iterator[Finding]:
 
 
 def _mlflow(home: Home) -> Iterator[Finding]:
-    address = mask(home.tracking_uri)
+    address = redact(home.tracking_uri)
     if missing_file(home.tracking_uri) is not None:
         yield Finding(topic="mlflow", status="ok", text=f"{address}, made by the first sweep")
         return
@@ -254,7 +254,7 @@ def _cluster(address: str | None) -> Iterator[Finding]:
         if names := hosts_without_token():
             yield Finding(topic="ray", status="note", text=f"{', '.join(names)} {OPEN_TO_ALL}")
         if not num_hosts:
-            text = f"{mask(address)} answers, but no host is there to train"
+            text = f"{redact(address)} answers, but no host is there to train"
             yield Finding(topic="ray", status="problem", text=text)
     finally:
         ray.shutdown()
@@ -271,4 +271,4 @@ def _shown(name: str, value: str) -> str:
     """A variable's value without secrets; JSON, such as Ray's job settings, can hold many."""
     if is_secret(name, value):
         return "***"
-    return "{...}" if value.lstrip().startswith(("{", "[")) else mask(value)
+    return "{...}" if value.lstrip().startswith(("{", "[")) else redact(value)

@@ -29,7 +29,7 @@ from sweep.analysis.statistics import mean_sd
 from sweep.errors import StorageError
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import State
-from sweep.util.redaction import mask
+from sweep.util.redaction import redact
 
 #: Key of the note with which the ledger keeps it.
 NOTE = "operating_point"
@@ -92,7 +92,7 @@ def keeper(
         except (CoreError, StorageError, OSError) as error:
             _log.warning(
                 "trial %d stays at the fixed threshold of its settings, since a table of its cases "
-                "cannot be read: %s", one.number, mask(str(error)),
+                "cannot be read: %s", one.number, redact(str(error)),
             )  # fmt: skip
             return {}
         return {} if point is None else {NOTE: point}

@@ -26,7 +26,7 @@ from sweep.errors import (
     TrackingError,
     UsageError,
 )
-from sweep.util.redaction import mask
+from sweep.util.redaction import redact
 
 #: Read by libraries when they are imported; a user's own values win.
 _ENVIRONMENT = {
@@ -140,9 +140,9 @@ def exit_code(error: Exception) -> int:
 
 def _explain(error: Exception) -> int:
     if os.environ.get("PTXSWEEP_DEBUG") == "1":
-        click.echo(mask("".join(traceback.format_exception(error))), err=True, nl=False)
+        click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
     text = str(error) or type(error).__name__
     if not isinstance(error, (SweepError, CoreError)):
         text = f"{type(error).__name__}: {text} (PTXSWEEP_DEBUG=1 shows where)"
-    click.echo("error: " + mask(" ".join(text.split())), err=True)
+    click.echo("error: " + redact(" ".join(text.split())), err=True)
     return exit_code(error)

@@ -103,11 +103,11 @@ def _print(result: DemoResult, tracking_uri: str) -> None:
 
 def _where_to_look(tracking_uri: str) -> str:
     """A server shows its runs itself, a database needs one."""
-    from sweep.util.redaction import mask
+    from sweep.util.redaction import redact
     from sweep.util.sqlite import sqlite_file
 
     how = " at" if sqlite_file(tracking_uri) is None else "; mlflow ui --backend-store-uri"
-    return f"{how} {mask(tracking_uri)}"
+    return f"{how} {redact(tracking_uri)}"
 
 
 def _warn(result: DemoResult) -> None:

@@ -99,10 +99,10 @@ def submit_command(
 
     from sweep.space import load_space
     from sweep.storage.home import check_name
-    from sweep.util.redaction import mask
+    from sweep.util.redaction import redact
 
     for option, value in zip(words[::2], words[1::2], strict=True):
-        if mask(value) != value:
+        if redact(value) != value:
             hint = _WHERE_SECRETS_GO.get(option, "leave it out")
             raise UsageError(
                 f"{option}: found a password or token, which the cluster's dashboard would show; "

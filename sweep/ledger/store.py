@@ -23,7 +23,7 @@ from sweep.errors import LedgerError, SweepError
 from sweep.ledger.compat import STUDY_ATTRIBUTES
 from sweep.ledger.quiet import quiet_optuna
 from sweep.ledger.writes import LedgerStorage
-from sweep.util.redaction import mask
+from sweep.util.redaction import redact
 
 #: Seconds a writer waits for another one's lock on a SQLite file.
 _SQLITE_TIMEOUT_SECONDS = 60.0
@@ -54,7 +54,7 @@ def open_storage(url: str) -> LedgerStorage:
             return _laid_out(url, arguments)
     except Exception as error:  # a damaged file makes Optuna raise nearly anything
         raise LedgerError(
-            f"cannot open the ledger database at {mask(url)}: {error.__class__.__name__}; "
+            f"cannot open the ledger database at {redact(url)}: {error.__class__.__name__}; "
             "check that the address is right, the server runs, its driver is installed, and that "
             "the database is one of Optuna's"
         ) from error

@@ -24,7 +24,7 @@ from ptxcore.errors import CheckpointError
 from sweep.errors import TrackingError, UsageError
 from sweep.mlflow.package_digest import DIGEST_TAG, fetch, package_digest
 from sweep.mlflow.view import OUTAGES, quietly, shown_uri
-from sweep.util.redaction import mask
+from sweep.util.redaction import redact
 
 CHAMPION, PREVIOUS = "champion", "previous"
 #: What MLflow answers to what it will not do another time either.
@@ -39,7 +39,7 @@ def reaching(tracking_uri: str, so: str = "nothing was promoted") -> Iterator[No
         with quietly():
             yield
     except OUTAGES as error:
-        reason = mask(" ".join(str(error).split()))[:300]
+        reason = redact(" ".join(str(error).split()))[:300]
         later = (
             "" if getattr(error, "error_code", None) in _FOR_EVER else ", try again when it works"
         )

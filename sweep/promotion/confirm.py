@@ -29,7 +29,7 @@ from sweep.records import DEFAULT_CANDIDATE, State
 from sweep.storage import sweep_files
 from sweep.storage.sweep import Sweep
 from sweep.util.provenance import git_sha
-from sweep.util.redaction import mask
+from sweep.util.redaction import redact
 
 #: What the champion's own networks may raise on cases of another kind than theirs.
 _UNSCORED = (CoreError, RuntimeError, ValueError, TypeError, MemoryError)
@@ -170,7 +170,7 @@ def _beside(
             (table,) = score([rival.ensemble], opened.cases, opened.plan, on_progress)
             scored = Scored(table=table, rule=rival.ensemble.rule)
         except _UNSCORED as error:
-            problem = mask(f"cannot be scored on these cases ({type(error).__name__}: {error})")
+            problem = redact(f"cannot be scored on these cases ({type(error).__name__}: {error})")
     if scored is not None:
         save_table(table_path(opened.sweep.folder, number, _CHAMPION), scored.table)
     facts = {**rival.facts, "problem": problem}

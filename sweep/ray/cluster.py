@@ -38,7 +38,7 @@ from sweep.ray.resources import (  # noqa: E402
     decide,
     refuse_too_large,
 )
-from sweep.util.redaction import mask  # noqa: E402
+from sweep.util.redaction import redact  # noqa: E402
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def join(address: str) -> None:
             socket.create_connection((place["host"], int(place["port"])), _ANSWER_SECONDS).close()
         except OSError as error:
             raise UsageError(
-                f"no Ray cluster answers at {mask(address)} ({error.strerror or error}); does its "
+                f"no Ray cluster answers at {redact(address)} ({error.strerror or error}); does its "
                 "head run, and is this the head's own port, 6379 unless changed?"
             ) from error
     try:
@@ -129,7 +129,7 @@ def join(address: str) -> None:
         )
     except ConnectionError as error:
         raise UsageError(
-            f"cannot join a Ray cluster at {mask(address)} ({str(error).splitlines()[0]}); does "
+            f"cannot join a Ray cluster at {redact(address)} ({str(error).splitlines()[0]}); does "
             "its head run? One with a token expects RAY_AUTH_MODE=token and the token in "
             "RAY_AUTH_TOKEN or in the file RAY_AUTH_TOKEN_PATH"
         ) from error

@@ -26,7 +26,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
 from sweep.errors import ClusterError
-from sweep.util.redaction import mask
+from sweep.util.redaction import redact
 
 _log = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ class JobServer:
     @contextmanager
     def _asking(self) -> Iterator[None]:
         """What Ray and its HTTP library raise becomes a `ClusterError`."""
-        where = mask(self._address)
+        where = redact(self._address)
         try:
             yield
         except AuthenticationError as error:
@@ -189,7 +189,7 @@ class JobServer:
                 "the cluster's token in RAY_AUTH_TOKEN or in the file RAY_AUTH_TOKEN_PATH"
             ) from error
         except (OSError, RuntimeError, ValueError) as error:
-            text = " ".join(mask(str(error)).split())[:200]
+            text = " ".join(redact(str(error)).split())[:200]
             raise ClusterError(
                 f"Ray's job server at {where} cannot be used ({type(error).__name__}: {text}); "
                 "expected --address http://HOST:8265 of a head whose dashboard runs, or a tunnel "
@@ -225,5 +225,5 @@ def _state(job: Any, attempt: int) -> JobState:
         attempt=attempt,
         status=str(job.status.value).lower(),
         exit_code=job.driver_exit_code,
-        message=mask(lines[0]) if lines else "",
+        message=redact(lines[0]) if lines else "",
     )

@@ -34,7 +34,7 @@ from sweep.storage import snapshots
 from sweep.storage.bucket import Bucket
 from sweep.storage.snapshots import SEARCH_PLACE, SEARCH_PLAN
 from sweep.util.provenance import differences, pixel_versions
-from sweep.util.redaction import mask
+from sweep.util.redaction import redact
 
 if TYPE_CHECKING:
     from ptxcore.types import EpochReport, FoldResult
@@ -214,9 +214,9 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             halt = isinstance(error, _HALTS) or _is_full(error)
             final = isinstance(error, CoreError) and not halt
             return result | {
-                "failed": mask(f"{type(error).__name__}: {error}"),
+                "failed": redact(f"{type(error).__name__}: {error}"),
                 "final": final,
-                "halt": mask(f"{socket.gethostname()}: {error}") if halt else None,
+                "halt": redact(f"{socket.gethostname()}: {error}") if halt else None,
             }
         result["epoch"] = self._epoch(report)
         if report.result is not None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from sweep.errors import StorageError, UsageError
-from sweep.util.redaction import mask
+from sweep.util.redaction import redact
 
 if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
@@ -66,7 +66,7 @@ def check_address(address: str, what: str = "storage") -> str:
     fits = not prefix or (_PREFIX.fullmatch(prefix) and ".." not in prefix.split("/"))
     if not found.startswith(SCHEME) or not _NAME.fullmatch(bucket) or not fits:
         raise UsageError(
-            f"{what}: found {mask(address)!r}, expected a folder or s3://bucket/prefix with a "
+            f"{what}: found {redact(address)!r}, expected a folder or s3://bucket/prefix with a "
             "bucket of 3 to 63 lower-case letters, digits, '.' and '-'"
         )
     return found
@@ -240,7 +240,7 @@ class Bucket:
             parts = urlsplit(server)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
                 raise UsageError(
-                    f"AWS_ENDPOINT_URL: found {mask(server)!r}, expected http(s)://host:port"
+                    f"AWS_ENDPOINT_URL: found {redact(server)!r}, expected http(s)://host:port"
                 )
             more = {"scheme": parts.scheme, "endpoint_override": parts.netloc}
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
@@ -259,7 +259,7 @@ class Bucket:
             try:
                 return request()
             except OSError as error:
-                said = mask(" ".join(str(error).split()))
+                said = redact(" ".join(str(error).split()))
                 if isinstance(error, FileNotFoundError) or _REFUSALS.search(said):
                     raise StorageError(
                         f"{self.address} refuses ({said[:300]}); expected a bucket that exists and "

@@ -1,6 +1,6 @@
 """Secrets in texts that somebody will read: messages, logs, the doctor's findings.
 
-Addresses come with passwords, and libraries quote addresses in their errors. Masking errs on the
+Addresses come with passwords, and libraries quote addresses in their errors. Redacting errs on the
 side of hiding: a text with an `@` far behind an address loses what stands between. But a variable
 is a secret by the words of its name, not by letters in it, since `PWD` is where somebody works: a
 message that hides a path tells nobody what to mend.
@@ -43,7 +43,7 @@ _COMMON = frozenset(
 )
 
 
-def mask(text: str, environment: Mapping[str, str] | None = None) -> str:
+def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     """A text without passwords and tokens.
 
     Args:

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 from sweep.mlflow.compat import upgrade
 from sweep.mlflow.view._places import settle
-from sweep.util.redaction import mask
+from sweep.util.redaction import redact
 from sweep.util.sqlite import sqlite_file
 
 _SQLITE = "sqlite:///"
@@ -76,7 +76,7 @@ def shown_uri(tracking_uri: str) -> str:
     parts = urlsplit(tracking_uri)
     if parts.username or parts.password:
         tracking_uri = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return mask(tracking_uri)
+    return redact(tracking_uri)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from sweep.mlflow.view._runs import PARENT, SweepRuns
 from sweep.mlflow.view._store import quietly, shown_uri
 from sweep.records import SweepState
 from sweep.storage.home import Home
-from sweep.util.redaction import mask
+from sweep.util.redaction import redact
 
 EXPERIMENT = "ptxsweep"
 #: What MLflow, its server, its database or its artifact folder may do to us.
@@ -156,7 +156,7 @@ class MlflowView:
             "sent when MLflow is back",
             shown_uri(self._uri),
             type(error).__name__,
-            mask(" ".join(str(error).split()))[:300],
+            redact(" ".join(str(error).split()))[:300],
         )
 
     def _sync(self, projection: Projection, *, final: bool) -> None:

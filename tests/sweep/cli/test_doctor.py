@@ -10,14 +10,14 @@ import pytest
 from sweep.cli import main
 from sweep.doctor import examine, read_constraints
 from sweep.storage.home import Home
-from sweep.util.redaction import is_secret, mask
+from sweep.util.redaction import is_secret, redact
 
 
 def test_addresses_lose_their_passwords() -> None:
-    assert mask("postgresql://me:geheim@db/x") == "postgresql://me:***@db/x"
-    assert mask("http://:geheim@h:1") == "http://:***@h:1"
-    assert mask("http://h/x?password=geheim&a=1") == "http://h/x?password=***&a=1"
-    assert mask("sqlite:////tmp/a.db") == "sqlite:////tmp/a.db"
+    assert redact("postgresql://me:geheim@db/x") == "postgresql://me:***@db/x"
+    assert redact("http://:geheim@h:1") == "http://:***@h:1"
+    assert redact("http://h/x?password=geheim&a=1") == "http://h/x?password=***&a=1"
+    assert redact("sqlite:////tmp/a.db") == "sqlite:////tmp/a.db"
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_addresses_lose_their_passwords() -> None:
     ],
 )
 def test_no_text_keeps_a_secret(text: str) -> None:
-    shown = mask(text, {"RAY_AUTH_TOKEN": "my-own-token", "RAY_AUTH_TOKEN_PATH": "/a/b/c/d"})
+    shown = redact(text, {"RAY_AUTH_TOKEN": "my-own-token", "RAY_AUTH_TOKEN_PATH": "/a/b/c/d"})
     assert "heim" not in shown
     assert "my-own-token" not in shown
     assert "***" in shown
@@ -46,7 +46,7 @@ def test_no_text_keeps_a_secret(text: str) -> None:
     ["--set: found 'a', expected KEY=VALUE", "models:/x@champion", "file:1: key: found 3", "a@b.c"],
 )
 def test_other_texts_stay_as_they_are(text: str) -> None:
-    assert mask(text, {"RAY_AUTH_TOKEN_PATH": "file:1", "API_KEY": "3"}) == text
+    assert redact(text, {"RAY_AUTH_TOKEN_PATH": "file:1", "API_KEY": "3"}) == text
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
 )
 def test_no_secret_by_its_name(name: str) -> None:
     assert not is_secret(name, "geheim-geheim")
-    assert mask("at geheim-geheim/home", {name: "geheim-geheim"}) == "at geheim-geheim/home"
+    assert redact("at geheim-geheim/home", {name: "geheim-geheim"}) == "at geheim-geheim/home"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_no_secret_by_its_name(name: str) -> None:
 )
 def test_a_secret_by_its_name(name: str) -> None:
     assert is_secret(name, "geheim-geheim")
-    assert mask("at geheim-geheim/home", {name: "geheim-geheim"}) == "at ***/home"
+    assert redact("at geheim-geheim/home", {name: "geheim-geheim"}) == "at ***/home"
 
 
 def test_the_working_directory_is_shown(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_working_directory_is_shown(tmp_path: Path) -> None:
     here = {"PWD": str(tmp_path), "OLDPWD": str(tmp_path.parent), "DB_PWD": "geheim-geheim"}
     text = f"no model was registered in {tmp_path}/home, PWD={tmp_path}; pwd=geheim"
     shown = f"no model was registered in {tmp_path}/home, PWD={tmp_path}; pwd=***"
-    assert mask(text, here) == shown
+    assert redact(text, here) == shown
     # The place of a secret is none, whatever its variable is called.
     (tmp_path / "token").touch()
     assert not is_secret("RAY_AUTH_TOKEN", str(tmp_path / "token"))
@@ -91,11 +91,11 @@ def test_the_working_directory_is_shown(tmp_path: Path) -> None:
 
 
 def test_short_and_common_values_hide_nothing_else() -> None:
-    assert mask("postgresql://me:postgres@postgres/x", {"DB_PASSWORD": "postgres"}) == (
+    assert redact("postgresql://me:postgres@postgres/x", {"DB_PASSWORD": "postgres"}) == (
         "postgresql://me:***@postgres/x"
     )
-    assert mask("a geheimer of geheim", {"DB_PASSWORD": "geheim"}) == "a geheimer of ***"
-    assert mask("at 5432/home", {"DB_PASSWORD": "5432"}) == "at 5432/home"
+    assert redact("a geheimer of geheim", {"DB_PASSWORD": "geheim"}) == "a geheimer of ***"
+    assert redact("at 5432/home", {"DB_PASSWORD": "5432"}) == "at 5432/home"
 
 
 def test_constraints_are_read() -> None:
