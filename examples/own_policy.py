@@ -36,7 +36,7 @@ from sweep.records import (
 )
 from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
-from sweep.simulate import Run, Simulation, deal, load_table
+from sweep.simulate import Run, Simulation, load_table, replay_order
 from sweep.space import parse_space
 
 
@@ -85,7 +85,7 @@ def replay(file: Path) -> Run:
     num_trials, num_folds = table.num_candidates, table.num_folds
     policy = TwoFoldsFirst(num_trials=num_trials, num_folds=num_folds)
     rule = make_stop_rule(num_trials, 10, num_folds)
-    run = Simulation(table, deal(table, seed=0), policy, rule).run()
+    run = Simulation(table, replay_order(table, seed=0), policy, rule).run()
     print(f"replay: {run.reason}; {run.num_folds:.0f} of {num_trials * num_folds} folds")
     return run
 

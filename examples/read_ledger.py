@@ -49,4 +49,4 @@ def main(home: Home, name: str) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main(Home.at(Path(sys.argv[1])), sys.argv[2])
+    main(Home.from_environment(Path(sys.argv[1])), sys.argv[2])

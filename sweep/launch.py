@@ -53,7 +53,7 @@ LEASE_SECONDS = 12.0
 #: Complete candidates whose weights are kept, the default candidate's besides.
 NUM_KEPT = 3
 
-Progress = Callable[[Projection], None]
+OnProgress = Callable[[Projection], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ def run(
     resources: ResourceRequest | None = None,
     precision: str = "auto",
     budget: Budget | None = None,
-    on_progress: Progress = lambda projection: None,
+    on_progress: OnProgress = lambda projection: None,
     on_verify: Callable[[int, int], None] = no_progress,
 ) -> SweepSummary:
     """Start a new sweep and drive it to its end, or until SIGINT or SIGTERM.
@@ -172,7 +172,7 @@ def resume(
     store: Path | str | None = None,
     resources: ResourceRequest | None = None,
     budget: Budget | None = None,
-    on_progress: Progress = lambda projection: None,
+    on_progress: OnProgress = lambda projection: None,
     on_verify: Callable[[int, int], None] = no_progress,
 ) -> SweepSummary:
     """Go on with a sweep from its ledger: finished folds stay, unfinished ones continue.
@@ -253,11 +253,11 @@ def _drive(
     location: str,
     resources: Resources,
     budget: Budget,
-    on_progress: Progress,
+    on_progress: OnProgress,
 ) -> SweepSummary:
     folder = home.sweep_folder(ledger.name)
     for size, resampling in image_grids(space):
-        cases.at(size, resampling)
+        cases.resampled(size, resampling)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     ledger.acquire(owner, ttl_seconds=LEASE_SECONDS, wait=True)
     try:
@@ -341,7 +341,7 @@ def _poller(
     controller: Controller,
     tracker: Tracker,
     limit: Callable[[], str | None],
-    on_progress: Progress,
+    on_progress: OnProgress,
 ) -> Callable[[], None]:
     """What the driver does between Ray's events: keep the lease, feed the views."""
     shown_at = 0.0

@@ -30,15 +30,15 @@ def load_sweep(home: Home | Path | str, name: str) -> LoadedSweep:
     """Read one sweep. A driver may be at work on it.
 
     Args:
-        home: Where the sweep lives, or the home's folder; see `Home.at` for what the environment
-            adds to a folder.
-        name: Of the sweep.
+        home: Where the sweep lives, or the home's folder; see `Home.from_environment` for what the
+            environment adds to a folder.
+        name: Name of the sweep.
 
     Raises:
         UnknownSweep: The ledger holds no sweep of that name, or there is no ledger.
         LedgerError: The ledger cannot be reached or read.
     """
-    place = home if isinstance(home, Home) else Home.at(home)
+    place = home if isinstance(home, Home) else Home.from_environment(home)
     with Sweep.open(place, name) as sweep:
         summary = summarise(sweep.ledger)
         return LoadedSweep(name=name, summary=summary, projection=sweep.projection)

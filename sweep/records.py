@@ -120,7 +120,7 @@ class FoldScore:
     choices: tuple[Scored, ...] = ()
     inference: Mapping[str, Any] = field(default_factory=dict)
 
-    def at(self, choice: int) -> FoldScore:
+    def with_choice(self, choice: int) -> FoldScore:
         """The same fold with the score, metrics and cases of one choice, by its place."""
         one = self.choices[choice]
         return replace(

@@ -76,7 +76,7 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
             verdict=_verdict(sweep),
             predictions=pictures,
         )
-        is_logged = MlflowView.at(home, name).log_artifact(ledger, path)
+        is_logged = MlflowView.for_sweep(home, name).log_artifact(ledger, path)
         winner = standing(ledger.projection).winner
         return Published(
             path=path,

@@ -112,11 +112,11 @@ def report_html(
 ) -> str:
     """The report as text; see `write_report`."""
     found = find(projection, operating_points)
-    at = (written_at or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M %Z").strip()
+    written = (written_at or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M %Z").strip()
     body = tag(
         "main",
         sections.banners(projection, found),
-        _top(name, at, found, confirmation),
+        _top(name, written, found, confirmation),
         _evidence(projection, found, confirmation, verdict),
         _figures(projection, found, operating_points),
         None if predictions is None else _chapter("What it sees", gallery(predictions)),
@@ -149,7 +149,7 @@ def _chapter(title: str, *content: object) -> Markup:
     return tag("section", tag("h2", title), *content)
 
 
-def _top(name: str, at: str, found: Findings, confirmation: Confirmation | None) -> Markup:
+def _top(name: str, written: str, found: Findings, confirmation: Confirmation | None) -> Markup:
     return tag(
         "header",
         tag("h1", f"Sweep {name}"),
@@ -161,7 +161,7 @@ def _top(name: str, at: str, found: Findings, confirmation: Confirmation | None)
         sections.tiles(found, confirmation),
         tag("p", say.effort(found)),
         None if found.cohort is None else tag("p", f"Cases: {found.cohort}."),
-        tag("p", f"Written {at}.", class_="meta"),
+        tag("p", f"Written {written}.", class_="meta"),
     )
 
 

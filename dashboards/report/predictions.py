@@ -228,7 +228,7 @@ def _draw(
     from ptxcore.inference import place, predict_prepared
     from ptxcore.models import load_weights
 
-    view = store.at(settings.image_size, settings.resampling)
+    view = store.resampled(settings.image_size, settings.resampling)
     drawn: dict[str, Example] = {}
     for fold in sorted({choice.fold for choice in choices}):
         weights = folder / str(candidate.folds[fold].weights)

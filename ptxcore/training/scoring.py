@@ -65,7 +65,7 @@ def score_cases(
         DataError: A case is given twice.
         SettingsError: The rule is not valid.
     """
-    view = store.at(settings.image_size, settings.resampling)
+    view = store.resampled(settings.image_size, settings.resampling)
     rows, losses, surfaces = [], [], []
     for index in (store.index(name) for name in case_ids):
         logits = predict_grid(network, view.image(index), settings, runtime, passes)

@@ -47,7 +47,7 @@ class Overview:
     cautions: tuple[str, ...] = ()
 
 
-def overview(projection: Projection) -> Overview:
+def make_overview(projection: Projection) -> Overview:
     """Count and estimate; reads nothing but the projection."""
     candidates = projection.candidates
     found = standing(projection)

@@ -144,7 +144,7 @@ def open_home(options: dict[str, Any]) -> Home:
     """Take the values of `home_options` out of a command's arguments."""
     from sweep.storage.home import Home
 
-    return Home.at(
+    return Home.from_environment(
         options.pop("home_folder"),
         ledger=options.pop("ledger"),
         tracking_uri=options.pop("tracking_uri"),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sweep.analysis.progress import Overview, listing, overview
+from sweep.analysis.progress import Overview, listing, make_overview
 from sweep.analysis.standing import Outcome
 from sweep.analysis.verdict import leading
 from sweep.records import State
@@ -48,7 +48,7 @@ class _Lines:
         self._said_at = time.monotonic()
 
     def __call__(self, projection: Projection) -> None:
-        now = overview(projection)
+        now = make_overview(projection)
         mark = (now.num_folds_run, now.num_candidates)
         if mark == self._last and time.monotonic() - self._said_at < 60:
             return
@@ -82,7 +82,7 @@ def table(name: str, projection: Projection) -> Table:
     """The live table: an overview in its title, the leaders in its rows."""
     from rich.table import Table
 
-    now = overview(projection)
+    now = make_overview(projection)
     phantom = " (phantom)" if projection.header.is_phantom else ""
     result = Table(
         title=f"{name}{phantom}: {line(now)}",

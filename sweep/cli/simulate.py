@@ -19,7 +19,7 @@ from sweep.cli._common import (
 )
 
 if TYPE_CHECKING:
-    from sweep.simulate import Comparison, Missing, Table
+    from sweep.simulate import Missing, ReplayResult, Table
     from sweep.storage.home import Home
 
 _DEFAULT_POLICIES = "default,greedy:3,greedy:10,greedy:20,halving,greedy_halving,intensify,standard"
@@ -88,13 +88,11 @@ def simulate_command(
 ) -> None:
     """Replay fold policies over tables of scores (.npz) or finished sweeps, in simulated time."""
     from sweep.pruners import pruner_spec
-    from sweep.simulate import Cluster, compare, mean_outcome, parse_contender
+    from sweep.simulate import Cluster, mean_outcome, parse_arm, replay_seeds
 
     home = open_home(options)
     spec = pruner_spec(pruner, parse_settings(pairs))
-    contenders = [
-        parse_contender(name.strip(), pruner=spec, sampler=sampler) for name in policies.split(",")
-    ]
+    arms = [parse_arm(name.strip(), pruner=spec, sampler=sampler) for name in policies.split(",")]
     cluster = Cluster(num_workers=workers, loss_rate=losses, straggler_rate=stragglers)
     loaded = [_load(name, home, missing) for name in tables]
     asks_epochs = spec.build().epoch is not None
@@ -103,9 +101,9 @@ def simulate_command(
             say(f"{table.name}: {note}")
         if asks_epochs and table.curves is None:
             say(f"{table.name}: has no curves, so the pruner {pruner} sees no epoch")
-    found: list[tuple[str, list[Comparison]]] = [
-        (one.label, [compare(table, one, cluster, range(seeds)) for table in loaded])
-        for one in contenders
+    found: list[tuple[str, list[ReplayResult]]] = [
+        (one.label, [replay_seeds(table, one, cluster, range(seeds)) for table in loaded])
+        for one in arms
     ]
     results: list[dict[str, Any]] = [
         {"table": "mean", "policy": label, **_row(mean_outcome([c.outcome for c in comparisons]))}
@@ -126,7 +124,7 @@ def simulate_command(
 
 def _load(name: str, home: Home, missing: Missing) -> Table:
     from sweep.errors import UsageError
-    from sweep.simulate import load_table, settled, table_of
+    from sweep.simulate import load_table, replayable, table_of
 
     path = Path(name)
     if path.suffix == ".npz" or path.is_file():  # a folder may have the name of a sweep
@@ -136,7 +134,7 @@ def _load(name: str, home: Home, missing: Missing) -> Table:
     from sweep.ledger import Ledger
 
     ledger = Ledger.open(home.ledger_url, name)
-    table = settled(table_of(name, ledger.projection))
+    table = replayable(table_of(name, ledger.projection))
     ledger.close()
     return table
 
@@ -158,7 +156,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
     console().print(grid)
 
 
-def _draw(path: Path, found: list[tuple[str, list[Comparison]]]) -> None:
+def _draw(path: Path, found: list[tuple[str, list[ReplayResult]]]) -> None:
     from dashboards import theme
     from dashboards.figures.anytime import anytime_figure, anytime_info
     from sweep.util.atomic_file import whole_file

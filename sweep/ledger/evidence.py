@@ -39,12 +39,12 @@ _USE, _RESULT, _VERDICT = "use", "result", "verdict"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Use:
+class HoldoutUse:
     """One use of a hold-out.
 
     Attributes:
         number: One-based, of this sweep.
-        at: ISO 8601 time in UTC.
+        timestamp: ISO 8601 time in UTC.
         purpose: What for.
         git_sha: Of the code that ran.
         holdout_digest: SHA-256 of the hold-out's cases.
@@ -53,7 +53,7 @@ class Use:
     """
 
     number: int
-    at: str
+    timestamp: str
     purpose: str
     git_sha: str
     holdout_digest: str
@@ -81,7 +81,7 @@ class Evidence:
         """Drop the database connections."""
         close_storage(self._storage)
 
-    def uses(self) -> list[Use]:
+    def uses(self) -> list[HoldoutUse]:
         """All uses by this sweep, oldest first."""
         with readable():
             study = self._find()
@@ -195,13 +195,17 @@ class Evidence:
             return self._storage.get_study_id_from_name(name)
 
 
-def _uses(storage: RDBStorage, study: int) -> list[Use]:
+def _uses(storage: RDBStorage, study: int) -> list[HoldoutUse]:
     found = []
     for trial in _trials(storage, study, _USE):
-        use = trial.user_attrs[_USE]
-        candidates = tuple(use["candidates"])
+        use = dict(trial.user_attrs[_USE])
+        timestamp, candidates = use.pop("at"), tuple(use["candidates"])
         result = trial.user_attrs.get(_RESULT)
-        found.append(Use(**{**use, "candidates": candidates, "result": result}))
+        found.append(
+            HoldoutUse(
+                **{**use, "timestamp": timestamp, "candidates": candidates, "result": result}
+            )
+        )
     return found
 
 

@@ -34,7 +34,7 @@ def at_common(folds: Mapping[int, FoldScore]) -> dict[int, FoldScore]:
     if not folds or not all(one.choices for one in folds.values()):
         return dict(folds)
     choice = common_choice([[one.score for one in fold.choices] for fold in folds.values()])
-    return {number: fold.at(choice) for number, fold in folds.items()}
+    return {number: fold.with_choice(choice) for number, fold in folds.items()}
 
 
 def scores_by_choice(folds: Mapping[int, FoldScore]) -> list[dict[int, float]]:

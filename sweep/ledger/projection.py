@@ -274,14 +274,14 @@ class Projection:
             CandidateAdded(candidate=candidate.number, parameters=dict(candidate.parameters))
         )
 
-    def start(self, candidate: int, fold: int, attempt: int, at: str) -> None:
+    def start(self, candidate: int, fold: int, attempt: int, timestamp: str) -> None:
         """A slot was given to a fold."""
         one = self._open(candidate)
         if one.running_fold is not None or fold in one.folds:
             raise LedgerError(f"candidate {candidate} cannot start fold {fold} now")
         one.state, one.running_fold = State.RUNNING, fold
         one.attempts[fold] = attempt
-        one.log.append(Attempt(fold=fold, attempt=attempt, started_at=at))
+        one.log.append(Attempt(fold=fold, attempt=attempt, started_at=timestamp))
         one.revision += 1
         self.history.append(FoldStarted(candidate=candidate, fold=fold))
 
@@ -296,15 +296,15 @@ class Projection:
         one.epochs.setdefault(epoch.fold, {})[epoch.epoch] = epoch.value
         one.revision += 1
 
-    def lose(self, candidate: int, fold: int, at: str, reason: str) -> None:
+    def lose(self, candidate: int, fold: int, timestamp: str, reason: str) -> None:
         """The running fold ended without a score."""
-        one = self._leave(candidate, fold, at, "lost", reason)
+        one = self._leave(candidate, fold, timestamp, "lost", reason)
         one.state = State.PARKED
         self.history.append(FoldLost(candidate=candidate, fold=fold))
 
-    def finish(self, score: FoldScore, at: str) -> None:
+    def finish(self, score: FoldScore, timestamp: str) -> None:
         """The running fold was scored."""
-        one = self._leave(score.candidate, score.fold, at, "finished", None)
+        one = self._leave(score.candidate, score.fold, timestamp, "finished", None)
         one.state = State.PARKED
         before = one.inference
         one.folds = at_common({**one.folds, score.fold: score})
@@ -323,12 +323,12 @@ class Projection:
             )
         )
 
-    def end(self, candidate: int, state: State, reason: str | None, at: str) -> None:
+    def end(self, candidate: int, state: State, reason: str | None, timestamp: str) -> None:
         """A candidate ended; complete ones leave no event, their last fold was it."""
         one = self._open(candidate)
         if one.running_fold is not None:
-            self._leave(candidate, one.running_fold, at, "stopped", reason)
-        one.state, one.reason, one.ended_at = state, reason, at
+            self._leave(candidate, one.running_fold, timestamp, "stopped", reason)
+        one.state, one.reason, one.ended_at = state, reason, timestamp
         one.revision += 1
         if state is not State.COMPLETE:
             self.history.append(CandidateStopped(candidate=candidate, state=state))
@@ -345,7 +345,7 @@ class Projection:
         return one
 
     def _leave(
-        self, candidate: int, fold: int, at: str, outcome: str, reason: str | None
+        self, candidate: int, fold: int, timestamp: str, outcome: str, reason: str | None
     ) -> Candidate:
         one = self._open(candidate)
         if one.running_fold != fold:
@@ -353,7 +353,7 @@ class Projection:
                 f"candidate {candidate}: fold {fold} is not running, found {one.running_fold}"
             )
         last = one.log[-1]
-        last.ended_at, last.outcome, last.reason = at, outcome, reason
+        last.ended_at, last.outcome, last.reason = timestamp, outcome, reason
         one.running_fold = None
         one.revision += 1
         return one

@@ -84,7 +84,7 @@ def score_row(score: FoldScore, displayed: Callable[[float], float]) -> dict[str
 @dataclass(frozen=True)
 class _Entry:
     seq: int
-    at: str
+    timestamp: str
     kind: str
     candidate: int
     fold: int
@@ -145,19 +145,19 @@ def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
                     parameters=dict(trial.params),
                     settings=dict(row["settings"]),
                     distributions=dict(trial.distributions),
-                    created_at=entry.at,
+                    created_at=entry.timestamp,
                 )
             )
         case "attempt":
-            projection.start(number, entry.fold, entry.attempt, entry.at)
+            projection.start(number, entry.fold, entry.attempt, entry.timestamp)
         case "lost":
-            projection.lose(number, entry.fold, entry.at, str(row["reason"]))
+            projection.lose(number, entry.fold, entry.timestamp, str(row["reason"]))
         case "resumed":
             projection.resume(number, int(row["epoch"]), int(row["known"]))
         case "score":
-            projection.finish(_score(projection, entry), entry.at)
+            projection.finish(_score(projection, entry), entry.timestamp)
         case "ended":
-            projection.end(number, State(row["state"]), row["reason"], entry.at)
+            projection.end(number, State(row["state"]), row["reason"], entry.timestamp)
         case kind:
             raise ValueError(f"unknown kind of row {kind!r}")
 

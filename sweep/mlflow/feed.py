@@ -91,6 +91,6 @@ class Tracker:
         _log.warning("the process that feeds MLflow ended by itself; sending the rest from here")
         from sweep.mlflow.view import MlflowView  # two seconds that a driver rarely needs
 
-        view = MlflowView.at(self._home, self._ledger.name)
+        view = MlflowView.for_sweep(self._home, self._ledger.name)
         view.sync(self._ledger, final=True)
         self.run_id = view.run_id

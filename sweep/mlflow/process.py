@@ -45,9 +45,9 @@ class MlflowProcess:
         """Start it.
 
         Args:
-            home: Whose MLflow, for `MlflowView.at`; goes through the pipe, since its addresses may
-                hold passwords and command lines are public.
-            name: Of the sweep.
+            home: Home with the address of MLflow; goes through the pipe, since addresses may hold
+                passwords and command lines are public.
+            name: Name of the sweep.
         """
         source = str(Path(__file__).resolve().parents[2])  # where this very version lies
         paths = [source, *filter(None, [os.environ.get("PYTHONPATH")])]

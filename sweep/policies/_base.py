@@ -47,7 +47,7 @@ def settled_mean(scores: Collection[float]) -> float:
     return float(f"{math.fsum(score / len(scores) for score in scores):.12g}")
 
 
-class Progress:
+class CandidateState:
     """What a policy knows of one candidate.
 
     `mean` is the running mean of the finished folds; a score that is not finite makes it the worst.
@@ -99,16 +99,16 @@ class IndexedPolicy:
             if value < 1:
                 raise UsageError(f"{name}: found {value}, expected at least 1")
         self.num_trials, self.num_folds = num_trials, num_folds
-        self._candidates: dict[int, Progress] = {}
+        self._candidates: dict[int, CandidateState] = {}
         self._waiting = RankedIndex()
         self._stopped: set[int] = set()
 
     @abstractmethod
-    def rank(self, progress: Progress) -> tuple[float, ...]:
+    def rank(self, candidate: CandidateState) -> tuple[float, ...]:
         """Order among waiting candidates; the lower comes first."""
 
     @abstractmethod
-    def precedes_new(self, progress: Progress) -> bool:
+    def precedes_new(self, candidate: CandidateState) -> bool:
         """Whether a waiting candidate comes before candidates still to be proposed."""
 
     def observe(self, event: Event) -> None:
@@ -122,7 +122,7 @@ class IndexedPolicy:
     def _observe(self, event: Event) -> None:
         if isinstance(event, CandidateAdded):
             assert event.candidate not in self._candidates, "a candidate was added twice"
-            self._candidates[event.candidate] = Progress(event.candidate)
+            self._candidates[event.candidate] = CandidateState(event.candidate)
         one = self._candidates[event.candidate]
         match event:
             case FoldStarted(fold=fold):
@@ -157,5 +157,5 @@ class IndexedPolicy:
         return decisions[: max(0, free_slots)]
 
 
-def _run(progress: Progress) -> RunFold:
-    return RunFold(candidate=progress.number, fold=progress.next_fold())
+def _run(candidate: CandidateState) -> RunFold:
+    return RunFold(candidate=candidate.number, fold=candidate.next_fold())

@@ -27,7 +27,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from sweep.errors import UsageError
-from sweep.policies._base import IndexedPolicy, Progress
+from sweep.policies._base import CandidateState, IndexedPolicy
 from sweep.policies._gains import Gains
 from sweep.policies._spec import PolicySpec
 from sweep.records import (
@@ -128,7 +128,7 @@ class ExpectedImprovement(IndexedPolicy):
         self._num_due = 0  # of those, who has neither these scores nor failed
         self._running: set[int] = set()
         self._parameters: dict[int, dict[str, object]] = {}
-        self._scored: list[Progress] = []
+        self._scored: list[CandidateState] = []
         self._model = Gains(num_trials=num_trials, num_folds=num_folds)
         self._gains: dict[int, float] = {}
         self._pending: list[FoldFinished] = []  # scores that the model has not taken in
@@ -139,22 +139,22 @@ class ExpectedImprovement(IndexedPolicy):
         self._num_beaten = 0  # leaders that were stopped before anybody was complete
         self._best = -math.inf  # sum of the best complete candidate
 
-    def rank(self, progress: Progress) -> tuple[float, ...]:
+    def rank(self, candidate: CandidateState) -> tuple[float, ...]:
         """Folds that are due, the pinned candidate, the gain; ties go to more folds."""
-        if progress.number in self._twins:
-            return (_BY_GAIN + 1, -progress.mean)
-        if self._is_due(progress) or (not progress.scores and progress.is_retry):
+        if candidate.number in self._twins:
+            return (_BY_GAIN + 1, -candidate.mean)
+        if self._is_due(candidate) or (not candidate.scores and candidate.is_retry):
             return (0.0,)
-        if progress.number == self.pinned:
+        if candidate.number == self.pinned:
             return (1.0,)
-        gain = self._gains.get(progress.number, -1.0)
+        gain = self._gains.get(candidate.number, -1.0)
         if 0 <= gain < self.min_gain:  # asked only to be sure: whoever is soonest complete
-            return (_BY_GAIN, 0.0, -len(progress.scores), -progress.mean)
-        return (_BY_GAIN, -gain, -len(progress.scores), -progress.mean)
+            return (_BY_GAIN, 0.0, -len(candidate.scores), -candidate.mean)
+        return (_BY_GAIN, -gain, -len(candidate.scores), -candidate.mean)
 
-    def precedes_new(self, progress: Progress) -> bool:
+    def precedes_new(self, candidate: CandidateState) -> bool:
         """A first fold that was lost; looking ahead, everybody who is known."""
-        return not progress.scores or self.lookahead > 0
+        return not candidate.scores or self.lookahead > 0
 
     def _observe(self, event: Event) -> None:
         """Take note; a score reaches the model at once."""
@@ -179,7 +179,7 @@ class ExpectedImprovement(IndexedPolicy):
         elif isinstance(event, CandidateStopped):
             self._gains.pop(event.candidate, None)
 
-    def _is_due(self, one: Progress) -> bool:
+    def _is_due(self, one: CandidateState) -> bool:
         """Whether a candidate gets its next fold whatever it promises."""
         wanted = (one.number in self._first) + (one.number in self._twice)
         return not one.is_over and len(one.scores) < wanted
@@ -360,7 +360,7 @@ class ExpectedImprovement(IndexedPolicy):
                 (self._passed.add if gain < self.min_gain else self._passed.discard)(number)
         self._waiting.put_all(ranks)
 
-    def _price(self, one: Progress) -> float:
+    def _price(self, one: CandidateState) -> float:
         """What a candidate's fold takes, in average folds; 1 while that is not known."""
         if not one.scores or self._seconds <= 0:
             return 1.0

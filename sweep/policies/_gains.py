@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.policies._base import Progress
+from sweep.policies._base import CandidateState
 from sweep.policies._fold_model import FoldModel, Variances
 from sweep.records import FoldFinished
 
@@ -47,7 +47,7 @@ class Gains:
 
     def build(
         self,
-        candidates: Sequence[Progress],
+        candidates: Sequence[CandidateState],
         parameters: Mapping[int, Mapping[str, object]],
         *,
         learn: bool,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sweep.policies._base import IndexedPolicy, Progress
+from sweep.policies._base import CandidateState, IndexedPolicy
 from sweep.policies._spec import PolicySpec
 from sweep.records import DEFAULT_CANDIDATE
 
@@ -31,14 +31,14 @@ class Greedy(IndexedPolicy):
         super().__init__(num_trials=num_trials, num_folds=num_folds)
         self.pinned = pinned
 
-    def rank(self, progress: Progress) -> tuple[float, ...]:
+    def rank(self, candidate: CandidateState) -> tuple[float, ...]:
         """First folds, the pinned candidate, the best mean."""
-        wave = 0 if not progress.scores else 1 if progress.number == self.pinned else 2
-        return (wave, -progress.mean, not progress.is_retry, -len(progress.scores))
+        wave = 0 if not candidate.scores else 1 if candidate.number == self.pinned else 2
+        return (wave, -candidate.mean, not candidate.is_retry, -len(candidate.scores))
 
-    def precedes_new(self, progress: Progress) -> bool:
+    def precedes_new(self, candidate: CandidateState) -> bool:
         """Only a candidate whose first fold was lost."""
-        return not progress.scores
+        return not candidate.scores
 
 
 class GreedySpec(PolicySpec):

@@ -14,7 +14,7 @@ import math
 from typing import Literal
 
 from sweep.errors import UsageError
-from sweep.policies._base import IndexedPolicy, Progress
+from sweep.policies._base import CandidateState, IndexedPolicy
 from sweep.policies._spec import PolicySpec
 from sweep.records import DEFAULT_CANDIDATE, CandidateAdded, CandidateStopped, Event, FoldFinished
 
@@ -62,20 +62,20 @@ class Halving(IndexedPolicy):
         self._arrived: set[int] = set()  # members that have them, or are over
         self._is_decided = False
 
-    def rank(self, progress: Progress) -> tuple[float, ...]:
+    def rank(self, candidate: CandidateState) -> tuple[float, ...]:
         """First folds, the pinned candidate, members of the rung, the others."""
-        if not progress.scores:
+        if not candidate.scores:
             return (0.0,)
-        if progress.number == self.pinned:
+        if candidate.number == self.pinned:
             return (1.0,)
-        if progress.number in self._members and progress.number not in self._arrived:
-            order = 0.0 if self.is_greedy else float(len(progress.scores))
-            return (2.0, order, -progress.mean)
-        return (3.0, -progress.mean, -len(progress.scores))
+        if candidate.number in self._members and candidate.number not in self._arrived:
+            order = 0.0 if self.is_greedy else float(len(candidate.scores))
+            return (2.0, order, -candidate.mean)
+        return (3.0, -candidate.mean, -len(candidate.scores))
 
-    def precedes_new(self, progress: Progress) -> bool:
+    def precedes_new(self, candidate: CandidateState) -> bool:
         """Only a candidate whose first fold was lost."""
-        return not progress.scores
+        return not candidate.scores
 
     def gain_left(self) -> float:
         """0 when the last rung is decided, else infinite."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from sweep.policies._base import IndexedPolicy, Progress, settled_mean
+from sweep.policies._base import CandidateState, IndexedPolicy, settled_mean
 from sweep.policies._spec import PolicySpec
 from sweep.records import DEFAULT_CANDIDATE, Event, FoldFinished
 
@@ -29,19 +29,19 @@ class Intensify(IndexedPolicy):
         self._incumbent: int | None = None
         self._rejected: set[int] = set()
 
-    def rank(self, progress: Progress) -> tuple[float, ...]:
+    def rank(self, candidate: CandidateState) -> tuple[float, ...]:
         """First folds, the incumbent, challengers with more folds first, rejected ones."""
-        if not progress.scores:
+        if not candidate.scores:
             return (0.0,)
-        if progress.number in (self._incumbent, self.pinned):
+        if candidate.number in (self._incumbent, self.pinned):
             return (1.0,)
-        if progress.number not in self._rejected:
-            return (2.0, -len(progress.scores), -progress.mean)
-        return (3.0, -progress.mean, -len(progress.scores))
+        if candidate.number not in self._rejected:
+            return (2.0, -len(candidate.scores), -candidate.mean)
+        return (3.0, -candidate.mean, -len(candidate.scores))
 
-    def precedes_new(self, progress: Progress) -> bool:
+    def precedes_new(self, candidate: CandidateState) -> bool:
         """Everybody who was not rejected."""
-        return progress.number not in self._rejected or progress.number == self.pinned
+        return candidate.number not in self._rejected or candidate.number == self.pinned
 
     def gain_left(self) -> float:
         """0 when all have entered and nobody open is left but rejected ones, else infinite."""
@@ -57,7 +57,7 @@ class Intensify(IndexedPolicy):
             self._compare(one, {**one.scores, **event.revised, event.fold: event.score})
         super()._observe(event)
 
-    def _compare(self, one: Progress, scores: dict[int, float]) -> None:
+    def _compare(self, one: CandidateState, scores: dict[int, float]) -> None:
         if self._incumbent is None:
             self._incumbent = one.number
             return

@@ -6,18 +6,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from sweep.policies._base import IndexedPolicy, Progress
+from sweep.policies._base import CandidateState, IndexedPolicy
 from sweep.policies._spec import PolicySpec
 
 
 class Standard(IndexedPolicy):
     """Each candidate trains all its folds in order, candidates in the order of proposal."""
 
-    def rank(self, progress: Progress) -> tuple[float, ...]:
+    def rank(self, candidate: CandidateState) -> tuple[float, ...]:
         """Candidates in order."""
-        return (progress.number,)
+        return (candidate.number,)
 
-    def precedes_new(self, progress: Progress) -> bool:
+    def precedes_new(self, candidate: CandidateState) -> bool:
         """A candidate that was begun is always finished first."""
         return True
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ptxcore.data.splits.fold_plan import FoldPlan
-from ptxcore.data.store.case_store import CaseStore, Progress, no_progress
+from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.errors import CheckpointError, CoreError, FoldPlanError
 from ptxcore.inference import Ensemble
 from ptxcore.metrics import choose_rule, concatenate, load_table, save_table
@@ -59,8 +59,8 @@ def confirm(
     again: bool = False,
     rival: Rival | None = None,
     purpose: str = "confirmation of the winner",
-    on_progress: Progress = no_progress,
-    on_verify: Progress = no_progress,
+    on_progress: OnProgress = no_progress,
+    on_verify: OnProgress = no_progress,
 ) -> Confirmation:
     """Open the hold-out and score the winner on it, the default and the champion beside it.
 
@@ -117,8 +117,8 @@ def challenge(
     rival: Rival,
     *,
     store: Path | str | None = None,
-    on_progress: Progress = no_progress,
-    on_verify: Progress = no_progress,
+    on_progress: OnProgress = no_progress,
+    on_verify: OnProgress = no_progress,
 ) -> Confirmation:
     """Score the present champion on cases that were opened for a winner before: one more use.
 
@@ -161,7 +161,7 @@ def _beside(
     rival: Rival,
     opened: _Opened,
     number: int,
-    on_progress: Progress,
+    on_progress: OnProgress,
 ) -> dict[str, Any]:
     """The winner's result with the champion on the same cases, or with why it is not there."""
     scored, problem = rival.scored, rival.champion.problem

@@ -8,7 +8,7 @@ from typing import Any
 
 from ptxcore.types import Rule
 from sweep.analysis.intervals import TOO_FEW
-from sweep.ledger.evidence import Use
+from sweep.ledger.evidence import HoldoutUse
 from sweep.storage.sweep import Sweep
 
 
@@ -56,7 +56,7 @@ class Confirmation:
         holdout_digest: Of the hold-out's cases.
         use: Number of this use of the hold-out by this sweep, 1 for the first.
         num_uses: Uses of these cases by all sweeps of the ledger, this one included.
-        at: ISO 8601 time in UTC.
+        timestamp: ISO 8601 time in UTC.
         git_sha: Of the code that scored.
         phantom: Whether the cases are drawn, not real.
         champion: Who was champion then, on the same cases; None if there was none.
@@ -79,7 +79,7 @@ class Confirmation:
     holdout_digest: str
     use: int
     num_uses: int
-    at: str
+    timestamp: str
     git_sha: str
     phantom: bool
     champion: ChampionBeside | None = None
@@ -126,7 +126,7 @@ def last_confirmation(sweep: Sweep) -> Confirmation | None:
     return read_confirmation(sweep, ended[-1]) if ended else None
 
 
-def read_confirmation(sweep: Sweep, use: Use) -> Confirmation:
+def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
     """A use of the hold-out that came to an end, as a confirmation.
 
     Args:
@@ -156,7 +156,7 @@ def read_confirmation(sweep: Sweep, use: Use) -> Confirmation:
         holdout_digest=use.holdout_digest,
         use=use.number,
         num_uses=sweep.evidence.num_uses_of(use.holdout_digest),
-        at=use.at,
+        timestamp=use.timestamp,
         git_sha=use.git_sha,
         phantom=sweep.header.is_phantom,
         champion=_champion(result.get("champion")),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptxcore.data.splits.fold_plan import FoldPlan
-from ptxcore.data.store.case_store import CaseStore, Progress, no_progress
+from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.errors import FoldPlanError
 from ptxcore.inference import Ensemble
 from ptxcore.metrics import build_table, count_case, logits_to_mask, measure_surface
@@ -32,7 +32,7 @@ def read_plan(
     name: str,
     header: SweepHeader,
     store: Path | str | None = None,
-    on_verify: Progress = no_progress,
+    on_verify: OnProgress = no_progress,
 ) -> tuple[CaseStore, FoldPlan]:
     """The cases and the plan of a sweep, checked against its ledger and their digests.
 
@@ -112,7 +112,7 @@ def count_patients(plan: FoldPlan, store: CaseStore) -> tuple[int, int]:
 
 
 def score(
-    ensembles: Sequence[Ensemble], store: CaseStore, plan: FoldPlan, on_progress: Progress
+    ensembles: Sequence[Ensemble], store: CaseStore, plan: FoldPlan, on_progress: OnProgress
 ) -> list[CaseTable]:
     """One table for each ensemble, of the same cases in the same order.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
 
-from ptxcore.data.store.case_store import Progress
+from ptxcore.data.store.case_store import OnProgress
 from sweep.errors import GateRefused
 from sweep.ledger.projection import Candidate
 from sweep.promotion.confirm import challenge, confirm
@@ -34,8 +34,8 @@ def judge(
     force: bool,
     again: bool,
     store: Path | str | None,
-    on_progress: Progress,
-    on_verify: Progress,
+    on_progress: OnProgress,
+    on_verify: OnProgress,
 ) -> tuple[Confirmation, Verdict]:
     """The winner's confirmation, the one that is there or a new one, and the gate's verdict.
 

@@ -17,7 +17,7 @@ from mlflow.entities import Metric, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model
 
-from ptxcore.data.store.case_store import Progress, no_progress
+from ptxcore.data.store.case_store import OnProgress, no_progress
 from ptxcore.types import Runtime
 from sweep.errors import GateRefused, TrackingError, UsageError
 from sweep.ledger import Ledger
@@ -92,8 +92,8 @@ def promote(
     reason: str | None = None,
     again: bool = False,
     store: Path | str | None = None,
-    on_progress: Progress = no_progress,
-    on_verify: Progress = no_progress,
+    on_progress: OnProgress = no_progress,
+    on_verify: OnProgress = no_progress,
 ) -> Promotion:
     """Confirm, judge, package, register, and move the alias `champion`.
 
@@ -206,7 +206,7 @@ def _crowned(
 
 def _parent_run(home: Home, ledger: Ledger) -> str:
     """The sweep's run in MLflow, brought up to date first."""
-    view = MlflowView.at(home, ledger.name)
+    view = MlflowView.for_sweep(home, ledger.name)
     if not view.sync(ledger) or view.run_id is None:
         raise TrackingError(
             "MLflow cannot be reached (the log says why); nothing was promoted and the hold-out "
@@ -244,8 +244,10 @@ def _log_confirmation(
     values |= {f"holdout/{key}": one for key, one in differences.items() if one is not None}
     for key, (low, high) in found.intervals.items():
         values |= {f"holdout/{key}_low": low, f"holdout/{key}_high": high}
-    at = milliseconds(found.at)
-    metrics = [Metric(key, value, at, found.use) for key, value in values.items() if value == value]
+    timestamp = milliseconds(found.timestamp)
+    metrics = [
+        Metric(key, value, timestamp, found.use) for key, value in values.items() if value == value
+    ]
     word = "passed" if said.passed else "refused" if against is None else "forced"
     tags = {
         "verdict": word,

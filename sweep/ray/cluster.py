@@ -32,6 +32,7 @@ import ray  # noqa: E402
 from sweep.errors import UsageError  # noqa: E402
 from sweep.ray.nodes import OPEN_TO_ALL, hosts_without_token, refuse_other_versions  # noqa: E402
 from sweep.ray.resources import (  # noqa: E402
+    Host,
     ResourceRequest,
     Resources,
     count_slots,
@@ -96,8 +97,8 @@ def _connect(request: ResourceRequest) -> None:
         wanted = (request.workers or 1) * decide(request, [here]).cpus
         ray.init(
             address="local",
-            num_cpus=max(here["CPU"], wanted),  # who asks for more than there are gets them
-            num_gpus=here["GPU"],
+            num_cpus=max(int(here.cpus), wanted),  # more than there are, if the user asks for them
+            num_gpus=int(here.gpus),
             include_dashboard=False,
             log_to_driver=False,
             logging_level="error",
@@ -117,8 +118,8 @@ def join(address: str) -> None:
             socket.create_connection((place["host"], int(place["port"])), _ANSWER_SECONDS).close()
         except OSError as error:
             raise UsageError(
-                f"no Ray cluster answers at {redact(address)} ({error.strerror or error}); does its "
-                "head run, and is this the head's own port, 6379 unless changed?"
+                f"no Ray cluster answers at {redact(address)} ({error.strerror or error}); does "
+                "its head run, and is this the head's own port, 6379 unless changed?"
             ) from error
     try:
         ray.init(
@@ -135,16 +136,16 @@ def join(address: str) -> None:
         ) from error
 
 
-def _this_machine() -> dict[str, int]:
+def _this_machine() -> Host:
     """A GPU counts where PyTorch can use it."""
     import torch
 
-    return {"CPU": os.cpu_count() or 1, "GPU": torch.cuda.device_count()}
+    return Host(name=socket.gethostname(), cpus=os.cpu_count() or 1, gpus=torch.cuda.device_count())
 
 
-def hosts() -> list[dict[str, float]]:
-    """What each host of the cluster has now."""
-    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+def hosts() -> list[Host]:
+    """Hosts of the cluster now, those without CPUs among them."""
+    return [Host.from_node(node) for node in ray.nodes() if node["Alive"]]
 
 
 def slot_counter(resources: Resources) -> Callable[[], int]:

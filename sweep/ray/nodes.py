@@ -6,7 +6,6 @@ import importlib.metadata
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ray
@@ -14,6 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweep.errors import UsageError
 from sweep.ray.compat import asks_for_token
+from sweep.ray.resources import Host
 from sweep.util.provenance import differences, pixel_versions
 
 T = TypeVar("T")
@@ -106,21 +106,6 @@ def _refuse_other_pixels() -> None:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Host:
-    """A host that may train.
-
-    Attributes:
-        name: Of the machine.
-        cpus: CPUs that Ray gives away there.
-        gpus: GPUs likewise.
-    """
-
-    name: str
-    cpus: float
-    gpus: float
-
-
 def alive() -> set[str]:
     """Ray's names of the hosts that are in the cluster now."""
     return {str(node["NodeID"]) for node in ray.nodes() if node["Alive"]}
@@ -138,11 +123,7 @@ def ask(question: Callable[[], T]) -> Iterator[tuple[Host, T | Exception]]:
     asked = [
         (
             str(node["NodeID"]),
-            Host(
-                name=str(node["NodeManagerHostname"]),
-                cpus=node["Resources"]["CPU"],
-                gpus=node["Resources"].get("GPU", 0.0),
-            ),
+            Host.from_node(node),
             task.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(str(node["NodeID"]), soft=False)
             ).remote(),

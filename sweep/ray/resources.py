@@ -1,17 +1,40 @@
-"""What one trial takes of the hosts, and how many of them fit."""
+"""Hosts, what one trial takes of them, and how many trials fit."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sweep.errors import UsageError
 
 #: CPUs of a trial with a GPU unless given: each makes batches, and a few keep up with a GPU.
 MAX_CPUS_BESIDE_GPU = 4
 
-#: What a host has, by Ray's names: "CPU", "GPU".
-Host = Mapping[str, float]
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Host:
+    """A host of a Ray cluster.
+
+    Attributes:
+        name: Name of the machine.
+        cpus: CPUs that Ray gives away there; 0 where nothing may train.
+        gpus: GPUs likewise.
+    """
+
+    name: str
+    cpus: float
+    gpus: float
+
+    @classmethod
+    def from_node(cls, node: Mapping[str, Any]) -> Host:
+        """From an entry of `ray.nodes()`."""
+        found = node["Resources"]
+        return cls(
+            name=str(node["NodeManagerHostname"]),
+            cpus=found.get("CPU", 0.0),
+            gpus=found.get("GPU", 0.0),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,11 +95,11 @@ def decide(request: ResourceRequest, hosts: Sequence[Host]) -> Resources:
         request: Of the user.
         hosts: Of the cluster.
     """
-    with_gpus = [host for host in hosts if host.get("GPU", 0) > 0]
+    with_gpus = [host for host in hosts if host.gpus > 0]
     gpus = float(bool(with_gpus)) if request.gpus is None else request.gpus
     cpus = request.cpus
     if cpus is None:
-        shares = [int(host.get("CPU", 0) * gpus / host["GPU"]) for host in with_gpus]
+        shares = [int(host.cpus * gpus / host.gpus) for host in with_gpus]
         cpus = max(1, min([MAX_CPUS_BESIDE_GPU, *shares])) if gpus > 0 else 1
     return Resources(cpus=cpus, gpus=gpus, workers=request.workers)
 
@@ -104,9 +127,7 @@ def refuse_too_large(hosts: Sequence[Host], resources: Resources) -> None:
     """
     if count_slots(hosts, resources):
         return
-    found = ", ".join(
-        sorted({f"{host.get('CPU', 0):g} CPUs and {host.get('GPU', 0):g} GPUs" for host in hosts})
-    )
+    found = ", ".join(sorted({f"{host.cpus:g} CPUs and {host.gpus:g} GPUs" for host in hosts}))
     raise UsageError(
         f"one trial needs {resources.cpus} CPUs and {resources.gpus:g} GPUs on one host, the hosts "
         f"have {found or 'nothing'}; lower --cpus-per-trial or --gpus-per-trial"
@@ -114,10 +135,10 @@ def refuse_too_large(hosts: Sequence[Host], resources: Resources) -> None:
 
 
 def _fits(host: Host, resources: Resources) -> int:
-    fits = int(host.get("CPU", 0) // resources.cpus)
+    fits = int(host.cpus // resources.cpus)
     if resources.gpus <= 0:
         return fits
     if resources.gpus >= 1:  # whole ones, as Ray gives them
-        return min(fits, int(host.get("GPU", 0) // resources.gpus))
+        return min(fits, int(host.gpus // resources.gpus))
     # Each on one GPU, which three thirds fill in spite of rounding.
-    return min(fits, int(host.get("GPU", 0)) * int(1 / resources.gpus + 1e-9))
+    return min(fits, int(host.gpus) * int(1 / resources.gpus + 1e-9))

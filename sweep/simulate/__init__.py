@@ -1,33 +1,33 @@
 """What would another policy have cost: sweeps in simulated time over tables of scores."""
 
-from sweep.simulate._compare import Comparison, Contender, compare, parse_contender, play
 from sweep.simulate._engine import Simulation
 from sweep.simulate._files import load_table, save_table
-from sweep.simulate._layout import Cluster, Deal, deal
+from sweep.simulate._layout import Cluster, ReplayOrder, replay_order
+from sweep.simulate._missing import Missing, drop_missing, replayable
+from sweep.simulate._replay import Arm, ReplayResult, parse_arm, replay, replay_seeds
 from sweep.simulate._report import Outcome, mean_outcome, outcome
 from sweep.simulate._run import Run
-from sweep.simulate._settle import Missing, mask, settled
 from sweep.simulate._table import Table, table_of
 
 __all__ = [
+    "Arm",
     "Cluster",
-    "Comparison",
-    "Contender",
-    "Deal",
     "Missing",
     "Outcome",
+    "ReplayOrder",
+    "ReplayResult",
     "Run",
     "Simulation",
     "Table",
-    "compare",
-    "deal",
+    "drop_missing",
     "load_table",
-    "mask",
     "mean_outcome",
     "outcome",
-    "parse_contender",
-    "play",
+    "parse_arm",
+    "replay",
+    "replay_order",
+    "replay_seeds",
+    "replayable",
     "save_table",
-    "settled",
     "table_of",
 ]

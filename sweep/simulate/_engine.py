@@ -31,10 +31,10 @@ from sweep.records import (
 )
 from sweep.search.pruner_judge import PrunerJudge
 from sweep.search.stop_rules import StopRule
-from sweep.simulate._layout import Cluster, Deal
+from sweep.simulate._incumbent import IncumbentTracker
+from sweep.simulate._layout import Cluster, ReplayOrder
 from sweep.simulate._proposing import Proposer
 from sweep.simulate._run import Run, Task
-from sweep.simulate._standings import Standings
 from sweep.simulate._table import Table
 
 
@@ -44,7 +44,7 @@ class Simulation:
     def __init__(
         self,
         table: Table,
-        layout: Deal,
+        layout: ReplayOrder,
         policy: Policy,
         stop_rule: StopRule,
         *,
@@ -58,7 +58,7 @@ class Simulation:
 
         Args:
             table: Scores.
-            layout: See `deal`.
+            layout: See `replay_order`.
             policy: Orders.
             stop_rule: Ends the sweep.
             pruner: Stops candidates; it is asked through a projection, as live.
@@ -84,7 +84,7 @@ class Simulation:
         self._queue: list[tuple[float, int, Task]] = []
         self._ticket = itertools.count()
         self._free = self._cluster.num_workers
-        self._standings = Standings(self._num_folds)
+        self._incumbent = IncumbentTracker(self._num_folds)
         self._losses: dict[int, int] = {}
         self.run_so_far = Run()
 
@@ -119,13 +119,13 @@ class Simulation:
                     self._start(now, decision.candidate, decision.fold)
 
     def _add(self) -> int:
-        candidate = len(self._standings)
+        candidate = len(self._incumbent)
         if candidate >= self._table.num_candidates:
             raise UsageError(
                 f"{self._table.name}: the policy asked for candidate {candidate + 1}, "
                 f"the table has {self._table.num_candidates}; lower num_trials"
             )
-        self._standings.add()
+        self._incumbent.add()
         row = self._enter(candidate)
         self.run_so_far.rows.append(row)
         parameters = self._table.params[row]
@@ -248,14 +248,14 @@ class Simulation:
         self._observe(
             FoldFinished(candidate=candidate, fold=fold, score=score, seconds=task.seconds)
         )
-        self._standings.score(candidate, score)
-        leader = self._standings.leader
+        self._incumbent.score(candidate, score)
+        leader = self._incumbent.leader
         self.run_so_far.lead(self.run_so_far.rows[leader] if leader >= 0 else -1)
         if not math.isfinite(score):
             self.run_so_far.num_worst += 1
             self._stop(candidate, State.FAILED, NAN_REASON)
             return
-        if self._standings.is_complete(candidate):
+        if self._incumbent.is_complete(candidate):
             self._end_in_projection(candidate, State.COMPLETE, "all folds are done")
         elif (
             self._projection is not None

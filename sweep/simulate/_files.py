@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.errors import UsageError
-from sweep.simulate._settle import Missing, mask, settled
+from sweep.simulate._missing import Missing, drop_missing, replayable
 from sweep.simulate._table import Floats, Table
 
 #: What NumPy raises over a file that is no `.npz`, is damaged, or claims more than fits in memory.
@@ -62,7 +62,7 @@ def load_table(path: Path, *, missing: Missing = "refuse") -> Table:
         curves=curves,
         params=_params(path, found.get("params"), scores.shape),
     )
-    return settled(mask(table, missing))
+    return replayable(drop_missing(table, missing))
 
 
 def save_table(table: Table, path: Path) -> None:

@@ -45,8 +45,8 @@ class Cluster:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deal:
-    """How a seed lays out a table: which rows come when, and which folds.
+class ReplayOrder:
+    """In which order a seed replays a table: its rows, partitions and folds.
 
     Attributes:
         partitions: Of the table, those that the search sees.
@@ -59,7 +59,7 @@ class Deal:
     folds: tuple[tuple[int, int], ...]
 
 
-def deal(table: Table, seed: int, *, repeats: int = 1) -> Deal:
+def replay_order(table: Table, seed: int, *, repeats: int = 1) -> ReplayOrder:
     """The layout of a seed: random candidates and folds, partitions in turn.
 
     Args:
@@ -77,7 +77,7 @@ def deal(table: Table, seed: int, *, repeats: int = 1) -> Deal:
     generator = np.random.default_rng(seed)
     order = tuple(generator.permutation(table.num_candidates).tolist())
     partitions = tuple((seed + number) % table.num_partitions for number in range(repeats))
-    return Deal(
+    return ReplayOrder(
         partitions=partitions,
         order=order,
         folds=tuple(

@@ -20,8 +20,8 @@ from sweep.errors import UsageError
 from sweep.ledger.projection import Projection
 from sweep.search.optuna_views import sampler_study
 from sweep.search.samplers import make_sampler
-from sweep.simulate._layout import Deal
-from sweep.simulate._settle import UNRECORDED
+from sweep.simulate._layout import ReplayOrder
+from sweep.simulate._missing import UNRECORDED
 from sweep.simulate._table import Table
 
 #: Positive numbers that span this factor vary on a logarithmic scale, as in the policies' model.
@@ -35,7 +35,7 @@ class Proposer:
         distributions: What may vary, by name of the param.
     """
 
-    def __init__(self, table: Table, layout: Deal, name: str, seed: int) -> None:
+    def __init__(self, table: Table, layout: ReplayOrder, name: str, seed: int) -> None:
         """Start with every row unused.
 
         Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.simulate._layout import Cluster, Deal
+from sweep.simulate._layout import Cluster, ReplayOrder
 from sweep.simulate._run import Run
 from sweep.simulate._table import Table
 
@@ -39,7 +39,7 @@ class Outcome:
     idle: float
 
 
-def outcome(table: Table, layout: Deal, run: Run, cluster: Cluster) -> Outcome:
+def outcome(table: Table, layout: ReplayOrder, run: Run, cluster: Cluster) -> Outcome:
     """Account for a run."""
     own, partition = searched_means(table, layout), layout.partitions[0]
     others = [p for p in range(table.num_partitions) if p not in layout.partitions]
@@ -64,7 +64,7 @@ def outcome(table: Table, layout: Deal, run: Run, cluster: Cluster) -> Outcome:
     )
 
 
-def searched_means(table: Table, layout: Deal) -> NDArray[np.float64]:
+def searched_means(table: Table, layout: ReplayOrder) -> NDArray[np.float64]:
     """[N] mean over all folds that the search may see."""
     means: NDArray[np.float64] = np.mean([full_means(table, p) for p in layout.partitions], axis=0)
     return means

@@ -35,7 +35,7 @@ class Home:
     bucket: str | None = None
 
     @classmethod
-    def at(
+    def from_environment(
         cls,
         folder: Path | str | None = None,
         *,

@@ -214,7 +214,7 @@ def augmentation_seconds(store: CaseStore, settings: FoldSettings) -> float:
     """Of one patch at full strength."""
     change = Augmentation(1.0, patch_px=settings.patch_size, image_px=settings.image_size)
     side = settings.patch_size + 2 * change.margin_px
-    view = store.at(settings.image_size)
+    view = store.resampled(settings.image_size)
     image = np.ascontiguousarray(view.image(0)[:side, :side])
     mask = np.ascontiguousarray(view.soft_mask(0)[:side, :side])
     pad = [(0, side - image.shape[0]), (0, side - image.shape[1])]
@@ -228,7 +228,7 @@ def windows(store: CaseStore, device: str) -> dict[str, float]:
 
     settings = FoldSettings(**NETWORK, patch_size=256, overlap=0.25)
     runtime = measure_runtime(settings, device=device, num_threads=torch.get_num_threads())
-    image = store.at(1024).image(0)
+    image = store.resampled(1024).image(0)
     with isolated(runtime, seed=0):
         network = place(build_network(settings, seed=0).eval(), runtime)
         layout = torch.channels_last if runtime.channels_last else torch.contiguous_format

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sweep.simulate import Cluster, Deal, Table, deal, load_table, parse_contender, play
+from sweep.simulate import Cluster, ReplayOrder, Table, load_table, parse_arm, replay, replay_order
 
 POLICIES = ("default", "greedy:1", "greedy:3", "halving", "intensify")
 DEFAULT_TABLES = sorted((Path(__file__).resolve().parents[1] / "data" / "tables").glob("sk_*.npz"))
@@ -43,9 +43,9 @@ def read(path: Path) -> list[Table]:
     return tables
 
 
-def ordered(table: Table, order: str, seed: int) -> Deal:
+def ordered(table: Table, order: str, seed: int) -> ReplayOrder:
     """The layout of a seed with its folds in another order."""
-    layout = deal(table, seed)
+    layout = replay_order(table, seed)
     if order == "any":
         return layout
     means = table.scores.mean(axis=1)
@@ -65,7 +65,7 @@ def main() -> None:
         costs = {}
         for order in ORDERS:
             runs = [
-                play(table, parse_contender(name), Cluster(), seed, ordered(table, order, seed))[
+                replay(table, parse_arm(name), Cluster(), seed, ordered(table, order, seed))[
                     1
                 ].num_folds
                 / (table.num_candidates * table.num_folds)

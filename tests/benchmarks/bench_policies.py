@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from sweep.pruners import pruner_spec
-from sweep.simulate import Cluster, Table, compare, load_table, mean_outcome, parse_contender
+from sweep.simulate import Cluster, Table, load_table, mean_outcome, parse_arm, replay_seeds
 
 DEFAULT_TABLES = Path(__file__).resolve().parent.parent / "data" / "tables"
 POLICIES = (
@@ -48,14 +48,14 @@ def bench(tables: list[Table], num_seeds: int, num_workers: int) -> dict[str, di
     print(
         f"{'policy':18} {'cost':>6} {'epochs':>6} {'regret':>7} {'hit':>5} {'fresh':>7} {'idle':>5}"
     )
-    contenders = [parse_contender(name) for name in POLICIES]
+    arms = [parse_arm(name) for name in POLICIES]
     if min(table.num_partitions for table in tables) >= 3:
-        contenders += map(parse_contender, OVER_TWO)
+        arms += map(parse_arm, OVER_TWO)
     if all(table.curves is not None for table in tables):
-        contenders += [parse_contender("default", pruner=PRUNER)]
-    for contender in contenders:
-        name = contender.label + (f" {PRUNER.name}" if contender.pruner == PRUNER else "")
-        found = [compare(table, contender, cluster, range(num_seeds)).outcome for table in tables]
+        arms += [parse_arm("default", pruner=PRUNER)]
+    for arm in arms:
+        name = arm.label + (f" {PRUNER.name}" if arm.pruner == PRUNER else "")
+        found = [replay_seeds(table, arm, cluster, range(num_seeds)).outcome for table in tables]
         fresh[name] = [one.regret_fresh for one in found]
         mean = mean_outcome(found)
         shown = ("cost", "cost_epochs", "cost_seconds", "regret", "hit", "regret_fresh",

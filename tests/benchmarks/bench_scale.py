@@ -17,7 +17,7 @@ import numpy as np
 
 from sweep.policies import Policy, PolicySpec, make_policy
 from sweep.records import CandidateAdded, FoldFinished, FoldStarted, RunFold
-from sweep.simulate import Cluster, Table, parse_contender, play
+from sweep.simulate import Cluster, Table, parse_arm, replay
 
 NUM_FOLDS = 5
 
@@ -74,7 +74,7 @@ def bench_sweep(name: str, num_candidates: int, num_workers: int) -> dict[str, f
         params=tuple({"x": value} for value in generator.random(num_candidates).tolist()),
     )
     begin = time.perf_counter()
-    _, run = play(table, parse_contender(name), Cluster(num_workers=num_workers), 0)
+    _, run = replay(table, parse_arm(name), Cluster(num_workers=num_workers), 0)
     seconds = time.perf_counter() - begin
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(

@@ -48,7 +48,7 @@ def idle_gaps_ms(projection: Projection, num_slots: int) -> list[float]:
 
 def _greedy(folder: Path, store: Path) -> Projection:
     """The demo's sweep as it is shipped."""
-    home = Home.at(folder / "greedy")
+    home = Home.from_environment(folder / "greedy")
     launch.run("demo", store=store, home=home, name="greedy", resources=ResourceRequest(workers=2))
     return Ledger.open(home.ledger_url, "greedy").projection
 
@@ -62,7 +62,7 @@ def _grid(folder: Path, store: Path, greedy: Projection) -> Projection:
     space = folder / "grid.yaml"
     space.write_text(yaml.safe_dump(tree, sort_keys=False))
     precision = (greedy.header.runtime or {})["precision"]
-    home = Home.at(folder / "grid")
+    home = Home.from_environment(folder / "grid")
     launch.run(
         str(space),
         store=store,

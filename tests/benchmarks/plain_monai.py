@@ -83,7 +83,7 @@ def plain_step(
     from monai.transforms import Compose, RandAffined, RandCropByPosNegLabeld, RandFlipd
 
     side = settings.patch_size
-    view = store.at(settings.image_size)
+    view = store.resampled(settings.image_size)
     rows: list[dict[str, Any]] = []
     for index in (store.index(name) for name in case_ids):
         image = normalise(view.image(index)).astype(np.float32)[None]

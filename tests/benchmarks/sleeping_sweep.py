@@ -52,7 +52,7 @@ def shipped_space(num_trials: int) -> SearchSpace:
 def run(folder: Path, num_trials: int, num_workers: int) -> dict[str, Any]:
     """Drive the whole sweep; figures of time, memory and completeness."""
     space = shipped_space(num_trials)
-    home = Home.at(
+    home = Home.from_environment(
         folder,
         ledger=f"sqlite:///{folder / 'ledger.db'}",
         tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",

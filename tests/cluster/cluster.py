@@ -411,8 +411,8 @@ def _first_start(candidates: list, lost: list, at: float) -> float | None:  # ty
     return min(starts, default=None)
 
 
-def _seconds(at: str | None) -> float:
-    return float("inf") if at is None else datetime.fromisoformat(at).timestamp()
+def _seconds(timestamp: str | None) -> float:
+    return float("inf") if timestamp is None else datetime.fromisoformat(timestamp).timestamp()
 
 
 def table(rows: Iterable[Row]) -> list[str]:

@@ -91,4 +91,4 @@ def _check_deployed_as_chosen(folder: Path) -> None:
 
 def test_own_images_need_their_masks(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="both --dicom FOLDER and --rle FILE"):
-        demo(Home.at(tmp_path), dicom=tmp_path, say=print, watch=watching)
+        demo(Home.from_environment(tmp_path), dicom=tmp_path, say=print, watch=watching)

@@ -47,7 +47,7 @@ def test_an_own_policy_is_replayed_then_live_and_its_ledger_is_read(
     assert states.count(State.COMPLETE) == 2
     assert all(len(one.folds) >= 2 for one in projection.candidates)
 
-    home = Home.at(tmp_path, ledger=f"sqlite:///{tmp_path / 'ledger.db'}")
+    home = Home.from_environment(tmp_path, ledger=f"sqlite:///{tmp_path / 'ledger.db'}")
     table = load("read_ledger").main(home, "own")
     for one in projection.candidates:
         assert table.loc[one.number, "mean"] == pytest.approx(one.mean)

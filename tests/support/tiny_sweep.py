@@ -45,7 +45,7 @@ CANDIDATES: tuple[dict[str, Any], ...] = (
 
 def home_at(folder: Path) -> Home:
     """A home that no environment variable moves."""
-    return Home.at(
+    return Home.from_environment(
         folder,
         ledger=f"sqlite:///{folder / 'ledger.db'}",
         tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from sweep.policies import IndexedPolicy, PolicySpec
-from sweep.policies._base import Progress
+from sweep.policies._base import CandidateState
 
 
 class EveryNth(IndexedPolicy):
@@ -17,11 +17,11 @@ class EveryNth(IndexedPolicy):
         super().__init__(num_trials=num_trials, num_folds=num_folds)
         self.stride = stride
 
-    def rank(self, progress: Progress) -> tuple[float, ...]:
-        return (bool(progress.scores), progress.number % self.stride, progress.number)
+    def rank(self, candidate: CandidateState) -> tuple[float, ...]:
+        return (bool(candidate.scores), candidate.number % self.stride, candidate.number)
 
-    def precedes_new(self, progress: Progress) -> bool:
-        return not progress.scores
+    def precedes_new(self, candidate: CandidateState) -> bool:
+        return not candidate.scores
 
 
 class EveryNthSpec(PolicySpec):

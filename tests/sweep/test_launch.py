@@ -123,7 +123,7 @@ def test_workers_get_the_version_that_is_installed_and_the_ledger_keeps_that_it_
     monkeypatch.setattr(launch, "build_header", before)
     home, name = interrupted_sweep(tmp_path, mlflow_template, monkeypatch)
     given: list[Job] = []
-    monkeypatch.setattr(launch, "drive", lambda conductor, job, *_, **__: given.append(job))
+    monkeypatch.setattr(launch, "drive", lambda controller, job, *_, **__: given.append(job))
     said = launch.resume(name, home=home).caution
     assert [(one.version, one.versions["ptxsweep"]) for one in given] == [(here, here)]
     assert f"went on under other versions (ptxsweep {here}, not 0.0.9): the same seed" in str(said)

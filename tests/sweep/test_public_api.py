@@ -71,5 +71,7 @@ def test_a_sweep_that_is_not_there_makes_no_file(tiny_home: Home, tmp_path: Path
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(UsageError, match="no sweep was started"):
-        sweep.load_sweep(Home.at(empty, ledger=f"sqlite:///{empty / 'ledger.db'}"), "tiny")
+        sweep.load_sweep(
+            Home.from_environment(empty, ledger=f"sqlite:///{empty / 'ledger.db'}"), "tiny"
+        )
     assert list(empty.iterdir()) == []

@@ -59,7 +59,7 @@ from ptxcore.errors import DataError, DicomError, MaskError, StoreError
 
 __all__ = ["ImportReport", "case_id_of", "import_cases"]
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 UNANNOTATED = ("exclude", "negative")
 
 
@@ -74,7 +74,7 @@ def import_cases(
     mask_threshold: float | None = None,
     name_files: bool = False,
     workers: int | None = None,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> ImportReport:
     """Make a case store.
 
@@ -168,7 +168,7 @@ def _write(
     sources: tuple[Source, ...],
     mask_threshold: float | None,
     workers: int,
-    on_progress: Progress,
+    on_progress: OnProgress,
 ) -> tuple[list[Case], list[str]]:
     """The cases, and what messages call those without contrast."""
     dtype = np.dtype(np.uint8 if all(source.is_eight_bit for source in sources) else "<u2")

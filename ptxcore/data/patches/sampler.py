@@ -73,7 +73,7 @@ class PatchSampler:
         self._made_of = store, tuple(case_ids), settings, seed
         indices = [store.index(name) for name in case_ids]
         cases = [store.cases[index] for index in indices]
-        self._view = store.at(settings.image_size, settings.resampling)
+        self._view = store.resampled(settings.image_size, settings.resampling)
         self._positive = [i for i, case in zip(indices, cases, strict=True) if case.is_positive]
         self._negative = [i for i, case in zip(indices, cases, strict=True) if not case.is_positive]
         has_memory = settings.hard_negative_share > 0 and bool(self._negative)

@@ -1,6 +1,6 @@
 """Fold plans: who is in which fold, decided once for all candidates.
 
-Patients, not images, are dealt out. The hold-out comes first and is locked away: a search gets a
+Patients, not images, are split. The hold-out comes first and is locked away: a search gets a
 `SearchPlan`, which does not contain it. Inside each training part a monitor split watches early
 stopping, so that the held fold is scored once and chooses nothing.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ptxcore.data.splits.stratified import Patient, deal, patients_of
+from ptxcore.data.splits.stratified import Patient, patients_of, stratified_split
 from ptxcore.data.store.case_store import Case, CaseStore
 from ptxcore.digest import digest_of, load_sealed, save_sealed
 from ptxcore.errors import FoldPlanError
@@ -261,7 +261,7 @@ def make_plan(
     Args:
         store: Where they are.
         num_folds: At least 2.
-        seed: Of the order in which equal patients are dealt, at least 0.
+        seed: Order in which equal patients are assigned, at least 0.
         holdout_fraction: Share of the cases locked away, in [0, 1); 0 locks none away.
         monitor_fraction: Share of each training part that early stopping watches, in (0, 1); the
             split has at most `MAX_MONITOR_CASES` cases.
@@ -288,7 +288,9 @@ def make_plan(
     holdout: list[Patient] = []
     if holdout_fraction > 0:
         rng = _generator(seed, _HOLDOUT)
-        patients, holdout = deal(patients, (1 - holdout_fraction, holdout_fraction), rng)
+        patients, holdout = stratified_split(
+            patients, (1 - holdout_fraction, holdout_fraction), rng
+        )
         _need_positives(patients, num_folds, f"{num_folds} folds outside the hold-out")
     rest = [case for patient in patients for case in patient.cases]
     search = _partition(rest, store.data_hash, settings)
@@ -299,7 +301,7 @@ def _partition(cases: Sequence[Case], data_hash: str, settings: Mapping[str, Any
     """Folds of the cases outside the hold-out, and their monitors."""
     num_folds, seed = settings["num_folds"], settings["seed"]
     shares = (1 / num_folds,) * num_folds
-    folds = deal(patients_of(cases), shares, _generator(seed, _FOLDS, num_folds))
+    folds = stratified_split(patients_of(cases), shares, _generator(seed, _FOLDS, num_folds))
     monitors = []
     for fold in range(num_folds):
         others = [own for number, part in enumerate(folds) if number != fold for own in part]
@@ -308,7 +310,9 @@ def _partition(cases: Sequence[Case], data_hash: str, settings: Mapping[str, Any
         num_cases = sum(len(patient.cases) for patient in training)
         share = min(settings["monitor_fraction"], MAX_MONITOR_CASES / num_cases)
         rng = _generator(seed, _MONITOR, num_folds, fold)
-        _, monitor = deal(training, (1 - share, share), rng, most=(None, MAX_MONITOR_CASES))
+        _, monitor = stratified_split(
+            training, (1 - share, share), rng, most=(None, MAX_MONITOR_CASES)
+        )
         monitors.append(_ids(monitor))
     return SearchPlan(
         data_hash=data_hash, folds=tuple(_ids(part) for part in folds), monitors=tuple(monitors)

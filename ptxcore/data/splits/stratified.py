@@ -1,6 +1,6 @@
-"""Deal patients out to parts of given shares, so that the parts resemble each other.
+"""Split patients into parts of given shares, stratified so that the parts resemble each other.
 
-Our own dealer rather than scikit-learn's StratifiedGroupKFold. That one balances one label per
+Our own split rather than scikit-learn's StratifiedGroupKFold. That one balances one label per
 image, warns or leaves folds without positives when a stratum has fewer patients than folds, knows
 only equal shares, and would make the command line import scikit-learn for a hold-out. Here
 presence, number of images, size of mask and view are balanced in that order of importance, and
@@ -56,14 +56,14 @@ def patients_of(cases: Sequence[Case]) -> list[Patient]:
     return [Patient(cases=tuple(own)) for own in groups.values()]
 
 
-def deal(
+def stratified_split(
     patients: Sequence[Patient],
     shares: Sequence[float],
     rng: np.random.Generator,
     *,
     most: Sequence[int | None] | None = None,
 ) -> list[list[Patient]]:
-    """Deal patients to parts.
+    """Split patients into parts.
 
     Positive patients come first and large ones before small ones; each goes where the weighted
     chi-square distance to the wanted counts grows least. As soon as there are only as many

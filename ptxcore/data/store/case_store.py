@@ -34,7 +34,7 @@ from ptxcore.data.store.grids import Grid, make_grid, map_file, starts_of
 from ptxcore.errors import StoreError
 
 #: Called with how much is done and how much there is.
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 FORMAT = 1
 MANIFEST, CASES, IMAGES, MASKS, SALT = (
@@ -47,7 +47,7 @@ MANIFEST, CASES, IMAGES, MASKS, SALT = (
 
 
 def no_progress(done: int, total: int) -> None:
-    """A `Progress` that nobody watches."""
+    """A `OnProgress` that nobody watches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +217,7 @@ class CaseStore:
         """
         return self.mask(index).view(np.uint8) * np.uint8(255)
 
-    def at(self, image_size: int, resampling: str = "lanczos") -> Grid | CaseStore:
+    def resampled(self, image_size: int, resampling: str = "lanczos") -> Grid | CaseStore:
         """The cases with their longer side at `image_size` px.
 
         A grid is made at its first use, by one process while others wait, and kept in the store.
@@ -245,7 +245,7 @@ class CaseStore:
             self._grids[key] = Grid(folder, image_size, shapes, self.dtype)
         return self._grids[key]
 
-    def verify(self, on_progress: Progress = no_progress) -> None:
+    def verify(self, on_progress: OnProgress = no_progress) -> None:
         """Read everything and compare with the digests.
 
         Args:

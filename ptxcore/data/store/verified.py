@@ -19,7 +19,7 @@ from ptxcore.data.store.case_store import (
     MANIFEST,
     MASKS,
     CaseStore,
-    Progress,
+    OnProgress,
     no_progress,
 )
 
@@ -28,7 +28,7 @@ NOTE = "derived/verified.json"
 
 
 def verify_once(
-    store: CaseStore, note: Path | None = None, on_progress: Progress = no_progress
+    store: CaseStore, note: Path | None = None, on_progress: OnProgress = no_progress
 ) -> bool:
     """Compute every digest of a store, unless that was done for these very files.
 

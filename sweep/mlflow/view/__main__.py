@@ -44,7 +44,7 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print is no reply
     logging.getLogger().addHandler(_Teller(replies))
     stream = sys.stdin.buffer
-    view = MlflowView.at(*pickle.load(stream))  # nosec B301
+    view = MlflowView.for_sweep(*pickle.load(stream))  # nosec B301
     inbox: SimpleQueue[tuple[Projection, bool]] = SimpleQueue()
     threading.Thread(target=_read, args=(stream, inbox), daemon=True).start()
     candidates: dict[int, Candidate] = {}

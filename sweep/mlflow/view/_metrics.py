@@ -133,10 +133,10 @@ def num_reported(epochs: Mapping[int, float]) -> int:
     return next(number for number in itertools.count() if number + 1 not in epochs)
 
 
-def milliseconds(at: str) -> int:
+def milliseconds(timestamp: str) -> int:
     """An ISO 8601 time as MLflow has it; 0 for a time that is none."""
     try:
-        return int(datetime.fromisoformat(at).timestamp() * 1000)
+        return int(datetime.fromisoformat(timestamp).timestamp() * 1000)
     except ValueError:
         return 0
 

@@ -85,7 +85,7 @@ class MlflowView:
         self._done: dict[int, tuple[int, str]] = {}
 
     @classmethod
-    def at(cls, home: Home, name: str) -> MlflowView:
+    def for_sweep(cls, home: Home, name: str) -> MlflowView:
         """The view of a sweep in a home."""
         folder = home.sweep_folder(name)
         return cls(home.tracking_uri, name, artifact_root=home.artifacts, folder=folder)

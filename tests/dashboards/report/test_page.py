@@ -57,7 +57,7 @@ CONFIRMED = Confirmation(
     holdout_digest="c3" * 32,
     use=1,
     num_uses=1,
-    at="2027-01-15T10:00:00+00:00",
+    timestamp="2027-01-15T10:00:00+00:00",
     git_sha="0123456789abcdef0123456789abcdef01234567",
     phantom=True,
 )

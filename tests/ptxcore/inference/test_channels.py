@@ -47,7 +47,7 @@ def test_a_window_is_the_patch_of_training(tmp_path: Path, factor: int) -> None:
     store = drawn_store(tmp_path / "store", num_cases=1, num_positive=1, side_px=96)
     sampler = PatchSampler(store, [case.case_id for case in store.cases], chosen, seed=0)
     network = Recorder()
-    pixels = store.at(0, chosen.resampling).image(0)
+    pixels = store.resampled(0, chosen.resampling).image(0)
     predict_prepared(network, pixels, pixels.shape, chosen, Runtime())
     windows = torch.cat(network.windows).numpy()
     assert windows.shape[1] == chosen.num_channels

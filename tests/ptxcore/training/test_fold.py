@@ -49,8 +49,8 @@ class ReadingStore(CaseStore):
         self._note(index)
         return super().mask(index)
 
-    def at(self, image_size: int, resampling: str = "lanczos") -> Any:
-        grid = super().at(image_size, resampling)
+    def resampled(self, image_size: int, resampling: str = "lanczos") -> Any:
+        grid = super().resampled(image_size, resampling)
         return self if grid is self else _ReadingGrid(grid, self)
 
     def _note(self, index: int) -> None:

@@ -80,7 +80,7 @@ def test_every_view_has_the_same_dice_and_names_its_rule(
     assert published.tuned_metrics is not None
     assert published.tuned_metrics["dice"]["mean"] == pytest.approx(dice)
 
-    view = MlflowView.at(tiny_home, NAME)
+    view = MlflowView.for_sweep(tiny_home, NAME)
     view.sync(ledger, final=True)
     client = connect(tiny_home.tracking_uri)
     parent = client.get_run(str(view.run_id))

@@ -28,7 +28,7 @@ parameters:
 def home(tmp_path: Path) -> Home:
     folder = tmp_path / "home"
     folder.mkdir()
-    return Home.at(folder)
+    return Home.from_environment(folder)
 
 
 @pytest.fixture

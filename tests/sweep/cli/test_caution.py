@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from sweep.analysis.progress import overview
+from sweep.analysis.progress import make_overview
 from sweep.analysis.selection_bias import POSITIVES_ALONE, caution
 from sweep.cli import main
 from sweep.cli.live import line, table
@@ -53,8 +53,8 @@ def test_in_list(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_while_it_runs(ledger: Ledger, selected_ledger: Ledger) -> None:
-    assert "checkpoint-selected" not in line(overview(ledger.projection))
-    assert "checkpoint-selected" in line(overview(selected_ledger.projection))
+    assert "checkpoint-selected" not in line(make_overview(ledger.projection))
+    assert "checkpoint-selected" in line(make_overview(selected_ledger.projection))
     stream = io.StringIO()
     Console(width=200, file=stream).print(table("selected", selected_ledger.projection))
     assert "leak-free" in stream.getvalue()
@@ -83,4 +83,4 @@ def test_positive_cases_alone(home: Home, capfd: pytest.CaptureFixture[str]) -> 
 
 
 def test_positive_cases_alone_while_it_runs(positives_ledger: Ledger) -> None:
-    assert "positive cases alone" in line(overview(positives_ledger.projection))
+    assert "positive cases alone" in line(make_overview(positives_ledger.projection))

@@ -105,7 +105,7 @@ def test_constraints_are_read() -> None:
 def test_versions_are_compared(tmp_path: Path) -> None:
     pins = tmp_path / "constraints.txt"
     pins.write_text("numpy==0.1\nclick==0.2\nno-such-package==1\n")
-    found = {one.topic: one for one in examine(Home.at(tmp_path), constraints=pins)}
+    found = {one.topic: one for one in examine(Home.from_environment(tmp_path), constraints=pins)}
     assert found["numpy"].status == "note"
     assert "tested with 0.1" in found["numpy"].text
     assert "click" in found["other versions"].text
@@ -134,7 +134,7 @@ def test_environment_hides_secrets_and_settings_of_jobs(
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", '{"env_vars": {"X_PW": "geheim"}}')
     monkeypatch.setenv("RAY_AUTH_TOKEN", "geheim-2")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:geheim@localhost:1")
-    found = {one.topic: one.text for one in examine(Home.at(tmp_path))}
+    found = {one.topic: one.text for one in examine(Home.from_environment(tmp_path))}
     assert "geheim" not in str(found)
     assert found["RAY_JOB_CONFIG_JSON_ENV_VAR"] == "{...}"
     assert found["RAY_AUTH_TOKEN"] == "***"

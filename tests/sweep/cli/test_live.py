@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from synthetic_sweeps import SPACE, projection_of
 
-from sweep.analysis.progress import listing, overview
+from sweep.analysis.progress import listing, make_overview
 from sweep.cli.live import NUM_ROWS, duration, line, table, watching
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection
@@ -18,7 +18,7 @@ from sweep.records import State
 
 
 def test_overview_counts_and_estimates(ledger: Ledger) -> None:
-    now = overview(ledger.projection)
+    now = make_overview(ledger.projection)
     assert now.num_candidates == 3
     assert now.num_wanted == 4
     assert now.states == {"running": 1, "parked": 1, "complete": 1}
@@ -35,14 +35,14 @@ def test_overview_counts_and_estimates(ledger: Ledger) -> None:
 
 
 def test_line(ledger: Ledger) -> None:
-    assert line(overview(ledger.projection)) == (
+    assert line(make_overview(ledger.projection)) == (
         "trials 3/4, folds 3/~6, no winner yet: #1 leads the default by +0.300 on the 1 fold both "
         "have, Dice of #1 at the fixed threshold 0.900 (predicting nothing 0.780), about 31 s left"
     )
 
 
 def test_a_policy_that_ends_by_itself_has_a_bound_and_no_time(ledger: Ledger) -> None:
-    now = dataclasses.replace(overview(ledger.projection), is_bound=True, seconds_left=None)
+    now = dataclasses.replace(make_overview(ledger.projection), is_bound=True, seconds_left=None)
     assert "folds 3/at most 6, no winner" in line(now)
     assert not line(now).endswith("left")
 
@@ -79,7 +79,7 @@ def test_the_leader_is_always_in_the_table() -> None:
     scores = [[0.5] * 3, *([0.49 - n / 1000] * 3 for n in range(NUM_ROWS)), [0.6]]
     made = projection_of(scores)
     made.header = dataclasses.replace(made.header, space_text=SPACE)
-    assert "#13 leads the default by +0.100 on the 1 fold" in line(overview(made))
+    assert "#13 leads the default by +0.100 on the 1 fold" in line(make_overview(made))
     shown = printed(made)
     assert "│    13 │ parked" in shown
     assert "2 more" in shown

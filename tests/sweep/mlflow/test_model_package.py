@@ -313,7 +313,7 @@ def test_the_example_is_of_nobody() -> None:
 def home_in(folder: Path) -> Home:
     folder.mkdir()
     (folder / "mlflow.db").touch()  # models are given by their path here, so nothing is in it
-    return Home.at(folder, tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    return Home.from_environment(folder, tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
 
 
 def test_attention_is_drawn_beside_the_mask(tmp_path: Path) -> None:

@@ -136,6 +136,6 @@ def test_a_folder_for_mlflow_is_refused_before_training(
     with pytest.raises(
         UsageError, match=r"found the folder .*mlruns, .*expected a server .*sqlite"
     ):
-        Home.at(tmp_path, tracking_uri=address)
+        Home.from_environment(tmp_path, tracking_uri=address)
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    assert Home.at(tmp_path, tracking_uri=address).tracking_uri == address
+    assert Home.from_environment(tmp_path, tracking_uri=address).tracking_uri == address

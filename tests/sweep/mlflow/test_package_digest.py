@@ -127,7 +127,9 @@ def test_other_addresses_are_refused(tiny_home: Home, uri: str) -> None:
 
 def test_a_registry_that_cannot_be_reached(tiny_home: Home, tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"no database")
-    home = Home.at(tiny_home.folder, tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    home = Home.from_environment(
+        tiny_home.folder, tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}"
+    )
     with pytest.raises(TrackingError, match="nothing was predicted, try again"):
         load_champion(home, URI)
 

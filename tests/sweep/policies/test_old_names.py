@@ -18,7 +18,7 @@ from in_process import (
 from sweep.ledger import Ledger
 from sweep.ledger.store import open_storage
 from sweep.policies import PolicySpec, make_policy
-from sweep.simulate import parse_contender
+from sweep.simulate import parse_arm
 from sweep.space import parse_space
 
 HEAD = """
@@ -64,7 +64,7 @@ def test_no_list_shows_the_old_name() -> None:
     assert type(make_policy("chance", settings, 2)) is type(
         make_policy("expected_improvement", settings, 2)
     )
-    old, new = parse_contender("chance:0.5"), parse_contender("expected_improvement:0.5")
+    old, new = parse_arm("chance:0.5"), parse_arm("expected_improvement:0.5")
     assert (old.policy, old.settings, old.min_gain) == (new.policy, new.settings, new.min_gain)
 
 

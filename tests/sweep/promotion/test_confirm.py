@@ -125,7 +125,7 @@ def test_a_second_use_must_be_asked_for_and_is_counted(tiny_home: Home) -> None:
     assert second.metrics == first.metrics
     uses = Evidence(tiny_home.ledger_url, NAME).uses()
     assert [one.purpose for one in uses] == ["confirmation of the winner", "a look"]
-    assert all(one.result and one.git_sha and one.at for one in uses)
+    assert all(one.result and one.git_sha and one.timestamp for one in uses)
     assert uses[0].candidates == (1, 0)
     assert list_sweeps(tiny_home.ledger_url) == [NAME]  # the evidence is no sweep
 

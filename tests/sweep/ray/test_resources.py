@@ -6,6 +6,7 @@ import pytest
 
 from sweep.errors import UsageError
 from sweep.ray.resources import (
+    Host,
     ResourceRequest,
     Resources,
     count_slots,
@@ -13,10 +14,10 @@ from sweep.ray.resources import (
     refuse_too_large,
 )
 
-DESK = {"CPU": 16.0, "GPU": 1.0}
-NODE = {"CPU": 8.0, "GPU": 4.0}
-HEAD = {"CPU": 0.0}
-PLAIN = {"CPU": 64.0}
+DESK = Host(name="desk", cpus=16.0, gpus=1.0)
+NODE = Host(name="node", cpus=8.0, gpus=4.0)
+HEAD = Host(name="head", cpus=0.0, gpus=0.0)
+PLAIN = Host(name="plain", cpus=64.0, gpus=0.0)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ PLAIN = {"CPU": 64.0}
     ],
 )
 def test_what_is_left_open_depends_on_the_hosts(
-    request_: dict[str, float], hosts: list[dict[str, float]], cpus: int, gpus: float
+    request_: dict[str, float], hosts: list[Host], cpus: int, gpus: float
 ) -> None:
     found = decide(ResourceRequest(**request_), hosts)  # type: ignore[arg-type]
     assert (found.cpus, found.gpus) == (cpus, gpus)
@@ -55,9 +56,7 @@ def test_what_is_left_open_depends_on_the_hosts(
         (Resources(cpus=1, gpus=1), [PLAIN], 0),
     ],
 )
-def test_a_trial_is_on_one_host(
-    resources: Resources, hosts: list[dict[str, float]], slots: int
-) -> None:
+def test_a_trial_is_on_one_host(resources: Resources, hosts: list[Host], slots: int) -> None:
     assert count_slots(hosts, resources) == slots
 
 

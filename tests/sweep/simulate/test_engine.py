@@ -30,18 +30,18 @@ from sweep.pruners import PrunerSpec, pruner_spec
 from sweep.records import FoldFinished, FoldStarted, State
 from sweep.search.stop_rules import AllDone, make_stop_rule
 from sweep.simulate import (
+    Arm,
     Cluster,
-    Contender,
-    Deal,
+    ReplayOrder,
     Simulation,
     Table,
-    compare,
-    deal,
+    drop_missing,
     load_table,
-    mask,
     outcome,
-    parse_contender,
-    play,
+    parse_arm,
+    replay,
+    replay_order,
+    replay_seeds,
     table_of,
 )
 
@@ -67,16 +67,16 @@ def noisy(num_candidates: int = 30, num_folds: int = 4, partitions: int = 2) -> 
     return table(good + noise, generator.uniform(1, 3, noise.shape))
 
 
-def natural(one: Table) -> Deal:
-    return Deal(
+def natural(one: Table) -> ReplayOrder:
+    return ReplayOrder(
         partitions=(0,),
         order=tuple(range(one.num_candidates)),
         folds=tuple((0, fold) for fold in range(one.num_folds)),
     )
 
 
-def contender(policy: str, **changes: Any) -> Contender:
-    return dataclasses.replace(parse_contender(policy), **changes)
+def arm(policy: str, **changes: Any) -> Arm:
+    return dataclasses.replace(parse_arm(policy), **changes)
 
 
 def test_greedy_by_hand() -> None:
@@ -117,7 +117,7 @@ def test_a_search_over_two_partitions_is_judged_on_the_third() -> None:
     second = [[0.6, 0.6], [0.8, 0.8], [0.1, 0.1]]
     third = [[1.0, 1.0], [0.6, 0.6], [0.1, 0.1]]
     one = table([first, second, third])
-    layout, run = play(one, parse_contender("standard@2"), Cluster(), 0)
+    layout, run = replay(one, parse_arm("standard@2"), Cluster(), 0)
     found = outcome(one, layout, run, Cluster())
     assert layout.partitions == (0, 1)
     assert found.cost == 2
@@ -127,10 +127,10 @@ def test_a_search_over_two_partitions_is_judged_on_the_third() -> None:
 
 def test_more_partitions_than_a_table_has_are_refused() -> None:
     with pytest.raises(UsageError, match="4 partitions were asked for, found 2"):
-        play(noisy(), parse_contender("standard@4"), Cluster(), 0)
+        replay(noisy(), parse_arm("standard@4"), Cluster(), 0)
     for text in ("default@0", "default@", "default@two"):
         with pytest.raises(UsageError, match="NAME@PARTITIONS"):
-            parse_contender(text)
+            parse_arm(text)
 
 
 def test_a_partial_leader_that_falls_back_is_replaced() -> None:
@@ -158,7 +158,7 @@ def test_a_partition_without_a_finite_score_is_left_out(name: str) -> None:
     scores = noisy().scores.copy()
     scores[1] = np.nan
     one = table(scores)
-    found = compare(one, contender(name), Cluster(), range(2))
+    found = replay_seeds(one, arm(name), Cluster(), range(2))
     assert [math.isnan(each.regret) for each in found.outcomes] == [False, True]
     assert [math.isnan(each.hit) for each in found.outcomes] == [False, True]
     assert found.outcome.regret == found.outcomes[0].regret
@@ -172,11 +172,11 @@ def test_a_partition_without_a_finite_score_is_left_out(name: str) -> None:
 def test_who_scored_nothing_found_nothing() -> None:
     one = table([[[0.5, 0.6]], [[0.7, 0.8]]])
     cluster = Cluster(loss_rate=0.999)
-    layout, run = play(one, contender("standard"), cluster, 0)
+    layout, run = replay(one, arm("standard"), cluster, 0)
     assert (run.chosen, run.anytime, run.num_folds) == (-1, [], 1.5)
     found = outcome(one, layout, run, cluster)
     assert (found.hit, found.regret, found.regret_fresh) == (0, 1, 1)
-    (regrets,) = compare(one, contender("standard"), cluster, [0]).regrets
+    (regrets,) = replay_seeds(one, arm("standard"), cluster, [0]).regrets
     assert np.isnan(regrets[0])
     assert regrets[-1] == 1
 
@@ -186,7 +186,7 @@ def test_who_scored_nothing_found_nothing() -> None:
 def test_every_policy_survives_losses_and_stragglers(name: str, workers: int) -> None:
     one = noisy()
     cluster = Cluster(num_workers=workers, loss_rate=0.2, straggler_rate=0.2)
-    layout, run = play(one, contender(name), cluster, 3)
+    layout, run = replay(one, arm(name), cluster, 3)
     found = outcome(one, layout, run, cluster)
     assert 0 < found.cost < 2
     assert 0 <= found.idle <= 1
@@ -204,7 +204,7 @@ def test_every_policy_survives_losses_and_stragglers(name: str, workers: int) ->
 )
 def test_every_policy_on_small_tables(name: str, scores: Any) -> None:
     one = table(scores)
-    layout, run = play(one, contender(name), Cluster(num_workers=3), 0)
+    layout, run = replay(one, arm(name), Cluster(num_workers=3), 0)
     found = outcome(one, layout, run, Cluster(num_workers=3))
     assert (found.regret, found.hit) == (0.0, 1.0)
 
@@ -214,7 +214,7 @@ def test_scores_that_are_not_finite_count_as_worst(name: str) -> None:
     one = noisy()
     scores = one.scores.copy()
     scores[:, 3, 0], scores[:, 5, 2] = np.nan, np.inf
-    layout, run = play(dataclasses.replace(one, scores=scores), contender(name), Cluster(), 0)
+    layout, run = replay(dataclasses.replace(one, scores=scores), arm(name), Cluster(), 0)
     assert run.chosen not in (3, 5)
     odd = {
         (layout.order.index(3), layout.folds.index((0, 0))),
@@ -235,11 +235,11 @@ def test_missing_scores_are_refused_dropped_or_worst() -> None:
     scores[0, 3, 1] = np.nan
     holed = dataclasses.replace(one, scores=scores)
     with pytest.raises(UsageError, match="1 of 30 configurations miss scores"):
-        mask(holed, "refuse")
-    assert mask(holed, "drop").num_candidates == 29
-    assert mask(holed, "worst") is holed
+        drop_missing(holed, "refuse")
+    assert drop_missing(holed, "drop").num_candidates == 29
+    assert drop_missing(holed, "worst") is holed
     with pytest.raises(UsageError, match="every configuration misses a score"):
-        mask(table(np.full((1, 2, 2), np.nan)), "drop")
+        drop_missing(table(np.full((1, 2, 2), np.nan)), "drop")
 
 
 @pytest.mark.parametrize("pruner", ["bergman_aggressive", "bergman_forgiving", "paired_folds"])
@@ -247,7 +247,7 @@ def test_fold_pruners_save_folds_in_standard_order(pruner: str) -> None:
     settings = {"false_prune": 0.1, "min_folds": 1} if "pair" in pruner else {}
     one = noisy()
     plain, pruned = (
-        play(one, contender("standard", pruner=pruner_spec(name, given)), Cluster(), 0)[1]
+        replay(one, arm("standard", pruner=pruner_spec(name, given)), Cluster(), 0)[1]
         for name, given in (("none", {}), (pruner, settings))
     )
     assert pruned.num_folds < plain.num_folds == 120
@@ -258,8 +258,8 @@ def test_a_curve_pruner_goes_below_one_fold_each() -> None:
     epochs = np.linspace(0.5, 1.0, 10)
     one = dataclasses.replace(one, curves=one.scores[..., None] * epochs)
     settings = {"keep_share": 0.3, "n_startup_trials": 5, "n_warmup_steps": 1, "interval_steps": 2}
-    pruned = contender("greedy:5", pruner=pruner_spec("same_epoch", settings))
-    layout, run = play(one, pruned, Cluster(), 0)
+    pruned = arm("greedy:5", pruner=pruner_spec("same_epoch", settings))
+    layout, run = replay(one, pruned, Cluster(), 0)
     found = outcome(one, layout, run, Cluster())
     assert found.cost_epochs < 1 / one.num_folds
     assert found.cost_epochs == pytest.approx(found.cost)
@@ -270,11 +270,11 @@ def test_a_curve_pruner_goes_below_one_fold_each() -> None:
 def test_many_workers_do_not_all_race_to_be_the_first_complete_candidate(
     num_folds: int, most: int
 ) -> None:
-    one, given = noisy(num_candidates=100, num_folds=num_folds), contender("default")
+    one, given = noisy(num_candidates=100, num_folds=num_folds), arm("default")
     policy = make_policy(given.policy, {"num_trials": 100, **given.settings}, num_folds)
     simulation = Simulation(
         one,
-        deal(one, 0),
+        replay_order(one, 0),
         policy,
         make_stop_rule(100, 1, num_folds),
         cluster=Cluster(num_workers=16),
@@ -299,14 +299,14 @@ def test_many_workers_do_not_all_race_to_be_the_first_complete_candidate(
 
 def test_seeds_shuffle_and_repeat() -> None:
     one = noisy()
-    assert deal(one, 4) == deal(one, 4)
-    assert deal(one, 4).order != deal(one, 6).order
-    assert {deal(one, seed).partitions for seed in range(4)} == {(0,), (1,)}
+    assert replay_order(one, 4) == replay_order(one, 4)
+    assert replay_order(one, 4).order != replay_order(one, 6).order
+    assert {replay_order(one, seed).partitions for seed in range(4)} == {(0,), (1,)}
 
 
 def test_ours_on_a_real_table() -> None:
     one = load_table(TABLES / "sk_wine_svm_k5.npz").rows(np.arange(60))
-    layout, run = play(one, parse_contender("default"), Cluster(), 0)
+    layout, run = replay(one, parse_arm("default"), Cluster(), 0)
     found = outcome(one, layout, run, Cluster())
     assert run.reason == "no fold promises a gain of 0.25 any more"
     assert found.cost < 0.5
@@ -353,7 +353,7 @@ def test_equal_settings_are_trained_once() -> None:
     one = Table(
         name="thrice", scores=scores, seconds=np.ones_like(scores), curves=None, params=params
     )
-    layout, run = play(one, parse_contender("default"), Cluster(), 0)
+    layout, run = replay(one, parse_arm("default"), Cluster(), 0)
     begun = [params[layout.order[number]]["x"] for number, fold in run.started if fold == 0]
     assert len(begun) == len(set(begun))
     assert outcome(one, layout, run, Cluster()).hit == 1
@@ -393,8 +393,8 @@ def test_a_finished_sweep_is_a_table() -> None:
     assert one.scores.shape == (1, 5, 2)
     assert one.curves is not None
     assert one.curves.shape == (1, 5, 2, 3)
-    assert parse_contender("default").policy == "expected_improvement"
-    _, run = play(one, parse_contender("default"), Cluster(), 0)
+    assert parse_arm("default").policy == "expected_improvement"
+    _, run = replay(one, parse_arm("default"), Cluster(), 0)
     assert run.chosen >= 0
 
 

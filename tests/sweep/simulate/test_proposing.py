@@ -23,10 +23,10 @@ from sweep.search.optuna_views import sampler_study
 from sweep.simulate import (
     Cluster,
     Table,
-    compare,
-    deal,
-    parse_contender,
-    play,
+    parse_arm,
+    replay,
+    replay_order,
+    replay_seeds,
     save_table,
 )
 from sweep.simulate import _proposing as proposing
@@ -57,8 +57,8 @@ def test_every_row_is_used_once_and_a_seed_repeats(policy: str) -> None:
     table = smooth(num_rows=25)
     table.scores[:, 3, 1], table.scores[:, 4, 0] = np.nan, np.inf
     cluster = Cluster(num_workers=3, loss_rate=0.1)
-    contender = parse_contender(policy, sampler="tpe")
-    runs = [play(table, contender, cluster, seed)[1] for seed in (0, 0, 1)]
+    arm = parse_arm(policy, sampler="tpe")
+    runs = [replay(table, arm, cluster, seed)[1] for seed in (0, 0, 1)]
     assert runs[0] == runs[1]
     assert runs[0].rows != runs[2].rows
     for run in runs:
@@ -71,8 +71,8 @@ def test_tpe_finds_better_ones_earlier() -> None:
     table = smooth()
     early = {}
     for sampler in ("random", "tpe"):
-        contender = parse_contender("standard", sampler=sampler)
-        found = compare(table, contender, Cluster(), range(6))
+        arm = parse_arm("standard", sampler=sampler)
+        found = replay_seeds(table, arm, Cluster(), range(6))
         early[sampler] = found.regrets[:, np.searchsorted(found.costs, 0.3)].mean()
         assert found.outcome.hit == 1  # in the end everybody was asked
     assert early["tpe"] < 0.5 * early["random"]
@@ -89,7 +89,7 @@ def test_the_sampler_sees_estimates_of_who_is_parked(monkeypatch: pytest.MonkeyP
         return study
 
     monkeypatch.setattr(proposing, "sampler_study", spied)
-    layout, run = play(table, parse_contender("greedy", sampler="tpe"), Cluster(), 0)
+    layout, run = replay(table, parse_arm("greedy", sampler="tpe"), Cluster(), 0)
     assert [len(trials) for trials in seen] == list(range(12))
     partition, column = layout.folds[0]
     for row, trial in zip(run.rows, seen[-1], strict=False):
@@ -142,9 +142,9 @@ def test_what_a_sampler_cannot_do_is_refused() -> None:
         params=({"x": 1, "unrecorded": "a"}, {"x": 1, "unrecorded": "b"}, {"x": 1}),
     )
     with pytest.raises(UsageError, match="bare: sampler tpe: found no params that differ"):
-        proposing.Proposer(bare, deal(bare, 0), "tpe", 0)
+        proposing.Proposer(bare, replay_order(bare, 0), "tpe", 0)
     with pytest.raises(UsageError, match="sampler: found 'tbe', expected one of"):
-        play(table, parse_contender("greedy", sampler="tbe"), Cluster(), 0)
+        replay(table, parse_arm("greedy", sampler="tbe"), Cluster(), 0)
 
 
 def test_the_command_takes_a_sampler(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

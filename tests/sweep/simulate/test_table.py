@@ -13,7 +13,7 @@ from synthetic_sweeps import run_sweep
 from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.records import State
-from sweep.simulate import Cluster, Missing, load_table, outcome, parse_contender, play
+from sweep.simulate import Cluster, Missing, load_table, outcome, parse_arm, replay
 from sweep.storage.home import Home
 
 
@@ -92,7 +92,7 @@ def test_equal_params_with_unequal_scores_are_told_apart(
     names = [repr(sorted(one.items())) for one in table.params]
     assert names[0] == names[1]
     assert len(set(names)) == 39
-    layout, run = play(table, parse_contender("default"), Cluster(), 0)
+    layout, run = replay(table, parse_arm("default"), Cluster(), 0)
     assert outcome(table, layout, run, Cluster()).hit == 1
 
 
@@ -150,7 +150,7 @@ def test_a_pruner_of_epochs_without_curves_is_said(
 def test_a_sweep_is_replayed_even_beside_a_folder_of_its_name(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = Home.at(tmp_path / "home")
+    home = Home.from_environment(tmp_path / "home")
     home.folder.mkdir()
     ledger = run_sweep(home.ledger_url)
     states = [one.state for one in ledger.projection.candidates]

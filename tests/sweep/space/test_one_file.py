@@ -16,7 +16,7 @@ from sweep.ledger import Ledger
 from sweep.policies import PolicySpec
 from sweep.pruners import NoPruner, PrunerSpec, pruner_spec
 from sweep.records import State
-from sweep.simulate import Cluster, load_table, parse_contender, play
+from sweep.simulate import Cluster, load_table, parse_arm, replay
 
 TABLE = Path(__file__).resolve().parents[2] / "data" / "tables" / "siim_unet_k5.npz"
 
@@ -61,9 +61,9 @@ def test_they_lead_a_live_sweep() -> None:
 def test_they_are_replayed_over_a_table() -> None:
     table = load_table(TABLE)
     floor = float(np.median(table.scores))
-    contender = parse_contender("every_nth:3", pruner=pruner_spec("floor", {"floor": floor}))
-    assert (contender.num_completions, contender.settings) == (3, {"stride": 2})
-    _, run = play(table, contender, Cluster(), 0)
+    arm = parse_arm("every_nth:3", pruner=pruner_spec("floor", {"floor": floor}))
+    assert (arm.num_completions, arm.settings) == (3, {"stride": 2})
+    _, run = replay(table, arm, Cluster(), 0)
     assert run.reason == "3 candidates completed, 3 were asked for"
     assert {candidate % 2 for candidate, fold in run.started[40:]} == {0}
 

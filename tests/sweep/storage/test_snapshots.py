@@ -151,11 +151,11 @@ def test_a_missing_bucket_and_a_dead_server_are_said_at_once(
 )
 def test_other_addresses_are_refused_without_their_secrets(address: str, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
-        Home.at("home", storage=address)
+        Home.from_environment("home", storage=address)
     assert "secret@" not in str(caught.value)
 
 
 def test_a_home_in_a_bucket_keeps_copies_in_its_folder(tmp_path: Path) -> None:
-    home = Home.at(tmp_path, storage="s3://bucket/x/")
+    home = Home.from_environment(tmp_path, storage="s3://bucket/x/")
     assert home.bucket == "s3://bucket/x"
     assert home.sweep_folder("tiny") == tmp_path / "sweeps" / "tiny"

@@ -144,7 +144,7 @@ def test_no_identifier_reaches_the_store(tmp_path: Path) -> None:
     for name, table in groups.items():
         store = tmp_path / f"store-{name}"
         import_cases(dicom, tmp_path / "masks.csv", store, groups=table)
-        CaseStore.open(store).at(8)
+        CaseStore.open(store).resampled(8)
         secrets = [uid, "hospital-export", "jane-doe", "family-doe-7", *SECRETS.values()]
         written = [path for path in store.rglob("*") if path.is_file()]
         assert len(written) >= 7
@@ -324,7 +324,7 @@ def test_deep_and_shallow_images_share_a_range(dicom_set: DicomSet, tmp_path: Pa
     assert np.array_equal(first, dicom_set.images[0].astype(np.uint16) * 257)
     last = store.image(store.index(case_id_of("1.9")))
     assert (last.min(), last.max()) == (0, 65_535)
-    assert store.at(8).image(store.index(case_id_of("1.9"))).shape == (8, 8)
+    assert store.resampled(8).image(store.index(case_id_of("1.9"))).shape == (8, 8)
 
 
 def test_one_drawn_image_marks_the_store(dicom_set: DicomSet, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from strategies import patient_groups
 
 from ptxcore.data.importing.run import ImportReport
 from ptxcore.data.splits.fold_plan import MAX_MONITOR_CASES, FoldPlan, SearchPlan, make_plan
-from ptxcore.data.splits.stratified import deal, patients_of
+from ptxcore.data.splits.stratified import patients_of, stratified_split
 from ptxcore.data.store.case_store import Case, CaseStore
 from ptxcore.errors import FoldPlanError
 
@@ -213,7 +213,9 @@ def test_arguments(arguments: dict[str, object], message: str) -> None:
 def test_a_part_is_never_fuller_than_it_may_be() -> None:
     groups: Groups = [[(5, "PA")] * 8 for _ in range(10)]
     patients = patients_of(cases_of(groups))
-    rest, limited = deal(patients, (0.5, 0.5), np.random.default_rng(0), most=(None, 20))
+    rest, limited = stratified_split(
+        patients, (0.5, 0.5), np.random.default_rng(0), most=(None, 20)
+    )
     assert sum(len(patient.cases) for patient in limited) == 16
     assert len(rest) == 8
 

@@ -61,9 +61,9 @@ def test_unknown_spacing_is_none() -> None:
 
 @pytest.mark.parametrize("size", [16, 24, 31, 96])
 def test_derived_grids(size: int, store: CaseStore) -> None:
-    grid = store.at(size)
+    grid = store.resampled(size)
     assert isinstance(grid, Grid)
-    assert store.at(size) is grid
+    assert store.resampled(size) is grid
     shape = (round(32 * size / 48), size)
     for index in range(len(store)):
         assert grid.shapes[index] == shape
@@ -79,25 +79,25 @@ def test_derived_grids(size: int, store: CaseStore) -> None:
 
 @pytest.mark.parametrize("size", [0, 48])
 def test_the_original_grid_is_the_store_itself(size: int, store: CaseStore) -> None:
-    assert store.at(size) is store
+    assert store.resampled(size) is store
     assert not (store.folder / "derived").exists()
 
 
 def test_each_filter_has_its_grid(store: CaseStore) -> None:
-    grid, other = store.at(16, "bspline"), store.at(16)
+    grid, other = store.resampled(16, "bspline"), store.resampled(16)
     assert np.array_equal(grid.image(1), resize_image(store.image(1), grid.shapes[1], "bspline"))
     assert not np.array_equal(grid.image(1), other.image(1))
     assert np.array_equal(grid.soft_mask(1), other.soft_mask(1)), "the truth has one filter"
     assert (store.folder / "derived" / "16-bspline").is_dir()
     with pytest.raises(SettingsError, match="method: found 'cubist'"):
-        store.at(16, "cubist")
+        store.resampled(16, "cubist")
 
 
 def test_a_grid_is_made_once(store: CaseStore) -> None:
-    store.at(16)
+    store.resampled(16)
     stamp = (store.folder / "derived" / "16" / "images.bin").stat().st_mtime_ns
     other = CaseStore.open(store.folder)
-    assert np.array_equal(other.at(16).image(2), store.at(16).image(2))
+    assert np.array_equal(other.resampled(16).image(2), store.resampled(16).image(2))
     assert (store.folder / "derived" / "16" / "images.bin").stat().st_mtime_ns == stamp
 
 
@@ -105,7 +105,7 @@ def test_a_grid_that_was_cut_short_is_made_anew(store: CaseStore) -> None:
     leftover = store.folder / "derived" / "16.part-abc"
     leftover.mkdir(parents=True)
     (leftover / "images.bin").write_bytes(b"half")
-    store.at(16)
+    store.resampled(16)
     assert not leftover.exists()
 
 
@@ -116,7 +116,7 @@ from ptxcore.data.store.case_store import CaseStore
 store = CaseStore.open(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
-grid = store.at(20)
+grid = store.resampled(20)
 print(hashlib.sha256(b"".join(grid.image(i).tobytes() for i in range(12))).hexdigest())
 """
 
@@ -147,17 +147,17 @@ def test_waiting_for_another_process_ends(
         grids.FileLock(store.folder / "derived" / "16.lock"),
         pytest.raises(StoreError, match="found another process at work on it"),
     ):
-        store.at(16)
+        store.resampled(16)
 
 
 def test_a_store_that_cannot_be_written(store: CaseStore) -> None:
     (store.folder / "derived").write_text("in the way, as a read-only file system would be")
     with pytest.raises(StoreError, match=r"cannot be written \(.+\), but images of this size"):
-        store.at(16)
+        store.resampled(16)
 
 
 def test_to_another_process_goes_the_folder_alone(store: CaseStore) -> None:
-    store.at(16)
+    store.resampled(16)
     packed = pickle.dumps(store)
     assert len(packed) < 1000
     assert np.array_equal(pickle.loads(packed).image(5), store.image(5))
@@ -169,7 +169,7 @@ from pathlib import Path
 from ptxcore.data.store.case_store import CaseStore
 
 store = CaseStore.open(Path(sys.argv[1]))
-grid = store.at(20)
+grid = store.resampled(20)
 for one in (store, grid):
     total = sum(int(one.image(index).sum()) for index in range(len(store)))
 for pid in ("self", sys.argv[2]):
@@ -187,7 +187,7 @@ for pid in ("self", sys.argv[2]):
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux's /proc")
 def test_a_second_process_on_a_store_adds_no_copy(store: CaseStore) -> None:
     """Both have every page of the images in memory, and it is the same page."""
-    grid = store.at(20)
+    grid = store.resampled(20)
     for one in (store, grid):
         assert sum(int(one.image(index).sum()) for index in range(len(store))) > 0
     words = [sys.executable, "-c", READ_ALL, str(store.folder), str(os.getpid())]

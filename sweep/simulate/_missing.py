@@ -1,4 +1,4 @@
-"""What becomes of scores that are missing or not finite, and of settings that do not tell apart."""
+"""Missing and non-finite scores; duplicate settings with unequal scores."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Missing = Literal["refuse", "drop", "worst"]
 UNRECORDED = "unrecorded"
 
 
-def mask(table: Table, missing: Missing) -> Table:
-    """Settle what happens to configurations with a NaN among their scores.
+def drop_missing(table: Table, missing: Missing) -> Table:
+    """Drop configurations with a NaN among their scores, or keep them as the worst.
 
     Raises:
         UsageError: There is one and `missing` is "refuse", or none is left that has all folds of
@@ -48,7 +48,7 @@ def _with_a_best(table: Table) -> Table:
     return table
 
 
-def settled(table: Table) -> Table:
+def replayable(table: Table) -> Table:
     """The table as a replay takes it, with notes on what that changes.
 
     Scores that are not finite count as worst. Policies train one of several equal settings; so

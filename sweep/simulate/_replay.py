@@ -17,7 +17,7 @@ from sweep.records import DEFAULT_CANDIDATE
 from sweep.search.pruner_judge import PrunerJudge
 from sweep.search.stop_rules import make_stop_rule
 from sweep.simulate._engine import Simulation
-from sweep.simulate._layout import Cluster, Deal, deal
+from sweep.simulate._layout import Cluster, ReplayOrder, replay_order
 from sweep.simulate._proposing import Proposer
 from sweep.simulate._report import Outcome, mean_outcome, outcome, regret, searched_means
 from sweep.simulate._run import Run
@@ -28,7 +28,7 @@ OURS = "expected_improvement"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contender:
+class Arm:
     """A policy with its stop rule and pruner.
 
     Attributes:
@@ -53,9 +53,7 @@ class Contender:
     sampler: str = "random"
 
 
-def parse_contender(
-    text: str, *, pruner: PrunerSpec | None = None, sampler: str = "random"
-) -> Contender:
+def parse_arm(text: str, *, pruner: PrunerSpec | None = None, sampler: str = "random") -> Arm:
     """A policy as the command line names it.
 
     `default` is `expected_improvement`; `greedy:10` stops after ten completions,
@@ -94,7 +92,7 @@ def parse_contender(
         **{key: value for key, value in settings.items() if key in taken},
     }
     del settings["num_trials"]  # is the table's
-    return Contender(
+    return Arm(
         label=text,
         policy=spec.kind(),
         settings=settings,
@@ -106,33 +104,31 @@ def parse_contender(
     )
 
 
-def play(
-    table: Table, contender: Contender, cluster: Cluster, seed: int, layout: Deal | None = None
-) -> tuple[Deal, Run]:
+def replay(
+    table: Table, arm: Arm, cluster: Cluster, seed: int, layout: ReplayOrder | None = None
+) -> tuple[ReplayOrder, Run]:
     """One simulated sweep; in the layout of the seed unless another is given."""
-    layout = layout or deal(table, seed, repeats=contender.repeats)
+    layout = layout or replay_order(table, seed, repeats=arm.repeats)
     num_trials, num_folds = table.num_candidates, len(layout.folds)
-    policy = make_policy(
-        contender.policy, {"num_trials": num_trials, **contender.settings}, num_folds
-    )
+    policy = make_policy(arm.policy, {"num_trials": num_trials, **arm.settings}, num_folds)
     rule = make_stop_rule(
         num_trials,
-        contender.num_completions,
+        arm.num_completions,
         num_folds,
         policy=policy,
-        min_gain=contender.min_gain,
+        min_gain=arm.min_gain,
         required=()
-        if contender.settings.get("pinned", DEFAULT_CANDIDATE) is None
+        if arm.settings.get("pinned", DEFAULT_CANDIDATE) is None
         else (DEFAULT_CANDIDATE,),
     )
-    is_random = contender.sampler == "random"
+    is_random = arm.sampler == "random"
     simulation = Simulation(
         table,
         layout,
         policy,
         rule,
-        pruner=PrunerJudge(contender.pruner.build()),
-        proposer=None if is_random else Proposer(table, layout, contender.sampler, seed),
+        pruner=PrunerJudge(arm.pruner.build()),
+        proposer=None if is_random else Proposer(table, layout, arm.sampler, seed),
         cluster=cluster,
         seed=seed,
     )
@@ -140,8 +136,8 @@ def play(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One contender on one table.
+class ReplayResult:
+    """One arm on one table.
 
     Attributes:
         outcome: Mean over the seeds.
@@ -156,17 +152,15 @@ class Comparison:
     regrets: NDArray[np.float64]
 
 
-def compare(
-    table: Table, contender: Contender, cluster: Cluster, seeds: Sequence[int]
-) -> Comparison:
-    """Replay a contender with every seed."""
+def replay_seeds(table: Table, arm: Arm, cluster: Cluster, seeds: Sequence[int]) -> ReplayResult:
+    """Replay a arm with every seed."""
     costs = np.linspace(0.005, 1.0, 200)
     outcomes, regrets = [], []
     for seed in seeds:
-        layout, run = play(table, contender, cluster, seed)
+        layout, run = replay(table, arm, cluster, seed)
         outcomes.append(outcome(table, layout, run, cluster))
         regrets.append(anytime(table, layout, run, costs))
-    return Comparison(
+    return ReplayResult(
         outcome=mean_outcome(outcomes),
         outcomes=tuple(outcomes),
         costs=costs,
@@ -175,7 +169,7 @@ def compare(
 
 
 def anytime(
-    table: Table, layout: Deal, run: Run, costs: NDArray[np.float64]
+    table: Table, layout: ReplayOrder, run: Run, costs: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """[G] regret of the leader at each cost; the last one is kept after the end.
 

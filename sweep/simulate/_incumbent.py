@@ -1,15 +1,15 @@
-"""Who would win if the sweep ended now."""
+"""The incumbent: the candidate that would win if the sweep ended now."""
 
 from __future__ import annotations
 
 import math
 
 
-class Standings:
-    """The mean of every candidate and the leader: complete before partial, then the better mean.
+class IncumbentTracker:
+    """The mean of every candidate, and which leads: complete before partial, then the better mean.
 
     Attributes:
-        leader: Number of the leading candidate; -1 while nobody has finite scores only.
+        leader: Number of the leading candidate; -1 while none has finite scores only.
     """
 
     def __init__(self, num_folds: int) -> None:
@@ -43,7 +43,7 @@ class Standings:
         self._sums[candidate] += score if math.isfinite(score) else -math.inf
         now = self._standing(candidate)
         if candidate == self.leader and now < before:
-            # It led with some of its folds, so nobody is complete unless it is.
+            # It led with some of its folds, so none is complete unless it is.
             self.leader = max(range(len(self)), key=self._standing)
             if self._standing(self.leader)[1] == -math.inf:
                 self.leader = -1
