@@ -29,7 +29,8 @@ class HeatmapInfo:
         scores: By candidate and fold, in the metric's own sign.
         differences: To the reference on the same fold; positive is better.
         reference: "the default candidate", or "the fold's mean" when that lacks folds.
-        num_omitted: Candidates that did not fit.
+        num_omitted: Candidates with a finished fold that did not fit.
+        num_unscored: Candidates without one.
     """
 
     metric: str
@@ -39,6 +40,7 @@ class HeatmapInfo:
     differences: tuple[tuple[float | None, ...], ...]
     reference: str
     num_omitted: int
+    num_unscored: int
 
 
 def fold_heatmap_info(projection: Projection, *, limit: int = 40) -> HeatmapInfo:
@@ -67,6 +69,7 @@ def fold_heatmap_info(projection: Projection, *, limit: int = 40) -> HeatmapInfo
         ),
         reference=name,
         num_omitted=len(scored) - len(shown),
+        num_unscored=len(projection.candidates) - len(scored),
     )
 
 
@@ -75,7 +78,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def fold_heatmap(info: HeatmapInfo) -> go.Figure:
-    """Draw it; empty cells are folds that the policy never paid for."""
+    """Draw it; empty cells are folds without a score."""
     num_folds = len(info.scores[0]) if info.scores else 0
     flat = [abs(d) for row in info.differences for d in row if d is not None]
     reach = max(flat, default=0.0) or 1.0
@@ -119,5 +122,5 @@ def sentence(info: HeatmapInfo) -> str:
     return (
         f"Each cell is the {in_sentence(info.metric)} of one candidate on one held fold. Blue is "
         f"better and orange worse than {info.reference} on the same cases; empty cells are folds "
-        "that were never run."
+        "without a score, never run or not finished."
     )

@@ -86,6 +86,7 @@ class LeaderboardInfo:
         panels: The objective first, then Dice if that is not the objective itself.
         names: Of the candidates shown, best first.
         num_omitted: Scored candidates that did not fit.
+        num_unscored: Candidates without a mean: no fold is finished, or one is NaN.
     """
 
     num_folds: int
@@ -94,6 +95,7 @@ class LeaderboardInfo:
     panels: tuple[Panel, ...]
     names: tuple[str, ...]
     num_omitted: int
+    num_unscored: int
 
 
 def leaderboard_info(
@@ -125,6 +127,7 @@ def leaderboard_info(
         panels=tuple(panels),
         names=tuple(_name(one, projection) for one in shown),
         num_omitted=len(scored) - len(shown),
+        num_unscored=len(projection.candidates) - len(scored),
     )
 
 
@@ -223,7 +226,7 @@ _LOOK = {
     "leader": ("In the lead, not over", theme.WINNER, "diamond-open", 12),
     "default": ("Default settings", theme.DEFAULT, "square", 10),
     "complete": ("Other complete candidates", theme.OTHER, "circle", 9),
-    "partial": ("Partial: some folds never run", theme.OTHER, "circle-open", 9),
+    "partial": ("Partial: fewer folds", theme.OTHER, "circle-open", 9),
 }
 
 

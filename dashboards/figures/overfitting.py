@@ -91,7 +91,8 @@ def overfitting(info: OverfittingInfo) -> go.Figure:
     if info.median_departure is not None:
         figure.add_vline(
             x=info.median_departure, line={"color": theme.DEFAULT, "width": 1.5, "dash": "dash"},
-            annotation={"text": f"departure, median epoch {info.median_departure:g}",
+            annotation={"text": f"median of {count(len(info.departures), 'departure')}: epoch "
+                                f"{info.median_departure:g}",
                         "font": {"size": 12, "color": theme.DEFAULT}},
             annotation_position="top right", **place,
         )  # fmt: skip

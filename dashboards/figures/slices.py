@@ -17,7 +17,7 @@ from plotly.subplots import make_subplots
 
 from dashboards import theme
 from dashboards.queries import fold_scores, leader_of, metric_of, varied
-from dashboards.text import in_sentence, metric_name, score, setting
+from dashboards.text import count, in_sentence, listed, metric_name, score, setting
 from sweep.analysis.standing import is_over
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import State
@@ -45,11 +45,21 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True)
 class SlicesInfo:
-    """What the figure shows: the objective on one fold against every parameter that varied."""
+    """What the figure shows: the objective on one fold against every parameter that varied.
+
+    Attributes:
+        metric: The objective.
+        fold: The one that all candidates here have.
+        slices: A panel each.
+        num_unscored: Candidates without a score on that fold.
+        equal: Parameters that varied, of which all candidates here have one value.
+    """
 
     metric: str
     fold: int
     slices: tuple[Slice, ...]
+    num_unscored: int
+    equal: tuple[str, ...]
 
 
 def slices_info(projection: Projection) -> SlicesInfo:
@@ -86,7 +96,14 @@ def slices_info(projection: Projection) -> SlicesInfo:
                     points=points,
                 )
             )
-    return SlicesInfo(metric=metric_of(projection), fold=0, slices=tuple(slices))
+    shown = {one.parameter for one in slices}
+    return SlicesInfo(
+        metric=metric_of(projection),
+        fold=0,
+        slices=tuple(slices),
+        num_unscored=len(projection.candidates) - len(scored),
+        equal=tuple(name for name in varied(projection) if name not in shown),
+    )
 
 
 def _kind(one: Candidate, leader: Candidate | None, *, over: bool) -> str:
@@ -168,5 +185,15 @@ def sentence(info: SlicesInfo) -> str:
     return (
         f"The {in_sentence(info.metric)} on fold {info.fold} against each parameter. A cloud "
         "without a slope means that the parameter made no visible difference; points crowd where "
-        "the sampler expected good values."
+        "the sampler expected good values." + _missing(info)
     )
+
+
+def _missing(info: SlicesInfo) -> str:
+    """What the figure cannot show: the worst candidates are often stopped in their first fold."""
+    missing = []
+    if info.num_unscored:
+        missing.append(f"{count(info.num_unscored, 'candidate')} without a score on this fold")
+    if info.equal:
+        missing.append(f"{listed(info.equal)}, of which the others have one value")
+    return f" Not shown: {'; '.join(missing)}." if missing else ""

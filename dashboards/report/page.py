@@ -246,13 +246,13 @@ def _figures(
             "leaderboard",
             "Leaderboard",
             sections.leaderboard_sentence(found, projection.num_folds)
-            + sections.counted(board.num_omitted),
+            + sections.counted(board.num_omitted, board.num_unscored),
             leaderboard(board),
         ),
         _figure(
             "folds",
             "Candidates × folds",
-            heatmap_sentence(heat) + sections.counted(heat.num_omitted),
+            heatmap_sentence(heat) + sections.counted(heat.num_omitted, heat.num_unscored),
             fold_heatmap(heat),
         ),
     ]
@@ -269,7 +269,8 @@ def _figures(
                     "Thick lines are means over the folds (dotted once some have stopped early), "
                     "bands one SD to each side, thin lines single folds. The monitor cases lie "
                     "inside the training part and choose the epoch; crosses are the held "
-                    "fold, scored once with the weights of that epoch.",
+                    "fold, scored once with the weights of that epoch. Dice and IoU count both "
+                    "empty as 1 and stand at the fixed threshold of the settings.",
                     fold_curves(curves),
                 )
             )

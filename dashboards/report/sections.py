@@ -14,7 +14,16 @@ from dashboards.report import sentences as say
 from dashboards.report.evidence import Confirmation
 from dashboards.report.findings import Findings, MetricRow
 from dashboards.report.markup import Markup, join, table, tag
-from dashboards.text import count, duration, in_sentence, metric_name, score, setting, signed
+from dashboards.text import (
+    count,
+    duration,
+    in_sentence,
+    listed,
+    metric_name,
+    score,
+    setting,
+    signed,
+)
 from ptxcore.metrics import better
 from sweep.analysis.cohort import cohort_of, describe
 from sweep.analysis.selection_bias import PHANTOM
@@ -248,7 +257,7 @@ def candidates_table(projection: Projection) -> Markup:
                 _state(one),
                 f"{len(one.folds)} of {projection.num_folds}",
                 *_statistics(projection, one, default),
-                duration(one.seconds) if one.folds else "–",
+                duration(one.total_seconds) if one.log else "–",
                 *(setting(one.parameters[n]) if n in one.parameters else "–" for n in names),
             )
         )
@@ -333,11 +342,18 @@ def _value(value: Any) -> str:
     return setting(value)
 
 
-def counted(num_omitted: int) -> str:
-    """A sentence about candidates that a figure has no room for; empty if there are none."""
-    if not num_omitted:
+def counted(num_omitted: int, num_unscored: int) -> str:
+    """A sentence about candidates that a figure does not show; empty if it shows all.
+
+    Args:
+        num_omitted: Those that it has no room for.
+        num_unscored: Those that have nothing to show.
+    """
+    left_out = [f"{count(num_omitted, 'candidate')} further down"] if num_omitted else []
+    left_out += [f"{count(num_unscored, 'candidate')} without a score"] if num_unscored else []
+    if not left_out:
         return ""
-    return f" {count(num_omitted, 'lower candidate')} left out here; the table below has all."
+    return f" Left out here: {listed(left_out)}; the table below has all."
 
 
 def leaderboard_sentence(found: Findings, num_folds: int) -> str:
@@ -346,8 +362,8 @@ def leaderboard_sentence(found: Findings, num_folds: int) -> str:
         f"Filled marks are means over all {num_folds} folds with their corrected 95% interval, "
         f"hollow ones means of fewer folds (no interval, they cannot win), small dots single "
         f"folds. A partial mean can look high because its folds were the easy ones. The "
-        f"{in_sentence(found.metric)} differs more between folds than between candidates, so "
-        "overlapping intervals do not mean equal candidates: compare on the same folds, below."
+        f"{in_sentence(found.metric)} differs between folds too, so overlapping intervals do not "
+        "mean equal candidates: compare on the same folds, below."
     )
 
 

@@ -174,7 +174,7 @@ def effort(found: Findings) -> str:
     )
     return (
         f"{count(total, 'candidate')} tried{fates}. {count(found.num_folds_run, 'fold')} trained "
-        f"of the {found.num_folds_full_grid} that a full grid would have taken{share}."
+        f"of the {found.num_folds_full_grid:,} that a full grid would have taken{share}."
     )
 
 

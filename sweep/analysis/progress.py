@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
+from sweep.analysis.operating_point import fold_values, rule_of, rule_text
 from sweep.analysis.selection_bias import cautions, spoken
 from sweep.analysis.standing import Standing, ahead_of, standing
 from sweep.ledger.projection import Candidate, Projection
@@ -13,12 +15,36 @@ from sweep.policies import PolicySpec
 from sweep.records import State
 from sweep.space import parse_space
 
+#: Dice that is no more than the baseline's own rounding.
+_NOTHING = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanDice:
+    """Mean over a trial's finished folds, beside that of predicting nothing.
+
+    Attributes:
+        value: With both empty = 1.
+        threshold: The rule behind it in words, see `sweep.analysis.operating_point`.
+        baseline: Likewise of predicting nothing on the same cases; None if a fold has none.
+    """
+
+    value: float
+    threshold: str
+    baseline: float | None
+
+    @property
+    def beats_nothing(self) -> bool:
+        """Whether it is above the baseline, as far as that is known."""
+        return self.baseline is None or self.value - self.baseline > _NOTHING
+
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
     """A sweep at one moment.
 
     Attributes:
+        metric: The objective.
         num_candidates: Proposed so far.
         num_wanted: Candidates the policy will propose in all.
         states: Number of candidates by state.
@@ -26,13 +52,13 @@ class Overview:
         num_folds_expected: Finished and still expected folds, an estimate.
         is_bound: Whether that is the most there can be, because the policy ends by what is left.
         standing: Who leads, by how much, and whether anybody has won.
-        dice: The leader's mean Dice (both empty = 1); None before the first fold.
-        baseline: Dice (both empty = 1) of predicting nothing on the same cases.
+        dice: The leader's Dice (both empty = 1); None before the first fold.
         seconds_left: Estimate from finished folds; None before the first, and with a bound alone.
         caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
         cautions: The same in few words each.
     """
 
+    metric: str
     num_candidates: int
     num_wanted: int
     states: dict[str, int]
@@ -40,8 +66,7 @@ class Overview:
     num_folds_expected: int
     is_bound: bool
     standing: Standing
-    dice: float | None
-    baseline: float | None
+    dice: MeanDice | None
     seconds_left: float | None
     caution: str | None
     cautions: tuple[str, ...] = ()
@@ -56,6 +81,7 @@ def make_overview(projection: Projection) -> Overview:
     policy = _policy(projection.header.space_text or "")
     expected, warned = _expected_folds(projection, policy), cautions(projection)
     return Overview(
+        metric=projection.header.metric,
         num_candidates=len(candidates),
         num_wanted=policy.num_trials,
         states={
@@ -67,14 +93,27 @@ def make_overview(projection: Projection) -> Overview:
         num_folds_expected=expected,
         is_bound=policy.min_gain is not None,
         standing=found,
-        dice=_mean_metric(leader, "dice"),
-        baseline=_mean_metric(leader, "dice_all_empty"),
+        dice=None if leader is None else mean_dice(leader),
         seconds_left=None
         if policy.min_gain is not None
         else _seconds_left(candidates, folds, expected),
         caution=spoken(warned),
         cautions=tuple(one.label for one in warned),
     )
+
+
+def mean_dice(one: Candidate) -> MeanDice | None:
+    """A trial's Dice: with the threshold from the other folds once it has all, as it is deployed.
+
+    Returns:
+        None before the first fold, and where a fold has no Dice.
+    """
+    value = _mean(fold_values(one, "dice").values())
+    if value is None:
+        return None
+    baseline = _mean(fold_values(one, "dice_all_empty").values())
+    threshold = rule_text(rule_of(one, "dice"), one.settings)
+    return MeanDice(value=value, threshold=threshold, baseline=baseline)
 
 
 def listing(projection: Projection) -> list[tuple[Candidate, float]]:
@@ -136,8 +175,5 @@ def _seconds_left(candidates: list[Candidate], folds: int, expected: int) -> flo
     return max(0, expected - folds) * mean / at_once
 
 
-def _mean_metric(candidate: Candidate | None, name: str) -> float | None:
-    if candidate is None:
-        return None
-    values = [score.metrics[name] for score in candidate.folds.values() if name in score.metrics]
-    return math.fsum(values) / len(values) if values else None
+def _mean(values: Collection[float]) -> float | None:
+    return math.fsum(values) / len(values) if values and all(map(math.isfinite, values)) else None

@@ -207,7 +207,7 @@ def summarise_candidate(one: Candidate, projection: Projection) -> CandidateSumm
         inference=one.inference,
         choices=_choices(one, projection),
         batch_parts=one.batch_parts,
-        seconds=one.seconds + one.unfinished_seconds,
+        seconds=one.total_seconds,
         num_epochs=one.num_epochs,
     )
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sweep.analysis.progress import Overview, listing, make_overview
+from sweep.analysis.operating_point import objective_name
+from sweep.analysis.progress import MeanDice, Overview, listing, make_overview, mean_dice
 from sweep.analysis.standing import Outcome
 from sweep.analysis.verdict import leading
 from sweep.records import State
@@ -17,7 +18,7 @@ from sweep.records import State
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sweep.ledger.projection import Projection
+    from sweep.ledger.projection import Candidate, Projection
 
 #: Rows of the live table; those that run come first, and who leads is always among them.
 NUM_ROWS = 12
@@ -64,18 +65,23 @@ def line(now: Overview) -> str:
     ]
     found = now.standing
     if found.winner is not None:
-        parts.append(f"winner #{found.winner} {_number(found.mean)}")
+        parts.append(f"winner #{found.winner} {objective_name(now.metric)} {_number(found.mean)}")
     elif found.outcome is Outcome.OPEN:
         parts.append(f"no winner yet: {leading(found)}")
-    if found.leader is not None:
-        parts.append(
-            f"Dice of #{found.leader} at the fixed threshold {_number(now.dice)} "
-            f"(predicting nothing {_number(now.baseline)})"
-        )
+    if now.dice is not None:
+        parts.append(f"Dice of #{found.leader} {_dice(now.dice)}")
     parts += now.cautions
     if now.seconds_left is not None:
         parts.append(f"about {duration(now.seconds_left)} left")
     return ", ".join(parts)
+
+
+def _dice(dice: MeanDice) -> str:
+    """A Dice with its rule, and what predicting nothing scores."""
+    nothing = f"predicting nothing {_number(dice.baseline)}"
+    if not dice.beats_nothing:
+        nothing = f"no better than {nothing}"
+    return f"{dice.value:.3f} ({dice.threshold}; {nothing})"
 
 
 def table(name: str, projection: Projection) -> Table:
@@ -86,38 +92,47 @@ def table(name: str, projection: Projection) -> Table:
     phantom = " (phantom)" if projection.header.is_phantom else ""
     result = Table(
         title=f"{name}{phantom}: {line(now)}",
-        caption="Dice, at the fixed threshold of the settings, counts a case as 1 when mask and "
-        "prediction are both empty; ahead: of the default (of who leads while that has no fold) "
-        "on the folds that both have" + (f"\n{now.caution}" if now.caution else ""),
+        caption="Dice counts a case as 1 when mask and prediction are both empty, so that "
+        "predicting nothing scores as the last but one column says; ahead: of the default (of who "
+        "leads while that has no fold) on the folds that both have"
+        + (f"\n{now.caution}" if now.caution else ""),
         expand=False,
     )
-    metric = projection.header.metric
-    for heading in ("trial", "state", "folds", metric, "ahead", "Dice", "seconds"):
-        result.add_column(heading, justify="left" if heading == "state" else "right")
+    headings = ("trial", "state", "folds", objective_name(now.metric), "ahead")
+    for heading in (*headings, "Dice", "threshold", "nothing", "seconds"):
+        is_text = heading in ("state", "threshold")
+        result.add_column(heading, justify="left" if is_text else "right")
     able = listing(projection)
     shown = able[:NUM_ROWS]
     first = [pair for pair in able if pair[0].number == now.standing.leader]
     if first and first[0] not in shown:
         shown[-1:] = first
     for one, ahead in shown:
-        dice = [score.metrics["dice"] for score in one.folds.values() if "dice" in score.metrics]
-        running = "" if one.running_fold is None else f" fold {one.running_fold}"
-        if one.running_fold is not None:
-            running += f" epoch {max(one.epochs.get(one.running_fold, {}), default=0)}"
-        result.add_row(
-            f"{one.number}",
-            f"{one.state}{running}",
-            f"{len(one.folds)}/{projection.num_folds}",
-            _number(projection.displayed(one.mean)),
-            "" if one.is_default else _signed(ahead),
-            _number(sum(dice) / len(dice) if dice else None),
-            f"{one.seconds:.0f}",
-        )
+        result.add_row(*_cells(one, ahead, projection))
     rest = [f"{len(able) - len(shown)} more"] if len(able) > len(shown) else []
     rest += [f"{now.states[state]} {state}" for state in _STOPPED if state in now.states]
     if rest:
-        result.add_row("...", ", ".join(rest), *[""] * 5)
+        result.add_row("...", ", ".join(rest))
     return result
+
+
+def _cells(one: Candidate, ahead: float, projection: Projection) -> list[str]:
+    """A trial's row."""
+    running = "" if one.running_fold is None else f" fold {one.running_fold}"
+    if one.running_fold is not None:
+        running += f" epoch {max(one.epochs.get(one.running_fold, {}), default=0)}"
+    dice = mean_dice(one)
+    return [
+        f"{one.number}",
+        f"{one.state}{running}",
+        f"{len(one.folds)}/{projection.num_folds}",
+        _number(projection.displayed(one.mean)),
+        "" if one.is_default else _signed(ahead),
+        _number(None if dice is None else dice.value),
+        "" if dice is None else dice.threshold.replace("threshold ", ""),
+        _number(None if dice is None else dice.baseline),
+        f"{one.total_seconds:.0f}",
+    ]
 
 
 def duration(seconds: float) -> str:

@@ -155,6 +155,11 @@ class Candidate:
         return math.fsum(seconds for seconds in tries if seconds is not None)
 
     @property
+    def total_seconds(self) -> float:
+        """What the candidate took, as every view says it: of finished and of unfinished folds."""
+        return self.seconds + self.unfinished_seconds
+
+    @property
     def num_epochs(self) -> int:
         """Epochs of the finished folds, and those known of unfinished ones."""
         unfinished = (len(known) for fold, known in self.epochs.items() if fold not in self.folds)

@@ -164,7 +164,7 @@ def _end(one: Candidate, projection: Projection) -> list[Metric]:
     metrics = [_metric(key, value, at, step) for key, value in found.items()]
     if any(fold not in one.folds for fold in one.attempts):
         metrics.append(_metric("epochs_done", one.num_epochs, at, step))
-        metrics.append(_metric("seconds", one.seconds + one.unfinished_seconds, at, step))
+        metrics.append(_metric("seconds", one.total_seconds, at, step))
     return metrics
 
 

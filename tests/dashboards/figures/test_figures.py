@@ -17,6 +17,7 @@ from dashboards.figures.fold_heatmap import fold_heatmap, fold_heatmap_info
 from dashboards.figures.leaderboard import leaderboard, leaderboard_info
 from dashboards.figures.schedule import schedule, schedule_info
 from dashboards.figures.schedule import sentence as schedule_sentence
+from dashboards.figures.slices import sentence as slices_sentence
 from dashboards.figures.slices import slices, slices_info
 from dashboards.queries import leader_of, ordered
 from sweep.ledger import Ledger
@@ -113,7 +114,9 @@ class TestLeaderboard:
 
     def test_candidates_without_a_finite_score_are_not_drawn(self) -> None:
         projection = projection_of([[0.5] * 3, [math.nan], []], ends={1: State.FAILED})
-        assert leaderboard_info(projection).names == ("#0 default",)
+        info = leaderboard_info(projection)
+        assert info.names == ("#0 default",)
+        assert (info.num_omitted, info.num_unscored) == (0, 2)
 
     def test_a_minimised_objective_keeps_its_own_sign(self) -> None:
         info = leaderboard_info(projection_of([[0.4, 0.5, 0.6]], maximize=False, metric="loss"))
@@ -253,6 +256,24 @@ class TestSlices:
         ]
         assert [p.number for p in info.slices[1].points] == [0, 1]
         slices(info)
+
+    def test_what_is_not_drawn_is_said(self) -> None:
+        """A parameter of which only the survivors' value is left, and those without a score."""
+        projection = projection_of(
+            [[0.5] * 3, [0.6], []],
+            parameters=[{"lr": 1e-3, "patch": 256}, {"lr": 1e-2, "patch": 256}, {"patch": 128}],
+            distributions={
+                "lr": FloatDistribution(1e-4, 1e-2, log=True),
+                "patch": CategoricalDistribution((128, 256)),
+            },
+            ends={1: State.PRUNED, 2: State.PRUNED},
+        )
+        info = slices_info(projection)
+        assert [one.parameter for one in info.slices] == ["lr"]
+        assert slices_sentence(info).endswith(
+            "Not shown: 1 candidate without a score on this fold; patch, of which the others have "
+            "one value."
+        )
 
     def test_names_are_text_and_never_markup(self) -> None:
         projection = projection_of(

@@ -179,7 +179,7 @@ class TestFigure:
         (marks,) = (one for one in figure.data if one.name == "monitor departs, one a fold")
         assert list(marks.x) == [6, 10]
         assert any(line.x0 == line.x1 == 8 for line in figure.layout.shapes)
-        assert "departure, median epoch 8" in str(figure.to_json())
+        assert "median of 2 departures: epoch 8" in str(figure.to_json())
 
     def test_without_departures_nothing_is_marked(self) -> None:
         figure = overfitting(info_of(0, 0))

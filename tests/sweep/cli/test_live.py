@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from synthetic_sweeps import SPACE, projection_of
 
-from sweep.analysis.progress import listing, make_overview
+from sweep.analysis.progress import MeanDice, listing, make_overview
 from sweep.cli.live import NUM_ROWS, duration, line, table, watching
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection
@@ -29,16 +29,31 @@ def test_overview_counts_and_estimates(ledger: Ledger) -> None:
     assert now.standing.winner is None
     assert now.standing.leader == 1
     assert now.standing.mean == pytest.approx(0.8)
-    assert now.dice == pytest.approx(0.9)
-    assert now.baseline == pytest.approx(0.78)
+    assert now.dice == MeanDice(value=0.9, threshold="fixed threshold 0.5", baseline=0.78)
     assert now.seconds_left == pytest.approx(3 * 31.0 / 3)
 
 
 def test_line(ledger: Ledger) -> None:
     assert line(make_overview(ledger.projection)) == (
         "trials 3/4, folds 3/~6, no winner yet: #1 leads the default by +0.300 on the 1 fold both "
-        "have, Dice of #1 at the fixed threshold 0.900 (predicting nothing 0.780), about 31 s left"
+        "have, Dice of #1 0.900 (fixed threshold 0.5; predicting nothing 0.780), about 31 s left"
     )
+
+
+def test_a_complete_trial_shows_the_dice_that_would_be_deployed() -> None:
+    """With the threshold from the other folds; one with fewer folds has none but its own."""
+    made = projection_of([[0.5, 0.6, 0.7], [0.4]], metrics={"dice": 0.75, "dice_all_empty": 0.78})
+    made.header = dataclasses.replace(made.header, space_text=SPACE)
+    said = line(make_overview(made))
+    assert "Dice of #0 0.750 (fixed threshold 0.5; no better than predicting nothing 0.780)" in said
+    points = [{"dice": value, "dice_all_empty": 0.78} for value in (0.87, 0.88, 0.89)]
+    made.note(0, "operating_point", {"folds": points})
+    said = line(make_overview(made))
+    assert "Dice of #0 0.880 (threshold from the other folds; predicting nothing 0.780)" in said
+    rows = [row.split("│") for row in printed(made).splitlines() if row.startswith("│")]
+    cells = {row[1].strip(): [cell.strip() for cell in row[6:9]] for row in rows}
+    assert cells["0"] == ["0.880", "from the other folds", "0.780"]
+    assert cells["1"] == ["0.750", "fixed 0.5", "0.780"]
 
 
 def test_a_policy_that_ends_by_itself_has_a_bound_and_no_time(ledger: Ledger) -> None:
