@@ -24,7 +24,7 @@ def digest_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def seal(content: Mapping[str, Any]) -> dict[str, Any]:
+def with_digest(content: Mapping[str, Any]) -> dict[str, Any]:
     """The content with its digest, ready for JSON.
 
     Args:
@@ -36,7 +36,7 @@ def seal(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, "digest": digest_of(content)}
 
 
-def save_sealed(path: Path, content: Mapping[str, Any]) -> None:
+def save_with_digest(path: Path, content: Mapping[str, Any]) -> None:
     """Write content and digest, whole or not at all.
 
     Args:
@@ -47,14 +47,14 @@ def save_sealed(path: Path, content: Mapping[str, Any]) -> None:
         OSError: The file cannot be written.
         TypeError: The content holds something else.
     """
-    text = json.dumps(seal(content), indent=1, sort_keys=True)
+    text = json.dumps(with_digest(content), indent=1, sort_keys=True)
     making = path.with_name(f"{path.name}.{os.getpid()}.part")
     making.write_text(text + "\n", encoding="utf-8")
     making.replace(path)
 
 
-def load_sealed(path: Path, kind: str) -> dict[str, Any]:
-    """Read the content that `save_sealed` wrote.
+def load_with_digest(path: Path, kind: str) -> dict[str, Any]:
+    """Read the content that `save_with_digest` wrote.
 
     Args:
         path: Of the file.

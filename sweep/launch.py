@@ -27,7 +27,7 @@ from sweep.errors import NameTaken, UsageError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.header import build_header
 from sweep.ledger.projection import Projection
-from sweep.mlflow.feed import Tracker
+from sweep.mlflow.feed import MlflowFeed
 from sweep.ray.cluster import ray_cluster
 from sweep.ray.measure import choose_runtime
 from sweep.ray.resources import ResourceRequest, Resources
@@ -264,7 +264,7 @@ def _drive(
         _check_unfinished(ledger)  # another driver may have ended it while Ray started here
         _note_versions(ledger)
         interrupt = Interrupt()
-        tracker = Tracker(home, ledger)
+        feed = MlflowFeed(home, ledger)
         spec, num_folds = space.policy, ledger.projection.num_folds
         policy = spec.build(num_folds)
         controller = Controller(
@@ -284,7 +284,7 @@ def _drive(
             ),
         )
         limit = _limit(budget, ledger, resources)
-        with tracker.running():
+        with feed.running():
             with interrupt.listening():
                 drive(
                     controller,
@@ -292,17 +292,17 @@ def _drive(
                     resources,
                     folder=folder,
                     interrupt=interrupt,
-                    on_poll=_poller(ledger, controller, tracker, limit, on_progress),
+                    on_poll=_poller(ledger, controller, feed, limit, on_progress),
                 )
             controller.close(interrupt.reason or "Ray ended the run")
             if controller.stop_reason() is not None:
                 keep_weights(ledger.projection, folder, num_kept=NUM_KEPT)
                 sweep_files.tidy(home, ledger.projection, ledger.name, num_kept=NUM_KEPT)
-            tracker.finish()
+            feed.finish()
     finally:
         ledger.release()
     on_progress(ledger.projection)
-    return summarise(ledger, mlflow_run_id=tracker.run_id)
+    return summarise(ledger, mlflow_run_id=feed.run_id)
 
 
 def _job(ledger: Ledger, space: SearchSpace, store: str, folder: Path, bucket: str | None) -> Job:
@@ -339,7 +339,7 @@ def _limit(budget: Budget, ledger: Ledger, resources: Resources) -> Callable[[],
 def _poller(
     ledger: Ledger,
     controller: Controller,
-    tracker: Tracker,
+    feed: MlflowFeed,
     limit: Callable[[], str | None],
     on_progress: OnProgress,
 ) -> Callable[[], None]:
@@ -356,7 +356,7 @@ def _poller(
         ledger.flush()
         if (used_up := limit()) is not None:
             controller.end_sweep(used_up)
-        tracker.offer()
+        feed.offer()
         on_progress(ledger.projection)
 
     return poll

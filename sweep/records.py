@@ -76,7 +76,7 @@ class Epoch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class ChoiceScore:
     """A trained fold scored with one choice of the settings that count in inference alone.
 
     Attributes:
@@ -117,7 +117,7 @@ class FoldScore:
     curves: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     cases: str | None = None
     weights: str | None = None
-    choices: tuple[Scored, ...] = ()
+    choices: tuple[ChoiceScore, ...] = ()
     inference: Mapping[str, Any] = field(default_factory=dict)
 
     def with_choice(self, choice: int) -> FoldScore:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dashboards.queries import all_empty_on
-from dashboards.report import sentences as say
+from dashboards.report import sentences
 from dashboards.report.evidence import Confirmation, Verdict
 from dashboards.report.findings import GROUPS, SHOWN
 from dashboards.report.markup import Markup, join, table, tag
@@ -32,8 +32,8 @@ def held_out(
         )  # fmt: skip
     else:
         parts += [
-            tag("p", say.held_out(confirmation)),
-            tag("p", say.held_out_gain(confirmation)),
+            tag("p", sentences.held_out(confirmation)),
+            tag("p", sentences.held_out_gain(confirmation)),
             _table(confirmation, SHOWN),
             tag("p", _DISTANCES, class_="small")
             if any(name in confirmation.metrics for name in ("surface_dice", "hausdorff95_mm"))
@@ -80,7 +80,7 @@ def _table(confirmation: Confirmation, names: Sequence[str]) -> Markup:
         (
             metric_name(name) + _num_cases(metrics, name),
             score(metrics[name]),
-            say.span(confirmation.intervals.get(name)),
+            sentences.span(confirmation.intervals.get(name)),
             score(all_empty_on(metrics, name)),
             score(default.get(name)),
             better(name) or "–",

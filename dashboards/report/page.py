@@ -32,8 +32,7 @@ from dashboards.figures.schedule import sentence as schedule_sentence
 from dashboards.figures.slices import sentence as slices_sentence
 from dashboards.figures.slices import slices, slices_info
 from dashboards.queries import OperatingPoints, label, leader_of
-from dashboards.report import sections
-from dashboards.report import sentences as say
+from dashboards.report import sections, sentences
 from dashboards.report.evidence import Confirmation, Verdict
 from dashboards.report.findings import Findings, find
 from dashboards.report.held_out import held_out
@@ -153,13 +152,13 @@ def _top(name: str, written: str, found: Findings, confirmation: Confirmation | 
     return tag(
         "header",
         tag("h1", f"Sweep {name}"),
-        tag("p", say.headline(found), class_="lead"),
-        tag("p", say.against_nothing(found.row("dice"), say.who(found)))
+        tag("p", sentences.headline(found), class_="lead"),
+        tag("p", sentences.against_nothing(found.row("dice"), sentences.who(found)))
         if found.row("dice")
         else None,
-        tag("p", text) if (text := say.against_default(found)) else None,
+        tag("p", text) if (text := sentences.against_default(found)) else None,
         sections.tiles(found, confirmation),
-        tag("p", say.effort(found)),
+        tag("p", sentences.effort(found)),
         None if found.cohort is None else tag("p", f"Cases: {found.cohort}."),
         tag("p", f"Written {written}.", class_="meta"),
     )
@@ -214,12 +213,12 @@ def _evidence(
         (
             _chapter(
                 "Is it true?",
-                tag("p", say.caution(found)),
-                held_out(confirmation, verdict, who=say.who(found)),
+                tag("p", sentences.caution(found)),
+                held_out(confirmation, verdict, who=sentences.who(found)),
             ),
             _chapter(
-                f"{say.who(found).capitalize()} in numbers",
-                tag("p", say.objective(found)),
+                f"{sentences.who(found).capitalize()} in numbers",
+                tag("p", sentences.objective(found)),
                 table,
                 _choices(projection),
                 tag("h3", "Empty masks"),
@@ -265,7 +264,7 @@ def _figures(
             parts.append(
                 _figure(
                     "curves",
-                    f"Training of {say.who(found)}, {label(leader)}",
+                    f"Training of {sentences.who(found)}, {label(leader)}",
                     "Thick lines are means over the folds (dotted once some have stopped early), "
                     "bands one SD to each side, thin lines single folds. The monitor cases lie "
                     "inside the training part and choose the epoch; crosses are the held "

@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from dashboards.figures.overfitting import OverfittingInfo
 from dashboards.queries import fold_scores, label, leader_of, ordered, varied
-from dashboards.report import sentences as say
+from dashboards.report import sentences
 from dashboards.report.evidence import Confirmation
 from dashboards.report.findings import Findings, MetricRow
 from dashboards.report.markup import Markup, join, table, tag
@@ -39,16 +39,18 @@ def banners(projection: Projection, found: Findings) -> Markup:
     """What a reader must know before the first number."""
     notes = []
     if projection.header.is_phantom:
-        notes.append((PHANTOM.head, say.sentence(PHANTOM.text)))
+        notes.append((PHANTOM.head, sentences.sentence(PHANTOM.text)))
     if projection.sweep_state is not SweepState.FINISHED:
         why = f" ({projection.sweep_reason})" if projection.sweep_reason else ""
         notes.append(
             ("This sweep is not over.", f"Its state is {projection.sweep_state}{why}; what "
              "follows is what the ledger held when the report was written.")
         )  # fmt: skip
-    if (warning := say.no_better_than_nothing(found.row("dice"), say.who(found))) is not None:
+    if (
+        warning := sentences.no_better_than_nothing(found.row("dice"), sentences.who(found))
+    ) is not None:
         notes.append(("WARNING: no better than predicting nothing.", warning))
-    notes += [(one.head, say.sentence(one.text)) for one in found.cautions]
+    notes += [(one.head, sentences.sentence(one.text)) for one in found.cautions]
     if split := [one for one in projection.candidates if one.batch_parts > 1]:
         listing = ", ".join(f"{label(one)} in {one.batch_parts} parts" for one in split)
         notes.append(
@@ -68,16 +70,18 @@ def tiles(found: Findings, confirmation: Confirmation | None) -> Markup:
     cells = []
     row = found.objective
     if row is not None:
-        beside = [say.reach(row.winner)]
+        beside = [sentences.reach(row.winner)]
         if row.all_empty is not None and row.metric != "dice":
             beside.append(f"all empty: {score(row.all_empty)}")
-        cells.append(_tile(metric_name(row.metric), say.plus_minus(row.winner), "; ".join(beside)))
+        cells.append(
+            _tile(metric_name(row.metric), sentences.plus_minus(row.winner), "; ".join(beside))
+        )
     dice = found.row("dice")
     if dice is not None:
         cells.append(
             _tile(
                 "Dice, both empty = 1",
-                say.plus_minus(dice.winner),
+                sentences.plus_minus(dice.winner),
                 f"all empty: {score(dice.all_empty)} · {_threshold(dice)}",
             )
         )
@@ -86,7 +90,7 @@ def tiles(found: Findings, confirmation: Confirmation | None) -> Markup:
         cells.append(
             _tile(
                 "Dice over positive cases",
-                say.plus_minus(positive.winner),
+                sentences.plus_minus(positive.winner),
                 f"all empty: {score(positive.all_empty)} · {_threshold(positive)}",
             )
         )
@@ -129,10 +133,12 @@ def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
     rows = [
         (
             metric_name(row.metric) + (" (objective)" if row is found.objective else ""),
-            say.plus_minus(row.winner),
-            say.span(None if math.isnan(row.winner.low) else (row.winner.low, row.winner.high)),
+            sentences.plus_minus(row.winner),
+            sentences.span(
+                None if math.isnan(row.winner.low) else (row.winner.low, row.winner.high)
+            ),
             score(row.all_empty),
-            "–" if row.default is None else say.plus_minus(row.default),
+            "–" if row.default is None else sentences.plus_minus(row.default),
             _difference(row, is_open=found.is_open),
             row.threshold,
             better(row.metric) or "–",
@@ -219,7 +225,7 @@ def choices_table(projection: Projection, one: Candidate) -> Markup | None:
     for choice, scores in zip(first.choices, found, strict=True):
         values = [projection.displayed(score) for score in scores.values()]
         text = ", ".join(f"{name} {setting(value)}" for name, value in choice.inference.items())
-        rows.append((text, say.plus_minus(corrected_interval(values))))
+        rows.append((text, sentences.plus_minus(corrected_interval(values))))
         classes.append("winner" if choice.inference == first.inference else None)
     text = (
         "The same weights with every choice for inference. All scores in this report stand at the "
@@ -287,7 +293,7 @@ def _statistics(
     values = fold_scores(projection, one)
     if not values or not all(map(math.isfinite, values.values())):
         return "–", "–"
-    mean = say.plus_minus(corrected_interval(list(values.values())))
+    mean = sentences.plus_minus(corrected_interval(list(values.values())))
     if one.state is not State.COMPLETE:
         mean = f"({mean})"
     others = {} if default is None else fold_scores(projection, default)

@@ -20,7 +20,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or no_room
 
 
-class FittedForward:
+class SplitForward:
     """A forward pass over as many windows at once as memory holds.
 
     In evaluation mode no window sees another, so that parts give what the whole would.

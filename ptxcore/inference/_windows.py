@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ptxcore.errors import SettingsError
-from ptxcore.inference._memory import FittedForward
+from ptxcore.inference._memory import SplitForward
 
 #: Windows that go through the network together, where they fit. On a CPU one is fastest; a GPU
 #: wants more.
@@ -79,12 +79,12 @@ def slide(
         SettingsError: The overlap is out of its range.
         OutOfMemory: A single window does not fit in memory.
     """
-    fitted = FittedForward(forward)
+    split_forward = SplitForward(forward)
     height, width = images.shape[-2:]
     window = window_of((height, width), window_px)
     starts = window_starts((height, width), window_px, overlap)
     if window == (height, width):
-        return fitted(images)
+        return split_forward(images)
 
     weight, total = _weights((height, width), window, starts, images.device)
     rows, columns = window
@@ -95,7 +95,7 @@ def slide(
         windows = torch.cat(
             [images[..., top : top + rows, left : left + columns] for top, left in places]
         )
-        weighted = fitted(windows) * weight
+        weighted = split_forward(windows) * weight
         if sums is None:
             sums = weighted.new_zeros((weighted.shape[1], height, width))
         for (top, left), one in zip(places, weighted, strict=True):

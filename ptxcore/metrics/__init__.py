@@ -6,6 +6,7 @@ the histograms alone, without the images; distances between outlines are measure
 one rule.
 """
 
+from ptxcore.metrics._conventions import better, bounds, convention, needs_threshold
 from ptxcore.metrics._counts import (
     count_case,
     probability_to_bin,
@@ -13,7 +14,6 @@ from ptxcore.metrics._counts import (
     quantise,
 )
 from ptxcore.metrics._groups import SIZES, VIEWS, size_quartiles, summarize_groups
-from ptxcore.metrics._meaning import better, bounds, convention, needs_threshold
 from ptxcore.metrics._ranking import average_precision
 from ptxcore.metrics._rule import apply_rule, check_rule, logits_to_mask, per_case_dice
 from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, LOWER_IS_BETTER, OBJECTIVES, summarize

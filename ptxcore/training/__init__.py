@@ -1,7 +1,7 @@
 """Training of one fold, and the runtime it runs on."""
 
 from ptxcore.models import load_weights, save_weights
-from ptxcore.training.attempts import attempt_folder, take_over
+from ptxcore.training.attempts import attempt_folder, continue_from
 from ptxcore.training.checkpoint import cases_name
 from ptxcore.training.fold import train_fold
 from ptxcore.training.runtime import measure_runtime
@@ -9,9 +9,9 @@ from ptxcore.training.runtime import measure_runtime
 __all__ = [
     "attempt_folder",
     "cases_name",
+    "continue_from",
     "load_weights",
     "measure_runtime",
     "save_weights",
-    "take_over",
     "train_fold",
 ]

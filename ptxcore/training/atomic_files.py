@@ -9,20 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ptxcore.digest import digest_of, seal
+from ptxcore.digest import digest_of, with_digest
 from ptxcore.errors import CheckpointError
 
 #: Version of `state.json` and `result.json`; the first one had no digest.
 FORMAT, _WITHOUT_DIGEST = 2, 1
 
 
-def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+def write_with_digest(path: Path, content: Mapping[str, Any]) -> None:
     """Write content as JSON with the format and a digest, as `write` does."""
-    whole = seal({"format": FORMAT, **content})
+    whole = with_digest({"format": FORMAT, **content})
     write(path, (json.dumps(whole, indent=1) + "\n").encode())
 
 
-def read_sealed(path: Path) -> dict[str, Any]:
+def read_with_digest(path: Path) -> dict[str, Any]:
     """The content of a `state.json` or `result.json`, as it was written.
 
     Raises:
@@ -46,7 +46,7 @@ def read_tensors(last: Path, state: Mapping[str, Any]) -> bytes:
 
     Args:
         last: Folder of both.
-        state: As `read_sealed` gave it.
+        state: As `read_with_digest` gave it.
 
     Raises:
         OSError: They cannot be read.

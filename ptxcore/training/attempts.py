@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from ptxcore.errors import CheckpointError
-from ptxcore.training.atomic_files import read_sealed, read_tensors
+from ptxcore.training.atomic_files import read_tensors, read_with_digest
 from ptxcore.training.checkpoint import LAST, RESULT, STATE
 
 #: A copy is repeated while the earlier attempt still writes; an epoch's commit takes less.
@@ -30,7 +30,7 @@ def attempt_folder(fold: Path, attempt: int) -> Path:
     return fold / f"attempt-{attempt}"
 
 
-def take_over(fold: Path, attempt: int) -> Path:
+def continue_from(fold: Path, attempt: int) -> Path:
     """The folder of a new attempt, with the last committed epoch of the newest earlier one.
 
     Args:
@@ -79,6 +79,6 @@ def _copy(source: Path, making: Path) -> None:
 def _check_whole(folder: Path) -> None:
     """Refuse what was changed, and a state whose tensors are not there as they were saved."""
     if (folder / RESULT).is_file():
-        read_sealed(folder / RESULT)
+        read_with_digest(folder / RESULT)
         return
-    read_tensors(folder / LAST, read_sealed(folder / LAST / STATE))
+    read_tensors(folder / LAST, read_with_digest(folder / LAST / STATE))

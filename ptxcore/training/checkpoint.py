@@ -30,7 +30,13 @@ from ptxcore.errors import CheckpointError
 from ptxcore.metrics import load_table, save_table
 from ptxcore.models import load_weights, recover_folder, save_weights
 from ptxcore.settings import FoldSettings
-from ptxcore.training.atomic_files import flush, read_sealed, read_tensors, write, write_sealed
+from ptxcore.training.atomic_files import (
+    flush,
+    read_tensors,
+    read_with_digest,
+    write,
+    write_with_digest,
+)
 from ptxcore.training.history import History
 from ptxcore.training.optimizer import optimizer_tensors, restore_optimizer
 from ptxcore.types import ChoiceResult, FoldResult, Runtime
@@ -291,11 +297,11 @@ class FoldFolder:
             raise CheckpointError(f"{path}: found no such result ({error})") from error
 
     def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
-        write_sealed(path, {"fold": self._identity.as_dict(), **content})
+        write_with_digest(path, {"fold": self._identity.as_dict(), **content})
 
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:
-            content = read_sealed(path)
+            content = read_with_digest(path)
         except CheckpointError as error:
             raise CheckpointError(
                 f"{error}; remove {path.parent} to train this fold from its start"

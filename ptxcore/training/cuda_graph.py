@@ -1,8 +1,8 @@
-"""A training step recorded once and replayed as a CUDA graph.
+"""A training step captured once and replayed as a CUDA graph.
 
 A step of a few patches is about a thousand kernels, most of them over before Python has launched
 the next: measured on an H200, a step of 4 patches of 256 px took 19 ms, one of 2 of 512 px 22 ms,
-and bfloat16 gained nothing. A recorded step is launched as a whole.
+and bfloat16 gained nothing. A captured step is launched as a whole.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ptxcore.training.step import Step, bring, compute_step, set_rate
 from ptxcore.types import Runtime
 
 
-class RecordedStep:
+class CapturedStep:
     """`train_step` for batches of one shape, on a GPU.
 
-    It computes with the very tensors of the network and the optimizer that it was recorded with:
+    It computes with the very tensors of the network and the optimizer that it was captured with:
     they may be read and overwritten in place, but not replaced.
     """
 
@@ -67,7 +67,7 @@ class RecordedStep:
         """Train on a batch.
 
         Args:
-            batch: Of the shapes that were recorded.
+            batch: Of the shapes that were captured.
             rate: Learning rate, 0 or more.
 
         Returns:

@@ -13,7 +13,7 @@ from ptxcore.data.patches.sampler import PatchSampler
 from ptxcore.errors import TrainingDiverged
 from ptxcore.settings import FoldSettings
 from ptxcore.training.averaging import RunningMean
-from ptxcore.training.micro_batches import FittedStep
+from ptxcore.training.micro_batches import SplitStep
 from ptxcore.training.schedules import learning_rate
 from ptxcore.training.step import Step
 from ptxcore.types import Runtime
@@ -28,7 +28,7 @@ def train_epoch(
     *,
     epoch: int,
     watched: Sequence[float],
-    step: FittedStep,
+    step: SplitStep,
     mean: RunningMean | None = None,
 ) -> tuple[float, float]:
     """Train one epoch, in place.
@@ -66,8 +66,8 @@ def train_epoch(
         if mean is not None:
             mean.update(network)
     loss = _mean_loss([one.loss for one in done], epoch=epoch)
-    if sampler.memory is not None:
-        sampler.memory.remember(cases, torch.cat([one.of_samples for one in done]).tolist())
+    if sampler.hard_negatives is not None:
+        sampler.hard_negatives.remember(cases, torch.cat([one.of_samples for one in done]).tolist())
     return loss, rate
 
 

@@ -21,7 +21,7 @@ from ptxcore.training.checkpoint import FoldFolder
 from ptxcore.training.early_stopping import EarlyStopping
 
 
-class KeptWeights:
+class FinalWeights:
     """Follows a fold epoch by epoch, in its folder or in memory.
 
     Attributes:

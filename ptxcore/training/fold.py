@@ -23,9 +23,9 @@ from ptxcore.training.averaging import RunningMean, estimate_statistics
 from ptxcore.training.checkpoint import FoldFolder, Identity
 from ptxcore.training.early_stopping import EarlyStopping, check_watched
 from ptxcore.training.epoch import train_epoch
-from ptxcore.training.final_weights import KeptWeights
+from ptxcore.training.final_weights import FinalWeights
 from ptxcore.training.history import History
-from ptxcore.training.micro_batches import FittedStep
+from ptxcore.training.micro_batches import SplitStep
 from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.scoring import (
     fold_rule,
@@ -149,7 +149,7 @@ class FoldRun:
         self.folder = None if directory is None else FoldFolder(directory, identity)
         self.stopping = EarlyStopping.of(settings)
         self.history = History()
-        self.kept = KeptWeights(settings, self.stopping, self.folder)
+        self.final = FinalWeights(settings, self.stopping, self.folder)
         on_held_fold = settings.selection == "fold"
         self.monitor = self.held if on_held_fold else plan.monitor(fold)
         self.training = plan.training(fold) + (plan.monitor(fold) if on_held_fold else ())
@@ -176,7 +176,7 @@ class FoldRun:
         self.mean = RunningMean(self.network, decay) if decay > 0 else None
         if self.folder:
             self.history = self.folder.restore(self.network, self.optimizer, self._take_back)
-        self.step = FittedStep(self.history.num_parts)
+        self.step = SplitStep(self.history.num_parts)
 
     def require_memory(self) -> None:
         """Refuse what would fit in training and not when the held cases are scored."""
@@ -243,13 +243,13 @@ class FoldRun:
 
     def keep_best(self) -> None:
         """Keep the weights if this epoch counts for those of the end: on disk, or in memory."""
-        self.kept.take(self.judged, self.watched)
+        self.final.take(self.judged, self.watched)
 
     def checkpoint(self) -> None:
         """Commit the epoch. After `keep_best`: weights without a checkpoint are made again."""
         if self.folder:
             self.folder.save(self.history, self.network, self.optimizer, self._more_state())
-        self.kept.tidy(self.watched)
+        self.final.tidy(self.watched)
 
     def score_held_fold(self) -> EpochReport:
         """Restore the kept weights, predict the held cases once, and report."""
@@ -286,7 +286,7 @@ class FoldRun:
 
     def load_kept(self) -> None:
         """Go on with the weights of the end; those of a mean get statistics of the last patches."""
-        if not self.kept.load_into(self.network, self.watched):
+        if not self.final.load_into(self.network, self.watched):
             return
         with isolated(self.runtime, seed=self._seed("statistics")):
             batches = self.sampler.epoch(self.history.num_epochs)
@@ -297,20 +297,20 @@ class FoldRun:
     def _more_state(self) -> dict[str, Tensor]:
         """What the epochs to come depend on, beside network, optimizer and history."""
         state = dict(self.mean.tensors()) if self.mean else {}
-        if self.sampler.memory:
-            state[_MEMORY] = torch.from_numpy(self.sampler.memory.losses)
-        if self.kept.mean:
-            state |= {_EPOCH_MEAN + name: one for name, one in self.kept.mean.tensors().items()}
+        if self.sampler.hard_negatives:
+            state[_MEMORY] = torch.from_numpy(self.sampler.hard_negatives.losses)
+        if self.final.mean:
+            state |= {_EPOCH_MEAN + name: one for name, one in self.final.mean.tensors().items()}
         return state
 
     def _take_back(self, state: dict[str, Tensor]) -> None:
         """The inverse of `_more_state`."""
-        if self.sampler.memory:
-            self.sampler.memory.restore(state.pop(_MEMORY).numpy())
-        if self.kept.mean:
+        if self.sampler.hard_negatives:
+            self.sampler.hard_negatives.restore(state.pop(_MEMORY).numpy())
+        if self.final.mean:
             names = [name for name in state if name.startswith(_EPOCH_MEAN)]
             own = {name.removeprefix(_EPOCH_MEAN): state.pop(name) for name in names}
-            self.kept.mean.restore(own)
+            self.final.mean.restore(own)
         if self.mean:
             self.mean.restore(state)
 

@@ -1,4 +1,4 @@
-"""A step that does not fit in memory, done in parts; on a GPU recorded once it fits.
+"""A step that does not fit in memory, done in parts; on a GPU captured once it fits.
 
 All batches of a fold are of one size, so its first step is the probe: what fits there fits later.
 The gradient is that of the whole batch, but batch normalisation sees smaller batches; therefore a
@@ -16,22 +16,22 @@ from ptxcore.data.patches.sampler import Batch
 from ptxcore.errors import OutOfMemory
 from ptxcore.inference import is_out_of_memory
 from ptxcore.settings import FoldSettings
-from ptxcore.training.cuda_graph import RecordedStep
+from ptxcore.training.cuda_graph import CapturedStep
 from ptxcore.training.step import Step, train_step
 from ptxcore.types import Runtime
 
 #: A batch is split into at most this many parts: halved twice.
 MAX_PARTS = 4
-#: Steps before one is recorded: libraries and the optimizer make what they keep at the first.
-STEPS_BEFORE_RECORDING = 3
+#: Steps before one is captured: libraries and the optimizer make what they keep at the first.
+STEPS_BEFORE_CAPTURE = 3
 
 
-class FittedStep:
+class SplitStep:
     """Training steps of one network, in as many parts as memory asks for.
 
     Attributes:
         num_parts: Parts of a batch: 1, 2 or 4. It grows and never shrinks.
-        recorded: The step that is replayed; None on a CPU, and until there is one.
+        captured: The step that is replayed; None on a CPU, and until there is one.
     """
 
     def __init__(self, num_parts: int = 1) -> None:
@@ -41,7 +41,7 @@ class FittedStep:
             num_parts: To begin with: 1, 2 or 4.
         """
         self.num_parts = num_parts
-        self.recorded: RecordedStep | None = None
+        self.captured: CapturedStep | None = None
         self._num_steps = 0
 
     def __call__(
@@ -70,11 +70,11 @@ class FittedStep:
         Raises:
             OutOfMemory: A quarter of the batch, or a single patch, does not fit either.
         """
-        if runtime.device == "cuda" and self._num_steps == STEPS_BEFORE_RECORDING:
-            self._record(network, optimizer, batch, settings, runtime)
+        if runtime.device == "cuda" and self._num_steps == STEPS_BEFORE_CAPTURE:
+            self._capture(network, optimizer, batch, settings, runtime)
         self._num_steps += 1
-        if self.recorded is not None:
-            return self.recorded(batch, rate=rate)
+        if self.captured is not None:
+            return self.captured(batch, rate=rate)
         while True:
             before = [buffer.clone() for buffer in network.buffers()]  # statistics of the norms
             try:
@@ -95,7 +95,7 @@ class FittedStep:
                 buffer.copy_(value)
             self.num_parts *= 2
 
-    def _record(
+    def _capture(
         self,
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
@@ -106,7 +106,7 @@ class FittedStep:
         """Record the step; where that fails, go on without: the numbers are the same."""
         optimizer.zero_grad(set_to_none=True)
         try:
-            self.recorded = RecordedStep(
+            self.captured = CapturedStep(
                 network, optimizer, batch, settings, runtime, parts=self.num_parts
             )
         except RuntimeError as error:
@@ -114,12 +114,12 @@ class FittedStep:
             cause = error.__context__ or error
             if not is_out_of_memory(cause):
                 warnings.warn(
-                    "the training step could not be recorded as a CUDA graph, training goes on "
+                    "the training step could not be captured as a CUDA graph, training goes on "
                     f"slower: {cause}",
                     RuntimeWarning,
                     stacklevel=3,
                 )
-        if self.recorded is None:
+        if self.captured is None:
             optimizer.zero_grad(set_to_none=True)
             torch.cuda.empty_cache()
 

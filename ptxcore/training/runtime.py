@@ -17,7 +17,7 @@ from ptxcore.errors import OutOfMemory
 from ptxcore.inference import place
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
-from ptxcore.training.micro_batches import STEPS_BEFORE_RECORDING, FittedStep
+from ptxcore.training.micro_batches import STEPS_BEFORE_CAPTURE, SplitStep
 from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.torch_state import isolated
 from ptxcore.types import Runtime
@@ -32,7 +32,7 @@ MAX_TIMED_STEPS = 4
 #: No further step is timed once this has passed, but two are.
 BUDGET_SECONDS = 1.5
 #: Steps on a GPU: the last few of them are replayed.
-NUM_STEPS_ON_GPU = STEPS_BEFORE_RECORDING + 4
+NUM_STEPS_ON_GPU = STEPS_BEFORE_CAPTURE + 4
 
 
 def measure_runtime(settings: FoldSettings, *, device: str, num_threads: int) -> Runtime:
@@ -77,11 +77,11 @@ def _seconds_per_step(settings: FoldSettings, runtime: Runtime, *, limit: float)
     with isolated(runtime, seed=0):
         network = place(build_network(settings, seed=0).train(), runtime)
         optimizer = make_optimizer(network, settings)
-        fitted = FittedStep()
+        split_step = SplitStep()
         while len(times) < least or (len(times) < most and sum(times) < BUDGET_SECONDS):
             start = clock()
             try:
-                step = fitted(network, optimizer, batch, settings, runtime, rate=0.0)
+                step = split_step(network, optimizer, batch, settings, runtime, rate=0.0)
             except OutOfMemory:
                 return math.inf
             step.loss.item()  # waits for the device

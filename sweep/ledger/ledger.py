@@ -89,7 +89,7 @@ class Ledger:
         with readable():
             self._study_id = catalog.study_id(storage, name)
         self._trial_ids: list[int] = []  # Optuna's, by candidate
-        self._untold: list[int] = []  # candidates that ended here, but not yet for Optuna
+        self._not_told_optuna: list[int] = []  # candidates that ended here, but not yet for Optuna
         self._waiting: list[Change] = []  # epochs in the projection that are not committed yet
         self._seq = 0  # of the next entry
         with readable():
@@ -348,10 +348,10 @@ class Ledger:
         A candidate that ended but was never told is told; one with all its folds becomes
         COMPLETE, one with a value that is not finite FAILED. Calling it again changes nothing.
         """
-        for number in self._untold:
+        for number in self._not_told_optuna:
             self._held().check()
             self._commit(self._ended(number, self.projection.candidates[number].state, None))
-        self._untold = []
+        self._not_told_optuna = []
         for one in list(self.projection.open_candidates()):
             if one.is_diverged:
                 self.end(one.number, State.FAILED, NAN_REASON)
@@ -395,7 +395,7 @@ class Ledger:
         self._trial_ids = [trial_id(trial) for trial in trials]
         self._seq = rows.load(projection, trials)
         self._waiting = []
-        self._untold = [
+        self._not_told_optuna = [
             trial.number
             for trial in trials
             if rows.ENDED in trial.user_attrs and not trial.state.is_finished()

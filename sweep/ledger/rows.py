@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial
 
 from sweep.errors import LedgerError
 from sweep.ledger.projection import Candidate, Projection
-from sweep.records import STEPS_PER_FOLD, Epoch, FoldScore, Scored, State
+from sweep.records import STEPS_PER_FOLD, ChoiceScore, Epoch, FoldScore, State
 
 ADDED, ENDED, NOTE = "added", "ended", "note:"
 
@@ -177,7 +177,7 @@ def _score(projection: Projection, entry: _Entry) -> FoldScore:
         cases=_file(row["cases"]),
         weights=_file(row["weights"]),
         choices=tuple(
-            Scored(
+            ChoiceScore(
                 inference=dict(one["inference"]),
                 score=projection.displayed(_number(one["score"])),
                 metrics={name: _number(value) for name, value in one["metrics"].items()},

@@ -25,7 +25,7 @@ NUM_RESTARTS = 3
 _log = logging.getLogger(__name__)
 
 
-class Tracker:
+class MlflowFeed:
     """Keeps MLflow up with a running sweep.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The networks of a registered model, from files that the registry vouches for."""
+"""The networks of a registered model, from files compared with their digest in the registry."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def open_model(home: Home, uri: str) -> tuple[Ensemble, dict[str, Any]]:
     weights alone are read, from the copy that was compared.
 
     Args:
-        home: Whose registry knows the model.
+        home: Home with the address of the registry.
         uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the folder of a model on this
-            machine, for which nobody vouches.
+            machine, which has no digest to be compared with.
 
     Raises:
-        UsageError: There is no such model, or the registry does not vouch for it.
+        UsageError: There is no such model, or its files are not those of the digest.
         CheckpointError: The files are damaged or were exchanged.
         TrackingError: MLflow cannot be reached.
     """
@@ -56,7 +56,7 @@ def open_model(home: Home, uri: str) -> tuple[Ensemble, dict[str, Any]]:
     if named is None:
         raise UsageError(
             f"model {uri}: expected models:/NAME@ALIAS, models:/NAME/VERSION or the folder of a "
-            "model; the registry vouches for no other (to run a model's own code, trusting its "
+            "model; the registry has digests of no other (to run a model's own code, trusting its "
             "store, call mlflow.pyfunc.load_model)"
         )
     if (file := missing_file(home.tracking_uri)) is not None:

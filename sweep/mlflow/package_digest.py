@@ -1,10 +1,10 @@
-"""The registry vouches for a model's files: their digest stands where the files do not lie.
+"""Compare a registered model's files with the digest stored in the registry.
 
-Hashes inside a package say that it is whole, not that it is ours: who can exchange the weights can
-exchange the hashes. Loaded by MLflow, a package runs its own code besides. So promotion tags the
-version with a digest of the whole folder, and who uses a model without trusting the artifact store
-compares before reading, and reads data alone. Who can write into the registry is not kept out:
-they could as well name another model champion.
+Hashes inside a package say that it is whole, not that it is ours: write access to the weights is
+write access to the hashes. Loaded by MLflow, a package runs its own code besides. So promotion tags
+the version with a digest of the whole folder; a reader that does not trust the artifact store
+compares before reading, and reads data alone. Write access to the registry is not guarded against:
+it could as well name another model champion.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def _logged_model(
 
 
 def is_intact(client: MlflowClient, version: ModelVersion) -> bool:
-    """Whether the store still gives the files that were registered, and the tag vouches for them.
+    """Whether the store still gives the files that were registered: those of the digest in its tag.
 
     A store that gives nothing counts as one without them: registering again will tell.
     """
@@ -172,7 +172,7 @@ def is_intact(client: MlflowClient, version: ModelVersion) -> bool:
     return True
 
 
-def crown(client: MlflowClient, name: str, version: str) -> str | None:
+def set_champion(client: MlflowClient, name: str, version: str) -> str | None:
     """Make a version champion; the alias moves in one step, after all others.
 
     Returns:
@@ -185,7 +185,7 @@ def crown(client: MlflowClient, name: str, version: str) -> str | None:
     return before
 
 
-def swap_back(client: MlflowClient, name: str) -> tuple[str, str]:
+def roll_back(client: MlflowClient, name: str) -> tuple[str, str]:
     """Make the previous champion champion again, and the present one previous.
 
     Returns:

@@ -32,7 +32,7 @@ Intervals = dict[str, list[float]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class ScoredModel:
     """A model on the locked cases.
 
     Attributes:
@@ -55,7 +55,11 @@ class Scored:
 
 
 def assess(
-    candidate: int, winner: Scored, default: Scored | None, store: CaseStore, plan: FoldPlan
+    candidate: int,
+    winner: ScoredModel,
+    default: ScoredModel | None,
+    store: CaseStore,
+    plan: FoldPlan,
 ) -> dict[str, Any]:
     """The winner's result and the default's, as the evidence study keeps it; plain JSON values.
 
@@ -91,8 +95,8 @@ def assess(
 
 def challenged(
     result: Mapping[str, Any],
-    winner: Scored,
-    champion: Scored | None,
+    winner: ScoredModel,
+    champion: ScoredModel | None,
     facts: Mapping[str, Any],
     store: CaseStore,
     plan: FoldPlan,
@@ -154,7 +158,7 @@ def paired_interval(
     return _interval(dice - other, groups, positive, DIFFERENCE)
 
 
-def patients(one: Scored, store: CaseStore) -> list[str]:
+def patients(one: ScoredModel, store: CaseStore) -> list[str]:
     """The patient of each case, in the order of the table.
 
     Args:

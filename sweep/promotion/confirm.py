@@ -21,7 +21,7 @@ from ptxcore.types import CaseTable, Rule, Runtime
 from sweep.errors import UsageError
 from sweep.ledger.projection import Candidate, Projection
 from sweep.mlflow.model_package import usable_runtime
-from sweep.promotion.assess import Scored, assess, challenged
+from sweep.promotion.assess import ScoredModel, assess, challenged
 from sweep.promotion.confirmation import Confirmation, read_confirmation
 from sweep.promotion.holdout import holdout_digest, read_plan, score, table_path
 from sweep.promotion.rival import Rival
@@ -38,7 +38,7 @@ _CHAMPION = "champion"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Entrant:
+class _Model:
     candidate: Candidate
     ensemble: Ensemble
 
@@ -86,22 +86,23 @@ def confirm(
     opened = _Opened(sweep=sweep, cases=cases, plan=plan)
     projection = sweep.projection
     sweep_files.bring_folds(sweep.home, sweep.name, _contestants(projection), weights=True)
-    entrants = _entrants(projection, sweep.folder, plan)
+    models = _models(projection, sweep.folder, plan)
     number = sweep.evidence.begin(
         purpose=purpose,
         git_sha=git_sha(),
         holdout_digest=holdout_digest(plan),
-        candidates=[one.candidate.number for one in entrants],
+        candidates=[one.candidate.number for one in models],
         again=again,
     )
-    ensembles = [one.ensemble for one in entrants]
+    ensembles = [one.ensemble for one in models]
     tables = score(ensembles, cases, plan, on_progress)
-    for one, table in zip(entrants, tables, strict=True):
+    for one, table in zip(models, tables, strict=True):
         save_table(table_path(sweep.folder, number, one.candidate.number), table)
     winner, *default = (
-        Scored(table=table, rule=one.rule) for one, table in zip(ensembles, tables, strict=True)
+        ScoredModel(table=table, rule=one.rule)
+        for one, table in zip(ensembles, tables, strict=True)
     )
-    best = entrants[0].candidate
+    best = models[0].candidate
     result = {
         **assess(best.number, winner, default[0] if default else None, cases, plan),
         "inference": best.inference,
@@ -140,7 +141,7 @@ def challenge(
     cases, plan = read_plan(sweep.home, sweep.name, sweep.header, store, on_verify)
     opened = _Opened(sweep=sweep, cases=cases, plan=plan)
     sweep_files.bring_folder(sweep.home, sweep.name, f"confirmation/use-{known.use}")
-    winner = Scored(table=_kept_table(sweep.folder, known), rule=known.rule)
+    winner = ScoredModel(table=_kept_table(sweep.folder, known), rule=known.rule)
     before = next(one for one in sweep.evidence.uses() if one.number == known.use).result
     assert before is not None, "a confirmation came to an end"
     number = sweep.evidence.begin(
@@ -157,7 +158,7 @@ def challenge(
 
 def _beside(
     result: Mapping[str, Any],
-    winner: Scored,
+    winner: ScoredModel,
     rival: Rival,
     opened: _Opened,
     number: int,
@@ -168,7 +169,7 @@ def _beside(
     if rival.ensemble is not None:
         try:
             (table,) = score([rival.ensemble], opened.cases, opened.plan, on_progress)
-            scored = Scored(table=table, rule=rival.ensemble.rule)
+            scored = ScoredModel(table=table, rule=rival.ensemble.rule)
         except _UNSCORED as error:
             problem = redact(f"cannot be scored on these cases ({type(error).__name__}: {error})")
     if scored is not None:
@@ -212,12 +213,12 @@ def _contestants(projection: Projection) -> list[Candidate]:
     return [best] + [default] * (not best.is_default and default.state is State.COMPLETE)
 
 
-def _entrants(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Entrant]:
+def _models(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Model]:
     """The winner, then the default candidate if it is another one; both ready to be scored."""
     candidates = _contestants(projection)
     best = candidates[0]
     runtime = usable_runtime(Runtime(**(projection.header.runtime or {})))
-    entrants = []
+    models = []
     for one in candidates:
         weights = weight_folders(one, folder)
         if weights is None and one is best:
@@ -228,8 +229,8 @@ def _entrants(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Ent
         if weights is not None:
             rule = _rule(one, folder, plan)
             ensemble = Ensemble.load(weights, rule=rule, runtime=runtime, inference=one.inference)
-            entrants.append(_Entrant(candidate=one, ensemble=ensemble))
-    return entrants
+            models.append(_Model(candidate=one, ensemble=ensemble))
+    return models
 
 
 def _rule(candidate: Candidate, folder: Path, plan: FoldPlan) -> Rule:

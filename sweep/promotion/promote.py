@@ -158,7 +158,7 @@ def promote(
                 registered = str(present.name)  # which may be an older one
             else:
                 present = None
-            version, previous, is_new = _crowned(
+            version, previous, is_new = _made_champion(
                 client,
                 registered,
                 present,
@@ -183,7 +183,7 @@ def promote(
         )
 
 
-def _crowned(
+def _made_champion(
     client: MlflowClient,
     name: str,
     present: ModelVersion | None,
@@ -201,7 +201,7 @@ def _crowned(
     version = registry.register(
         client, name, run_id=run_id, tags=tags_of(facts), description=description, build=build
     )
-    return version, registry.crown(client, name, version), True
+    return version, registry.set_champion(client, name, version), True
 
 
 def _parent_run(home: Home, ledger: Ledger) -> str:

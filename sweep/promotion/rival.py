@@ -1,8 +1,8 @@
 """The present champion, ready to be scored on the challenger's locked cases.
 
 Scores on different cases cannot be compared. Where the champion was confirmed on these very cases,
-its table is at hand; else its registered package, compared with what the registry vouches for, is
-scored on them.
+its table is at hand; else its registered package, compared with its digest in the registry,
+is scored on them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ptxcore.metrics import load_table
 from ptxcore.types import Rule
 from sweep.errors import SweepError
 from sweep.mlflow.open_model import load_champion
-from sweep.promotion.assess import Scored
+from sweep.promotion.assess import ScoredModel
 from sweep.promotion.gate import Champion
 from sweep.promotion.holdout import holdout_digest, holdout_names, table_path
 from sweep.promotion.model_card import PREFIX
@@ -42,7 +42,7 @@ class Rival:
 
     champion: Champion
     exposure: str
-    scored: Scored | None = None
+    scored: ScoredModel | None = None
     ensemble: Ensemble | None = None
 
     @property
@@ -84,13 +84,13 @@ def _exposure(tags: Mapping[str, str], plan: FoldPlan) -> str:
     return "it comes from other data, of which nobody knows whether it holds some of these cases"
 
 
-def _at_hand(home: Home, tags: Mapping[str, str], plan: FoldPlan) -> Scored | None:
+def _at_hand(home: Home, tags: Mapping[str, str], plan: FoldPlan) -> ScoredModel | None:
     """The champion's own table, if it is of these cases and gives the Dice of its tags."""
     if tags.get(f"{PREFIX}holdout_digest") != holdout_digest(plan):
         return None
     try:
         path = _path(home, tags)
-        scored = Scored(table=load_table(path), rule=Rule(**json.loads(tags[f"{PREFIX}rule"])))
+        scored = ScoredModel(table=load_table(path), rule=Rule(**json.loads(tags[f"{PREFIX}rule"])))
         dice = float(tags[f"{PREFIX}holdout_dice"])
     except (KeyError, ValueError, TypeError, OSError, CoreError, SweepError):
         return None  # then its package is scored

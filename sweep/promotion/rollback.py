@@ -39,7 +39,7 @@ def rollback(home: Home, name: str, *, model_name: str | None = None) -> Rollbac
         if header is not None:
             model_name = champions.held_name(client, name, header)
         assert model_name is not None
-        now, before = registry.swap_back(client, model_name)
+        now, before = registry.roll_back(client, model_name)
     return Rollback(model_name=model_name, version=now, rolled_back_version=before)
 
 

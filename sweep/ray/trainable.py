@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from sweep.errors import StorageError, UsageError
-from sweep.records import Epoch, FoldScore, Scored
+from sweep.records import ChoiceScore, Epoch, FoldScore
 from sweep.storage import snapshots
 from sweep.storage.bucket import Bucket
 from sweep.storage.snapshots import SEARCH_PLACE, SEARCH_PLAN
@@ -144,7 +144,7 @@ class _Scratch:
         """File of the search part of the fold plan."""
         return self._folder / SEARCH_PLAN
 
-    def take_over(self) -> Path:
+    def continue_from(self) -> Path:
         """The attempt's folder, with what the newest attempt so far left in storage."""
         self._fold.mkdir()
         for number in range(self._attempt, 0, -1):
@@ -242,7 +242,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         from ptxcore.data.store.case_store import CaseStore
         from ptxcore.errors import FoldPlanError, StoreError
         from ptxcore.settings import FoldSettings
-        from ptxcore.training import take_over, train_fold
+        from ptxcore.training import continue_from, train_fold
         from ptxcore.types import Runtime
         from sweep.storage.case_stores import on_host
 
@@ -273,10 +273,10 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         if plan.digest != job.plan_digest:
             raise FoldPlanError("the fold plan is not the one the sweep started with")
         if self._scratch is not None:
-            directory = self._scratch.take_over()
+            directory = self._scratch.continue_from()
         else:
             place = Path(job.folder) / fold_folder(self._candidate, self._fold)
-            directory = take_over(place, self._attempt)
+            directory = continue_from(place, self._attempt)
         return train_fold(
             FoldSettings.from_mapping(self._parameters),
             store,
@@ -315,7 +315,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             cases=str(folder / cases_name(0)),
             weights=None if result.weights is None else str(folder / result.weights.name),
             choices=tuple(
-                Scored(
+                ChoiceScore(
                     inference=dict(one.inference),
                     score=self._job.sign * one.metrics[self._job.metric],
                     metrics=dict(one.metrics),

@@ -18,7 +18,7 @@ from sweep.ledger import NAN_REASON, Ledger
 from sweep.ledger.projection import DRIVER_STOPPED, Candidate
 from sweep.policies import Policy
 from sweep.records import Assignment, Decision, Epoch, FoldScore, NewCandidate, State, SweepState
-from sweep.search.pruner_judge import PrunerJudge
+from sweep.search.pruner_adapter import PrunerAdapter
 from sweep.search.samplers import propose
 from sweep.search.stop_rules import StopRule
 from sweep.space import SearchSpace
@@ -50,7 +50,7 @@ class Controller:
         """
         self._ledger, self._space = ledger, space
         self._policy, self._stop_rule, self._seed = policy, stop_rule, seed
-        self._pruner = PrunerJudge(space.pruner.build())
+        self._pruner = PrunerAdapter(space.pruner.build())
         self._num_seen = 0
         self._ended: str | None = None
         self._final_notes = final_notes
@@ -135,7 +135,7 @@ class Controller:
         if one.is_default:
             return False
         prune = self._pruner.should_prune_epoch(self._ledger.projection, number, epoch.fold)
-        marks = self._pruner.take_marks(self._ledger.projection, number)
+        marks = self._pruner.take_rung_marks(self._ledger.projection, number)
         if marks is not None:
             self._ledger.annotate(number, *marks)
         if prune:

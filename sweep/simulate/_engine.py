@@ -29,7 +29,7 @@ from sweep.records import (
     NewCandidate,
     State,
 )
-from sweep.search.pruner_judge import PrunerJudge
+from sweep.search.pruner_adapter import PrunerAdapter
 from sweep.search.stop_rules import StopRule
 from sweep.simulate._incumbent import IncumbentTracker
 from sweep.simulate._layout import Cluster, ReplayOrder
@@ -48,7 +48,7 @@ class Simulation:
         policy: Policy,
         stop_rule: StopRule,
         *,
-        pruner: PrunerJudge | None = None,
+        pruner: PrunerAdapter | None = None,
         proposer: Proposer | None = None,
         cluster: Cluster | None = None,
         seed: int = 0,
@@ -213,7 +213,7 @@ class Simulation:
         if task.candidate == DEFAULT_CANDIDATE or task.epoch == task.num_epochs:
             return False
         prune = self._pruner.should_prune_epoch(self._projection, task.candidate, task.fold)
-        marks = self._pruner.take_marks(self._projection, task.candidate)
+        marks = self._pruner.take_rung_marks(self._projection, task.candidate)
         if marks is not None:
             self._projection.note(task.candidate, *marks)
         return prune

@@ -14,7 +14,7 @@ from sweep.errors import UsageError
 from sweep.policies import MIN_GAIN, make_policy, policy_named
 from sweep.pruners import NoPruner, PrunerSpec
 from sweep.records import DEFAULT_CANDIDATE
-from sweep.search.pruner_judge import PrunerJudge
+from sweep.search.pruner_adapter import PrunerAdapter
 from sweep.search.stop_rules import make_stop_rule
 from sweep.simulate._engine import Simulation
 from sweep.simulate._layout import Cluster, ReplayOrder, replay_order
@@ -127,7 +127,7 @@ def replay(
         layout,
         policy,
         rule,
-        pruner=PrunerJudge(arm.pruner.build()),
+        pruner=PrunerAdapter(arm.pruner.build()),
         proposer=None if is_random else Proposer(table, layout, arm.sampler, seed),
         cluster=cluster,
         seed=seed,

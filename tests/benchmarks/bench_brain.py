@@ -34,7 +34,7 @@ from sweep.ray.searcher import FoldSearch
 from sweep.records import CandidateAdded, Epoch, FoldFinished, FoldScore, FoldStarted
 from sweep.search.controller import Controller
 from sweep.search.optuna_views import sampler_study
-from sweep.search.pruner_judge import PrunerJudge
+from sweep.search.pruner_adapter import PrunerAdapter
 from sweep.search.samplers import propose
 from sweep.space import parse_space
 
@@ -151,7 +151,7 @@ def bench_questions(ledger: Ledger, url: str) -> None:
     number = ledger.add_candidate({"x": 0.5}, X)
     ledger.start_fold(number, 0)
     space = parse_space(SPACE, "bench.yaml")
-    pruner = PrunerJudge(space.pruner.build())
+    pruner = PrunerAdapter(space.pruner.build())
     epochs = iter(range(1, 1000))
 
     def ask() -> None:

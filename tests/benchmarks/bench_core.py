@@ -57,7 +57,7 @@ from ptxcore.errors import OutOfMemory
 from ptxcore.inference import place, predict_grid
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
-from ptxcore.training.micro_batches import STEPS_BEFORE_RECORDING, FittedStep
+from ptxcore.training.micro_batches import STEPS_BEFORE_CAPTURE, SplitStep
 from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.runtime import measure_runtime
 from ptxcore.training.torch_state import isolated
@@ -147,17 +147,17 @@ def largest_batch_size(settings: FoldSettings, runtime: Runtime, *, most: int = 
         trial = dataclasses.replace(settings, batch_size=size)
         shape = (size, trial.num_channels, trial.patch_size, trial.patch_size)
         targets = np.zeros((size, 1, *shape[2:]), np.float32)
-        batch, fitted = Batch(images=np.zeros(shape, np.float32), targets=targets), FittedStep()
+        batch, split_step = Batch(images=np.zeros(shape, np.float32), targets=targets), SplitStep()
         with isolated(runtime, seed=0):
             network = place(build_network(trial, seed=0).train(), runtime)
             optimizer = make_optimizer(network, trial)
             try:
-                for _ in range(STEPS_BEFORE_RECORDING + 2):
-                    fitted(network, optimizer, batch, trial, runtime, rate=RATE)
+                for _ in range(STEPS_BEFORE_CAPTURE + 2):
+                    split_step(network, optimizer, batch, trial, runtime, rate=RATE)
             except OutOfMemory:
                 break
-        is_whole = fitted.num_parts == 1
-        del network, optimizer, fitted
+        is_whole = split_step.num_parts == 1
+        del network, optimizer, split_step
         torch.cuda.empty_cache()
         if not is_whole:
             break

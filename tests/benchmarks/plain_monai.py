@@ -19,7 +19,7 @@ from ptxcore.inference import place
 from ptxcore.metrics import summarize
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
-from ptxcore.training.micro_batches import FittedStep
+from ptxcore.training.micro_batches import SplitStep
 from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.runtime import measure_runtime
 from ptxcore.training.scoring import score_cases
@@ -59,10 +59,10 @@ def our_step(
     settings: FoldSettings, runtime: Runtime, source: Iterator[Batch], *, rate: float, seed: int = 0
 ) -> tuple[nn.Module, Step]:
     network = place(build_network(settings, seed=seed).train(), runtime)
-    optimizer, fitted = make_optimizer(network, settings), FittedStep()
+    optimizer, split_step = make_optimizer(network, settings), SplitStep()
 
     def step() -> Tensor:
-        return fitted(network, optimizer, next(source), settings, runtime, rate=rate).loss
+        return split_step(network, optimizer, next(source), settings, runtime, rate=rate).loss
 
     return network, step
 

@@ -1,6 +1,6 @@
 """One sweep whose trainable only sleeps: what is left is the platform. A process of its own.
 
-Ray, the SQLite ledger, the MLflow store, sampler, controller and tracker are the real ones, wired
+Ray, the SQLite ledger, the MLflow store, sampler, controller and feed are the real ones, wired
 as `sweep.launch` wires them; every fold sleeps for the same time and reports curves and scores of
 the usual size. `python tests/benchmarks/sleeping_sweep.py FOLDER TRIALS WORKERS` prints one JSON
 object as its last line; `bench_load.py` starts it and compares.
@@ -24,7 +24,7 @@ from sweep import launch
 from sweep.analysis.summary import summarise
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection
-from sweep.mlflow.feed import Tracker
+from sweep.mlflow.feed import MlflowFeed
 from sweep.policies import make_policy
 from sweep.ray.cluster import ray_cluster
 from sweep.ray.resources import ResourceRequest, Resources
@@ -94,20 +94,20 @@ def _drive(home: Home, space: SearchSpace, resources: Resources) -> Ledger:
     )
     folder, interrupt = home.sweep_folder(NAME), Interrupt()
     folder.mkdir(parents=True)
-    tracker = Tracker(home, ledger)
+    feed = MlflowFeed(home, ledger)
     limit = launch._limit(Budget(), ledger, resources)
-    with tracker.running():
+    with feed.running():
         drive(
             controller,
             _job(folder),
             resources,
             folder=folder,
             interrupt=interrupt,
-            on_poll=launch._poller(ledger, controller, tracker, limit, lambda projection: None),
+            on_poll=launch._poller(ledger, controller, feed, limit, lambda projection: None),
             trainable=Sleeper,
         )
         controller.close("the sweep was not over")
-        tracker.finish()
+        feed.finish()
     ledger.release()
     summarise(ledger)
     return ledger

@@ -26,7 +26,7 @@ from ptxcore.data.formats.png import read_png, read_png_header
 from ptxcore.data.formats.rle import decode, read_csv
 from ptxcore.data.importing.sources import read_groups
 from ptxcore.errors import CheckpointError, CoreError
-from ptxcore.training.atomic_files import read_sealed, write_sealed
+from ptxcore.training.atomic_files import read_with_digest, write_with_digest
 from sweep.errors import SweepError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.evidence import Evidence
@@ -133,11 +133,11 @@ def test_png(place: Path, changes: list[tuple[str, int, bytes]]) -> None:
 def test_state_of_a_fold(place: Path, changes: list[tuple[str, int, bytes]]) -> None:
     """No number of it is taken for another."""
     path = place / "state.json"
-    write_sealed(path, {"fold": {"seed": 0}, "curves": {"train_loss": [0.5, float("inf")]}})
-    content = read_sealed(path)
+    write_with_digest(path, {"fold": {"seed": 0}, "curves": {"train_loss": [0.5, float("inf")]}})
+    content = read_with_digest(path)
     path.write_bytes(mutated(path.read_bytes(), changes))
     with contextlib.suppress(CheckpointError):
-        assert read_sealed(path) == content
+        assert read_with_digest(path) == content
 
 
 numbers = st.one_of(st.integers(), st.integers(0, 300)).map(str)

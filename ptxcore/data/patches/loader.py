@@ -39,7 +39,7 @@ class Loader:
 
     Attributes:
         num_steps: Of the sampler.
-        memory: Of the sampler.
+        hard_negatives: The sampler's.
     """
 
     def __init__(self, sampler: PatchSampler, *, num_workers: int) -> None:
@@ -50,7 +50,7 @@ class Loader:
             num_workers: Processes, at least 1.
         """
         self.num_steps = sampler.num_steps
-        self.memory = sampler.memory
+        self.hard_negatives = sampler.hard_negatives
         self._sampler = sampler
         self._num_workers = num_workers
         self._plans = _Plans(sampler)
@@ -67,7 +67,7 @@ class Loader:
         Raises:
             RuntimeError: A worker process was killed.
         """
-        if self._made is None or self._next_epoch != epoch or self.memory is not None:
+        if self._made is None or self._next_epoch != epoch or self.hard_negatives is not None:
             self._plans.first_epoch = epoch
             with _explained():
                 self._made = iter(self._started())
@@ -109,8 +109,8 @@ class _Plans(Sampler[_Plan]):
         self.first_epoch = 1
 
     def __iter__(self) -> Iterator[_Plan]:
-        has_memory = self._sampler.memory is not None
-        epochs = [self.first_epoch] if has_memory else itertools.count(self.first_epoch)
+        has_hard_negatives = self._sampler.hard_negatives is not None
+        epochs = [self.first_epoch] if has_hard_negatives else itertools.count(self.first_epoch)
         for epoch in epochs:
             for start, cases in self._sampler.plan(epoch):
                 yield epoch, start, cases

@@ -50,12 +50,12 @@ class Batch:
 
 
 class PatchSampler:
-    """Batches of an epoch; the same seed, epoch and memory give the same batches.
+    """Batches of an epoch; the same seed, epoch and hard negatives give the same batches.
 
     Attributes:
         patch_px: Side of the patches.
         num_steps: Batches of an epoch.
-        memory: Which negative cases are hard; None if nobody draws by it.
+        hard_negatives: Which negative cases are hard; None where cases are not drawn by it.
         augmentation: How patches are changed.
     """
 
@@ -76,8 +76,8 @@ class PatchSampler:
         self._view = store.resampled(settings.image_size, settings.resampling)
         self._positive = [i for i, case in zip(indices, cases, strict=True) if case.is_positive]
         self._negative = [i for i, case in zip(indices, cases, strict=True) if not case.is_positive]
-        has_memory = settings.hard_negative_share > 0 and bool(self._negative)
-        self.memory = HardNegatives(self._negative) if has_memory else None
+        has_hard_negatives = settings.hard_negative_share > 0 and bool(self._negative)
+        self.hard_negatives = HardNegatives(self._negative) if has_hard_negatives else None
         self._settings = settings
         self._seed = seed
         image_px = settings.image_size or max(max(case.height, case.width) for case in cases)
@@ -147,7 +147,7 @@ class PatchSampler:
     def draw(self, epoch: int) -> list[int]:
         """Store index of each sample of an epoch, in order.
 
-        With a memory it depends on what the epochs before have left in there.
+        With hard negatives it depends on the losses of the epochs before.
 
         Args:
             epoch: One-based.
@@ -158,9 +158,9 @@ class PatchSampler:
         if not self._positive or not self._negative:
             num_positive = number if self._positive else 0
         chosen = _cycle(self._positive, num_positive, rng)
-        if self.memory is not None:
+        if self.hard_negatives is not None:
             share = self._settings.hard_negative_share
-            chosen += self.memory.draw(round((number - num_positive) * share), rng)
+            chosen += self.hard_negatives.draw(round((number - num_positive) * share), rng)
         chosen += _cycle(self._negative, number - len(chosen), rng)
         return [chosen[position] for position in rng.permutation(number)]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ptxcore.data.splits.stratified import Patient, patients_of, stratified_split
 from ptxcore.data.store.case_store import Case, CaseStore
-from ptxcore.digest import digest_of, load_sealed, save_sealed
+from ptxcore.digest import digest_of, load_with_digest, save_with_digest
 from ptxcore.errors import FoldPlanError
 
 #: Whole monitor images are scored after every epoch; more would cost more than they tell.
@@ -108,7 +108,7 @@ class SearchPlan:
         Raises:
             OSError: It cannot be written.
         """
-        save_sealed(path, self._content())
+        save_with_digest(path, self._content())
 
     @classmethod
     def load(cls, path: Path) -> SearchPlan:
@@ -121,7 +121,7 @@ class SearchPlan:
             FoldPlanError: There is none, it is not as it was saved, or it is a whole plan, which
                 a search must not see.
         """
-        return cls._from(load_sealed(path, "search plan"))
+        return cls._from(load_with_digest(path, "search plan"))
 
     @classmethod
     def _from(cls, content: Mapping[str, Any]) -> SearchPlan:
@@ -217,7 +217,7 @@ class FoldPlan:
         Raises:
             OSError: It cannot be written.
         """
-        save_sealed(path, self._content())
+        save_with_digest(path, self._content())
 
     @classmethod
     def load(cls, path: Path) -> FoldPlan:
@@ -229,7 +229,7 @@ class FoldPlan:
         Raises:
             FoldPlanError: There is none, it is not as it was saved, or it has no hold-out part.
         """
-        content = load_sealed(path, "fold plan")
+        content = load_with_digest(path, "fold plan")
         return cls(
             search=SearchPlan._from(content),
             holdout=tuple(content["holdout"]),

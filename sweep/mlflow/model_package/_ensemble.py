@@ -1,4 +1,4 @@
-"""An ensemble on disk: one folder of weights per fold, and `ensemble.json`, which vouches for them.
+"""An ensemble on disk: one folder of weights per fold, and `ensemble.json` with digests.
 
     ensemble.json              rule, runtime, facts about its origin, SHA-256 of every other file
     fold-0/model.safetensors   weights
@@ -88,8 +88,8 @@ def load_ensemble(folder: Path) -> Ensemble:
         for name, expected in found["sha256"].items():
             if _sha256(_inside(folder, name)) != expected:
                 raise CheckpointError(
-                    f"{folder / name}: found other content than {DESCRIPTION} vouches for; the "
-                    "file is damaged or was exchanged"
+                    f"{folder / name}: found other content than the digest in {DESCRIPTION} is "
+                    "of; the file is damaged or was exchanged"
                 )
         folders = [_inside(folder, name) for name in found["folds"]]
         for name in found["folds"]:

@@ -214,7 +214,7 @@ def standing_tags(one: Candidate) -> dict[str, str]:
 
 
 def sent_to(tags: Mapping[str, str], one: Candidate) -> Sent:
-    """What the tags of a candidate's run vouch for; nothing where its keys are of another layout,
+    """What was sent by the tags of a candidate's run; nothing where its keys are of another layout,
     or all folds stand at another choice for inference by now.
     """
     is_ours = LOGGED in tags and tags.get(LAYOUT_TAG) == LAYOUT

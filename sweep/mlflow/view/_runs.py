@@ -138,7 +138,7 @@ class SweepRuns:
     ) -> None:
         """In as few calls as MLflow's limits allow.
 
-        Tags come last, since they vouch for the rest: MLflow stores the params of a call first,
+        Tags come last, since they say that the rest was sent: MLflow stores the params of a call first,
         then its metrics, then its tags, and stops at what it cannot store.
         """
         rows = list(metrics)

@@ -40,7 +40,7 @@ class View:
         """The candidate as the view shows it."""
         return self._storage.get_trial(candidate)
 
-    def take_marks(self) -> dict[int, dict[str, Any]]:
+    def take_rung_marks(self) -> dict[int, dict[str, Any]]:
         """Marks that a pruner left on trials since the last call, by candidate.
 
         Successive halving notes the value that a trial had at each rung. These marks are part of

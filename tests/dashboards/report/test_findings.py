@@ -6,7 +6,7 @@ import pytest
 from synthetic_sweeps import operating_points, projection_of
 
 from dashboards.queries import fold_interval
-from dashboards.report import sentences as say
+from dashboards.report import sentences
 from dashboards.report.findings import find
 from sweep.analysis.standing import Outcome
 from sweep.ledger import Ledger
@@ -32,7 +32,7 @@ class TestFindings:
     def test_a_difference_that_changes_sign_beats_nobody(self) -> None:
         found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.5, 0.6]]))
         assert found.standing.outcome is Outcome.NOT_SHOWN
-        assert "do not tell the two apart" in str(say.against_default(found))
+        assert "do not tell the two apart" in str(sentences.against_default(found))
 
     def test_lower_is_better_for_a_minimised_metric(self) -> None:
         found = find(
@@ -49,15 +49,15 @@ class TestFindings:
         assert found.default_won
         assert found.objective is not None
         assert found.objective.difference is None
-        assert say.headline(found).startswith("The default settings won")
-        assert "nothing" not in str(say.against_default(found))
+        assert sentences.headline(found).startswith("The default settings won")
+        assert "nothing" not in str(sentences.against_default(found))
 
     def test_one_fold_has_no_interval(self) -> None:
         found = find(projection_of([[0.5], [0.6]], num_folds=1))
         assert found.objective is not None
         assert math.isnan(found.objective.winner.low)
         assert found.standing.outcome is Outcome.UNKNOWN
-        assert say.headline(found) == (
+        assert sentences.headline(found) == (
             "Candidate #1 won with an average precision of 0.600 over 1 fold."
         )
 
@@ -65,12 +65,12 @@ class TestFindings:
         found = find(projection_of([[0.5], [0.6]], ends={0: State.FAILED, 1: State.PRUNED}))
         assert found.winner is None
         assert found.rows == ()
-        assert "no winner" in say.headline(found)
+        assert "no winner" in sentences.headline(found)
 
     def test_who_leads_an_open_sweep_has_not_won(self) -> None:
         found = find(projection_of([[0.5] * 3, [0.54, 0.56], [0.4]]))
         assert found.winner is None
-        assert say.headline(found) == (
+        assert sentences.headline(found) == (
             "No winner yet: 2 trials are parked; #1 leads the default by +0.050 on the 2 folds "
             "both have."
         )
@@ -78,12 +78,12 @@ class TestFindings:
         assert row is not None
         assert row.default is not None
         assert (row.winner.num_folds, row.default.num_folds) == (2, 2)
-        assert say.against_default(found) is None
-        assert "Who leads now is the best of 3 candidates" in say.caution(found)
+        assert sentences.against_default(found) is None
+        assert "Who leads now is the best of 3 candidates" in sentences.caution(found)
 
     def test_nothing_at_all(self) -> None:
         found = find(projection_of([]))
-        assert say.effort(found) == (
+        assert sentences.effort(found) == (
             "0 candidates tried. 0 folds trained of the 0 that a full grid would have taken."
         )
 
@@ -113,7 +113,7 @@ class TestFindings:
 class TestSentences:
     def dice(self, value: float) -> str:
         found = find(projection_of([[0.5] * 3], metrics={**METRICS, "dice": value}))
-        return str(say.against_nothing(found.row("dice")))
+        return str(sentences.against_nothing(found.row("dice")))
 
     def test_above_the_empty_answer(self) -> None:
         assert "+0.070 (95% interval +0.070 to +0.070, corrected for 1 trial): the whole" in (
@@ -127,24 +127,24 @@ class TestSentences:
         projection = projection_of([[0.5] * 3], metrics=METRICS)
         for fold, value in enumerate((0.70, 0.80, 0.90)):
             projection.candidates[0].folds[fold].metrics["dice"] = value  # type: ignore[index]
-        text = say.against_nothing(find(projection).row("dice"))
+        text = sentences.against_nothing(find(projection).row("dice"))
         assert text is not None
         assert "includes the empty answer" in text
 
     def test_checkpoint_selected_scores_are_labelled(self) -> None:
         projection = projection_of([[0.5] * 3])
         projection.candidates[0].settings["selection"] = "fold"
-        assert "checkpoint-selected" in say.caution(find(projection))
+        assert "checkpoint-selected" in sentences.caution(find(projection))
 
     def test_p_values_are_never_zero(self) -> None:
         found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.7, 0.6]]))
-        assert "p below 0.001" in str(say.against_default(found))
+        assert "p below 0.001" in str(sentences.against_default(found))
 
 
 class TestWarning:
     def warning(self, value: float) -> str | None:
         found = find(projection_of([[0.5] * 3], metrics={**METRICS, "dice": value}))
-        return say.no_better_than_nothing(found.row("dice"))
+        return sentences.no_better_than_nothing(found.row("dice"))
 
     @pytest.mark.parametrize("value", [0.6, 0.78])
     def test_a_model_that_does_not_beat_an_empty_answer(self, value: float) -> None:
@@ -154,7 +154,7 @@ class TestWarning:
 
     def test_silence_where_it_does_or_nothing_is_known(self) -> None:
         assert self.warning(0.79) is None
-        assert say.no_better_than_nothing(None) is None
+        assert sentences.no_better_than_nothing(None) is None
 
 
 def test_no_interval_leaves_what_a_metric_can_be() -> None:

@@ -14,7 +14,7 @@ from ptxcore.data.intensity import normalise
 from ptxcore.data.resample import resize_image
 from ptxcore.errors import OutOfMemory, SettingsError
 from ptxcore.inference import Passes, place, predict_grid, predict_logits, predict_prepared
-from ptxcore.inference._memory import FittedForward
+from ptxcore.inference._memory import SplitForward
 from ptxcore.inference._windows import slide
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
@@ -243,9 +243,9 @@ def test_an_overlap_out_of_its_range_is_refused(overlap: float, window_px: int) 
 
 def test_windows_that_do_not_fit_are_halved_and_stay_so() -> None:
     windows, device = torch.randn(7, 1, 4, 4), Room(windows=2)
-    fitted = FittedForward(device)
+    split_forward = SplitForward(device)
     for _ in range(2):
-        assert torch.equal(fitted(windows), 3 * windows - 1)
+        assert torch.equal(split_forward(windows), 3 * windows - 1)
     assert device.seen == [7, 4, 2, 2, 2, 1, 2, 2, 2, 1]
 
 
@@ -265,7 +265,7 @@ def test_other_errors_of_a_network_pass() -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
-        FittedForward(broken)(torch.zeros(2, 1, 4, 4))
+        SplitForward(broken)(torch.zeros(2, 1, 4, 4))
 
 
 @pytest.mark.parametrize("positions", [False, True])

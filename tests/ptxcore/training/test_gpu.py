@@ -1,4 +1,4 @@
-"""On a GPU: the same numbers again, whether a step is recorded or not, and after a resume."""
+"""On a GPU: the same numbers again, whether a step is captured or not, and after a resume."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ptxcore.inference import place
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.training import cuda_graph, micro_batches, train_fold
-from ptxcore.training.micro_batches import FittedStep
+from ptxcore.training.micro_batches import SplitStep
 from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.step import compute_step, train_step
 from ptxcore.training.torch_state import isolated
@@ -48,7 +48,7 @@ def batch(number: int, count: int = 4, side: int = 96) -> Batch:
 
 
 def stepped(
-    settings: FoldSettings, runtime: Runtime, *, fitted: FittedStep | None, num_steps: int = 8
+    settings: FoldSettings, runtime: Runtime, *, split_step: SplitStep | None, num_steps: int = 8
 ) -> dict[str, torch.Tensor]:
     """Weights, statistics and losses after a few steps."""
     network = place(build_network(settings, seed=0).train(), runtime)
@@ -56,7 +56,7 @@ def stepped(
     found = {}
     with isolated(runtime, seed=7):
         for number in range(num_steps):
-            do = train_step if fitted is None else fitted
+            do = train_step if split_step is None else split_step
             rate = 1e-3 / (number + 1)
             step = do(network, optimizer, batch(number), settings, runtime, rate=rate)
             found[f"loss {number}"], found[f"each {number}"] = step.loss, step.of_samples
@@ -72,24 +72,24 @@ def assert_equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
 @pytest.mark.parametrize("settings", [SETTINGS, EVERYTHING], ids=["default", "everything"])
 @pytest.mark.parametrize("runtime", [PLAIN, FAST], ids=["float32", "bfloat16"])
 def test_a_recorded_step_is_the_step(settings: FoldSettings, runtime: Runtime) -> None:
-    fitted = FittedStep()
-    found = stepped(settings, runtime, fitted=fitted)
-    assert fitted.recorded is not None
-    assert_equal(found, stepped(settings, runtime, fitted=None))
+    split_step = SplitStep()
+    found = stepped(settings, runtime, split_step=split_step)
+    assert split_step.captured is not None
+    assert_equal(found, stepped(settings, runtime, split_step=None))
 
 
 def test_a_recorded_step_in_parts_is_the_step() -> None:
-    fitted = FittedStep(2)
-    found = stepped(SETTINGS, FAST, fitted=fitted)
-    assert fitted.recorded is not None
+    split_step = SplitStep(2)
+    found = stepped(SETTINGS, FAST, split_step=split_step)
+    assert split_step.captured is not None
     assert found["loss 7"].isfinite()
 
 
 @pytest.mark.parametrize("runtime", [PLAIN, FAST], ids=["float32", "bfloat16"])
 def test_the_same_again(runtime: Runtime) -> None:
     assert_equal(
-        stepped(EVERYTHING, runtime, fitted=FittedStep()),
-        stepped(EVERYTHING, runtime, fitted=FittedStep()),
+        stepped(EVERYTHING, runtime, split_step=SplitStep()),
+        stepped(EVERYTHING, runtime, split_step=SplitStep()),
     )
 
 
@@ -160,14 +160,14 @@ def limited() -> Iterator[Callable[[float], None]]:
 
 def test_a_batch_is_halved_until_it_fits(limited: Callable[[float], None]) -> None:
     limited((peak(LARGE, 8) + peak(LARGE, 16)) / 2)
-    fitted = FittedStep()
+    split_step = SplitStep()
     network = place(build_network(LARGE, seed=0).train(), FAST)
     optimizer = make_optimizer(network, LARGE)
     with isolated(FAST, seed=0):
         for number in range(6):
-            step = fitted(network, optimizer, batch(number, 16, 256), LARGE, FAST, rate=1e-3)
-    assert fitted.num_parts == 2
-    assert fitted.recorded is not None
+            step = split_step(network, optimizer, batch(number, 16, 256), LARGE, FAST, rate=1e-3)
+    assert split_step.num_parts == 2
+    assert split_step.captured is not None
     assert step.loss.isfinite()
 
 
@@ -176,40 +176,40 @@ def test_memory_that_goes_before_the_recording_halves_the_batch(
 ) -> None:
     enough, less = peak(LARGE, 16), (peak(LARGE, 8) + peak(LARGE, 16)) / 2
     limited(1.2 * enough)
-    fitted = FittedStep()
+    split_step = SplitStep()
     network = place(build_network(LARGE, seed=0).train(), FAST)
     optimizer = make_optimizer(network, LARGE)
     with isolated(FAST, seed=0):
         for number in range(8):
             if number == 3:
-                assert fitted.num_parts == 1
+                assert split_step.num_parts == 1
                 optimizer.zero_grad()
                 limited(less)
-            step = fitted(network, optimizer, batch(number, 16, 256), LARGE, FAST, rate=1e-3)
-    assert fitted.num_parts == 2
+            step = split_step(network, optimizer, batch(number, 16, 256), LARGE, FAST, rate=1e-3)
+    assert split_step.num_parts == 2
     assert step.loss.isfinite()
 
 
 def test_a_step_that_cannot_be_recorded_is_computed_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    recorded = micro_batches.RecordedStep
+    captured = micro_batches.CapturedStep
 
     def broken_off(*given: Any, **options: Any) -> Any:
         monkeypatch.setattr(cuda_graph, "compute_step", reads_the_device)
-        return recorded(*given, **options)
+        return captured(*given, **options)
 
     def reads_the_device(*given: Any, **options: Any) -> Any:
         step = compute_step(*given, **options)
         step.loss.item()  # no graph can wait
         return step
 
-    monkeypatch.setattr(micro_batches, "RecordedStep", broken_off)
-    fitted = FittedStep()
-    with pytest.warns(RuntimeWarning, match="could not be recorded as a CUDA graph"):
-        found = stepped(SETTINGS, FAST, fitted=fitted)
-    assert fitted.recorded is None
-    assert_equal(found, stepped(SETTINGS, FAST, fitted=None))
+    monkeypatch.setattr(micro_batches, "CapturedStep", broken_off)
+    split_step = SplitStep()
+    with pytest.warns(RuntimeWarning, match="could not be captured as a CUDA graph"):
+        found = stepped(SETTINGS, FAST, split_step=split_step)
+    assert split_step.captured is None
+    assert_equal(found, stepped(SETTINGS, FAST, split_step=None))
 
 
 def test_what_never_fits_says_so(limited: Callable[[float], None]) -> None:
@@ -217,4 +217,4 @@ def test_what_never_fits_says_so(limited: Callable[[float], None]) -> None:
     network = place(build_network(LARGE, seed=0).train(), FAST)
     optimizer = make_optimizer(network, LARGE)
     with isolated(FAST, seed=0), pytest.raises(OutOfMemory, match="lower batch_size"):
-        FittedStep()(network, optimizer, batch(0, 16, 256), LARGE, FAST, rate=1e-3)
+        SplitStep()(network, optimizer, batch(0, 16, 256), LARGE, FAST, rate=1e-3)

@@ -15,7 +15,7 @@ from ptxcore.inference import is_out_of_memory
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.training.history import History
-from ptxcore.training.micro_batches import FittedStep
+from ptxcore.training.micro_batches import SplitStep
 from ptxcore.training.step import Step, train_step
 from ptxcore.types import EpochReport, Runtime
 
@@ -66,8 +66,8 @@ class Device:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
 
-def fitted(room: int, count: int = 6) -> tuple[FittedStep, Device, torch.nn.Module]:
-    network, device, step = build_network(SETTINGS, seed=0), Device(room), FittedStep()
+def split_step(room: int, count: int = 6) -> tuple[SplitStep, Device, torch.nn.Module]:
+    network, device, step = build_network(SETTINGS, seed=0), Device(room), SplitStep()
     network.register_forward_pre_hook(device)
     network.register_forward_hook(device.after)
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
@@ -77,13 +77,13 @@ def fitted(room: int, count: int = 6) -> tuple[FittedStep, Device, torch.nn.Modu
 
 
 def test_a_batch_is_halved_until_it_fits_and_stays_so() -> None:
-    step, device, _ = fitted(room=2)
+    step, device, _ = split_step(room=2)
     assert step.num_parts == 4
     assert device.seen == [6, 3, 2, 2, 1, 1, 2, 2, 1, 1]
 
 
 def test_a_step_that_did_not_fit_leaves_no_trace_in_the_statistics() -> None:
-    _, _, halved = fitted(room=3)
+    _, _, halved = split_step(room=3)
     network = build_network(SETTINGS, seed=0)
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
     for _ in range(2):
@@ -95,7 +95,7 @@ def test_a_step_that_did_not_fit_leaves_no_trace_in_the_statistics() -> None:
 @pytest.mark.parametrize(("room", "count", "parts"), [(0, 6, 4), (0, 1, 1)])
 def test_what_never_fits_says_so(room: int, count: int, parts: int) -> None:
     with pytest.raises(OutOfMemory, match=f"{count} patches of 32 x 32 px in {parts} parts"):
-        fitted(room, count)
+        split_step(room, count)
 
 
 def test_other_errors_pass() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from ptxcore.data.splits.fold_plan import make_plan
 from ptxcore.data.store.case_store import CaseStore
-from ptxcore.digest import seal
+from ptxcore.digest import with_digest
 from ptxcore.errors import CheckpointError
 from ptxcore.models import load_weights
 from ptxcore.settings import FoldSettings
@@ -47,10 +47,10 @@ def numbers(reports: list[EpochReport]) -> dict[str, Any]:
 
 
 def change(path: Path, **values: Any) -> None:
-    """Change a sealed file and seal it anew, as another version would have written it."""
+    """Change a file and its digest, as another version would have written it."""
     content = json.loads(path.read_text())
     del content["digest"]
-    path.write_text(json.dumps(seal(content | values)))
+    path.write_text(json.dumps(with_digest(content | values)))
 
 
 def weights(folder: Path) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from sweep.mlflow.view._metrics import candidate_metrics
 from sweep.policies import make_policy
 from sweep.promotion.confirm import weight_folders
 from sweep.ray.trainable import FoldTrainable, Job
-from sweep.records import FoldFinished, FoldScore, RunFold, Scored
+from sweep.records import ChoiceScore, FoldFinished, FoldScore, RunFold
 from sweep.search.optuna_views import fold_view
 from sweep.space import SearchSpace, parse_space
 
@@ -55,7 +55,9 @@ def test_the_common_choice_has_the_best_mean_and_comes_first_on_a_tie(
 
 def scored(fold: int, scores: tuple[float, ...]) -> FoldScore:
     choices = tuple(
-        Scored(inference={"overlap": 0.25 * n}, score=score, metrics={"dice": score}, cases=f"{n}")
+        ChoiceScore(
+            inference={"overlap": 0.25 * n}, score=score, metrics={"dice": score}, cases=f"{n}"
+        )
         for n, score in enumerate(scores, start=1)
     )
     return FoldScore(

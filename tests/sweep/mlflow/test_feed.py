@@ -1,4 +1,4 @@
-"""The tracker sends several folds at once, and everything in the end."""
+"""The feed sends several folds at once, and everything in the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from synthetic_sweeps import Story, run_sweep
 from tiny_sweep import home_at
 
 from sweep.ledger import Ledger
-from sweep.mlflow.feed import EPOCHS_PERIOD_SECONDS, NUM_RESTARTS, PERIOD_SECONDS, Tracker
+from sweep.mlflow.feed import EPOCHS_PERIOD_SECONDS, NUM_RESTARTS, PERIOD_SECONDS, MlflowFeed
 from sweep.mlflow.process import MlflowProcess
 from sweep.mlflow.view import EXPERIMENT, sweep_id
 from sweep.mlflow.view._runs import MAX_METRICS, PARENT, SweepRuns
@@ -65,16 +65,16 @@ def test_events_that_come_together_are_sent_together(
 ) -> None:
     """What comes within a period of the last snapshot waits for the next one, and is in it."""
     times = (0.0, 0.5, PERIOD_SECONDS - 0.1, PERIOD_SECONDS, 2 * PERIOD_SECONDS)
-    tracker = Tracker(home, ledger, clock=iter(times).__next__)
+    feed = MlflowFeed(home, ledger, clock=iter(times).__next__)
     history = list(ledger.projection.history)
     sizes: list[int] = []
     monkeypatch.setattr(
         MlflowProcess, "offer", lambda self, projection: sizes.append(len(projection.history))
     )
-    with tracker.running():
+    with feed.running():
         for number in range(len(times)):
             ledger.projection.history = history[: len(history) - 4 + number]
-            tracker.offer()
+            feed.offer()
     assert sizes == [len(history) - 4, len(history) - 1, len(history)]
 
 
@@ -82,49 +82,49 @@ def test_epochs_alone_are_sent_less_often(
     home: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = (0.0, PERIOD_SECONDS, EPOCHS_PERIOD_SECONDS, 2 * EPOCHS_PERIOD_SECONDS)
-    tracker = Tracker(home, ledger, clock=iter(times).__next__)
+    feed = MlflowFeed(home, ledger, clock=iter(times).__next__)
     offered: list[int] = []
     one = ledger.projection.candidates[0]
     monkeypatch.setattr(
         MlflowProcess, "offer", lambda self, projection: offered.append(one.revision)
     )
-    with tracker.running():
+    with feed.running():
         for revision in (1, 2, 3, 3):
             one.revision = revision
-            tracker.offer()
+            feed.offer()
     assert offered == [1, 3]
 
 
 def test_the_end_is_sent_however_soon_it_comes(home: Home, ledger: Ledger) -> None:
-    tracker = Tracker(home, ledger)
-    with tracker.running():
-        tracker.offer()
-        tracker.finish()
-    assert_whole(home, ledger, tracker.run_id)
+    feed = MlflowFeed(home, ledger)
+    with feed.running():
+        feed.offer()
+        feed.finish()
+    assert_whole(home, ledger, feed.run_id)
 
 
-def process_of(tracker: Tracker) -> subprocess.Popen[bytes]:
-    assert tracker._process is not None
-    return tracker._process._process
+def process_of(feed: MlflowFeed) -> subprocess.Popen[bytes]:
+    assert feed._process is not None
+    return feed._process._process
 
 
 def test_a_process_that_ends_by_itself_is_replaced(
     home: Home, ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
     times = count(step=PERIOD_SECONDS)
-    tracker = Tracker(home, ledger, clock=lambda: next(times))
+    feed = MlflowFeed(home, ledger, clock=lambda: next(times))
     history = list(ledger.projection.history)
-    with tracker.running():
+    with feed.running():
         for number in range(NUM_RESTARTS + 1):
             ledger.projection.history = history[: len(history) - 5 + number]
-            tracker.offer()
-            process_of(tracker).kill()
-            process_of(tracker).wait()
+            feed.offer()
+            process_of(feed).kill()
+            process_of(feed).wait()
         ledger.projection.history = history
-        tracker.offer()
-        assert process_of(tracker).poll() is not None, "started without end"
-        tracker.finish()
-    assert_whole(home, ledger, tracker.run_id)
+        feed.offer()
+        assert process_of(feed).poll() is not None, "started without end"
+        feed.finish()
+    assert_whole(home, ledger, feed.run_id)
     assert caplog.text.count("starting another one") == NUM_RESTARTS
     assert "sending the rest from here" in caplog.text
 
@@ -135,11 +135,11 @@ def test_what_it_logs_is_logged_here_and_its_command_line_holds_no_secret(
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         nobody = f"http://somebody:a-password@127.0.0.1:{one.getsockname()[1]}"
-        tracker = Tracker(dataclasses.replace(home, tracking_uri=nobody), ledger)
-        with tracker.running():
-            line = Path(f"/proc/{process_of(tracker).pid}/cmdline").read_bytes()
-            tracker.finish()
-    assert tracker.run_id is None
+        feed = MlflowFeed(dataclasses.replace(home, tracking_uri=nobody), ledger)
+        with feed.running():
+            line = Path(f"/proc/{process_of(feed).pid}/cmdline").read_bytes()
+            feed.finish()
+    assert feed.run_id is None
     assert "MLflow" in caplog.text
     assert b"sweep.mlflow.view" in line
     assert b"a-password" not in line
@@ -184,7 +184,7 @@ def test_many_metrics_and_params_arrive_whole_and_tags_with_them(runs: SweepRuns
     assert tags.items() <= data.tags.items()
 
 
-def test_no_tag_vouches_for_what_was_refused(runs: SweepRuns) -> None:
+def test_no_tag_says_that_what_was_refused_was_sent(runs: SweepRuns) -> None:
     run = runs.found[PARENT]
     runs.send(run, params={"lr": "1"})
     with pytest.raises(MlflowException, match="already logged"):

@@ -64,7 +64,7 @@ def test_planted_code_is_refused_and_never_runs(
         predict_files(tiny_home, URI, find_inputs([dicom]), out)
     assert not out.exists()
     assert not marker.exists()
-    # Even where the registry vouches for it, the code stays unread.
+    # Even where the digest is right, the code stays unread.
     client.set_model_version_tag(MODEL, "1", DIGEST_TAG, package_digest(package_of(client)))
     assert len(predict_files(tiny_home, URI, find_inputs([dicom]), out)) == 1
     assert not marker.exists()
@@ -87,7 +87,7 @@ def test_exchanged_weights_are_refused_though_their_own_hashes_agree(
         load_champion(tiny_home, URI)
 
 
-def test_promoting_again_mends_what_the_registry_cannot_vouch_for(
+def test_promoting_again_mends_files_that_differ_from_their_digest(
     tiny_home: Home, client: MlflowClient
 ) -> None:
     client.delete_model_version_tag(MODEL, "1", DIGEST_TAG)  # as before there was one

@@ -358,9 +358,9 @@ def test_runs_that_were_made_twice_become_one(uri: str, ledger: Ledger) -> None:
     client, once = connect(uri), content_of(uri)
     experiment = client.get_experiment_by_name("ptxsweep")
     assert experiment is not None
-    vouching = {"ptxsweep.logged", "ptxsweep.winner"}  # sent after what they vouch for
+    last = {"ptxsweep.logged", "ptxsweep.winner"}  # sent after what they tell of
     for run in all_runs(uri):
-        labels = {key: text for key, text in run.data.tags.items() if key not in vouching}
+        labels = {key: text for key, text in run.data.tags.items() if key not in last}
         client.create_run(experiment.experiment_id, run.info.start_time, labels, run.info.run_name)
     view_of(uri, ledger).sync(ledger, final=True)
     assert content_of(uri) == once

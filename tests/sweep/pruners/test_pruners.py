@@ -13,15 +13,15 @@ from sweep.errors import SpaceError
 from sweep.ledger.projection import Projection
 from sweep.pruners import PrunerSpec, pruner_spec
 from sweep.records import State
-from sweep.search.pruner_judge import PrunerJudge
+from sweep.search.pruner_adapter import PrunerAdapter
 
 REQUIRED = {"threshold": "lower: 0.1", "hyperband": "max_resource: 9"}
 
 
-def judge(name: str, text: str = "") -> PrunerJudge:
+def judge(name: str, text: str = "") -> PrunerAdapter:
     """As a search space would have it made."""
     spec = toy_space(pruner=f"{{name: {name}{', ' if text else ''}{text}}}").pruner
-    return PrunerJudge(spec.build())
+    return PrunerAdapter(spec.build())
 
 
 def peers(made: Projection, values: list[list[float]]) -> None:
@@ -151,7 +151,7 @@ def run_halving(pruner_of: Any, *, forget_every: int | None) -> list[list[bool]]
         for value in np.sort(rng.uniform(size=9)):
             report(made, number, 0, [float(value)])
             verdicts[-1].append(pruner.should_prune_epoch(made, number, 0))
-            note = pruner.take_marks(made, number)
+            note = pruner.take_rung_marks(made, number)
             if note is not None:
                 made.note(number, *note)
             num_asked += 1

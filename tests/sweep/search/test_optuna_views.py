@@ -92,8 +92,8 @@ def test_a_view_cannot_be_written_but_takes_marks() -> None:
     with pytest.raises(RuntimeError, match="read-only"):
         view.study.set_user_attr("a", 1)
     view.study._storage.set_trial_system_attr(0, "rung", 0.5)
-    assert view.take_marks() == {0: {"fold 0": {"rung": 0.5}}}
-    assert view.take_marks() == {}
+    assert view.take_rung_marks() == {0: {"fold 0": {"rung": 0.5}}}
+    assert view.take_rung_marks() == {}
     assert view.trial(0).system_attrs == {}  # until the ledger has it
     made.note(0, MARKS_NOTE, {"fold 0": {"rung": 0.5}, "fold 1": {"rung": 0.9}})
     assert view.trial(0).system_attrs == {"rung": 0.5}

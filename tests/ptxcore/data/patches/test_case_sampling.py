@@ -92,11 +92,11 @@ def test_a_share_of_the_negatives_is_drawn_by_loss(store: CaseStore) -> None:
     with_memory = sampler(
         store, changed(**{**settings.as_dict(), "positive_fraction_schedule": "constant"})
     )
-    assert samples.memory is None
-    assert with_memory.memory is not None
+    assert samples.hard_negatives is None
+    assert with_memory.hard_negatives is not None
     first = Counter(with_memory.draw(1))
     assert {first[case] for case in range(4, 12)} == {5}  # nothing is known: 40 over 8 negatives
-    with_memory.memory.remember(range(4, 12), [0.0] * 7 + [2.0])
+    with_memory.hard_negatives.remember(range(4, 12), [0.0] * 7 + [2.0])
     counts = Counter(with_memory.draw(2))
     assert sum(counts[case] for case in range(4)) == 10
     assert counts[11] in (22, 23)  # 20 by loss, 2 or 3 in turn

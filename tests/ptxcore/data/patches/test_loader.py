@@ -66,9 +66,9 @@ def test_losses_of_an_epoch_count_in_the_next(store: CaseStore) -> None:
             found, expected = list(loader.epoch(epoch)), list(reference.epoch(epoch))
             assert_same(found, expected)
             for one, batches in ((loader, found), (reference, expected)):
-                assert one.memory is not None
+                assert one.hard_negatives is not None
                 cases = [case for batch in batches for case in batch.cases]
-                one.memory.remember(cases, [float(case) ** 4 for case in cases])
+                one.hard_negatives.remember(cases, [float(case) ** 4 for case in cases])
     finally:
         loader.close()
 

@@ -12,11 +12,11 @@ from sweep.pruners import PrunerPair
 from sweep.search.optuna_views import MARKS_NOTE, View, epoch_view, fold_view
 
 
-class PrunerJudge:
+class PrunerAdapter:
     """Asks pruners through views of a projection.
 
-    Holds no state that matters: marks of rung-based pruners are handed out by `take_marks`, to be
-    kept in the ledger, and the views are rebuilt from it.
+    Holds no state that matters: marks of rung-based pruners are handed out by `take_rung_marks`, to
+    be kept in the ledger, and the views are rebuilt from it.
 
     Attributes:
         epoch: Judges the epochs of a fold; None never prunes there.
@@ -54,12 +54,12 @@ class PrunerJudge:
             trial = _only_last_step(trial)
         return bool(self.fold.prune(self._fold_view.study, trial))
 
-    def take_marks(self, projection: Projection, candidate: int) -> tuple[str, Any] | None:
+    def take_rung_marks(self, projection: Projection, candidate: int) -> tuple[str, Any] | None:
         """A note for the ledger if a pruner marked the candidate since the last call."""
         marks = dict(projection.candidates[candidate].notes.get(MARKS_NOTE, {}))
         is_new = False
         for view in self._views.values():
-            for scope, values in view.take_marks().get(candidate, {}).items():
+            for scope, values in view.take_rung_marks().get(candidate, {}).items():
                 marks[scope] = {**marks.get(scope, {}), **values}
                 is_new = True
         return (MARKS_NOTE, marks) if is_new else None
