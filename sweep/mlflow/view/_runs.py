@@ -138,8 +138,8 @@ class SweepRuns:
     ) -> None:
         """In as few calls as MLflow's limits allow.
 
-        Tags come last, since they say that the rest was sent: MLflow stores the params of a call first,
-        then its metrics, then its tags, and stops at what it cannot store.
+        Tags come last, since they say that the rest was sent: MLflow stores the params of a call
+        first, then its metrics, then its tags, and stops at what it cannot store.
         """
         rows = list(metrics)
         pairs = [Param(key, value) for key, value in (params or {}).items()]
