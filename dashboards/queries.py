@@ -15,6 +15,7 @@ from sweep.analysis.standing import standing
 from sweep.analysis.statistics import Interval, corrected_interval
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import State
+from sweep.util.numbers import mean_or
 
 #: By candidate: "folds" holds the metrics of each fold under the threshold that was chosen on the
 #: other folds, in order of fold; "rules" those thresholds; "rule" the one chosen on all folds.
@@ -102,7 +103,7 @@ def all_empty(candidate: Candidate, metric: str) -> float | None:
     """Mean over the candidate's folds of what predicting nothing would score, None if unknown."""
     values = {fold: all_empty_on(one.metrics, metric) for fold, one in candidate.folds.items()}
     known = {fold: value for fold, value in values.items() if value is not None}
-    return mean(known) if known else _ALL_EMPTY.get(metric)
+    return mean_or(known.values()) if known else _ALL_EMPTY.get(metric)
 
 
 def all_empty_on(metrics: Mapping[str, float], metric: str) -> float | None:
@@ -115,11 +116,6 @@ def all_empty_on(metrics: Mapping[str, float], metric: str) -> float | None:
         # Both are 1 on a case whose truth is empty too and 0 on every other.
         named = metrics.get("dice_all_empty")
     return _ALL_EMPTY.get(metric) if named is None else named
-
-
-def mean(values: dict[int, float]) -> float:
-    """Mean over folds, NaN without any."""
-    return math.fsum(values.values()) / len(values) if values else math.nan
 
 
 def num_folds_run(projection: Projection) -> int:

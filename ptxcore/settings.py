@@ -12,10 +12,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from ptxcore.errors import SettingsError
+from ptxcore.hints import did_you_mean
 from ptxcore.limits import (
     CHOICES,
     CONTROL_POINTS,
@@ -251,9 +251,7 @@ class FoldSettings:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             if name not in known:
-                close = get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-                raise SettingsError(f"{name}: no such setting; {hint}")
+                raise SettingsError(f"{name}: no such setting; {did_you_mean(name, known)}")
         return cls(**values)
 
     @property

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: The core in layers: a module imports lower layers and its own.
 CORE_LAYERS = (
-    {"types", "errors", "limits", "settings", "digest"},
+    {"types", "errors", "limits", "hints", "settings", "digest"},
     {"data", "losses", "metrics", "models"},
     {"inference", "export"},
     {"training"},
@@ -43,7 +43,7 @@ _FOLDERS = {
 #: A folder is a noun; a file beside the folders is a verb, what one command does.
 VERBS = ("launch", "segment", "report", "preview", "load", "doctor", "demo")
 SWEEP = {
-    "util": Row(set()),
+    "util": Row(set(), {"ptxcore"}),
     "policies": Row({"util"}),
     "pruners": Row({"util"}, {"optuna"}),
     "space": Row({"util", "policies", "pruners"}, {"ptxcore", "optuna"}),
@@ -69,7 +69,7 @@ _FOR_TYPES = "TYPE_CHECKING"
 CORE_ONLY_IN = {"ray": {"trainable", "measure"}}
 
 #: A view of the ledger, which never trains or schedules.
-DASHBOARDS_MAY = {"errors", "records", "ledger", "analysis", "promotion"}
+DASHBOARDS_MAY = {"errors", "records", "util", "ledger", "analysis", "promotion"}
 DASHBOARDS_FORBIDDEN = {"ray", "torch", "monai", "search_spaces"}
 
 

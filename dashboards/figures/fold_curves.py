@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import stdev
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -14,6 +14,7 @@ from dashboards.queries import fold_metric, label, metric_of
 from dashboards.text import metric_name
 from ptxcore.metrics import bounds
 from sweep.ledger.projection import Candidate, Projection
+from sweep.util.numbers import mean_or
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ def curve_of(name: str, folds: tuple[tuple[float, ...], ...]) -> Curve:
     means, sds, counts = [], [], []
     for epoch in range(max(map(len, folds))):
         values = [fold[epoch] for fold in folds if epoch < len(fold) and math.isfinite(fold[epoch])]
-        means.append(fmean(values) if values else math.nan)
+        means.append(mean_or(values))
         sds.append(stdev(values) if len(values) > 1 else 0.0)
         counts.append(len(values))
     return Curve(name=name, folds=folds, mean=tuple(means), sd=tuple(sds), num_folds=tuple(counts))

@@ -7,15 +7,15 @@ difference to a reference on the same fold; the number is the score itself.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
 from dashboards import theme
-from dashboards.queries import fold_scores, label, mean, metric_of, ordered
+from dashboards.queries import fold_scores, label, metric_of, ordered
 from dashboards.text import in_sentence, score, signed
 from sweep.ledger.projection import Projection
+from sweep.util.numbers import finite_or_none, mean_or
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,25 +56,26 @@ def fold_heatmap_info(projection: Projection, *, limit: int = 40) -> HeatmapInfo
     if len(reference) < projection.num_folds:
         everyone = [fold_scores(projection, one) for one in scored]
         at = {f: {n: s[f] for n, s in enumerate(everyone) if f in s} for f in folds}
-        reference, name = {f: mean(values) for f, values in at.items()}, "the fold's mean"
+        reference, name = (
+            {f: mean_or(values.values()) for f, values in at.items()},
+            "the fold's mean",
+        )
     sign = 1.0 if projection.maximize else -1.0
     return HeatmapInfo(
         metric=metric_of(projection),
         names=tuple(label(one) for one in shown),
         states=tuple(str(one.state) for one in shown),
-        scores=tuple(tuple(_finite(row.get(f)) for f in folds) for row in scores),
+        scores=tuple(tuple(finite_or_none(row.get(f)) for f in folds) for row in scores),
         differences=tuple(
-            tuple(_finite(sign * (row[f] - reference[f])) if f in row else None for f in folds)
+            tuple(
+                finite_or_none(sign * (row[f] - reference[f])) if f in row else None for f in folds
+            )
             for row in scores
         ),
         reference=name,
         num_omitted=len(scored) - len(shown),
         num_unscored=len(projection.candidates) - len(scored),
     )
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def fold_heatmap(info: HeatmapInfo) -> go.Figure:

@@ -22,7 +22,6 @@ from dashboards.queries import (
     fold_scores,
     label,
     leader_of,
-    mean,
     metric_of,
     operating_metric,
     ordered,
@@ -31,6 +30,7 @@ from dashboards.text import metric_name, score
 from sweep.analysis.standing import is_over
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import DEFAULT_CANDIDATE, State
+from sweep.util.numbers import mean_or
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +171,7 @@ def _entries(
             Entry(
                 number=number,
                 name=_name(one, projection),
-                mean=mean(folds),
+                mean=mean_or(folds.values()),
                 low=low,
                 high=high,
                 folds=tuple(folds.values()),

@@ -33,6 +33,7 @@ from sweep.analysis.verdict import correction
 from sweep.ledger.inference_choice import scores_by_choice
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import State, SweepState
+from sweep.util.numbers import all_finite
 
 
 def banners(projection: Projection, found: Findings) -> Markup:
@@ -291,7 +292,7 @@ def _statistics(
     projection: Projection, one: Candidate, default: Candidate | None
 ) -> tuple[str, str]:
     values = fold_scores(projection, one)
-    if not values or not all(map(math.isfinite, values.values())):
+    if not values or not all_finite(values.values()):
         return "–", "–"
     mean = sentences.plus_minus(corrected_interval(list(values.values())))
     if one.state is not State.COMPLETE:

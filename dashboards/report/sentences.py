@@ -13,6 +13,7 @@ from sweep.analysis.statistics import Interval, PairedDifference
 from sweep.analysis.verdict import correction
 from sweep.analysis.verdict import sentence as verdict
 from sweep.records import State
+from sweep.util.numbers import all_finite
 
 
 def headline(found: Findings) -> str:
@@ -216,7 +217,7 @@ def reach(interval: Interval) -> str:
 
 def span(interval: tuple[float, float] | None) -> str:
     """Both ends of an interval; a dash where it is not known."""
-    if interval is None or not all(map(math.isfinite, interval)):
+    if interval is None or not all_finite(interval):
         return "–"
     return f"{score(interval[0])} to {score(interval[1])}"
 

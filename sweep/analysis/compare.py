@@ -25,6 +25,7 @@ from sweep.analysis.verdict import correction
 from sweep.errors import UsageError
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import DEFAULT_CANDIDATE, State
+from sweep.util.numbers import all_finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
     usable = [
         (one, tuple(values.values()))
         for one, values in zip(complete, known, strict=True)
-        if values and all(map(math.isfinite, values.values()))
+        if values and all_finite(values.values())
     ]
     own = next((values for one, values in usable if one is base), None)
     if own is None:
@@ -164,9 +165,7 @@ def _names(one: Candidate) -> list[str]:
     """Metrics with a finite value on every fold."""
     shared = set.intersection(*(set(score.metrics) for score in one.folds.values()))
     return sorted(
-        name
-        for name in shared
-        if all(math.isfinite(score.metrics[name]) for score in one.folds.values())
+        name for name in shared if all_finite(score.metrics[name] for score in one.folds.values())
     )
 
 

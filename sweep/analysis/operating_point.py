@@ -29,6 +29,7 @@ from sweep.analysis.statistics import mean_sd
 from sweep.errors import StorageError
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import State
+from sweep.util.numbers import finite_or_none
 from sweep.util.redaction import redact
 
 #: Key of the note with which the ledger keeps it.
@@ -66,8 +67,7 @@ def operating_point(candidate: Candidate, folder: Path) -> dict[str, Any] | None
     return {
         "rules": [dataclasses.asdict(rule) for rule in rules],
         "folds": [
-            {name: value if math.isfinite(value) else None for name, value in values.items()}
-            for values in metrics
+            {name: finite_or_none(value) for name, value in values.items()} for values in metrics
         ],
         "rule": dataclasses.asdict(choose_rule(concatenate(tables))),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +13,7 @@ from sweep.ledger.projection import Candidate, Projection
 from sweep.policies import PolicySpec
 from sweep.records import State
 from sweep.space import parse_space
+from sweep.util.numbers import finite_or_none, mean_or
 
 #: Dice that is no more than the baseline's own rounding.
 _NOTHING = 1e-9
@@ -108,10 +108,10 @@ def mean_dice(one: Candidate) -> MeanDice | None:
     Returns:
         None before the first fold, and where a fold has no Dice.
     """
-    value = _mean(fold_values(one, "dice").values())
+    value = finite_or_none(mean_or(fold_values(one, "dice").values()))
     if value is None:
         return None
-    baseline = _mean(fold_values(one, "dice_all_empty").values())
+    baseline = finite_or_none(mean_or(fold_values(one, "dice_all_empty").values()))
     threshold = rule_text(rule_of(one, "dice"), one.settings)
     return MeanDice(value=value, threshold=threshold, baseline=baseline)
 
@@ -173,7 +173,3 @@ def _seconds_left(candidates: list[Candidate], folds: int, expected: int) -> flo
     at_once = max(1, sum(one.running_fold is not None for one in candidates))
     mean = math.fsum(one.seconds for one in candidates) / folds
     return max(0, expected - folds) * mean / at_once
-
-
-def _mean(values: Collection[float]) -> float | None:
-    return math.fsum(values) / len(values) if values and all(map(math.isfinite, values)) else None

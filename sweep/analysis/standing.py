@@ -29,6 +29,7 @@ from ptxcore.metrics import bounds
 from sweep.analysis.statistics import PairedDifference, paired_difference
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import DEFAULT_CANDIDATE, State, SweepState
+from sweep.util.numbers import mean_or
 
 
 class Outcome(StrEnum):
@@ -164,10 +165,7 @@ def compare_folds(
 
 def ahead_of(one: Candidate, other: Candidate) -> float:
     """Mean difference of two trials on the folds that both have, higher is better; NaN of none."""
-    shared = _shared(one, other)
-    if not shared:
-        return math.nan
-    return math.fsum(one.folds[f].score - other.folds[f].score for f in shared) / len(shared)
+    return mean_or(one.folds[f].score - other.folds[f].score for f in _shared(one, other))
 
 
 def _is_looked_at(one: Candidate) -> bool:

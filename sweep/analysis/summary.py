@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +24,7 @@ from sweep.ledger import Ledger
 from sweep.ledger.inference_choice import scores_by_choice
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import State, SweepState
+from sweep.util.numbers import all_finite, mean_or
 
 _FIXED_TEXT = "at the threshold of its settings"
 
@@ -219,7 +219,7 @@ def _metrics(one: Candidate, rule: str | None = None) -> dict[str, dict[str, Any
     names = sorted(set.intersection(*(set(score.metrics) for score in one.folds.values())))
     for name in names:
         values = list(fold_values(one, name, rule).values())
-        if values and all(map(math.isfinite, values)):  # NaN: the folds hold no such case
+        if values and all_finite(values):  # NaN: the folds hold no such case
             mean, sd = mean_sd(values)
             found[name] = {"mean": mean, "sd": sd, "threshold": rule or rule_of(one, name)}
     return found
@@ -234,7 +234,7 @@ def _choices(one: Candidate, projection: Projection) -> list[dict[str, Any]]:
             {
                 "inference": dict(first.choices[place].inference),
                 "fold_scores": values,
-                "mean": math.fsum(values) / len(values),
+                "mean": mean_or(values),
             }
         )
     return found

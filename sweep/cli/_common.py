@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sweep.cli.profile import profile_option
+from sweep.util.numbers import finite_or_none
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -205,7 +206,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
+        return finite_or_none(value)
     if isinstance(value, (int, str)):
         return value
     if hasattr(value, "item"):  # a NumPy scalar

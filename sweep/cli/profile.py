@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,9 +72,9 @@ def read_profile(path: Path, *, on_cluster: bool = False) -> dict[str, Any]:
     for name, value in values.items():
         key = KEYS.get(name)
         if key is None:
-            close = get_close_matches(str(name), KEYS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(KEYS)}"
-            raise UsageError(f"{path}: {name}: no such key; {hint}")
+            from ptxcore.hints import did_you_mean
+
+            raise UsageError(f"{path}: {name}: no such key; {did_you_mean(str(name), KEYS)}")
         if not isinstance(value, key.kinds) or isinstance(value, bool):
             wanted = " or ".join(kind.__name__ for kind in key.kinds)
             # Not the value itself: it may be a secret in the wrong place.

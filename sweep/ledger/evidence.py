@@ -9,7 +9,6 @@ may have been seen.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ from sweep.ledger.store import (
     readable,
 )
 from sweep.ledger.writes import LedgerStorage
+from sweep.util.numbers import finite_or_none
 
 SUFFIX = ".evidence"
 #: Number of uses; a study is an evidence study exactly when it has this attribute.
@@ -240,4 +240,4 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return finite_or_none(value) if isinstance(value, float) else value

@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from sweep.records import FoldScore
+from sweep.util.numbers import mean_or
 
 
 def common_choice(scores: Sequence[Sequence[float]]) -> int:
@@ -25,7 +26,7 @@ def common_choice(scores: Sequence[Sequence[float]]) -> int:
         scores: By fold, then by choice; higher is better. A choice with a score that is not finite
             is the worst.
     """
-    means = [_mean(own) for own in zip(*scores, strict=True)]
+    means = [mean_or(own, -math.inf) for own in zip(*scores, strict=True)]
     return max(range(len(means)), key=lambda place: (means[place], -place))
 
 
@@ -42,9 +43,3 @@ def scores_by_choice(folds: Mapping[int, FoldScore]) -> list[dict[int, float]]:
     numbers = sorted(folds)
     by_fold = [[one.score for one in folds[number].choices] for number in numbers]
     return [dict(zip(numbers, own, strict=True)) for own in zip(*by_fold, strict=True)]
-
-
-def _mean(scores: Sequence[float]) -> float:
-    if not all(map(math.isfinite, scores)):
-        return -math.inf
-    return math.fsum(scores) / len(scores)

@@ -32,6 +32,7 @@ from sweep.records import (
     State,
     SweepState,
 )
+from sweep.util.numbers import all_finite, mean_or
 from sweep.util.provenance import PRODUCT, recorded_versions
 
 #: Reason of a candidate that failed because a value of its objective was not finite.
@@ -133,10 +134,7 @@ class Candidate:
         """Mean score of the finished folds, higher is better; NaN before the first, and when a
         score is not finite.
         """
-        scores = [score.score for score in self.folds.values()]
-        if not scores or not all(map(math.isfinite, scores)):
-            return math.nan
-        return math.fsum(scores) / len(scores)
+        return mean_or(score.score for score in self.folds.values())
 
     @property
     def inference(self) -> dict[str, Any]:
@@ -179,7 +177,7 @@ class Candidate:
         """Whether some epoch value or fold score is not a finite number."""
         values = [score.score for score in self.folds.values()]
         values += [value for epochs in self.epochs.values() for value in epochs.values()]
-        return not all(math.isfinite(value) for value in values)
+        return not all_finite(values)
 
     def next_fold(self, num_folds: int) -> int | None:
         """The lowest fold that is not finished, None when all are."""

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import Field
 
 from sweep.pruners._base import PrunerPair, PrunerSpec, too_late
+from sweep.util.numbers import all_finite
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -113,7 +114,7 @@ class PairedFoldsSpec(PrunerSpec):
 
 def is_finite(trial: FrozenTrial) -> bool:
     """Whether every value that was reported is a number; not so of a trial that diverged."""
-    return all(map(math.isfinite, trial.intermediate_values.values()))
+    return all_finite(trial.intermediate_values.values())
 
 
 def _mean(trial: FrozenTrial, sign: float) -> float:

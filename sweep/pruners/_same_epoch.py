@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import Field
 
 from sweep.pruners._base import PrunerPair, PrunerSpec
+from sweep.util.numbers import mean_or
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -91,7 +92,7 @@ class SameEpochPruner(BasePruner):
         first = max(step - step % _FOLD + 1, step - self._window + 1)
         values = trial.intermediate_values
         known = [values[one] for one in range(first, step + 1) if one in values]
-        return math.fsum(known) / len(known) if all(map(math.isfinite, known)) else math.nan
+        return mean_or(known)
 
 
 class SameEpochSpec(PrunerSpec):

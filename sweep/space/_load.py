@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from ptxcore.hints import did_you_mean
 from sweep.errors import SpaceError
 from sweep.policies import PolicySpec
 from sweep.pruners import PrunerSpec
@@ -28,7 +29,7 @@ from sweep.space._models import (
 from sweep.space._names import name_problems, order_of
 from sweep.space._sense import parameter_problems, space_problems
 from sweep.space._space import SearchSpace, build
-from sweep.util.strict import Problem, did_you_mean, find
+from sweep.util.strict import Problem, find
 
 _SUFFIX = ".yaml"
 _MAX_BYTES = 2**20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
+from ptxcore.hints import did_you_mean
 from sweep.space._models import INFERENCE, SpaceFile
-from sweep.util.strict import did_you_mean
 
 #: A path of the file as `file:line: key`.
 Where = Callable[..., str]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
+
+from ptxcore.hints import did_you_mean
 
 
 class Strict(BaseModel):
@@ -110,11 +111,3 @@ def import_all(package: str) -> None:
     """Import every module of a package, so that a file in it is enough to be known."""
     for module in iter_modules(import_module(package).__path__):
         import_module(f"{package}.{module.name}")
-
-
-def did_you_mean(name: str, known: Collection[str]) -> str:
-    """The known name that comes close, or all of them, as the end of a message."""
-    close = get_close_matches(name, list(known), n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"expected one of: {', '.join(known) or 'none'}"

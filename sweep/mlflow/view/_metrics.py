@@ -34,6 +34,7 @@ from sweep.analysis.statistics import mean_sd
 from sweep.ledger.inference_choice import at_common, scores_by_choice
 from sweep.ledger.projection import Candidate, Projection
 from sweep.records import FoldScore, State
+from sweep.util.numbers import all_finite, mean_or
 
 #: Of the keys and what they mean. Runs of another layout are sent anew; their old keys (mean/...,
 #: sd/..., fold/...) stay, since MLflow deletes no metric, so no key ever gets another meaning.
@@ -93,7 +94,7 @@ def metric_values(one: Candidate, projection: Projection) -> dict[str, list[floa
             found[key] = list(fold_values(one, key, rule).values())
         if needs_threshold(key):
             found[FIXED_PREFIX + key] = list(fold_values(one, key, FIXED).values())
-    return {key: list(own) for key, own in found.items() if own and all(map(math.isfinite, own))}
+    return {key: list(own) for key, own in found.items() if own and all_finite(own)}
 
 
 def is_plain(key: str) -> bool:
@@ -159,8 +160,7 @@ def _end(one: Candidate, projection: Projection) -> list[Metric]:
     for number, scores in enumerate(scores_by_choice(one.folds)):
         choice = one.folds[min(one.folds)].choices[number].inference
         name = "_".join(f"{key}-{str(value).lower()}" for key, value in choice.items())
-        total = math.fsum(projection.displayed(score) for score in scores.values())
-        found[f"{part}/inference/{name}"] = total / len(scores)
+        found[f"{part}/inference/{name}"] = mean_or(map(projection.displayed, scores.values()))
     metrics = [_metric(key, value, at, step) for key, value in found.items()]
     if any(fold not in one.folds for fold in one.attempts):
         metrics.append(_metric("epochs_done", one.num_epochs, at, step))
