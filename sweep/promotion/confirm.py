@@ -204,6 +204,25 @@ def weight_folders(candidate: Candidate, folder: Path) -> list[Path] | None:
     return folders if folders and kept else None
 
 
+def default_without_weights(sweep: Sweep) -> str | None:
+    """What is the matter with a complete default whose weights are gone; None if nothing is.
+
+    Args:
+        sweep: With a winner.
+
+    Raises:
+        StorageError: Object storage cannot be used.
+    """
+    for one in _contestants(sweep.projection)[1:]:
+        sweep_files.bring_folds(sweep.home, sweep.name, [one], weights=True)
+        if weight_folders(one, sweep.folder) is None:
+            return (
+                f"whose weights are gone from {sweep.folder} (trial {one.number}; bring them back, "
+                "the hold-out was not opened)"
+            )
+    return None
+
+
 def _contestants(projection: Projection) -> list[Candidate]:
     """The winner, then the default candidate if it is another one and complete."""
     best = projection.best()

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from sweep.analysis.intervals import MIN_PATIENTS, TOO_FEW
 from sweep.ledger.projection import Projection
 from sweep.promotion.confirmation import Confirmation
-from sweep.records import DEFAULT_CANDIDATE, SweepState
+from sweep.records import DEFAULT_CANDIDATE, State, SweepState
 
 _SAME_CASES = "both scored on the same cases"
+_DEFAULT = "dice against the default candidate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +176,7 @@ def verdict(
             *_identity(confirmation, projection),
             *_population(confirmation, gate),
             *_quality(confirmation, gate),
-            _default(confirmation, gate),
+            _default(confirmation, projection, gate),
             _challenge(confirmation, champion, gate),
         ),
         eased=gate.eased,
@@ -201,6 +202,30 @@ def population(num_positive: int, num_negative: int, gate: Gate | None = None) -
         )
         for kind, number, note in (("with", num_positive, ""), ("without", num_negative, empty))
     ]
+
+
+def unfinished_default(projection: Projection) -> str | None:
+    """Why a sweep's default has no ensemble, by the ledger; None if it has one, or is the winner.
+
+    No pruner stops the default and every stop rule waits for it, but it may fail, and a budget may
+    end the sweep before it is complete.
+    """
+    best, default = projection.best(), projection.default
+    if default is None or default is best or default.state is State.COMPLETE:
+        return None
+    return (
+        f"{default.state} with {len(default.folds)} of {projection.num_folds} folds "
+        f"({default.reason or 'nobody knows why'}; a sweep with a default that completes can tell)"
+    )
+
+
+def comparable(problem: str | None) -> list[Check]:
+    """Whether the default can stand beside the winner. Known before the hold-out is opened.
+
+    Args:
+        problem: What is the matter with the default; None if nothing, or if it is the winner.
+    """
+    return [] if problem is None else [_check(_DEFAULT, False, f"one {problem}", _SAME_CASES)]
 
 
 def loadable(champion: Champion | None) -> list[Check]:
@@ -268,14 +293,17 @@ def _quality(confirmation: Confirmation, gate: Gate) -> list[Check]:
     ]
 
 
-def _default(confirmation: Confirmation, gate: Gate) -> Check:
-    name = "dice against the default candidate"
+def _default(confirmation: Confirmation, projection: Projection, gate: Gate) -> Check:
+    if confirmation.candidate == DEFAULT_CANDIDATE:
+        return _check(_DEFAULT, True, "nothing to compare with: the winner is the default", "-")
     if confirmation.difference is None:
-        is_winner = confirmation.candidate == DEFAULT_CANDIDATE
-        why = "the winner is the default" if is_winner else "the default has no ensemble to score"
-        return _check(name, True, f"nothing to compare with: {why}", "-")
+        problem = unfinished_default(projection) or (
+            "whose weights were gone when the hold-out was opened (where they are back, `--again` "
+            "scores it, which is one more use)"
+        )
+        return comparable(problem)[0]
     found = f"{confirmation.difference:+.4f} ("
-    return _bound(confirmation, name, "difference", found, -gate.max_loss)
+    return _bound(confirmation, _DEFAULT, "difference", found, -gate.max_loss)
 
 
 def _challenge(confirmation: Confirmation, champion: Champion | None, gate: Gate) -> Check:

@@ -1,7 +1,7 @@
 """The evidence about a winner, gathered once, and what the gate says of it.
 
-What can refuse it without the hold-out comes first: too few patients of a kind, a champion that
-cannot be loaded. The champion is scored when the hold-out is opened; a winner that was confirmed
+What can refuse it without the hold-out comes first: too few patients of a kind, a default or a
+champion that cannot be scored. The champion is scored when the hold-out is opened; a winner that was confirmed
 before there was this champion gets it beside it on the cases that are open already, which is a use
 of them and is counted.
 """
@@ -16,9 +16,18 @@ from mlflow.entities.model_registry import ModelVersion
 from ptxcore.data.store.case_store import OnProgress
 from sweep.errors import GateRefused
 from sweep.ledger.projection import Candidate
-from sweep.promotion.confirm import challenge, confirm
+from sweep.promotion.confirm import challenge, confirm, default_without_weights
 from sweep.promotion.confirmation import Confirmation, last_confirmation
-from sweep.promotion.gate import Champion, Gate, Verdict, loadable, population, verdict
+from sweep.promotion.gate import (
+    Champion,
+    Gate,
+    Verdict,
+    comparable,
+    loadable,
+    population,
+    unfinished_default,
+    verdict,
+)
 from sweep.promotion.holdout import count_patients, read_plan
 from sweep.promotion.model_card import is_same
 from sweep.promotion.rival import load_rival
@@ -72,8 +81,14 @@ def judge(
             rival = load_rival(home, present, plan)
             champion = rival.champion
         if known is None:
-            checks = [*population(*count_patients(plan, cases), gate), *loadable(champion)]
-            first = Verdict(checks=tuple(checks))
+            problem = unfinished_default(sweep.projection) or default_without_weights(sweep)
+            first = Verdict(
+                checks=(
+                    *population(*count_patients(plan, cases), gate),
+                    *comparable(problem),
+                    *loadable(champion),
+                )
+            )
             if not (first.passed or force):
                 raise GateRefused(first.reasons)
             known = confirm(

@@ -177,16 +177,51 @@ def test_a_champion_that_cannot_be_loaded_refuses() -> None:
 
 
 def test_what_was_not_compared_is_said() -> None:
-    said = verdict(confirmed(default=None), won())
+    said = verdict(confirmed(), won())
     found = {check.name: check.found for check in said.checks}
     assert found["dice against the champion"] == "no champion to compare with"
-    assert "the default has no ensemble" in found["dice against the default candidate"]
     seen = confirmed(champion=beside(exposure="it may have seen these cases"))
     last = verdict(seen, won(), champion=CHAMPION).checks[-1]
     assert last.passed
     assert last.found.endswith("+0.0500; it may have seen these cases)")
     itself = verdict(seen, won(), champion=dataclasses.replace(CHAMPION, is_winner=True))
     assert itself.checks[-1].found == "it is this candidate"
+
+
+def test_a_winner_that_is_the_default_has_no_default_to_beat() -> None:
+    made = won()
+    made.candidates[1].folds.clear()
+    made.candidates[1].state = State.PRUNED
+    said = verdict(confirmed(candidate=0, default=None), made, champion=CHAMPION)
+    assert said.passed
+    (found,) = [one.found for one in said.checks if "default" in one.name]
+    assert found == "nothing to compare with: the winner is the default"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "found"),
+    [
+        (State.FAILED, "objective is NaN", r"one failed with 2 of 3 folds \(objective is NaN; "),
+        (State.PRUNED, None, r"one pruned with 2 of 3 folds \(nobody knows why; "),
+        (
+            State.ABANDONED,
+            "the budget of 1 h is used",
+            r"one abandoned with 2 of 3 folds \(the budget of 1 h is used; a sweep with a default "
+            r"that completes can tell\), expected both scored on the same cases$",
+        ),
+        (State.COMPLETE, None, r"one whose weights were gone when the hold-out was opened.*`--ag"),
+    ],
+)
+def test_a_default_that_cannot_be_compared_refuses(
+    state: State, reason: str | None, found: str
+) -> None:
+    made = won()
+    default = made.candidates[0]
+    default.state, default.reason = state, reason
+    if state is not State.COMPLETE:
+        del default.folds[2]
+    (said,) = verdict(confirmed(default=None), made, champion=CHAMPION).reasons
+    assert re.search(f"dice against the default candidate: found {found}", said), said
 
 
 def test_the_gate_can_ask_for_more() -> None:
@@ -378,6 +413,25 @@ def test_too_few_patients_refuse_before_the_hold_out_is_opened(tiny_home: Home) 
     assert Evidence(tiny_home.ledger_url, NAME).uses() == []
     forced = promote(tiny_home, NAME, gate=Gate(min_patients=8), force=True, reason="of the test")
     assert len(forced.verdict.reasons) == 2
+
+
+def test_deleting_the_defaults_weights_takes_no_check_away(tiny_home: Home) -> None:
+    """Refused before the hold-out is opened; forced, the verdict says it."""
+    trial = tiny_home.sweep_folder(NAME) / "trials" / "0000"
+    trial.rename(trial.with_name("elsewhere"))
+    with pytest.raises(GateRefused, match=r"one whose weights are gone from .*bring them back"):
+        promote(tiny_home, NAME)
+    assert Evidence(tiny_home.ledger_url, NAME).uses() == []
+    forced = promote(tiny_home, NAME, force=True, reason="of the test")
+    assert forced.forced
+    (reason,) = forced.verdict.reasons
+    assert "default candidate: found one whose weights were gone when the hold-out was" in reason
+    trial.with_name("elsewhere").rename(trial)
+    with pytest.raises(GateRefused, match="weights were gone when the hold-out was opened"):
+        promote(tiny_home, NAME)
+    mended = promote(tiny_home, NAME, again=True)
+    assert mended.verdict.passed
+    assert mended.confirmation.default is not None
 
 
 def test_a_hold_out_of_positives_alone_refuses(trained_home: Home) -> None:
