@@ -122,7 +122,8 @@ def preliminary(projection: Projection) -> Verdict:
             name="sweep",
             passed=projection.sweep_state is SweepState.FINISHED,
             found=str(projection.sweep_state),
-            expected="finished (`ptxsweep resume` goes on with it)",
+            expected="finished: an open sweep has no winner, not by --force either (`ptxsweep resume` "
+            "goes on with it; with `--hours 0.001` it ends as it stands)",
         )
     ]
     best = projection.best()

@@ -38,6 +38,7 @@ from sweep.promotion.model_card import (
     is_same,
     tags_of,
 )
+from sweep.records import SweepState
 from sweep.storage import sweep_files
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
@@ -102,7 +103,7 @@ def promote(
         name: Of the sweep.
         model_name: In the registry; `champions.model_name` unless given, one for each metric.
         gate: What the gate asks for.
-        force: Promote against the gate; the reasons are written on the model.
+        force: Promote the winner against the gate; the reasons are written on the model.
         reason: Why it is forced, for those who read the model later: one line of at most
             `MAX_REASON` characters, without patient data. Needed with `force`, and only there.
         again: Open the hold-out once more, though a confirmation is there.
@@ -111,7 +112,8 @@ def promote(
         on_verify: Called while the store is read through before the hold-out is opened.
 
     Raises:
-        GateRefused: The gate refused it; the champion is who it was.
+        GateRefused: The gate refused it, or, forced or not, the sweep has no winner, or none yet; the
+            champion is who it was.
         HoldoutUsed: The hold-out was opened for another candidate, or in vain.
         UsageError: There is no such sweep, it has nothing to confirm, or it is forced without a
             reason.
@@ -125,7 +127,8 @@ def promote(
         projection = sweep.projection
         first = preliminary(projection)
         best = projection.best()
-        if best is None or not (first.passed or force):
+        is_open = projection.sweep_state is not SweepState.FINISHED
+        if best is None or is_open or not (first.passed or force):
             raise GateRefused(first.reasons)
         run_id = _parent_run(home, sweep.ledger)
         with registry.reaching(home.tracking_uri):

@@ -500,9 +500,11 @@ def test_an_unfinished_sweep_spends_no_hold_out(tiny_home: Home) -> None:
     ledger.acquire("test")
     ledger.set_sweep_state(SweepState.INTERRUPTED, "SIGINT")
     ledger.close()
-    with pytest.raises(GateRefused, match="sweep: found interrupted"):
-        promote(tiny_home, NAME)
+    for how in ({}, {"force": True, "reason": "it looks good"}):
+        with pytest.raises(GateRefused, match=r"sweep: found interrupted.*no winner, not by --force"):
+            promote(tiny_home, NAME, **how)
     assert Evidence(tiny_home.ledger_url, NAME).uses() == []
+    assert aliases(connect(tiny_home.tracking_uri), MODEL) == {}
 
 
 def test_rollback_and_back_again(tiny_home: Home) -> None:
