@@ -12,6 +12,8 @@ from sweep.promotion.confirmation import Confirmation
 from sweep.records import DEFAULT_CANDIDATE, State, SweepState
 
 _SAME_CASES = "both scored on the same cases"
+#: What is expected where there is nothing to ask.
+_NOTHING = "-"
 _DEFAULT = "dice against the default candidate"
 
 
@@ -83,6 +85,8 @@ class Check:
     expected: str
 
     def __str__(self) -> str:
+        if self.expected == _NOTHING:
+            return f"{self.name}: {self.found}"
         return f"{self.name}: found {self.found}, expected {self.expected}"
 
 
@@ -117,13 +121,14 @@ def preliminary(projection: Projection) -> Verdict:
     Args:
         projection: Of the sweep.
     """
+    is_over = projection.sweep_state is SweepState.FINISHED
+    no_winner = (
+        " (so it has no winner yet, and --force makes none; `ptxsweep resume` goes on with it, and "
+        "with `--hours 0.001` it ends as it stands)"
+    )
     checks = [
-        Check(
-            name="sweep",
-            passed=projection.sweep_state is SweepState.FINISHED,
-            found=str(projection.sweep_state),
-            expected="finished: an open sweep has no winner, not by --force either (`ptxsweep resume` "
-            "goes on with it; with `--hours 0.001` it ends as it stands)",
+        _check(
+            "sweep", is_over, f"{projection.sweep_state}{'' if is_over else no_winner}", "finished"
         )
     ]
     best = projection.best()
@@ -296,7 +301,9 @@ def _quality(confirmation: Confirmation, gate: Gate) -> list[Check]:
 
 def _default(confirmation: Confirmation, projection: Projection, gate: Gate) -> Check:
     if confirmation.candidate == DEFAULT_CANDIDATE:
-        return _check(_DEFAULT, True, "nothing to compare with: the winner is the default", "-")
+        return _check(
+            _DEFAULT, True, "nothing to compare with: the winner is the default", _NOTHING
+        )
     if confirmation.difference is None:
         problem = unfinished_default(projection) or (
             "whose weights were gone when the hold-out was opened (where they are back, `--again` "
@@ -310,10 +317,10 @@ def _default(confirmation: Confirmation, projection: Projection, gate: Gate) -> 
 def _challenge(confirmation: Confirmation, champion: Champion | None, gate: Gate) -> Check:
     if champion is None:
         name, found = "dice against the champion", "no champion to compare with"
-        return _check(name, True, found, "-")
+        return _check(name, True, found, _NOTHING)
     name = _against(champion)
     if champion.is_winner:
-        return _check(name, True, "it is this candidate", "-")
+        return _check(name, True, "it is this candidate", _NOTHING)
     if champion.problem is not None:
         return loadable(champion)[0]
     beside = confirmation.champion
@@ -336,11 +343,12 @@ def _bound(
     """Whether the lower end of an interval lies above a margin. NaN does not."""
     low, _ = confirmation.intervals.get(key, (math.nan, math.nan))
     glue = "" if found.endswith("(") else ", "
+    form = ".4f" if key == "dice_positive" else "+.4f"  # a share has no sign, a difference has one
     return _check(
         name,
         low > above,
-        f"{found}{glue}{confirmation.span(key)}{note})",
-        f"a lower end above {above:+.4f}",
+        f"{found}{glue}{confirmation.span(key, form)}{note})",
+        f"a lower end above {above:{form}}",
     )
 
 

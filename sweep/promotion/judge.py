@@ -1,9 +1,9 @@
 """The evidence about a winner, gathered once, and what the gate says of it.
 
 What can refuse it without the hold-out comes first: too few patients of a kind, a default or a
-champion that cannot be scored. The champion is scored when the hold-out is opened; a winner that was confirmed
-before there was this champion gets it beside it on the cases that are open already, which is a use
-of them and is counted.
+champion that cannot be scored. The champion is scored when the hold-out is opened; a winner that
+was confirmed before there was this champion gets it beside it on the cases that are open already,
+which is a use of them and is counted.
 """
 
 from __future__ import annotations

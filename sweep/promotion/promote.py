@@ -112,8 +112,8 @@ def promote(
         on_verify: Called while the store is read through before the hold-out is opened.
 
     Raises:
-        GateRefused: The gate refused it, or, forced or not, the sweep has no winner, or none yet; the
-            champion is who it was.
+        GateRefused: The gate refused it, or the sweep has no winner, or none yet, which nobody can
+            force; the champion is who it was.
         HoldoutUsed: The hold-out was opened for another candidate, or in vain.
         UsageError: There is no such sweep, it has nothing to confirm, or it is forced without a
             reason.
