@@ -255,12 +255,12 @@ def _result(
     prediction: Prediction | None,
     seconds: Mapping[str, float],
 ) -> DemoResult:
-    best = None if summary.best is None else summary.candidates[summary.best]
+    best = None if summary.best is None else summary.trials[summary.best]
     return DemoResult(
         sweep=summary.name,
         state=summary.state,
         phantom=summary.phantom,
-        num_trials=len(summary.candidates),
+        num_trials=len(summary.trials),
         num_folds_run=summary.num_folds_run,
         num_folds_full_grid=summary.num_folds_full_grid,
         best=summary.best,

@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 #: A second driver may take over after this long without a sign of life from the first.
 LEASE_SECONDS = 12.0
-#: Complete candidates whose weights are kept, the default candidate's besides.
+#: Complete trials whose weights are kept, the default trial's besides.
 NUM_KEPT = 3
 
 OnProgress = Callable[[Projection], None]

@@ -1,6 +1,6 @@
 """What happened and what was decided: plain values that every part of the platform shares.
 
-Candidates are numbered from 0 in the order they were proposed; the number equals the Optuna
+Trials are numbered from 0 in the order they were proposed; the number equals the Optuna
 trial number. Folds are numbered from 0, epochs from 1. Scores are "higher is better" inside
 the platform: the ledger turns a minimised objective around at its border.
 """
@@ -16,13 +16,13 @@ from typing import Any
 STEPS_PER_FOLD = 10_000
 
 
-#: Number of the candidate at the space's defaults: completed early and never pruned, because every
+#: Number of the trial at the space's defaults: completed early and never pruned, because every
 #: winner is compared with it.
-DEFAULT_CANDIDATE = 0
+DEFAULT_TRIAL = 0
 
 
 class State(StrEnum):
-    """Where a candidate stands."""
+    """Where a trial stands."""
 
     RUNNING = "running"  # a fold of it is being trained
     PARKED = "parked"  # between folds, may be continued
@@ -33,7 +33,7 @@ class State(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the candidate can never run again in this sweep."""
+        """Whether the trial can never run again in this sweep."""
         return self in (State.COMPLETE, State.PRUNED, State.FAILED, State.ABANDONED)
 
 
@@ -51,13 +51,13 @@ class Assignment:
     """A fold to train.
 
     Attributes:
-        candidate: Number of the candidate.
+        trial: Number of the trial.
         fold: Zero-based fold.
         attempt: One-based; reports must carry it.
         parameters: The whole configuration.
     """
 
-    candidate: int
+    trial: int
     fold: int
     attempt: int
     parameters: Mapping[str, Any]
@@ -67,7 +67,7 @@ class Assignment:
 class Epoch:
     """One epoch of one fold; `value` is the objective on the monitor split, higher is better."""
 
-    candidate: int
+    trial: int
     fold: int
     attempt: int
     epoch: int
@@ -106,7 +106,7 @@ class FoldScore:
         inference: Which one; empty without choices.
     """
 
-    candidate: int
+    trial: int
     fold: int
     attempt: int
     score: float
@@ -129,10 +129,10 @@ class FoldScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidateAdded:
+class TrialAdded:
     """A new configuration entered the sweep."""
 
-    candidate: int
+    trial: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -140,7 +140,7 @@ class CandidateAdded:
 class FoldStarted:
     """A slot was given to a fold."""
 
-    candidate: int
+    trial: int
     fold: int
 
 
@@ -149,14 +149,14 @@ class FoldFinished:
     """A fold was scored and committed. A NaN or infinite score counts as worst.
 
     Attributes:
-        candidate: Whose fold.
+        trial: Whose fold.
         fold: Zero-based.
-        score: At the candidate's common choice for inference, as of now.
+        score: At the trial's common choice for inference, as of now.
         seconds: Training time.
-        revised: Scores of the candidate's earlier folds where this one changed that choice.
+        revised: Scores of the trial's earlier folds where this one changed that choice.
     """
 
-    candidate: int
+    trial: int
     fold: int
     score: float
     seconds: float
@@ -167,31 +167,31 @@ class FoldFinished:
 class FoldLost:
     """A fold ended without a score and may be tried again (a worker died, the driver stopped)."""
 
-    candidate: int
+    trial: int
     fold: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidateStopped:
-    """A candidate left for good before its last fold: pruned or failed."""
+class TrialStopped:
+    """A trial left for good before its last fold: pruned or failed."""
 
-    candidate: int
+    trial: int
     state: State
 
 
-Event = CandidateAdded | FoldStarted | FoldFinished | FoldLost | CandidateStopped
+Event = TrialAdded | FoldStarted | FoldFinished | FoldLost | TrialStopped
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFold:
-    """Give a free slot to the next fold of a known candidate."""
+    """Give a free slot to the next fold of a known trial."""
 
-    candidate: int
+    trial: int
     fold: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewCandidate:
+class NewTrial:
     """Propose a configuration.
 
     Attributes:
@@ -202,4 +202,4 @@ class NewCandidate:
     start: bool = True
 
 
-Decision = RunFold | NewCandidate
+Decision = RunFold | NewTrial

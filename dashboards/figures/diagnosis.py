@@ -84,7 +84,7 @@ def diagnose(score: FoldScore, settings: Mapping[str, Any]) -> FoldDiagnosis:
 
     Args:
         score: With the curves "train_loss" and "monitor_loss", and the stopping metric's.
-        settings: Of the candidate; those it leaves out are at the default of `FoldSettings`.
+        settings: Of the trial; those it leaves out are at the default of `FoldSettings`.
     """
     training, monitor = _losses(score)
     found = departure(training, monitor)

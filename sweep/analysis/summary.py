@@ -22,7 +22,7 @@ from sweep.analysis.statistics import mean_sd
 from sweep.analysis.verdict import sentence
 from sweep.ledger import Ledger
 from sweep.ledger.inference_choice import scores_by_choice
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.records import State, SweepState
 from sweep.util.numbers import all_finite, mean_or
 
@@ -30,8 +30,8 @@ _FIXED_TEXT = "at the threshold of its settings"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidateSummary:
-    """One candidate.
+class TrialSummary:
+    """One trial.
 
     Attributes:
         number: Optuna trial number; 0 holds the defaults.
@@ -46,7 +46,7 @@ class CandidateSummary:
         mean: Of the finished folds' scores, None before the first.
         inference: The choice for inference at which all scores stand; empty without one.
         choices: Every choice with its objective by finished fold and its mean.
-        metrics: Mean and SD over the folds, of complete candidates alone and of metrics that are
+        metrics: Mean and SD over the folds, of complete trials alone and of metrics that are
             defined on every fold (specificity is not when all cases are positive), and under
             "threshold" the rule that makes the masks, see `sweep.analysis.operating_point`.
         fixed_metrics: Those of masks at the fixed threshold of the settings.
@@ -82,7 +82,7 @@ class SweepSummary:
         metric: The objective.
         threshold: The rule behind its values, one of the words of `sweep.analysis.operating_point`.
         num_folds_run: Finished folds.
-        num_folds_full_grid: Folds that training every candidate completely would have taken.
+        num_folds_full_grid: Folds that training every trial completely would have taken.
         best: Number of the winner, None unless the sweep is over; `standing` has who leads.
         baseline: Dice (both empty = 1) of predicting nothing on the folds of the winner, or of who
             leads so far and is complete.
@@ -91,7 +91,7 @@ class SweepSummary:
         cohort: Which cases took part, see `sweep.analysis.cohort`; empty of an older sweep.
         standing: Who leads, by how much and how sure.
         verdict: That in words.
-        candidates: All of them.
+        trials: All of them.
         mlflow_run_id: Of the parent run, None if MLflow was not reached.
         better: Which way each metric here is better, "higher" or "lower"; counts and baselines
             have no such way.
@@ -110,7 +110,7 @@ class SweepSummary:
     baseline: float | None
     standing: Standing
     verdict: str
-    candidates: list[CandidateSummary]
+    trials: list[TrialSummary]
     warning: str | None = None
     caution: str | None = None
     cohort: dict[str, Any] = field(default_factory=dict)
@@ -123,10 +123,10 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
     """The state of a sweep as its ledger has it."""
     projection = ledger.projection
     found = standing(projection)
-    candidates = [summarise_candidate(one, projection) for one in projection.candidates]
-    names = dict.fromkeys(name for one in candidates for name in one.metrics)
+    trials = [summarise_trial(one, projection) for one in projection.trials]
+    names = dict.fromkeys(name for one in trials for name in one.metrics)
     names[projection.header.metric] = None
-    led = {} if found.leader is None else candidates[found.leader].metrics
+    led = {} if found.leader is None else trials[found.leader].metrics
     return SweepSummary(
         name=ledger.name,
         state=projection.sweep_state,
@@ -134,13 +134,13 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         phantom=projection.header.is_phantom,
         metric=projection.header.metric,
         threshold=objective_rule(projection),
-        num_folds_run=sum(len(one.folds) for one in projection.candidates),
-        num_folds_full_grid=len(projection.candidates) * projection.num_folds,
+        num_folds_run=sum(len(one.folds) for one in projection.trials),
+        num_folds_full_grid=len(projection.trials) * projection.num_folds,
         best=found.winner,
         baseline=led.get("dice_all_empty", {}).get("mean"),
         standing=found,
         verdict=sentence(found),
-        candidates=candidates,
+        trials=trials,
         warning=baseline_warning(led, who=_called(found)),
         caution=caution(projection),
         cohort=cohort_of(projection.header),
@@ -188,10 +188,10 @@ def baseline_warning(
     )
 
 
-def summarise_candidate(one: Candidate, projection: Projection) -> CandidateSummary:
-    """One candidate as its summary shows it."""
+def summarise_trial(one: Trial, projection: Projection) -> TrialSummary:
+    """One trial as its summary shows it."""
     folds = [one.folds.get(fold) for fold in range(projection.num_folds)]
-    return CandidateSummary(
+    return TrialSummary(
         number=one.number,
         state=str(one.state),
         reason=one.reason,
@@ -212,7 +212,7 @@ def summarise_candidate(one: Candidate, projection: Projection) -> CandidateSumm
     )
 
 
-def _metrics(one: Candidate, rule: str | None = None) -> dict[str, dict[str, Any]]:
+def _metrics(one: Trial, rule: str | None = None) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     if one.state is not State.COMPLETE:
         return found
@@ -225,7 +225,7 @@ def _metrics(one: Candidate, rule: str | None = None) -> dict[str, dict[str, Any
     return found
 
 
-def _choices(one: Candidate, projection: Projection) -> list[dict[str, Any]]:
+def _choices(one: Trial, projection: Projection) -> list[dict[str, Any]]:
     found = []
     for place, scores in enumerate(scores_by_choice(one.folds)):
         values = [projection.displayed(score) for score in scores.values()]

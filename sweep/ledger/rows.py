@@ -25,7 +25,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from sweep.errors import LedgerError
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.records import STEPS_PER_FOLD, ChoiceScore, Epoch, FoldScore, State
 
 ADDED, ENDED, NOTE = "added", "ended", "note:"
@@ -86,7 +86,7 @@ class _Entry:
     seq: int
     timestamp: str
     kind: str
-    candidate: int
+    trial: int
     fold: int
     attempt: int
     row: Mapping[str, Any]
@@ -107,7 +107,7 @@ def load(projection: Projection, trials: list[FrozenTrial]) -> int:
         )
         by_number = {trial.number: trial for trial in trials}
         for entry in entries:
-            _apply(projection, entry, by_number[entry.candidate])
+            _apply(projection, entry, by_number[entry.trial])
         for trial in trials:
             _load_unordered(projection, trial)
     except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
@@ -136,11 +136,11 @@ def _entries(trial: FrozenTrial) -> list[_Entry]:
 
 
 def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
-    row, number = entry.row, entry.candidate
+    row, number = entry.row, entry.trial
     match entry.kind:
         case "added":
             projection.add(
-                Candidate(
+                Trial(
                     number=number,
                     parameters=dict(trial.params),
                     settings=dict(row["settings"]),
@@ -165,7 +165,7 @@ def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
 def _score(projection: Projection, entry: _Entry) -> FoldScore:
     row = entry.row
     return FoldScore(
-        candidate=entry.candidate,
+        trial=entry.trial,
         fold=entry.fold,
         attempt=entry.attempt,
         score=projection.displayed(_number(row["score"])),
@@ -193,7 +193,7 @@ def _load_unordered(projection: Projection, trial: FrozenTrial) -> None:
         fold, epoch = divmod(step, STEPS_PER_FOLD)
         projection.epoch(
             Epoch(
-                candidate=trial.number,
+                trial=trial.number,
                 fold=fold,
                 attempt=0,
                 epoch=epoch,

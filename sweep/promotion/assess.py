@@ -26,6 +26,7 @@ from sweep.analysis.intervals import (
     grouped_interval,
     num_positive_patients,
 )
+from sweep.promotion.confirmation import TRIAL_KEY
 
 CONFIDENCE = 0.95
 Intervals = dict[str, list[float]]
@@ -55,7 +56,7 @@ class ScoredModel:
 
 
 def assess(
-    candidate: int,
+    number: int,
     winner: ScoredModel,
     default: ScoredModel | None,
     store: CaseStore,
@@ -64,7 +65,7 @@ def assess(
     """The winner's result and the default's, as the evidence study keeps it; plain JSON values.
 
     Args:
-        candidate: Number of the winner.
+        number: Of the winner.
         winner: On the locked cases.
         default: Likewise, None where it is the winner or cannot be scored.
         store: Of the cases.
@@ -78,7 +79,7 @@ def assess(
     if default is not None:
         intervals["difference"] = paired_interval(winner.dice, default.dice, positive, groups)
     return {
-        "candidate": candidate,
+        TRIAL_KEY: number,
         "metrics": held_metrics(winner.table, store, plan.search, winner.rule),
         "rule": dataclasses.asdict(winner.rule),
         "default": None

@@ -11,6 +11,9 @@ from sweep.analysis.intervals import TOO_FEW
 from sweep.ledger.evidence import HoldoutUse
 from sweep.storage.sweep import Sweep
 
+#: Number of the trial in what the evidence study keeps; older than the word.
+TRIAL_KEY = "candidate"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChampionBeside:
@@ -37,11 +40,11 @@ class Confirmation:
 
     Attributes:
         sweep: Its name.
-        candidate: Number of the winner.
+        trial: Number of the winner.
         metrics: Of the winner's ensemble under `rule`, by name: those of a held fold, distances
             and groups of cases among them.
         rule: Chosen on the winner's out-of-fold cases, never on the hold-out.
-        default: The same metrics of the default candidate's ensemble under a rule of its own;
+        default: The same metrics of the default trial's ensemble under a rule of its own;
             None where it is the winner, is not complete, or its weights are gone.
         intervals: Over patients: "dice", "dice_positive", "gain" (dice above predicting nothing),
             the distances (NaN without pixel spacing), with a default "difference" (dice above the
@@ -65,7 +68,7 @@ class Confirmation:
     """
 
     sweep: str
-    candidate: int
+    trial: int
     metrics: Mapping[str, float]
     rule: Rule
     default: Mapping[str, float] | None
@@ -97,7 +100,7 @@ class Confirmation:
 
     @property
     def difference(self) -> float | None:
-        """Dice above the default candidate's."""
+        """Dice above the default trial's."""
         return None if self.default is None else self.metrics["dice"] - self.default["dice"]
 
     @property
@@ -139,7 +142,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
     default = result["default"]
     return Confirmation(
         sweep=sweep.name,
-        candidate=int(result["candidate"]),
+        trial=int(result[TRIAL_KEY]),
         metrics=metrics,
         rule=Rule(**result["rule"]),
         default=None if default is None else _floats(default),

@@ -142,12 +142,12 @@ def score(
 
 
 def table_path(folder: Path, use: int, of: int | str) -> Path:
-    """Where the table of a candidate, or of the "champion", on the locked cases is kept.
+    """Where the table of a trial, or of the "champion", on the locked cases is kept.
 
     Args:
         folder: Of the sweep.
         use: Of the hold-out by the sweep, one-based.
-        of: Number of the candidate, or another word.
+        of: Number of the trial, or another word.
     """
     name = f"{of:04d}" if isinstance(of, int) else of
     return folder / "confirmation" / f"use-{use}" / f"{name}.npz"

@@ -10,7 +10,7 @@ from typing import Any
 from sweep.analysis.cohort import cohort_of, describe
 from sweep.analysis.selection_bias import POSITIVES_ALONE, had_positives_alone
 from sweep.ledger.header import SweepHeader
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import sweep_id
 from sweep.promotion.confirmation import Confirmation
 from sweep.promotion.gate import Verdict
@@ -23,7 +23,7 @@ MAX_TAG = 4_000
 def facts_of(
     name: str,
     projection: Projection,
-    best: Candidate,
+    best: Trial,
     found: Confirmation,
     said: Verdict,
     against: str | None = None,
@@ -42,7 +42,7 @@ def facts_of(
     return {
         "sweep": name,
         "sweep_id": sweep_id(name, header),
-        "candidate": best.number,
+        "trial": best.number,
         "metric": header.metric,
         "mean_over_folds": projection.displayed(best.mean),
         "num_folds": projection.num_folds,
@@ -78,17 +78,26 @@ def tags_of(facts: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def is_same(tags: Mapping[str, str], name: str, header: SweepHeader, candidate: int) -> bool:
-    """Whether a champion is this candidate.
+def trial_of(tags: Mapping[str, str]) -> str | None:
+    """Number of the trial that became a version; versions of earlier builds call it a candidate.
+
+    Args:
+        tags: Of the version.
+    """
+    return tags.get(PREFIX + "trial", tags.get(PREFIX + "candidate"))
+
+
+def is_same(tags: Mapping[str, str], name: str, header: SweepHeader, number: int) -> bool:
+    """Whether a champion is this trial.
 
     Args:
         tags: Of the champion's version.
-        name: Of the candidate's sweep.
+        name: Of the trial's sweep.
         header: Of its ledger.
-        candidate: Its number.
+        number: Of the trial.
     """
-    ours = tags_of({"sweep_id": sweep_id(name, header), "candidate": candidate})
-    return all(tags.get(key) == text for key, text in ours.items())
+    ours = (sweep_id(name, header), str(number))
+    return (tags.get(PREFIX + "sweep_id"), trial_of(tags)) == ours
 
 
 def description_of(
@@ -96,7 +105,7 @@ def description_of(
 ) -> str:
     """The same for people."""
     lines = [
-        f"Sweep {found.sweep}, candidate {found.candidate}. On {found.num_cases} locked cases "
+        f"Sweep {found.sweep}, trial {found.trial}. On {found.num_cases} locked cases "
         f"({found.num_positive} with a pneumothorax) Dice {found.metrics['dice']:.4f} "
         f"({found.span('dice', '.4f')}; both empty = 1), against "
         f"{found.baseline:.4f} for predicting nothing; {found.metrics['dice_positive']:.4f} over "

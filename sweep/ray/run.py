@@ -143,4 +143,4 @@ def _ours(error: BaseException | None) -> SweepError | None:
 
 
 def _trial_name(trial: Any) -> str:
-    return f"{trial.config['assignment']['candidate']:04d}"
+    return f"{trial.config['assignment']['trial']:04d}"

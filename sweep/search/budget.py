@@ -70,7 +70,7 @@ def attempt_seconds(projection: Projection, now: datetime | None = None) -> floa
     """
     now = now or datetime.now(UTC)
     total = 0.0
-    for one in projection.candidates:
+    for one in projection.trials:
         for attempt in one.log:
             end = now if attempt.ended_at is None else datetime.fromisoformat(attempt.ended_at)
             total += max(0.0, (end - datetime.fromisoformat(attempt.started_at)).total_seconds())

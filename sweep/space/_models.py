@@ -47,7 +47,7 @@ class SamplerSpec(Strict):
 
     Attributes:
         name: "tpe" or "random".
-        n_startup_trials: Candidates drawn at random before TPE models anything.
+        n_startup_trials: Trials drawn at random before TPE models anything.
     """
 
     name: Literal["tpe", "random"] = "tpe"

@@ -40,7 +40,7 @@ class SearchSpace:
         source: Where it came from, for messages.
         lines: One-based line of every dotted key.
         objective: Metric and direction.
-        num_folds: Folds of a complete candidate.
+        num_folds: Folds of a complete trial.
         policy: Which fold next, and when the sweep ends.
         pruner: Who stops.
         sampler: What to try next.

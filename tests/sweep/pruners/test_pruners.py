@@ -140,7 +140,7 @@ def test_patience() -> None:
 
 
 def run_halving(pruner_of: Any, *, forget_every: int | None) -> list[list[bool]]:
-    """Twelve candidates, nine epochs each; `forget_every` makes a new judge after so many asks."""
+    """Twelve trials, nine epochs each; `forget_every` makes a new judge after so many asks."""
     made, rng = projection(), np.random.default_rng(3)
     pruner, num_asked = pruner_of(), 0
     verdicts: list[list[bool]] = []

@@ -1,4 +1,4 @@
-"""What a worker refuses before it trains: it says why, and that no candidate can train there."""
+"""What a worker refuses before it trains: it says why, and that no trial can train there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_worker_with_another_opencv_names_both(tmp_path: Path) -> None:
     assert not result["final"]
 
 
-def test_a_store_that_is_not_there_is_no_fault_of_the_candidate(tmp_path: Path) -> None:
+def test_a_store_that_is_not_there_is_no_fault_of_the_trial(tmp_path: Path) -> None:
     result = refused(job_in(tmp_path, version=importlib.metadata.version("ptxsweep")))
     assert "found no case store" in result["halt"]
     assert not result["final"]
@@ -36,13 +36,13 @@ def test_a_worker_of_another_version_names_both(tmp_path: Path) -> None:
     assert f"this worker has ptxsweep {here}, the driver 99.0" in result["failed"]
     assert f"this worker has ptxsweep {here}, the driver 99.0" in result["halt"]
     assert not result["final"]
-    assert (result["candidate"], result["attempt"]) == (3, 2)
+    assert (result["trial"], result["attempt"]) == (3, 2)
     assert "epoch" not in result
 
 
 def refused(job: Job) -> dict[str, Any]:
     """What the first step of a fold says."""
-    assignment = {"candidate": 3, "fold": 1, "attempt": 2, "parameters": {}}
+    assignment = {"trial": 3, "fold": 1, "attempt": 2, "parameters": {}}
     return FoldTrainable({"job": job, "assignment": assignment}).step()
 
 

@@ -84,7 +84,7 @@ def test_suggest_asks_optuna_for_active_parameters_alone() -> None:
     assert seen == {128, 256, 512}
 
 
-def test_listed_candidates_are_completed_with_defaults() -> None:
+def test_candidates_are_completed_with_defaults() -> None:
     space = parse_space(GOOD, "small.yaml")
     assert space.candidates == ({**space.defaults(), "rate": 5e-4},)
 
