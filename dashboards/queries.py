@@ -65,7 +65,7 @@ def label(trial: Trial) -> str:
 
 def fold_scores(projection: Projection, trial: Trial) -> dict[int, float]:
     """The objective on every finished fold, in the metric's own sign."""
-    return {f: projection.displayed(trial.folds[f].score) for f in sorted(trial.folds)}
+    return {f: trial.folds[f].value for f in sorted(trial.folds)}
 
 
 def fold_metric(trial: Trial, metric: str) -> dict[int, float]:

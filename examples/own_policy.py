@@ -147,6 +147,7 @@ def train(one: Assignment, store: CaseStore, plan: FoldPlan, controller: Control
             trial=one.trial,
             fold=one.fold,
             attempt=one.attempt,
+            value=result.metrics["average_precision"],
             score=result.metrics["average_precision"],
             seconds=result.seconds,
             num_epochs=result.num_epochs,

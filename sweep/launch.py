@@ -315,7 +315,7 @@ def _job(ledger: Ledger, space: SearchSpace, store: str, folder: Path, bucket: s
         folder=str(folder),
         seed=header.seed,
         metric=header.metric,
-        sign=1.0 if header.maximize else -1.0,
+        maximize=header.maximize,
         runtime=header.runtime or {},
         version=importlib.metadata.version(PRODUCT),  # ours: the header has who began the sweep
         bucket=bucket,

@@ -1,8 +1,9 @@
 """What happened and what was decided: plain values that every part of the platform shares.
 
 Trials are numbered from 0 in the order they were proposed; the number equals the Optuna
-trial number. Folds are numbered from 0, epochs from 1. Scores are "higher is better" inside
-the platform: the ledger turns a minimised objective around at its border.
+trial number. Folds are numbered from 0, epochs from 1. A *value* of the objective is in the
+metric's own sign, as a reader knows it; a *score* is higher when it is better, and is what
+everything is ranked by.
 """
 
 from __future__ import annotations
@@ -19,6 +20,16 @@ STEPS_PER_FOLD = 10_000
 #: Number of the trial at the space's defaults: completed early and never pruned, because every
 #: winner is compared with it.
 DEFAULT_TRIAL = 0
+
+
+def as_score(value: float, *, maximize: bool) -> float:
+    """A value of the objective as a score, which is higher when it is better.
+
+    Args:
+        value: In the metric's own sign.
+        maximize: Whether the metric itself is better when higher.
+    """
+    return value if maximize else -value
 
 
 class State(StrEnum):
@@ -65,7 +76,7 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One epoch of one fold; `value` is the objective on the monitor split, higher is better."""
+    """One epoch of one fold; `value` is the objective on the monitor split, in its own sign."""
 
     trial: int
     fold: int
@@ -81,12 +92,14 @@ class ChoiceScore:
 
     Attributes:
         inference: The choice, such as {"overlap": 0.5, "tta": False}.
-        score: Objective on the held fold.
+        value: Objective on the held fold, in the metric's own sign.
+        score: The same, higher is better.
         metrics: Metrics of the held fold by name.
         cases: Path of the per-case table, relative to the sweep's storage; None if not kept.
     """
 
     inference: Mapping[str, Any]
+    value: float
     score: float
     metrics: Mapping[str, float] = field(default_factory=dict)
     cases: str | None = None
@@ -94,21 +107,24 @@ class ChoiceScore:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldScore:
-    """One finished fold. `score` is the objective on the held fold.
+    """One finished fold.
 
     Attributes:
+        value: Objective on the held fold, in the metric's own sign.
+        score: The same, higher is better.
         metrics: Metrics of the held fold by name.
         curves: Per-epoch values by name, one per epoch.
         cases: Path of the per-case table, relative to the sweep's storage; None if not kept.
         weights: Path of the best weights, relative likewise; None if not kept.
         choices: The same weights with every choice for inference, in the space's order; empty
-            in a sweep that has none. Score, metrics and cases are those of one of them.
+            in a sweep that has none. Value, score, metrics and cases are those of one of them.
         inference: Which one; empty without choices.
     """
 
     trial: int
     fold: int
     attempt: int
+    value: float
     score: float
     seconds: float
     num_epochs: int
@@ -124,7 +140,12 @@ class FoldScore:
         """The same fold with the score, metrics and cases of one choice, by its place."""
         one = self.choices[choice]
         return replace(
-            self, score=one.score, metrics=one.metrics, cases=one.cases, inference=one.inference
+            self,
+            value=one.value,
+            score=one.score,
+            metrics=one.metrics,
+            cases=one.cases,
+            inference=one.inference,
         )
 
 

@@ -15,6 +15,7 @@ from dashboards import theme
 from dashboards.queries import fold_scores, label, metric_of, ordered
 from dashboards.text import in_sentence, score, signed
 from sweep.ledger.projection import Projection
+from sweep.records import as_score
 from sweep.util.numbers import finite_or_none, mean_or
 
 
@@ -60,7 +61,7 @@ def fold_heatmap_info(projection: Projection, *, limit: int = 40) -> HeatmapInfo
             {f: mean_or(values.values()) for f, values in at.items()},
             "the fold's mean",
         )
-    sign = 1.0 if projection.maximize else -1.0
+    maximize = projection.maximize
     return HeatmapInfo(
         metric=metric_of(projection),
         names=tuple(label(one) for one in shown),
@@ -68,7 +69,10 @@ def fold_heatmap_info(projection: Projection, *, limit: int = 40) -> HeatmapInfo
         scores=tuple(tuple(finite_or_none(row.get(f)) for f in folds) for row in scores),
         differences=tuple(
             tuple(
-                finite_or_none(sign * (row[f] - reference[f])) if f in row else None for f in folds
+                finite_or_none(as_score(row[f] - reference[f], maximize=maximize))
+                if f in row
+                else None
+                for f in folds
             )
             for row in scores
         ),

@@ -30,7 +30,7 @@ from sweep.analysis.selection_bias import PHANTOM
 from sweep.analysis.standing import is_over, standing
 from sweep.analysis.statistics import corrected_interval, paired_difference
 from sweep.analysis.verdict import correction
-from sweep.ledger.inference_choice import scores_by_choice
+from sweep.ledger.inference_choice import values_by_choice
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State, SweepState
 from sweep.util.numbers import all_finite
@@ -218,15 +218,14 @@ def searched(projection: Projection) -> Markup:
 
 def choices_table(projection: Projection, one: Trial) -> Markup | None:
     """A trial's objective with every choice for inference; None where there was none."""
-    found = scores_by_choice(one.folds)
+    found = values_by_choice(one.folds)
     if not found:
         return None
     first = next(iter(one.folds.values()))
     rows, classes = [], []
-    for choice, scores in zip(first.choices, found, strict=True):
-        values = [projection.displayed(score) for score in scores.values()]
+    for choice, by_fold in zip(first.choices, found, strict=True):
         text = ", ".join(f"{name} {setting(value)}" for name, value in choice.inference.items())
-        rows.append((text, sentences.plus_minus(corrected_interval(values))))
+        rows.append((text, sentences.plus_minus(corrected_interval(list(by_fold.values())))))
         classes.append("winner" if choice.inference == first.inference else None)
     text = (
         "The same weights with every choice for inference. All scores in this report stand at the "

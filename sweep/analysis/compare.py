@@ -158,7 +158,7 @@ def _compared(
 
 
 def _scores(projection: Projection, one: Trial) -> dict[int, float]:
-    return {fold: projection.displayed(one.folds[fold].score) for fold in sorted(one.folds)}
+    return {fold: one.folds[fold].value for fold in sorted(one.folds)}
 
 
 def _names(one: Trial) -> list[str]:

@@ -93,8 +93,8 @@ def standing(projection: Projection) -> Standing:
     difference = None
     if leader and default and shared and not is_default:
         difference = compare_folds(
-            {f: projection.displayed(leader.folds[f].score) for f in shared},
-            {f: projection.displayed(default.folds[f].score) for f in shared},
+            {f: leader.folds[f].value for f in shared},
+            {f: default.folds[f].value for f in shared},
             num_compared=num_compared(projection),
         )
     if difference is not None:
@@ -103,7 +103,7 @@ def standing(projection: Projection) -> Standing:
         outcome=_outcome(projection, leader, difference) if over else Outcome.OPEN,
         winner=leader.number if over and leader else None,
         leader=None if leader is None else leader.number,
-        mean=None if leader is None else projection.displayed(leader.mean),
+        mean=None if leader is None else leader.mean_value,
         num_folds=0 if leader is None else len(leader.folds),
         shared_folds=shared,
         difference=difference,

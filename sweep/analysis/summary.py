@@ -21,7 +21,7 @@ from sweep.analysis.standing import Standing, standing
 from sweep.analysis.statistics import mean_sd
 from sweep.analysis.verdict import sentence
 from sweep.ledger import Ledger
-from sweep.ledger.inference_choice import scores_by_choice
+from sweep.ledger.inference_choice import values_by_choice
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State, SweepState
 from sweep.util.numbers import all_finite, mean_or
@@ -197,15 +197,15 @@ def summarise_trial(one: Trial, projection: Projection) -> TrialSummary:
         reason=one.reason,
         parameters=dict(one.parameters),
         settings=dict(one.settings),
-        fold_scores=[None if s is None else projection.displayed(s.score) for s in folds],
+        fold_scores=[None if s is None else s.value for s in folds],
         fold_seconds=[None if s is None else s.seconds for s in folds],
-        mean=projection.displayed(one.mean) if one.folds else None,
+        mean=one.mean_value if one.folds else None,
         metrics=_metrics(one),
         fixed_metrics={
             name: found for name, found in _metrics(one, FIXED).items() if needs_threshold(name)
         },
         inference=one.inference,
-        choices=_choices(one, projection),
+        choices=_choices(one),
         batch_parts=one.batch_parts,
         seconds=one.total_seconds,
         num_epochs=one.num_epochs,
@@ -225,10 +225,10 @@ def _metrics(one: Trial, rule: str | None = None) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _choices(one: Trial, projection: Projection) -> list[dict[str, Any]]:
+def _choices(one: Trial) -> list[dict[str, Any]]:
     found = []
-    for place, scores in enumerate(scores_by_choice(one.folds)):
-        values = [projection.displayed(score) for score in scores.values()]
+    for place, by_fold in enumerate(values_by_choice(one.folds)):
+        values = list(by_fold.values())
         first = next(iter(one.folds.values()))
         found.append(
             {

@@ -126,7 +126,7 @@ def _cells(one: Trial, ahead: float, projection: Projection) -> list[str]:
         f"{one.number}",
         f"{one.state}{running}",
         f"{len(one.folds)}/{projection.num_folds}",
-        _number(projection.displayed(one.mean)),
+        _number(one.mean_value),
         "" if one.is_default else _signed(ahead),
         _number(None if dice is None else dice.value),
         "" if dice is None else dice.threshold.replace("threshold ", ""),

@@ -38,8 +38,11 @@ def at_common(folds: Mapping[int, FoldScore]) -> dict[int, FoldScore]:
     return {number: fold.with_choice(choice) for number, fold in folds.items()}
 
 
-def scores_by_choice(folds: Mapping[int, FoldScore]) -> list[dict[int, float]]:
-    """Score of every finished fold by choice, in the space's order; empty without choices."""
+def values_by_choice(folds: Mapping[int, FoldScore]) -> list[dict[int, float]]:
+    """Value of every finished fold by choice, in the space's order and the metric's own sign.
+
+    Empty without choices.
+    """
     numbers = sorted(folds)
-    by_fold = [[one.score for one in folds[number].choices] for number in numbers]
+    by_fold = [[one.value for one in folds[number].choices] for number in numbers]
     return [dict(zip(numbers, own, strict=True)) for own in zip(*by_fold, strict=True)]

@@ -283,7 +283,7 @@ class Ledger:
         one = self.projection.trials[score.trial]
         if not one.accepts(score.fold, score.attempt):
             return False
-        row = rows.score_row(score, self.projection.displayed)
+        row = rows.score_row(score)
         self._held().check()
         if last is not None and self._is_new(last):
             self._wait(last)
@@ -308,18 +308,16 @@ class Ledger:
         number: int,
         state: State,
         reason: str | None = None,
-        score: float | None = None,
     ) -> None:
-        """End a trial for good.
+        """End a trial for good, with the mean over its finished folds as the trial's value.
 
         Args:
             number: Its number.
             state: COMPLETE, PRUNED, FAILED or ABANDONED.
             reason: Why.
-            score: Told to Optuna as the trial's value; the mean over finished folds when None.
         """
         row = {"state": state.value, "reason": reason}
-        at = self._write(number, rows.ENDED, row, self._ended(number, state, score))
+        at = self._write(number, rows.ENDED, row, self._ended(number, state))
         self.projection.end(number, state, reason, at)
 
     def annotate(self, number: int, key: str, value: Any) -> None:
@@ -350,7 +348,7 @@ class Ledger:
         """
         for number in self._not_told_optuna:
             self._held().check()
-            self._commit(self._ended(number, self.projection.trials[number].state, None))
+            self._commit(self._ended(number, self.projection.trials[number].state))
         self._not_told_optuna = []
         for one in list(self.projection.open_trials()):
             if one.is_diverged:
@@ -444,7 +442,7 @@ class Ledger:
                 fold=score.fold,
                 attempt=score.attempt,
                 epoch=number,
-                value=self.projection.displayed(value),
+                value=value,
                 seconds=math.nan,
             )
             for number, value in enumerate(curve, start=1)
@@ -454,16 +452,15 @@ class Ledger:
     def _wait(self, epoch: Epoch) -> None:
         """Keep an epoch for the next commit."""
         optuna_id, step = self._trial_ids[epoch.trial], rows.stored_step(epoch.fold, epoch.epoch)
-        self._waiting.append(EpochValue(optuna_id, step, self.projection.displayed(epoch.value)))
+        self._waiting.append(EpochValue(optuna_id, step, epoch.value))
         self.projection.epoch(epoch)
 
-    def _ended(self, number: int, state: State, score: float | None) -> Ended:
+    def _ended(self, number: int, state: State) -> Ended:
         """What Optuna is told of a trial's end."""
-        one = self.projection.trials[number]
-        value = one.mean if score is None else score
+        value = self.projection.trials[number].mean_value
         keeps_value = state is not State.FAILED and math.isfinite(value)
-        shown = self.projection.displayed(value) if keeps_value else None
-        return Ended(self._trial_ids[number], _OPTUNA_STATE[state], shown)
+        told = value if keeps_value else None
+        return Ended(self._trial_ids[number], _OPTUNA_STATE[state], told)
 
     def _is_told(self, last: Change) -> bool:
         """Whether a commit is there already, since only the answer to an earlier try was lost."""

@@ -4,8 +4,8 @@ A projection is built by applying entries in the order in which they were commit
 applies an entry after it was stored, and a reader applies the same entries when it loads the
 ledger, so both hold the same thing by construction.
 
-Scores and epoch values are "higher is better" here; `Projection.displayed` gives them back in the
-metric's own sign.
+Folds carry their value in the metric's own sign beside their score, which is higher when better;
+epoch values are in the metric's own sign.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ class Trial:
         reason: Why it ended, None while it may go on.
         ended_at: ISO 8601 time in UTC, None while it may go on.
         folds: Finished folds, all at the trial's common choice for inference.
-        epochs: Epoch values by fold and one-based epoch, unfinished folds included.
+        epochs: Values of the objective on the monitor split, in the metric's own sign, by fold and
+            one-based epoch, unfinished folds included.
         attempts: Number of the last attempt by fold.
         log: Every attempt in the order of start.
         running_fold: The fold a slot was given to, None between folds.
@@ -135,6 +136,11 @@ class Trial:
         score is not finite.
         """
         return mean_or(score.score for score in self.folds.values())
+
+    @property
+    def mean_value(self) -> float:
+        """The same in the metric's own sign."""
+        return mean_or(one.value for one in self.folds.values())
 
     @property
     def inference(self) -> dict[str, Any]:
@@ -233,10 +239,6 @@ class Projection:
     def maximize(self) -> bool:
         """Whether the metric itself is better when higher."""
         return self.header.maximize
-
-    def displayed(self, score: float) -> float:
-        """A score in the metric's own sign; the same function turns a metric into a score."""
-        return score if self.maximize else -score
 
     def events(self) -> list[Event]:
         """The whole history, for a fresh policy."""

@@ -17,7 +17,7 @@ Keys of a trial:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial
 
 from sweep.errors import LedgerError
 from sweep.ledger.projection import Projection, Trial
-from sweep.records import STEPS_PER_FOLD, ChoiceScore, Epoch, FoldScore, State
+from sweep.records import STEPS_PER_FOLD, ChoiceScore, Epoch, FoldScore, State, as_score
 
 ADDED, ENDED, NOTE = "added", "ended", "note:"
 
@@ -56,12 +56,12 @@ def stored_step(fold: int, epoch: int) -> int:
     return fold * STEPS_PER_FOLD + epoch
 
 
-def score_row(score: FoldScore, displayed: Callable[[float], float]) -> dict[str, Any]:
-    """A fold score for JSON; `displayed` gives a score in the metric's own sign."""
+def score_row(score: FoldScore) -> dict[str, Any]:
+    """A fold score for JSON; what a row calls its score is the value, in the metric's own sign."""
     choices = [
         {
             "inference": dict(one.inference),
-            "score": _plain(displayed(one.score)),
+            "score": _plain(one.value),
             "metrics": {name: _plain(value) for name, value in one.metrics.items()},
             "cases": one.cases,
         }
@@ -69,7 +69,7 @@ def score_row(score: FoldScore, displayed: Callable[[float], float]) -> dict[str
     ]
     return {
         "attempt": score.attempt,
-        "score": _plain(displayed(score.score)),
+        "score": _plain(score.value),
         "seconds": _plain(score.seconds),
         "num_epochs": score.num_epochs,
         "best_epoch": score.best_epoch,
@@ -163,12 +163,15 @@ def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
 
 
 def _score(projection: Projection, entry: _Entry) -> FoldScore:
-    row = entry.row
+    row, maximize = entry.row, projection.maximize
+    value = _number(row["score"])
+    choices = [(one, _number(one["score"])) for one in row.get("choices", ())]
     return FoldScore(
         trial=entry.trial,
         fold=entry.fold,
         attempt=entry.attempt,
-        score=projection.displayed(_number(row["score"])),
+        value=value,
+        score=as_score(value, maximize=maximize),
         seconds=_number(row["seconds"]),
         num_epochs=int(row["num_epochs"]),
         best_epoch=int(row["best_epoch"]),
@@ -179,11 +182,12 @@ def _score(projection: Projection, entry: _Entry) -> FoldScore:
         choices=tuple(
             ChoiceScore(
                 inference=dict(one["inference"]),
-                score=projection.displayed(_number(one["score"])),
+                value=own,
+                score=as_score(own, maximize=maximize),
                 metrics={name: _number(value) for name, value in one["metrics"].items()},
                 cases=_file(one["cases"]),
             )
-            for one in row.get("choices", ())
+            for one, own in choices
         ),
     )
 
@@ -197,7 +201,7 @@ def _load_unordered(projection: Projection, trial: FrozenTrial) -> None:
                 fold=fold,
                 attempt=0,
                 epoch=epoch,
-                value=projection.displayed(value),
+                value=value,
                 seconds=math.nan,
             )
         )

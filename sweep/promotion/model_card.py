@@ -44,7 +44,7 @@ def facts_of(
         "sweep_id": sweep_id(name, header),
         "trial": best.number,
         "metric": header.metric,
-        "mean_over_folds": projection.displayed(best.mean),
+        "mean_over_folds": best.mean_value,
         "num_folds": projection.num_folds,
         "phantom": found.phantom,
         "positives_alone": had_positives_alone(projection),

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from sweep.errors import StorageError, UsageError
-from sweep.records import ChoiceScore, Epoch, FoldScore
+from sweep.records import ChoiceScore, Epoch, FoldScore, as_score
 from sweep.storage import snapshots
 from sweep.storage.bucket import Bucket
 from sweep.storage.snapshots import SEARCH_PLACE, SEARCH_PLAN
@@ -59,7 +59,7 @@ class Job:
         folder: Where trials write, one folder per trial, fold and attempt.
         seed: Of the sweep; the fold and its parts derive their own.
         metric: Name of the objective among the fold's metrics.
-        sign: 1.0 to maximise, -1.0 to minimise.
+        maximize: Whether it is better when higher.
         runtime: Device, precision and layout, frozen for the sweep.
         version: Of ptxsweep on the driver.
         versions: There, of what changes pixels or scores; empty asks nobody.
@@ -75,7 +75,7 @@ class Job:
     folder: str
     seed: int
     metric: str
-    sign: float
+    maximize: bool
     runtime: Mapping[str, Any]
     version: str
     bucket: str | None = None
@@ -294,7 +294,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             fold=self._fold,
             attempt=self._attempt,
             epoch=report.epoch,
-            value=self._job.sign * report.monitor.get(self._job.metric, math.nan),
+            value=report.monitor.get(self._job.metric, math.nan),
             seconds=report.seconds,
         )
 
@@ -302,11 +302,13 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         from ptxcore.training import attempt_folder, cases_name
 
         folder = attempt_folder(fold_folder(self._trial, self._fold), self._attempt)
+        metric, maximize = self._job.metric, self._job.maximize
         return FoldScore(
             trial=self._trial,
             fold=self._fold,
             attempt=self._attempt,
-            score=self._job.sign * result.metrics[self._job.metric],
+            value=result.metrics[metric],
+            score=as_score(result.metrics[metric], maximize=maximize),
             seconds=result.seconds,
             num_epochs=result.num_epochs,
             best_epoch=result.best_epoch,
@@ -317,7 +319,8 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             choices=tuple(
                 ChoiceScore(
                     inference=dict(one.inference),
-                    score=self._job.sign * one.metrics[self._job.metric],
+                    value=one.metrics[metric],
+                    score=as_score(one.metrics[metric], maximize=maximize),
                     metrics=dict(one.metrics),
                     cases=str(folder / cases_name(number)),
                 )

@@ -238,6 +238,7 @@ class Simulation:
                     trial=trial,
                     fold=fold,
                     attempt=attempt,
+                    value=score,  # the table's scores, higher is better
                     score=score,
                     seconds=task.seconds,
                     num_epochs=task.num_epochs,

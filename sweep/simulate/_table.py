@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection
-from sweep.records import State
+from sweep.records import State, as_score
 
 Floats = NDArray[np.float64]
 
@@ -112,7 +112,7 @@ def table_of(name: str, projection: Projection) -> Table:
     for row, one in enumerate(complete):
         for fold in folds:
             for epoch, value in one.epochs.get(fold, {}).items():
-                curves[0, row, fold, epoch - 1] = value
+                curves[0, row, fold, epoch - 1] = as_score(value, maximize=projection.maximize)
     return Table(
         name=name,
         scores=np.array([[[one.folds[fold].score for fold in folds] for one in complete]]),

@@ -37,10 +37,6 @@ class Objective(Strict):
         """Whether higher is better."""
         return self.direction != "minimize"
 
-    def score(self, value: float) -> float:
-        """A metric's value as a score, which is better when higher."""
-        return value if self.maximize else -value
-
 
 class SamplerSpec(Strict):
     """What to try next.

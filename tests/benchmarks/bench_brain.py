@@ -114,6 +114,7 @@ def fill(ledger: Ledger, num_trials: int) -> dict[str, list[float]]:
             trial=number,
             fold=0,
             attempt=1,
+            value=x,
             score=x,
             seconds=1.0,
             num_epochs=NUM_EPOCHS,
@@ -233,7 +234,9 @@ def result_of(assignment: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "attempt": place["attempt"],
         "epoch": Epoch(**place, epoch=1, value=score, seconds=1.0),
-        "score": FoldScore(**place, score=score, seconds=1.0, num_epochs=1, best_epoch=1),
+        "score": FoldScore(
+            **place, value=score, score=score, seconds=1.0, num_epochs=1, best_epoch=1
+        ),
     }
 
 

@@ -116,7 +116,7 @@ def _drive(home: Home, space: SearchSpace, resources: Resources) -> Ledger:
 def _job(folder: Path) -> Job:
     return Job(
         store="", data_hash="", plan="", plan_digest="", folder=str(folder), seed=0,
-        metric="average_precision", sign=1.0, runtime={}, version="",
+        metric="average_precision", maximize=True, runtime={}, version="",
     )  # fmt: skip
 
 

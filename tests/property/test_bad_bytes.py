@@ -263,7 +263,7 @@ def ledger(place: Path) -> bytes:
         attempt = one.start_fold(number, 0)
         key = {"trial": number, "fold": 0, "attempt": attempt}
         one.record_epoch(Epoch(**key, epoch=1, value=0.3, seconds=1.0))
-        score = {"score": 0.4, "seconds": 1.0, "num_epochs": 1, "best_epoch": 1}
+        score = {"value": 0.4, "score": 0.4, "seconds": 1.0, "num_epochs": 1, "best_epoch": 1}
         one.finish_fold(FoldScore(**key, **score, metrics={"dice": 0.4}, curves={"a": (0.1,)}))
     one.start_fold(0, 1)
     one.lose_fold(0, "host left")

@@ -113,7 +113,7 @@ def check_the_end(name: str, space: SearchSpace) -> None:
         assert trial.state.is_finished(), "a trial was never told"
         if one.state is State.COMPLETE:
             assert len(one.folds) == space.num_folds
-            assert trial.value == pytest.approx(projection.displayed(one.mean))
+            assert trial.value == pytest.approx(one.mean_value)
     assert projection.trials[0].state in (State.COMPLETE, State.FAILED)
 
 

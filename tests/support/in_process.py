@@ -28,12 +28,13 @@ from sweep.records import (
     RunFold,
     State,
     TrialAdded,
+    as_score,
 )
 from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 
-#: What a fold does: epoch values, then the score.
+#: What a fold does: epoch values, then the one on the held fold.
 FoldFunction = Callable[[Mapping[str, Any], int], tuple[list[float], float]]
 
 SPACE = """
@@ -183,7 +184,7 @@ class Driver:
 
     def _report(self, now: float, epoch: int, assignment: Assignment) -> bool:
         """Returns whether the fold goes on."""
-        values, score = self.fold_function(assignment.parameters, assignment.fold)
+        values, value = self.fold_function(assignment.parameters, assignment.fold)
         key = {
             "trial": assignment.trial,
             "fold": assignment.fold,
@@ -198,11 +199,12 @@ class Driver:
         state = self.controller.on_fold(
             FoldScore(
                 **key,
-                score=score,
+                value=value,
+                score=as_score(value, maximize=self.ledger.header.maximize),
                 seconds=float(len(values)),
                 num_epochs=len(values),
                 best_epoch=len(values),
-                metrics={"quality": score},
+                metrics={"quality": value},
                 curves={"monitor_quality": tuple(values)},
             ),
             report,

@@ -80,8 +80,9 @@ def _trial(number: int) -> Trial:
 
 def _train(made: Projection, number: int, fold: int, scores: np.ndarray) -> None:
     made.start(number, fold, 1, AT)
+    value = float(scores[number, fold])
     score = FoldScore(
-        trial=number, fold=fold, attempt=1, score=float(scores[number, fold]), seconds=1.0,
+        trial=number, fold=fold, attempt=1, value=value, score=value, seconds=1.0,
         num_epochs=1, best_epoch=1,
     )  # fmt: skip
     made.finish(score, AT)

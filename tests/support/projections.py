@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Projection, Trial
-from sweep.records import Epoch, FoldScore
+from sweep.records import Epoch, FoldScore, as_score
 
 X = {"x": FloatDistribution(0.0, 1.0)}
 
@@ -46,6 +46,7 @@ def finish(made: Projection, number: int, fold: int, score: float) -> None:
             trial=number,
             fold=fold,
             attempt=1,
+            value=as_score(score, maximize=made.maximize),
             score=score,
             seconds=1.0,
             num_epochs=1,

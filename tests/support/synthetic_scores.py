@@ -79,6 +79,7 @@ def fold_score(job: Assignment) -> FoldScore:
         trial=job.trial,
         fold=job.fold,
         attempt=job.attempt,
+        value=quality,
         score=quality,
         seconds=num_epochs * seconds_per_epoch(p),
         num_epochs=num_epochs,

@@ -21,7 +21,15 @@ from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Projection, Trial
 from sweep.ledger.store import open_storage
 from sweep.policies import make_policy
-from sweep.records import Assignment, Epoch, FoldScore, NewTrial, State, SweepState
+from sweep.records import (
+    Assignment,
+    Epoch,
+    FoldScore,
+    NewTrial,
+    State,
+    SweepState,
+    as_score,
+)
 from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
@@ -227,8 +235,9 @@ def projection_of(
             projection.start(number, fold, 1, stamp(minute))
             minute += 1
             finished = FoldScore(
-                trial=number, fold=fold, attempt=1, score=projection.displayed(score),
-                seconds=60.0, num_epochs=2, best_epoch=1, metrics=dict(metrics or {}),
+                trial=number, fold=fold, attempt=1, value=score,
+                score=as_score(score, maximize=maximize), seconds=60.0, num_epochs=2, best_epoch=1,
+                metrics=dict(metrics or {}),
             )  # fmt: skip
             projection.finish(finished, stamp(minute))
         if len(folds) == num_folds:

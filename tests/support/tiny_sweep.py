@@ -158,6 +158,7 @@ def enter(
             trial=number,
             fold=fold,
             attempt=attempt,
+            value=result.metrics["average_precision"],
             score=result.metrics["average_precision"],
             seconds=result.seconds,
             num_epochs=result.num_epochs,

@@ -31,7 +31,7 @@ from mlflow.entities import Metric
 from ptxcore.metrics import better, bounds, needs_threshold
 from sweep.analysis.operating_point import FIXED, OTHER_FOLDS, fold_values, known_point, rule_of
 from sweep.analysis.statistics import mean_sd
-from sweep.ledger.inference_choice import at_common, scores_by_choice
+from sweep.ledger.inference_choice import at_common, values_by_choice
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import FoldScore, State
 from sweep.util.numbers import all_finite, mean_or
@@ -86,7 +86,7 @@ def metric_values(one: Trial, projection: Projection) -> dict[str, list[float]]:
         `sweep.analysis.operating_point` where that is known, and as "fixed/..." under that of the
         settings.
     """
-    found = {"objective": [projection.displayed(one.folds[f].score) for f in sorted(one.folds)]}
+    found = {"objective": [one.folds[f].value for f in sorted(one.folds)]}
     for key in one.folds[min(one.folds)].metrics:
         if (rule := rule_of(one, key)) != FIXED:
             found[key] = list(fold_values(one, key, rule).values())
@@ -115,7 +115,7 @@ def fold_table(one: Trial, projection: Projection) -> str:
     rows: list[list[Any]] = []
     for place, fold in enumerate(sorted(one.folds)):
         score = one.folds[fold]
-        effort = [projection.displayed(score.score), score.seconds]
+        effort = [score.value, score.seconds]
         effort += [score.num_epochs, score.best_epoch]
         sources = {FIXED: score.metrics} | (
             {} if point is None else {OTHER_FOLDS: point["folds"][place]}
@@ -155,10 +155,10 @@ def _end(one: Trial, projection: Projection) -> list[Metric]:
             found[f"{part}/mean/{key}"] = mean
             if not is_plain(key):
                 found[f"{part}/sd/{key}"] = sd
-    for number, scores in enumerate(scores_by_choice(one.folds)):
+    for number, by_fold in enumerate(values_by_choice(one.folds)):
         choice = one.folds[min(one.folds)].choices[number].inference
         name = "_".join(f"{key}-{str(value).lower()}" for key, value in choice.items())
-        found[f"{part}/inference/{name}"] = mean_or(map(projection.displayed, scores.values()))
+        found[f"{part}/inference/{name}"] = mean_or(by_fold.values())
     metrics = [_metric(key, value, at, step) for key, value in found.items()]
     if any(fold not in one.folds for fold in one.attempts):
         metrics.append(_metric("epochs_done", one.num_epochs, at, step))
@@ -170,9 +170,8 @@ def _fold(one: Trial, fold: int, projection: Projection) -> list[Metric]:
     """What a finished fold adds besides its curves."""
     at = _fold_time(one, fold)
     done = [one.folds[number] for number in sorted(one.folds) if number <= fold]
-    score = projection.displayed(one.folds[fold].score)
     return [
-        _metric(f"score/fold-{fold}", score, max(at, _choice_time(one)), 0),
+        _metric(f"score/fold-{fold}", one.folds[fold].value, max(at, _choice_time(one)), 0),
         _metric("folds_done", len(done), at, len(done)),
         _metric("epochs_done", sum(each.num_epochs for each in done), at, len(done)),
         _metric("seconds", math.fsum(each.seconds for each in done), at, len(done)),
@@ -197,7 +196,7 @@ def _curves(one: Trial, fold: int, projection: Projection, *, after: int) -> lis
         for key, curve in (one.folds[fold].curves.items() if fold in one.folds else ())
     }
     own = f"monitor_{projection.header.metric}"
-    told = {epoch: projection.displayed(value) for epoch, value in one.epochs.get(fold, {}).items()}
+    told = one.epochs.get(fold, {})
     curves[own] = {
         epoch: value for epoch, value in (curves.get(own, {}) | told).items() if epoch > after
     }

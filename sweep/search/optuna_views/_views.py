@@ -67,7 +67,7 @@ def epoch_view(projection: Projection, fold: int) -> View:
     def trial_of(one: Trial) -> FrozenTrial:
         steps = one.epochs.get(fold, {})
         if fold in one.folds:
-            state, value = TrialState.COMPLETE, one.folds[fold].score
+            state, value = TrialState.COMPLETE, one.folds[fold].value
             if not math.isfinite(value):
                 state = TrialState.FAIL
         elif fold not in one.attempts:
@@ -75,7 +75,7 @@ def epoch_view(projection: Projection, fold: int) -> View:
         else:
             state = _ended_or_running(one)
             value = math.nan
-        return _trial(projection, one, state, value, steps)
+        return _trial(one, state, value, steps)
 
     return View(projection, trial_of, f"fold {fold}")
 
@@ -92,12 +92,12 @@ def fold_view(projection: Projection, *, raw: bool, parked_count: bool) -> View:
     """
 
     def trial_of(one: Trial) -> FrozenTrial:
-        scores = {fold: one.folds[fold].score for fold in sorted(one.folds)}
+        values = {fold: one.folds[fold].value for fold in sorted(one.folds)}
         state = _ended_or_running(one)
-        if state is TrialState.RUNNING and parked_count and scores:
+        if state is TrialState.RUNNING and parked_count and values:
             state = TrialState.COMPLETE
-        steps = scores if raw else _running_means(scores)
-        return _trial(projection, one, state, one.mean, steps)
+        steps = values if raw else _running_means(values)
+        return _trial(one, state, one.mean_value, steps)
 
     return View(projection, trial_of, "folds")
 
@@ -113,24 +113,24 @@ def sampler_study(projection: Projection, sampler: optuna.samplers.BaseSampler) 
     with quiet_optuna():
         study_id = storage.create_new_study([direction(projection)], VIEW_NAME)
     for one in projection.trials:
-        storage.create_new_trial(study_id, _estimate(projection, one))
+        storage.create_new_trial(study_id, _estimate(one))
     return optuna.Study(VIEW_NAME, storage, sampler=sampler)
 
 
-def _estimate(projection: Projection, one: Trial) -> FrozenTrial:
+def _estimate(one: Trial) -> FrozenTrial:
     if one.state is State.FAILED:
         diverged = one.reason == NAN_REASON
         state = TrialState.PRUNED if diverged else TrialState.FAIL
-        return _trial(projection, one, state, math.nan, {})
+        return _trial(one, state, math.nan, {})
     if one.state is State.PRUNED:
-        steps = {len(one.folds): one.mean} if one.folds else {}
+        steps = {len(one.folds): one.mean_value} if one.folds else {}
         if not steps and one.epochs.get(0):
             steps = {0: one.epochs[0][max(one.epochs[0])]}
-        return _trial(projection, one, TrialState.PRUNED, math.nan, steps)
+        return _trial(one, TrialState.PRUNED, math.nan, steps)
     if one.folds and math.isfinite(one.mean):
-        return _trial(projection, one, TrialState.COMPLETE, one.mean, {})
+        return _trial(one, TrialState.COMPLETE, one.mean_value, {})
     state = TrialState.FAIL if one.state is State.ABANDONED else TrialState.RUNNING
-    return _trial(projection, one, state, math.nan, {})
+    return _trial(one, state, math.nan, {})
 
 
 def _ended_or_running(one: Trial) -> TrialState:
@@ -145,32 +145,26 @@ def _ended_or_running(one: Trial) -> TrialState:
             return TrialState.RUNNING
 
 
-def _running_means(scores: dict[int, float]) -> dict[int, float]:
+def _running_means(values: dict[int, float]) -> dict[int, float]:
     means, total = {}, 0.0
-    for count, (fold, score) in enumerate(scores.items(), start=1):
-        total += score
+    for count, (fold, value) in enumerate(values.items(), start=1):
+        total += value
         means[fold] = total / count
     return means
 
 
-def _trial(
-    projection: Projection,
-    one: Trial,
-    state: TrialState,
-    value: float,
-    steps: dict[int, float],
-) -> FrozenTrial:
+def _trial(one: Trial, state: TrialState, value: float, steps: dict[int, float]) -> FrozenTrial:
     has_value = state is TrialState.COMPLETE
     return _SharedTrial(
         number=one.number,
         trial_id=one.number,
         state=state,
-        value=projection.displayed(value) if has_value else None,
+        value=value if has_value else None,
         datetime_start=None if state is TrialState.WAITING else _NEVER,
         datetime_complete=_NEVER if state.is_finished() else None,
         params=one.parameters,
         distributions=one.distributions,
         user_attrs={},
         system_attrs={},
-        intermediate_values={step: projection.displayed(v) for step, v in steps.items()},
+        intermediate_values=dict(steps),
     )

@@ -157,7 +157,8 @@ class TestCurves:
             projection.start(0, fold, 1, stamp(fold))
             projection.finish(
                 FoldScore(
-                    trial=0, fold=fold, attempt=1, score=0.5, seconds=1, num_epochs=len(loss),
+                    trial=0, fold=fold, attempt=1, value=0.5, score=0.5, seconds=1,
+                    num_epochs=len(loss),
                     best_epoch=fold + 1, metrics={"dice": 0.7 + fold / 10},
                     curves={"train_loss": loss, "monitor_dice": loss},
                 ),
@@ -202,7 +203,14 @@ class TestSchedule:
         projection.start(0, 1, 2, stamp(501))
         projection.finish(
             FoldScore(
-                trial=0, fold=1, attempt=2, score=0.5, seconds=60, num_epochs=1, best_epoch=1
+                trial=0,
+                fold=1,
+                attempt=2,
+                value=0.5,
+                score=0.5,
+                seconds=60,
+                num_epochs=1,
+                best_epoch=1,
             ),
             stamp(502),
         )

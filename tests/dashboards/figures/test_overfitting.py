@@ -34,7 +34,7 @@ def fold(
 ) -> FoldScore:
     metric = tuple(1 - value for value in monitor)
     return FoldScore(
-        trial=0, fold=number, attempt=1, score=0.5, seconds=10.0 * len(monitor),
+        trial=0, fold=number, attempt=1, value=0.5, score=0.5, seconds=10.0 * len(monitor),
         num_epochs=len(monitor), best_epoch=best_epoch,
         curves={
             "train_loss": tuple(training),

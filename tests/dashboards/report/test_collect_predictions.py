@@ -44,7 +44,7 @@ def trial(folder: Path, store_folder: Path) -> tuple[Trial, PredictionsInfo]:
         projection.start(0, fold, 1, stamp(fold))
         projection.finish(
             FoldScore(
-                trial=0, fold=fold, attempt=1, score=0.5, seconds=1, num_epochs=1,
+                trial=0, fold=fold, attempt=1, value=0.5, score=0.5, seconds=1, num_epochs=1,
                 best_epoch=1, cases=f"fold-{fold}/cases.npz", weights=f"fold-{fold}/best",
             ),
             stamp(fold + 1),

@@ -115,6 +115,7 @@ def test_an_older_sweep_is_known_by_its_folds(
         trial=0,
         fold=0,
         attempt=1,
+        value=0.5,
         score=0.5,
         seconds=1.0,
         num_epochs=1,

@@ -131,7 +131,8 @@ def score(folder: Path, number: int, fold: int, cases: CaseTable) -> FoldScore:
     save_table(folder / name, cases)
     metrics = summarize(cases)
     return FoldScore(
-        trial=number, fold=fold, attempt=1, score=metrics["average_precision"], seconds=1.0,
+        trial=number, fold=fold, attempt=1, seconds=1.0,
+        value=metrics["average_precision"], score=metrics["average_precision"],
         num_epochs=1, best_epoch=1, metrics=metrics, cases=name,
     )  # fmt: skip
 

@@ -80,6 +80,7 @@ def made(home: Home, name: str, text: str, **more: Any) -> Ledger:
                 trial=trial,
                 fold=fold,
                 attempt=attempt,
+                value=score,
                 score=score,
                 seconds=10.0 + fold,
                 num_epochs=3,

@@ -27,7 +27,7 @@ from ptxcore.metrics import load_table
 from ptxcore.types import Runtime
 from sweep.analysis.summary import summarise
 from sweep.ledger import Ledger
-from sweep.ledger.inference_choice import at_common, common_choice, scores_by_choice
+from sweep.ledger.inference_choice import at_common, common_choice, values_by_choice
 from sweep.mlflow.model_package._ensemble import load_ensemble, write_ensemble
 from sweep.mlflow.view._metrics import trial_metrics
 from sweep.policies import make_policy
@@ -56,7 +56,11 @@ def test_the_common_choice_has_the_best_mean_and_comes_first_on_a_tie(
 def scored(fold: int, scores: tuple[float, ...]) -> FoldScore:
     choices = tuple(
         ChoiceScore(
-            inference={"overlap": 0.25 * n}, score=score, metrics={"dice": score}, cases=f"{n}"
+            inference={"overlap": 0.25 * n},
+            value=score,
+            score=score,
+            metrics={"dice": score},
+            cases=f"{n}",
         )
         for n, score in enumerate(scores, start=1)
     )
@@ -64,6 +68,7 @@ def scored(fold: int, scores: tuple[float, ...]) -> FoldScore:
         trial=0,
         fold=fold,
         attempt=1,
+        value=scores[0],
         score=scores[0],
         seconds=1.0,
         num_epochs=1,
@@ -180,7 +185,7 @@ class Bench:
             folder=str(self.place(name)),
             seed=0,
             metric="average_precision",
-            sign=1.0,
+            maximize=True,
             runtime=dataclasses.asdict(Runtime()),
             version=importlib.metadata.version("ptxsweep"),
             inference=space.inference,
@@ -207,7 +212,7 @@ class Bench:
 
 
 def scores_of(ledger: Ledger) -> list[list[dict[int, float]]]:
-    return [scores_by_choice(one.folds) for one in ledger.projection.trials]
+    return [values_by_choice(one.folds) for one in ledger.projection.trials]
 
 
 def test_a_sweep_with_choices_is_all_the_fixed_sweeps_for_one_training(tmp_path: Path) -> None:

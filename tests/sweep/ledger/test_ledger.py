@@ -37,6 +37,7 @@ from sweep.records import (
     SweepState,
     TrialAdded,
     TrialStopped,
+    as_score,
 )
 
 HEADER = SweepHeader(metric="dice", maximize=True, num_folds=2, seed=0, phantom=True)
@@ -70,12 +71,13 @@ def epoch(number: int, value: float, *, fold: int = 0, attempt: int = 1) -> Epoc
     return Epoch(trial=0, fold=fold, attempt=attempt, epoch=number, value=value, seconds=1.0)
 
 
-def score(value: float, *, fold: int = 0, attempt: int = 1) -> FoldScore:
+def score(value: float, *, fold: int = 0, attempt: int = 1, maximize: bool = True) -> FoldScore:
     return FoldScore(
         trial=0,
         fold=fold,
         attempt=attempt,
-        score=value,
+        value=value,
+        score=as_score(value, maximize=maximize),
         seconds=12.5,
         num_epochs=2,
         best_epoch=1,
@@ -322,7 +324,16 @@ def test_optuna_reads_the_study_as_its_own(url: str, ledger: Ledger) -> None:
     ledger.add_trial({"x": 0.5}, X)
     ledger.start_fold(1, 0)
     ledger.finish_fold(
-        FoldScore(trial=1, fold=0, attempt=1, score=0.3, seconds=1.0, num_epochs=1, best_epoch=1)
+        FoldScore(
+            trial=1,
+            fold=0,
+            attempt=1,
+            value=0.3,
+            score=0.3,
+            seconds=1.0,
+            num_epochs=1,
+            best_epoch=1,
+        )
     )
     ledger.end(1, State.ABANDONED, "the sweep is over")
     ledger.add_trial({"x": 0.75}, X)
@@ -345,17 +356,19 @@ def test_a_minimised_metric_keeps_its_sign_in_storage(url: str) -> None:
     ledger.add_trial({"x": 0.1}, X)
     for fold in range(2):
         ledger.start_fold(0, fold)
-        ledger.record_epoch(epoch(1, -2.0, fold=fold))
-        ledger.finish_fold(score(-0.5, fold=fold))
+        ledger.record_epoch(epoch(1, 2.0, fold=fold))
+        ledger.finish_fold(score(0.5, fold=fold, maximize=False))
     ledger.end(0, State.COMPLETE)
     study = ledger.study
     assert study.direction is optuna.study.StudyDirection.MINIMIZE
     assert study.best_value == 0.5
     assert study.trials[0].intermediate_values[1] == 2.0
     read = Ledger.open(url, "loss").projection
-    assert read.trials[0].folds[0].score == -0.5
-    assert read.trials[0].epochs[0][1] == -2.0
-    assert read.displayed(read.mean(0)) == 0.5
+    one = read.trials[0]
+    assert (one.folds[0].value, one.folds[0].score) == (0.5, -0.5)
+    assert one.epochs[0][1] == 2.0
+    assert (one.mean_value, one.mean) == (0.5, -0.5)
+    assert study.trials[0].user_attrs["fold:0:score"]["score"] == 0.5
 
 
 def test_values_that_are_not_finite_survive_as_nan(url: str, ledger: Ledger) -> None:

@@ -123,7 +123,7 @@ def test_wilcoxon_with_five_folds_prunes_nobody_before_the_fourth() -> None:
 def test_threshold_is_in_the_metrics_own_sign() -> None:
     made = projection(maximize=False)
     start(made, add(made), 0)
-    report(made, 0, 0, [-3.0])  # a loss of 3
+    report(made, 0, 0, [3.0])
     assert judge("threshold", "upper: 2").should_prune_epoch(made, 0, 0)
     assert not judge("threshold", "upper: 4").should_prune_epoch(made, 0, 0)
 

@@ -70,7 +70,12 @@ class Arithmetic(tune.Trainable):
         result["epoch"] = Epoch(**given, epoch=self.epoch, value=value, seconds=0.0)
         if self.epoch == NUM_EPOCHS:
             result["score"] = FoldScore(
-                **given, score=value, seconds=0.1, num_epochs=NUM_EPOCHS, best_epoch=1
+                **given,
+                value=value,
+                score=value,
+                seconds=0.1,
+                num_epochs=NUM_EPOCHS,
+                best_epoch=1,
             )
         return result
 
@@ -109,7 +114,7 @@ def _sweep(
         folder=str(folder),
         seed=7,
         metric="dice",
-        sign=1.0,
+        maximize=True,
         runtime={},
         version="",
     )

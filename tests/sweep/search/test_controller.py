@@ -182,7 +182,13 @@ def test_reports_of_an_attempt_that_was_given_up_change_nothing(storage: LedgerS
     controller.on_failure(0, "worker died", final=False)
     key = {"trial": 0, "fold": 0}
     late = FoldScore(
-        **key, attempt=first.attempt, score=0.9, seconds=1.0, num_epochs=1, best_epoch=1
+        **key,
+        attempt=first.attempt,
+        value=0.9,
+        score=0.9,
+        seconds=1.0,
+        num_epochs=1,
+        best_epoch=1,
     )
     last = Epoch(**key, attempt=first.attempt, epoch=1, value=math.nan, seconds=1.0)
     assert controller.on_fold(late, last) is State.PARKED

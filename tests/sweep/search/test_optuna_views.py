@@ -74,7 +74,7 @@ def test_fold_view_shows_running_means_or_raw_scores() -> None:
 def test_values_are_in_the_metrics_own_sign() -> None:
     made = projection(num_folds=2, maximize=False)
     folds(made, [-0.5, -0.7])
-    report(made, 0, 0, [-2.0])
+    report(made, 0, 0, [2.0])
     made.end(0, State.COMPLETE, None, "then")
     assert epoch_view(made, 0).study.direction is StudyDirection.MINIMIZE
     assert epoch_view(made, 0).study.trials[0].intermediate_values == {1: 2.0}

@@ -20,6 +20,7 @@ from in_process import (
     toy_fold,
     toy_space,
 )
+from projections import add, finish, projection, report, start
 
 from dashboards.figures.anytime import anytime_info
 from sweep.cli import main
@@ -394,6 +395,18 @@ def test_a_finished_sweep_is_a_table() -> None:
     assert parse_arm("default").policy == "expected_improvement"
     _, run = replay(one, parse_arm("default"), Cluster(), 0)
     assert run.chosen >= 0
+
+
+def test_a_minimised_sweep_is_a_table_of_scores() -> None:
+    made = projection(num_folds=1, maximize=False)
+    start(made, add(made), 0)
+    report(made, 0, 0, [2.0, 1.5])
+    finish(made, 0, 0, -1.0)
+    made.end(0, State.COMPLETE, None, "then")
+    found = table_of("loss", made)
+    assert found.curves is not None
+    assert found.curves.tolist() == [[[[-2.0, -1.5]]]]
+    assert found.scores.tolist() == [[[-1.0]]]
 
 
 def test_the_command_prints_a_list(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
