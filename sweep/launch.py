@@ -92,8 +92,8 @@ def run(
         space_name: A shipped search space, or the path of a YAML file.
         store: Folder of the case store, or its address in object storage.
         home: Where ledger, tracking store and folders are.
-        name: Of the sweep; the space's own name unless given.
-        seed: Of everything random: folds, proposals, weights, batches.
+        name: Name of the sweep; the space's own name unless given.
+        seed: Seed of everything random: folds, proposals, weights, batches.
         overrides: Changes to the search space.
         plan_options: How to split the cases.
         resources: What a trial takes and where; what it leaves open depends on the hosts.
@@ -178,7 +178,7 @@ def resume(
     """Go on with a sweep from its ledger: finished folds stay, unfinished ones continue.
 
     Args:
-        name: Of the sweep.
+        name: Name of the sweep.
         home: Where it lives.
         store: Where its case store is now, if it moved.
         resources: As in `run`; they may differ from the first time.

@@ -170,7 +170,7 @@ class FoldFinished:
     """A fold was scored and committed. A NaN or infinite score counts as worst.
 
     Attributes:
-        trial: Whose fold.
+        trial: Number of the fold's trial.
         fold: Zero-based.
         score: At the trial's common choice for inference, as of now.
         seconds: Training time.

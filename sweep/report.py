@@ -32,7 +32,7 @@ class Published:
     """A report that was written.
 
     Attributes:
-        path: Of the HTML file.
+        path: Path of the HTML file.
         has_pictures: Whether it shows cases.
         is_logged: Whether it was copied to the sweep's MLflow run.
         tuned_metrics: Mean and SD over the winner's folds by metric, each fold under the threshold
@@ -52,7 +52,7 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
 
     Args:
         home: Where the sweep lives.
-        name: Of the sweep.
+        name: Name of the sweep.
         out: File to write; `report.html` in the sweep's folder unless given.
 
     Raises:

@@ -26,7 +26,7 @@ class Curve:
         folds: Values by fold, as many as the fold trained epochs; NaN where there was none.
         mean: Over the folds that still trained, one per epoch.
         sd: Sample SD likewise; 0 where a single fold is left.
-        num_folds: That still trained, by epoch.
+        num_folds: Folds that still trained, by epoch.
     """
 
     name: str

@@ -25,7 +25,7 @@ class HeatmapInfo:
 
     Attributes:
         metric: The objective.
-        names: Of the trials, best first.
+        names: Names of the trials, best first.
         states: Where each trial stands.
         scores: By trial and fold, in the metric's own sign.
         differences: To the reference on the same fold; positive is better.

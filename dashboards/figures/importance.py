@@ -42,7 +42,7 @@ class Importance:
 
     Attributes:
         parameter: Its name.
-        share: Of the sum over all parameters, in [0, 1].
+        share: Share of the sum over all parameters, in [0, 1].
         chance: The mark of chance, on the same scale: shuffled scores stay below it for all
             parameters at once in 95% of all cases.
     """
@@ -78,8 +78,8 @@ def importance_info(projection: Projection, *, seed: int = 0) -> ImportanceInfo:
     """Evaluate the trials by their score on the first fold.
 
     Args:
-        projection: Of the sweep.
-        seed: Of the shuffles.
+        projection: Projection of the sweep.
+        seed: Seed of the shuffles.
     """
     trials = _trials(projection, fold=0)
     scores = [float(trial.values[0]) for trial in trials]

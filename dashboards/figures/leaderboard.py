@@ -38,7 +38,7 @@ class Entry:
     """One trial in one panel.
 
     Attributes:
-        number: Of the trial.
+        number: Number of the trial.
         name: As the axis shows it.
         mean: Over its finished folds.
         low: End of the corrected interval, None unless the trial is complete.
@@ -65,7 +65,7 @@ class Panel:
         title: As the panel shows it.
         note: Below the title: that it is the objective, or which thresholds were used.
         entries: Best trial first.
-        baseline: Of predicting nothing, None where it is not known.
+        baseline: Score of predicting nothing, None where it is not known.
     """
 
     metric: str
@@ -80,11 +80,11 @@ class LeaderboardInfo:
     """What the leaderboard shows.
 
     Attributes:
-        num_folds: Of a complete trial.
+        num_folds: Folds of a complete trial.
         leader: Number of the winner (or of who leads so far), None without any score.
         is_over: Whether the leader has won.
         panels: The objective first, then Dice if that is not the objective itself.
-        names: Of the trials shown, best first.
+        names: Names of the trials shown, best first.
         num_omitted: Scored trials that did not fit.
         num_unscored: Trials without a mean: no fold is finished, or one is NaN.
     """

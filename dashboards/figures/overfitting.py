@@ -29,7 +29,7 @@ class OverfittingInfo:
         watched: The stopping metric on the monitor; None if it is the loss, or was not recorded.
         departures: (epoch, monitor loss) of every fold that departed.
         kept: (epoch, stopping metric) of every fold's kept weights.
-        median_departure: Of the folds that departed, None without any.
+        median_departure: Median epoch of departure over the folds that departed, None without any.
         is_on_fold: Whether the scored cases themselves were the monitor.
     """
 

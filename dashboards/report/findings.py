@@ -76,11 +76,11 @@ class MetricRow:
         threshold: "none", "fixed" (of the settings) or "other folds" (chosen without the scored
             cases).
         winner: Over the folds.
-        default: Of the default trial likewise, None where it is not complete; while the sweep
-            is not over, on the folds that both have.
+        default: The default trial's likewise, None where it is not complete; while the sweep is not
+            over, on the folds that both have.
         difference: Winner minus default on the same folds, corrected for the trials looked at; None
             where they are the same.
-        all_empty: Of predicting nothing, None where that is not known.
+        all_empty: Score of predicting nothing, None where that is not known.
         gain: Above predicting nothing on the same folds, corrected for the trials looked at.
     """
 
@@ -100,10 +100,12 @@ class Findings:
     Attributes:
         metric: The objective.
         maximize: Whether higher is better.
-        standing: Who leads, by how much and how sure.
-        rows: Of the winner, or of who leads so far, the objective first; empty without either.
-        groups: Of parts of the cases, by mask size and by view; empty where none was recorded.
-        num_folds: Of a complete trial.
+        standing: The leading trial, by how much it leads and how sure that is.
+        rows: Scores of the winner, or of the leader so far, the objective first; empty without
+            either.
+        groups: Scores of parts of the cases, by mask size and by view; empty where none was
+            recorded.
+        num_folds: Folds of a complete trial.
         num_folds_run: Finished folds of all trials.
         num_folds_full_grid: Folds that training every trial completely would have taken.
         states: Trials by state.

@@ -65,12 +65,12 @@ def write_report(
     The file appears whole or not at all.
 
     Args:
-        ledger: Of the sweep; no lease is needed.
-        path: Of the HTML file; its folder is made.
+        ledger: Ledger of the sweep; no lease is needed.
+        path: Path of the HTML file; its folder is made.
         operating_points: By complete trial, see `dashboards.queries.OperatingPoints`; without
             them scores stand at the fixed threshold of the settings.
         confirmation: The winner on cases that the search never scored.
-        verdict: Of the promotion gate.
+        verdict: Verdict of the promotion gate.
         predictions: Pictures of single cases.
         written_at: Shown in the report; now when None.
 

@@ -44,8 +44,8 @@ class Choice:
     Attributes:
         kind: One of `KINDS`.
         case_id: Hashed.
-        fold: That held it.
-        dice: Of the case; 0 for a false alarm.
+        fold: Fold that held it.
+        dice: Dice of the case; 0 for a false alarm.
         truth_share: Share of the image inside the true mask.
         predicted_share: Share of the image inside the predicted mask.
     """
@@ -71,12 +71,12 @@ class PredictionsInfo:
     """What the gallery shows.
 
     Attributes:
-        trial: Whose predictions these are.
+        trial: Trial that made the predictions.
         examples: By kind, best first within each.
         num_positive: Positive cases of all folds.
-        num_found: Of them, how many overlap with their prediction at all.
+        num_found: How many of them overlap with their prediction at all.
         num_negative: Cases with an empty truth.
-        num_false_alarms: Of them, how many were predicted not to be empty.
+        num_false_alarms: How many of them were predicted not to be empty.
     """
 
     trial: int
@@ -93,7 +93,7 @@ class CaseScores:
 
     Attributes:
         case_ids: Hashed.
-        folds: That held the case.
+        folds: Folds that held the case.
         dice: Both empty = 1.
         truth_share: Share of the image inside the true mask.
         predicted_share: Share of the image inside the predicted mask.
@@ -183,7 +183,7 @@ def collect_predictions(
     Args:
         trial: Usually the winner; its folds' tables and weights must still be there.
         store: The cases of the sweep.
-        folder: Of the sweep; fold scores name their files relative to it.
+        folder: Folder of the sweep; fold scores name their files relative to it.
         runtime: For inference.
         operating_point: With "rules" by fold; without it the threshold of the settings counts.
         num_each: Cases of each kind.

@@ -33,12 +33,12 @@ class Compared:
     """One trial.
 
     Attributes:
-        number: Of the trial.
+        number: Number of the trial.
         changed: Its settings that differ from those of the reference, in the space's order.
         num_epochs: Mean number of epochs of a fold.
-        seconds: Of all folds together.
-        values: Of the metric by fold, in the metric's own sign.
-        interval: Of their mean.
+        seconds: Seconds of all folds together.
+        values: Values of the metric by fold, in the metric's own sign.
+        interval: Interval of their mean.
         difference: This minus the reference, corrected; None for the reference itself.
         p_adjusted: Its p-value once more; NaN for the reference.
     """
@@ -67,7 +67,7 @@ class Comparison:
         num_left_out: Trials without all folds, or with a value that is not finite.
         num_compared: Differences that intervals and p-values are corrected for, those of trials
             that were stopped or parked included.
-        correction: That in words.
+        correction: The correction in words.
         trials: By number, the reference first.
     """
 
@@ -84,7 +84,7 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
     """Compare every complete trial with one.
 
     Args:
-        projection: Of the sweep.
+        projection: Projection of the sweep.
         metric: One that every fold recorded; the objective as the search ranks by it without one.
         reference: Number of a complete trial; 0 is the default configuration.
 

@@ -47,7 +47,7 @@ def operating_point(trial: Trial, folder: Path) -> dict[str, Any] | None:
 
     Args:
         trial: With all its folds finished.
-        folder: Of the sweep; fold scores name their case tables relative to it.
+        folder: Folder of the sweep; fold scores name their case tables relative to it.
 
     Returns:
         Plain JSON values. "folds": the metrics of each fold under the rule of the other folds, in
@@ -79,7 +79,7 @@ def keeper(folder: Path, bring: Callable[[Trial], None]) -> Callable[[Trial], di
     A table that cannot be read is said and costs the note, not the sweep.
 
     Args:
-        folder: Of the sweep.
+        folder: Folder of the sweep.
         bring: Has a trial's tables in it.
     """
 
@@ -103,7 +103,7 @@ def fill(projection: Projection, folder: Path) -> None:
 
     Args:
         projection: Changed in place.
-        folder: Of the sweep; trials whose tables are not in it stay as they are.
+        folder: Folder of the sweep; trials without a table in it stay as they are.
     """
     notes = keeper(folder, lambda one: None)
     for one in projection.trials:
@@ -171,7 +171,7 @@ def rule_text(rule: str, settings: Mapping[str, Any] | None = None) -> str:
 
     Args:
         rule: One of the words above.
-        settings: Of a trial, whose threshold is named where it is fixed.
+        settings: Settings of a trial; names the threshold where it is fixed.
     """
     if rule == NO_THRESHOLD:
         return "no threshold"

@@ -51,7 +51,7 @@ class Overview:
         num_folds_run: Finished folds.
         num_folds_expected: Finished and still expected folds, an estimate.
         is_bound: Whether that is the most there can be, because the policy ends by what is left.
-        standing: Who leads, by how much, and whether anybody has won.
+        standing: The leading trial, by how much it leads, and whether it has won.
         dice: The leader's Dice (both empty = 1); None before the first fold.
         seconds_left: Estimate from finished folds; None before the first, and with a bound alone.
         caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.

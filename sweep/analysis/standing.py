@@ -51,7 +51,7 @@ class Standing:
         outcome: What can be said.
         winner: The complete trial with the best mean; None unless the sweep is over.
         leader: The winner, or who leads so far; None before the first score.
-        mean: Of the leader's finished folds, in the metric's own sign.
+        mean: Mean of the leader's finished folds, in the metric's own sign.
         num_folds: Finished folds of the leader.
         shared_folds: Finished by the leader and by the default, in order; the leader's own where it
             is the default.
@@ -59,7 +59,7 @@ class Standing:
             there is nothing to compare.
         num_looked_at: Trials that had any value, the default included.
         num_open: Trials that may still win, by state.
-        num_ahead: Of these, who is ahead of the leader on the folds that both have.
+        num_ahead: Trials among these that are ahead of the leader on the folds that both have.
         sweep_state: As in `sweep.ledger.projection.Projection`.
         maximize: Whether the metric is better when higher.
     """
@@ -129,7 +129,7 @@ def num_compared(projection: Projection, reference: int = DEFAULT_TRIAL) -> int:
     """Differences that one with this reference may be the largest of, at least 1.
 
     Args:
-        projection: Of the sweep.
+        projection: Projection of the sweep.
         reference: Number of the trial that others are compared with.
     """
     looked_at = num_looked_at(projection)

@@ -41,9 +41,10 @@ class TrialSummary:
         settings: The whole configuration.
         fold_scores: Objective on each finished fold in the metric's own sign; None if unfinished.
         fold_seconds: Training time of each finished fold; None if unfinished.
-        seconds: Of all folds together; of unfinished ones from start to end, where it is known.
-        num_epochs: Of all folds together, unfinished ones included.
-        mean: Of the finished folds' scores, None before the first.
+        seconds: Seconds of all folds together; of unfinished ones from start to end, where it is
+            known.
+        num_epochs: Epochs of all folds together, unfinished ones included.
+        mean: Mean of the finished folds' scores, None before the first.
         inference: The choice for inference at which all scores stand; empty without one.
         choices: Every choice with its objective by finished fold and its mean.
         metrics: Mean and SD over the folds, of complete trials alone and of metrics that are
@@ -75,7 +76,7 @@ class SweepSummary:
     """One sweep.
 
     Attributes:
-        name: Of the sweep.
+        name: Name of the sweep.
         state: Where the sweep stands.
         reason: Why it is in that state.
         phantom: Whether the cases are drawn, not real.
@@ -89,10 +90,10 @@ class SweepSummary:
         warning: What a reader must know of that trial, None if nothing.
         caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
         cohort: Which cases took part, see `sweep.analysis.cohort`; empty of an older sweep.
-        standing: Who leads, by how much and how sure.
-        verdict: That in words.
+        standing: The leading trial, by how much it leads and how sure that is.
+        verdict: The same in words.
         trials: All of them.
-        mlflow_run_id: Of the parent run, None if MLflow was not reached.
+        mlflow_run_id: MLflow id of the parent run, None if MLflow was not reached.
         better: Which way each metric here is better, "higher" or "lower"; counts and baselines
             have no such way.
         conventions: What each metric here counts, and what it does with empty masks.
@@ -169,7 +170,7 @@ def baseline_warning(
     Args:
         metrics: Mean and SD over the folds by name.
         threshold: Which one gave them, as the warning says it; as `metrics` have it if None.
-        who: Whose they are.
+        who: The model that they are of, in words.
 
     Returns:
         None where its mean Dice (both empty = 1) is higher, or one of the two is not known.

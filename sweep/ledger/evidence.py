@@ -48,9 +48,9 @@ class HoldoutUse:
         number: One-based, of this sweep.
         timestamp: ISO 8601 time in UTC.
         purpose: What for.
-        git_sha: Of the code that ran.
+        git_sha: Commit of the code that ran.
         holdout_digest: SHA-256 of the hold-out's cases.
-        trials: That were scored.
+        trials: Numbers of the scored trials.
         result: What came out, None if it never ended.
     """
 
@@ -112,9 +112,9 @@ class Evidence:
 
         Args:
             purpose: What for.
-            git_sha: Of the code that runs.
-            holdout_digest: Of its cases.
-            trials: That will be scored.
+            git_sha: Commit of the code that runs.
+            holdout_digest: SHA-256 of its cases.
+            trials: Numbers of the trials to be scored.
             again: Whether a use after the first is meant.
 
         Returns:

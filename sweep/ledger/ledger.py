@@ -192,7 +192,7 @@ class Ledger:
 
         Args:
             parameters: Chosen values.
-            distributions: Of each of them.
+            distributions: Distributions of each of them.
             settings: The whole configuration, plain JSON values; the parameters when None.
 
         Returns:
@@ -274,7 +274,7 @@ class Ledger:
         their way when a driver died.
 
         Args:
-            score: Of the fold.
+            score: Score of the fold.
             last: Its last epoch, committed with it.
 
         Returns:

@@ -204,8 +204,8 @@ class Projection:
         history: Events in the order in which they were committed.
         sweep_state: Where the whole sweep stands.
         sweep_reason: Why the sweep is in that state.
-        later_versions: Of what changes pixels or scores, where the sweep went on under others than
-            before.
+        later_versions: Versions of what changes pixels or scores, where the sweep went on under
+            others than before.
     """
 
     header: SweepHeader

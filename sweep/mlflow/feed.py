@@ -38,8 +38,8 @@ class MlflowFeed:
         """Touches nothing yet.
 
         Args:
-            home: Whose MLflow.
-            ledger: Of the sweep; is read in `offer` and `finish` alone.
+            home: Home with the address of MLflow.
+            ledger: Ledger of the sweep; is read in `offer` and `finish` alone.
             clock: Seconds that never go back.
         """
         self.run_id: str | None = None

@@ -36,7 +36,7 @@ class Policy(Protocol):
         """
 
 
-def settled_mean(scores: Collection[float]) -> float:
+def rounded_mean(scores: Collection[float]) -> float:
     """Mean to twelve digits, so that three folds of 0.7 are as good as one; -inf if one diverged.
 
     Args:
@@ -68,7 +68,7 @@ class TrialProgress:
     def take(self, scores: Mapping[int, float]) -> None:
         """Add or revise scores by fold."""
         self.scores.update(scores)
-        self.mean = settled_mean(self.scores.values())
+        self.mean = rounded_mean(self.scores.values())
 
     def next_fold(self) -> int:
         """The lowest fold that is not finished."""
@@ -112,7 +112,7 @@ class IndexedPolicy:
         """Whether a waiting trial comes before trials still to be proposed."""
 
     def observe(self, event: Event) -> None:
-        """Take note of what happened, but for late news of who was stopped; costs O(log n)."""
+        """Take note of what happened, but for late news of stopped trials; costs O(log n)."""
         if event.trial in self._stopped:
             return
         self._observe(event)

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: Share of trials whose first score is lifted to that of the best among them, at most.
+#: At most this share of the first scores is lifted to the best among them.
 _LIFTED_SHARE = 0.3
 #: Scores that the variances are learned from: all but a large sweep's.
 _MOST_LEARNED = 400
@@ -43,11 +43,11 @@ class Variances:
 
     Attributes:
         length: Distance in the unit cube over which trials resemble each other.
-        shared: Of a, what the hyperparameters explain on every fold.
-        own: Of c, the trial's own part.
-        shared_fold: Of e, what they explain on one fold.
-        noise: What is left.
-        fold: Of f, how much folds differ in difficulty.
+        shared: Variance of a, which the hyperparameters explain on every fold.
+        own: Variance of c, the trial's own part.
+        shared_fold: Variance of e, which the hyperparameters explain on one fold.
+        noise: Variance of the rest.
+        fold: Variance of f, the difficulty of folds.
     """
 
     length: float = 0.5
@@ -119,7 +119,7 @@ class FoldModel:
         """Start without observations.
 
         Args:
-            parameters: Of the N trials; where all are empty, trials share nothing.
+            parameters: Settings of the N trials; where all are empty, trials share nothing.
             num_folds: Folds of a complete trial.
             variances: To begin with, see `fit`.
         """

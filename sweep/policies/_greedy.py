@@ -37,7 +37,7 @@ class Greedy(IndexedPolicy):
         return (wave, -trial.mean, not trial.is_retry, -len(trial.scores))
 
     def precedes_new(self, trial: TrialProgress) -> bool:
-        """Only a trial whose first fold was lost."""
+        """Only a trial with a lost first fold."""
         return not trial.scores
 
 

@@ -1,8 +1,8 @@
 """Successive halving over folds, and greedy cross-validation inside it.
 
-Rung r holds trials with `depths[r]` finished folds (1, 2, 4, ... k). Of everybody who reached a
-rung the best 1 / `factor` go on (Jamieson and Talwalkar, AISTATS 2016); who was passed over keeps
-waiting behind, by its mean, so that a sweep without a stop rule still comes to an end.
+Rung r holds trials with `depths[r]` finished folds (1, 2, 4, ... k). Of all that reached a
+rung the best 1 / `factor` go on (Jamieson and Talwalkar, AISTATS 2016); the others keep waiting
+behind, by their mean, so that a sweep without a stop rule still comes to an end.
 
 `GreedyHalving` (after Soper, Algorithms 2022) takes the best running mean first inside a rung and
 decides the rung as soon as as many members have arrived as may go on.
@@ -46,7 +46,7 @@ class Halving(IndexedPolicy):
         Args:
             num_trials: Trials in all.
             num_folds: Folds of a complete trial.
-            factor: Of those who reach a rung one in `factor` goes on; at least 2.
+            factor: One in `factor` of the trials that reach a rung goes on; at least 2.
             pinned: Number of a trial that is always completed, right after the first folds.
 
         Raises:
@@ -58,7 +58,7 @@ class Halving(IndexedPolicy):
         self.factor, self.pinned = factor, pinned
         self._depths = depths(num_folds, factor)
         self._rung = 0
-        self._members: set[int] = set()  # who may have folds up to the rung's depth
+        self._members: set[int] = set()  # may have folds up to the rung's depth
         self._arrived: set[int] = set()  # members that have them, or are over
         self._is_decided = False
 
@@ -74,7 +74,7 @@ class Halving(IndexedPolicy):
         return (3.0, -trial.mean, -len(trial.scores))
 
     def precedes_new(self, trial: TrialProgress) -> bool:
-        """Only a trial whose first fold was lost."""
+        """Only a trial with a lost first fold."""
         return not trial.scores
 
     def gain_left(self) -> float:
@@ -105,7 +105,7 @@ class Halving(IndexedPolicy):
         return -(-len(self._members) // self.factor)
 
     def _climb(self) -> None:
-        """The best part of those who arrived goes on to the next rung."""
+        """The best part of the arrived members goes on to the next rung."""
         if self._rung == len(self._depths) - 1:
             self._is_decided = True
             old, self._members = self._members, set()

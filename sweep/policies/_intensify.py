@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from sweep.policies._base import IndexedPolicy, TrialProgress, settled_mean
+from sweep.policies._base import IndexedPolicy, TrialProgress, rounded_mean
 from sweep.policies._spec import PolicySpec
 from sweep.records import DEFAULT_TRIAL, Event, FoldFinished
 
 
 class Intensify(IndexedPolicy):
-    """The incumbent, challengers, new trials, then whoever was rejected."""
+    """The incumbent, challengers, new trials, then rejected ones."""
 
     def __init__(
         self, *, num_trials: int, num_folds: int, pinned: int | None = DEFAULT_TRIAL
@@ -40,11 +40,11 @@ class Intensify(IndexedPolicy):
         return (3.0, -trial.mean, -len(trial.scores))
 
     def precedes_new(self, trial: TrialProgress) -> bool:
-        """Everybody who was not rejected."""
+        """Every trial that was not rejected."""
         return trial.number not in self._rejected or trial.number == self.pinned
 
     def gain_left(self) -> float:
-        """0 when all have entered and nobody open is left but rejected ones, else infinite."""
+        """0 when all have entered and only rejected ones are open, else infinite."""
         if len(self._trials) < self.num_trials:
             return math.inf
         is_open = (not o.is_over and self.precedes_new(o) for o in self._trials.values())
@@ -69,8 +69,8 @@ class Intensify(IndexedPolicy):
         common = [fold for fold in scores if fold in incumbent.scores]
         if not is_checkpoint or not common:
             return
-        own = settled_mean([scores[fold] for fold in common])
-        bound = settled_mean([incumbent.scores[fold] for fold in common])
+        own = rounded_mean([scores[fold] for fold in common])
+        bound = rounded_mean([incumbent.scores[fold] for fold in common])
         if own < bound or own == -math.inf:
             self._rejected.add(one.number)
         elif own > bound and count == self.num_folds:

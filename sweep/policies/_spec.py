@@ -89,7 +89,7 @@ def make_policy(name: str, settings: Mapping[str, Any], num_folds: int) -> Polic
     """Build a policy by name.
 
     Args:
-        name: Of a policy, or an older name of it.
+        name: Name of a policy, or an older name of it.
         settings: Keyword arguments of the policy, `num_trials` among them.
         num_folds: Folds of a complete trial, at least 1.
 

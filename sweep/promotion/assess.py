@@ -37,7 +37,7 @@ class ScoredModel:
     """A model on the locked cases.
 
     Attributes:
-        table: Of the cases in the plan's order.
+        table: Table of the cases in the plan's order.
         rule: How its logits become masks.
     """
 
@@ -65,11 +65,11 @@ def assess(
     """The winner's result and the default's, as the evidence study keeps it; plain JSON values.
 
     Args:
-        number: Of the winner.
+        number: Number of the winner.
         winner: On the locked cases.
         default: Likewise, None where it is the winner or cannot be scored.
-        store: Of the cases.
-        plan: Of the sweep.
+        store: Store of the cases.
+        plan: Fold plan of the sweep.
     """
     groups, positive = patients(winner, store), winner.positive
     intervals = {
@@ -108,9 +108,10 @@ def challenged(
         result: From `assess`.
         winner: On the locked cases.
         champion: On the same cases; None if it could not be scored.
-        facts: Who the champion is, and why it could not be scored; kept with the result.
-        store: Of the cases.
-        plan: Of the sweep.
+        facts: Version and origin of the champion, and why it could not be scored; kept with the
+            result.
+        store: Store of the cases.
+        plan: Fold plan of the sweep.
     """
     intervals, metrics = dict(result["intervals"]), None
     intervals.pop("challenge", None)
@@ -131,7 +132,7 @@ def dice_intervals(
     """Intervals of a model's Dice, of that over positive cases, and of its gain over nothing.
 
     Args:
-        dice: Of each case (both empty = 1), shape (N,).
+        dice: Dice of each case (both empty = 1), shape (N,).
         positive: Whether each case has a true mask.
         groups: The patient of each case.
     """
@@ -151,8 +152,8 @@ def paired_interval(
     """Interval of the Dice of one model above that of another on the same cases.
 
     Args:
-        dice: Of the one, shape (N,).
-        other: Of the other.
+        dice: Dice of the one, shape (N,).
+        other: Dice of the other.
         positive: Whether each case has a true mask.
         groups: The patient of each case.
     """
@@ -164,7 +165,7 @@ def patients(one: ScoredModel, store: CaseStore) -> list[str]:
 
     Args:
         one: On the locked cases.
-        store: Of the cases.
+        store: Store of the cases.
     """
     return [store.cases[store.index(name)].group for name in one.table.case_ids.tolist()]
 

@@ -65,7 +65,7 @@ def confirm(
     """Open the hold-out and score the winner on it, the default and the champion beside it.
 
     Args:
-        sweep: Whose winner is scored.
+        sweep: Sweep with the winner that is scored.
         store: Where its case store is now, if it moved.
         again: Whether a use after the first is meant.
         rival: The champion to be scored on the same cases; None if there is none.

@@ -60,8 +60,8 @@ class Champion:
     """The model that a new one must be better than.
 
     Attributes:
-        name: Of the registered model.
-        version: Of it.
+        name: Name of the registered model.
+        version: Version of the model.
         problem: Why it cannot be loaded here; None if it can, or nobody tried.
         is_winner: Whether it is the winner itself.
     """
@@ -119,7 +119,7 @@ def preliminary(projection: Projection) -> Verdict:
     """What can be refused before the hold-out is opened.
 
     Args:
-        projection: Of the sweep.
+        projection: Projection of the sweep.
     """
     is_over = projection.sweep_state is SweepState.FINISHED
     no_winner = (
@@ -170,8 +170,8 @@ def verdict(
     """Whether the confirmed winner may become champion.
 
     Args:
-        confirmation: Of the winner.
-        projection: Of its sweep.
+        confirmation: Confirmation of the winner.
+        projection: Projection of its sweep.
         champion: The present one, None if there is none.
         gate: What to ask for.
     """

@@ -49,7 +49,7 @@ def judge(
     """The winner's confirmation, the one that is there or a new one, and the gate's verdict.
 
     Args:
-        sweep: That is promoted.
+        sweep: Sweep that is promoted.
         best: Its winner.
         present: The champion, None if there is none.
         gate: What to ask for.
@@ -125,9 +125,9 @@ def keep_verdict(
     """Write into the evidence study what the gate said, and why it was overruled.
 
     Args:
-        sweep: That was judged.
-        said: Of the gate.
-        confirmation: That it judged.
+        sweep: Sweep that was judged.
+        said: Verdict of the gate.
+        confirmation: Confirmation that it judged.
         against: Why the winner is promoted all the same; None where it is not.
     """
     sweep.evidence.add_verdict(

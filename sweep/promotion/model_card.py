@@ -31,11 +31,11 @@ def facts_of(
     """What a model says of its origin; plain JSON values.
 
     Args:
-        name: Of the sweep.
-        projection: Of the sweep.
+        name: Name of the sweep.
+        projection: Projection of the sweep.
         best: Its winner.
         found: On the hold-out.
-        said: Of the gate.
+        said: Verdict of the gate.
         against: Why it was promoted against the gate; None where it was not.
     """
     header = projection.header
@@ -82,7 +82,7 @@ def trial_of(tags: Mapping[str, str]) -> str | None:
     """Number of the trial that became a version; versions of earlier builds call it a candidate.
 
     Args:
-        tags: Of the version.
+        tags: Tags of the version.
     """
     return tags.get(PREFIX + "trial", tags.get(PREFIX + "candidate"))
 
@@ -91,10 +91,10 @@ def is_same(tags: Mapping[str, str], name: str, header: SweepHeader, number: int
     """Whether a champion is this trial.
 
     Args:
-        tags: Of the champion's version.
-        name: Of the trial's sweep.
-        header: Of its ledger.
-        number: Of the trial.
+        tags: Tags of the champion's version.
+        name: Name of the trial's sweep.
+        header: Header of its ledger.
+        number: Number of the trial.
     """
     ours = (sweep_id(name, header), str(number))
     return (tags.get(PREFIX + "sweep_id"), trial_of(tags)) == ours

@@ -56,16 +56,16 @@ class Promotion:
 
     Attributes:
         sweep: It came from.
-        trial: Of the sweep.
+        trial: Trial of the sweep.
         model_name: In the registry.
-        version: Of the model.
+        version: Version of the model.
         model_uri: Loads the champion, whoever that is.
         run_id: The sweep's parent run in MLflow.
         previous_version: The champion before; None if there was none.
         is_new: False where this trial was champion already and nothing was done.
         forced: Whether the gate had refused it.
         reason: Why it was forced; None where it was not.
-        verdict: Of the gate.
+        verdict: Verdict of the gate.
         confirmation: On the hold-out.
     """
 
@@ -100,7 +100,7 @@ def promote(
 
     Args:
         home: Where the sweep lives.
-        name: Of the sweep.
+        name: Name of the sweep.
         model_name: In the registry; `champions.model_name` unless given, one for each metric.
         gate: What the gate asks for.
         force: Promote the winner against the gate; the reasons are written on the model.

@@ -59,9 +59,9 @@ def load_rival(home: Home, version: ModelVersion, plan: FoldPlan) -> Rival:
     """Make the champion ready. Nothing is scored yet, so what fails here spends no hold-out.
 
     Args:
-        home: Whose registry knows the champion.
-        version: Of the champion.
-        plan: Of the challenger's sweep.
+        home: Home with the address of the registry that knows the champion.
+        version: Version of the champion.
+        plan: Fold plan of the challenger's sweep.
     """
     name, number, tags = str(version.name), str(version.version), version.tags
     exposure = _exposure(tags, plan)

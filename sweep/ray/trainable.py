@@ -57,11 +57,11 @@ class Job:
         plan: File of the search part of the fold plan: it does not name the hold-out.
         plan_digest: Digest that the plan must have.
         folder: Where trials write, one folder per trial, fold and attempt.
-        seed: Of the sweep; the fold and its parts derive their own.
+        seed: Seed of the sweep; the fold and its parts derive their own.
         metric: Name of the objective among the fold's metrics.
         maximize: Whether it is better when higher.
         runtime: Device, precision and layout, frozen for the sweep.
-        version: Of ptxsweep on the driver.
+        version: Version of ptxsweep on the driver.
         versions: There, of what changes pixels or scores; empty asks nobody.
         bucket: Where the sweep is in object storage, instead of `plan` and `folder`; None if it
             is in folders.

@@ -44,7 +44,7 @@ class Controller:
             space: What may vary, and the pruner and sampler.
             policy: Fresh.
             stop_rule: Fresh.
-            seed: Of the sweep, at least 0.
+            seed: Seed of the sweep, at least 0.
             final_notes: What the ledger keeps of a trial that has all its folds, by key; asked
                 before it ends, since nothing can be added to it afterwards.
         """

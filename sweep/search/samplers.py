@@ -33,7 +33,7 @@ def propose(space: SearchSpace, projection: Projection, seed: int) -> dict[str, 
     Args:
         space: What may vary.
         projection: What is known.
-        seed: Of the sweep, at least 0; the next trial's number is added here.
+        seed: Seed of the sweep, at least 0; the next trial's number is added here.
 
     Returns:
         Chosen values by name; inactive parameters are absent.
@@ -57,7 +57,7 @@ def make_sampler(
     Args:
         name: One of `SAMPLERS`.
         settings: `n_startup_trials` of TPE.
-        seed: Of the sweep, at least 0.
+        seed: Seed of the sweep, at least 0.
         number: Number of the trial to be proposed.
         draw: Number of the draw for it.
 

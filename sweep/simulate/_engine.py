@@ -64,7 +64,7 @@ class Simulation:
             pruner: Stops trials; it is asked through a projection, as live.
             proposer: Chooses the row of each new trial; the layout's order unless given.
             cluster: One worker that never fails unless given.
-            seed: Of losses and stragglers.
+            seed: Seed of losses and stragglers.
             keep_events: Whether `Run.events` is filled.
         """
         self._table, self._layout = table, layout

@@ -49,7 +49,7 @@ class ReplayOrder:
     """In which order a seed replays a table: its rows, partitions and folds.
 
     Attributes:
-        partitions: Of the table, those that the search sees.
+        partitions: Partitions of the table, those that the search sees.
         order: Row of each trial, in the order of proposal.
         folds: Partition and column of each fold; the same for every trial.
     """

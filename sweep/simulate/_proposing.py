@@ -41,9 +41,9 @@ class Proposer:
         Args:
             table: Its params are the space: a param that is a number everywhere varies over its
                 range, any other over its values, of which "absent" is one.
-            layout: Of equally near rows the first in its order is taken.
-            name: Of a sampler, see `sweep.search.samplers`.
-            seed: Of the sweep, at least 0.
+            layout: Replay order: of equally near rows the first in its order is taken.
+            name: Name of a sampler, see `sweep.search.samplers`.
+            seed: Seed of the sweep, at least 0.
 
         Raises:
             UsageError: There is no such sampler, or no param varies.
@@ -86,8 +86,8 @@ class _Column:
     """One param of all rows.
 
     Attributes:
-        values: Of each row: numbers, or texts where some are no number.
-        distribution: Of the values.
+        values: Values of each row: numbers, or texts where some are no number.
+        distribution: Distribution of the values.
     """
 
     values: Sequence[Any]

@@ -168,7 +168,7 @@ class InferenceSpec(Strict):
     """Settings that count in inference alone: every trained fold is scored with each choice.
 
     Attributes:
-        overlap: Of neighbouring windows, values in [0, 0.9].
+        overlap: Overlap of neighbouring windows, values in [0, 0.9].
         tta: Whether the mirror image is predicted too.
         whole_image: Whether the whole image is predicted in one pass, without windows.
     """

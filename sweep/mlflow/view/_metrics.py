@@ -186,7 +186,7 @@ def _curves(one: Trial, fold: int, projection: Projection, *, after: int) -> lis
     Args:
         one: The trial.
         fold: Finished or not.
-        projection: Of the sweep.
+        projection: Projection of the sweep.
         after: Epochs of the objective that were sent already.
     """
     tries = [milliseconds(each.started_at) for each in one.log if each.fold == fold]

@@ -36,7 +36,7 @@ class SweepRuns:
     """The parent run and the child runs of a sweep.
 
     Attributes:
-        client: Of the store.
+        client: Client of the store.
         found: Runs by trial, the parent's under `PARENT`, as `search` last saw them.
     """
 
@@ -44,7 +44,7 @@ class SweepRuns:
         """Connect.
 
         Args:
-            tracking_uri: Of MLflow.
+            tracking_uri: Address of MLflow.
             sweep_id: The tag that all runs of the sweep share.
         """
         self.client: MlflowClient = connect(tracking_uri)

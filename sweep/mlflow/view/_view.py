@@ -44,7 +44,7 @@ class MlflowView:
     """The MLflow side of one sweep. Not thread-safe.
 
     Attributes:
-        name: Of the sweep.
+        name: Name of the sweep.
         run_id: The parent run, None until MLflow was reached.
         num_failures: Times that MLflow could not be used.
     """
@@ -63,13 +63,13 @@ class MlflowView:
         """Touches nothing; the first `sync` connects.
 
         Args:
-            tracking_uri: Of MLflow: a server, or a database.
-            name: Of the sweep.
+            tracking_uri: Address of MLflow: a server, or a database.
+            name: Name of the sweep.
             artifact_root: Folder of artifacts where no server keeps them; MLflow's own choice,
                 in the working folder, if None.
-            folder: Of the sweep, for the tables of trials whose thresholds an older ledger does
-                not keep; they are sent without if None.
-            experiment: That holds all sweeps.
+            folder: Folder of the sweep, for the tables of trials with thresholds that an older
+                ledger does not keep; they are sent without if None.
+            experiment: Name of the experiment that holds all sweeps.
             clock: Seconds that never go back.
             pause: Waits for some seconds between the tries of a last sync.
         """
@@ -117,7 +117,7 @@ class MlflowView:
 
         Args:
             source: As for `sync`; the run is made if MLflow has none.
-            path: Of a file that exists.
+            path: Path of a file that exists.
             folder: Inside the run's artifacts.
 
         Returns:

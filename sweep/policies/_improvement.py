@@ -1,4 +1,4 @@
-"""What a trial's next fold promises: expected improvement per missing fold, and its cost.
+"""Expected improvement of the best mean per missing fold of each trial.
 
 Two models are asked and their answers averaged: one that knows the hyperparameters, so that
 neighbours lend each other strength, and one that does not, because the first is overconfident where
@@ -23,11 +23,16 @@ from sweep.records import FoldFinished
 _FIRST_STEPS, _NEXT_STEPS = 50, 16
 
 
-class Gains:
-    """The models of some trials, and what they expect of them."""
+class ImprovementModel:
+    """Two models of some trials' scores, and the improvement that they expect on average."""
 
     def __init__(self, *, num_trials: int, num_folds: int) -> None:
-        """Without a model yet; args are the sweep's, at least 1."""
+        """Without a model yet.
+
+        Args:
+            num_trials: Trials in all, at least 1.
+            num_folds: Folds of a complete trial, at least 1.
+        """
         self._num_trials, self._num_folds = num_trials, num_folds
         self._models: list[FoldModel] = []
         self._rows: dict[int, int] = {}
@@ -60,7 +65,7 @@ class Gains:
             learn: Whether the variances are learned anew.
 
         Returns:
-            Who is not modelled any more.
+            Numbers of trials that are not modelled any more.
         """
         left = self._rows.keys() - {one.number for one in trials}
         self._rows = {one.number: row for row, one in enumerate(trials)}
@@ -89,13 +94,13 @@ class Gains:
             for model in self._models:
                 model.add(self._rows[event.trial], event.fold, event.score)
 
-    def over(self, best: float) -> dict[int, float]:
+    def expected_improvement(self, best: float) -> dict[int, float]:
         """The expected improvement of the best mean per share of the whole cost, by trial.
 
         Args:
-            best: Sum of scores of the best whole trial. -inf while nobody is whole: then over
-                the highest expectation, and as if all were equally uncertain, since someone must be
-                whole before anyone can be beaten.
+            best: Sum of scores of the best complete trial. -inf while none is complete: then
+                over the highest expectation, and as if all were equally uncertain, since one must
+                be complete before any can be improved on.
 
         Returns:
             What all folds of all trials would bring if each brought as much as the trial's
