@@ -40,7 +40,7 @@ def save_with_digest(path: Path, content: Mapping[str, Any]) -> None:
     """Write content and digest, whole or not at all.
 
     Args:
-        path: Path of the file; one that is there is replaced.
+        path: Of the file; one that is there is replaced.
         content: What JSON can hold, its "kind" among it.
 
     Raises:
@@ -57,8 +57,8 @@ def load_with_digest(path: Path, kind: str) -> dict[str, Any]:
     """Read the content that `save_with_digest` wrote.
 
     Args:
-        path: Path of the file.
-        kind: Kind that its content must name, as messages call it too.
+        path: Of the file.
+        kind: That its content must name, as messages call it too.
 
     Returns:
         The content without its digest.

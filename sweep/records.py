@@ -1,9 +1,8 @@
 """What happened and what was decided: plain values that every part of the platform shares.
 
-Trials are numbered from 0 in the order they were proposed; the number equals the Optuna
-trial number. Folds are numbered from 0, epochs from 1. A *value* of the objective is in the
-metric's own sign, as a reader knows it; a *score* is higher when it is better, and is what
-everything is ranked by.
+Candidates are numbered from 0 in the order they were proposed; the number equals the Optuna
+trial number. Folds are numbered from 0, epochs from 1. Scores are "higher is better" inside
+the platform: the ledger turns a minimised objective around at its border.
 """
 
 from __future__ import annotations
@@ -17,23 +16,13 @@ from typing import Any
 STEPS_PER_FOLD = 10_000
 
 
-#: Number of the trial at the space's defaults: completed early and never pruned, because every
+#: Number of the candidate at the space's defaults: completed early and never pruned, because every
 #: winner is compared with it.
-DEFAULT_TRIAL = 0
-
-
-def as_score(value: float, *, maximize: bool) -> float:
-    """A value of the objective as a score, which is higher when it is better.
-
-    Args:
-        value: In the metric's own sign.
-        maximize: Whether the metric itself is better when higher.
-    """
-    return value if maximize else -value
+DEFAULT_CANDIDATE = 0
 
 
 class State(StrEnum):
-    """Where a trial stands."""
+    """Where a candidate stands."""
 
     RUNNING = "running"  # a fold of it is being trained
     PARKED = "parked"  # between folds, may be continued
@@ -44,7 +33,7 @@ class State(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the trial can never run again in this sweep."""
+        """Whether the candidate can never run again in this sweep."""
         return self in (State.COMPLETE, State.PRUNED, State.FAILED, State.ABANDONED)
 
 
@@ -62,13 +51,13 @@ class Assignment:
     """A fold to train.
 
     Attributes:
-        trial: Number of the trial.
+        candidate: Number of the candidate.
         fold: Zero-based fold.
         attempt: One-based; reports must carry it.
         parameters: The whole configuration.
     """
 
-    trial: int
+    candidate: int
     fold: int
     attempt: int
     parameters: Mapping[str, Any]
@@ -76,9 +65,9 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One epoch of one fold; `value` is the objective on the monitor split, in its own sign."""
+    """One epoch of one fold; `value` is the objective on the monitor split, higher is better."""
 
-    trial: int
+    candidate: int
     fold: int
     attempt: int
     epoch: int
@@ -92,14 +81,12 @@ class ChoiceScore:
 
     Attributes:
         inference: The choice, such as {"overlap": 0.5, "tta": False}.
-        value: Objective on the held fold, in the metric's own sign.
-        score: The same, higher is better.
+        score: Objective on the held fold.
         metrics: Metrics of the held fold by name.
         cases: Path of the per-case table, relative to the sweep's storage; None if not kept.
     """
 
     inference: Mapping[str, Any]
-    value: float
     score: float
     metrics: Mapping[str, float] = field(default_factory=dict)
     cases: str | None = None
@@ -107,24 +94,21 @@ class ChoiceScore:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldScore:
-    """One finished fold.
+    """One finished fold. `score` is the objective on the held fold.
 
     Attributes:
-        value: Objective on the held fold, in the metric's own sign.
-        score: The same, higher is better.
         metrics: Metrics of the held fold by name.
         curves: Per-epoch values by name, one per epoch.
         cases: Path of the per-case table, relative to the sweep's storage; None if not kept.
         weights: Path of the best weights, relative likewise; None if not kept.
         choices: The same weights with every choice for inference, in the space's order; empty
-            in a sweep that has none. Value, score, metrics and cases are those of one of them.
+            in a sweep that has none. Score, metrics and cases are those of one of them.
         inference: Which one; empty without choices.
     """
 
-    trial: int
+    candidate: int
     fold: int
     attempt: int
-    value: float
     score: float
     seconds: float
     num_epochs: int
@@ -140,20 +124,15 @@ class FoldScore:
         """The same fold with the score, metrics and cases of one choice, by its place."""
         one = self.choices[choice]
         return replace(
-            self,
-            value=one.value,
-            score=one.score,
-            metrics=one.metrics,
-            cases=one.cases,
-            inference=one.inference,
+            self, score=one.score, metrics=one.metrics, cases=one.cases, inference=one.inference
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialAdded:
+class CandidateAdded:
     """A new configuration entered the sweep."""
 
-    trial: int
+    candidate: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -161,7 +140,7 @@ class TrialAdded:
 class FoldStarted:
     """A slot was given to a fold."""
 
-    trial: int
+    candidate: int
     fold: int
 
 
@@ -170,14 +149,14 @@ class FoldFinished:
     """A fold was scored and committed. A NaN or infinite score counts as worst.
 
     Attributes:
-        trial: Number of the fold's trial.
+        candidate: Whose fold.
         fold: Zero-based.
-        score: At the trial's common choice for inference, as of now.
+        score: At the candidate's common choice for inference, as of now.
         seconds: Training time.
-        revised: Scores of the trial's earlier folds where this one changed that choice.
+        revised: Scores of the candidate's earlier folds where this one changed that choice.
     """
 
-    trial: int
+    candidate: int
     fold: int
     score: float
     seconds: float
@@ -188,31 +167,31 @@ class FoldFinished:
 class FoldLost:
     """A fold ended without a score and may be tried again (a worker died, the driver stopped)."""
 
-    trial: int
+    candidate: int
     fold: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialStopped:
-    """A trial left for good before its last fold: pruned or failed."""
+class CandidateStopped:
+    """A candidate left for good before its last fold: pruned or failed."""
 
-    trial: int
+    candidate: int
     state: State
 
 
-Event = TrialAdded | FoldStarted | FoldFinished | FoldLost | TrialStopped
+Event = CandidateAdded | FoldStarted | FoldFinished | FoldLost | CandidateStopped
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFold:
-    """Give a free slot to the next fold of a known trial."""
+    """Give a free slot to the next fold of a known candidate."""
 
-    trial: int
+    candidate: int
     fold: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewTrial:
+class NewCandidate:
     """Propose a configuration.
 
     Attributes:
@@ -223,4 +202,4 @@ class NewTrial:
     start: bool = True
 
 
-Decision = RunFold | NewTrial
+Decision = RunFold | NewCandidate

@@ -33,7 +33,7 @@ def tag(name: str, /, *children: object, **attributes: Any) -> Markup:
     """An element.
 
     Args:
-        name: Name of the element.
+        name: Of the element.
         children: Inside it, in order; None is left out.
         attributes: `class_` gives `class`, underscores become hyphens; None and False leave the
             attribute out, True gives it without a value.

@@ -59,7 +59,7 @@ class Maker:
 
     Attributes:
         model: Name of the model, at most 64 characters.
-        version: Version of the model.
+        version: Of the model.
         software: Version of this package.
     """
 

@@ -17,7 +17,7 @@ Keys of a trial:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -25,8 +25,8 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from sweep.errors import LedgerError
-from sweep.ledger.projection import Projection, Trial
-from sweep.records import STEPS_PER_FOLD, ChoiceScore, Epoch, FoldScore, State, as_score
+from sweep.ledger.projection import Candidate, Projection
+from sweep.records import STEPS_PER_FOLD, ChoiceScore, Epoch, FoldScore, State
 
 ADDED, ENDED, NOTE = "added", "ended", "note:"
 
@@ -56,12 +56,12 @@ def stored_step(fold: int, epoch: int) -> int:
     return fold * STEPS_PER_FOLD + epoch
 
 
-def score_row(score: FoldScore) -> dict[str, Any]:
-    """A fold score for JSON; what a row calls its score is the value, in the metric's own sign."""
+def score_row(score: FoldScore, displayed: Callable[[float], float]) -> dict[str, Any]:
+    """A fold score for JSON; `displayed` gives a score in the metric's own sign."""
     choices = [
         {
             "inference": dict(one.inference),
-            "score": _plain(one.value),
+            "score": _plain(displayed(one.score)),
             "metrics": {name: _plain(value) for name, value in one.metrics.items()},
             "cases": one.cases,
         }
@@ -69,7 +69,7 @@ def score_row(score: FoldScore) -> dict[str, Any]:
     ]
     return {
         "attempt": score.attempt,
-        "score": _plain(score.value),
+        "score": _plain(displayed(score.score)),
         "seconds": _plain(score.seconds),
         "num_epochs": score.num_epochs,
         "best_epoch": score.best_epoch,
@@ -86,7 +86,7 @@ class _Entry:
     seq: int
     timestamp: str
     kind: str
-    trial: int
+    candidate: int
     fold: int
     attempt: int
     row: Mapping[str, Any]
@@ -107,7 +107,7 @@ def load(projection: Projection, trials: list[FrozenTrial]) -> int:
         )
         by_number = {trial.number: trial for trial in trials}
         for entry in entries:
-            _apply(projection, entry, by_number[entry.trial])
+            _apply(projection, entry, by_number[entry.candidate])
         for trial in trials:
             _load_unordered(projection, trial)
     except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
@@ -136,11 +136,11 @@ def _entries(trial: FrozenTrial) -> list[_Entry]:
 
 
 def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
-    row, number = entry.row, entry.trial
+    row, number = entry.row, entry.candidate
     match entry.kind:
         case "added":
             projection.add(
-                Trial(
+                Candidate(
                     number=number,
                     parameters=dict(trial.params),
                     settings=dict(row["settings"]),
@@ -163,15 +163,12 @@ def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
 
 
 def _score(projection: Projection, entry: _Entry) -> FoldScore:
-    row, maximize = entry.row, projection.maximize
-    value = _number(row["score"])
-    choices = [(one, _number(one["score"])) for one in row.get("choices", ())]
+    row = entry.row
     return FoldScore(
-        trial=entry.trial,
+        candidate=entry.candidate,
         fold=entry.fold,
         attempt=entry.attempt,
-        value=value,
-        score=as_score(value, maximize=maximize),
+        score=projection.displayed(_number(row["score"])),
         seconds=_number(row["seconds"]),
         num_epochs=int(row["num_epochs"]),
         best_epoch=int(row["best_epoch"]),
@@ -182,12 +179,11 @@ def _score(projection: Projection, entry: _Entry) -> FoldScore:
         choices=tuple(
             ChoiceScore(
                 inference=dict(one["inference"]),
-                value=own,
-                score=as_score(own, maximize=maximize),
+                score=projection.displayed(_number(one["score"])),
                 metrics={name: _number(value) for name, value in one["metrics"].items()},
                 cases=_file(one["cases"]),
             )
-            for one, own in choices
+            for one in row.get("choices", ())
         ),
     )
 
@@ -197,11 +193,11 @@ def _load_unordered(projection: Projection, trial: FrozenTrial) -> None:
         fold, epoch = divmod(step, STEPS_PER_FOLD)
         projection.epoch(
             Epoch(
-                trial=trial.number,
+                candidate=trial.number,
                 fold=fold,
                 attempt=0,
                 epoch=epoch,
-                value=value,
+                value=projection.displayed(value),
                 seconds=math.nan,
             )
         )

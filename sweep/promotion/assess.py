@@ -26,7 +26,6 @@ from sweep.analysis.intervals import (
     grouped_interval,
     num_positive_patients,
 )
-from sweep.promotion.confirmation import TRIAL_KEY
 
 CONFIDENCE = 0.95
 Intervals = dict[str, list[float]]
@@ -37,7 +36,7 @@ class ScoredModel:
     """A model on the locked cases.
 
     Attributes:
-        table: Table of the cases in the plan's order.
+        table: Of the cases in the plan's order.
         rule: How its logits become masks.
     """
 
@@ -56,7 +55,7 @@ class ScoredModel:
 
 
 def assess(
-    number: int,
+    candidate: int,
     winner: ScoredModel,
     default: ScoredModel | None,
     store: CaseStore,
@@ -65,21 +64,21 @@ def assess(
     """The winner's result and the default's, as the evidence study keeps it; plain JSON values.
 
     Args:
-        number: Number of the winner.
+        candidate: Number of the winner.
         winner: On the locked cases.
         default: Likewise, None where it is the winner or cannot be scored.
-        store: Store of the cases.
-        plan: Fold plan of the sweep.
+        store: Of the cases.
+        plan: Of the sweep.
     """
     groups, positive = patients(winner, store), winner.positive
     intervals = {
         **dice_intervals(winner.dice, positive, groups),
-        **_surface_intervals(winner.table, positive, groups),
+        **surface_intervals(winner.table, positive, groups),
     }
     if default is not None:
         intervals["difference"] = paired_interval(winner.dice, default.dice, positive, groups)
     return {
-        TRIAL_KEY: number,
+        "candidate": candidate,
         "metrics": held_metrics(winner.table, store, plan.search, winner.rule),
         "rule": dataclasses.asdict(winner.rule),
         "default": None
@@ -108,10 +107,9 @@ def challenged(
         result: From `assess`.
         winner: On the locked cases.
         champion: On the same cases; None if it could not be scored.
-        facts: Version and origin of the champion, and why it could not be scored; kept with the
-            result.
-        store: Store of the cases.
-        plan: Fold plan of the sweep.
+        facts: Who the champion is, and why it could not be scored; kept with the result.
+        store: Of the cases.
+        plan: Of the sweep.
     """
     intervals, metrics = dict(result["intervals"]), None
     intervals.pop("challenge", None)
@@ -132,7 +130,7 @@ def dice_intervals(
     """Intervals of a model's Dice, of that over positive cases, and of its gain over nothing.
 
     Args:
-        dice: Dice of each case (both empty = 1), shape (N,).
+        dice: Of each case (both empty = 1), shape (N,).
         positive: Whether each case has a true mask.
         groups: The patient of each case.
     """
@@ -152,8 +150,8 @@ def paired_interval(
     """Interval of the Dice of one model above that of another on the same cases.
 
     Args:
-        dice: Dice of the one, shape (N,).
-        other: Dice of the other.
+        dice: Of the one, shape (N,).
+        other: Of the other.
         positive: Whether each case has a true mask.
         groups: The patient of each case.
     """
@@ -165,15 +163,22 @@ def patients(one: ScoredModel, store: CaseStore) -> list[str]:
 
     Args:
         one: On the locked cases.
-        store: Store of the cases.
+        store: Of the cases.
     """
     return [store.cases[store.index(name)].group for name in one.table.case_ids.tolist()]
 
 
-def _surface_intervals(
+def surface_intervals(
     table: CaseTable, positive: NDArray[np.bool_], groups: Sequence[str]
 ) -> Intervals:
-    assert table.surfaces is not None, "`score` measures them"
+    """Intervals of the distances between outlines, over all cases and over positive ones.
+
+    Args:
+        table: With distances.
+        positive: Whether each case has a true mask.
+        groups: The patient of each case.
+    """
+    assert table.surfaces is not None, "they are measured with the score"
     distance, surface_dice, _ = table.surfaces.T
     over = {"surface_dice": (surface_dice, SHARE), "hausdorff95": (distance, None)}
     found = {}

@@ -11,17 +11,14 @@ from sweep.analysis.intervals import TOO_FEW
 from sweep.ledger.evidence import HoldoutUse
 from sweep.storage.sweep import Sweep
 
-#: Number of the trial in what the evidence study keeps; older than the word.
-TRIAL_KEY = "candidate"
-
 
 @dataclass(frozen=True, kw_only=True)
 class ChampionBeside:
     """The champion on the winner's locked cases.
 
     Attributes:
-        name: Name of the registered model.
-        version: Version of the model.
+        name: Of the registered model.
+        version: Of the model.
         exposure: What is known of its training and these cases; empty if it never saw them.
         metrics: Those of the winner, None if it could not be scored.
         problem: Why it could not; None if it could.
@@ -40,35 +37,35 @@ class Confirmation:
 
     Attributes:
         sweep: Its name.
-        trial: Number of the winner.
-        metrics: Scores of the winner's ensemble under `rule`, by name: those of a held fold,
-            distances and groups of cases among them.
+        candidate: Number of the winner.
+        metrics: Of the winner's ensemble under `rule`, by name: those of a held fold, distances
+            and groups of cases among them.
         rule: Chosen on the winner's out-of-fold cases, never on the hold-out.
-        default: The same metrics of the default trial's ensemble under a rule of its own;
+        default: The same metrics of the default candidate's ensemble under a rule of its own;
             None where it is the winner, is not complete, or its weights are gone.
         intervals: Over patients: "dice", "dice_positive", "gain" (dice above predicting nothing),
             the distances (NaN without pixel spacing), with a default "difference" (dice above the
             default's), with a champion "challenge" (dice above the champion's). NaN where there
             are too few patients.
-        num_cases: Number of cases in the hold-out.
-        num_positive: Number of them with a mask.
+        num_cases: Of the hold-out.
+        num_positive: Of them with a mask.
         num_groups: Patients.
-        confidence: Confidence of the intervals.
-        data_hash: Hash of the case store.
-        plan_digest: Digest of the fold plan.
-        holdout_digest: SHA-256 of the hold-out's cases.
+        confidence: Of the intervals.
+        data_hash: Of the case store.
+        plan_digest: Of the fold plan.
+        holdout_digest: Of the hold-out's cases.
         use: Number of this use of the hold-out by this sweep, 1 for the first.
         num_uses: Uses of these cases by all sweeps of the ledger, this one included.
         timestamp: ISO 8601 time in UTC.
-        git_sha: Commit of the code that scored.
+        git_sha: Of the code that scored.
         phantom: Whether the cases are drawn, not real.
-        champion: The champion of that time on the same cases; None if there was none.
+        champion: Who was champion then, on the same cases; None if there was none.
         num_positive_groups: Patients with a positive case; None in what earlier versions kept,
             whose intervals are too short.
     """
 
     sweep: str
-    trial: int
+    candidate: int
     metrics: Mapping[str, float]
     rule: Rule
     default: Mapping[str, float] | None
@@ -100,7 +97,7 @@ class Confirmation:
 
     @property
     def difference(self) -> float | None:
-        """Dice above the default trial's."""
+        """Dice above the default candidate's."""
         return None if self.default is None else self.metrics["dice"] - self.default["dice"]
 
     @property
@@ -114,8 +111,8 @@ class Confirmation:
         """An interval in words, or that there are too few patients for one.
 
         Args:
-            key: A key of `intervals`.
-            form: Format of its ends.
+            key: Of `intervals`.
+            form: Of its ends.
         """
         low, high = self.intervals.get(key, (float("nan"), float("nan")))
         if not low <= high:
@@ -133,7 +130,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
     """A use of the hold-out that came to an end, as a confirmation.
 
     Args:
-        sweep: Sweep with the hold-out that was used.
+        sweep: Whose hold-out was used.
         use: With a result.
     """
     assert use.result is not None, "only a use that ended has a result"
@@ -142,7 +139,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
     default = result["default"]
     return Confirmation(
         sweep=sweep.name,
-        trial=int(result[TRIAL_KEY]),
+        candidate=int(result["candidate"]),
         metrics=metrics,
         rule=Rule(**result["rule"]),
         default=None if default is None else _floats(default),

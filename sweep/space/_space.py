@@ -34,15 +34,15 @@ class SearchSpace:
     """What may vary, what stays, and how the sweep is led.
 
     Attributes:
-        name: Name of the space.
+        name: Of the space.
         description: For people.
         text: The YAML source.
         source: Where it came from, for messages.
         lines: One-based line of every dotted key.
         objective: Metric and direction.
-        num_folds: Folds of a complete trial.
+        num_folds: Folds of a complete candidate.
         policy: Which fold next, and when the sweep ends.
-        pruner: Settings of the pruner.
+        pruner: Who stops.
         sampler: What to try next.
         candidates: Whole configurations of parameters to try right after the default.
         fixed: Settings that do not vary.

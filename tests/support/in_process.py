@@ -21,20 +21,19 @@ from sweep.ledger.writes import LedgerStorage
 from sweep.policies import make_policy
 from sweep.records import (
     Assignment,
+    CandidateAdded,
     Epoch,
     FoldScore,
     FoldStarted,
-    NewTrial,
+    NewCandidate,
     RunFold,
     State,
-    TrialAdded,
-    as_score,
 )
 from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 
-#: What a fold does: epoch values, then the one on the held fold.
+#: What a fold does: epoch values, then the score.
 FoldFunction = Callable[[Mapping[str, Any], int], tuple[list[float], float]]
 
 SPACE = """
@@ -151,7 +150,7 @@ class Driver:
             assert self._queue, "nothing runs, nothing is wanted, and the sweep is not over"
             now, _, epoch, assignment = heapq.heappop(self._queue)
             if not self._report(now, epoch, assignment):
-                del self.busy[assignment.trial]
+                del self.busy[assignment.candidate]
             self._fill(now)
         raise AssertionError
 
@@ -163,19 +162,19 @@ class Driver:
             if not decisions:
                 return
             assignment = self._start(decisions[0])
-            self.busy[assignment.trial] = assignment
+            self.busy[assignment.candidate] = assignment
             self._schedule(now, 1, assignment)
 
-    def _start(self, decision: NewTrial | RunFold) -> Assignment:
-        if isinstance(decision, NewTrial):
-            assignment = self.controller.add_trial()
+    def _start(self, decision: NewCandidate | RunFold) -> Assignment:
+        if isinstance(decision, NewCandidate):
+            assignment = self.controller.add_candidate()
         else:
-            assert decision.trial not in self.busy, "two folds of one trial at once"
-            one = self.ledger.projection.trials[decision.trial]
+            assert decision.candidate not in self.busy, "two folds of one candidate at once"
+            one = self.ledger.projection.candidates[decision.candidate]
             assert decision.fold not in one.folds, "a finished fold again"
-            assignment = self.controller.start(decision.trial)
+            assignment = self.controller.start(decision.candidate)
             assert assignment.fold == decision.fold
-        self.started.append((assignment.trial, assignment.fold))
+        self.started.append((assignment.candidate, assignment.fold))
         return assignment
 
     def _schedule(self, now: float, epoch: int, assignment: Assignment) -> None:
@@ -184,9 +183,9 @@ class Driver:
 
     def _report(self, now: float, epoch: int, assignment: Assignment) -> bool:
         """Returns whether the fold goes on."""
-        values, value = self.fold_function(assignment.parameters, assignment.fold)
+        values, score = self.fold_function(assignment.parameters, assignment.fold)
         key = {
-            "trial": assignment.trial,
+            "candidate": assignment.candidate,
             "fold": assignment.fold,
             "attempt": assignment.attempt,
         }
@@ -199,12 +198,11 @@ class Driver:
         state = self.controller.on_fold(
             FoldScore(
                 **key,
-                value=value,
-                score=as_score(value, maximize=self.ledger.header.maximize),
+                score=score,
                 seconds=float(len(values)),
                 num_epochs=len(values),
                 best_epoch=len(values),
-                metrics={"quality": value},
+                metrics={"quality": score},
                 curves={"monitor_quality": tuple(values)},
             ),
             report,
@@ -219,12 +217,12 @@ def assert_replays(ledger: Ledger, policy: str, num_trials: int, **settings: Any
     fresh = make_policy(policy, settings, ledger.projection.num_folds)
     history = ledger.projection.events()
     for index, event in enumerate(history):
-        if isinstance(event, TrialAdded):
+        if isinstance(event, CandidateAdded):
             (decision,) = fresh.decide(1)
-            assert isinstance(decision, NewTrial)
+            assert isinstance(decision, NewCandidate)
             is_begun = decision.start
         elif isinstance(event, FoldStarted) and not (
-            isinstance(history[index - 1], TrialAdded) and is_begun
+            isinstance(history[index - 1], CandidateAdded) and is_begun
         ):
-            assert fresh.decide(1) == [RunFold(trial=event.trial, fold=event.fold)]
+            assert fresh.decide(1) == [RunFold(candidate=event.candidate, fold=event.fold)]
         fresh.observe(event)

@@ -24,9 +24,16 @@ from ptxcore.data.store.case_store import (
 
 
 def write_store(
-    folder: Path, images: Sequence[NDArray[np.generic]], masks: Sequence[NDArray[np.bool_]]
+    folder: Path,
+    images: Sequence[NDArray[np.generic]],
+    masks: Sequence[NDArray[np.bool_]],
+    *,
+    first: int = 0,
 ) -> CaseStore:
-    """Images of one type (uint8 or uint16) of any shapes; every case is a patient of its own."""
+    """Images of one type (uint8 or uint16) of any shapes; every case is a patient of its own.
+
+    Case ids count from `first`: stores whose numbers differ share no image.
+    """
     folder.mkdir(parents=True)
     packed = [np.packbits(mask) for mask in masks]
     cases = [
@@ -39,9 +46,9 @@ def write_store(
             spacing_height_mm=0.14,
             spacing_width_mm=0.14,
             mask_px=int(mask.sum()),
-            digest=case_digest(images[number], packed[number]),
+            digest=case_digest(images[number - first], packed[number - first]),
         )
-        for number, mask in enumerate(masks)
+        for number, mask in enumerate(masks, first)
     ]
     (folder / IMAGES).write_bytes(b"".join(image.tobytes() for image in images))
     (folder / MASKS).write_bytes(b"".join(mask.tobytes() for mask in packed))
@@ -57,7 +64,13 @@ def write_store(
 
 
 def drawn_store(
-    folder: Path, *, num_cases: int, num_positive: int, side_px: int = 64, seed: int = 0
+    folder: Path,
+    *,
+    num_cases: int,
+    num_positive: int,
+    side_px: int = 64,
+    seed: int = 0,
+    first: int = 0,
 ) -> CaseStore:
     """Noise, with a bright disc in every positive case: learnable within seconds."""
     rng = np.random.default_rng(seed)
@@ -72,4 +85,4 @@ def drawn_store(
             mask = (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
         images.append(np.clip(pixels + 70 * mask, 0, 255).astype(np.uint8))
         masks.append(mask)
-    return write_store(folder, images, masks)
+    return write_store(folder, images, masks, first=first)

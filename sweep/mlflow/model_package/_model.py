@@ -72,7 +72,7 @@ class EnsembleModel(PythonModel):
         """Segment every row.
 
         Args:
-            context: Context of MLflow, not used.
+            context: Of MLflow, not used.
             model_input: A row per image.
             params: None are known.
 

@@ -99,7 +99,7 @@ def finished_folds(home: Path) -> dict[tuple[int, int], int]:
     try:
         return {
             (one.number, fold): score.attempt
-            for one in ledger.projection.trials
+            for one in ledger.projection.candidates
             for fold, score in one.folds.items()
         }
     finally:

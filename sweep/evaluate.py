@@ -1,0 +1,271 @@
+"""Score a model, or masks that anyone predicted, on a labelled store: the external test.
+
+Nothing is tuned here: a model keeps the rule that its hold-out was scored with, masks are taken as
+they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ptxcore.data.splits.fold_plan import FoldPlan
+from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
+from ptxcore.data.studies.predicted_masks import PredictedMasks, find_masks
+from ptxcore.errors import FoldPlanError
+from ptxcore.metrics import (
+    apply_rule,
+    build_table,
+    count_case,
+    logits_to_mask,
+    measure_surface,
+    per_case_dice,
+    probability_to_logits,
+    size_quartiles,
+    summarize,
+    summarize_groups,
+    summarize_surfaces,
+)
+from ptxcore.types import CaseTable, Rule
+from sweep.analysis.intervals import SHARE, TOO_FEW, grouped_interval, num_positive_patients
+from sweep.errors import UsageError
+from sweep.mlflow.open_model import open_model
+from sweep.promotion.assess import CONFIDENCE, dice_intervals, surface_intervals
+from sweep.storage.home import Home
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Of probabilities, which a mask has none of.
+_OF_PROBABILITIES = ("average_precision", "calibration_error")
+#: Whether the cases may have trained the model.
+UNSEEN, SEEN, UNKNOWN = "none", "some", "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A model or masks on a labelled store.
+
+    Attributes:
+        subject: What was scored.
+        num_cases: Cases of the store.
+        num_positive: With a true mask.
+        num_groups: Patients.
+        num_positive_groups: Patients with a positive case.
+        num_missing: Cases without a predicted mask, scored as if nothing was found.
+        num_unknown: Predicted masks of no case of the store.
+        metrics: By the names of `ptxcore.metrics.CONVENTIONS`, the all-empty baselines among them.
+        intervals: Lower and upper end by metric, over patients; NaN twice where there are too few.
+        confidence: Of the intervals.
+        rule: How probabilities became masks; None where masks were given.
+        seen: Whether the model's sweep had cases of this store: "none", "some" or "unknown".
+        data_hash: Of the store.
+        facts: What the model says of its origin.
+        cases: A row per case: id, Dice (both empty = 1), pixels true, predicted and common.
+    """
+
+    subject: str
+    num_cases: int
+    num_positive: int
+    num_groups: int
+    num_positive_groups: int
+    num_missing: int
+    num_unknown: int
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, list[float]]
+    confidence: float
+    rule: Rule | None
+    seen: str
+    data_hash: str
+    facts: Mapping[str, Any]
+    cases: tuple[Mapping[str, Any], ...]
+
+    def span(self, name: str, form: str) -> str:
+        """The interval of a metric in words."""
+        low, high = self.intervals[name]
+        if np.isnan(low):
+            return TOO_FEW
+        return f"{self.confidence:.0%} interval {low:{form}} to {high:{form}}"
+
+
+def evaluate_model(
+    home: Home,
+    uri: str,
+    store: CaseStore,
+    *,
+    allow_seen: bool = False,
+    on_progress: OnProgress = no_progress,
+) -> Evaluation:
+    """Score a model on every case of a store.
+
+    Args:
+        home: Whose registry knows the model, and whose sweeps tell which cases it has seen.
+        uri: See `open_model`.
+        store: Labelled cases.
+        allow_seen: Whether cases that the model's sweep had are scored all the same.
+        on_progress: Called after every case.
+
+    Raises:
+        UsageError: No such model; or the sweep that it comes from had cases of this store.
+        CheckpointError: The model's files are damaged or were exchanged.
+        TrackingError: MLflow cannot be reached.
+    """
+    ensemble, facts = open_model(home, uri)
+    num_seen = count_seen(home, facts, store)
+    if num_seen and not allow_seen:
+        raise UsageError(
+            f"evaluate: {num_seen} of the {len(store)} cases took part in the sweep that {uri} "
+            "comes from, so they say nothing of new patients; expected a store that it has not "
+            "seen (--allow-seen scores it all the same, and says so)"
+        )
+    seen = UNKNOWN if num_seen is None else SEEN if num_seen else UNSEEN
+    table = _table(store, ensemble.logits, ensemble.rule, on_progress)
+    return _evaluation(uri, table, ensemble.rule, store, seen=seen, facts=facts, rule_is_ours=True)
+
+
+def evaluate_masks(
+    source: Path,
+    store: CaseStore,
+    *,
+    missing_as_empty: bool = False,
+    on_progress: OnProgress = no_progress,
+) -> Evaluation:
+    """Score masks on every case of a store.
+
+    Args:
+        source: See `find_masks`.
+        store: Labelled cases.
+        missing_as_empty: Whether a case without a mask counts as one in which nothing was found.
+        on_progress: Called after every case.
+
+    Raises:
+        UsageError: Cases have no mask.
+        DataError: A mask cannot be read, or is of another size than its image.
+    """
+    masks = find_masks(source, store)
+    if masks.missing and not missing_as_empty:
+        raise UsageError(
+            f"evaluate: {len(masks.missing)} of the {len(store)} cases have no mask in "
+            f"{source.name}, expected one each (--missing-as-empty counts them as empty)"
+        )
+
+    def predicted(index: int) -> NDArray[np.float32]:
+        case = store.cases[index]
+        mask = masks.mask(case.case_id, (case.height, case.width))
+        return probability_to_logits(mask.astype(np.float32))
+
+    table = _table(store, predicted, Rule(), on_progress, of_index=True)
+    return _evaluation(source.name, table, Rule(), store, masks=masks)
+
+
+def count_seen(home: Home, facts: Mapping[str, Any], store: CaseStore) -> int | None:
+    """Cases of a store that the sweep behind a model had, in folds, monitors or hold-out.
+
+    Args:
+        home: Whose folder may hold that sweep.
+        facts: What the model says of its origin.
+        store: Of the cases.
+
+    Returns:
+        None where it cannot be told: the sweep is not here, and the store is another one.
+    """
+    name = facts.get("sweep")
+    try:
+        plan = FoldPlan.load(home.sweep_folder(str(name)) / "plan.json") if name else None
+    except (FoldPlanError, UsageError):
+        plan = None
+    if plan is None or plan.digest != facts.get("plan_digest"):
+        return len(store) if facts.get("data_hash") == store.data_hash else None
+    searched = {case for fold in range(plan.num_folds) for case in plan.search.held(fold)}
+    return len({case.case_id for case in store.cases} & (searched | set(plan.holdout)))
+
+
+def _table(
+    store: CaseStore,
+    logits_of: Callable[..., NDArray[np.float32]],
+    rule: Rule,
+    on_progress: OnProgress,
+    *,
+    of_index: bool = False,
+) -> CaseTable:
+    rows, surfaces = [], []
+    for index, case in enumerate(store.cases):
+        truth = store.mask(index)
+        logits = logits_of(index if of_index else store.image(index))
+        rows.append(count_case(logits, truth))
+        mask = logits_to_mask(logits, rule)
+        surfaces.append(measure_surface(mask, truth, case.pixel_spacing_mm))
+        on_progress(index + 1, len(store))
+    names = [case.case_id for case in store.cases]
+    views = [case.view for case in store.cases]
+    return build_table(names, rows, views=views, surfaces=surfaces)
+
+
+def _evaluation(
+    subject: str,
+    table: CaseTable,
+    rule: Rule,
+    store: CaseStore,
+    *,
+    masks: PredictedMasks | None = None,
+    seen: str = UNKNOWN,
+    facts: Mapping[str, Any] | None = None,
+    rule_is_ours: bool = False,
+) -> Evaluation:
+    groups = [case.group for case in store.cases]
+    dice, counts = per_case_dice(table, rule), apply_rule(table, rule)
+    truth = counts.true_positive + counts.false_negative
+    found = counts.true_positive + counts.false_positive
+    positive = np.asarray(truth > 0)
+    quartiles = size_quartiles([case.mask_px for case in store.cases])
+    metrics = {
+        **summarize(table, rule),
+        **summarize_surfaces(table),
+        **summarize_groups(table, rule, quartiles=quartiles),
+    }
+    if masks is not None:
+        metrics = {
+            name: value for name, value in metrics.items() if not name.startswith(_OF_PROBABILITIES)
+        }
+
+    def share(values: NDArray[np.bool_], counts_where: NDArray[np.bool_]) -> list[float]:
+        numbers = np.where(counts_where, values.astype(np.float64), np.nan)
+        return list(grouped_interval(numbers, groups, positive, ends=SHARE, confidence=CONFIDENCE))
+
+    return Evaluation(
+        subject=subject,
+        num_cases=len(store),
+        num_positive=int(positive.sum()),
+        num_groups=len(set(groups)),
+        num_positive_groups=num_positive_patients(groups, positive),
+        num_missing=0 if masks is None else len(masks.missing),
+        num_unknown=0 if masks is None else masks.num_unknown,
+        metrics=metrics,
+        intervals={
+            **dice_intervals(dice, positive, groups),
+            **surface_intervals(table, positive, groups),
+            "case_sensitivity": share(found > 0, positive),
+            "case_specificity": share(found == 0, ~positive),
+        },
+        confidence=CONFIDENCE,
+        rule=rule if rule_is_ours else None,
+        seen=seen,
+        data_hash=store.data_hash,
+        facts=dict(facts or {}),
+        cases=tuple(
+            {
+                "case_id": str(case_id),
+                "dice": float(score),
+                "true_px": int(true_px),
+                "predicted_px": int(found_px),
+                "common_px": int(common),
+            }
+            for case_id, score, true_px, found_px, common in zip(
+                table.case_ids, dice, truth, found, counts.true_positive, strict=True
+            )
+        ),
+    )
