@@ -270,7 +270,7 @@ def candidates_table(projection: Projection) -> Markup:
         )
         classes.append("winner" if one.number == winner else None)
     head = (
-        "", "state", "folds", "mean ± SD", "− default", "trained", *names,
+        "trial", "state", "folds", "mean ± SD", "− default", "trained", *names,
     )  # fmt: skip
     text = (
         f"{metric_name(projection.header.metric)}; means of fewer than "
