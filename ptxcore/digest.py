@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ptxcore.atomic_file import whole_file
 from ptxcore.errors import FoldPlanError
 
 
@@ -40,7 +40,7 @@ def save_with_digest(path: Path, content: Mapping[str, Any]) -> None:
     """Write content and digest, whole or not at all.
 
     Args:
-        path: Of the file; one that is there is replaced.
+        path: Of the file; its folder is made, one that is there is replaced.
         content: What JSON can hold, its "kind" among it.
 
     Raises:
@@ -48,9 +48,8 @@ def save_with_digest(path: Path, content: Mapping[str, Any]) -> None:
         TypeError: The content holds something else.
     """
     text = json.dumps(with_digest(content), indent=1, sort_keys=True)
-    making = path.with_name(f"{path.name}.{os.getpid()}.part")
-    making.write_text(text + "\n", encoding="utf-8")
-    making.replace(path)
+    with whole_file(path) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")
 
 
 def load_with_digest(path: Path, kind: str) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptxcore.atomic_file import whole_file
 from ptxcore.settings import FoldSettings
 from sweep.errors import UsageError
 from sweep.space.overrides import Overrides, effective_space
-from sweep.util.atomic_file import whole_file
 
 if TYPE_CHECKING:
     from ptxcore.data.studies.preview import Preview

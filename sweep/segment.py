@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from ptxcore.atomic_file import whole_file
 from ptxcore.data.formats.contrast import has_contrast
 from ptxcore.data.formats.dicom import read_dicom
 from ptxcore.data.formats.files import base_name
@@ -25,7 +26,6 @@ from sweep.errors import UsageError
 from sweep.mlflow.open_model import REGISTERED, open_model
 from sweep.storage.home import Home
 from sweep.storage.inputs import Inputs, find_inputs
-from sweep.util.atomic_file import whole_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

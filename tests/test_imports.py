@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: The core in layers: a module imports lower layers and its own.
 CORE_LAYERS = (
-    {"types", "errors", "limits", "hints", "settings", "digest"},
+    {"types", "errors", "limits", "hints", "atomic_file", "settings", "digest"},
     {"data", "losses", "metrics", "models"},
     {"inference", "export"},
     {"training"},
@@ -53,7 +53,7 @@ SWEEP = {
     "storage": Row({"util", "ledger"}, {"ptxcore"}),
     "ray": Row({"util", "search", "storage"}, {"ray", "torch", "ptxcore"}),
     "mlflow": Row({"util", "ledger", "analysis", "storage"}, {"mlflow", "torch", "ptxcore"}),
-    "simulate": Row({"policies", "pruners", "ledger", "search"}, {"optuna"}),
+    "simulate": Row({"policies", "pruners", "ledger", "search"}, {"optuna", "ptxcore"}),
     "promotion": Row({"util", "ledger", "analysis", "storage", "mlflow"}, {"mlflow", "ptxcore"}),
     **dict.fromkeys(
         VERBS[:5], Row(_FOLDERS | {"simulate", "promotion"}, {"ptxcore", "mlflow", "dashboards"})

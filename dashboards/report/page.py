@@ -8,9 +8,7 @@ all numbers of the figures, for readers without scripts and for print.
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -39,6 +37,7 @@ from dashboards.report.held_out import held_out
 from dashboards.report.markup import Markup, join, tag
 from dashboards.report.predictions import PredictionsInfo, gallery
 from dashboards.text import metric_name
+from ptxcore.atomic_file import whole_file
 from ptxcore.metrics import CONVENTIONS
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Candidate, Projection
@@ -86,16 +85,8 @@ def write_report(
         predictions=predictions,
         written_at=written_at,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(html)
-        draft.chmod(0o644)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with whole_file(path) as draft:
+        draft.write_text(html, encoding="utf-8")
     return path
 
 

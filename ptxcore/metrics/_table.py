@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.atomic_file import whole_file
 from ptxcore.errors import CheckpointError, DataError
 from ptxcore.types import NUM_LOGIT_BINS, CaseTable
 
@@ -103,16 +103,10 @@ def save_table(path: Path, table: CaseTable) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            columns = {name: getattr(table, name) for name in (*_FIELDS, *_OPTIONAL)}
-            known = {name: column for name, column in columns.items() if column is not None}
-            np.savez_compressed(file, **known)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    columns = {name: getattr(table, name) for name in (*_FIELDS, *_OPTIONAL)}
+    known = {name: column for name, column in columns.items() if column is not None}
+    with whole_file(path) as draft, draft.open("wb") as file:
+        np.savez_compressed(file, **known)
 
 
 def load_table(path: Path) -> CaseTable:

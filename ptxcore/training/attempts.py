@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from ptxcore.errors import CheckpointError
-from ptxcore.training.atomic_files import read_tensors, read_with_digest
 from ptxcore.training.checkpoint import LAST, RESULT, STATE
+from ptxcore.training.state_files import read_tensors, read_with_digest
 
 #: A copy is repeated while the earlier attempt still writes; an epoch's commit takes less.
 _TRIES = 20

@@ -26,19 +26,19 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from ptxcore.atomic_file import flush
 from ptxcore.errors import CheckpointError
 from ptxcore.metrics import load_table, save_table
 from ptxcore.models import load_weights, recover_folder, save_weights
 from ptxcore.settings import FoldSettings
-from ptxcore.training.atomic_files import (
-    flush,
+from ptxcore.training.history import History
+from ptxcore.training.optimizer import optimizer_tensors, restore_optimizer
+from ptxcore.training.state_files import (
     read_tensors,
     read_with_digest,
     write,
     write_with_digest,
 )
-from ptxcore.training.history import History
-from ptxcore.training.optimizer import optimizer_tensors, restore_optimizer
 from ptxcore.types import ChoiceResult, FoldResult, Runtime
 
 TOP = "top"

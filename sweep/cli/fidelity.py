@@ -168,7 +168,7 @@ def _cells(found: Study) -> Iterator[list[str]]:
 def _draw(path: Path, found: Study) -> None:
     from dashboards import theme
     from dashboards.figures.fidelity import ceiling_figure
-    from sweep.util.atomic_file import whole_file
+    from ptxcore.atomic_file import whole_file
 
     with whole_file(path) as draft:
         ceiling_figure(found).write_html(draft, include_plotlyjs=True, config=theme.CONFIG)

@@ -159,7 +159,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
 def _draw(path: Path, found: list[tuple[str, list[ReplayResult]]]) -> None:
     from dashboards import theme
     from dashboards.figures.anytime import anytime_figure, anytime_info
-    from sweep.util.atomic_file import whole_file
+    from ptxcore.atomic_file import whole_file
 
     curves = {
         label: (comparisons[0].costs, [one.regrets for one in comparisons])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.atomic_file import whole_file
 from sweep.errors import UsageError
 from sweep.simulate._missing import Missing, drop_missing, replayable
 from sweep.simulate._table import Floats, Table
@@ -81,13 +82,8 @@ def save_table(table: Table, path: Path) -> None:
     }
     if table.curves is not None:
         arrays["curves"] = table.curves.astype(np.float32)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as draft, draft.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _three(array: NDArray[Any]) -> Floats:

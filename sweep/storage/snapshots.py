@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from ptxcore.atomic_file import whole_file
 from sweep.errors import StorageError
 from sweep.storage.bucket import Bucket
 
@@ -166,25 +167,33 @@ def _read(bucket: Bucket, key: str) -> Files | None:
     return files
 
 
+class _Gone(Exception):
+    """An object of the snapshot is not there any more."""
+
+
 def _bring(bucket: Bucket, place: str, folder: Path, files: Files, wanted: Wanted) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     for name, digest in files.items():
         path = folder / name
         if not wanted(name) or (path.is_file() and _digest(path) == digest):
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        making = path.with_name(f".{path.name}.part")
-        found = bucket.get_file(f"{place}/objects/{digest}", making)
+        try:
+            _bring_file(bucket, f"{place}/objects/{digest}", digest, path)
+        except _Gone:
+            return False
+    return True
+
+
+def _bring_file(bucket: Bucket, key: str, digest: str, path: Path) -> None:
+    with whole_file(path) as draft:
+        found = bucket.get_file(key, draft)
+        if found is None:
+            raise _Gone
         if found != digest:
-            making.unlink()
-            if found is None:
-                return False
             raise StorageError(
-                f"{bucket.address}/{place}/objects/{digest}: found other bytes than its name says; "
+                f"{bucket.address}/{key}: found other bytes than its name says; "
                 "it was changed by somebody else: restore it"
             )
-        making.replace(path)
-    return True
 
 
 def _digest(path: Path) -> str:

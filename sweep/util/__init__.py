@@ -1,1 +1,1 @@
-"""What every part may use: files written whole, secrets hidden, provenance."""
+"""What every part may use: numbers, addresses, secrets hidden, provenance."""

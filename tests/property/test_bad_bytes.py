@@ -26,7 +26,7 @@ from ptxcore.data.formats.png import read_png, read_png_header
 from ptxcore.data.formats.rle import decode, read_csv
 from ptxcore.data.importing.sources import read_groups
 from ptxcore.errors import CheckpointError, CoreError
-from ptxcore.training.atomic_files import read_with_digest, write_with_digest
+from ptxcore.training.state_files import read_with_digest, write_with_digest
 from sweep.errors import SweepError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.evidence import Evidence

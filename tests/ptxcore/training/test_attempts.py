@@ -12,7 +12,7 @@ import pytest
 from ptxcore.digest import with_digest
 from ptxcore.errors import CheckpointError
 from ptxcore.training import attempt_folder, continue_from
-from ptxcore.training.atomic_files import FORMAT
+from ptxcore.training.state_files import FORMAT
 
 
 def _commit(folder: Path, epoch: int) -> None:

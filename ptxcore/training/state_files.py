@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ptxcore.atomic_file import whole_file
 from ptxcore.digest import digest_of, with_digest
 from ptxcore.errors import CheckpointError
 
@@ -64,19 +64,5 @@ def read_tensors(last: Path, state: Mapping[str, Any]) -> bytes:
 
 def write(path: Path, content: bytes) -> None:
     """Write a file so that a crash, of the process or the machine, leaves the old or the new."""
-    making = path.with_name(f".{path.name}.part")
-    with making.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    making.replace(path)
-    flush(path.parent)
-
-
-def flush(path: Path) -> None:
-    """Have a file, or the names in a folder, on disk before going on."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    with whole_file(path, is_durable=True) as draft:
+        draft.write_bytes(content)
