@@ -29,7 +29,7 @@ help:
 	@echo "make bench   measure speed and memory, printed as ratios"
 	@echo "make bench-core   training, inference and memory of the core; bench-core-gpu on a GPU"
 	@echo "make bench-policies   fold policies side by side, TABLES=folder SEEDS=20 WORKERS=1"
-	@echo "make bench-scale      policies and simulator at 100,000 candidates"
+	@echo "make bench-scale      policies and simulator at 100,000 trials"
 	@echo "make bench-evidence   do gate and verdict hold: simulated sweeps and promotions with a known truth"
 	@echo "make bench-load       500 trials x 5 folds that only sleep: what the platform itself costs"
 

@@ -1,6 +1,6 @@
 """What every figure asks of a projection, answered once.
 
-Values are in the metric's own sign here, as a reader knows them; the order of candidates is always
+Values are in the metric's own sign here, as a reader knows them; the order of trials is always
 best first. Nothing in this package writes, trains or schedules.
 """
 
@@ -13,11 +13,11 @@ from typing import Any
 from ptxcore.metrics import bounds
 from sweep.analysis.standing import standing
 from sweep.analysis.statistics import Interval, corrected_interval
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.records import State
 from sweep.util.numbers import mean_or
 
-#: By candidate: "folds" holds the metrics of each fold under the threshold that was chosen on the
+#: By trial: "folds" holds the metrics of each fold under the threshold that was chosen on the
 #: other folds, in order of fold; "rules" those thresholds; "rule" the one chosen on all folds.
 OperatingPoints = Mapping[int, Mapping[str, Any]]
 
@@ -36,44 +36,44 @@ def metric_of(projection: Projection) -> str:
     return projection.header.metric
 
 
-def leader_of(projection: Projection) -> Candidate | None:
+def leader_of(projection: Projection) -> Trial | None:
     """The winner or who leads so far; where a sweep ended without either, who got furthest."""
     leader = standing(projection).leader
     if leader is not None:
-        return projection.candidates[leader]
+        return projection.trials[leader]
     scored = [one for one in ordered(projection) if one.folds]
     return scored[0] if scored else None
 
 
-def ordered(projection: Projection) -> list[Candidate]:
-    """Best first: complete candidates by mean, then the others by folds done, then by mean.
+def ordered(projection: Projection) -> list[Trial]:
+    """Best first: complete trials by mean, then the others by folds done, then by mean.
 
     Partial means are means of fewer folds, so they are never mixed in among complete ones.
     """
 
-    def key(one: Candidate) -> tuple[bool, int, float, int]:
+    def key(one: Trial) -> tuple[bool, int, float, int]:
         mean = one.mean if math.isfinite(one.mean) else -math.inf
         return (one.state is not State.COMPLETE, -len(one.folds), -mean, one.number)
 
-    return sorted(projection.candidates, key=key)
+    return sorted(projection.trials, key=key)
 
 
-def label(candidate: Candidate) -> str:
-    """Short name of a candidate in figures."""
-    return f"#{candidate.number}" + (" default" if candidate.is_default else "")
+def label(trial: Trial) -> str:
+    """Short name of a trial in figures."""
+    return f"#{trial.number}" + (" default" if trial.is_default else "")
 
 
-def fold_scores(projection: Projection, candidate: Candidate) -> dict[int, float]:
+def fold_scores(projection: Projection, trial: Trial) -> dict[int, float]:
     """The objective on every finished fold, in the metric's own sign."""
-    return {f: projection.displayed(candidate.folds[f].score) for f in sorted(candidate.folds)}
+    return {f: trial.folds[f].value for f in sorted(trial.folds)}
 
 
-def fold_metric(candidate: Candidate, metric: str) -> dict[int, float]:
+def fold_metric(trial: Trial, metric: str) -> dict[int, float]:
     """A metric on every finished fold that has it, at the threshold of the settings."""
     return {
-        fold: candidate.folds[fold].metrics[metric]
-        for fold in sorted(candidate.folds)
-        if metric in candidate.folds[fold].metrics
+        fold: trial.folds[fold].metrics[metric]
+        for fold in sorted(trial.folds)
+        if metric in trial.folds[fold].metrics
     }
 
 
@@ -83,25 +83,25 @@ def fold_interval(metric: str, folds: Mapping[int, float]) -> Interval:
 
 
 def operating_metric(
-    candidate: Candidate, metric: str, operating_points: OperatingPoints
+    trial: Trial, metric: str, operating_points: OperatingPoints
 ) -> dict[int, float]:
     """A metric on every fold under the threshold chosen on the *other* folds.
 
-    Only complete candidates can have it; the result is empty for the rest.
+    Only complete trials can have it; the result is empty for the rest.
     """
-    folds = operating_points.get(candidate.number, {}).get("folds", ())
-    if len(folds) != len(candidate.folds):
+    folds = operating_points.get(trial.number, {}).get("folds", ())
+    if len(folds) != len(trial.folds):
         return {}
     return {
         fold: float(values[metric])
-        for fold, values in zip(sorted(candidate.folds), folds, strict=True)
+        for fold, values in zip(sorted(trial.folds), folds, strict=True)
         if values.get(metric) is not None
     }
 
 
-def all_empty(candidate: Candidate, metric: str) -> float | None:
-    """Mean over the candidate's folds of what predicting nothing would score, None if unknown."""
-    values = {fold: all_empty_on(one.metrics, metric) for fold, one in candidate.folds.items()}
+def all_empty(trial: Trial, metric: str) -> float | None:
+    """Mean over the trial's folds of what predicting nothing would score, None if unknown."""
+    values = {fold: all_empty_on(one.metrics, metric) for fold, one in trial.folds.items()}
     known = {fold: value for fold, value in values.items() if value is not None}
     return mean_or(known.values()) if known else _ALL_EMPTY.get(metric)
 
@@ -119,10 +119,10 @@ def all_empty_on(metrics: Mapping[str, float], metric: str) -> float | None:
 
 
 def num_folds_run(projection: Projection) -> int:
-    """Finished folds of all candidates."""
-    return sum(len(one.folds) for one in projection.candidates)
+    """Finished folds of all trials."""
+    return sum(len(one.folds) for one in projection.trials)
 
 
 def varied(projection: Projection) -> list[str]:
-    """Names of the parameters that were chosen for some candidate, in the space's order."""
-    return list(dict.fromkeys(n for one in projection.candidates for n in one.distributions))
+    """Names of the parameters that were chosen for some trial, in the space's order."""
+    return list(dict.fromkeys(n for one in projection.trials for n in one.distributions))

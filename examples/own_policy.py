@@ -22,8 +22,6 @@ from ptxcore.types import Runtime
 from sweep.ledger import Ledger, Projection, SweepHeader
 from sweep.records import (
     Assignment,
-    CandidateAdded,
-    CandidateStopped,
     Decision,
     Epoch,
     Event,
@@ -31,8 +29,10 @@ from sweep.records import (
     FoldLost,
     FoldScore,
     FoldStarted,
-    NewCandidate,
+    NewTrial,
     RunFold,
+    TrialAdded,
+    TrialStopped,
 )
 from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
@@ -41,13 +41,13 @@ from sweep.space import parse_space
 
 
 class TwoFoldsFirst:
-    """Two folds for every candidate, then the default's (number 0), then the best running mean.
+    """Two folds for every trial, then the default's (number 0), then the best running mean.
 
     A sweep ends when the default is complete too, because every winner is compared with it.
     """
 
     def __init__(self, *, num_trials: int, num_folds: int) -> None:
-        """For `num_trials` candidates in all, of `num_folds` folds each."""
+        """For `num_trials` trials in all, of `num_folds` folds each."""
         self.num_trials, self.num_folds = num_trials, num_folds
         self.scores: dict[int, dict[int, float]] = {}
         self.busy: set[int] = set()
@@ -56,16 +56,16 @@ class TwoFoldsFirst:
     def observe(self, event: Event) -> None:
         """Take note of what happened."""
         match event:
-            case CandidateAdded(candidate=number):
+            case TrialAdded(trial=number):
                 self.scores[number] = {}
-            case FoldStarted(candidate=number):
+            case FoldStarted(trial=number):
                 self.busy.add(number)
-            case FoldFinished(candidate=number, fold=fold, score=score, revised=revised):
+            case FoldFinished(trial=number, fold=fold, score=score, revised=revised):
                 self.scores[number] |= {fold: score, **revised}
                 self.busy.discard(number)
-            case FoldLost(candidate=number) | CandidateStopped(candidate=number):
+            case FoldLost(trial=number) | TrialStopped(trial=number):
                 self.busy.discard(number)
-                if isinstance(event, CandidateStopped):
+                if isinstance(event, TrialStopped):
                     self.over.add(number)
 
     def decide(self, free_slots: int) -> list[Decision]:
@@ -74,15 +74,15 @@ class TwoFoldsFirst:
         early = [n for n in waiting if len(self.scores[n]) < 2]
         late = [n for n in waiting if 2 <= len(self.scores[n]) < self.num_folds]
         late.sort(key=lambda n: (n != 0, -mean(self.scores[n].values())))
-        new: list[Decision] = [NewCandidate()] * (self.num_trials - len(self.scores))
-        run = {n: RunFold(candidate=n, fold=len(self.scores[n])) for n in waiting}
+        new: list[Decision] = [NewTrial()] * (self.num_trials - len(self.scores))
+        run = {n: RunFold(trial=n, fold=len(self.scores[n])) for n in waiting}
         return [*(run[n] for n in early), *new, *(run[n] for n in late)][:free_slots]
 
 
 def replay(file: Path) -> Run:
-    """The policy over a table, until ten candidates are complete."""
+    """The policy over a table, until ten trials are complete."""
     table = load_table(file)
-    num_trials, num_folds = table.num_candidates, table.num_folds
+    num_trials, num_folds = table.num_trials, table.num_folds
     policy = TwoFoldsFirst(num_trials=num_trials, num_folds=num_folds)
     rule = make_stop_rule(num_trials, 10, num_folds)
     run = Simulation(table, replay_order(table, seed=0), policy, rule).run()
@@ -115,10 +115,10 @@ def live(folder: Path) -> Projection:
     controller = Controller(ledger, space, policy, make_stop_rule(3, 2, 3), seed=0)
     while decisions := controller.wanted(free_slots=1):
         match decisions[0]:
-            case NewCandidate():
-                assignment = controller.add_candidate()
-            case RunFold(candidate=candidate):
-                assignment = controller.start(candidate)
+            case NewTrial():
+                assignment = controller.add_trial()
+            case RunFold(trial=number):
+                assignment = controller.start(number)
         train(assignment, store, plan, controller)
     controller.close("nothing is left to do")
     ledger.close()
@@ -132,7 +132,7 @@ def train(one: Assignment, store: CaseStore, plan: FoldPlan, controller: Control
     search, runtime = plan.search_part(), Runtime()
     for report in train_fold(settings, store, search, one.fold, seed=0, runtime=runtime):
         epoch = Epoch(
-            candidate=one.candidate,
+            trial=one.trial,
             fold=one.fold,
             attempt=one.attempt,
             epoch=report.epoch,
@@ -144,9 +144,10 @@ def train(one: Assignment, store: CaseStore, plan: FoldPlan, controller: Control
                 return  # pruned inside the fold
             continue
         score = FoldScore(
-            candidate=one.candidate,
+            trial=one.trial,
             fold=one.fold,
             attempt=one.attempt,
+            value=result.metrics["average_precision"],
             score=result.metrics["average_precision"],
             seconds=result.seconds,
             num_epochs=result.num_epochs,

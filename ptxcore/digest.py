@@ -40,7 +40,7 @@ def save_with_digest(path: Path, content: Mapping[str, Any]) -> None:
     """Write content and digest, whole or not at all.
 
     Args:
-        path: Of the file; its folder is made, one that is there is replaced.
+        path: Path of the file; its folder is made, one that is there is replaced.
         content: What JSON can hold, its "kind" among it.
 
     Raises:
@@ -56,8 +56,8 @@ def load_with_digest(path: Path, kind: str) -> dict[str, Any]:
     """Read the content that `save_with_digest` wrote.
 
     Args:
-        path: Of the file.
-        kind: That its content must name, as messages call it too.
+        path: Path of the file.
+        kind: Kind that its content must name, as messages call it too.
 
     Returns:
         The content without its digest.

@@ -127,9 +127,9 @@ def segmentation_loss(
         bce_weight: At least 0; the cross-entropy is the mean over pixels.
         dice_weight: At least 0.
         focal_weight: At least 0.
-        focal_gamma: Of the focal loss.
+        focal_gamma: Gamma of the focal loss.
         tversky_weight: At least 0.
-        tversky_alpha: Of the Tversky loss.
+        tversky_alpha: Alpha of the Tversky loss.
 
     Returns:
         Scalar, float32 at least: a sum over 65,536 bfloat16 probabilities has three digits.
@@ -163,7 +163,7 @@ def loss_of(settings: FoldSettings, logits: torch.Tensor, target: torch.Tensor) 
     """`segmentation_loss` with the weights of the settings.
 
     Args:
-        settings: Of which the weights and shapes of the terms count here.
+        settings: Settings, of which the weights and shapes of the terms count here.
         logits: Shape (B, 1, H, W), any floating type.
         target: The same shape, covered share of each pixel in [0, 1].
 

@@ -45,7 +45,7 @@ class FoldSettings:
             `ptxcore.data.resample`.
         patch_size: Side in pixels of training patches and of the sliding window on that grid;
             0 takes whole images.
-        overlap: Of neighbouring windows, in [0, 0.9]: at 0.9 each pixel is in 100 windows.
+        overlap: Overlap of neighbouring windows, in [0, 0.9]: at 0.9 each pixel is in 100 windows.
         position_channels: Whether the network also sees where in the image each pixel lies: two
             channels, from -1 at the top and on the left to 1.
         context_factor: Whether it also sees what lies around a patch: a channel that shows this
@@ -71,8 +71,8 @@ class FoldSettings:
             mask, in [0, 1]; the rest lie anywhere. Without effect on whole images.
         hard_negative_share: Share of the samples from negative cases that are drawn by the last
             training loss of the case, in [0, 1].
-        learning_rate: Of AdamW at the top of its schedule, above 0.
-        weight_decay: Of AdamW, on weights alone (no norms, no biases), at least 0.
+        learning_rate: Learning rate of AdamW at the top of its schedule, above 0.
+        weight_decay: Weight decay of AdamW, on weights alone (no norms, no biases), at least 0.
         schedule: "cosine", "plateau" or "constant".
         warmup_epochs: Epochs of linear warm-up, at least 0 and fewer than `max_epochs`; a fold of
             one epoch may be all warm-up, which at the default it is.
@@ -86,7 +86,7 @@ class FoldSettings:
         selection: Where the stopping metric is measured: "monitor" (a split inside the training
             cases) or "fold" (the scored fold itself, which makes its score optimistic).
         gradient_clip: Largest gradient norm; 0 never clips.
-        ema_decay: Of the moving average of the weights that is scored and kept, in [0, 1); 0
+        ema_decay: Decay of the moving average of the weights that is scored and kept, in [0, 1); 0
             scores the weights themselves.
         average_best: Best epochs whose weights are averaged at the end, 1 to 100; 1 averages none.
         swa_start: Share of `max_epochs`, in [0, 1), after which the weights of all epochs are

@@ -48,25 +48,25 @@ class DemoResult:
 
     Attributes:
         sweep: Name of the sweep.
-        state: Of the sweep; anything but FINISHED means that the rest was not done.
+        state: State of the sweep; anything but FINISHED means that the rest was not done.
         phantom: Whether the cases are drawn, not real.
         num_trials: Configurations tried.
         num_folds_run: Folds trained.
         num_folds_full_grid: Folds that a full grid over them takes.
         best: Number of the winner.
         standing: By how much it is ahead of the default, and how sure that is.
-        verdict: That in words.
-        configuration: Of the winner.
+        verdict: The same in words.
+        configuration: Settings of the winner.
         metrics: Mean and SD over the winner's folds by name, at the threshold of its settings.
         tuned_metrics: The same with each fold's threshold chosen on the other folds.
         baseline: Dice (both empty = 1) of predicting nothing on the same cases.
         holdout: Metrics of the winner's ensemble on the locked hold-out, "dice_all_empty" among
             them; None if it was not opened.
-        mlflow_run_id: Of the sweep's parent run.
-        model_uri: Of the champion; None if the gate refused it.
+        mlflow_run_id: MLflow id of the sweep's parent run.
+        model_uri: Address of the champion; None if the gate refused it.
         refusals: What the gate said against the winner.
         report: HTML file.
-        prediction: Of a file of the hold-out; None without a champion.
+        prediction: Prediction of a file of the hold-out; None without a champion.
         home: Folder with all of it.
         seconds: Wall time of each step by name.
     """
@@ -130,11 +130,11 @@ def demo(
         home: Where everything goes.
         dicom: Folder of your own DICOM files.
         rle: Their masks.
-        seed: Of phantom and sweep.
+        seed: Seed of phantom and sweep.
         space: Search space, shipped or a YAML file.
-        num_cases: Of the phantom.
+        num_cases: Number of cases of the phantom.
         resources: What a trial takes and where.
-        precision: Of the network, as in `launch.run`.
+        precision: Precision of the network, as in `launch.run`.
         say: Told what is being done.
         watch: Shows a sweep's progress, see `sweep.cli.live.watching`.
 
@@ -255,12 +255,12 @@ def _result(
     prediction: Prediction | None,
     seconds: Mapping[str, float],
 ) -> DemoResult:
-    best = None if summary.best is None else summary.candidates[summary.best]
+    best = None if summary.best is None else summary.trials[summary.best]
     return DemoResult(
         sweep=summary.name,
         state=summary.state,
         phantom=summary.phantom,
-        num_trials=len(summary.candidates),
+        num_trials=len(summary.trials),
         num_folds_run=summary.num_folds_run,
         num_folds_full_grid=summary.num_folds_full_grid,
         best=summary.best,

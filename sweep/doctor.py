@@ -49,7 +49,7 @@ def examine(
 
     Args:
         home: Where sweeps live.
-        address: Of a running Ray cluster, whose hosts are asked; None asks nobody.
+        address: Address of a running Ray cluster, of which the hosts are asked; None asks none.
         constraints: The tested set of versions; None takes the file beside the code, if any.
     """
     checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (

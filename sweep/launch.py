@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 #: A second driver may take over after this long without a sign of life from the first.
 LEASE_SECONDS = 12.0
-#: Complete candidates whose weights are kept, the default candidate's besides.
+#: Complete trials whose weights are kept, the default trial's besides.
 NUM_KEPT = 3
 
 OnProgress = Callable[[Projection], None]
@@ -92,8 +92,8 @@ def run(
         space_name: A shipped search space, or the path of a YAML file.
         store: Folder of the case store, or its address in object storage.
         home: Where ledger, tracking store and folders are.
-        name: Of the sweep; the space's own name unless given.
-        seed: Of everything random: folds, proposals, weights, batches.
+        name: Name of the sweep; the space's own name unless given.
+        seed: Seed of everything random: folds, proposals, weights, batches.
         overrides: Changes to the search space.
         plan_options: How to split the cases.
         resources: What a trial takes and where; what it leaves open depends on the hosts.
@@ -178,7 +178,7 @@ def resume(
     """Go on with a sweep from its ledger: finished folds stay, unfinished ones continue.
 
     Args:
-        name: Of the sweep.
+        name: Name of the sweep.
         home: Where it lives.
         store: Where its case store is now, if it moved.
         resources: As in `run`; they may differ from the first time.
@@ -315,7 +315,7 @@ def _job(ledger: Ledger, space: SearchSpace, store: str, folder: Path, bucket: s
         folder=str(folder),
         seed=header.seed,
         metric=header.metric,
-        sign=1.0 if header.maximize else -1.0,
+        maximize=header.maximize,
         runtime=header.runtime or {},
         version=importlib.metadata.version(PRODUCT),  # ours: the header has who began the sweep
         bucket=bucket,

@@ -16,7 +16,7 @@ class LoadedSweep:
     """A sweep as its ledger held it when it was read; later folds need another `load_sweep`.
 
     Attributes:
-        name: Of the sweep.
+        name: Name of the sweep.
         summary: What `ptxsweep show --json` prints: trials, fold scores, the winner.
         projection: Everything the ledger holds, what `compare` takes. Read it only.
     """

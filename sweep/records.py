@@ -1,8 +1,9 @@
 """What happened and what was decided: plain values that every part of the platform shares.
 
-Candidates are numbered from 0 in the order they were proposed; the number equals the Optuna
-trial number. Folds are numbered from 0, epochs from 1. Scores are "higher is better" inside
-the platform: the ledger turns a minimised objective around at its border.
+Trials are numbered from 0 in the order they were proposed; the number equals the Optuna
+trial number. Folds are numbered from 0, epochs from 1. A *value* of the objective is in the
+metric's own sign, as a reader knows it; a *score* is higher when it is better, and is what
+everything is ranked by.
 """
 
 from __future__ import annotations
@@ -16,13 +17,23 @@ from typing import Any
 STEPS_PER_FOLD = 10_000
 
 
-#: Number of the candidate at the space's defaults: completed early and never pruned, because every
+#: Number of the trial at the space's defaults: completed early and never pruned, because every
 #: winner is compared with it.
-DEFAULT_CANDIDATE = 0
+DEFAULT_TRIAL = 0
+
+
+def as_score(value: float, *, maximize: bool) -> float:
+    """A value of the objective as a score, which is higher when it is better.
+
+    Args:
+        value: In the metric's own sign.
+        maximize: Whether the metric itself is better when higher.
+    """
+    return value if maximize else -value
 
 
 class State(StrEnum):
-    """Where a candidate stands."""
+    """Where a trial stands."""
 
     RUNNING = "running"  # a fold of it is being trained
     PARKED = "parked"  # between folds, may be continued
@@ -33,7 +44,7 @@ class State(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the candidate can never run again in this sweep."""
+        """Whether the trial can never run again in this sweep."""
         return self in (State.COMPLETE, State.PRUNED, State.FAILED, State.ABANDONED)
 
 
@@ -51,13 +62,13 @@ class Assignment:
     """A fold to train.
 
     Attributes:
-        candidate: Number of the candidate.
+        trial: Number of the trial.
         fold: Zero-based fold.
         attempt: One-based; reports must carry it.
         parameters: The whole configuration.
     """
 
-    candidate: int
+    trial: int
     fold: int
     attempt: int
     parameters: Mapping[str, Any]
@@ -65,9 +76,9 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One epoch of one fold; `value` is the objective on the monitor split, higher is better."""
+    """One epoch of one fold; `value` is the objective on the monitor split, in its own sign."""
 
-    candidate: int
+    trial: int
     fold: int
     attempt: int
     epoch: int
@@ -81,12 +92,14 @@ class ChoiceScore:
 
     Attributes:
         inference: The choice, such as {"overlap": 0.5, "tta": False}.
-        score: Objective on the held fold.
+        value: Objective on the held fold, in the metric's own sign.
+        score: The same, higher is better.
         metrics: Metrics of the held fold by name.
         cases: Path of the per-case table, relative to the sweep's storage; None if not kept.
     """
 
     inference: Mapping[str, Any]
+    value: float
     score: float
     metrics: Mapping[str, float] = field(default_factory=dict)
     cases: str | None = None
@@ -94,21 +107,24 @@ class ChoiceScore:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldScore:
-    """One finished fold. `score` is the objective on the held fold.
+    """One finished fold.
 
     Attributes:
+        value: Objective on the held fold, in the metric's own sign.
+        score: The same, higher is better.
         metrics: Metrics of the held fold by name.
         curves: Per-epoch values by name, one per epoch.
         cases: Path of the per-case table, relative to the sweep's storage; None if not kept.
         weights: Path of the best weights, relative likewise; None if not kept.
         choices: The same weights with every choice for inference, in the space's order; empty
-            in a sweep that has none. Score, metrics and cases are those of one of them.
+            in a sweep that has none. Value, score, metrics and cases are those of one of them.
         inference: Which one; empty without choices.
     """
 
-    candidate: int
+    trial: int
     fold: int
     attempt: int
+    value: float
     score: float
     seconds: float
     num_epochs: int
@@ -124,15 +140,20 @@ class FoldScore:
         """The same fold with the score, metrics and cases of one choice, by its place."""
         one = self.choices[choice]
         return replace(
-            self, score=one.score, metrics=one.metrics, cases=one.cases, inference=one.inference
+            self,
+            value=one.value,
+            score=one.score,
+            metrics=one.metrics,
+            cases=one.cases,
+            inference=one.inference,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidateAdded:
+class TrialAdded:
     """A new configuration entered the sweep."""
 
-    candidate: int
+    trial: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -140,7 +161,7 @@ class CandidateAdded:
 class FoldStarted:
     """A slot was given to a fold."""
 
-    candidate: int
+    trial: int
     fold: int
 
 
@@ -149,14 +170,14 @@ class FoldFinished:
     """A fold was scored and committed. A NaN or infinite score counts as worst.
 
     Attributes:
-        candidate: Whose fold.
+        trial: Number of the fold's trial.
         fold: Zero-based.
-        score: At the candidate's common choice for inference, as of now.
+        score: At the trial's common choice for inference, as of now.
         seconds: Training time.
-        revised: Scores of the candidate's earlier folds where this one changed that choice.
+        revised: Scores of the trial's earlier folds where this one changed that choice.
     """
 
-    candidate: int
+    trial: int
     fold: int
     score: float
     seconds: float
@@ -167,31 +188,31 @@ class FoldFinished:
 class FoldLost:
     """A fold ended without a score and may be tried again (a worker died, the driver stopped)."""
 
-    candidate: int
+    trial: int
     fold: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidateStopped:
-    """A candidate left for good before its last fold: pruned or failed."""
+class TrialStopped:
+    """A trial left for good before its last fold: pruned or failed."""
 
-    candidate: int
+    trial: int
     state: State
 
 
-Event = CandidateAdded | FoldStarted | FoldFinished | FoldLost | CandidateStopped
+Event = TrialAdded | FoldStarted | FoldFinished | FoldLost | TrialStopped
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFold:
-    """Give a free slot to the next fold of a known candidate."""
+    """Give a free slot to the next fold of a known trial."""
 
-    candidate: int
+    trial: int
     fold: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewCandidate:
+class NewTrial:
     """Propose a configuration.
 
     Attributes:
@@ -202,4 +223,4 @@ class NewCandidate:
     start: bool = True
 
 
-Decision = RunFold | NewCandidate
+Decision = RunFold | NewTrial

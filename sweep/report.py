@@ -13,7 +13,7 @@ from sweep.analysis.operating_point import operating_points, tuned_metrics
 from sweep.analysis.standing import standing
 from sweep.errors import StorageError
 from sweep.ledger import Ledger
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import MlflowView
 from sweep.promotion.confirmation import last_confirmation
 from sweep.promotion.gate import Check, Verdict
@@ -32,7 +32,7 @@ class Published:
     """A report that was written.
 
     Attributes:
-        path: Of the HTML file.
+        path: Path of the HTML file.
         has_pictures: Whether it shows cases.
         is_logged: Whether it was copied to the sweep's MLflow run.
         tuned_metrics: Mean and SD over the winner's folds by metric, each fold under the threshold
@@ -52,7 +52,7 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
 
     Args:
         home: Where the sweep lives.
-        name: Of the sweep.
+        name: Name of the sweep.
         out: File to write; `report.html` in the sweep's folder unless given.
 
     Raises:
@@ -62,7 +62,7 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
 
     with Sweep.open(home, name) as sweep:
         ledger, folder = sweep.ledger, sweep.folder
-        complete = [one for one in ledger.projection.candidates if one.state is State.COMPLETE]
+        complete = [one for one in ledger.projection.trials if one.state is State.COMPLETE]
         sweep_files.bring_folds(home, name, complete)
         if (led := _complete_leader(ledger.projection)) is not None:
             sweep_files.bring_folds(home, name, [led], weights=True)
@@ -99,10 +99,10 @@ def _verdict(sweep: Sweep) -> Verdict | None:
     )
 
 
-def _complete_leader(projection: Projection) -> Candidate | None:
+def _complete_leader(projection: Projection) -> Trial | None:
     """The winner; of a sweep that is not over, who leads, if all its folds are finished."""
     leader = standing(projection).leader
-    one = None if leader is None else projection.candidates[leader]
+    one = None if leader is None else projection.trials[leader]
     return one if one is not None and one.state is State.COMPLETE else None
 
 

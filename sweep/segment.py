@@ -55,7 +55,7 @@ class Prediction:
         probability: 16-bit PNG, `FULL_SCALE` is a probability of 1; None if nobody asked.
         mask: 8-bit PNG, 0 or 255; likewise.
         mask_px: Pixels of the mask.
-        share: Of the image inside the mask, in [0, 1].
+        share: Share of the image inside the mask, in [0, 1].
         highest: Highest probability, in [0, 1].
         has_contrast: Whether the image shows anything; if not, an empty mask is no finding.
         attention: Picture of what the attention gates let through, None if nobody asked.
@@ -103,12 +103,12 @@ def predict_files(
     """Segment files one by one; memory does not grow with their number.
 
     Args:
-        home: Whose tracking server knows the model.
+        home: Home with the address of the MLflow that knows the model.
         uri: See `open_model`.
         inputs: DICOM files and folders of them, or what `find_inputs` made of those.
         out: Folder for the files; made if absent, files of the same name are replaced.
-        formats: Of `FORMATS`; "sr" brings the "seg" that it refers to.
-        seg_type: Of `ptxcore.export.dicom_seg.SEG_TYPES`.
+        formats: Names from `FORMATS`; "sr" brings the "seg" that it refers to.
+        seg_type: One of `ptxcore.export.dicom_seg.SEG_TYPES`.
         ohif: Whether segmentations have the orientation that the viewer OHIF asks for.
         attention: Folder for pictures of the attention gates, likewise; None draws none.
         on_model: Called with what the model says of its origin, before the first file is read.

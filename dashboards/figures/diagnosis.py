@@ -57,12 +57,12 @@ class FoldDiagnosis:
             fell; None if both went on together.
         kind: "rises" or "stalls", how it departed; empty if it did not.
         gap_at_departure: NaN without a departure.
-        gap_at_end: Of the last epochs; NaN without both losses.
+        gap_at_end: Mean gap of the last epochs; NaN without both losses.
         best_epoch: One-based epoch that was best on the monitor; its weights were kept, unless
             `average_best` or `swa_start` keep a mean of several.
         metric_kept: The stopping metric on the monitor at that epoch; NaN if not recorded.
         metric_at_end: Likewise at the last epoch: what would have been kept without looking back.
-        epochs_not_run: Of `max_epochs`.
+        epochs_not_run: Epochs left of `max_epochs`.
         seconds_not_run: Their time at this fold's mean pace.
     """
 
@@ -84,7 +84,7 @@ def diagnose(score: FoldScore, settings: Mapping[str, Any]) -> FoldDiagnosis:
 
     Args:
         score: With the curves "train_loss" and "monitor_loss", and the stopping metric's.
-        settings: Of the candidate; those it leaves out are at the default of `FoldSettings`.
+        settings: Settings of the trial; those it leaves out are at the default of `FoldSettings`.
     """
     training, monitor = _losses(score)
     found = departure(training, monitor)

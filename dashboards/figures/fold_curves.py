@@ -1,4 +1,4 @@
-"""Training of one candidate: mean and SD over its folds, epoch by epoch."""
+"""Training of one trial: mean and SD over its folds, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dashboards import theme
 from dashboards.queries import fold_metric, label, metric_of
 from dashboards.text import metric_name
 from ptxcore.metrics import bounds
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.util.numbers import mean_or
 
 
@@ -26,7 +26,7 @@ class Curve:
         folds: Values by fold, as many as the fold trained epochs; NaN where there was none.
         mean: Over the folds that still trained, one per epoch.
         sd: Sample SD likewise; 0 where a single fold is left.
-        num_folds: That still trained, by epoch.
+        num_folds: Folds that still trained, by epoch.
     """
 
     name: str
@@ -55,29 +55,27 @@ class CurvePanel:
 
 @dataclass(frozen=True, kw_only=True)
 class CurvesInfo:
-    """What the figure shows: `candidate` and one panel per metric, loss first."""
+    """What the figure shows: `trial` and one panel per metric, loss first."""
 
-    candidate: str
+    trial: str
     panels: tuple[CurvePanel, ...]
 
 
-def fold_curves_info(projection: Projection, candidate: Candidate) -> CurvesInfo:
+def fold_curves_info(projection: Projection, trial: Trial) -> CurvesInfo:
     """Collect loss, Dice, IoU and the objective, each where it was recorded."""
     metrics = list(dict.fromkeys(("loss", metric_of(projection), "dice", "iou")))
-    panels = (_panel(candidate, metric) for metric in metrics)
-    return CurvesInfo(
-        candidate=label(candidate), panels=tuple(panel for panel in panels if panel.curves)
-    )
+    panels = (_panel(trial, metric) for metric in metrics)
+    return CurvesInfo(trial=label(trial), panels=tuple(panel for panel in panels if panel.curves))
 
 
-def _panel(candidate: Candidate, metric: str) -> CurvePanel:
-    scores = [candidate.folds[fold] for fold in sorted(candidate.folds)]
+def _panel(trial: Trial, metric: str) -> CurvePanel:
+    scores = [trial.folds[fold] for fold in sorted(trial.folds)]
     curves = []
     for name, key in (("training", f"train_{metric}"), ("monitor", f"monitor_{metric}")):
         folds = tuple(tuple(one.curves[key]) for one in scores if one.curves.get(key))
         if folds:
             curves.append(curve_of(name, folds))
-    held = tuple(fold_metric(candidate, metric).values())
+    held = tuple(fold_metric(trial, metric).values())
     return CurvePanel(
         metric=metric,
         curves=tuple(curves),

@@ -1,6 +1,6 @@
-"""Candidates x folds: who was scored where, and how far from the default on the very same cases.
+"""Trials x folds: who was scored where, and how far from the default on the very same cases.
 
-Folds differ far more from each other than candidates do (on a real task the SD between folds was
+Folds differ far more from each other than trials do (on a real task the SD between folds was
 0.09 Dice, between models 0.004), so raw scores would only colour the columns. The colour is the
 difference to a reference on the same fold; the number is the score itself.
 """
@@ -15,6 +15,7 @@ from dashboards import theme
 from dashboards.queries import fold_scores, label, metric_of, ordered
 from dashboards.text import in_sentence, score, signed
 from sweep.ledger.projection import Projection
+from sweep.records import as_score
 from sweep.util.numbers import finite_or_none, mean_or
 
 
@@ -24,13 +25,13 @@ class HeatmapInfo:
 
     Attributes:
         metric: The objective.
-        names: Of the candidates, best first.
-        states: Where each candidate stands.
-        scores: By candidate and fold, in the metric's own sign.
+        names: Names of the trials, best first.
+        states: Where each trial stands.
+        scores: By trial and fold, in the metric's own sign.
         differences: To the reference on the same fold; positive is better.
-        reference: "the default candidate", or "the fold's mean" when that lacks folds.
-        num_omitted: Candidates with a finished fold that did not fit.
-        num_unscored: Candidates without one.
+        reference: "the default trial", or "the fold's mean" when that lacks folds.
+        num_omitted: Trials with a finished fold that did not fit.
+        num_unscored: Trials without one.
     """
 
     metric: str
@@ -44,13 +45,13 @@ class HeatmapInfo:
 
 
 def fold_heatmap_info(projection: Projection, *, limit: int = 40) -> HeatmapInfo:
-    """Collect the best `limit` candidates that have at least one scored fold."""
+    """Collect the best `limit` trials that have at least one scored fold."""
     folds = range(projection.num_folds)
     scored = [one for one in ordered(projection) if one.folds]
     shown = scored[:limit]
     scores = [fold_scores(projection, one) for one in shown]
     default = projection.default
-    reference, name = {}, "the default candidate"
+    reference, name = {}, "the default trial"
     if default is not None:
         reference = fold_scores(projection, default)
     if len(reference) < projection.num_folds:
@@ -60,7 +61,7 @@ def fold_heatmap_info(projection: Projection, *, limit: int = 40) -> HeatmapInfo
             {f: mean_or(values.values()) for f, values in at.items()},
             "the fold's mean",
         )
-    sign = 1.0 if projection.maximize else -1.0
+    maximize = projection.maximize
     return HeatmapInfo(
         metric=metric_of(projection),
         names=tuple(label(one) for one in shown),
@@ -68,13 +69,16 @@ def fold_heatmap_info(projection: Projection, *, limit: int = 40) -> HeatmapInfo
         scores=tuple(tuple(finite_or_none(row.get(f)) for f in folds) for row in scores),
         differences=tuple(
             tuple(
-                finite_or_none(sign * (row[f] - reference[f])) if f in row else None for f in folds
+                finite_or_none(as_score(row[f] - reference[f], maximize=maximize))
+                if f in row
+                else None
+                for f in folds
             )
             for row in scores
         ),
         reference=name,
         num_omitted=len(scored) - len(shown),
-        num_unscored=len(projection.candidates) - len(scored),
+        num_unscored=len(projection.trials) - len(scored),
     )
 
 
@@ -121,7 +125,7 @@ def fold_heatmap(info: HeatmapInfo) -> go.Figure:
 def sentence(info: HeatmapInfo) -> str:
     """How to read the figure."""
     return (
-        f"Each cell is the {in_sentence(info.metric)} of one candidate on one held fold. Blue is "
+        f"Each cell is the {in_sentence(info.metric)} of one trial on one held fold. Blue is "
         f"better and orange worse than {info.reference} on the same cases; empty cells are folds "
         "without a score, never run or not finished."
     )

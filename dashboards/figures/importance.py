@@ -1,10 +1,10 @@
-"""Which parameters told good candidates from bad ones, beside what chance alone would show.
+"""Which parameters told good trials from bad ones, beside what chance alone would show.
 
-Every candidate is judged by the same fold, the first that all of them ran. Complete candidates
+Every trial is judged by the same fold, the first that all of them ran. Complete trials
 alone would be few, and chosen for being good; running means would compare different folds.
 
 PED-ANOVA (Watanabe et al., IJCAI 2023), as Optuna has it, measures how far the distribution of a
-parameter among the best candidates lies from its distribution among all. Any two small samples
+parameter among the best trials lies from its distribution among all. Any two small samples
 differ somewhat, so the same number is computed for shuffled scores: a bar that does not pass the
 mark of chance says nothing.
 """
@@ -26,9 +26,9 @@ from dashboards.text import count, listed
 from sweep.ledger.projection import Projection
 from sweep.ledger.quiet import quiet_optuna
 
-#: Fewer scored candidates than this say nothing about several parameters.
-MIN_CANDIDATES = 20
-#: The best candidates are this share of all: at least five, as the evaluator's authors ask for, and
+#: Fewer scored trials than this say nothing about several parameters.
+MIN_TRIALS = 20
+#: The best trials are this share of all: at least five, as the evaluator's authors ask for, and
 #: enough that true effects of a synthetic sweep of 40 pass the mark of chance (0.1 missed them).
 _TOP = 0.25
 #: In 5% of shuffled sweeps some parameter passes its mark, however many parameters there are.
@@ -42,7 +42,7 @@ class Importance:
 
     Attributes:
         parameter: Its name.
-        share: Of the sum over all parameters, in [0, 1].
+        share: Share of the sum over all parameters, in [0, 1].
         chance: The mark of chance, on the same scale: shuffled scores stay below it for all
             parameters at once in 95% of all cases.
     """
@@ -62,41 +62,39 @@ class ImportanceInfo:
     """What the figure shows.
 
     Attributes:
-        fold: By whose scores the candidates are compared.
-        num_candidates: With a score on it.
+        fold: By whose scores the trials are compared.
+        num_trials: With a score on it.
         importances: Most important first; empty when `reason` says why there are none.
         reason: Why nothing is drawn, else None.
     """
 
     fold: int
-    num_candidates: int
+    num_trials: int
     importances: tuple[Importance, ...]
     reason: str | None
 
 
 def importance_info(projection: Projection, *, seed: int = 0) -> ImportanceInfo:
-    """Evaluate the candidates by their score on the first fold.
+    """Evaluate the trials by their score on the first fold.
 
     Args:
-        projection: Of the sweep.
-        seed: Of the shuffles.
+        projection: Projection of the sweep.
+        seed: Seed of the shuffles.
     """
     trials = _trials(projection, fold=0)
     scores = [float(trial.values[0]) for trial in trials]
     reason = None
-    if len(trials) < MIN_CANDIDATES:
+    if len(trials) < MIN_TRIALS:
         reason = (
-            f"{count(len(trials), 'candidate')} finished fold 0; below {MIN_CANDIDATES} an "
+            f"{count(len(trials), 'trial')} finished fold 0; below {MIN_TRIALS} an "
             "importance would be noise, so none is drawn."
         )
-    elif len(set(scores)) < _TOP * MIN_CANDIDATES:
-        reason = "Nearly all candidates have the same score on fold 0, so nothing can matter."
+    elif len(set(scores)) < _TOP * MIN_TRIALS:
+        reason = "Nearly all trials have the same score on fold 0, so nothing can matter."
     elif not _varying(trials):
         reason = "No parameter took more than one value."
     importances = () if reason else _evaluate(trials, scores, seed)
-    return ImportanceInfo(
-        fold=0, num_candidates=len(trials), importances=importances, reason=reason
-    )
+    return ImportanceInfo(fold=0, num_trials=len(trials), importances=importances, reason=reason)
 
 
 def _trials(projection: Projection, fold: int) -> list[FrozenTrial]:
@@ -106,7 +104,7 @@ def _trials(projection: Projection, fold: int) -> list[FrozenTrial]:
             distributions=one.distributions,
             value=one.folds[fold].score,
         )
-        for one in projection.candidates
+        for one in projection.trials
         if fold in one.folds and math.isfinite(one.folds[fold].score)
     ]
 
@@ -200,6 +198,6 @@ def sentence(info: ImportanceInfo) -> str:
     )
     return (
         "How differently each parameter is distributed among the best quarter of "
-        f"{count(info.num_candidates, 'candidate')}, judged by fold {info.fold}, which all of "
+        f"{count(info.num_trials, 'trial')}, judged by fold {info.fold}, which all of "
         f"them ran. {found}"
     )

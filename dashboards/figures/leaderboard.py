@@ -1,4 +1,4 @@
-"""Candidates best first, beside what predicting nothing at all would score.
+"""Trials best first, beside what predicting nothing at all would score.
 
 The all-empty baseline is drawn because a score near it means nothing: with 78% of cases empty, a
 network that finds no pneumothorax at all reaches a Dice of 0.78 under the convention "both empty
@@ -28,20 +28,20 @@ from dashboards.queries import (
 )
 from dashboards.text import metric_name, score
 from sweep.analysis.standing import is_over
-from sweep.ledger.projection import Candidate, Projection
-from sweep.records import DEFAULT_CANDIDATE, State
+from sweep.ledger.projection import Projection, Trial
+from sweep.records import DEFAULT_TRIAL, State
 from sweep.util.numbers import mean_or
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One candidate in one panel.
+    """One trial in one panel.
 
     Attributes:
-        number: Of the candidate.
+        number: Number of the trial.
         name: As the axis shows it.
         mean: Over its finished folds.
-        low: End of the corrected interval, None unless the candidate is complete.
+        low: End of the corrected interval, None unless the trial is complete.
         high: Likewise.
         folds: Value of each finished fold, in order of fold.
         complete: Whether all folds are finished.
@@ -64,8 +64,8 @@ class Panel:
         metric: Its name.
         title: As the panel shows it.
         note: Below the title: that it is the objective, or which thresholds were used.
-        entries: Best candidate first.
-        baseline: Of predicting nothing, None where it is not known.
+        entries: Best trial first.
+        baseline: Score of predicting nothing, None where it is not known.
     """
 
     metric: str
@@ -80,13 +80,13 @@ class LeaderboardInfo:
     """What the leaderboard shows.
 
     Attributes:
-        num_folds: Of a complete candidate.
+        num_folds: Folds of a complete trial.
         leader: Number of the winner (or of who leads so far), None without any score.
         is_over: Whether the leader has won.
         panels: The objective first, then Dice if that is not the objective itself.
-        names: Of the candidates shown, best first.
-        num_omitted: Scored candidates that did not fit.
-        num_unscored: Candidates without a mean: no fold is finished, or one is NaN.
+        names: Names of the trials shown, best first.
+        num_omitted: Scored trials that did not fit.
+        num_unscored: Trials without a mean: no fold is finished, or one is NaN.
     """
 
     num_folds: int
@@ -101,7 +101,7 @@ class LeaderboardInfo:
 def leaderboard_info(
     projection: Projection, *, operating_points: OperatingPoints | None = None, limit: int = 20
 ) -> LeaderboardInfo:
-    """Collect the best `limit` candidates, and the default and the leader wherever they stand."""
+    """Collect the best `limit` trials, and the default and the leader wherever they stand."""
     scored = [one for one in ordered(projection) if one.folds and math.isfinite(one.mean)]
     shown = scored[:limit]
     leader = leader_of(projection)
@@ -127,12 +127,12 @@ def leaderboard_info(
         panels=tuple(panels),
         names=tuple(_name(one, projection) for one in shown),
         num_omitted=len(scored) - len(shown),
-        num_unscored=len(projection.candidates) - len(scored),
+        num_unscored=len(projection.trials) - len(scored),
     )
 
 
 def _dice_panel(
-    projection: Projection, shown: list[Candidate], leader: Candidate, points: OperatingPoints
+    projection: Projection, shown: list[Trial], leader: Trial, points: OperatingPoints
 ) -> list[Panel]:
     """Dice at leave-one-fold-out thresholds where they exist, else at the settings' threshold."""
     chosen = {one.number: operating_metric(one, "dice", points) for one in shown}
@@ -161,7 +161,7 @@ def _entries(
     for number, folds in values.items():
         if not folds:
             continue
-        one = projection.candidates[number]
+        one = projection.trials[number]
         complete = one.state is State.COMPLETE
         low = high = None
         if complete and len(folds) > 1:
@@ -181,7 +181,7 @@ def _entries(
     return tuple(found)
 
 
-def _name(one: Candidate, projection: Projection) -> str:
+def _name(one: Trial, projection: Projection) -> str:
     if one.state is State.COMPLETE:
         return label(one)
     return f"{label(one)} · {len(one.folds)} of {projection.num_folds} folds"
@@ -213,7 +213,7 @@ def leaderboard(info: LeaderboardInfo) -> go.Figure:
                 },
             )  # fmt: skip
     theme.dress(figure, top=56, height=150 + 24 * max(4, len(info.names) + 1))
-    # One empty row below the last candidate keeps the baseline's label clear of the marks.
+    # One empty row below the last trial keeps the baseline's label clear of the marks.
     figure.update_yaxes(
         categoryorder="array", categoryarray=[theme.plain(name) for name in info.names],
         range=[len(info.names) + 0.2, -0.7], showgrid=False,
@@ -225,7 +225,7 @@ _LOOK = {
     "winner": ("Winner", theme.WINNER, "diamond", 12),
     "leader": ("In the lead, not over", theme.WINNER, "diamond-open", 12),
     "default": ("Default settings", theme.DEFAULT, "square", 10),
-    "complete": ("Other complete candidates", theme.OTHER, "circle", 9),
+    "complete": ("Other complete trials", theme.OTHER, "circle", 9),
     "partial": ("Partial: fewer folds", theme.OTHER, "circle-open", 9),
 }
 
@@ -237,7 +237,7 @@ def _kind(entry: Entry, info: LeaderboardInfo) -> str:
         return "partial"
     if entry.number == info.leader:
         return "winner"
-    return "default" if entry.number == DEFAULT_CANDIDATE else "complete"
+    return "default" if entry.number == DEFAULT_TRIAL else "complete"
 
 
 def _add_marks(

@@ -1,4 +1,4 @@
-"""Overfitting of one candidate: training and validation over the epochs, and where they part."""
+"""Overfitting of one trial: training and validation over the epochs, and where they part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashboards.figures.diagnosis import FoldDiagnosis, diagnose, stop_metric
 from dashboards.figures.fold_curves import Curve, add_curve, curve_of
 from dashboards.queries import label
 from dashboards.text import count, duration, in_sentence, listed, metric_name, score, signed
-from sweep.ledger.projection import Candidate
+from sweep.ledger.projection import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,18 +22,18 @@ class OverfittingInfo:
     """What the figure shows.
 
     Attributes:
-        candidate: Its name.
+        trial: Its name.
         stop_metric: What early stopping watched.
         folds: In order.
         losses: Training and monitor, each where it was recorded.
         watched: The stopping metric on the monitor; None if it is the loss, or was not recorded.
         departures: (epoch, monitor loss) of every fold that departed.
         kept: (epoch, stopping metric) of every fold's kept weights.
-        median_departure: Of the folds that departed, None without any.
+        median_departure: Median epoch of departure over the folds that departed, None without any.
         is_on_fold: Whether the scored cases themselves were the monitor.
     """
 
-    candidate: str
+    trial: str
     stop_metric: str
     folds: tuple[FoldDiagnosis, ...]
     losses: tuple[Curve, ...]
@@ -44,19 +44,19 @@ class OverfittingInfo:
     is_on_fold: bool
 
 
-def overfitting_info(candidate: Candidate) -> OverfittingInfo | None:
+def overfitting_info(trial: Trial) -> OverfittingInfo | None:
     """Diagnose all finished folds; None without one that has both losses."""
-    scores = [candidate.folds[fold] for fold in sorted(candidate.folds)]
+    scores = [trial.folds[fold] for fold in sorted(trial.folds)]
     scores = [one for one in scores if {"train_loss", "monitor_loss"} <= set(one.curves)]
     if not scores:
         return None
-    metric = stop_metric(candidate.settings)
-    folds = tuple(diagnose(one, candidate.settings) for one in scores)
+    metric = stop_metric(trial.settings)
+    folds = tuple(diagnose(one, trial.settings) for one in scores)
     key = f"monitor_{metric}"
     watched = tuple(tuple(one.curves[key]) for one in scores if one.curves.get(key))
     departed = [one.departure for one in folds if one.departure is not None]
     return OverfittingInfo(
-        candidate=label(candidate),
+        trial=label(trial),
         stop_metric=metric,
         folds=folds,
         losses=tuple(
@@ -73,7 +73,7 @@ def overfitting_info(candidate: Candidate) -> OverfittingInfo | None:
             (fold.best_epoch, fold.metric_kept) for fold in folds if math.isfinite(fold.metric_kept)
         ),
         median_departure=median(departed) if departed else None,
-        is_on_fold=candidate.settings.get("selection") == "fold",
+        is_on_fold=trial.settings.get("selection") == "fold",
     )
 
 

@@ -1,4 +1,4 @@
-"""Which fold of which candidate ran when.
+"""Which fold of which trial ran when.
 
 Time runs only while something trained: stretches in which the sweep stood still (interrupted, then
 resumed) are cut out and marked. An attempt that a dead driver left behind is noted as lost only on
@@ -22,7 +22,7 @@ from sweep.ledger.projection import Projection
 class Bar:
     """One attempt at a fold; times are seconds of running time since the sweep's first fold."""
 
-    candidate: int
+    trial: int
     fold: int
     attempt: int
     start_seconds: float
@@ -35,13 +35,13 @@ class ScheduleInfo:
     """What the schedule shows.
 
     Attributes:
-        num_candidates: Rows.
+        num_trials: Rows.
         bars: In order of start.
         breaks_seconds: Where the sweep stood still, on the axis of the bars.
         busy_seconds: Length of the axis.
     """
 
-    num_candidates: int
+    num_trials: int
     bars: tuple[Bar, ...]
     breaks_seconds: tuple[float, ...]
     busy_seconds: float
@@ -52,8 +52,8 @@ _SHORTEST_BREAK_SECONDS = 120.0
 
 
 def schedule_info(projection: Projection) -> ScheduleInfo:
-    """Collect every attempt from the candidates' logs."""
-    attempts = [(one.number, entry) for one in projection.candidates for entry in one.log]
+    """Collect every attempt from the trials' logs."""
+    attempts = [(one.number, entry) for one in projection.trials for entry in one.log]
     signs = sorted(
         [_seconds(entry.started_at) for _, entry in attempts]
         + [
@@ -76,7 +76,7 @@ def schedule_info(projection: Projection) -> ScheduleInfo:
     busy = _merged(spans)
     bars = [
         Bar(
-            candidate=number,
+            trial=number,
             fold=entry.fold,
             attempt=entry.attempt,
             start_seconds=_on_axis(start, busy),
@@ -85,9 +85,9 @@ def schedule_info(projection: Projection) -> ScheduleInfo:
         )
         for (number, entry), (start, end) in zip(attempts, spans, strict=True)
     ]
-    bars.sort(key=lambda bar: (bar.start_seconds, bar.candidate))
+    bars.sort(key=lambda bar: (bar.start_seconds, bar.trial))
     return ScheduleInfo(
-        num_candidates=len(projection.candidates),
+        num_trials=len(projection.trials),
         bars=tuple(bars),
         breaks_seconds=tuple(_on_axis(start, busy) for start, _ in busy[1:]),
         busy_seconds=sum(end - start for start, end in busy),
@@ -123,7 +123,7 @@ _PATTERNS = {"finished": "", "stopped": "/", "lost": "x", "running": "."}
 
 
 def schedule(info: ScheduleInfo) -> go.Figure:
-    """Draw it: a row per candidate, colour says the fold, hatching how the attempt ended."""
+    """Draw it: a row per trial, colour says the fold, hatching how the attempt ended."""
     unit, name = _unit(info.busy_seconds)
     figure = go.Figure()
     for fold in sorted({bar.fold for bar in info.bars}):
@@ -134,7 +134,7 @@ def schedule(info: ScheduleInfo) -> go.Figure:
                 orientation="h", name=f"fold {fold}",
                 base=[bar.start_seconds / unit for bar in bars],
                 x=[(bar.end_seconds - bar.start_seconds) / unit for bar in bars],
-                y=[bar.candidate for bar in bars], width=0.8,
+                y=[bar.trial for bar in bars], width=0.8,
                 marker={
                     "color": color,
                     "pattern": {
@@ -145,7 +145,7 @@ def schedule(info: ScheduleInfo) -> go.Figure:
                 },
                 customdata=[
                     [
-                        f"#{bar.candidate} fold {bar.fold}, attempt {bar.attempt}: "
+                        f"#{bar.trial} fold {bar.fold}, attempt {bar.attempt}: "
                         f"{duration(bar.end_seconds - bar.start_seconds)}, "
                         f"{_OUTCOMES[bar.outcome]}"
                     ]
@@ -156,12 +156,12 @@ def schedule(info: ScheduleInfo) -> go.Figure:
         )  # fmt: skip
     for at in info.breaks_seconds:
         figure.add_vline(at / unit, line={"color": theme.MUTED, "width": 1, "dash": "dot"})
-    rows = max(1, info.num_candidates)
+    rows = max(1, info.num_trials)
     theme.dress(figure, height=150 + max(11, min(26, 900 // rows)) * rows)
     figure.update_layout(barmode="overlay")
     figure.update_xaxes(title_text=f"{name} of running time")
     figure.update_yaxes(
-        title_text="candidate", range=[rows - 0.4, -0.6], showgrid=False,
+        title_text="trial", range=[rows - 0.4, -0.6], showgrid=False,
         dtick=1 if rows <= 30 else 5, tickprefix="#",
     )  # fmt: skip
     return figure
@@ -179,7 +179,7 @@ def sentence(info: ScheduleInfo) -> str:
     stood = "once" if breaks == 1 else f"{breaks} times"
     cut = f" The sweep stood still {stood}; that time is cut out (dotted lines)." if breaks else ""
     return (
-        "A row per candidate from top to bottom, a bar per fold: plain bars were finished, hatched "
-        "ones stopped for good or lost. Between bars that lie apart the candidate was parked."
+        "A row per trial from top to bottom, a bar per fold: plain bars were finished, hatched "
+        "ones stopped for good or lost. Between bars that lie apart the trial was parked."
         f"{cut}"
     )

@@ -1,6 +1,6 @@
-"""Score against each parameter: where in the space the good candidates lie.
+"""Score against each parameter: where in the space the good trials lie.
 
-As in the importance figure, candidates are compared on the one fold that all of them ran. Small
+As in the importance figure, trials are compared on the one fold that all of them ran. Small
 multiples rather than parallel coordinates: sixty crossing lines show nothing that a reader could
 check, and a point shows its value.
 """
@@ -19,13 +19,13 @@ from dashboards import theme
 from dashboards.queries import fold_scores, leader_of, metric_of, varied
 from dashboards.text import count, in_sentence, listed, metric_name, score, setting
 from sweep.analysis.standing import is_over
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.records import State
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One candidate in one panel; `kind` is a key of `_LOOK`."""
+    """One trial in one panel; `kind` is a key of `_LOOK`."""
 
     number: int
     value: Any
@@ -35,7 +35,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
-    """One parameter: candidates for which it was inactive have no point."""
+    """One parameter: trials for which it was inactive have no point."""
 
     parameter: str
     is_log: bool
@@ -49,10 +49,10 @@ class SlicesInfo:
 
     Attributes:
         metric: The objective.
-        fold: The one that all candidates here have.
+        fold: The one that all trials here have.
         slices: A panel each.
-        num_unscored: Candidates without a score on that fold.
-        equal: Parameters that varied, of which all candidates here have one value.
+        num_unscored: Trials without a score on that fold.
+        equal: Parameters that varied, of which all trials here have one value.
     """
 
     metric: str
@@ -63,11 +63,11 @@ class SlicesInfo:
 
 
 def slices_info(projection: Projection) -> SlicesInfo:
-    """Collect candidates with a finite score on the first fold."""
+    """Collect trials with a finite score on the first fold."""
     leader, over = leader_of(projection), is_over(projection)
     scored = [
         (one, fold_scores(projection, one)[0])
-        for one in projection.candidates
+        for one in projection.trials
         if 0 in one.folds and math.isfinite(one.folds[0].score)
     ]
     slices = []
@@ -84,9 +84,7 @@ def slices_info(projection: Projection) -> SlicesInfo:
         )
         if len({str(point.value) for point in points}) > 1:
             distribution = next(
-                one.distributions[name]
-                for one in projection.candidates
-                if name in one.distributions
+                one.distributions[name] for one in projection.trials if name in one.distributions
             )
             slices.append(
                 Slice(
@@ -101,12 +99,12 @@ def slices_info(projection: Projection) -> SlicesInfo:
         metric=metric_of(projection),
         fold=0,
         slices=tuple(slices),
-        num_unscored=len(projection.candidates) - len(scored),
+        num_unscored=len(projection.trials) - len(scored),
         equal=tuple(name for name in varied(projection) if name not in shown),
     )
 
 
-def _kind(one: Candidate, leader: Candidate | None, *, over: bool) -> str:
+def _kind(one: Trial, leader: Trial | None, *, over: bool) -> str:
     if one is leader and not over:
         return "leader"
     if one is leader and one.state is State.COMPLETE:
@@ -126,7 +124,7 @@ _LOOK = {
 
 
 def slices(info: SlicesInfo) -> go.Figure:
-    """Draw it: a panel per parameter, one point per candidate."""
+    """Draw it: a panel per parameter, one point per trial."""
     if not info.slices:
         return theme.note("No parameter took more than one value.")
     columns = 3 if len(info.slices) in (3, 5, 6, 9) else min(4, len(info.slices))
@@ -190,10 +188,10 @@ def sentence(info: SlicesInfo) -> str:
 
 
 def _missing(info: SlicesInfo) -> str:
-    """What the figure cannot show: the worst candidates are often stopped in their first fold."""
+    """What the figure cannot show: the worst trials are often stopped in their first fold."""
     missing = []
     if info.num_unscored:
-        missing.append(f"{count(info.num_unscored, 'candidate')} without a score on this fold")
+        missing.append(f"{count(info.num_unscored, 'trial')} without a score on this fold")
     if info.equal:
         missing.append(f"{listed(info.equal)}, of which the others have one value")
     return f" Not shown: {'; '.join(missing)}." if missing else ""

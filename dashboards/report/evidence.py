@@ -10,8 +10,8 @@ class Confirmation(Protocol):
     """The winner on a locked hold-out; `sweep.promotion.confirmation.Confirmation` is one."""
 
     @property
-    def candidate(self) -> int:
-        """Number of the candidate that was scored."""
+    def trial(self) -> int:
+        """Number of the trial that was scored."""
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -19,7 +19,7 @@ class Confirmation(Protocol):
 
     @property
     def default(self) -> Mapping[str, float] | None:
-        """Of the default candidate likewise, None where it is the winner or cannot be scored."""
+        """Of the default trial likewise, None where it is the winner or cannot be scored."""
 
     @property
     def intervals(self) -> Mapping[str, tuple[float, float]]:

@@ -35,7 +35,7 @@ from sweep.analysis.standing import (
     standing,
 )
 from sweep.analysis.statistics import Interval, PairedDifference
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.records import State
 
 #: Metrics of the table, in its order; the objective goes first wherever it stands here.
@@ -76,11 +76,11 @@ class MetricRow:
         threshold: "none", "fixed" (of the settings) or "other folds" (chosen without the scored
             cases).
         winner: Over the folds.
-        default: Of the default candidate likewise, None where it is not complete; while the sweep
-            is not over, on the folds that both have.
+        default: The default trial's likewise, None where it is not complete; while the sweep is not
+            over, on the folds that both have.
         difference: Winner minus default on the same folds, corrected for the trials looked at; None
             where they are the same.
-        all_empty: Of predicting nothing, None where that is not known.
+        all_empty: Score of predicting nothing, None where that is not known.
         gain: Above predicting nothing on the same folds, corrected for the trials looked at.
     """
 
@@ -100,13 +100,15 @@ class Findings:
     Attributes:
         metric: The objective.
         maximize: Whether higher is better.
-        standing: Who leads, by how much and how sure.
-        rows: Of the winner, or of who leads so far, the objective first; empty without either.
-        groups: Of parts of the cases, by mask size and by view; empty where none was recorded.
-        num_folds: Of a complete candidate.
-        num_folds_run: Finished folds of all candidates.
-        num_folds_full_grid: Folds that training every candidate completely would have taken.
-        states: Candidates by state.
+        standing: The leading trial, by how much it leads and how sure that is.
+        rows: Scores of the winner, or of the leader so far, the objective first; empty without
+            either.
+        groups: Scores of parts of the cases, by mask size and by view; empty where none was
+            recorded.
+        num_folds: Folds of a complete trial.
+        num_folds_run: Finished folds of all trials.
+        num_folds_full_grid: Folds that training every trial completely would have taken.
+        states: Trials by state.
         seconds: Training time of all finished folds.
         caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
         cautions: The same one by one.
@@ -155,7 +157,7 @@ class Findings:
 def find(projection: Projection, operating_points: OperatingPoints | None = None) -> Findings:
     """Collect the findings of a sweep, finished or not."""
     led, default = standing(projection), projection.default
-    winner = None if led.leader is None else projection.candidates[led.leader]
+    winner = None if led.leader is None else projection.trials[led.leader]
     if default is not None and led.winner is not None and default.state is not State.COMPLETE:
         default = None
     rows: list[MetricRow] = []
@@ -179,9 +181,9 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
         groups=tuple(groups),
         num_folds=projection.num_folds,
         num_folds_run=num_folds_run(projection),
-        num_folds_full_grid=len(projection.candidates) * projection.num_folds,
-        states=dict(Counter(one.state for one in projection.candidates)),
-        seconds=math.fsum(one.seconds for one in projection.candidates),
+        num_folds_full_grid=len(projection.trials) * projection.num_folds,
+        states=dict(Counter(one.state for one in projection.trials)),
+        seconds=math.fsum(one.seconds for one in projection.trials),
         caution=caution(projection),
         cautions=tuple(cautions(projection)),
         cohort=describe(cohort_of(projection.header)),
@@ -190,8 +192,8 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
 
 def _row(
     projection: Projection,
-    winner: Candidate,
-    default: Candidate | None,
+    winner: Trial,
+    default: Trial | None,
     metric: str,
     points: OperatingPoints,
     *,

@@ -90,7 +90,7 @@ def _table(confirmation: Confirmation, names: Sequence[str]) -> Markup:
     ]
     head = (
         "metric",
-        f"#{confirmation.candidate}",
+        f"#{confirmation.trial}",
         f"{confirmation.confidence:.0%} interval",
         "all empty",
         "default",

@@ -33,7 +33,7 @@ def tag(name: str, /, *children: object, **attributes: Any) -> Markup:
     """An element.
 
     Args:
-        name: Of the element.
+        name: Name of the element.
         children: Inside it, in order; None is left out.
         attributes: `class_` gives `class`, underscores become hyphens; None and False leave the
             attribute out, True gives it without a value.

@@ -40,7 +40,7 @@ from dashboards.text import metric_name
 from ptxcore.atomic_file import whole_file
 from ptxcore.metrics import CONVENTIONS
 from sweep.ledger import Ledger
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 
 #: Nothing may be loaded: scripts, styles and pictures are all inside the file.
 _POLICY = (
@@ -64,12 +64,12 @@ def write_report(
     The file appears whole or not at all.
 
     Args:
-        ledger: Of the sweep; no lease is needed.
-        path: Of the HTML file; its folder is made.
-        operating_points: By complete candidate, see `dashboards.queries.OperatingPoints`; without
+        ledger: Ledger of the sweep; no lease is needed.
+        path: Path of the HTML file; its folder is made.
+        operating_points: By complete trial, see `dashboards.queries.OperatingPoints`; without
             them scores stand at the fixed threshold of the settings.
         confirmation: The winner on cases that the search never scored.
-        verdict: Of the promotion gate.
+        verdict: Verdict of the promotion gate.
         predictions: Pictures of single cases.
         written_at: Shown in the report; now when None.
 
@@ -111,7 +111,7 @@ def report_html(
         _figures(projection, found, operating_points),
         None if predictions is None else _chapter("What it sees", gallery(predictions)),
         _chapter("What was searched", sections.searched(projection)),
-        _chapter("All candidates", tag("div", sections.candidates_table(projection), class_="all")),
+        _chapter("All trials", tag("div", sections.trials_table(projection), class_="all")),
         _chapter("Where the numbers come from", sections.provenance(projection, _versions())),
     )
     phantom = " (phantom)" if projection.header.is_phantom else ""
@@ -241,12 +241,12 @@ def _figures(
         ),
         _figure(
             "folds",
-            "Candidates × folds",
+            "Trials × folds",
             heatmap_sentence(heat) + sections.counted(heat.num_omitted, heat.num_unscored),
             fold_heatmap(heat),
         ),
     ]
-    if not any(one.folds for one in projection.candidates):
+    if not any(one.folds for one in projection.trials):
         parts = [tag("p", "No fold is finished yet.")]
     leader = leader_of(projection)
     if leader is not None:
@@ -289,11 +289,11 @@ def _figures(
     return _chapter("The sweep in pictures", _no_script(), *parts)
 
 
-def _overfitting(leader: Candidate) -> list[Markup]:
+def _overfitting(leader: Trial) -> list[Markup]:
     info = overfitting.overfitting_info(leader)
     if info is None:
         return []
-    title, text = f"Overfitting of {info.candidate}", overfitting.sentence(info)
+    title, text = f"Overfitting of {info.trial}", overfitting.sentence(info)
     picture = _figure("overfitting", title, text, overfitting.overfitting(info))
     return [picture, sections.diagnosis_table(info)]
 

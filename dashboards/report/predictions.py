@@ -26,7 +26,7 @@ from ptxcore.data.store.case_store import CaseStore
 from ptxcore.metrics import apply_rule, load_table, logits_to_mask, per_case_dice
 from ptxcore.settings import FoldSettings
 from ptxcore.types import CaseTable, Rule, Runtime
-from sweep.ledger.projection import Candidate
+from sweep.ledger.projection import Trial
 
 #: Kinds of examples in the order in which they are shown.
 KINDS = {
@@ -44,8 +44,8 @@ class Choice:
     Attributes:
         kind: One of `KINDS`.
         case_id: Hashed.
-        fold: That held it.
-        dice: Of the case; 0 for a false alarm.
+        fold: Fold that held it.
+        dice: Dice of the case; 0 for a false alarm.
         truth_share: Share of the image inside the true mask.
         predicted_share: Share of the image inside the predicted mask.
     """
@@ -71,15 +71,15 @@ class PredictionsInfo:
     """What the gallery shows.
 
     Attributes:
-        candidate: Whose predictions these are.
+        trial: Trial that made the predictions.
         examples: By kind, best first within each.
         num_positive: Positive cases of all folds.
-        num_found: Of them, how many overlap with their prediction at all.
+        num_found: How many of them overlap with their prediction at all.
         num_negative: Cases with an empty truth.
-        num_false_alarms: Of them, how many were predicted not to be empty.
+        num_false_alarms: How many of them were predicted not to be empty.
     """
 
-    candidate: int
+    trial: int
     examples: tuple[Example, ...]
     num_positive: int
     num_found: int
@@ -89,11 +89,11 @@ class PredictionsInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseScores:
-    """Every out-of-fold case of a candidate; all arrays have shape (N,).
+    """Every out-of-fold case of a trial; all arrays have shape (N,).
 
     Attributes:
         case_ids: Hashed.
-        folds: That held the case.
+        folds: Folds that held the case.
         dice: Both empty = 1.
         truth_share: Share of the image inside the true mask.
         predicted_share: Share of the image inside the predicted mask.
@@ -170,7 +170,7 @@ def choose(scores: CaseScores, *, num_each: int = 3) -> tuple[Choice, ...]:
 
 
 def collect_predictions(
-    candidate: Candidate,
+    trial: Trial,
     *,
     store: CaseStore,
     folder: Path,
@@ -178,26 +178,26 @@ def collect_predictions(
     operating_point: Mapping[str, Any] | None = None,
     num_each: int = 3,
 ) -> PredictionsInfo:
-    """Choose cases of a candidate and predict each with the network of the fold that held it.
+    """Choose cases of a trial and predict each with the network of the fold that held it.
 
     Args:
-        candidate: Usually the winner; its folds' tables and weights must still be there.
+        trial: Usually the winner; its folds' tables and weights must still be there.
         store: The cases of the sweep.
-        folder: Of the sweep; fold scores name their files relative to it.
+        folder: Folder of the sweep; fold scores name their files relative to it.
         runtime: For inference.
         operating_point: With "rules" by fold; without it the threshold of the settings counts.
         num_each: Cases of each kind.
     """
-    settings = FoldSettings.from_mapping({**candidate.settings, **candidate.inference})
-    folds = [f for f in sorted(candidate.folds) if candidate.folds[f].cases is not None]
-    tables = {f: load_table(folder / str(candidate.folds[f].cases)) for f in folds}
+    settings = FoldSettings.from_mapping({**trial.settings, **trial.inference})
+    folds = [f for f in sorted(trial.folds) if trial.folds[f].cases is not None]
+    tables = {f: load_table(folder / str(trial.folds[f].cases)) for f in folds}
     rules = _rules(settings, folds, operating_point)
     scores = score_cases(tables, rules)
     positive = scores.truth_share > 0
     choices = choose(scores, num_each=num_each)
     return PredictionsInfo(
-        candidate=candidate.number,
-        examples=_draw(choices, candidate, settings, rules, store, folder, runtime),
+        trial=trial.number,
+        examples=_draw(choices, trial, settings, rules, store, folder, runtime),
         num_positive=int(positive.sum()),
         num_found=int((positive & (scores.dice > 0)).sum()),
         num_negative=int((~positive).sum()),
@@ -217,7 +217,7 @@ def _rules(
 
 def _draw(
     choices: Sequence[Choice],
-    candidate: Candidate,
+    trial: Trial,
     settings: FoldSettings,
     rules: Mapping[int, Rule],
     store: CaseStore,
@@ -231,7 +231,7 @@ def _draw(
     view = store.resampled(settings.image_size, settings.resampling)
     drawn: dict[str, Example] = {}
     for fold in sorted({choice.fold for choice in choices}):
-        weights = folder / str(candidate.folds[fold].weights)
+        weights = folder / str(trial.folds[fold].weights)
         network = place(load_weights(weights)[0], runtime)
         for choice in choices:
             if choice.fold != fold:
@@ -249,7 +249,7 @@ def gallery(info: PredictionsInfo) -> Markup:
     parts: list[Markup] = [
         tag(
             "p",
-            f"Out-of-fold predictions of candidate #{info.candidate}: of "
+            f"Out-of-fold predictions of trial #{info.trial}: of "
             f"{count(info.num_positive, 'positive case')}, {info.num_found} overlap with their "
             f"prediction; of {count(info.num_negative, 'empty case')}, {info.num_false_alarms} "
             "raised a false alarm. Left the whole image, right a close-up.",

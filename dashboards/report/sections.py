@@ -30,8 +30,8 @@ from sweep.analysis.selection_bias import PHANTOM
 from sweep.analysis.standing import is_over, standing
 from sweep.analysis.statistics import corrected_interval, paired_difference
 from sweep.analysis.verdict import correction
-from sweep.ledger.inference_choice import scores_by_choice
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.inference_choice import values_by_choice
+from sweep.ledger.projection import Projection, Trial
 from sweep.records import State, SweepState
 from sweep.util.numbers import all_finite
 
@@ -52,7 +52,7 @@ def banners(projection: Projection, found: Findings) -> Markup:
     ) is not None:
         notes.append(("WARNING: no better than predicting nothing.", warning))
     notes += [(one.head, sentences.sentence(one.text)) for one in found.cautions]
-    if split := [one for one in projection.candidates if one.batch_parts > 1]:
+    if split := [one for one in projection.trials if one.batch_parts > 1]:
         listing = ", ".join(f"{label(one)} in {one.batch_parts} parts" for one in split)
         notes.append(
             ("Batches that did not fit in memory.", f"They were split in {listing}. The gradient "
@@ -184,9 +184,9 @@ def searched(projection: Projection) -> Markup:
     rows = []
     for name in varied(projection):
         distribution = next(
-            one.distributions[name] for one in projection.candidates if name in one.distributions
+            one.distributions[name] for one in projection.trials if name in one.distributions
         )
-        inactive = any(name not in one.parameters for one in projection.candidates)
+        inactive = any(name not in one.parameters for one in projection.trials)
         rows.append(
             (
                 name,
@@ -216,17 +216,16 @@ def searched(projection: Projection) -> Markup:
     return join(parts)
 
 
-def choices_table(projection: Projection, one: Candidate) -> Markup | None:
-    """A candidate's objective with every choice for inference; None where there was none."""
-    found = scores_by_choice(one.folds)
+def choices_table(projection: Projection, one: Trial) -> Markup | None:
+    """A trial's objective with every choice for inference; None where there was none."""
+    found = values_by_choice(one.folds)
     if not found:
         return None
     first = next(iter(one.folds.values()))
     rows, classes = [], []
-    for choice, scores in zip(first.choices, found, strict=True):
-        values = [projection.displayed(score) for score in scores.values()]
+    for choice, by_fold in zip(first.choices, found, strict=True):
         text = ", ".join(f"{name} {setting(value)}" for name, value in choice.inference.items())
-        rows.append((text, sentences.plus_minus(corrected_interval(values))))
+        rows.append((text, sentences.plus_minus(corrected_interval(list(by_fold.values())))))
         classes.append("winner" if choice.inference == first.inference else None)
     text = (
         "The same weights with every choice for inference. All scores in this report stand at the "
@@ -251,8 +250,8 @@ def _range(distribution: object) -> str:
             return str(distribution)
 
 
-def candidates_table(projection: Projection) -> Markup:
-    """All candidates, best first; partial means are marked, and compared on shared folds."""
+def trials_table(projection: Projection) -> Markup:
+    """All trials, best first; partial means are marked, and compared on shared folds."""
     names = varied(projection)
     winner = standing(projection).winner
     default = projection.default
@@ -275,22 +274,20 @@ def candidates_table(projection: Projection) -> Markup:
     text = (
         f"{metric_name(projection.header.metric)}; means of fewer than "
         f"{projection.num_folds} folds are in brackets and cannot win. The difference to the "
-        "default is taken on the folds that the candidate has."
+        "default is taken on the folds that the trial has."
     )
     cells = table(head, rows, numeric=range(2, len(head)), row_classes=classes)
     return join((tag("p", text, class_="small"), cells))
 
 
-def _state(one: Candidate) -> str:
+def _state(one: Trial) -> str:
     if one.reason and one.state in (State.PRUNED, State.FAILED):
         reason = one.reason if len(one.reason) <= 120 else one.reason[:117] + "..."
         return reason if reason.startswith(str(one.state)) else f"{one.state}: {reason}"
     return {State.ABANDONED: "left unfinished"}.get(one.state, str(one.state))
 
 
-def _statistics(
-    projection: Projection, one: Candidate, default: Candidate | None
-) -> tuple[str, str]:
+def _statistics(projection: Projection, one: Trial, default: Trial | None) -> tuple[str, str]:
     values = fold_scores(projection, one)
     if not values or not all_finite(values.values()):
         return "–", "–"
@@ -350,14 +347,14 @@ def _value(value: Any) -> str:
 
 
 def counted(num_omitted: int, num_unscored: int) -> str:
-    """A sentence about candidates that a figure does not show; empty if it shows all.
+    """A sentence about trials that a figure does not show; empty if it shows all.
 
     Args:
         num_omitted: Those that it has no room for.
         num_unscored: Those that have nothing to show.
     """
-    left_out = [f"{count(num_omitted, 'candidate')} further down"] if num_omitted else []
-    left_out += [f"{count(num_unscored, 'candidate')} without a score"] if num_unscored else []
+    left_out = [f"{count(num_omitted, 'trial')} further down"] if num_omitted else []
+    left_out += [f"{count(num_unscored, 'trial')} without a score"] if num_unscored else []
     if not left_out:
         return ""
     return f" Left out here: {listed(left_out)}; the table below has all."
@@ -370,7 +367,7 @@ def leaderboard_sentence(found: Findings, num_folds: int) -> str:
         f"hollow ones means of fewer folds (no interval, they cannot win), small dots single "
         f"folds. A partial mean can look high because its folds were the easy ones. The "
         f"{in_sentence(found.metric)} differs between folds too, so overlapping intervals do not "
-        "mean equal candidates: compare on the same folds, below."
+        "mean equal trials: compare on the same folds, below."
     )
 
 

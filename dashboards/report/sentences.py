@@ -22,8 +22,8 @@ def headline(found: Findings) -> str:
     if found.is_open:
         return verdict(found.standing)
     if row is None:
-        return "No candidate is complete, so there is no winner."
-    who = "The default settings won" if found.default_won else f"Candidate #{found.winner} won"
+        return "No trial is complete, so there is no winner."
+    who = "The default settings won" if found.default_won else f"Trial #{found.winner} won"
     return (
         f"{who} with {_article(in_sentence(found.metric))} of {plus_minus(row.winner)} over "
         f"{count(row.winner.num_folds, 'fold')}."
@@ -70,14 +70,14 @@ def no_better_than_nothing(row: MetricRow | None, who: str = "the winner") -> st
 
 
 def against_default(found: Findings) -> str | None:
-    """The winner beside the default candidate, on the same folds; None while nobody has won."""
+    """The winner beside the default trial, on the same folds; None while nobody has won."""
     row = found.objective
     if row is None or found.winner is None:
         return None
     if found.default_won:
-        return "The search found no complete candidate that scores higher than the defaults."
+        return "The search found no complete trial that scores higher than the defaults."
     if row.difference is None:
-        return "The default candidate is not complete, so the winner cannot be compared with it."
+        return "The default trial is not complete, so the winner cannot be compared with it."
     difference = row.difference
     start = (
         f"Its difference to the default settings on the same folds is {signed(difference.mean)} "
@@ -98,7 +98,7 @@ def caution(found: Findings) -> str:
     tried = sum(found.states.values())
     text = (
         f"{'Who leads now' if found.is_open else 'The winner'} is the best of "
-        f"{count(tried, 'candidate')} on these very folds, so its score here is somewhat too high. "
+        f"{count(tried, 'trial')} on these very folds, so its score here is somewhat too high. "
         "The score to believe is the one on cases that the search "
         "never saw."
     )
@@ -115,7 +115,7 @@ def sentence(text: str) -> str:
 def held_out(confirmation: Confirmation) -> str:
     """Which cases, whose, and how often they were asked."""
     text = (
-        f"Candidate #{confirmation.candidate} was scored on the locked hold-out: "
+        f"Trial #{confirmation.trial} was scored on the locked hold-out: "
         f"{count(confirmation.num_cases, 'case')} of {count(confirmation.num_groups, 'patient')}, "
         f"{confirmation.num_positive} with a pneumothorax, none of them seen by the search. "
     )
@@ -154,7 +154,7 @@ def _between(confirmation: Confirmation, key: str) -> str:
 
 
 def effort(found: Findings) -> str:
-    """Folds run, and what became of the candidates."""
+    """Folds run, and what became of the trials."""
     names = {
         State.COMPLETE: "complete",
         State.PRUNED: "pruned",
@@ -174,7 +174,7 @@ def effort(found: Findings) -> str:
         else ""
     )
     return (
-        f"{count(total, 'candidate')} tried{fates}. {count(found.num_folds_run, 'fold')} trained "
+        f"{count(total, 'trial')} tried{fates}. {count(found.num_folds_run, 'fold')} trained "
         f"of the {found.num_folds_full_grid:,} that a full grid would have taken{share}."
     )
 

@@ -23,7 +23,7 @@ class Area:
     """How large a mask is.
 
     Attributes:
-        pixels: Of the mask.
+        pixels: Pixels of the mask.
         mm2: Area in square millimetres; None where the image says no size of a pixel.
         basis: Where that size was measured, in words.
     """

@@ -59,7 +59,7 @@ class Maker:
 
     Attributes:
         model: Name of the model, at most 64 characters.
-        version: Of the model.
+        version: Version of the model.
         software: Version of this package.
     """
 

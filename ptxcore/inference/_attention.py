@@ -28,7 +28,7 @@ def predict_attention(
     Args:
         network: From `build_network`, placed on the runtime's device; left in the mode it was in.
         image: Shape (H, W), bright = dense, any real type and range.
-        settings: Of which `image_size`, `resampling`, `patch_size`, `overlap` and
+        settings: Settings, of which `image_size`, `resampling`, `patch_size`, `overlap` and
             `whole_image` count here.
         runtime: Device, precision and memory layout.
 

@@ -29,7 +29,7 @@ class Channels:
 
         Args:
             images: Normalised, float32 of shape (1, 1, h, w).
-            settings: Of which `context_factor` and `position_channels` count here.
+            settings: Settings, of which `context_factor` and `position_channels` count here.
             is_mirrored: Whether left and right were exchanged: positions move with the anatomy, as
                 they do where training mirrors a patch.
         """

@@ -29,7 +29,7 @@ def place(network: nn.Module, runtime: Runtime) -> nn.Module:
 
     Args:
         network: On any device.
-        runtime: Of which `device` and `channels_last` count here.
+        runtime: Runtime, of which `device` and `channels_last` count here.
 
     Raises:
         SettingsError: The runtime asks for a GPU and there is none.
@@ -49,8 +49,8 @@ def predict_logits(
     Args:
         network: From `build_network`, placed on the runtime's device.
         image: Shape (H, W), bright = dense, any real type and range.
-        settings: Of which `image_size`, `resampling`, `patch_size` and those for inference
-            count here.
+        settings: Settings, of which `image_size`, `resampling`, `patch_size` and those for
+            inference count here.
         runtime: Device, precision and memory layout.
 
     Returns:
@@ -70,7 +70,7 @@ def prepared_for(image: NDArray[np.generic], settings: FoldSettings) -> NDArray[
 
     Args:
         image: Shape (H, W), any real type and range.
-        settings: Of which `image_size` and `resampling` count here.
+        settings: Settings, of which `image_size` and `resampling` count here.
 
     Returns:
         Shape (h, w); of the image's type if that is uint8 or uint16.
@@ -101,7 +101,7 @@ def predict_prepared(
         prepared: Shape (h, w), any real type.
         output_shape: Height and width of the original grid. Logits reach it bilinearly, corners
             not aligned: pixels are areas, and the areas of both grids cover the same image.
-        settings: Of which `patch_size` and those for inference count here.
+        settings: Settings, of which `patch_size` and those for inference count here.
         runtime: Device, precision and memory layout.
 
     Returns:

@@ -23,7 +23,7 @@ _SCORES = tuple(name for name in STOP_METRICS if name != "loss")
 DIRECTIONS: dict[str, str] = {
     name: "minimize" if name in LOWER_IS_BETTER else "maximize" for name in STOP_METRICS
 }
-#: Every metric that a sweep can improve. Not "loss": candidates weigh its terms differently.
+#: Every metric that a sweep can improve. Not "loss": trials weigh its terms differently.
 OBJECTIVES: dict[str, str] = {name: DIRECTIONS[name] for name in _SCORES}
 
 #: What every number does with empty masks, in one line.

@@ -81,8 +81,8 @@ def summarize_surfaces(table: CaseTable) -> dict[str, float]:
     """Means of what `measure_surface` gave, under the rule that the table was measured with.
 
     Args:
-        table: Of N cases; those without spacing are left out, and `num_with_spacing` says how many
-            are in.
+        table: Table of N cases; those without spacing are left out, and `num_with_spacing` says how
+            many are in.
 
     Returns:
         Values by the names of `CONVENTIONS`; empty for a table without distances.

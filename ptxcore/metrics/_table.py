@@ -33,10 +33,10 @@ def build_table(
     """A table from what `count_case` gave for each case, in the same order.
 
     Args:
-        case_ids: Of N cases.
-        rows: Of each case: pixels inside and outside the true mask by logit bin, two int64 arrays
-            of shape (NUM_LOGIT_BINS,).
-        views: Of each case, "" where unknown.
+        case_ids: Ids of N cases.
+        rows: Counts of each case: pixels inside and outside the true mask by logit bin, two int64
+            arrays of shape (NUM_LOGIT_BINS,).
+        views: View of each case, "" where unknown.
         surfaces: What `measure_surface` gave for each case.
 
     Returns:
@@ -97,7 +97,7 @@ def save_table(path: Path, table: CaseTable) -> None:
     """Write a table as a compressed npz file, whole or not at all.
 
     Args:
-        path: Of the file; its folder is made if missing, a file that is there is replaced.
+        path: Path of the file; its folder is made if missing, a file that is there is replaced.
         table: To be written; columns that are None are left out.
 
     Raises:

@@ -127,8 +127,8 @@ def double_convolution(
     Args:
         style: Norm and dropout of both.
         channels_in: At least 1.
-        channels_out: Of both, at least 1.
-        stride: Of the first, at least 1.
+        channels_out: Output channels of both, at least 1.
+        stride: Stride of the first, at least 1.
 
     Returns:
         Maps (B, channels_in, H, W) to (B, channels_out, ceil(H / stride), ceil(W / stride)).

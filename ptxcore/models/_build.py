@@ -23,8 +23,8 @@ def widths(settings: FoldSettings) -> tuple[int, ...]:
     """Channels of each level, the finest first: doubling, up to `MAX_WIDTH`.
 
     Args:
-        settings: Of which `channels` and `levels` count here; more `channels` than `MAX_WIDTH`
-            stay as they are.
+        settings: Settings, of which `channels` and `levels` count here; more `channels` than
+            `MAX_WIDTH` stay as they are.
 
     Returns:
         One number for each of the `levels`.
@@ -42,8 +42,8 @@ def build_network(settings: FoldSettings, *, seed: int) -> SegmentationUNet:
     precision of 0.19 on unseen ones, against 0.02 with a bias of 0.
 
     Args:
-        settings: Of which `network`, `channels`, `levels`, `norm`, `dropout`, `deep_supervision`,
-            `context_factor` and `position_channels` count here.
+        settings: Settings, of which `network`, `channels`, `levels`, `norm`, `dropout`,
+            `deep_supervision`, `context_factor` and `position_channels` count here.
         seed: Same seed, same weights; the global generator is left as it was.
 
     Returns:

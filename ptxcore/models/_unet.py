@@ -41,7 +41,7 @@ class SegmentationUNet(nn.Module):
                 one: its features do not describe enough of the image (Oktay et al., section 2.3),
                 and on the finest grid a gate costs most.
             supervised: Whether the coarser levels of the expanding path have an output too.
-            num_channels: Of the input, C.
+            num_channels: Channels of the input, C.
         """
         super().__init__()
         self.num_levels = len(widths)

@@ -62,7 +62,7 @@ class RunningMean:
         """The inverse of `tensors`.
 
         Args:
-            tensors: Of a mean over a network of the same settings, on any device; copied.
+            tensors: Tensors of a mean over a network of the same settings, on any device; copied.
 
         Raises:
             RuntimeError: Names or shapes are not those of the network.
@@ -120,7 +120,7 @@ class EpochMean:
         """The inverse of `tensors`.
 
         Args:
-            tensors: Of a network of the same settings.
+            tensors: Tensors of a network of the same settings.
 
         Raises:
             KeyError: They are not those of a mean.

@@ -50,11 +50,11 @@ class Identity:
     """Everything that the numbers of a fold depend on.
 
     Attributes:
-        settings: Of the fold.
-        data_hash: Of the store.
-        plan_digest: Of the search part of the fold plan.
+        settings: Settings of the fold.
+        data_hash: Hash of the store.
+        plan_digest: Digest of the search part of the fold plan.
         fold: Zero-based.
-        seed: Of the sweep.
+        seed: Seed of the sweep.
         runtime: Device, precision, layout and threads.
         inference: Choices for inference that the held cases are scored with.
     """
@@ -130,7 +130,7 @@ class FoldFolder:
         Args:
             history: Up to this epoch.
             network: After it, on any device.
-            optimizer: Of its parameters.
+            optimizer: Optimizer of its parameters.
             more: What else it leaves to the next epoch, by name.
 
         Raises:
@@ -158,7 +158,7 @@ class FoldFolder:
         """Replace the best weights; on disk before the epoch is committed.
 
         Args:
-            network: Of the fold's settings, on any device.
+            network: Network of the fold's settings, on any device.
         """
         self._save_weights(self.best, network)
 
@@ -215,7 +215,7 @@ class FoldFolder:
 
         Args:
             network: As it was saved.
-            optimizer: Of its parameters.
+            optimizer: Optimizer of its parameters.
             take_back: Is given what else was saved, if there was an epoch.
 
         Raises:
@@ -242,7 +242,7 @@ class FoldFolder:
         """Commit the result, and drop what was needed to resume.
 
         Args:
-            result: Of the scored fold; its weights are those that `save_best` wrote.
+            result: Result of the scored fold; its weights are those that `save_best` wrote.
 
         Raises:
             OSError: The disk is full, or the folder cannot be written to.

@@ -43,7 +43,7 @@ class CapturedStep:
                 there.
             optimizer: From `make_optimizer`.
             batch: Gives the shapes.
-            settings: Of the fold.
+            settings: Settings of the fold.
             runtime: With a GPU.
             parts: As for `compute_step`.
 
@@ -67,7 +67,7 @@ class CapturedStep:
         """Train on a batch.
 
         Args:
-            batch: Of the shapes that were captured.
+            batch: Batch of the shapes that were captured.
             rate: Learning rate, 0 or more.
 
         Returns:

@@ -35,9 +35,9 @@ def train_epoch(
 
     Args:
         network: Placed on the runtime's device.
-        optimizer: Of its parameters.
+        optimizer: Optimizer of its parameters.
         sampler: Gives the epoch's batches.
-        settings: Of the fold.
+        settings: Settings of the fold.
         runtime: Device, precision and layout.
         epoch: One-based.
         watched: The stopping metric of the epochs before this one.

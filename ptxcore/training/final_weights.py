@@ -34,9 +34,9 @@ class FinalWeights:
         """Begin with no epoch.
 
         Args:
-            settings: Of which `average_best`, `swa_start` and `max_epochs` count here.
+            settings: Settings, of which `average_best`, `swa_start` and `max_epochs` count here.
             stopping: Says which epoch is the best.
-            folder: Of the fold; None keeps weights in memory.
+            folder: Folder of the fold; None keeps weights in memory.
         """
         self._number, self._stopping, self._folder = settings.average_best, stopping, folder
         self._first = first_averaged(settings)
@@ -75,7 +75,7 @@ class FinalWeights:
         """Give a network the weights that the fold ends with.
 
         Args:
-            network: Of the fold's settings, on any device; changed in place.
+            network: Network of the fold's settings, on any device; changed in place.
             watched: The stopping metric of every epoch of the fold.
 
         Returns:

@@ -70,7 +70,7 @@ def train_fold(
         store: All cases.
         plan: Made for this store.
         fold: Zero-based.
-        seed: Of the sweep; weights, patches and dropout derive theirs from it and the fold.
+        seed: Seed of the sweep; weights, patches and dropout derive theirs from it and the fold.
         runtime: Device, precision, layout and threads.
         directory: The fold's own; None keeps everything in memory.
         inference: Choices of settings that count in inference alone (`INFERENCE_SETTINGS`): the

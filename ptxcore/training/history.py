@@ -49,7 +49,7 @@ class History:
         """One epoch more.
 
         Args:
-            report: Of the epoch after the last one, without a result.
+            report: Report of the epoch after the last one, without a result.
 
         Returns:
             A new history; this one stays as it is.

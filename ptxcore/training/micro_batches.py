@@ -59,8 +59,8 @@ class SplitStep:
         Args:
             network: The same at every call, as are optimizer, settings and runtime.
             optimizer: From `make_optimizer`.
-            batch: Of the same shapes at every call.
-            settings: Of the fold.
+            batch: Batch of the same shapes at every call.
+            settings: Settings of the fold.
             runtime: Device, precision and layout.
             rate: Learning rate, 0 or more.
 

@@ -18,7 +18,7 @@ def make_optimizer(network: nn.Module, settings: FoldSettings) -> torch.optim.Ad
 
     Args:
         network: Placed where it will be trained: the fused kernel keeps its state there.
-        settings: Of which `learning_rate` and `weight_decay` count here.
+        settings: Settings, of which `learning_rate` and `weight_decay` count here.
 
     Returns:
         An optimizer of all parameters at the full learning rate. On a GPU the rate is a tensor, so
@@ -42,7 +42,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, network: nn.Module) -> d
     """The optimizer's state by "<parameter>/<name>"; empty before the first step.
 
     Args:
-        optimizer: Of the network's parameters.
+        optimizer: Optimizer of the network's parameters.
         network: Gives the parameters their names.
 
     Returns:
@@ -65,7 +65,7 @@ def restore_optimizer(
     parameter would be updated by other weights' gradients.
 
     Args:
-        optimizer: Of the network's parameters; changed in place.
+        optimizer: Optimizer of the network's parameters; changed in place.
         network: Gives the parameters their names.
         tensors: From `optimizer_tensors` of such a network: two of each parameter's shape and a
             float32 scalar, on any device, in any layout; copied, their shapes are not checked.

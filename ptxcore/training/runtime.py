@@ -39,8 +39,8 @@ def measure_runtime(settings: FoldSettings, *, device: str, num_threads: int) ->
     """Time a few training steps in each way, and take the fastest.
 
     Args:
-        settings: Of the folds to come; network, patch and batch are timed, on a CPU cut down if
-            large.
+        settings: Settings of the folds to come; network, patch and batch are timed, on a CPU cut
+            down if large.
         device: "cpu" or "cuda".
         num_threads: CPU threads of one trial, at least 1.
 

@@ -51,7 +51,7 @@ def num_plateaus(settings: FoldSettings, watched: Sequence[float]) -> int:
     """How often `PLATEAU_SHARE` of the patience passed without improvement.
 
     Args:
-        settings: Of which `patience`, `min_delta` and `stop_metric` count here.
+        settings: Settings, of which `patience`, `min_delta` and `stop_metric` count here.
         watched: The stopping metric after every finished epoch.
 
     Returns:

@@ -50,10 +50,10 @@ def score_cases(
         network: Placed on the runtime's device.
         store: Where the cases are.
         case_ids: At least one.
-        settings: Of which sizes, overlap, tta and the weights of the loss count here.
+        settings: Settings, of which sizes, overlap, tta and the weights of the loss count here.
         runtime: Device, precision and layout.
         rule: With one, distances between outlines are measured under it: a second for ragged ones.
-        passes: Of the one case given, see `predict_grid`.
+        passes: Forward passes of the one case given, see `predict_grid`.
 
     Returns:
         Counts per case on the original grid, and the mean loss over cases on the network's grid.
@@ -179,8 +179,8 @@ def monitor_metrics(
     Args:
         network: Placed on the runtime's device.
         store: Where the cases are.
-        case_ids: Of the monitor split, at least one.
-        settings: Of the fold.
+        case_ids: Ids of the monitor split, at least one.
+        settings: Settings of the fold.
         runtime: Device, precision and layout.
 
     Returns:
@@ -205,10 +205,10 @@ def held_metrics(
     the same for every fold and for the hold-out, whose cases have no part in them.
 
     Args:
-        table: Of the cases that are scored; distances in it hold for the rule they were measured
-            under, which must be this one.
+        table: Table of the cases that are scored; distances in it hold for the rule they were
+            measured under, which must be this one.
         store: Where the cases are.
-        plan: Whose folds give the quartiles.
+        plan: Fold plan with the folds that give the quartiles.
         rule: How logits become masks.
 
     Returns:
@@ -231,6 +231,6 @@ def fold_rule(settings: FoldSettings) -> Rule:
     """The rule of fold scores: one threshold, no smallest area.
 
     Args:
-        settings: Of which `threshold`, a probability in (0, 1), counts here.
+        settings: Settings, of which `threshold`, a probability in (0, 1), counts here.
     """
     return Rule(top=settings.threshold, bottom=settings.threshold)

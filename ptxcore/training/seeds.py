@@ -11,7 +11,7 @@ def derive_seed(seed: int, fold: int, purpose: str) -> int:
     A hash, not `seed + fold`: seed 1 of fold 0 must not be seed 0 of fold 1.
 
     Args:
-        seed: Of the sweep.
+        seed: Seed of the sweep.
         fold: Zero-based.
         purpose: What the seed is for; another one gives another seed.
 

@@ -40,9 +40,9 @@ def train_step(
 
     Args:
         network: Placed on the runtime's device.
-        optimizer: Of its parameters.
-        batch: Of B patches: images (B, C, P, P), targets (B, 1, P, P).
-        settings: Of the fold.
+        optimizer: Optimizer of its parameters.
+        batch: Batch of B patches: images (B, C, P, P), targets (B, 1, P, P).
+        settings: Settings of the fold.
         runtime: Device, precision and layout.
         rate: Learning rate, 0 or more.
         parts: As for `compute_step`.
@@ -65,8 +65,8 @@ def bring(batch: Batch, runtime: Runtime) -> tuple[Tensor, Tensor]:
     The host goes on while pinned memory is copied.
 
     Args:
-        batch: Of B patches, float32.
-        runtime: Of which `device` and `channels_last` count here.
+        batch: Batch of B patches, float32.
+        runtime: Runtime, of which `device` and `channels_last` count here.
 
     Raises:
         RuntimeError: Among others, where memory does not suffice.
@@ -106,10 +106,10 @@ def compute_step(
 
     Args:
         network: Placed on the runtime's device.
-        optimizer: Of its parameters.
+        optimizer: Optimizer of its parameters.
         images: From `bring`, shape (B, C, P, P).
         targets: From `bring`, shape (B, 1, P, P).
-        settings: Of the fold.
+        settings: Settings of the fold.
         runtime: Precision and layout.
         parts: Forward and backward passes the batch is split into, 1 to B; every loss is a mean
             over patches, so that the gradients of the parts add up to that of the whole.

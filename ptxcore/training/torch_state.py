@@ -20,7 +20,7 @@ def isolated(runtime: Runtime, *, seed: int) -> Iterator[None]:
     gradient of a bilinear upsampling does, and cuDNN is held to its deterministic kernels.
 
     Args:
-        runtime: Of which `device` and `num_threads` count here.
+        runtime: Runtime, of which `device` and `num_threads` count here.
         seed: For the generators of the CPU and of that device.
 
     Raises:

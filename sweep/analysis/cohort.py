@@ -62,8 +62,8 @@ def take_part(store: CaseStore, plan: FoldPlan) -> dict[str, Any]:
     """Which cases of a store take part in a sweep, and how they are shared out.
 
     Args:
-        store: That the plan was made for.
-        plan: Of the sweep.
+        store: Store that the plan was made for.
+        plan: Fold plan of the sweep.
 
     Returns:
         Plain values: counts of cases, positive cases and patients ("groups"), of all and of the

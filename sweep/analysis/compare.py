@@ -23,8 +23,8 @@ from sweep.analysis.statistics import (
 )
 from sweep.analysis.verdict import correction
 from sweep.errors import UsageError
-from sweep.ledger.projection import Candidate, Projection
-from sweep.records import DEFAULT_CANDIDATE, State
+from sweep.ledger.projection import Projection, Trial
+from sweep.records import DEFAULT_TRIAL, State
 from sweep.util.numbers import all_finite
 
 
@@ -33,12 +33,12 @@ class Compared:
     """One trial.
 
     Attributes:
-        number: Of the trial.
+        number: Number of the trial.
         changed: Its settings that differ from those of the reference, in the space's order.
         num_epochs: Mean number of epochs of a fold.
-        seconds: Of all folds together.
-        values: Of the metric by fold, in the metric's own sign.
-        interval: Of their mean.
+        seconds: Seconds of all folds together.
+        values: Values of the metric by fold, in the metric's own sign.
+        interval: Interval of their mean.
         difference: This minus the reference, corrected; None for the reference itself.
         p_adjusted: Its p-value once more; NaN for the reference.
     """
@@ -67,7 +67,7 @@ class Comparison:
         num_left_out: Trials without all folds, or with a value that is not finite.
         num_compared: Differences that intervals and p-values are corrected for, those of trials
             that were stopped or parked included.
-        correction: That in words.
+        correction: The correction in words.
         trials: By number, the reference first.
     """
 
@@ -84,7 +84,7 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
     """Compare every complete trial with one.
 
     Args:
-        projection: Of the sweep.
+        projection: Projection of the sweep.
         metric: One that every fold recorded; the objective as the search ranks by it without one.
         reference: Number of a complete trial; 0 is the default configuration.
 
@@ -93,7 +93,7 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
     """
     objective = projection.header.metric
     name = metric or objective
-    complete = [one for one in projection.candidates if one.state is State.COMPLETE]
+    complete = [one for one in projection.trials if one.state is State.COMPLETE]
     base = next((one for one in complete if one.number == reference), None)
     if base is None:
         raise UsageError(
@@ -124,9 +124,9 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
         metric=name,
         threshold=rule,
         reference=reference,
-        num_left_out=len(projection.candidates) - len(usable),
+        num_left_out=len(projection.trials) - len(usable),
         num_compared=number,
-        correction=correction(number, is_default=reference == DEFAULT_CANDIDATE),
+        correction=correction(number, is_default=reference == DEFAULT_TRIAL),
         trials=tuple(
             _compared(one, values, base, None if one is base else own, number, bounds(name))
             for one, values in usable
@@ -135,9 +135,9 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
 
 
 def _compared(
-    one: Candidate,
+    one: Trial,
     values: tuple[float, ...],
-    base: Candidate,
+    base: Trial,
     own: tuple[float, ...] | None,
     num_compared: int,
     limits: tuple[float, float],
@@ -157,11 +157,11 @@ def _compared(
     )
 
 
-def _scores(projection: Projection, one: Candidate) -> dict[int, float]:
-    return {fold: projection.displayed(one.folds[fold].score) for fold in sorted(one.folds)}
+def _scores(projection: Projection, one: Trial) -> dict[int, float]:
+    return {fold: one.folds[fold].value for fold in sorted(one.folds)}
 
 
-def _names(one: Candidate) -> list[str]:
+def _names(one: Trial) -> list[str]:
     """Metrics with a finite value on every fold."""
     shared = set.intersection(*(set(score.metrics) for score in one.folds.values()))
     return sorted(
@@ -169,9 +169,9 @@ def _names(one: Candidate) -> list[str]:
     )
 
 
-def _changed(one: Candidate, base: Candidate) -> dict[str, Any]:
+def _changed(one: Trial, base: Trial) -> dict[str, Any]:
     return {name: value for name, value in one.settings.items() if value != base.settings.get(name)}
 
 
-def _mean_epochs(one: Candidate) -> float:
+def _mean_epochs(one: Trial) -> float:
     return sum(score.num_epochs for score in one.folds.values()) / len(one.folds)

@@ -1,10 +1,10 @@
-"""The rule under which masks are made, and a candidate's metrics under it.
+"""The rule under which masks are made, and a trial's metrics under it.
 
 A fold's own score is taken at the fixed threshold of its settings, since that is all there is
 while other folds are missing. A model is deployed with a rule that was chosen on cases. So once a
-candidate has all its folds, each is scored again from its table of cases under the rule that the
-*other* folds choose, and the ledger keeps what comes out with the candidate. Under that rule
-stands every metric of masks of a complete candidate, wherever it is shown, and the rule is named
+trial has all its folds, each is scored again from its table of cases under the rule that the
+*other* folds choose, and the ledger keeps what comes out with the trial. Under that rule
+stands every metric of masks of a complete trial, wherever it is shown, and the rule is named
 beside it.
 """
 
@@ -27,7 +27,7 @@ from ptxcore.metrics import (
 )
 from sweep.analysis.statistics import mean_sd
 from sweep.errors import StorageError
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.records import State
 from sweep.util.numbers import finite_or_none
 from sweep.util.redaction import redact
@@ -39,15 +39,15 @@ NO_THRESHOLD, FIXED, OTHER_FOLDS = "none", "fixed", "other folds"
 _log = logging.getLogger(__name__)
 
 
-def operating_point(candidate: Candidate, folder: Path) -> dict[str, Any] | None:
-    """Thresholds of one complete candidate, never chosen on the cases they are scored on.
+def operating_point(trial: Trial, folder: Path) -> dict[str, Any] | None:
+    """Thresholds of one complete trial, never chosen on the cases they are scored on.
 
     The scores of fold f use the rule chosen on the other folds; the rule to deploy is chosen on
     all out-of-fold cases together, and only the hold-out may judge it.
 
     Args:
-        candidate: With all its folds finished.
-        folder: Of the sweep; fold scores name their case tables relative to it.
+        trial: With all its folds finished.
+        folder: Folder of the sweep; fold scores name their case tables relative to it.
 
     Returns:
         Plain JSON values. "folds": the metrics of each fold under the rule of the other folds, in
@@ -58,7 +58,7 @@ def operating_point(candidate: Candidate, folder: Path) -> dict[str, Any] | None
         CheckpointError: A table is damaged.
         DataError: A case is in two folds.
     """
-    names = [candidate.folds[fold].cases for fold in sorted(candidate.folds)]
+    names = [trial.folds[fold].cases for fold in sorted(trial.folds)]
     files = [folder / name for name in names if name is not None]
     if len(names) < 2 or len(files) < len(names) or not all(file.is_file() for file in files):
         return None
@@ -73,19 +73,17 @@ def operating_point(candidate: Candidate, folder: Path) -> dict[str, Any] | None
     }
 
 
-def keeper(
-    folder: Path, bring: Callable[[Candidate], None]
-) -> Callable[[Candidate], dict[str, Any]]:
-    """A function that gives the note that the ledger keeps of a candidate with all its folds.
+def keeper(folder: Path, bring: Callable[[Trial], None]) -> Callable[[Trial], dict[str, Any]]:
+    """A function that gives the note that the ledger keeps of a trial with all its folds.
 
     A table that cannot be read is said and costs the note, not the sweep.
 
     Args:
-        folder: Of the sweep.
-        bring: Has a candidate's tables in it.
+        folder: Folder of the sweep.
+        bring: Has a trial's tables in it.
     """
 
-    def notes(one: Candidate) -> dict[str, Any]:
+    def notes(one: Trial) -> dict[str, Any]:
         try:
             bring(one)
             point = operating_point(one, folder)
@@ -101,34 +99,34 @@ def keeper(
 
 
 def fill(projection: Projection, folder: Path) -> None:
-    """Give complete candidates of older ledgers the note that newer ones have, in memory.
+    """Give complete trials of older ledgers the note that newer ones have, in memory.
 
     Args:
         projection: Changed in place.
-        folder: Of the sweep; candidates whose tables are not in it stay as they are.
+        folder: Folder of the sweep; trials without a table in it stay as they are.
     """
     notes = keeper(folder, lambda one: None)
-    for one in projection.candidates:
+    for one in projection.trials:
         if one.state is State.COMPLETE and NOTE not in one.notes:
             for key, value in notes(one).items():
                 projection.note(one.number, key, value)
 
 
-def known_point(candidate: Candidate) -> Mapping[str, Any] | None:
+def known_point(trial: Trial) -> Mapping[str, Any] | None:
     """What the ledger keeps, see `operating_point`; None where it keeps nothing."""
-    point = candidate.notes.get(NOTE)
-    whole = isinstance(point, Mapping) and len(point.get("folds", ())) == len(candidate.folds)
+    point = trial.notes.get(NOTE)
+    whole = isinstance(point, Mapping) and len(point.get("folds", ())) == len(trial.folds)
     return point if whole else None
 
 
-def rule_of(candidate: Candidate, metric: str) -> str:
-    """Under which rule a candidate's metric stands: one of the three words above.
+def rule_of(trial: Trial, metric: str) -> str:
+    """Under which rule a trial's metric stands: one of the three words above.
 
     Distances between outlines are measured under the fixed rule alone.
     """
     if not needs_threshold(metric):
         return NO_THRESHOLD
-    point = known_point(candidate)
+    point = known_point(trial)
     is_tuned = point is not None and all(metric in values for values in point["folds"])
     return OTHER_FOLDS if is_tuned else FIXED
 
@@ -143,21 +141,21 @@ def objective_name(metric: str) -> str:
     return f"{metric} (fixed threshold)" if needs_threshold(metric) else metric
 
 
-def fold_values(candidate: Candidate, metric: str, rule: str | None = None) -> dict[int, float]:
+def fold_values(trial: Trial, metric: str, rule: str | None = None) -> dict[int, float]:
     """A metric by finished fold, NaN where a fold has no case that it speaks of.
 
     Args:
-        candidate: Any.
+        trial: Any.
         metric: Its name.
         rule: One of the words above; that of `rule_of` if None.
 
     Returns:
         Empty where some finished fold has no such metric under that rule.
     """
-    folds = sorted(candidate.folds)
-    sources: list[Mapping[str, float | None]] = [candidate.folds[fold].metrics for fold in folds]
-    if (rule or rule_of(candidate, metric)) == OTHER_FOLDS:
-        point = known_point(candidate)
+    folds = sorted(trial.folds)
+    sources: list[Mapping[str, float | None]] = [trial.folds[fold].metrics for fold in folds]
+    if (rule or rule_of(trial, metric)) == OTHER_FOLDS:
+        point = known_point(trial)
         sources = [] if point is None else list(point["folds"])
     if not sources or not all(metric in source for source in sources):
         return {}
@@ -173,7 +171,7 @@ def rule_text(rule: str, settings: Mapping[str, Any] | None = None) -> str:
 
     Args:
         rule: One of the words above.
-        settings: Of a candidate, whose threshold is named where it is fixed.
+        settings: Settings of a trial; names the threshold where it is fixed.
     """
     if rule == NO_THRESHOLD:
         return "no threshold"
@@ -185,9 +183,9 @@ def rule_text(rule: str, settings: Mapping[str, Any] | None = None) -> str:
 
 
 def operating_points(projection: Projection, folder: Path) -> dict[int, Mapping[str, Any]]:
-    """Thresholds of every complete candidate, as the ledger keeps them or from its case tables."""
+    """Thresholds of every complete trial, as the ledger keeps them or from its case tables."""
     fill(projection, folder)
-    points = {one.number: known_point(one) for one in projection.candidates}
+    points = {one.number: known_point(one) for one in projection.trials}
     return {number: point for number, point in points.items() if point is not None}
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from sweep.analysis.operating_point import fold_values, rule_of, rule_text
 from sweep.analysis.selection_bias import cautions, spoken
 from sweep.analysis.standing import Standing, ahead_of, standing
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.policies import PolicySpec
 from sweep.records import State
 from sweep.space import parse_space
@@ -45,13 +45,13 @@ class Overview:
 
     Attributes:
         metric: The objective.
-        num_candidates: Proposed so far.
-        num_wanted: Candidates the policy will propose in all.
-        states: Number of candidates by state.
+        num_trials: Proposed so far.
+        num_wanted: Trials the policy will propose in all.
+        states: Number of trials by state.
         num_folds_run: Finished folds.
         num_folds_expected: Finished and still expected folds, an estimate.
         is_bound: Whether that is the most there can be, because the policy ends by what is left.
-        standing: Who leads, by how much, and whether anybody has won.
+        standing: The leading trial, by how much it leads, and whether it has won.
         dice: The leader's Dice (both empty = 1); None before the first fold.
         seconds_left: Estimate from finished folds; None before the first, and with a bound alone.
         caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
@@ -59,7 +59,7 @@ class Overview:
     """
 
     metric: str
-    num_candidates: int
+    num_trials: int
     num_wanted: int
     states: dict[str, int]
     num_folds_run: int
@@ -74,20 +74,20 @@ class Overview:
 
 def make_overview(projection: Projection) -> Overview:
     """Count and estimate; reads nothing but the projection."""
-    candidates = projection.candidates
+    trials = projection.trials
     found = standing(projection)
-    leader = None if found.leader is None else candidates[found.leader]
-    folds = sum(len(one.folds) for one in candidates)
+    leader = None if found.leader is None else trials[found.leader]
+    folds = sum(len(one.folds) for one in trials)
     policy = _policy(projection.header.space_text or "")
     expected, warned = _expected_folds(projection, policy), cautions(projection)
     return Overview(
         metric=projection.header.metric,
-        num_candidates=len(candidates),
+        num_trials=len(trials),
         num_wanted=policy.num_trials,
         states={
             str(state): count
             for state in State
-            if (count := sum(one.state is state for one in candidates))
+            if (count := sum(one.state is state for one in trials))
         },
         num_folds_run=folds,
         num_folds_expected=expected,
@@ -96,13 +96,13 @@ def make_overview(projection: Projection) -> Overview:
         dice=None if leader is None else mean_dice(leader),
         seconds_left=None
         if policy.min_gain is not None
-        else _seconds_left(candidates, folds, expected),
+        else _seconds_left(trials, folds, expected),
         caution=spoken(warned),
         cautions=tuple(one.label for one in warned),
     )
 
 
-def mean_dice(one: Candidate) -> MeanDice | None:
+def mean_dice(one: Trial) -> MeanDice | None:
     """A trial's Dice: with the threshold from the other folds once it has all, as it is deployed.
 
     Returns:
@@ -116,7 +116,7 @@ def mean_dice(one: Candidate) -> MeanDice | None:
     return MeanDice(value=value, threshold=threshold, baseline=baseline)
 
 
-def listing(projection: Projection) -> list[tuple[Candidate, float]]:
+def listing(projection: Projection) -> list[tuple[Trial, float]]:
     """Trials that may still win, in the order of the live table, and what each is ahead by.
 
     First those that run, then complete ones by their mean, then parked ones by what they are ahead
@@ -124,18 +124,18 @@ def listing(projection: Projection) -> list[tuple[Candidate, float]]:
     of different folds are never set beside each other. That difference is higher-is-better, NaN
     where no fold is shared.
     """
-    found, candidates = standing(projection), projection.candidates
+    found, trials = standing(projection), projection.trials
     reference = projection.default
     if found.leader is not None and not (reference and reference.folds):
-        reference = candidates[found.leader]
+        reference = trials[found.leader]
     rank = {State.RUNNING: 0, State.COMPLETE: 1, State.PARKED: 2}
     able = [
         (one, math.nan if reference is None else ahead_of(one, reference))
-        for one in candidates
+        for one in trials
         if one.state in rank
     ]
 
-    def key(pair: tuple[Candidate, float]) -> tuple[int, float, int]:
+    def key(pair: tuple[Trial, float]) -> tuple[int, float, int]:
         one, ahead = pair
         score = one.mean if one.state is State.COMPLETE else ahead
         return rank[one.state], -score if math.isfinite(score) else math.inf, one.number
@@ -149,17 +149,17 @@ def _policy(space_text: str) -> PolicySpec:
 
 
 def _expected_folds(projection: Projection, policy: PolicySpec) -> int:
-    """Finished folds, a first fold for each candidate still to come, and what the best unfinished
-    candidates lack until enough are complete. Pruning makes it fewer, a change of rank more.
+    """Finished folds, a first fold for each trial still to come, and what the best unfinished
+    trials lack until enough are complete. Pruning makes it fewer, a change of rank more.
     """
-    candidates, num_folds = projection.candidates, projection.num_folds
-    done = sum(len(one.folds) for one in candidates)
-    open_ones = sorted(projection.open_candidates(), key=lambda one: -len(one.folds))
+    trials, num_folds = projection.trials, projection.num_folds
+    done = sum(len(one.folds) for one in trials)
+    open_ones = sorted(projection.open_trials(), key=lambda one: -len(one.folds))
     lacking = [num_folds - len(one.folds) for one in open_ones]
-    lacking += [num_folds] * max(0, policy.num_trials - len(candidates))
+    lacking += [num_folds] * max(0, policy.num_trials - len(trials))
     if policy.num_completions is None:
         return done + sum(lacking)
-    complete = sum(one.state is State.COMPLETE for one in candidates)
+    complete = sum(one.state is State.COMPLETE for one in trials)
     missing = max(0, policy.num_completions - complete)
     if policy.name == "standard":
         return done + sum(lacking[:missing])
@@ -167,9 +167,9 @@ def _expected_folds(projection: Projection, policy: PolicySpec) -> int:
     return done + sum(lacking[:missing]) + first_folds
 
 
-def _seconds_left(candidates: list[Candidate], folds: int, expected: int) -> float | None:
+def _seconds_left(trials: list[Trial], folds: int, expected: int) -> float | None:
     if folds == 0:
         return None
-    at_once = max(1, sum(one.running_fold is not None for one in candidates))
-    mean = math.fsum(one.seconds for one in candidates) / folds
+    at_once = max(1, sum(one.running_fold is not None for one in trials))
+    mean = math.fsum(one.seconds for one in trials) / folds
     return max(0, expected - folds) * mean / at_once

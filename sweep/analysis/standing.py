@@ -27,8 +27,8 @@ from enum import StrEnum
 
 from ptxcore.metrics import bounds
 from sweep.analysis.statistics import PairedDifference, paired_difference
-from sweep.ledger.projection import Candidate, Projection
-from sweep.records import DEFAULT_CANDIDATE, State, SweepState
+from sweep.ledger.projection import Projection, Trial
+from sweep.records import DEFAULT_TRIAL, State, SweepState
 from sweep.util.numbers import mean_or
 
 
@@ -51,7 +51,7 @@ class Standing:
         outcome: What can be said.
         winner: The complete trial with the best mean; None unless the sweep is over.
         leader: The winner, or who leads so far; None before the first score.
-        mean: Of the leader's finished folds, in the metric's own sign.
+        mean: Mean of the leader's finished folds, in the metric's own sign.
         num_folds: Finished folds of the leader.
         shared_folds: Finished by the leader and by the default, in order; the leader's own where it
             is the default.
@@ -59,7 +59,7 @@ class Standing:
             there is nothing to compare.
         num_looked_at: Trials that had any value, the default included.
         num_open: Trials that may still win, by state.
-        num_ahead: Of these, who is ahead of the leader on the folds that both have.
+        num_ahead: Trials among these that are ahead of the leader on the folds that both have.
         sweep_state: As in `sweep.ledger.projection.Projection`.
         maximize: Whether the metric is better when higher.
     """
@@ -85,7 +85,7 @@ def standing(projection: Projection) -> Standing:
     leader = best if over else _front_runner(projection, best)
     default = projection.default
     ahead = [] if leader is None else [
-        one for one in projection.open_candidates() if _lead(one, leader) > 0
+        one for one in projection.open_trials() if _lead(one, leader) > 0
     ]  # fmt: skip
     is_default = leader is default
     known = default is not None and (not over or default.state is State.COMPLETE)
@@ -93,8 +93,8 @@ def standing(projection: Projection) -> Standing:
     difference = None
     if leader and default and shared and not is_default:
         difference = compare_folds(
-            {f: projection.displayed(leader.folds[f].score) for f in shared},
-            {f: projection.displayed(default.folds[f].score) for f in shared},
+            {f: leader.folds[f].value for f in shared},
+            {f: default.folds[f].value for f in shared},
             num_compared=num_compared(projection),
         )
     if difference is not None:
@@ -103,12 +103,12 @@ def standing(projection: Projection) -> Standing:
         outcome=_outcome(projection, leader, difference) if over else Outcome.OPEN,
         winner=leader.number if over and leader else None,
         leader=None if leader is None else leader.number,
-        mean=None if leader is None else projection.displayed(leader.mean),
+        mean=None if leader is None else leader.mean_value,
         num_folds=0 if leader is None else len(leader.folds),
         shared_folds=shared,
         difference=difference,
         num_looked_at=num_looked_at(projection),
-        num_open=dict(Counter(str(one.state) for one in projection.open_candidates())),
+        num_open=dict(Counter(str(one.state) for one in projection.open_trials())),
         num_ahead=len(ahead),
         sweep_state=projection.sweep_state,
         maximize=projection.maximize,
@@ -117,23 +117,23 @@ def standing(projection: Projection) -> Standing:
 
 def is_over(projection: Projection) -> bool:
     """Whether no trial can win any more."""
-    return projection.sweep_state is SweepState.FINISHED and not any(projection.open_candidates())
+    return projection.sweep_state is SweepState.FINISHED and not any(projection.open_trials())
 
 
 def num_looked_at(projection: Projection) -> int:
     """Trials that had any value, a fold's score or an epoch's."""
-    return sum(_is_looked_at(one) for one in projection.candidates)
+    return sum(_is_looked_at(one) for one in projection.trials)
 
 
-def num_compared(projection: Projection, reference: int = DEFAULT_CANDIDATE) -> int:
+def num_compared(projection: Projection, reference: int = DEFAULT_TRIAL) -> int:
     """Differences that one with this reference may be the largest of, at least 1.
 
     Args:
-        projection: Of the sweep.
+        projection: Projection of the sweep.
         reference: Number of the trial that others are compared with.
     """
     looked_at = num_looked_at(projection)
-    if reference == DEFAULT_CANDIDATE:
+    if reference == DEFAULT_TRIAL:
         default = projection.default
         return max(1, looked_at - (default is not None and _is_looked_at(default)))
     return max(1, looked_at * (looked_at - 1) // 2)
@@ -163,22 +163,22 @@ def compare_folds(
     )
 
 
-def ahead_of(one: Candidate, other: Candidate) -> float:
+def ahead_of(one: Trial, other: Trial) -> float:
     """Mean difference of two trials on the folds that both have, higher is better; NaN of none."""
     return mean_or(one.folds[f].score - other.folds[f].score for f in _shared(one, other))
 
 
-def _is_looked_at(one: Candidate) -> bool:
+def _is_looked_at(one: Trial) -> bool:
     return bool(one.folds) or any(one.epochs.values())
 
 
-def _front_runner(projection: Projection, best: Candidate | None) -> Candidate | None:
+def _front_runner(projection: Projection, best: Trial | None) -> Trial | None:
     """Who leads while trials may still run."""
-    able = [one for one in projection.open_candidates() if math.isfinite(one.mean)]
-    able += [one for one in projection.candidates if one.state is State.COMPLETE]
+    able = [one for one in projection.open_trials() if math.isfinite(one.mean)]
+    able += [one for one in projection.trials if one.state is State.COMPLETE]
     if not able:
         return None
-    default = projection.candidates[DEFAULT_CANDIDATE]
+    default = projection.trials[DEFAULT_TRIAL]
     leads = {one.number: ahead_of(one, default) for one in able}
     front = [one for one in able if leads[one.number] > 0]
     if front:
@@ -190,11 +190,11 @@ def _front_runner(projection: Projection, best: Candidate | None) -> Candidate |
     return best or max(able, key=lambda one: (len(one.folds), one.mean, -one.number))
 
 
-def _lead(one: Candidate, leader: Candidate) -> float:
+def _lead(one: Trial, leader: Trial) -> float:
     return 0.0 if one is leader else ahead_of(one, leader)
 
 
-def _shared(one: Candidate, other: Candidate) -> tuple[int, ...]:
+def _shared(one: Trial, other: Trial) -> tuple[int, ...]:
     """Folds on which both have a finite score."""
     return tuple(
         fold
@@ -206,7 +206,7 @@ def _shared(one: Candidate, other: Candidate) -> tuple[int, ...]:
 
 
 def _outcome(
-    projection: Projection, leader: Candidate | None, difference: PairedDifference | None
+    projection: Projection, leader: Trial | None, difference: PairedDifference | None
 ) -> Outcome:
     if leader is None:
         return Outcome.NONE

@@ -34,7 +34,7 @@ class Interval:
         sd: Sample standard deviation over folds (divisor k - 1); NaN for one fold.
         low: Lower end of the interval; NaN for one fold.
         high: Upper end; NaN for one fold.
-        confidence: Of the interval, in (0, 1).
+        confidence: Confidence of the interval, in (0, 1).
         num_folds: k.
     """
 

@@ -21,8 +21,8 @@ from sweep.analysis.standing import Standing, standing
 from sweep.analysis.statistics import mean_sd
 from sweep.analysis.verdict import sentence
 from sweep.ledger import Ledger
-from sweep.ledger.inference_choice import scores_by_choice
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.inference_choice import values_by_choice
+from sweep.ledger.projection import Projection, Trial
 from sweep.records import State, SweepState
 from sweep.util.numbers import all_finite, mean_or
 
@@ -30,8 +30,8 @@ _FIXED_TEXT = "at the threshold of its settings"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidateSummary:
-    """One candidate.
+class TrialSummary:
+    """One trial.
 
     Attributes:
         number: Optuna trial number; 0 holds the defaults.
@@ -41,12 +41,13 @@ class CandidateSummary:
         settings: The whole configuration.
         fold_scores: Objective on each finished fold in the metric's own sign; None if unfinished.
         fold_seconds: Training time of each finished fold; None if unfinished.
-        seconds: Of all folds together; of unfinished ones from start to end, where it is known.
-        num_epochs: Of all folds together, unfinished ones included.
-        mean: Of the finished folds' scores, None before the first.
+        seconds: Seconds of all folds together; of unfinished ones from start to end, where it is
+            known.
+        num_epochs: Epochs of all folds together, unfinished ones included.
+        mean: Mean of the finished folds' scores, None before the first.
         inference: The choice for inference at which all scores stand; empty without one.
         choices: Every choice with its objective by finished fold and its mean.
-        metrics: Mean and SD over the folds, of complete candidates alone and of metrics that are
+        metrics: Mean and SD over the folds, of complete trials alone and of metrics that are
             defined on every fold (specificity is not when all cases are positive), and under
             "threshold" the rule that makes the masks, see `sweep.analysis.operating_point`.
         fixed_metrics: Those of masks at the fixed threshold of the settings.
@@ -75,24 +76,24 @@ class SweepSummary:
     """One sweep.
 
     Attributes:
-        name: Of the sweep.
+        name: Name of the sweep.
         state: Where the sweep stands.
         reason: Why it is in that state.
         phantom: Whether the cases are drawn, not real.
         metric: The objective.
         threshold: The rule behind its values, one of the words of `sweep.analysis.operating_point`.
         num_folds_run: Finished folds.
-        num_folds_full_grid: Folds that training every candidate completely would have taken.
+        num_folds_full_grid: Folds that training every trial completely would have taken.
         best: Number of the winner, None unless the sweep is over; `standing` has who leads.
         baseline: Dice (both empty = 1) of predicting nothing on the folds of the winner, or of who
             leads so far and is complete.
         warning: What a reader must know of that trial, None if nothing.
         caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
         cohort: Which cases took part, see `sweep.analysis.cohort`; empty of an older sweep.
-        standing: Who leads, by how much and how sure.
-        verdict: That in words.
-        candidates: All of them.
-        mlflow_run_id: Of the parent run, None if MLflow was not reached.
+        standing: The leading trial, by how much it leads and how sure that is.
+        verdict: The same in words.
+        trials: All of them.
+        mlflow_run_id: MLflow id of the parent run, None if MLflow was not reached.
         better: Which way each metric here is better, "higher" or "lower"; counts and baselines
             have no such way.
         conventions: What each metric here counts, and what it does with empty masks.
@@ -110,7 +111,7 @@ class SweepSummary:
     baseline: float | None
     standing: Standing
     verdict: str
-    candidates: list[CandidateSummary]
+    trials: list[TrialSummary]
     warning: str | None = None
     caution: str | None = None
     cohort: dict[str, Any] = field(default_factory=dict)
@@ -123,10 +124,10 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
     """The state of a sweep as its ledger has it."""
     projection = ledger.projection
     found = standing(projection)
-    candidates = [summarise_candidate(one, projection) for one in projection.candidates]
-    names = dict.fromkeys(name for one in candidates for name in one.metrics)
+    trials = [summarise_trial(one, projection) for one in projection.trials]
+    names = dict.fromkeys(name for one in trials for name in one.metrics)
     names[projection.header.metric] = None
-    led = {} if found.leader is None else candidates[found.leader].metrics
+    led = {} if found.leader is None else trials[found.leader].metrics
     return SweepSummary(
         name=ledger.name,
         state=projection.sweep_state,
@@ -134,13 +135,13 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         phantom=projection.header.is_phantom,
         metric=projection.header.metric,
         threshold=objective_rule(projection),
-        num_folds_run=sum(len(one.folds) for one in projection.candidates),
-        num_folds_full_grid=len(projection.candidates) * projection.num_folds,
+        num_folds_run=sum(len(one.folds) for one in projection.trials),
+        num_folds_full_grid=len(projection.trials) * projection.num_folds,
         best=found.winner,
         baseline=led.get("dice_all_empty", {}).get("mean"),
         standing=found,
         verdict=sentence(found),
-        candidates=candidates,
+        trials=trials,
         warning=baseline_warning(led, who=_called(found)),
         caution=caution(projection),
         cohort=cohort_of(projection.header),
@@ -169,7 +170,7 @@ def baseline_warning(
     Args:
         metrics: Mean and SD over the folds by name.
         threshold: Which one gave them, as the warning says it; as `metrics` have it if None.
-        who: Whose they are.
+        who: The model that they are of, in words.
 
     Returns:
         None where its mean Dice (both empty = 1) is higher, or one of the two is not known.
@@ -188,31 +189,31 @@ def baseline_warning(
     )
 
 
-def summarise_candidate(one: Candidate, projection: Projection) -> CandidateSummary:
-    """One candidate as its summary shows it."""
+def summarise_trial(one: Trial, projection: Projection) -> TrialSummary:
+    """One trial as its summary shows it."""
     folds = [one.folds.get(fold) for fold in range(projection.num_folds)]
-    return CandidateSummary(
+    return TrialSummary(
         number=one.number,
         state=str(one.state),
         reason=one.reason,
         parameters=dict(one.parameters),
         settings=dict(one.settings),
-        fold_scores=[None if s is None else projection.displayed(s.score) for s in folds],
+        fold_scores=[None if s is None else s.value for s in folds],
         fold_seconds=[None if s is None else s.seconds for s in folds],
-        mean=projection.displayed(one.mean) if one.folds else None,
+        mean=one.mean_value if one.folds else None,
         metrics=_metrics(one),
         fixed_metrics={
             name: found for name, found in _metrics(one, FIXED).items() if needs_threshold(name)
         },
         inference=one.inference,
-        choices=_choices(one, projection),
+        choices=_choices(one),
         batch_parts=one.batch_parts,
         seconds=one.total_seconds,
         num_epochs=one.num_epochs,
     )
 
 
-def _metrics(one: Candidate, rule: str | None = None) -> dict[str, dict[str, Any]]:
+def _metrics(one: Trial, rule: str | None = None) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     if one.state is not State.COMPLETE:
         return found
@@ -225,10 +226,10 @@ def _metrics(one: Candidate, rule: str | None = None) -> dict[str, dict[str, Any
     return found
 
 
-def _choices(one: Candidate, projection: Projection) -> list[dict[str, Any]]:
+def _choices(one: Trial) -> list[dict[str, Any]]:
     found = []
-    for place, scores in enumerate(scores_by_choice(one.folds)):
-        values = [projection.displayed(score) for score in scores.values()]
+    for place, by_fold in enumerate(values_by_choice(one.folds)):
+        values = list(by_fold.values())
         first = next(iter(one.folds.values()))
         found.append(
             {

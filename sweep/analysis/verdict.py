@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sweep.analysis.standing import Outcome, Standing
-from sweep.records import DEFAULT_CANDIDATE
+from sweep.records import DEFAULT_TRIAL
 
 
 def correction(num_compared: int, *, is_default: bool = True) -> str:
@@ -52,7 +52,7 @@ def leading(found: Standing) -> str:
     if found.leader is None:
         return "no fold is finished"
     difference = found.difference
-    if found.leader == DEFAULT_CANDIDATE:
+    if found.leader == DEFAULT_TRIAL:
         who = "the default leads"
     elif difference is None:
         who = f"#{found.leader} leads on {_folds(found.num_folds)}, none of which the default has"

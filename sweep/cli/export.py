@@ -39,7 +39,7 @@ def export_table_command(name: str, out: Path | None, as_json: bool, **options: 
     save_table(table, out)
     found = {
         "table": str(out),
-        "num_candidates": table.num_candidates,
+        "num_trials": table.num_trials,
         "num_folds": table.num_folds,
         "num_epochs": 0 if table.curves is None else table.curves.shape[3],
         "notes": list(table.notes),
@@ -48,7 +48,7 @@ def export_table_command(name: str, out: Path | None, as_json: bool, **options: 
         emit(found)
     else:
         click.echo(
-            f"{out}: {table.num_candidates} candidates x {table.num_folds} folds, "
+            f"{out}: {table.num_trials} trials x {table.num_folds} folds, "
             f"up to {found['num_epochs']} epochs"
         )
         for note in table.notes:

@@ -18,7 +18,7 @@ from sweep.records import State
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sweep.ledger.projection import Candidate, Projection
+    from sweep.ledger.projection import Projection, Trial
 
 #: Rows of the live table; those that run come first, and who leads is always among them.
 NUM_ROWS = 12
@@ -50,7 +50,7 @@ class _Lines:
 
     def __call__(self, projection: Projection) -> None:
         now = make_overview(projection)
-        mark = (now.num_folds_run, now.num_candidates)
+        mark = (now.num_folds_run, now.num_trials)
         if mark == self._last and time.monotonic() - self._said_at < 60:
             return
         self._last, self._said_at = mark, time.monotonic()
@@ -60,7 +60,7 @@ class _Lines:
 def line(now: Overview) -> str:
     """An overview in one line."""
     parts = [
-        f"trials {now.num_candidates}/{now.num_wanted}",
+        f"trials {now.num_trials}/{now.num_wanted}",
         f"folds {now.num_folds_run}/{'at most ' if now.is_bound else '~'}{now.num_folds_expected}",
     ]
     found = now.standing
@@ -116,7 +116,7 @@ def table(name: str, projection: Projection) -> Table:
     return result
 
 
-def _cells(one: Candidate, ahead: float, projection: Projection) -> list[str]:
+def _cells(one: Trial, ahead: float, projection: Projection) -> list[str]:
     """A trial's row."""
     running = "" if one.running_fold is None else f" fold {one.running_fold}"
     if one.running_fold is not None:
@@ -126,7 +126,7 @@ def _cells(one: Candidate, ahead: float, projection: Projection) -> list[str]:
         f"{one.number}",
         f"{one.state}{running}",
         f"{len(one.folds)}/{projection.num_folds}",
-        _number(projection.displayed(one.mean)),
+        _number(one.mean_value),
         "" if one.is_default else _signed(ahead),
         _number(None if dice is None else dice.value),
         "" if dice is None else dice.threshold.replace("threshold ", ""),

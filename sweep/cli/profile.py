@@ -24,7 +24,7 @@ class _Key:
     Attributes:
         option: The parameter of the commands that it is the default of.
         kinds: Types that its value may have.
-        variables: Of the environment, any of which wins over it.
+        variables: Variables of the environment, any of which wins over it.
         is_path: Whether it names a file or folder, which may be relative to the profile's own.
     """
 

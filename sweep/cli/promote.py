@@ -137,7 +137,7 @@ def print_promotion(promoted: Promotion) -> None:
     labels = ", ".join(one.label for one in of_data(phantom=found.phantom, positives_alone=alone))
     word = "is" if promoted.is_new else "was already"
     click.echo(
-        f"trial {promoted.candidate} {word} champion: {promoted.model_uri} "
+        f"trial {promoted.trial} {word} champion: {promoted.model_uri} "
         f"(version {promoted.version})"
         + (f", against the gate: {promoted.reason}" if promoted.forced else "")
     )

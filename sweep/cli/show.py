@@ -49,8 +49,8 @@ def list_command(as_json: bool, **options: Any) -> None:
                 "name": name,
                 "state": projection.sweep_state,
                 "reason": projection.sweep_reason,
-                "num_trials": len(projection.candidates),
-                "num_folds_run": sum(len(one.folds) for one in projection.candidates),
+                "num_trials": len(projection.trials),
+                "num_folds_run": sum(len(one.folds) for one in projection.trials),
                 "metric": projection.header.metric,
                 "threshold": objective_rule(projection),
                 "best": None if found.winner is None else found.mean,
@@ -118,7 +118,7 @@ def print_sweep(summary: SweepSummary) -> None:
     objective = objective_name(summary.metric)
     for heading in ("trial", "state", objective, "folds", "seconds", "parameters"):
         table.add_column(heading, justify="right" if heading in ("trial", "seconds") else "left")
-    for one in summary.candidates:
+    for one in summary.trials:
         scores = " ".join("-" if score is None else f"{score:.3f}" for score in one.fold_scores)
         table.add_row(
             f"{one.number}{' *' if one.number == summary.best else ''}",
@@ -151,9 +151,9 @@ def _print_winner(summary: SweepSummary) -> None:
     from ptxcore.metrics import better, needs_threshold
     from sweep.analysis.operating_point import FIXED, rule_text
 
-    metrics = summary.candidates[summary.best].metrics
+    metrics = summary.trials[summary.best].metrics
     click.echo(f"winner: trial {summary.best}, mean and SD over the folds")
-    winner = summary.candidates[summary.best]
+    winner = summary.trials[summary.best]
     if needs_threshold(summary.metric):
         rule = rule_text(FIXED, winner.settings)
         click.echo(f"  {'objective':20} {winner.mean:.4f} ({summary.metric}, {rule})")

@@ -27,13 +27,13 @@ _DEFAULT_POLICIES = "default,greedy:3,greedy:10,greedy:20,halving,greedy_halving
 _EPILOG = """\b
 Policies: default (ours, the same as expected_improvement), greedy, halving, greedy_halving,
 intensify, standard.
-  NAME:NUMBER      greedy:10 stops after ten complete candidates, default:0.25 when no fold
+  NAME:NUMBER      greedy:10 stops after ten complete trials, default:0.25 when no fold
                    promises that gain: expected improvement of the best mean per missing fold, times
-                   the number of all folds of all candidates, in units of the candidates' standard
+                   the number of all folds of all trials, in units of the trials' standard
                    deviation.
-  NAME@PARTITIONS  default@2 searches over two partitions of a table, so that a candidate is scored
+  NAME@PARTITIONS  default@2 searches over two partitions of a table, so that a trial is scored
                    on twice as many folds; cost stays a share of one partition's folds.
---sampler tpe: each new candidate is the unused configuration whose params are nearest to what TPE
+--sampler tpe: each new trial is the unused configuration whose params are nearest to what TPE
 proposes from the scores so far; default looks ahead only with random. Takes longer.
 --json gives a list of objects; with several tables their mean comes first, as table "mean".
 Keys of each: table, policy, cost (share of all folds), cost_epochs, cost_seconds (shares likewise),
@@ -53,7 +53,7 @@ Example:
     "--sampler",
     default="random",
     show_default=True,
-    help="Who proposes candidates: random (the configurations in random order) or tpe.",
+    help="Who proposes trials: random (the configurations in random order) or tpe.",
 )
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--seeds", default=20, show_default=True, type=click.IntRange(1), help="How many.")

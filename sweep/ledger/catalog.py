@@ -26,7 +26,7 @@ def create_study(storage: RDBStorage, name: str, header: SweepHeader) -> None:
 
     Args:
         storage: Where.
-        name: Of the sweep.
+        name: Name of the sweep.
         header: What is fixed from here on.
 
     Raises:

@@ -36,6 +36,8 @@ SUFFIX = ".evidence"
 #: Number of uses; a study is an evidence study exactly when it has this attribute.
 COUNT_KEY = "ptxsweep:holdout_uses"
 _USE, _RESULT, _VERDICT = "use", "result", "verdict"
+#: Key of a stored use for the trials that were scored; older than the word.
+_TRIALS = "candidates"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +48,9 @@ class HoldoutUse:
         number: One-based, of this sweep.
         timestamp: ISO 8601 time in UTC.
         purpose: What for.
-        git_sha: Of the code that ran.
+        git_sha: Commit of the code that ran.
         holdout_digest: SHA-256 of the hold-out's cases.
-        candidates: That were scored.
+        trials: Numbers of the scored trials.
         result: What came out, None if it never ended.
     """
 
@@ -57,7 +59,7 @@ class HoldoutUse:
     purpose: str
     git_sha: str
     holdout_digest: str
-    candidates: tuple[int, ...]
+    trials: tuple[int, ...]
     result: Mapping[str, Any] | None = None
 
 
@@ -103,16 +105,16 @@ class Evidence:
         purpose: str,
         git_sha: str,
         holdout_digest: str,
-        candidates: Sequence[int],
+        trials: Sequence[int],
         again: bool = False,
     ) -> int:
         """Write down a use of the hold-out. Only then may it be opened.
 
         Args:
             purpose: What for.
-            git_sha: Of the code that runs.
-            holdout_digest: Of its cases.
-            candidates: That will be scored.
+            git_sha: Commit of the code that runs.
+            holdout_digest: SHA-256 of its cases.
+            trials: Numbers of the trials to be scored.
             again: Whether a use after the first is meant.
 
         Returns:
@@ -140,7 +142,7 @@ class Evidence:
             "purpose": purpose,
             "git_sha": git_sha,
             "holdout_digest": holdout_digest,
-            "candidates": list(candidates),
+            _TRIALS: list(trials),
         }
         self._storage.create_new_trial(study, _template({_USE: use}))
         return count + 1
@@ -199,12 +201,10 @@ def _uses(storage: RDBStorage, study: int) -> list[HoldoutUse]:
     found = []
     for trial in _trials(storage, study, _USE):
         use = dict(trial.user_attrs[_USE])
-        timestamp, candidates = use.pop("at"), tuple(use["candidates"])
+        timestamp, trials = use.pop("at"), tuple(use.pop(_TRIALS))
         result = trial.user_attrs.get(_RESULT)
         found.append(
-            HoldoutUse(
-                **{**use, "timestamp": timestamp, "candidates": candidates, "result": result}
-            )
+            HoldoutUse(**{**use, "timestamp": timestamp, "trials": trials, "result": result})
         )
     return found
 

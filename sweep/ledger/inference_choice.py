@@ -1,7 +1,7 @@
-"""One choice of the settings that count in inference alone, common to all folds of a candidate.
+"""One choice of the settings that count in inference alone, common to all folds of a trial.
 
 Overlap of windows, mirrored inference and whole images change no weights, so a fold is trained once
-and scored with every choice. A candidate's score is the mean over its finished folds at the choice
+and scored with every choice. A trial's score is the mean over its finished folds at the choice
 with the highest such mean, the first on a tie: the space lists the plain ones first. A choice of
 its own for each fold would be chosen on the very cases it is scored on, and could not be deployed.
 
@@ -31,15 +31,18 @@ def common_choice(scores: Sequence[Sequence[float]]) -> int:
 
 
 def at_common(folds: Mapping[int, FoldScore]) -> dict[int, FoldScore]:
-    """Finished folds of one candidate, all at its common choice; as they are without choices."""
+    """Finished folds of one trial, all at its common choice; as they are without choices."""
     if not folds or not all(one.choices for one in folds.values()):
         return dict(folds)
     choice = common_choice([[one.score for one in fold.choices] for fold in folds.values()])
     return {number: fold.with_choice(choice) for number, fold in folds.items()}
 
 
-def scores_by_choice(folds: Mapping[int, FoldScore]) -> list[dict[int, float]]:
-    """Score of every finished fold by choice, in the space's order; empty without choices."""
+def values_by_choice(folds: Mapping[int, FoldScore]) -> list[dict[int, float]]:
+    """Value of every finished fold by choice, in the space's order and the metric's own sign.
+
+    Empty without choices.
+    """
     numbers = sorted(folds)
-    by_fold = [[one.score for one in folds[number].choices] for number in numbers]
+    by_fold = [[one.value for one in folds[number].choices] for number in numbers]
     return [dict(zip(numbers, own, strict=True)) for own in zip(*by_fold, strict=True)]

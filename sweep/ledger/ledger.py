@@ -32,7 +32,7 @@ from sweep.ledger import catalog, rows
 from sweep.ledger.compat import trial_id
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.lease import Lease, await_silence
-from sweep.ledger.projection import NAN_REASON, Candidate, Projection
+from sweep.ledger.projection import NAN_REASON, Projection, Trial
 from sweep.ledger.store import (
     close_storage,
     open_storage,
@@ -53,7 +53,7 @@ from sweep.ledger.writes import (
 from sweep.records import Epoch, FoldScore, State, SweepState
 
 STATE_KEY, VERSIONS_KEY = "ptxsweep:state", "ptxsweep:later-versions"
-#: An abandoned candidate is no error to Optuna, and its estimate is worth keeping.
+#: An abandoned trial is no error to Optuna, and its estimate is worth keeping.
 _OPTUNA_STATE = {
     State.COMPLETE: TrialState.COMPLETE,
     State.PRUNED: TrialState.PRUNED,
@@ -88,8 +88,8 @@ class Ledger:
         self._lease: Lease | None = None
         with readable():
             self._study_id = catalog.study_id(storage, name)
-        self._trial_ids: list[int] = []  # Optuna's, by candidate
-        self._not_told_optuna: list[int] = []  # candidates that ended here, but not yet for Optuna
+        self._trial_ids: list[int] = []  # Optuna's, by trial
+        self._not_told_optuna: list[int] = []  # trials that ended here, but not yet for Optuna
         self._waiting: list[Change] = []  # epochs in the projection that are not committed yet
         self._seq = 0  # of the next entry
         with readable():
@@ -182,7 +182,7 @@ class Ledger:
             self._held().check()
             self._commit()
 
-    def add_candidate(
+    def add_trial(
         self,
         parameters: Mapping[str, Any],
         distributions: Mapping[str, BaseDistribution],
@@ -192,7 +192,7 @@ class Ledger:
 
         Args:
             parameters: Chosen values.
-            distributions: Of each of them.
+            distributions: Distributions of each of them.
             settings: The whole configuration, plain JSON values; the parameters when None.
 
         Returns:
@@ -214,13 +214,13 @@ class Ledger:
             system_attrs={},
             intermediate_values={},
         )
-        number = len(self.projection.candidates)
+        number = len(self.projection.trials)
         tries = itertools.count()
         new = patiently(lambda: self._new_trial(number, template, again=next(tries) > 0))
         self._trial_ids.append(new)
         self._seq += 1
         self.projection.add(
-            Candidate(
+            Trial(
                 number=number,
                 parameters=template.params,
                 settings=whole,
@@ -230,18 +230,18 @@ class Ledger:
         )
         return number
 
-    def start_fold(self, candidate: int, fold: int) -> int:
+    def start_fold(self, number: int, fold: int) -> int:
         """Give a slot to a fold.
 
         Returns:
             The one-based number of this attempt, which its reports must carry.
         """
-        one = self.projection.candidates[candidate]
+        one = self.projection.trials[number]
         if one.running_fold is not None or fold in one.folds or one.state.is_final:
-            raise LedgerError(f"candidate {candidate} ({one.state}) cannot start fold {fold}")
+            raise LedgerError(f"trial {number} ({one.state}) cannot start fold {fold}")
         attempt = one.attempts.get(fold, 0) + 1
-        at = self._write(candidate, rows.attempt_key(fold, attempt), {})
-        self.projection.start(candidate, fold, attempt, at)
+        at = self._write(number, rows.attempt_key(fold, attempt), {})
+        self.projection.start(number, fold, attempt, at)
         return attempt
 
     def record_epoch(self, epoch: Epoch) -> bool:
@@ -258,14 +258,14 @@ class Ledger:
 
     def record_resumption(self, epoch: Epoch) -> None:
         """Keep where a try after the first goes on; only its first report changes anything."""
-        one = self.projection.candidates[epoch.candidate]
+        one = self.projection.trials[epoch.trial]
         is_later = epoch.attempt > 1 and one.accepts(epoch.fold, epoch.attempt)
         if not is_later or one.log[-1].first_epoch is not None:
             return
         known = max(one.epochs.get(epoch.fold, {}), default=0)
         key = rows.resumed_key(epoch.fold, epoch.attempt)
-        self._write(epoch.candidate, key, {"epoch": epoch.epoch, "known": known})
-        self.projection.resume(epoch.candidate, epoch.epoch, known)
+        self._write(epoch.trial, key, {"epoch": epoch.epoch, "known": known})
+        self.projection.resume(epoch.trial, epoch.epoch, known)
 
     def finish_fold(self, score: FoldScore, last: Epoch | None = None) -> bool:
         """Commit a fold's score: from here on the fold is never trained again.
@@ -274,59 +274,57 @@ class Ledger:
         their way when a driver died.
 
         Args:
-            score: Of the fold.
+            score: Score of the fold.
             last: Its last epoch, committed with it.
 
         Returns:
             False when both were dropped: of an older attempt.
         """
-        one = self.projection.candidates[score.candidate]
+        one = self.projection.trials[score.trial]
         if not one.accepts(score.fold, score.attempt):
             return False
-        row = rows.score_row(score, self.projection.displayed)
+        row = rows.score_row(score)
         self._held().check()
         if last is not None and self._is_new(last):
             self._wait(last)
         for epoch in self._unreported(score):
             self._wait(epoch)
-        at = self._write(score.candidate, rows.score_key(score.fold), row)
+        at = self._write(score.trial, rows.score_key(score.fold), row)
         self.projection.finish(score, at)
         return True
 
-    def lose_fold(self, candidate: int, reason: str) -> None:
+    def lose_fold(self, number: int, reason: str) -> None:
         """Note that the running fold ended without a score; it may be tried again."""
-        one = self.projection.candidates[candidate]
+        one = self.projection.trials[number]
         fold = one.running_fold
         if fold is None:
-            raise LedgerError(f"candidate {candidate}: no fold is running, none can be lost")
+            raise LedgerError(f"trial {number}: no fold is running, none can be lost")
         key = rows.lost_key(fold, one.attempts[fold])
-        at = self._write(candidate, key, {"reason": reason})
-        self.projection.lose(candidate, fold, at, reason)
+        at = self._write(number, key, {"reason": reason})
+        self.projection.lose(number, fold, at, reason)
 
     def end(
         self,
-        candidate: int,
+        number: int,
         state: State,
         reason: str | None = None,
-        score: float | None = None,
     ) -> None:
-        """End a candidate for good.
+        """End a trial for good, with the mean over its finished folds as the trial's value.
 
         Args:
-            candidate: Its number.
+            number: Its number.
             state: COMPLETE, PRUNED, FAILED or ABANDONED.
             reason: Why.
-            score: Told to Optuna as the trial's value; the mean over finished folds when None.
         """
         row = {"state": state.value, "reason": reason}
-        at = self._write(candidate, rows.ENDED, row, self._ended(candidate, state, score))
-        self.projection.end(candidate, state, reason, at)
+        at = self._write(number, rows.ENDED, row, self._ended(number, state))
+        self.projection.end(number, state, reason, at)
 
-    def annotate(self, candidate: int, key: str, value: Any) -> None:
-        """Attach a plain JSON value to a candidate that may still run."""
+    def annotate(self, number: int, key: str, value: Any) -> None:
+        """Attach a plain JSON value to a trial that may still run."""
         self._held().check()
-        self._commit(Attribute(self._trial_ids[candidate], rows.NOTE + key, value))
-        self.projection.note(candidate, key, value)
+        self._commit(Attribute(self._trial_ids[number], rows.NOTE + key, value))
+        self.projection.note(number, key, value)
 
     def set_sweep_state(self, state: SweepState, reason: str | None = None) -> None:
         """Note where the whole sweep stands."""
@@ -345,14 +343,14 @@ class Ledger:
     def settle(self) -> None:
         """Complete what a crash left between two commits.
 
-        A candidate that ended but was never told is told; one with all its folds becomes
+        A trial that ended but was never told is told; one with all its folds becomes
         COMPLETE, one with a value that is not finite FAILED. Calling it again changes nothing.
         """
         for number in self._not_told_optuna:
             self._held().check()
-            self._commit(self._ended(number, self.projection.candidates[number].state, None))
+            self._commit(self._ended(number, self.projection.trials[number].state))
         self._not_told_optuna = []
-        for one in list(self.projection.open_candidates()):
+        for one in list(self.projection.open_trials()):
             if one.is_diverged:
                 self.end(one.number, State.FAILED, NAN_REASON)
             elif one.next_fold(self.projection.num_folds) is None:
@@ -402,12 +400,12 @@ class Ledger:
         ]
         return projection
 
-    def _write(self, candidate: int, key: str, row: dict[str, Any], *more: Change) -> str:
+    def _write(self, number: int, key: str, row: dict[str, Any], *more: Change) -> str:
         """Commit an entry, what waits before it and what belongs to it behind it; its time."""
         self._held().check()
         at = self._now()
         stored = {"seq": self._seq, "at": at, **row}
-        self._commit(Attribute(self._trial_ids[candidate], key, stored), *more)
+        self._commit(Attribute(self._trial_ids[number], key, stored), *more)
         self._seq += 1
         return at
 
@@ -431,7 +429,7 @@ class Ledger:
 
     def _is_new(self, epoch: Epoch) -> bool:
         """Whether an epoch is of the attempt that is running, and not known yet."""
-        one = self.projection.candidates[epoch.candidate]
+        one = self.projection.trials[epoch.trial]
         known = one.epochs.get(epoch.fold, {})
         return one.accepts(epoch.fold, epoch.attempt) and epoch.epoch not in known
 
@@ -440,11 +438,11 @@ class Ledger:
         curve = score.curves.get(f"monitor_{self.header.metric}", ())
         epochs = [
             Epoch(
-                candidate=score.candidate,
+                trial=score.trial,
                 fold=score.fold,
                 attempt=score.attempt,
                 epoch=number,
-                value=self.projection.displayed(value),
+                value=value,
                 seconds=math.nan,
             )
             for number, value in enumerate(curve, start=1)
@@ -453,17 +451,16 @@ class Ledger:
 
     def _wait(self, epoch: Epoch) -> None:
         """Keep an epoch for the next commit."""
-        trial, step = self._trial_ids[epoch.candidate], rows.stored_step(epoch.fold, epoch.epoch)
-        self._waiting.append(EpochValue(trial, step, self.projection.displayed(epoch.value)))
+        optuna_id, step = self._trial_ids[epoch.trial], rows.stored_step(epoch.fold, epoch.epoch)
+        self._waiting.append(EpochValue(optuna_id, step, epoch.value))
         self.projection.epoch(epoch)
 
-    def _ended(self, candidate: int, state: State, score: float | None) -> Ended:
-        """What Optuna is told of a candidate's end."""
-        one = self.projection.candidates[candidate]
-        value = one.mean if score is None else score
+    def _ended(self, number: int, state: State) -> Ended:
+        """What Optuna is told of a trial's end."""
+        value = self.projection.trials[number].mean_value
         keeps_value = state is not State.FAILED and math.isfinite(value)
-        shown = self.projection.displayed(value) if keeps_value else None
-        return Ended(self._trial_ids[candidate], _OPTUNA_STATE[state], shown)
+        told = value if keeps_value else None
+        return Ended(self._trial_ids[number], _OPTUNA_STATE[state], told)
 
     def _is_told(self, last: Change) -> bool:
         """Whether a commit is there already, since only the answer to an earlier try was lost."""

@@ -1,11 +1,11 @@
-"""The ledger in memory: what is known of every candidate, and the history that led there.
+"""The ledger in memory: what is known of every trial, and the history that led there.
 
 A projection is built by applying entries in the order in which they were committed. The driver
 applies an entry after it was stored, and a reader applies the same entries when it loads the
 ledger, so both hold the same thing by construction.
 
-Scores and epoch values are "higher is better" here; `Projection.displayed` gives them back in the
-metric's own sign.
+Folds carry their value in the metric's own sign beside their score, which is higher when better;
+epoch values are in the metric's own sign.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from sweep.errors import LedgerError
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.inference_choice import at_common
 from sweep.records import (
-    DEFAULT_CANDIDATE,
-    CandidateAdded,
-    CandidateStopped,
+    DEFAULT_TRIAL,
     Epoch,
     Event,
     FoldFinished,
@@ -31,11 +29,13 @@ from sweep.records import (
     FoldStarted,
     State,
     SweepState,
+    TrialAdded,
+    TrialStopped,
 )
 from sweep.util.numbers import all_finite, mean_or
 from sweep.util.provenance import PRODUCT, recorded_versions
 
-#: Reason of a candidate that failed because a value of its objective was not finite.
+#: Reason of a trial that failed because a value of its objective was not finite.
 NAN_REASON = "objective is NaN"
 #: Reason of tries that a dead driver left behind: they are noted by the next one, whenever it came.
 DRIVER_STOPPED = "the driver stopped"
@@ -87,7 +87,7 @@ class Attempt:
 
 
 @dataclass(kw_only=True)
-class Candidate:
+class Trial:
     """A configuration and all that is known of it. Readers do not change it.
 
     Attributes:
@@ -96,11 +96,12 @@ class Candidate:
         settings: The whole configuration, fixed values and inactive defaults included.
         distributions: Optuna distribution of every chosen parameter.
         created_at: ISO 8601 time in UTC.
-        state: Where the candidate stands.
+        state: Where the trial stands.
         reason: Why it ended, None while it may go on.
         ended_at: ISO 8601 time in UTC, None while it may go on.
-        folds: Finished folds, all at the candidate's common choice for inference.
-        epochs: Epoch values by fold and one-based epoch, unfinished folds included.
+        folds: Finished folds, all at the trial's common choice for inference.
+        epochs: Values of the objective on the monitor split, in the metric's own sign, by fold and
+            one-based epoch, unfinished folds included.
         attempts: Number of the last attempt by fold.
         log: Every attempt in the order of start.
         running_fold: The fold a slot was given to, None between folds.
@@ -127,7 +128,7 @@ class Candidate:
     @property
     def is_default(self) -> bool:
         """Whether it stands at the space's defaults."""
-        return self.number == DEFAULT_CANDIDATE
+        return self.number == DEFAULT_TRIAL
 
     @property
     def mean(self) -> float:
@@ -135,6 +136,11 @@ class Candidate:
         score is not finite.
         """
         return mean_or(score.score for score in self.folds.values())
+
+    @property
+    def mean_value(self) -> float:
+        """The same in the metric's own sign."""
+        return mean_or(one.value for one in self.folds.values())
 
     @property
     def inference(self) -> dict[str, Any]:
@@ -154,7 +160,7 @@ class Candidate:
 
     @property
     def total_seconds(self) -> float:
-        """What the candidate took, as every view says it: of finished and of unfinished folds."""
+        """What the trial took, as every view says it: of finished and of unfinished folds."""
         return self.seconds + self.unfinished_seconds
 
     @property
@@ -167,7 +173,7 @@ class Candidate:
     def batch_parts(self) -> int:
         """Parts that batches were split into to fit in memory, the most of all folds: 1, 2 or 4.
 
-        Batch normalisation saw smaller batches then, so the candidate is not quite what it says.
+        Batch normalisation saw smaller batches then, so the trial is not quite what it says.
         """
         curves = (score.curves.get("num_parts", ()) for score in self.folds.values())
         return int(max((curve[-1] for curve in curves if curve), default=1))
@@ -190,20 +196,20 @@ class Candidate:
 
 @dataclass(kw_only=True)
 class Projection:
-    """All candidates of a sweep and its history.
+    """All trials of a sweep and its history.
 
     Attributes:
         header: What was fixed when the sweep was created.
-        candidates: By number.
+        trials: By number.
         history: Events in the order in which they were committed.
         sweep_state: Where the whole sweep stands.
         sweep_reason: Why the sweep is in that state.
-        later_versions: Of what changes pixels or scores, where the sweep went on under others than
-            before.
+        later_versions: Versions of what changes pixels or scores, where the sweep went on under
+            others than before.
     """
 
     header: SweepHeader
-    candidates: list[Candidate] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
     history: list[Event] = field(default_factory=list)
     sweep_state: SweepState = SweepState.CREATED
     sweep_reason: str | None = None
@@ -220,13 +226,13 @@ class Projection:
         return [first, *self.later_versions] if first else []
 
     @property
-    def default(self) -> Candidate | None:
-        """The candidate at the space's defaults, None in an empty sweep."""
-        return self.candidates[DEFAULT_CANDIDATE] if self.candidates else None
+    def default(self) -> Trial | None:
+        """The trial at the space's defaults, None in an empty sweep."""
+        return self.trials[DEFAULT_TRIAL] if self.trials else None
 
     @property
     def num_folds(self) -> int:
-        """Folds of a complete candidate."""
+        """Folds of a complete trial."""
         return self.header.num_folds
 
     @property
@@ -234,87 +240,78 @@ class Projection:
         """Whether the metric itself is better when higher."""
         return self.header.maximize
 
-    def displayed(self, score: float) -> float:
-        """A score in the metric's own sign; the same function turns a metric into a score."""
-        return score if self.maximize else -score
-
     def events(self) -> list[Event]:
         """The whole history, for a fresh policy."""
         return list(self.history)
 
-    def mean(self, candidate: int) -> float:
-        """Mean score of a candidate's finished folds, higher is better; NaN before the first."""
-        return self.candidates[candidate].mean
+    def mean(self, number: int) -> float:
+        """Mean score of a trial's finished folds, higher is better; NaN before the first."""
+        return self.trials[number].mean
 
-    def open_candidates(self) -> Iterator[Candidate]:
-        """Candidates that may still run."""
-        return (one for one in self.candidates if not one.state.is_final)
+    def open_trials(self) -> Iterator[Trial]:
+        """Trials that may still run."""
+        return (one for one in self.trials if not one.state.is_final)
 
-    def best(self) -> Candidate | None:
-        """The complete candidate with the highest mean, the lower number on a tie.
+    def best(self) -> Trial | None:
+        """The complete trial with the highest mean, the lower number on a tie.
 
-        A partial mean is too high for a leader, so only complete candidates can win, and of them
+        A partial mean is too high for a leader, so only complete trials can win, and of them
         those with a number on every fold.
         """
         complete = [
-            one
-            for one in self.candidates
-            if one.state is State.COMPLETE and math.isfinite(one.mean)
+            one for one in self.trials if one.state is State.COMPLETE and math.isfinite(one.mean)
         ]
         return max(complete, key=lambda one: (one.mean, -one.number), default=None)
 
     # The entries, applied in the order of commitment.
 
-    def add(self, candidate: Candidate) -> None:
-        """A candidate entered."""
-        if candidate.number != len(self.candidates):
+    def add(self, trial: Trial) -> None:
+        """A trial entered."""
+        if trial.number != len(self.trials):
             raise LedgerError(
-                f"candidate {candidate.number} follows {len(self.candidates)} candidates; "
-                "numbers must have no gaps"
+                f"trial {trial.number} follows {len(self.trials)} trials; numbers must have no gaps"
             )
-        self.candidates.append(candidate)
-        self.history.append(
-            CandidateAdded(candidate=candidate.number, parameters=dict(candidate.parameters))
-        )
+        self.trials.append(trial)
+        self.history.append(TrialAdded(trial=trial.number, parameters=dict(trial.parameters)))
 
-    def start(self, candidate: int, fold: int, attempt: int, timestamp: str) -> None:
+    def start(self, number: int, fold: int, attempt: int, timestamp: str) -> None:
         """A slot was given to a fold."""
-        one = self._open(candidate)
+        one = self._open(number)
         if one.running_fold is not None or fold in one.folds:
-            raise LedgerError(f"candidate {candidate} cannot start fold {fold} now")
+            raise LedgerError(f"trial {number} cannot start fold {fold} now")
         one.state, one.running_fold = State.RUNNING, fold
         one.attempts[fold] = attempt
         one.log.append(Attempt(fold=fold, attempt=attempt, started_at=timestamp))
         one.revision += 1
-        self.history.append(FoldStarted(candidate=candidate, fold=fold))
+        self.history.append(FoldStarted(trial=number, fold=fold))
 
-    def resume(self, candidate: int, first_epoch: int, known_epochs: int) -> None:
+    def resume(self, number: int, first_epoch: int, known_epochs: int) -> None:
         """The running try at a fold went on where an earlier one had ended."""
-        last = self.candidates[candidate].log[-1]
+        last = self.trials[number].log[-1]
         last.first_epoch, last.known_epochs = first_epoch, known_epochs
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch was reported."""
-        one = self.candidates[epoch.candidate]
+        one = self.trials[epoch.trial]
         one.epochs.setdefault(epoch.fold, {})[epoch.epoch] = epoch.value
         one.revision += 1
 
-    def lose(self, candidate: int, fold: int, timestamp: str, reason: str) -> None:
+    def lose(self, number: int, fold: int, timestamp: str, reason: str) -> None:
         """The running fold ended without a score."""
-        one = self._leave(candidate, fold, timestamp, "lost", reason)
+        one = self._leave(number, fold, timestamp, "lost", reason)
         one.state = State.PARKED
-        self.history.append(FoldLost(candidate=candidate, fold=fold))
+        self.history.append(FoldLost(trial=number, fold=fold))
 
     def finish(self, score: FoldScore, timestamp: str) -> None:
         """The running fold was scored."""
-        one = self._leave(score.candidate, score.fold, timestamp, "finished", None)
+        one = self._leave(score.trial, score.fold, timestamp, "finished", None)
         one.state = State.PARKED
         before = one.inference
         one.folds = at_common({**one.folds, score.fold: score})
         has_changed = before != one.inference
         self.history.append(
             FoldFinished(
-                candidate=score.candidate,
+                trial=score.trial,
                 fold=score.fold,
                 score=one.folds[score.fold].score,
                 seconds=score.seconds,
@@ -326,34 +323,34 @@ class Projection:
             )
         )
 
-    def end(self, candidate: int, state: State, reason: str | None, timestamp: str) -> None:
-        """A candidate ended; complete ones leave no event, their last fold was it."""
-        one = self._open(candidate)
+    def end(self, number: int, state: State, reason: str | None, timestamp: str) -> None:
+        """A trial ended; complete ones leave no event, their last fold was it."""
+        one = self._open(number)
         if one.running_fold is not None:
-            self._leave(candidate, one.running_fold, timestamp, "stopped", reason)
+            self._leave(number, one.running_fold, timestamp, "stopped", reason)
         one.state, one.reason, one.ended_at = state, reason, timestamp
         one.revision += 1
         if state is not State.COMPLETE:
-            self.history.append(CandidateStopped(candidate=candidate, state=state))
+            self.history.append(TrialStopped(trial=number, state=state))
 
-    def note(self, candidate: int, key: str, value: Any) -> None:
-        """A candidate was annotated."""
-        self.candidates[candidate].notes[key] = value
-        self.candidates[candidate].revision += 1
+    def note(self, number: int, key: str, value: Any) -> None:
+        """A trial was annotated."""
+        self.trials[number].notes[key] = value
+        self.trials[number].revision += 1
 
-    def _open(self, candidate: int) -> Candidate:
-        one = self.candidates[candidate]
+    def _open(self, number: int) -> Trial:
+        one = self.trials[number]
         if one.state.is_final:
-            raise LedgerError(f"candidate {candidate} is {one.state}, it cannot change any more")
+            raise LedgerError(f"trial {number} is {one.state}, it cannot change any more")
         return one
 
     def _leave(
-        self, candidate: int, fold: int, timestamp: str, outcome: str, reason: str | None
-    ) -> Candidate:
-        one = self._open(candidate)
+        self, number: int, fold: int, timestamp: str, outcome: str, reason: str | None
+    ) -> Trial:
+        one = self._open(number)
         if one.running_fold != fold:
             raise LedgerError(
-                f"candidate {candidate}: fold {fold} is not running, found {one.running_fold}"
+                f"trial {number}: fold {fold} is not running, found {one.running_fold}"
             )
         last = one.log[-1]
         last.ended_at, last.outcome, last.reason = timestamp, outcome, reason

@@ -17,7 +17,7 @@ Keys of a trial:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -25,8 +25,8 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from sweep.errors import LedgerError
-from sweep.ledger.projection import Candidate, Projection
-from sweep.records import STEPS_PER_FOLD, ChoiceScore, Epoch, FoldScore, State
+from sweep.ledger.projection import Projection, Trial
+from sweep.records import STEPS_PER_FOLD, ChoiceScore, Epoch, FoldScore, State, as_score
 
 ADDED, ENDED, NOTE = "added", "ended", "note:"
 
@@ -56,12 +56,12 @@ def stored_step(fold: int, epoch: int) -> int:
     return fold * STEPS_PER_FOLD + epoch
 
 
-def score_row(score: FoldScore, displayed: Callable[[float], float]) -> dict[str, Any]:
-    """A fold score for JSON; `displayed` gives a score in the metric's own sign."""
+def score_row(score: FoldScore) -> dict[str, Any]:
+    """A fold score for JSON; what a row calls its score is the value, in the metric's own sign."""
     choices = [
         {
             "inference": dict(one.inference),
-            "score": _plain(displayed(one.score)),
+            "score": _plain(one.value),
             "metrics": {name: _plain(value) for name, value in one.metrics.items()},
             "cases": one.cases,
         }
@@ -69,7 +69,7 @@ def score_row(score: FoldScore, displayed: Callable[[float], float]) -> dict[str
     ]
     return {
         "attempt": score.attempt,
-        "score": _plain(displayed(score.score)),
+        "score": _plain(score.value),
         "seconds": _plain(score.seconds),
         "num_epochs": score.num_epochs,
         "best_epoch": score.best_epoch,
@@ -86,7 +86,7 @@ class _Entry:
     seq: int
     timestamp: str
     kind: str
-    candidate: int
+    trial: int
     fold: int
     attempt: int
     row: Mapping[str, Any]
@@ -107,7 +107,7 @@ def load(projection: Projection, trials: list[FrozenTrial]) -> int:
         )
         by_number = {trial.number: trial for trial in trials}
         for entry in entries:
-            _apply(projection, entry, by_number[entry.candidate])
+            _apply(projection, entry, by_number[entry.trial])
         for trial in trials:
             _load_unordered(projection, trial)
     except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
@@ -136,11 +136,11 @@ def _entries(trial: FrozenTrial) -> list[_Entry]:
 
 
 def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
-    row, number = entry.row, entry.candidate
+    row, number = entry.row, entry.trial
     match entry.kind:
         case "added":
             projection.add(
-                Candidate(
+                Trial(
                     number=number,
                     parameters=dict(trial.params),
                     settings=dict(row["settings"]),
@@ -163,12 +163,15 @@ def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
 
 
 def _score(projection: Projection, entry: _Entry) -> FoldScore:
-    row = entry.row
+    row, maximize = entry.row, projection.maximize
+    value = _number(row["score"])
+    choices = [(one, _number(one["score"])) for one in row.get("choices", ())]
     return FoldScore(
-        candidate=entry.candidate,
+        trial=entry.trial,
         fold=entry.fold,
         attempt=entry.attempt,
-        score=projection.displayed(_number(row["score"])),
+        value=value,
+        score=as_score(value, maximize=maximize),
         seconds=_number(row["seconds"]),
         num_epochs=int(row["num_epochs"]),
         best_epoch=int(row["best_epoch"]),
@@ -179,11 +182,12 @@ def _score(projection: Projection, entry: _Entry) -> FoldScore:
         choices=tuple(
             ChoiceScore(
                 inference=dict(one["inference"]),
-                score=projection.displayed(_number(one["score"])),
+                value=own,
+                score=as_score(own, maximize=maximize),
                 metrics={name: _number(value) for name, value in one["metrics"].items()},
                 cases=_file(one["cases"]),
             )
-            for one in row.get("choices", ())
+            for one, own in choices
         ),
     )
 
@@ -193,11 +197,11 @@ def _load_unordered(projection: Projection, trial: FrozenTrial) -> None:
         fold, epoch = divmod(step, STEPS_PER_FOLD)
         projection.epoch(
             Epoch(
-                candidate=trial.number,
+                trial=trial.number,
                 fold=fold,
                 attempt=0,
                 epoch=epoch,
-                value=projection.displayed(value),
+                value=value,
                 seconds=math.nan,
             )
         )

@@ -121,10 +121,10 @@ class LedgerStorage(RDBStorage):
         """As `create_new_trial` of a running trial, in one transaction with the look at the fence.
 
         Args:
-            study_id: Of the study.
-            number: Of trials that the study has, which nobody else changes under the fence.
+            study_id: Optuna id of the study.
+            number: Number of trials in the study, which no other process changes under the fence.
             template: With parameters and user attributes.
-            fence: That must stand.
+            fence: Lease that must still be held.
 
         Returns:
             The trial's id.

@@ -1,6 +1,6 @@
 """Feeds MLflow beside a running sweep, so that a slow or absent server never holds up a fold.
 
-Another process gets the candidates that changed, never the ledger itself. Every sync is whole and
+Another process gets the trials that changed, never the ledger itself. Every sync is whole and
 idempotent, so what could not be sent goes with the next. Short folds are sent several at a time:
 MLflow takes less for five folds in one call than for one fold in each of five.
 """
@@ -38,8 +38,8 @@ class MlflowFeed:
         """Touches nothing yet.
 
         Args:
-            home: Whose MLflow.
-            ledger: Of the sweep; is read in `offer` and `finish` alone.
+            home: Home with the address of MLflow.
+            ledger: Ledger of the sweep; is read in `offer` and `finish` alone.
             clock: Seconds that never go back.
         """
         self.run_id: str | None = None
@@ -59,7 +59,7 @@ class MlflowFeed:
             self._process = None
 
     def offer(self) -> None:
-        """Hand over what is new if candidates or folds changed; epochs alone have time.
+        """Hand over what is new if trials or folds changed; epochs alone have time.
 
         Call it again and again while `running`: what comes too soon after the last time waits for
         a later call.
@@ -67,7 +67,7 @@ class MlflowFeed:
         assert self._process is not None
         projection, now = self._ledger.projection, self._clock()
         events = len(projection.history)
-        revisions = sum(one.revision for one in projection.candidates)
+        revisions = sum(one.revision for one in projection.trials)
         period = EPOCHS_PERIOD_SECONDS if events == self._seen else PERIOD_SECONDS
         if revisions == self._seen_revisions and events == self._seen:
             return

@@ -50,7 +50,7 @@ def fetch(client: MlflowClient, version: ModelVersion, target: Path) -> Path:
     """Copy a version's files and compare them with its tag. Nothing in them is run.
 
     Args:
-        client: Of the registry.
+        client: Client of the registry.
         version: With its tags.
         target: Folder that nobody else can write into.
 

@@ -102,12 +102,10 @@ class MlflowProcess:
             thread.join()
 
     def _changes(self, projection: Projection, *, is_last: bool) -> bytes:
-        """The projection with the changed candidates alone, and without its history."""
-        changed = [
-            one for one in projection.candidates if self._sent.get(one.number) != one.revision
-        ]
+        """The projection with the changed trials alone, and without its history."""
+        changed = [one for one in projection.trials if self._sent.get(one.number) != one.revision]
         self._sent |= {one.number: one.revision for one in changed}
-        part = dataclasses.replace(projection, candidates=changed, history=[])
+        part = dataclasses.replace(projection, trials=changed, history=[])
         return pickle.dumps((part, is_last))
 
     def _write(self, pipe: IO[bytes]) -> None:

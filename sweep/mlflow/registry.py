@@ -91,11 +91,11 @@ def register(
     """Log a model to a run and register it as a new version, without an alias.
 
     Args:
-        client: Of the store.
-        name: Of the registered model; made if missing.
-        run_id: That the model came from.
-        tags: Of the version and of the logged model; the version gets `DIGEST_TAG` besides.
-        description: Of the version.
+        client: Client of the store.
+        name: Name of the registered model; made if missing.
+        run_id: MLflow id of the run that the model came from.
+        tags: Tags of the version and of the logged model; the version gets `DIGEST_TAG` besides.
+        description: Description of the version.
         build: Writes the model's folder, which does not exist yet; gets the ids it has.
 
     Returns:

@@ -1,17 +1,17 @@
-"""Our policy: the fold that promises most goes next.
+"""Our policy: the fold with the highest expected improvement goes next.
 
-Every candidate gets its first fold; then a model of candidates and folds (`Gains`) says for each
-one how much better than the best complete candidate its mean over *all* folds may end: the expected
-improvement, shared among the folds that are missing, over the seconds that its folds take. The
-highest gets the next slot. When nobody's next fold promises enough, `gain_left` says so, and the
-stop rule `NoGain` ends the sweep: it is over by what is still possible and not by a count.
+Every trial gets its first fold; then a model of trials and folds (`ImprovementModel`) says
+for each one how much better than the best complete trial its mean over *all* folds may end: the
+expected improvement, shared among the folds that are missing, over the seconds that its folds take,
+called its gain. The highest gets the next slot. When no gain is high enough, `gain_left` says so,
+and the stop rule `NoGain` ends the sweep: it is over by what is still possible and not by a count.
 
-With a `lookahead` candidates are proposed before there is a slot for them, and after `num_first`
-first folds the model says who of them is worth one: most of a table's configurations never train at
-all, which no rule that gives everybody a first fold can do. Who is not worth a fold makes room for
-the next proposal.
+With a `lookahead` trials are proposed before there is a slot for them, and after `num_first`
+first folds the model says which of them get one: most of a table's configurations never train at
+all, which no rule that gives every trial a first fold can do. A trial below `min_gain`
+makes room for the next proposal.
 
-The model knows at most `capacity` candidates with scores, those of the best running means, and as
+The model knows at most `capacity` trials with scores, those of the best running means, and as
 many without; the others wait. It takes in every score at once (where many run, a few at a time),
 and learns its variances anew when the number of scores has grown by a tenth, or when earlier scores
 were revised.
@@ -27,60 +27,61 @@ from typing import Any, Literal
 from pydantic import Field
 
 from sweep.errors import UsageError
-from sweep.policies._base import CandidateState, IndexedPolicy
-from sweep.policies._gains import Gains
+from sweep.policies._base import IndexedPolicy, TrialProgress
+from sweep.policies._improvement import ImprovementModel
 from sweep.policies._spec import PolicySpec
 from sweep.records import (
-    DEFAULT_CANDIDATE,
-    CandidateAdded,
-    CandidateStopped,
+    DEFAULT_TRIAL,
     Decision,
     Event,
     FoldFinished,
     FoldStarted,
-    NewCandidate,
+    NewTrial,
     RunFold,
+    TrialAdded,
+    TrialStopped,
 )
 
 #: Scores before the model is asked at all, and the growth after which it learns again.
 _FEWEST_SCORES, _GROWTH = 8, 10
-#: Who enters first gets two folds: how much folds differ must not be judged by winners alone.
+#: Trials that enter first get two folds: how much folds differ must not be judged by winners
+#: alone.
 _LEAST_TWICE, _MOST_TWICE = 4, 20
 #: Where many run, scores are taken in together: as many as the square of the scores so far over
 #: this one's. More than a few cost less in a model built anew.
 _BATCH, _FEW = 300, 8
-#: Looking ahead, while nobody is complete, those deepened at once have about so many folds to go
-#: until they are, but two are deepened at least. The first that is complete lowers what the others
-#: promise, so that more of them would be folds too many.
-_FOLDS_OF_LEADERS, _FEWEST_LEADERS = 15, 2
-#: Running candidates without a score that are modelled.
+#: Looking ahead, while none is complete, the trials deepened at once have about so many folds
+#: to go until they are, but two are deepened at least. The first that is complete lowers the gain
+#: of the others, so that more of them would be folds too many.
+_FOLDS_OF_DEEPENED, _FEWEST_DEEPENED = 15, 2
+#: Running trials without a score that are modelled.
 _MOST_BEGUN = 50
-#: Of so many candidates one must be complete, and three at least, before the model is believed that
-#: nothing is left: how much folds differ shows only on those who have several, and the first of
+#: Of so many trials one must be complete, and three at least, before the model is believed that
+#: nothing is left: how much folds differ shows only on trials with several, and the first of
 #: them are often alike.
 _COMPLETE_OF, _FEWEST_COMPLETE = 40, 3
-#: Improvement of the best mean, in units of the candidates' spread, that all folds of all
-#: candidates must promise at a fold's rate for that fold to be worth its cost; chosen on tables of
-#: 200 candidates and five and ten folds. A fold is a share of the whole cost, which shrinks with
-#: the number of candidates and with that of folds.
+#: Improvement of the best mean, in units of the trials' spread, that all folds of all
+#: trials must promise at a fold's rate for that fold to be run; chosen on tables of
+#: 200 trials and five and ten folds. A fold is a share of the whole cost, which shrinks with
+#: the number of trials and with that of folds.
 MIN_GAIN = 0.25
 
 #: A fold counts as at most so many average folds, and at least as one of so many.
-_DEAREST = 4.0
+_MAX_COST = 4.0
 
-#: First entry of the rank of those who are ordered by their gain.
+#: First entry of the rank of trials that are ordered by their gain.
 _BY_GAIN = 2.0
 
 
 class ExpectedImprovement(IndexedPolicy):
-    """First folds, the pinned candidate, then the highest expected gain per fold."""
+    """First folds, the pinned trial, then the highest expected gain per fold."""
 
     def __init__(
         self,
         *,
         num_trials: int,
         num_folds: int,
-        pinned: int | None = DEFAULT_CANDIDATE,
+        pinned: int | None = DEFAULT_TRIAL,
         lookahead: int | None = 0,
         num_first: int | None = None,
         capacity: int = 300,
@@ -89,16 +90,16 @@ class ExpectedImprovement(IndexedPolicy):
         """See `IndexedPolicy`.
 
         Args:
-            num_trials: Candidates in all.
-            num_folds: Folds of a complete candidate.
-            pinned: Number of the candidate that is completed right after the first folds.
-            lookahead: Candidates that may wait for their first fold, at most `capacity` of them;
+            num_trials: Trials in all.
+            num_folds: Folds of a complete trial.
+            pinned: Number of the trial that is completed right after the first folds.
+            lookahead: Trials that may wait for their first fold, at most `capacity` of them;
                 None for as many. A sampler that learns from scores wants few.
-            num_first: With a lookahead, candidates that get their first fold unasked, at least 1;
+            num_first: With a lookahead, trials that get their first fold unasked, at least 1;
                 None for 15% of all, at least 8 and at most 100.
-            capacity: Candidates with scores in the model, at least 2, and as many without.
-            min_gain: Gain that makes a fold worth it, at least 0, see `gain_left`. Candidates below
-                it are scheduled last, without a first fold. While a running candidate is above it,
+            capacity: Trials with scores in the model, at least 2, and as many without.
+            min_gain: Gain from which a fold is run, at least 0, see `gain_left`. Trials below
+                it are scheduled last, without a first fold. While a running trial is above it,
                 none below it is started: on many workers an idle slot is cheaper than folds that
                 the running one will make pointless.
 
@@ -118,168 +119,168 @@ class ExpectedImprovement(IndexedPolicy):
         self.lookahead = capacity if lookahead is None else min(lookahead, capacity)
         self.num_first = num_first or max(8, min(100, 3 * num_trials // 20))
         self._unstarted: set[int] = set()  # wait for a first fold
-        self._unknown: set[int] = set()  # of those, whom no model has seen yet
-        self._passed: set[int] = set()  # of those, who is not worth a first fold
-        # Equal settings give equal scores: who is like a candidate before it waits for the end.
+        self._unmodelled: set[int] = set()  # of those, in no model yet
+        self._not_promising: set[int] = set()  # of those, below `min_gain`
+        # Equal settings give equal scores: a duplicate of an earlier trial waits for the end.
         self._known: set[str] = set()
-        self._twins: set[int] = set()
-        self._first: set[int] = set()  # get their first fold unasked
-        self._twice: set[int] = set()  # of those, who gets a second one too
-        self._num_due = 0  # of those, who has neither these scores nor failed
+        self._duplicates: set[int] = set()
+        self._forced: set[int] = set()  # get their first fold unasked
+        self._forced_twice: set[int] = set()  # of those, get a second one too
+        self._num_forced = 0  # of those, without these scores and not stopped
         self._running: set[int] = set()
         self._parameters: dict[int, dict[str, object]] = {}
-        self._scored: list[CandidateState] = []
-        self._model = Gains(num_trials=num_trials, num_folds=num_folds)
+        self._scored: list[TrialProgress] = []
+        self._model = ImprovementModel(num_trials=num_trials, num_folds=num_folds)
         self._gains: dict[int, float] = {}
         self._pending: list[FoldFinished] = []  # scores that the model has not taken in
         self._num_scores = self._next_fit = 0
         self._seconds = 0.0  # of all finished folds
         self._num_complete = 0
-        self._most_leaders = max(_FEWEST_LEADERS, _FOLDS_OF_LEADERS // num_folds)
-        self._num_beaten = 0  # leaders that were stopped before anybody was complete
-        self._best = -math.inf  # sum of the best complete candidate
+        self._max_deepened = max(_FEWEST_DEEPENED, _FOLDS_OF_DEEPENED // num_folds)
+        self._num_stopped = 0  # deepened ones stopped while none was complete
+        self._best = -math.inf  # sum of the best complete trial
 
-    def rank(self, candidate: CandidateState) -> tuple[float, ...]:
-        """Folds that are due, the pinned candidate, the gain; ties go to more folds."""
-        if candidate.number in self._twins:
-            return (_BY_GAIN + 1, -candidate.mean)
-        if self._is_due(candidate) or (not candidate.scores and candidate.is_retry):
+    def rank(self, trial: TrialProgress) -> tuple[float, ...]:
+        """Forced folds, the pinned trial, the gain; ties go to more folds."""
+        if trial.number in self._duplicates:
+            return (_BY_GAIN + 1, -trial.mean)
+        if self._is_forced(trial) or (not trial.scores and trial.is_retry):
             return (0.0,)
-        if candidate.number == self.pinned:
+        if trial.number == self.pinned:
             return (1.0,)
-        gain = self._gains.get(candidate.number, -1.0)
-        if 0 <= gain < self.min_gain:  # asked only to be sure: whoever is soonest complete
-            return (_BY_GAIN, 0.0, -len(candidate.scores), -candidate.mean)
-        return (_BY_GAIN, -gain, -len(candidate.scores), -candidate.mean)
+        gain = self._gains.get(trial.number, -1.0)
+        if 0 <= gain < self.min_gain:  # asked only to be sure: the soonest complete comes first
+            return (_BY_GAIN, 0.0, -len(trial.scores), -trial.mean)
+        return (_BY_GAIN, -gain, -len(trial.scores), -trial.mean)
 
-    def precedes_new(self, candidate: CandidateState) -> bool:
-        """A first fold that was lost; looking ahead, everybody who is known."""
-        return not candidate.scores or self.lookahead > 0
+    def precedes_new(self, trial: TrialProgress) -> bool:
+        """A first fold that was lost; looking ahead, every known trial."""
+        return not trial.scores or self.lookahead > 0
 
     def _observe(self, event: Event) -> None:
         """Take note; a score reaches the model at once."""
-        if isinstance(event, CandidateAdded):
+        if isinstance(event, TrialAdded):
             self._enter(event)
-        elif isinstance(event, FoldFinished | CandidateStopped):
-            was_due = self._is_due(self._candidates[event.candidate])
-            if isinstance(event, CandidateStopped) and not self._num_complete:
-                self._num_beaten += self._is_leader(event.candidate)
+        elif isinstance(event, FoldFinished | TrialStopped):
+            was_forced = self._is_forced(self._trials[event.trial])
+            if isinstance(event, TrialStopped) and not self._num_complete:
+                self._num_stopped += self._is_deepened(event.trial)
         super()._observe(event)
-        if isinstance(event, FoldFinished | CandidateStopped):
-            self._num_due -= was_due and not self._is_due(self._candidates[event.candidate])
-        if isinstance(event, FoldStarted | CandidateStopped):
-            for waiting in (self._unstarted, self._unknown, self._passed):
-                waiting.discard(event.candidate)
+        if isinstance(event, FoldFinished | TrialStopped):
+            self._num_forced -= was_forced and not self._is_forced(self._trials[event.trial])
+        if isinstance(event, FoldStarted | TrialStopped):
+            for waiting in (self._unstarted, self._unmodelled, self._not_promising):
+                waiting.discard(event.trial)
         if isinstance(event, FoldStarted):
-            self._running.add(event.candidate)
-        elif not isinstance(event, CandidateAdded):
-            self._running.discard(event.candidate)
+            self._running.add(event.trial)
+        elif not isinstance(event, TrialAdded):
+            self._running.discard(event.trial)
         if isinstance(event, FoldFinished):
             self._take(event)
-        elif isinstance(event, CandidateStopped):
-            self._gains.pop(event.candidate, None)
+        elif isinstance(event, TrialStopped):
+            self._gains.pop(event.trial, None)
 
-    def _is_due(self, one: CandidateState) -> bool:
-        """Whether a candidate gets its next fold whatever it promises."""
-        wanted = (one.number in self._first) + (one.number in self._twice)
+    def _is_forced(self, one: TrialProgress) -> bool:
+        """Whether a trial gets its next fold whatever its gain."""
+        wanted = (one.number in self._forced) + (one.number in self._forced_twice)
         return not one.is_over and len(one.scores) < wanted
 
-    def _enter(self, event: CandidateAdded) -> None:
-        number = event.candidate
+    def _enter(self, event: TrialAdded) -> None:
+        number = event.trial
         self._parameters[number] = dict(event.parameters)
         key = repr(sorted(event.parameters.items()))
         if self.lookahead and event.parameters and key in self._known:
-            self._twins.add(number)
+            self._duplicates.add(number)
             return
         self._known.add(key)
-        if not self.lookahead or len(self._first) < self.num_first:
-            if len(self._first) < min(_MOST_TWICE, max(_LEAST_TWICE, self.num_trials // 20)):
-                self._twice.add(number)
-            self._first.add(number)
-            self._num_due += 1
+        if not self.lookahead or len(self._forced) < self.num_first:
+            if len(self._forced) < min(_MOST_TWICE, max(_LEAST_TWICE, self.num_trials // 20)):
+                self._forced_twice.add(number)
+            self._forced.add(number)
+            self._num_forced += 1
         else:
-            self._unknown.add(number)
+            self._unmodelled.add(number)
         self._unstarted.add(number)
 
     def decide(self, free_slots: int) -> list[Decision]:
-        """As every indexed policy, without folds that are not worth it yet.
+        """As every indexed policy, without folds below `min_gain` while one above it runs.
 
-        While nobody is complete, slots beyond those of a few leaders go to first folds; unless as
-        many leaders were stopped, since then nobody may ever be.
+        While none is complete, a few trials are deepened and further slots go to first folds;
+        unless as many deepened ones were stopped, since then none may ever be complete.
         """
         missing = min(
-            self.lookahead - len(self._unstarted) + len(self._passed),
-            self.num_trials - len(self._candidates),
+            self.lookahead - len(self._unstarted) + len(self._not_promising),
+            self.num_trials - len(self._trials),
         )
         if self.lookahead and missing > 0 and free_slots > 0:
-            return [NewCandidate(start=False)] * min(missing, free_slots)
-        decisions = self._worth_it(free_slots)
-        if self.lookahead and not self._num_complete and self._num_beaten < self._most_leaders:
-            return self._with_few_leaders(decisions, free_slots)
+            return [NewTrial(start=False)] * min(missing, free_slots)
+        decisions = self._above_min_gain(free_slots)
+        if self.lookahead and not self._num_complete and self._num_stopped < self._max_deepened:
+            return self._with_few_deepened(decisions, free_slots)
         return decisions
 
-    def _worth_it(self, free_slots: int) -> list[Decision]:
+    def _above_min_gain(self, free_slots: int) -> list[Decision]:
         if not self._gains or all(
             self._gains.get(number, 0.0) < self.min_gain for number in self._running
         ):
             return super().decide(free_slots)
         count = 1
-        while True:  # most slots stay idle, so most of those who wait need not be looked at
+        while True:  # most slots stay idle, so most waiting trials need not be looked at
             decisions = super().decide(min(count, free_slots))
-            good = [one for one in decisions if not self._is_poor(one)]
+            good = [one for one in decisions if not self._is_below_min_gain(one)]
             if len(good) < count or count >= free_slots:
                 return good
             count *= 4
 
-    def _with_few_leaders(self, decisions: list[Decision], free_slots: int) -> list[Decision]:
-        room = self._most_leaders - sum(map(self._is_leader, self._running))
+    def _with_few_deepened(self, decisions: list[Decision], free_slots: int) -> list[Decision]:
+        room = self._max_deepened - sum(map(self._is_deepened, self._running))
         kept: list[Decision] = []
         for one in decisions:
-            is_leader = isinstance(one, RunFold) and self._is_leader(one.candidate)
-            if room > 0 or not is_leader:
+            is_deepened = isinstance(one, RunFold) and self._is_deepened(one.trial)
+            if room > 0 or not is_deepened:
                 kept.append(one)
-                room -= is_leader
+                room -= is_deepened
         if len(kept) >= free_slots:
             return kept
-        chosen = {one.candidate for one in kept if isinstance(one, RunFold)}
+        chosen = {one.trial for one in kept if isinstance(one, RunFold)}
         good = (n for n in self._unstarted - chosen if self._gains.get(n, 0.0) >= self.min_gain)
-        firsts = [RunFold(candidate=n, fold=0) for n in self._most_hopeful(good)]
+        firsts = [RunFold(trial=n, fold=0) for n in self._highest_gains(good)]
         return [*kept, *firsts[: free_slots - len(kept)]]
 
-    def _is_leader(self, number: int) -> bool:
-        """Whether a candidate has scores, and its next fold is no one's due."""
-        one = self._candidates[number]
-        return bool(one.scores) and number != self.pinned and not self._is_due(one)
+    def _is_deepened(self, number: int) -> bool:
+        """Whether a trial has scores, and its next fold is not forced but by gain."""
+        one = self._trials[number]
+        return bool(one.scores) and number != self.pinned and not self._is_forced(one)
 
-    def _is_poor(self, decision: Decision) -> bool:
-        if isinstance(decision, NewCandidate) or decision.candidate == self.pinned:
+    def _is_below_min_gain(self, decision: Decision) -> bool:
+        if isinstance(decision, NewTrial) or decision.trial == self.pinned:
             return False
-        kind = self.rank(self._candidates[decision.candidate])[0]
-        return kind >= _BY_GAIN and self._gains.get(decision.candidate, 0.0) < self.min_gain
+        kind = self.rank(self._trials[decision.trial])[0]
+        return kind >= _BY_GAIN and self._gains.get(decision.trial, 0.0) < self.min_gain
 
     def gain_left(self) -> float:
-        """The highest gain of an unfinished candidate; infinite while it is not known.
+        """The highest gain of an unfinished trial; infinite while it is not known.
 
         The expected improvement of the best mean per missing fold, times the number of all folds of
-        all candidates, in units of the candidates' standard deviation, over the seconds of the
-        candidate's folds in units of the average fold's. Below `min_gain` any value below it: which
-        is highest there is not asked. Not known: candidates may still enter, someone's fold is due
-        whatever it promises, or too few are complete.
+        all trials, in units of the trials' standard deviation, over the seconds of the
+        trial's folds in units of the average fold's. Below `min_gain` any value below it: which
+        is highest there is not asked. Not known: trials may still enter, a fold is
+        forced, or too few are complete.
         """
         fewest = max(_FEWEST_COMPLETE, self.num_trials // _COMPLETE_OF)
-        if len(self._candidates) < self.num_trials or self._num_complete < fewest:
+        if len(self._trials) < self.num_trials or self._num_complete < fewest:
             return math.inf
-        if self._num_due or self._unknown or self._pending:
+        if self._num_forced or self._unmodelled or self._pending:
             return math.inf
         if self.lookahead and not self._model:
             return math.inf
         waiting = self._waiting.first(1)
-        if waiting and self.rank(self._candidates[waiting[0]])[0] < _BY_GAIN:
+        if waiting and self.rank(self._trials[waiting[0]])[0] < _BY_GAIN:
             return math.inf
         return max((self._gains.get(n, 0.0) for n in (*self._running, *waiting)), default=0.0)
 
     def _take(self, event: FoldFinished) -> None:
-        one = self._candidates[event.candidate]
+        one = self._trials[event.trial]
         self._num_scores += 1
         self._seconds += event.seconds
         if len(one.scores) == 1:
@@ -292,21 +293,21 @@ class ExpectedImprovement(IndexedPolicy):
             self._gains.pop(one.number, None)
             return
         if self.lookahead:
-            is_first_wave = self._num_scores < len(self._first)
+            is_first_wave = self._num_scores < len(self._forced)
         else:
-            is_first_wave = len(self._candidates) < self.num_trials
+            is_first_wave = len(self._trials) < self.num_trials
         if is_first_wave or self._num_scores < _FEWEST_SCORES:
             return
         if self._num_scores >= self._next_fit or event.revised:
             self._next_fit = self._num_scores + max(4, self._num_scores // _GROWTH)
             self._build(learn=True)
-        elif self._unknown and (
-            4 * len(self._unknown) > self.lookahead or len(self._candidates) == self.num_trials
+        elif self._unmodelled and (
+            4 * len(self._unmodelled) > self.lookahead or len(self._trials) == self.num_trials
         ):
             self._build(learn=False)
-        elif event.candidate in self._model:
+        elif event.trial in self._model:
             self._pending.append(event)
-            self._gains.pop(event.candidate, None)
+            self._gains.pop(event.trial, None)
             if len(self._pending) >= min(len(self._running), (self._num_scores // _BATCH) ** 2):
                 self._absorb()
 
@@ -320,7 +321,7 @@ class ExpectedImprovement(IndexedPolicy):
         self._update()
 
     def _build(self, *, learn: bool) -> None:
-        """Choose who is modelled, and take in all their scores."""
+        """Choose which trials are modelled, and take in all their scores."""
         self._pending = []
         known = [one for one in self._scored if math.isfinite(one.mean)]
         known.sort(key=lambda one: (-one.mean, one.number))
@@ -328,52 +329,54 @@ class ExpectedImprovement(IndexedPolicy):
         if len(known) < 2:
             return
         if self.lookahead:
-            begun = (n for n in self._running if not self._candidates[n].scores)
-            waiting = self._unstarted - self._passed
+            begun = (n for n in self._running if not self._trials[n].scores)
+            waiting = self._unstarted - self._not_promising
             if len(waiting) < self.capacity:
                 waiting = self._unstarted
-            unscored = {*self._most_hopeful(begun)[:_MOST_BEGUN], *self._most_hopeful(waiting)}
-            known += [self._candidates[number] for number in sorted(unscored)]
-            self._unknown -= unscored
+            unscored = {*self._highest_gains(begun)[:_MOST_BEGUN], *self._highest_gains(waiting)}
+            known += [self._trials[number] for number in sorted(unscored)]
+            self._unmodelled -= unscored
         left = self._model.build(known, self._parameters, learn=learn)
         for number in left - self._unstarted - self._running:  # others are ahead by now
             if self._gains.pop(number, None) is not None:
-                self._waiting.put(number, self.rank(self._candidates[number]))
+                self._waiting.put(number, self.rank(self._trials[number]))
         self._update()
 
-    def _most_hopeful(self, numbers: Iterable[int]) -> list[int]:
-        """At most `capacity` candidates, those whose gain is not known before the others."""
+    def _highest_gains(self, numbers: Iterable[int]) -> list[int]:
+        """At most `capacity` trials by gain, those of unknown gain first."""
         gain = self._gains.get
         return heapq.nsmallest(self.capacity, numbers, key=lambda n: (-gain(n, math.inf), n))
 
     def _update(self) -> None:
-        """Everybody's gain, and place in the index."""
+        """Every trial's gain, and place in the index."""
         ranks = {}
-        for number, gain in self._model.over(self._best).items():
-            one = self._candidates[number]
+        for number, gain in self._model.expected_improvement(self._best).items():
+            one = self._trials[number]
             if one.is_over:
                 continue
-            self._gains[number] = gain / self._price(one)
+            self._gains[number] = gain / self._relative_cost(one)
             if one.running is None:
                 ranks[number] = self.rank(one)
-            if number in self._unstarted and number not in self._first:
-                (self._passed.add if gain < self.min_gain else self._passed.discard)(number)
+            if number in self._unstarted and number not in self._forced:
+                (self._not_promising.add if gain < self.min_gain else self._not_promising.discard)(
+                    number
+                )
         self._waiting.put_all(ranks)
 
-    def _price(self, one: CandidateState) -> float:
-        """What a candidate's fold takes, in average folds; 1 while that is not known."""
+    def _relative_cost(self, one: TrialProgress) -> float:
+        """What a trial's fold takes, in average folds; 1 while that is not known."""
         if not one.scores or self._seconds <= 0:
             return 1.0
-        price = one.seconds / len(one.scores) * self._num_scores / self._seconds
-        return min(max(price, 1 / _DEAREST), _DEAREST)
+        cost = one.seconds / len(one.scores) * self._num_scores / self._seconds
+        return min(max(cost, 1 / _MAX_COST), _MAX_COST)
 
 
 class ExpectedImprovementSpec(PolicySpec):
     """Settings of `ExpectedImprovement`.
 
     Attributes:
-        lookahead: Candidates that are proposed before they have a slot, so that the policy picks
-            which are worth a first fold. With samplers that do not learn (`random`) many cost
+        lookahead: Trials that are proposed before they have a slot, so that the policy picks
+            which get a first fold. With samplers that do not learn (`random`) many cost
             nothing; those that learn propose blindly for as many.
     """
 
@@ -385,7 +388,7 @@ class ExpectedImprovementSpec(PolicySpec):
     own_min_gain = MIN_GAIN
 
     def settings(self) -> dict[str, Any]:
-        """See `PolicySpec`; the gain that ends the sweep is also the one that is worth a fold."""
+        """See `PolicySpec`; the gain that ends the sweep is also the least for a fold."""
         given = {} if self.min_gain is None else {"min_gain": self.min_gain}
         return {**super().settings(), **given}
 

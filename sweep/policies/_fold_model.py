@@ -1,19 +1,19 @@
-"""A Gaussian process over candidates and folds: what a candidate's missing folds will score.
+"""A Gaussian process over trials and folds: what a trial's missing folds will score.
 
-The score of candidate i on fold j is modelled as
+The score of trial i on fold j is modelled as
 
     f_j + a(x_i) + c_i + e_j(x_i) + noise_ij
 
 f_j is the difficulty of the fold (nothing is assumed of it); a is a smooth function of the
-hyperparameters x and c_i the candidate's own part, both the same on every fold; e_j is smooth in x
+hyperparameters x and c_i the trial's own part, both the same on every fold; e_j is smooth in x
 and drawn anew for every fold, because neighbours err on the same cases. Since scores are jointly
-Gaussian, the selection that a policy made (only candidates with a good first fold have a second)
-does not bias the posterior, unlike a least-squares fit of candidate and fold effects; and folds are
+Gaussian, the selection that a policy made (only trials with a good first fold have a second)
+does not bias the posterior, unlike a least-squares fit of trial and fold effects; and folds are
 compared within the fold, as a paired test does.
 
 Swersky, Snoek and Adams (Multi-Task Bayesian Optimization, NeurIPS 2013) model folds in this way;
 the own parts and the sums over missing folds are ours. Scores below a floor are lifted to it, so
-that diverged and hopeless candidates do not set the scale.
+that diverged and hopeless trials do not set the scale.
 
 An observation is added in O(n^2 + n N) by extending a Cholesky factor.
 """
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: Share of candidates whose first score is lifted to that of the best among them, at most.
+#: At most this share of the first scores is lifted to the best among them.
 _LIFTED_SHARE = 0.3
 #: Scores that the variances are learned from: all but a large sweep's.
 _MOST_LEARNED = 400
@@ -39,15 +39,15 @@ _MOST_LEARNED = 400
 
 @dataclass(frozen=True, kw_only=True)
 class Variances:
-    """What the model learns from the scores; variances in units of the candidates' variance.
+    """What the model learns from the scores; variances in units of the trials' variance.
 
     Attributes:
-        length: Distance in the unit cube over which candidates resemble each other.
-        shared: Of a, what the hyperparameters explain on every fold.
-        own: Of c, the candidate's own part.
-        shared_fold: Of e, what they explain on one fold.
-        noise: What is left.
-        fold: Of f, how much folds differ in difficulty.
+        length: Distance in the unit cube over which trials resemble each other.
+        shared: Variance of a, which the hyperparameters explain on every fold.
+        own: Variance of c, the trial's own part.
+        shared_fold: Variance of e, which the hyperparameters explain on one fold.
+        noise: Variance of the rest.
+        fold: Variance of f, the difficulty of folds.
     """
 
     length: float = 0.5
@@ -60,7 +60,7 @@ class Variances:
     def log_prior(self) -> float:
         """Log-normal priors, weak but for what differs between folds.
 
-        That is seldom little, and not to be seen before several unlike candidates have two folds.
+        That is seldom little, and not to be seen before several unlike trials have two folds.
         """
         everywhere, by_fold = (self.shared, self.own), (self.shared_fold, self.noise)
         return -0.5 * (
@@ -108,7 +108,7 @@ def distances(parameters: Sequence[Mapping[str, Any]]) -> Floats:
 
 
 class FoldModel:
-    """The posterior of every candidate's sum of scores over all folds."""
+    """The posterior of every trial's sum of scores over all folds."""
 
     def __init__(
         self,
@@ -119,8 +119,8 @@ class FoldModel:
         """Start without observations.
 
         Args:
-            parameters: Of the N candidates; where all are empty, candidates share nothing.
-            num_folds: Folds of a complete candidate.
+            parameters: Settings of the N trials; where all are empty, trials share nothing.
+            num_folds: Folds of a complete trial.
             variances: To begin with, see `fit`.
         """
         self._count, self._num_folds = len(parameters), num_folds
@@ -188,7 +188,7 @@ class FoldModel:
         self._whitened[size] = (value - float(column @ self._whitened[:size])) / pivot
         self._missing[row, fold] = False
         self._known[row] += score
-        # Every candidate's missing sum against the new observation, then the row's own anew.
+        # Every trial's missing sum against the new observation, then the row's own anew.
         against = self._against(np.arange(self._count), np.array([row]), np.array([fold]))[:, 0]
         self._solved[size] = (against - column @ self._solved[:size]) / pivot
         self._expected += self._solved[size] * self._whitened[size]
@@ -215,10 +215,10 @@ class FoldModel:
 
     @property
     def scale(self) -> float:
-        """Standard deviation of the candidates' first scores, the hopeless lifted."""
+        """Standard deviation of the trials' first scores, the hopeless lifted."""
         return self._scale
 
-    # Covariances, in units of the candidates' variance
+    # Covariances, in units of the trials' variance
 
     def _kernel(self, one: Ints, other: Ints) -> Floats:
         if self._distances is None:
@@ -239,12 +239,12 @@ class FoldModel:
         )
         return total
 
-    def _against(self, candidates: Ints, rows: Ints, folds: Ints) -> Floats:
-        """Between the sums of candidates' missing folds and scores."""
+    def _against(self, trials: Ints, rows: Ints, folds: Ints) -> Floats:
+        """Between the sums of trials' missing folds and scores."""
         v = self.variances
-        missing = self._missing[candidates]
-        kernel = self._kernel(candidates, rows)
-        same = candidates[:, None] == rows[None]
+        missing = self._missing[trials]
+        kernel = self._kernel(trials, rows)
+        same = trials[:, None] == rows[None]
         total: Floats = missing.sum(axis=1)[:, None] * (v.shared * kernel + v.own * same)
         total += missing[:, folds] * (v.shared_fold * kernel + v.fold)
         return total
@@ -272,7 +272,7 @@ class FoldModel:
         against = self._against(np.arange(self._count), rows, folds)
         solved = _solve(self._lower[:size, :size], against.T)
         self._solved[:size] = solved
-        # Of every candidate's missing sum: what the scores say it is, and how much they explain.
+        # Of every trial's missing sum: what the scores say it is, and how much they explain.
         self._expected = solved.T @ self._whitened[:size]
         self._explained = (solved**2).sum(axis=0)
         self._known = np.zeros(self._count)
@@ -296,7 +296,7 @@ def _floors(
 
     On the first fold it lies as far below the median as the best lies above, but lifts no more than
     `_LIFTED_SHARE` of the scores and none within a standard deviation of the mean. Another fold is
-    harder or easier by the mean difference over the candidates that have both.
+    harder or easier by the mean difference over the trials that have both.
     """
     values = np.array(list(first.values()))
     mirrored = 2 * np.median(values) - values.max()

@@ -1,8 +1,8 @@
 """Successive halving over folds, and greedy cross-validation inside it.
 
-Rung r holds candidates with `depths[r]` finished folds (1, 2, 4, ... k). Of everybody who reached a
-rung the best 1 / `factor` go on (Jamieson and Talwalkar, AISTATS 2016); who was passed over keeps
-waiting behind, by its mean, so that a sweep without a stop rule still comes to an end.
+Rung r holds trials with `depths[r]` finished folds (1, 2, 4, ... k). Of all that reached a
+rung the best 1 / `factor` go on (Jamieson and Talwalkar, AISTATS 2016); the others keep waiting
+behind, by their mean, so that a sweep without a stop rule still comes to an end.
 
 `GreedyHalving` (after Soper, Algorithms 2022) takes the best running mean first inside a rung and
 decides the rung as soon as as many members have arrived as may go on.
@@ -14,9 +14,9 @@ import math
 from typing import Literal
 
 from sweep.errors import UsageError
-from sweep.policies._base import CandidateState, IndexedPolicy
+from sweep.policies._base import IndexedPolicy, TrialProgress
 from sweep.policies._spec import PolicySpec
-from sweep.records import DEFAULT_CANDIDATE, CandidateAdded, CandidateStopped, Event, FoldFinished
+from sweep.records import DEFAULT_TRIAL, Event, FoldFinished, TrialAdded, TrialStopped
 
 
 def depths(num_folds: int, factor: int) -> tuple[int, ...]:
@@ -39,15 +39,15 @@ class Halving(IndexedPolicy):
         num_trials: int,
         num_folds: int,
         factor: int = 2,
-        pinned: int | None = DEFAULT_CANDIDATE,
+        pinned: int | None = DEFAULT_TRIAL,
     ) -> None:
         """See `IndexedPolicy`.
 
         Args:
-            num_trials: Candidates in all.
-            num_folds: Folds of a complete candidate.
-            factor: Of those who reach a rung one in `factor` goes on; at least 2.
-            pinned: Number of a candidate that is always completed, right after the first folds.
+            num_trials: Trials in all.
+            num_folds: Folds of a complete trial.
+            factor: One in `factor` of the trials that reach a rung goes on; at least 2.
+            pinned: Number of a trial that is always completed, right after the first folds.
 
         Raises:
             UsageError: A number is too low.
@@ -58,24 +58,24 @@ class Halving(IndexedPolicy):
         self.factor, self.pinned = factor, pinned
         self._depths = depths(num_folds, factor)
         self._rung = 0
-        self._members: set[int] = set()  # who may have folds up to the rung's depth
+        self._members: set[int] = set()  # may have folds up to the rung's depth
         self._arrived: set[int] = set()  # members that have them, or are over
         self._is_decided = False
 
-    def rank(self, candidate: CandidateState) -> tuple[float, ...]:
-        """First folds, the pinned candidate, members of the rung, the others."""
-        if not candidate.scores:
+    def rank(self, trial: TrialProgress) -> tuple[float, ...]:
+        """First folds, the pinned trial, members of the rung, the others."""
+        if not trial.scores:
             return (0.0,)
-        if candidate.number == self.pinned:
+        if trial.number == self.pinned:
             return (1.0,)
-        if candidate.number in self._members and candidate.number not in self._arrived:
-            order = 0.0 if self.is_greedy else float(len(candidate.scores))
-            return (2.0, order, -candidate.mean)
-        return (3.0, -candidate.mean, -len(candidate.scores))
+        if trial.number in self._members and trial.number not in self._arrived:
+            order = 0.0 if self.is_greedy else float(len(trial.scores))
+            return (2.0, order, -trial.mean)
+        return (3.0, -trial.mean, -len(trial.scores))
 
-    def precedes_new(self, candidate: CandidateState) -> bool:
-        """Only a candidate whose first fold was lost."""
-        return not candidate.scores
+    def precedes_new(self, trial: TrialProgress) -> bool:
+        """Only a trial with a lost first fold."""
+        return not trial.scores
 
     def gain_left(self) -> float:
         """0 when the last rung is decided, else infinite."""
@@ -83,14 +83,14 @@ class Halving(IndexedPolicy):
 
     def _observe(self, event: Event) -> None:
         """Take note; decides a rung when enough members have arrived."""
-        if isinstance(event, CandidateAdded):
-            self._members.add(event.candidate)
-        if isinstance(event, FoldFinished | CandidateStopped):
+        if isinstance(event, TrialAdded):
+            self._members.add(event.trial)
+        if isinstance(event, FoldFinished | TrialStopped):
             # Before the index asks for a rank.
-            done = len(self._candidates[event.candidate].scores) + isinstance(event, FoldFinished)
-            is_over = isinstance(event, CandidateStopped)
-            if event.candidate in self._members and (is_over or done >= self._depths[self._rung]):
-                self._arrived.add(event.candidate)
+            done = len(self._trials[event.trial].scores) + isinstance(event, FoldFinished)
+            is_over = isinstance(event, TrialStopped)
+            if event.trial in self._members and (is_over or done >= self._depths[self._rung]):
+                self._arrived.add(event.trial)
         super()._observe(event)
         while not self._is_decided and self._is_rung_full():
             self._climb()
@@ -105,12 +105,12 @@ class Halving(IndexedPolicy):
         return -(-len(self._members) // self.factor)
 
     def _climb(self) -> None:
-        """The best part of those who arrived goes on to the next rung."""
+        """The best part of the arrived members goes on to the next rung."""
         if self._rung == len(self._depths) - 1:
             self._is_decided = True
             old, self._members = self._members, set()
         else:
-            alive = [self._candidates[n] for n in self._arrived if self._candidates[n].scores]
+            alive = [self._trials[n] for n in self._arrived if self._trials[n].scores]
             alive.sort(key=lambda one: (-one.mean, one.number))
             self._rung += 1
             old, kept = self._members, alive[: self._num_kept()]
@@ -118,7 +118,7 @@ class Halving(IndexedPolicy):
             depth = self._depths[self._rung]
             self._arrived = {o.number for o in kept if o.is_over or len(o.scores) >= depth}
         for number in old:
-            one = self._candidates[number]
+            one = self._trials[number]
             if one.running is None and not one.is_over:
                 self._waiting.put(number, self.rank(one))
 

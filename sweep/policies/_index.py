@@ -1,4 +1,4 @@
-"""A priority index whose entries can be moved and removed."""
+"""A priority index with entries that can be moved and removed."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 A challenger trains 1, 2, 4, ... folds and is compared with the incumbent on the folds both have,
 after each doubling; it is rejected when it is worse, and becomes the incumbent when it is whole and
 better. The incumbent's missing folds come before its challengers' and challengers before new
-candidates, so deepening starts with the first candidate and never waits for all to enter. Rejected
-candidates wait at the very end.
+trials, so deepening starts with the first trial and never waits for all to enter. Rejected
+trials wait at the very end.
 """
 
 from __future__ import annotations
@@ -12,65 +12,65 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from sweep.policies._base import CandidateState, IndexedPolicy, settled_mean
+from sweep.policies._base import IndexedPolicy, TrialProgress, rounded_mean
 from sweep.policies._spec import PolicySpec
-from sweep.records import DEFAULT_CANDIDATE, Event, FoldFinished
+from sweep.records import DEFAULT_TRIAL, Event, FoldFinished
 
 
 class Intensify(IndexedPolicy):
-    """The incumbent, challengers, new candidates, then whoever was rejected."""
+    """The incumbent, challengers, new trials, then rejected ones."""
 
     def __init__(
-        self, *, num_trials: int, num_folds: int, pinned: int | None = DEFAULT_CANDIDATE
+        self, *, num_trials: int, num_folds: int, pinned: int | None = DEFAULT_TRIAL
     ) -> None:
-        """See `IndexedPolicy`; a pinned candidate is never rejected."""
+        """See `IndexedPolicy`; a pinned trial is never rejected."""
         super().__init__(num_trials=num_trials, num_folds=num_folds)
         self.pinned = pinned
         self._incumbent: int | None = None
         self._rejected: set[int] = set()
 
-    def rank(self, candidate: CandidateState) -> tuple[float, ...]:
+    def rank(self, trial: TrialProgress) -> tuple[float, ...]:
         """First folds, the incumbent, challengers with more folds first, rejected ones."""
-        if not candidate.scores:
+        if not trial.scores:
             return (0.0,)
-        if candidate.number in (self._incumbent, self.pinned):
+        if trial.number in (self._incumbent, self.pinned):
             return (1.0,)
-        if candidate.number not in self._rejected:
-            return (2.0, -len(candidate.scores), -candidate.mean)
-        return (3.0, -candidate.mean, -len(candidate.scores))
+        if trial.number not in self._rejected:
+            return (2.0, -len(trial.scores), -trial.mean)
+        return (3.0, -trial.mean, -len(trial.scores))
 
-    def precedes_new(self, candidate: CandidateState) -> bool:
-        """Everybody who was not rejected."""
-        return candidate.number not in self._rejected or candidate.number == self.pinned
+    def precedes_new(self, trial: TrialProgress) -> bool:
+        """Every trial that was not rejected."""
+        return trial.number not in self._rejected or trial.number == self.pinned
 
     def gain_left(self) -> float:
-        """0 when all have entered and nobody open is left but rejected ones, else infinite."""
-        if len(self._candidates) < self.num_trials:
+        """0 when all have entered and only rejected ones are open, else infinite."""
+        if len(self._trials) < self.num_trials:
             return math.inf
-        is_open = (not o.is_over and self.precedes_new(o) for o in self._candidates.values())
+        is_open = (not o.is_over and self.precedes_new(o) for o in self._trials.values())
         return math.inf if any(is_open) else 0.0
 
     def _observe(self, event: Event) -> None:
-        """Take note; a score can reject its candidate or make it the incumbent."""
+        """Take note; a score can reject its trial or make it the incumbent."""
         if isinstance(event, FoldFinished):
-            one = self._candidates[event.candidate]
+            one = self._trials[event.trial]
             self._compare(one, {**one.scores, **event.revised, event.fold: event.score})
         super()._observe(event)
 
-    def _compare(self, one: CandidateState, scores: dict[int, float]) -> None:
+    def _compare(self, one: TrialProgress, scores: dict[int, float]) -> None:
         if self._incumbent is None:
             self._incumbent = one.number
             return
         if one.number == self._incumbent:
             return
-        incumbent = self._candidates[self._incumbent]
+        incumbent = self._trials[self._incumbent]
         count = len(scores)
         is_checkpoint = count & (count - 1) == 0 or count == self.num_folds
         common = [fold for fold in scores if fold in incumbent.scores]
         if not is_checkpoint or not common:
             return
-        own = settled_mean([scores[fold] for fold in common])
-        bound = settled_mean([incumbent.scores[fold] for fold in common])
+        own = rounded_mean([scores[fold] for fold in common])
+        bound = rounded_mean([incumbent.scores[fold] for fold in common])
         if own < bound or own == -math.inf:
             self._rejected.add(one.number)
         elif own > bound and count == self.num_folds:

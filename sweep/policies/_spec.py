@@ -19,13 +19,13 @@ class PolicySpec(Named):
     arguments of its policy.
 
     Attributes:
-        num_trials: Candidates in all, the default one among them.
-        num_completions: Complete candidates that end the sweep; None for no such rule. Left out, it
+        num_trials: Trials in all, the default one among them.
+        num_completions: Complete trials that end the sweep; None for no such rule. Left out, it
             is 10 or `num_trials` if that is less, and None in standard order and where `min_gain`
             ends the sweep.
         min_gain: The sweep ends when no fold promises this gain: expected improvement of the best
-            mean per missing fold, times the number of all folds of all candidates, in units of the
-            candidates' standard deviation. None for no such rule. Only of policies that have
+            mean per missing fold, times the number of all folds of all trials, in units of the
+            trials' standard deviation. None for no such rule. Only of policies that have
             `gain_left`; halving and intensification know only whether they have decided.
         policy: Builds the policy.
         own_min_gain: `min_gain` where neither it nor `num_completions` is given.
@@ -77,7 +77,7 @@ class PolicySpec(Named):
         return {"num_trials": self.num_trials, **{name: getattr(self, name) for name in own}}
 
     def build(self, num_folds: int) -> Policy:
-        """A fresh policy with these settings, for candidates of `num_folds` folds."""
+        """A fresh policy with these settings, for trials of `num_folds` folds."""
         return make_policy(self.name, self.settings(), num_folds)
 
     def content(self) -> dict[str, Any]:
@@ -89,9 +89,9 @@ def make_policy(name: str, settings: Mapping[str, Any], num_folds: int) -> Polic
     """Build a policy by name.
 
     Args:
-        name: Of a policy, or an older name of it.
+        name: Name of a policy, or an older name of it.
         settings: Keyword arguments of the policy, `num_trials` among them.
-        num_folds: Folds of a complete candidate, at least 1.
+        num_folds: Folds of a complete trial, at least 1.
 
     Raises:
         UsageError: There is no policy of that name, or it refuses its settings.

@@ -6,19 +6,19 @@ from typing import Literal
 
 from pydantic import Field
 
-from sweep.policies._base import CandidateState, IndexedPolicy
+from sweep.policies._base import IndexedPolicy, TrialProgress
 from sweep.policies._spec import PolicySpec
 
 
 class Standard(IndexedPolicy):
-    """Each candidate trains all its folds in order, candidates in the order of proposal."""
+    """Each trial trains all its folds in order, trials in the order of proposal."""
 
-    def rank(self, candidate: CandidateState) -> tuple[float, ...]:
-        """Candidates in order."""
-        return (candidate.number,)
+    def rank(self, trial: TrialProgress) -> tuple[float, ...]:
+        """Trials in order."""
+        return (trial.number,)
 
-    def precedes_new(self, candidate: CandidateState) -> bool:
-        """A candidate that was begun is always finished first."""
+    def precedes_new(self, trial: TrialProgress) -> bool:
+        """A trial that was begun is always finished first."""
         return True
 
 

@@ -26,6 +26,7 @@ from sweep.analysis.intervals import (
     grouped_interval,
     num_positive_patients,
 )
+from sweep.promotion.confirmation import TRIAL_KEY
 
 CONFIDENCE = 0.95
 Intervals = dict[str, list[float]]
@@ -36,7 +37,7 @@ class ScoredModel:
     """A model on the locked cases.
 
     Attributes:
-        table: Of the cases in the plan's order.
+        table: Table of the cases in the plan's order.
         rule: How its logits become masks.
     """
 
@@ -55,7 +56,7 @@ class ScoredModel:
 
 
 def assess(
-    candidate: int,
+    number: int,
     winner: ScoredModel,
     default: ScoredModel | None,
     store: CaseStore,
@@ -64,11 +65,11 @@ def assess(
     """The winner's result and the default's, as the evidence study keeps it; plain JSON values.
 
     Args:
-        candidate: Number of the winner.
+        number: Number of the winner.
         winner: On the locked cases.
         default: Likewise, None where it is the winner or cannot be scored.
-        store: Of the cases.
-        plan: Of the sweep.
+        store: Store of the cases.
+        plan: Fold plan of the sweep.
     """
     groups, positive = patients(winner, store), winner.positive
     intervals = {
@@ -78,7 +79,7 @@ def assess(
     if default is not None:
         intervals["difference"] = paired_interval(winner.dice, default.dice, positive, groups)
     return {
-        "candidate": candidate,
+        TRIAL_KEY: number,
         "metrics": held_metrics(winner.table, store, plan.search, winner.rule),
         "rule": dataclasses.asdict(winner.rule),
         "default": None
@@ -107,9 +108,10 @@ def challenged(
         result: From `assess`.
         winner: On the locked cases.
         champion: On the same cases; None if it could not be scored.
-        facts: Who the champion is, and why it could not be scored; kept with the result.
-        store: Of the cases.
-        plan: Of the sweep.
+        facts: Version and origin of the champion, and why it could not be scored; kept with the
+            result.
+        store: Store of the cases.
+        plan: Fold plan of the sweep.
     """
     intervals, metrics = dict(result["intervals"]), None
     intervals.pop("challenge", None)
@@ -130,7 +132,7 @@ def dice_intervals(
     """Intervals of a model's Dice, of that over positive cases, and of its gain over nothing.
 
     Args:
-        dice: Of each case (both empty = 1), shape (N,).
+        dice: Dice of each case (both empty = 1), shape (N,).
         positive: Whether each case has a true mask.
         groups: The patient of each case.
     """
@@ -150,8 +152,8 @@ def paired_interval(
     """Interval of the Dice of one model above that of another on the same cases.
 
     Args:
-        dice: Of the one, shape (N,).
-        other: Of the other.
+        dice: Dice of the one, shape (N,).
+        other: Dice of the other.
         positive: Whether each case has a true mask.
         groups: The patient of each case.
     """
@@ -163,7 +165,7 @@ def patients(one: ScoredModel, store: CaseStore) -> list[str]:
 
     Args:
         one: On the locked cases.
-        store: Of the cases.
+        store: Store of the cases.
     """
     return [store.cases[store.index(name)].group for name in one.table.case_ids.tolist()]
 

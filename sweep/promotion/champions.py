@@ -23,7 +23,7 @@ def model_name(header: SweepHeader) -> str:
     """The registered name for a sweep's champion unless another is given.
 
     Args:
-        header: Of the sweep's ledger.
+        header: Header of the sweep's ledger.
     """
     kind = "phantom-" if header.is_phantom else ""
     return f"ptxsweep-{kind}{header.metric}"
@@ -41,8 +41,8 @@ def in_force(client: MlflowClient, header: SweepHeader) -> ModelVersion | None:
     for the same metric.
 
     Args:
-        client: Of the registry.
-        header: Of the sweep's ledger.
+        client: Client of the registry.
+        header: Header of the sweep's ledger.
     """
     found = champion_of(client, model_name(header))
     if found is not None:
@@ -55,9 +55,9 @@ def held_name(client: MlflowClient, sweep: str, header: SweepHeader) -> str:
     """The name under which a sweep's champion stands: its `model_name`, or the older one.
 
     Args:
-        client: Of the registry.
+        client: Client of the registry.
         sweep: Its name.
-        header: Of its ledger.
+        header: Header of its ledger.
     """
     for name in (model_name(header), older_name(sweep)):
         if CHAMPION in aliases(client, name):

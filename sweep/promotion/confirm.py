@@ -19,13 +19,13 @@ from ptxcore.inference import Ensemble
 from ptxcore.metrics import choose_rule, concatenate, load_table, save_table
 from ptxcore.types import CaseTable, Rule, Runtime
 from sweep.errors import UsageError
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.model_package import usable_runtime
 from sweep.promotion.assess import ScoredModel, assess, challenged
 from sweep.promotion.confirmation import Confirmation, read_confirmation
 from sweep.promotion.holdout import holdout_digest, read_plan, score, table_path
 from sweep.promotion.rival import Rival
-from sweep.records import DEFAULT_CANDIDATE, State
+from sweep.records import DEFAULT_TRIAL, State
 from sweep.storage import sweep_files
 from sweep.storage.sweep import Sweep
 from sweep.util.provenance import git_sha
@@ -33,13 +33,13 @@ from sweep.util.redaction import redact
 
 #: What the champion's own networks may raise on cases of another kind than theirs.
 _UNSCORED = (CoreError, RuntimeError, ValueError, TypeError, MemoryError)
-#: Name of its table beside those of candidates.
+#: Name of its table beside those of trials.
 _CHAMPION = "champion"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Model:
-    candidate: Candidate
+    trial: Trial
     ensemble: Ensemble
 
 
@@ -65,7 +65,7 @@ def confirm(
     """Open the hold-out and score the winner on it, the default and the champion beside it.
 
     Args:
-        sweep: Whose winner is scored.
+        sweep: Sweep with the winner that is scored.
         store: Where its case store is now, if it moved.
         again: Whether a use after the first is meant.
         rival: The champion to be scored on the same cases; None if there is none.
@@ -74,7 +74,7 @@ def confirm(
         on_verify: Called while the store is read through before the hold-out is opened.
 
     Raises:
-        UsageError: There is no complete candidate, no hold-out, or its weights
+        UsageError: There is no complete trial, no hold-out, or its weights
             are gone.
         HoldoutUsed: The hold-out was used before and `again` is not set.
         FoldPlanError: The plan is not the one the sweep was run with, or its parts overlap.
@@ -91,18 +91,18 @@ def confirm(
         purpose=purpose,
         git_sha=git_sha(),
         holdout_digest=holdout_digest(plan),
-        candidates=[one.candidate.number for one in models],
+        trials=[one.trial.number for one in models],
         again=again,
     )
     ensembles = [one.ensemble for one in models]
     tables = score(ensembles, cases, plan, on_progress)
     for one, table in zip(models, tables, strict=True):
-        save_table(table_path(sweep.folder, number, one.candidate.number), table)
+        save_table(table_path(sweep.folder, number, one.trial.number), table)
     winner, *default = (
         ScoredModel(table=table, rule=one.rule)
         for one, table in zip(ensembles, tables, strict=True)
     )
-    best = models[0].candidate
+    best = models[0].trial
     result = {
         **assess(best.number, winner, default[0] if default else None, cases, plan),
         "inference": best.inference,
@@ -148,10 +148,10 @@ def challenge(
         purpose=f"{rival.champion} beside the winner",
         git_sha=git_sha(),
         holdout_digest=known.holdout_digest,
-        candidates=[known.candidate],
+        trials=[known.trial],
         again=True,
     )
-    save_table(table_path(sweep.folder, number, known.candidate), winner.table)
+    save_table(table_path(sweep.folder, number, known.trial), winner.table)
     result = _beside(before, winner, rival, opened, number, on_progress)
     return _finished(sweep, number, result)
 
@@ -188,7 +188,7 @@ def _finished(sweep: Sweep, number: int, result: Mapping[str, Any]) -> Confirmat
 
 def _kept_table(folder: Path, known: Confirmation) -> CaseTable:
     try:
-        return load_table(table_path(folder, known.use, known.candidate))
+        return load_table(table_path(folder, known.use, known.trial))
     except CheckpointError as error:
         raise UsageError(
             f"the winner's table of use {known.use} of the hold-out is gone, so the champion "
@@ -196,9 +196,9 @@ def _kept_table(folder: Path, known: Confirmation) -> CaseTable:
         ) from error
 
 
-def weight_folders(candidate: Candidate, folder: Path) -> list[Path] | None:
-    """The weights of a candidate's folds in order; None where they were not kept."""
-    names = [candidate.folds[fold].weights for fold in sorted(candidate.folds)]
+def weight_folders(trial: Trial, folder: Path) -> list[Path] | None:
+    """The weights of a trial's folds in order; None where they were not kept."""
+    names = [trial.folds[fold].weights for fold in sorted(trial.folds)]
     folders = [folder / name for name in names if name is not None]
     kept = len(folders) == len(names) and all(one.is_dir() for one in folders)
     return folders if folders and kept else None
@@ -223,46 +223,46 @@ def default_without_weights(sweep: Sweep) -> str | None:
     return None
 
 
-def _contestants(projection: Projection) -> list[Candidate]:
-    """The winner, then the default candidate if it is another one and complete."""
+def _contestants(projection: Projection) -> list[Trial]:
+    """The winner, then the default trial if it is another one and complete."""
     best = projection.best()
     if best is None:
-        raise UsageError("no candidate has all its folds, so there is no winner to confirm")
-    default = projection.candidates[DEFAULT_CANDIDATE]
+        raise UsageError("no trial has all its folds, so there is no winner to confirm")
+    default = projection.trials[DEFAULT_TRIAL]
     return [best] + [default] * (not best.is_default and default.state is State.COMPLETE)
 
 
 def _models(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Model]:
-    """The winner, then the default candidate if it is another one; both ready to be scored."""
-    candidates = _contestants(projection)
-    best = candidates[0]
+    """The winner, then the default trial if it is another one; both ready to be scored."""
+    trials = _contestants(projection)
+    best = trials[0]
     runtime = usable_runtime(Runtime(**(projection.header.runtime or {})))
     models = []
-    for one in candidates:
+    for one in trials:
         weights = weight_folders(one, folder)
         if weights is None and one is best:
             raise UsageError(
-                f"the weights of candidate {one.number} are gone from {folder}; the winner "
+                f"the weights of trial {one.number} are gone from {folder}; the winner "
                 "cannot be scored any more"
             )
         if weights is not None:
             rule = _rule(one, folder, plan)
             ensemble = Ensemble.load(weights, rule=rule, runtime=runtime, inference=one.inference)
-            models.append(_Model(candidate=one, ensemble=ensemble))
+            models.append(_Model(trial=one, ensemble=ensemble))
     return models
 
 
-def _rule(candidate: Candidate, folder: Path, plan: FoldPlan) -> Rule:
+def _rule(trial: Trial, folder: Path, plan: FoldPlan) -> Rule:
     """Chosen on all out-of-fold cases, each of them predicted by a network that never saw it."""
     tables = []
-    for fold in sorted(candidate.folds):
-        name = candidate.folds[fold].cases
+    for fold in sorted(trial.folds):
+        name = trial.folds[fold].cases
         if name is None:
-            raise UsageError(f"candidate {candidate.number}: fold {fold} has no table of cases")
+            raise UsageError(f"trial {trial.number}: fold {fold} has no table of cases")
         table = load_table(folder / name)
         if set(table.case_ids.tolist()) != set(plan.search.held(fold)):
             raise FoldPlanError(
-                f"candidate {candidate.number}: the table of fold {fold} holds other cases than "
+                f"trial {trial.number}: the table of fold {fold} holds other cases than "
                 "the plan's fold; were files exchanged?"
             )
         tables.append(table)

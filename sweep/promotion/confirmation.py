@@ -11,14 +11,17 @@ from sweep.analysis.intervals import TOO_FEW
 from sweep.ledger.evidence import HoldoutUse
 from sweep.storage.sweep import Sweep
 
+#: Number of the trial in what the evidence study keeps; older than the word.
+TRIAL_KEY = "candidate"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChampionBeside:
     """The champion on the winner's locked cases.
 
     Attributes:
-        name: Of the registered model.
-        version: Of the model.
+        name: Name of the registered model.
+        version: Version of the model.
         exposure: What is known of its training and these cases; empty if it never saw them.
         metrics: Those of the winner, None if it could not be scored.
         problem: Why it could not; None if it could.
@@ -37,35 +40,35 @@ class Confirmation:
 
     Attributes:
         sweep: Its name.
-        candidate: Number of the winner.
-        metrics: Of the winner's ensemble under `rule`, by name: those of a held fold, distances
-            and groups of cases among them.
+        trial: Number of the winner.
+        metrics: Scores of the winner's ensemble under `rule`, by name: those of a held fold,
+            distances and groups of cases among them.
         rule: Chosen on the winner's out-of-fold cases, never on the hold-out.
-        default: The same metrics of the default candidate's ensemble under a rule of its own;
+        default: The same metrics of the default trial's ensemble under a rule of its own;
             None where it is the winner, is not complete, or its weights are gone.
         intervals: Over patients: "dice", "dice_positive", "gain" (dice above predicting nothing),
             the distances (NaN without pixel spacing), with a default "difference" (dice above the
             default's), with a champion "challenge" (dice above the champion's). NaN where there
             are too few patients.
-        num_cases: Of the hold-out.
-        num_positive: Of them with a mask.
+        num_cases: Number of cases in the hold-out.
+        num_positive: Number of them with a mask.
         num_groups: Patients.
-        confidence: Of the intervals.
-        data_hash: Of the case store.
-        plan_digest: Of the fold plan.
-        holdout_digest: Of the hold-out's cases.
+        confidence: Confidence of the intervals.
+        data_hash: Hash of the case store.
+        plan_digest: Digest of the fold plan.
+        holdout_digest: SHA-256 of the hold-out's cases.
         use: Number of this use of the hold-out by this sweep, 1 for the first.
         num_uses: Uses of these cases by all sweeps of the ledger, this one included.
         timestamp: ISO 8601 time in UTC.
-        git_sha: Of the code that scored.
+        git_sha: Commit of the code that scored.
         phantom: Whether the cases are drawn, not real.
-        champion: Who was champion then, on the same cases; None if there was none.
+        champion: The champion of that time on the same cases; None if there was none.
         num_positive_groups: Patients with a positive case; None in what earlier versions kept,
             whose intervals are too short.
     """
 
     sweep: str
-    candidate: int
+    trial: int
     metrics: Mapping[str, float]
     rule: Rule
     default: Mapping[str, float] | None
@@ -97,7 +100,7 @@ class Confirmation:
 
     @property
     def difference(self) -> float | None:
-        """Dice above the default candidate's."""
+        """Dice above the default trial's."""
         return None if self.default is None else self.metrics["dice"] - self.default["dice"]
 
     @property
@@ -111,8 +114,8 @@ class Confirmation:
         """An interval in words, or that there are too few patients for one.
 
         Args:
-            key: Of `intervals`.
-            form: Of its ends.
+            key: A key of `intervals`.
+            form: Format of its ends.
         """
         low, high = self.intervals.get(key, (float("nan"), float("nan")))
         if not low <= high:
@@ -130,7 +133,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
     """A use of the hold-out that came to an end, as a confirmation.
 
     Args:
-        sweep: Whose hold-out was used.
+        sweep: Sweep with the hold-out that was used.
         use: With a result.
     """
     assert use.result is not None, "only a use that ended has a result"
@@ -139,7 +142,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
     default = result["default"]
     return Confirmation(
         sweep=sweep.name,
-        candidate=int(result["candidate"]),
+        trial=int(result[TRIAL_KEY]),
         metrics=metrics,
         rule=Rule(**result["rule"]),
         default=None if default is None else _floats(default),

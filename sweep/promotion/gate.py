@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from sweep.analysis.intervals import MIN_PATIENTS, TOO_FEW
 from sweep.ledger.projection import Projection
 from sweep.promotion.confirmation import Confirmation
-from sweep.records import DEFAULT_CANDIDATE, State, SweepState
+from sweep.records import DEFAULT_TRIAL, State, SweepState
 
 _SAME_CASES = "both scored on the same cases"
 #: What is expected where there is nothing to ask.
 _NOTHING = "-"
-_DEFAULT = "dice against the default candidate"
+_DEFAULT = "dice against the default trial"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Gate:
         min_gain: Dice (both empty = 1) must lie above predicting nothing by more than this.
         min_dice_positive: Least mean Dice over cases with a mask. Far below what is useful; it
             stops a network that finds nothing.
-        max_loss: How far Dice may fall below the default candidate's (non-inferiority). Above 0,
+        max_loss: How far Dice may fall below the default trial's (non-inferiority). Above 0,
             because a winner that equals the default must be able to pass: with some two hundred
             cases, for on 90 even equal networks differ by 0 +- 0.043.
         min_lead: Dice must lie above the champion's by more than this (superiority).
@@ -60,8 +60,8 @@ class Champion:
     """The model that a new one must be better than.
 
     Attributes:
-        name: Of the registered model.
-        version: Of it.
+        name: Name of the registered model.
+        version: Version of the model.
         problem: Why it cannot be loaded here; None if it can, or nobody tried.
         is_winner: Whether it is the winner itself.
     """
@@ -119,7 +119,7 @@ def preliminary(projection: Projection) -> Verdict:
     """What can be refused before the hold-out is opened.
 
     Args:
-        projection: Of the sweep.
+        projection: Projection of the sweep.
     """
     is_over = projection.sweep_state is SweepState.FINISHED
     no_winner = (
@@ -133,10 +133,10 @@ def preliminary(projection: Projection) -> Verdict:
     ]
     best = projection.best()
     if best is None:
-        num_folds = max((len(one.folds) for one in projection.candidates), default=0)
+        num_folds = max((len(one.folds) for one in projection.trials), default=0)
         found = f"none; the furthest has {num_folds} of {projection.num_folds} folds"
         return Verdict(
-            checks=(*checks, _check("winner", False, found, "a candidate with all its folds"))
+            checks=(*checks, _check("winner", False, found, "a trial with all its folds"))
         )
     selection = str(best.settings.get("selection", "monitor"))
     return Verdict(
@@ -170,8 +170,8 @@ def verdict(
     """Whether the confirmed winner may become champion.
 
     Args:
-        confirmation: Of the winner.
-        projection: Of its sweep.
+        confirmation: Confirmation of the winner.
+        projection: Projection of its sweep.
         champion: The present one, None if there is none.
         gate: What to ask for.
     """
@@ -250,9 +250,9 @@ def _identity(confirmation: Confirmation, projection: Projection) -> list[Check]
     best, header = projection.best(), projection.header
     return [
         _check(
-            "confirmed candidate",
-            best is not None and best.number == confirmation.candidate,
-            str(confirmation.candidate),
+            "confirmed trial",
+            best is not None and best.number == confirmation.trial,
+            str(confirmation.trial),
             f"the winner, {None if best is None else best.number}",
         ),
         *(
@@ -300,7 +300,7 @@ def _quality(confirmation: Confirmation, gate: Gate) -> list[Check]:
 
 
 def _default(confirmation: Confirmation, projection: Projection, gate: Gate) -> Check:
-    if confirmation.candidate == DEFAULT_CANDIDATE:
+    if confirmation.trial == DEFAULT_TRIAL:
         return _check(
             _DEFAULT, True, "nothing to compare with: the winner is the default", _NOTHING
         )
@@ -320,7 +320,7 @@ def _challenge(confirmation: Confirmation, champion: Champion | None, gate: Gate
         return _check(name, True, found, _NOTHING)
     name = _against(champion)
     if champion.is_winner:
-        return _check(name, True, "it is this candidate", _NOTHING)
+        return _check(name, True, "it is this trial", _NOTHING)
     if champion.problem is not None:
         return loadable(champion)[0]
     beside = confirmation.champion

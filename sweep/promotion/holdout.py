@@ -40,8 +40,8 @@ def read_plan(
 
     Args:
         home: Where the sweep lives.
-        name: Of the sweep.
-        header: Of its ledger.
+        name: Name of the sweep.
+        header: Header of its ledger.
         store: Where its case store is now, if it moved.
         on_verify: Called while the store is read through.
 
@@ -103,7 +103,7 @@ def count_patients(plan: FoldPlan, store: CaseStore) -> tuple[int, int]:
     """Patients of the hold-out with a positive case, and without. No image is opened.
 
     Args:
-        plan: Of the sweep.
+        plan: Fold plan of the sweep.
         store: Its cases.
     """
     cases = [store.cases[store.index(name)] for name in plan.holdout]
@@ -119,7 +119,7 @@ def score(
     Args:
         ensembles: Scored side by side, so that each image is read once.
         store: Where the cases are.
-        plan: Whose hold-out is scored.
+        plan: Fold plan with the hold-out that is scored.
         on_progress: Called after every case.
     """
     names = holdout_names(plan)
@@ -142,12 +142,12 @@ def score(
 
 
 def table_path(folder: Path, use: int, of: int | str) -> Path:
-    """Where the table of a candidate, or of the "champion", on the locked cases is kept.
+    """Where the table of a trial, or of the "champion", on the locked cases is kept.
 
     Args:
-        folder: Of the sweep.
-        use: Of the hold-out by the sweep, one-based.
-        of: Number of the candidate, or another word.
+        folder: Folder of the sweep.
+        use: Number of the use of the hold-out by the sweep, one-based.
+        of: Number of the trial, or another word.
     """
     name = f"{of:04d}" if isinstance(of, int) else of
     return folder / "confirmation" / f"use-{use}" / f"{name}.npz"

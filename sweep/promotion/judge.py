@@ -15,9 +15,9 @@ from mlflow.entities.model_registry import ModelVersion
 
 from ptxcore.data.store.case_store import OnProgress
 from sweep.errors import GateRefused
-from sweep.ledger.projection import Candidate
+from sweep.ledger.projection import Trial
 from sweep.promotion.confirm import challenge, confirm, default_without_weights
-from sweep.promotion.confirmation import Confirmation, last_confirmation
+from sweep.promotion.confirmation import TRIAL_KEY, Confirmation, last_confirmation
 from sweep.promotion.gate import (
     Champion,
     Gate,
@@ -36,7 +36,7 @@ from sweep.storage.sweep import Sweep
 
 def judge(
     sweep: Sweep,
-    best: Candidate,
+    best: Trial,
     present: ModelVersion | None,
     *,
     gate: Gate,
@@ -49,7 +49,7 @@ def judge(
     """The winner's confirmation, the one that is there or a new one, and the gate's verdict.
 
     Args:
-        sweep: That is promoted.
+        sweep: Sweep that is promoted.
         best: Its winner.
         present: The champion, None if there is none.
         gate: What to ask for.
@@ -61,7 +61,7 @@ def judge(
 
     Raises:
         GateRefused: It is refused before the hold-out is opened.
-        HoldoutUsed: The hold-out was opened for another candidate, or in vain.
+        HoldoutUsed: The hold-out was opened for another trial, or in vain.
         UsageError: There is nothing to confirm.
     """
     home, name, header = sweep.home, sweep.name, sweep.header
@@ -73,7 +73,7 @@ def judge(
             is_winner=is_same(present.tags, name, header, best.number),
         )
     known = None if again else last_confirmation(sweep)
-    if known is not None and known.candidate != best.number:
+    if known is not None and known.trial != best.number:
         known = None
     if known is None or not _is_beside(known, champion):
         cases, plan = read_plan(home, name, header, store, on_verify)
@@ -125,14 +125,14 @@ def keep_verdict(
     """Write into the evidence study what the gate said, and why it was overruled.
 
     Args:
-        sweep: That was judged.
-        said: Of the gate.
-        confirmation: That it judged.
+        sweep: Sweep that was judged.
+        said: Verdict of the gate.
+        confirmation: Confirmation that it judged.
         against: Why the winner is promoted all the same; None where it is not.
     """
     sweep.evidence.add_verdict(
         {
-            "candidate": confirmation.candidate,
+            TRIAL_KEY: confirmation.trial,
             "use": confirmation.use,
             "passed": said.passed,
             "forced": against is not None,

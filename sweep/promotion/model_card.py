@@ -10,7 +10,7 @@ from typing import Any
 from sweep.analysis.cohort import cohort_of, describe
 from sweep.analysis.selection_bias import POSITIVES_ALONE, had_positives_alone
 from sweep.ledger.header import SweepHeader
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import sweep_id
 from sweep.promotion.confirmation import Confirmation
 from sweep.promotion.gate import Verdict
@@ -23,7 +23,7 @@ MAX_TAG = 4_000
 def facts_of(
     name: str,
     projection: Projection,
-    best: Candidate,
+    best: Trial,
     found: Confirmation,
     said: Verdict,
     against: str | None = None,
@@ -31,20 +31,20 @@ def facts_of(
     """What a model says of its origin; plain JSON values.
 
     Args:
-        name: Of the sweep.
-        projection: Of the sweep.
+        name: Name of the sweep.
+        projection: Projection of the sweep.
         best: Its winner.
         found: On the hold-out.
-        said: Of the gate.
+        said: Verdict of the gate.
         against: Why it was promoted against the gate; None where it was not.
     """
     header = projection.header
     return {
         "sweep": name,
         "sweep_id": sweep_id(name, header),
-        "candidate": best.number,
+        "trial": best.number,
         "metric": header.metric,
-        "mean_over_folds": projection.displayed(best.mean),
+        "mean_over_folds": best.mean_value,
         "num_folds": projection.num_folds,
         "phantom": found.phantom,
         "positives_alone": had_positives_alone(projection),
@@ -78,17 +78,26 @@ def tags_of(facts: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def is_same(tags: Mapping[str, str], name: str, header: SweepHeader, candidate: int) -> bool:
-    """Whether a champion is this candidate.
+def trial_of(tags: Mapping[str, str]) -> str | None:
+    """Number of the trial that became a version; versions of earlier builds call it a candidate.
 
     Args:
-        tags: Of the champion's version.
-        name: Of the candidate's sweep.
-        header: Of its ledger.
-        candidate: Its number.
+        tags: Tags of the version.
     """
-    ours = tags_of({"sweep_id": sweep_id(name, header), "candidate": candidate})
-    return all(tags.get(key) == text for key, text in ours.items())
+    return tags.get(PREFIX + "trial", tags.get(PREFIX + "candidate"))
+
+
+def is_same(tags: Mapping[str, str], name: str, header: SweepHeader, number: int) -> bool:
+    """Whether a champion is this trial.
+
+    Args:
+        tags: Tags of the champion's version.
+        name: Name of the trial's sweep.
+        header: Header of its ledger.
+        number: Number of the trial.
+    """
+    ours = (sweep_id(name, header), str(number))
+    return (tags.get(PREFIX + "sweep_id"), trial_of(tags)) == ours
 
 
 def description_of(
@@ -96,7 +105,7 @@ def description_of(
 ) -> str:
     """The same for people."""
     lines = [
-        f"Sweep {found.sweep}, candidate {found.candidate}. On {found.num_cases} locked cases "
+        f"Sweep {found.sweep}, trial {found.trial}. On {found.num_cases} locked cases "
         f"({found.num_positive} with a pneumothorax) Dice {found.metrics['dice']:.4f} "
         f"({found.span('dice', '.4f')}; both empty = 1), against "
         f"{found.baseline:.4f} for predicting nothing; {found.metrics['dice_positive']:.4f} over "

@@ -21,7 +21,7 @@ from ptxcore.data.store.case_store import OnProgress, no_progress
 from ptxcore.types import Runtime
 from sweep.errors import GateRefused, TrackingError, UsageError
 from sweep.ledger import Ledger
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow import registry
 from sweep.mlflow.model_package import save_model
 from sweep.mlflow.view import MlflowView, connect, milliseconds
@@ -56,21 +56,21 @@ class Promotion:
 
     Attributes:
         sweep: It came from.
-        candidate: Of the sweep.
+        trial: Trial of the sweep.
         model_name: In the registry.
-        version: Of the model.
+        version: Version of the model.
         model_uri: Loads the champion, whoever that is.
         run_id: The sweep's parent run in MLflow.
         previous_version: The champion before; None if there was none.
-        is_new: False where this candidate was champion already and nothing was done.
+        is_new: False where this trial was champion already and nothing was done.
         forced: Whether the gate had refused it.
         reason: Why it was forced; None where it was not.
-        verdict: Of the gate.
+        verdict: Verdict of the gate.
         confirmation: On the hold-out.
     """
 
     sweep: str
-    candidate: int
+    trial: int
     model_name: str
     version: str
     model_uri: str
@@ -100,7 +100,7 @@ def promote(
 
     Args:
         home: Where the sweep lives.
-        name: Of the sweep.
+        name: Name of the sweep.
         model_name: In the registry; `champions.model_name` unless given, one for each metric.
         gate: What the gate asks for.
         force: Promote the winner against the gate; the reasons are written on the model.
@@ -114,7 +114,7 @@ def promote(
     Raises:
         GateRefused: The gate refused it, or the sweep has no winner, or none yet, which nobody can
             force; the champion is who it was.
-        HoldoutUsed: The hold-out was opened for another candidate, or in vain.
+        HoldoutUsed: The hold-out was opened for another trial, or in vain.
         UsageError: There is no such sweep, it has nothing to confirm, or it is forced without a
             reason.
         TrackingError: MLflow cannot be reached.
@@ -172,7 +172,7 @@ def promote(
             )
         return Promotion(
             sweep=name,
-            candidate=best.number,
+            trial=best.number,
             model_name=registered,
             version=version,
             model_uri=f"models:/{registered}@{registry.CHAMPION}",
@@ -197,7 +197,7 @@ def _made_champion(
 ) -> tuple[str, str | None, bool]:
     """The champion's version, the one before, and whether it was made now.
 
-    `present` is the champion if it is this candidate already, else None.
+    `present` is the champion if it is this trial already, else None.
     """
     if present is not None and registry.is_intact(client, present):  # else this mends it
         return str(present.version), registry.aliases(client, name).get(registry.PREVIOUS), False
@@ -267,7 +267,7 @@ def _log_confirmation(
 def _builder(
     home: Home,
     name: str,
-    best: Candidate,
+    best: Trial,
     found: Confirmation,
     projection: Projection,
     facts: Mapping[str, Any],
@@ -279,7 +279,7 @@ def _builder(
         sweep_files.bring_folds(home, name, [best], weights=True)
         weights = weight_folders(best, folder)
         if weights is None:
-            raise UsageError(f"the weights of candidate {best.number} are gone from {folder}")
+            raise UsageError(f"the weights of trial {best.number} are gone from {folder}")
         save_model(
             target,
             weights,

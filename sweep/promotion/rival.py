@@ -25,7 +25,7 @@ from sweep.mlflow.open_model import load_champion
 from sweep.promotion.assess import ScoredModel
 from sweep.promotion.gate import Champion
 from sweep.promotion.holdout import holdout_digest, holdout_names, table_path
-from sweep.promotion.model_card import PREFIX
+from sweep.promotion.model_card import PREFIX, trial_of
 from sweep.storage.home import Home
 
 
@@ -59,9 +59,9 @@ def load_rival(home: Home, version: ModelVersion, plan: FoldPlan) -> Rival:
     """Make the champion ready. Nothing is scored yet, so what fails here spends no hold-out.
 
     Args:
-        home: Whose registry knows the champion.
-        version: Of the champion.
-        plan: Of the challenger's sweep.
+        home: Home with the address of the registry that knows the champion.
+        version: Version of the champion.
+        plan: Fold plan of the challenger's sweep.
     """
     name, number, tags = str(version.name), str(version.version), version.tags
     exposure = _exposure(tags, plan)
@@ -100,5 +100,4 @@ def _at_hand(home: Home, tags: Mapping[str, str], plan: FoldPlan) -> ScoredModel
 
 def _path(home: Home, tags: Mapping[str, str]) -> Path:
     folder = home.sweep_folder(tags[f"{PREFIX}sweep"])
-    use, candidate = (int(tags[PREFIX + key]) for key in ("holdout_use", "candidate"))
-    return table_path(folder, use, candidate)
+    return table_path(folder, int(tags[f"{PREFIX}holdout_use"]), int(trial_of(tags) or ""))

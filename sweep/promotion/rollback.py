@@ -25,8 +25,8 @@ def rollback(home: Home, name: str, *, model_name: str | None = None) -> Rollbac
     """Make the previous champion champion again. Done twice, it undoes itself.
 
     Args:
-        home: Whose MLflow holds the model.
-        name: Of a sweep; its champion's name is the model's.
+        home: Home with the address of the MLflow that holds the model.
+        name: Name of a sweep; its champion's name is the model's.
         model_name: In the registry, of any model; the sweep is then not asked for.
 
     Raises:

@@ -45,11 +45,11 @@ class JobRequest:
     """One sweep to run on a cluster.
 
     Attributes:
-        name: Of the sweep.
+        name: Name of the sweep.
         ledger: Tells ledgers apart; holds no password.
         space: Shipped search space; `SPACE_FILE` where `space_file` is given.
         words: Options of `ptxsweep run`, without secrets.
-        variables: Of the job's environment, without secrets; its workers see them too.
+        variables: Variables of the job's environment, without secrets; its workers see them too.
         space_file: Search space to send along.
     """
 
@@ -77,10 +77,10 @@ class JobState:
     """Where a job stands.
 
     Attributes:
-        submission_id: Of the job.
+        submission_id: Id of the job.
         attempt: From 1.
         status: "pending", "running", "succeeded", "failed" or "stopped".
-        exit_code: Of the driver, where it ended by itself and Ray knows it.
+        exit_code: Exit code of the driver, where it ended by itself and Ray knows it.
         message: What Ray says about it, in one line.
     """
 

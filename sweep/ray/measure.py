@@ -30,8 +30,8 @@ def choose_runtime(
     """How all folds of a sweep are computed. Ray must be connected.
 
     Args:
-        settings: Of a typical fold.
-        resources: Of a trial; with GPUs it trains on one, without on CPUs.
+        settings: Settings of a typical fold.
+        resources: Resources of a trial; with GPUs it trains on one, without on CPUs.
         precision: "float32", "bfloat16", or "auto" for the faster one.
         is_here: Whether trials run on this machine alone.
 

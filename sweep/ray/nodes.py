@@ -117,7 +117,7 @@ def ask(question: Callable[[], T]) -> Iterator[tuple[Host, T | Exception]]:
     A host that leaves the cluster meanwhile is left out.
 
     Args:
-        question: Of this package, without arguments.
+        question: Function of this package, without arguments.
     """
     task = ray.remote(num_cpus=0, max_retries=0)(question)
     asked = [

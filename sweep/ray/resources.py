@@ -46,7 +46,7 @@ class ResourceRequest:
             most.
         gpus: GPUs per trial, a fraction shares one; None for 1 if a host has any, else 0.
         workers: Folds at once at most; None for as many as fit.
-        address: Of a running Ray cluster; None starts one on this machine.
+        address: Address of a running Ray cluster; None starts one on this machine.
     """
 
     cpus: int | None = None
@@ -92,8 +92,8 @@ def decide(request: ResourceRequest, hosts: Sequence[Host]) -> Resources:
     """Fill in what the user left open.
 
     Args:
-        request: Of the user.
-        hosts: Of the cluster.
+        request: Request of the user.
+        hosts: Hosts of the cluster.
     """
     with_gpus = [host for host in hosts if host.gpus > 0]
     gpus = float(bool(with_gpus)) if request.gpus is None else request.gpus
@@ -108,8 +108,8 @@ def count_slots(hosts: Sequence[Host], resources: Resources) -> int:
     """Trials that the hosts hold at once: none is spread over two.
 
     Args:
-        hosts: Of the cluster.
-        resources: Of a trial.
+        hosts: Hosts of the cluster.
+        resources: Resources of a trial.
     """
     fits = sum(_fits(host, resources) for host in hosts)
     return fits if resources.workers is None else min(fits, resources.workers)
@@ -119,8 +119,8 @@ def refuse_too_large(hosts: Sequence[Host], resources: Resources) -> None:
     """Make sure that some host holds a trial.
 
     Args:
-        hosts: Of the cluster.
-        resources: Of a trial.
+        hosts: Hosts of the cluster.
+        resources: Resources of a trial.
 
     Raises:
         UsageError: None does.

@@ -92,7 +92,7 @@ def drive(
         controller: Decides; Ray only executes.
         job: What is the same for all trials.
         resources: Per trial.
-        folder: Of the sweep; Ray's own files go below it and are removed in the end.
+        folder: Folder of the sweep; Ray's own files go below it and are removed in the end.
         interrupt: Ends the run early.
         on_poll: Called many times a second on the driver: lease, progress, tracking.
         trainable: Another one that reports as `FoldTrainable` does, to measure the platform alone.
@@ -143,4 +143,4 @@ def _ours(error: BaseException | None) -> SweepError | None:
 
 
 def _trial_name(trial: Any) -> str:
-    return f"{trial.config['assignment']['candidate']:04d}"
+    return f"{trial.config['assignment']['trial']:04d}"

@@ -21,7 +21,7 @@ from sweep.search.controller import Controller
 
 
 class Slots:
-    """How many folds may run at once, and which candidates hold a slot now."""
+    """How many folds may run at once, and which trials hold a slot now."""
 
     def __init__(self, total: Callable[[], int]) -> None:
         self._total = total
@@ -37,7 +37,7 @@ def as_config(assignment: Assignment) -> dict[str, Any]:
     """The part of a trial's configuration that says what to train."""
     return {
         "assignment": {
-            "candidate": assignment.candidate,
+            "trial": assignment.trial,
             "fold": assignment.fold,
             "attempt": assignment.attempt,
             "parameters": dict(assignment.parameters),
@@ -62,9 +62,9 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         Args:
             controller: Decides.
             slots: Shared with the searcher.
-            max_attempts: Losses of one fold, in this run of the driver, that end its candidate.
+            max_attempts: Losses of one fold, in this run of the driver, that end its trial.
             on_poll: Called many times a second.
-            on_halt: Called with the reason when a host says that no candidate can train on it.
+            on_halt: Called with the reason when a host says that no trial can train on it.
         """
         super().__init__()
         self._controller = controller
@@ -75,18 +75,18 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         self._trials: dict[int, Trial] = {}
         self._ended: set[int] = set()
 
-    def knows(self, candidate: int) -> bool:
-        """Whether Ray holds a trial of this candidate already."""
-        return candidate in self._trials
+    def knows(self, number: int) -> bool:
+        """Whether Ray has this trial already."""
+        return number in self._trials
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """A new trial, or one that Ray put back in its queue after its worker died."""
-        candidate = _candidate(trial)
-        if self._trials.setdefault(candidate, trial) is trial and candidate in self._slots.busy:
+        number = _number(trial)
+        if self._trials.setdefault(number, trial) is trial and number in self._slots.busy:
             return
         # Back after a lost worker. Ray would start it at once, in front of what the policy wants,
         # so it is parked; `choose_trial_to_run` wakes it when its turn comes.
-        if candidate in self._ended or self._controller.stop_reason() is not None:
+        if number in self._ended or self._controller.stop_reason() is not None:
             tune_controller.stop_trial(trial)
         else:
             park(tune_controller, trial)
@@ -124,9 +124,9 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         """Wake the parked trial that the policy wants next; Ray polls this all the time."""
         self._on_poll()
         for decision in self._controller.wanted(self._slots.free)[:1]:
-            if isinstance(decision, RunFold) and decision.candidate in self._trials:
-                trial = self._trials[decision.candidate]
-                self._give_slot(decision.candidate, trial)
+            if isinstance(decision, RunFold) and decision.trial in self._trials:
+                trial = self._trials[decision.trial]
+                self._give_slot(decision.trial, trial)
                 return trial
         return None
 
@@ -138,34 +138,34 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         """One line for Ray's own status output."""
         return f"{len(self._slots.busy)} folds running"
 
-    def _give_slot(self, candidate: int, trial: Trial) -> None:
-        assignment = self._controller.start(candidate)
-        self._slots.busy.add(candidate)
+    def _give_slot(self, number: int, trial: Trial) -> None:
+        assignment = self._controller.start(number)
+        self._slots.busy.add(number)
         trial.set_config({**trial.config, **as_config(assignment)})
 
     def _lost(self, trial: Trial, reason: str, *, final: bool) -> bool:
-        candidate, fold = _candidate(trial), trial.config["assignment"]["fold"]
-        self._losses[candidate, fold] += 1
-        final = final or self._losses[candidate, fold] >= self._max_attempts
+        number, fold = _number(trial), trial.config["assignment"]["fold"]
+        self._losses[number, fold] += 1
+        final = final or self._losses[number, fold] >= self._max_attempts
         self._release(trial, reason, final=final)
         if final:
-            self._ended.add(candidate)
+            self._ended.add(number)
         return final
 
     def _release(self, trial: Trial, reason: str, *, final: bool = False) -> None:
-        self._controller.on_failure(_candidate(trial), reason, final=final)
-        self._slots.busy.discard(_candidate(trial))
+        self._controller.on_failure(_number(trial), reason, final=final)
+        self._slots.busy.discard(_number(trial))
 
     def _end(self, trial: Trial) -> str:
-        self._slots.busy.discard(_candidate(trial))
-        self._ended.add(_candidate(trial))
+        self._slots.busy.discard(_number(trial))
+        self._ended.add(_number(trial))
         return str(self.STOP)
 
     def _park(self, tune_controller: Any, trial: Trial) -> str:
-        self._slots.busy.discard(_candidate(trial))
+        self._slots.busy.discard(_number(trial))
         tune_controller.pause_trial(trial, should_checkpoint=False)
         return str(self.NOOP)
 
 
-def _candidate(trial: Trial) -> int:
-    return int(trial.config["assignment"]["candidate"])
+def _number(trial: Trial) -> int:
+    return int(trial.config["assignment"]["trial"])

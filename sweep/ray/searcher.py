@@ -1,6 +1,6 @@
 """Ray's searcher interface around the controller: it makes a Ray trial when the policy wants one.
 
-That is a new candidate, or after a resume a known one that this Ray run has not seen yet.
+That is a new trial, or after a resume a known one that this Ray run has not seen yet.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from sweep.ray.scheduler import FoldScheduler, Slots, as_config
-from sweep.records import NewCandidate
+from sweep.records import NewTrial
 from sweep.search.controller import Controller
 
 
 class FoldSearch(Searcher):  # type: ignore[misc]  # Ray ships no types
-    """Gives Ray the first fold of a candidate; the scheduler gives it the others."""
+    """Gives Ray the first fold of a trial; the scheduler gives it the others."""
 
     def __init__(self, controller: Controller, scheduler: FoldScheduler, slots: Slots) -> None:
         super().__init__()
@@ -28,13 +28,13 @@ class FoldSearch(Searcher):  # type: ignore[misc]  # Ray ships no types
         if self._controller.stop_reason() is not None:
             return str(Searcher.FINISHED)
         for decision in self._controller.wanted(self._slots.free)[:1]:
-            if isinstance(decision, NewCandidate):
-                assignment = self._controller.add_candidate()
-            elif not self._scheduler.knows(decision.candidate):
-                assignment = self._controller.start(decision.candidate)
+            if isinstance(decision, NewTrial):
+                assignment = self._controller.add_trial()
+            elif not self._scheduler.knows(decision.trial):
+                assignment = self._controller.start(decision.trial)
             else:
                 return None
-            self._slots.busy.add(assignment.candidate)
+            self._slots.busy.add(assignment.trial)
             return as_config(assignment)
         return None
 

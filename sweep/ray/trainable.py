@@ -1,9 +1,9 @@
-"""The Ray trainable: drives one fold of one candidate, an epoch a step, on a reusable actor.
+"""The Ray trainable: drives one fold of one trial, an epoch a step, on a reusable actor.
 
 It decides nothing. What to train stands in the configuration that the driver sets before each
 start (`Job` for the sweep, `assignment` for the fold); what happened goes back as one plain
 result per epoch. Every error that the core raises is a result too, so that the driver can tell
-a diverged loss (final) from a lost worker (tried again), and from what no candidate can help: a
+a diverged loss (final) from a lost worker (tried again), and from what no trial can help: a
 full disk, or another version of the code on this host (the sweep halts, to be resumed).
 
 Each attempt at a fold writes into a folder of its own, which starts as a copy of what the last one
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from sweep.errors import StorageError, UsageError
-from sweep.records import ChoiceScore, Epoch, FoldScore
+from sweep.records import ChoiceScore, Epoch, FoldScore, as_score
 from sweep.storage import snapshots
 from sweep.storage.bucket import Bucket
 from sweep.storage.snapshots import SEARCH_PLACE, SEARCH_PLAN
@@ -56,12 +56,12 @@ class Job:
         data_hash: Content hash that the store must have.
         plan: File of the search part of the fold plan: it does not name the hold-out.
         plan_digest: Digest that the plan must have.
-        folder: Where trials write, one folder per candidate, fold and attempt.
-        seed: Of the sweep; the fold and its parts derive their own.
+        folder: Where trials write, one folder per trial, fold and attempt.
+        seed: Seed of the sweep; the fold and its parts derive their own.
         metric: Name of the objective among the fold's metrics.
-        sign: 1.0 to maximise, -1.0 to minimise.
+        maximize: Whether it is better when higher.
         runtime: Device, precision and layout, frozen for the sweep.
-        version: Of ptxsweep on the driver.
+        version: Version of ptxsweep on the driver.
         versions: There, of what changes pixels or scores; empty asks nobody.
         bucket: Where the sweep is in object storage, instead of `plan` and `folder`; None if it
             is in folders.
@@ -75,7 +75,7 @@ class Job:
     folder: str
     seed: int
     metric: str
-    sign: float
+    maximize: bool
     runtime: Mapping[str, Any]
     version: str
     bucket: str | None = None
@@ -83,16 +83,16 @@ class Job:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-def fold_folder(candidate: int, fold: int) -> Path:
+def fold_folder(number: int, fold: int) -> Path:
     """Folder of one fold, relative to the sweep's folder."""
-    return Path("trials") / f"{candidate:04d}" / f"fold-{fold}"
+    return Path("trials") / f"{number:04d}" / f"fold-{fold}"
 
 
 class HostRefused(Exception):
-    """This host cannot train for this sweep, whatever the candidate."""
+    """This host cannot train for this sweep, whatever the trial."""
 
 
-#: No candidate can train before somebody mends something.
+#: No trial can train before somebody mends something.
 _HALTS = (HostRefused, StorageError, UsageError)
 
 
@@ -128,11 +128,11 @@ def load_networks() -> None:
 class _Scratch:
     """Where one attempt writes on its host, and its snapshots in object storage."""
 
-    def __init__(self, address: str, candidate: int, fold: int, attempt: int) -> None:
+    def __init__(self, address: str, number: int, fold: int, attempt: int) -> None:
         self._bucket = Bucket(address)
-        self._place, self._attempt = fold_folder(candidate, fold).as_posix(), attempt
+        self._place, self._attempt = fold_folder(number, fold).as_posix(), attempt
         sweep = hashlib.sha256(address.encode()).hexdigest()[:12]
-        prefix = f"ptxsweep-{sweep}-{candidate}-{fold}-"
+        prefix = f"ptxsweep-{sweep}-{number}-{fold}-"
         for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
             shutil.rmtree(left, ignore_errors=True)  # of an attempt that was killed
         self._folder = Path(tempfile.mkdtemp(prefix=prefix))
@@ -187,7 +187,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def _assign(self, config: Mapping[str, Any]) -> None:
         self._job: Job = config["job"]
-        self._candidate: int = config["assignment"]["candidate"]
+        self._trial: int = config["assignment"]["trial"]
         self._fold: int = config["assignment"]["fold"]
         self._attempt: int = config["assignment"]["attempt"]
         self._parameters: dict[str, Any] = config["assignment"]["parameters"]
@@ -198,9 +198,9 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         Returns:
             "epoch" (an `Epoch`), with the fold's last one also "score" (a `FoldScore`); or
             "failed" (the reason) with "final" (whether another attempt is pointless) and "halt"
-            (whether no candidate can train before somebody mends something).
+            (whether no trial can train before somebody mends something).
         """
-        result: dict[str, Any] = {"candidate": self._candidate, "attempt": self._attempt}
+        result: dict[str, Any] = {"trial": self._trial, "attempt": self._attempt}
         from ptxcore.errors import CoreError
 
         try:
@@ -263,19 +263,19 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         load_networks()
         try:
             store = CaseStore.open(on_host(job.store, job.data_hash))
-        except StoreError as error:  # no fault of the candidate
+        except StoreError as error:  # no fault of the trial
             raise HostRefused(str(error)) from error
         if store.data_hash != job.data_hash:
             raise HostRefused("the case store on this node is not the one the sweep started with")
         if job.bucket is not None:
-            self._scratch = _Scratch(job.bucket, self._candidate, self._fold, self._attempt)
+            self._scratch = _Scratch(job.bucket, self._trial, self._fold, self._attempt)
         plan = SearchPlan.load(self._scratch.plan if self._scratch else Path(job.plan))
         if plan.digest != job.plan_digest:
             raise FoldPlanError("the fold plan is not the one the sweep started with")
         if self._scratch is not None:
             directory = self._scratch.continue_from()
         else:
-            place = Path(job.folder) / fold_folder(self._candidate, self._fold)
+            place = Path(job.folder) / fold_folder(self._trial, self._fold)
             directory = continue_from(place, self._attempt)
         return train_fold(
             FoldSettings.from_mapping(self._parameters),
@@ -290,23 +290,25 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def _epoch(self, report: EpochReport) -> Epoch:
         return Epoch(
-            candidate=self._candidate,
+            trial=self._trial,
             fold=self._fold,
             attempt=self._attempt,
             epoch=report.epoch,
-            value=self._job.sign * report.monitor.get(self._job.metric, math.nan),
+            value=report.monitor.get(self._job.metric, math.nan),
             seconds=report.seconds,
         )
 
     def _score(self, result: FoldResult) -> FoldScore:
         from ptxcore.training import attempt_folder, cases_name
 
-        folder = attempt_folder(fold_folder(self._candidate, self._fold), self._attempt)
+        folder = attempt_folder(fold_folder(self._trial, self._fold), self._attempt)
+        metric, maximize = self._job.metric, self._job.maximize
         return FoldScore(
-            candidate=self._candidate,
+            trial=self._trial,
             fold=self._fold,
             attempt=self._attempt,
-            score=self._job.sign * result.metrics[self._job.metric],
+            value=result.metrics[metric],
+            score=as_score(result.metrics[metric], maximize=maximize),
             seconds=result.seconds,
             num_epochs=result.num_epochs,
             best_epoch=result.best_epoch,
@@ -317,7 +319,8 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             choices=tuple(
                 ChoiceScore(
                     inference=dict(one.inference),
-                    score=self._job.sign * one.metrics[self._job.metric],
+                    value=one.metrics[metric],
+                    score=as_score(one.metrics[metric], maximize=maximize),
                     metrics=dict(one.metrics),
                     cases=str(folder / cases_name(number)),
                 )

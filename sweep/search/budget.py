@@ -36,7 +36,7 @@ class Budget:
         """Make sure that every limit can be reached.
 
         Args:
-            gpus: Of one trial.
+            gpus: GPUs of one trial.
 
         Raises:
             UsageError: A limit of GPU hours, but trials take none: it would never end the sweep.
@@ -52,7 +52,7 @@ class Budget:
 
         Args:
             elapsed_seconds: Since this driver began.
-            gpu_seconds: Of all attempts.
+            gpu_seconds: GPU seconds of all attempts.
         """
         if self.hours is not None and elapsed_seconds >= self.hours * _HOUR:
             return f"the budget of {self.hours:g} h is used"
@@ -65,12 +65,12 @@ def attempt_seconds(projection: Projection, now: datetime | None = None) -> floa
     """Time of all attempts at all folds, lost ones and running ones included.
 
     Args:
-        projection: Of the sweep.
+        projection: Projection of the sweep.
         now: End of what still runs; the present if None.
     """
     now = now or datetime.now(UTC)
     total = 0.0
-    for one in projection.candidates:
+    for one in projection.trials:
         for attempt in one.log:
             end = now if attempt.ended_at is None else datetime.fromisoformat(attempt.ended_at)
             total += max(0.0, (end - datetime.fromisoformat(attempt.started_at)).total_seconds())

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sweep.ledger import NAN_REASON, Ledger
-from sweep.ledger.projection import DRIVER_STOPPED, Candidate
+from sweep.ledger.projection import DRIVER_STOPPED, Trial
 from sweep.policies import Policy
-from sweep.records import Assignment, Decision, Epoch, FoldScore, NewCandidate, State, SweepState
+from sweep.records import Assignment, Decision, Epoch, FoldScore, NewTrial, State, SweepState
 from sweep.search.pruner_adapter import PrunerAdapter
 from sweep.search.samplers import propose
 from sweep.search.stop_rules import StopRule
@@ -35,7 +35,7 @@ class Controller:
         stop_rule: StopRule,
         *,
         seed: int,
-        final_notes: Callable[[Candidate], Mapping[str, Any]] | None = None,
+        final_notes: Callable[[Trial], Mapping[str, Any]] | None = None,
     ) -> None:
         """Begin or resume: settles the ledger, gives up what was running, replays the history.
 
@@ -44,8 +44,8 @@ class Controller:
             space: What may vary, and the pruner and sampler.
             policy: Fresh.
             stop_rule: Fresh.
-            seed: Of the sweep, at least 0.
-            final_notes: What the ledger keeps of a candidate that has all its folds, by key; asked
+            seed: Seed of the sweep, at least 0.
+            final_notes: What the ledger keeps of a trial that has all its folds, by key; asked
                 before it ends, since nothing can be added to it afterwards.
         """
         self._ledger, self._space = ledger, space
@@ -54,11 +54,11 @@ class Controller:
         self._num_seen = 0
         self._ended: str | None = None
         self._final_notes = final_notes
-        for one in list(ledger.projection.open_candidates()):
+        for one in list(ledger.projection.open_trials()):
             if one.next_fold(ledger.projection.num_folds) is None and not one.is_diverged:
                 self._keep_final_notes(one)
         ledger.settle()
-        for one in list(ledger.projection.open_candidates()):
+        for one in list(ledger.projection.open_trials()):
             if one.running_fold is not None:
                 ledger.lose_fold(one.number, DRIVER_STOPPED)
         self._pass_on()
@@ -68,51 +68,47 @@ class Controller:
     def wanted(self, free_slots: int) -> list[Decision]:
         """What to start on free slots now; nothing once the sweep is over.
 
-        Candidates that a policy wants to look at before they have a slot enter the ledger here.
+        Trials that a policy wants to look at before they have a slot enter the ledger here.
         """
         if free_slots < 1 or self.stop_reason() is not None:
             return []
         decisions = self._policy.decide(free_slots)
-        while waiting := [
-            one for one in decisions if isinstance(one, NewCandidate) and not one.start
-        ]:
+        while waiting := [one for one in decisions if isinstance(one, NewTrial) and not one.start]:
             for _ in waiting:  # these take no slot, so nobody has to be asked for one
                 self._propose()
             decisions = self._policy.decide(free_slots)
         return decisions
 
-    def add_candidate(self) -> Assignment:
+    def add_trial(self) -> Assignment:
         """Propose a configuration and start its first fold."""
         return self.start(self._propose())
 
     def _propose(self) -> int:
-        """Add a candidate; its number.
+        """Add a trial; its number.
 
-        The first is the space's defaults, then come its listed candidates, then the sampler's.
+        The first is the space's defaults, then come its listed trials, then the sampler's.
         """
         projection = self._ledger.projection
-        number = len(projection.candidates)
+        number = len(projection.trials)
         listed = (self._space.defaults(), *self._space.candidates)
         if number < len(listed):
             parameters = self._space.active(listed[number])
         else:
             parameters = propose(self._space, projection, self._seed)
-        self._ledger.add_candidate(
+        self._ledger.add_trial(
             parameters, self._space.distributions(), self._space.complete(parameters)
         )
         self._pass_on()
         return number
 
-    def start(self, candidate: int) -> Assignment:
-        """Start the next unfinished fold of a candidate."""
-        one = self._ledger.projection.candidates[candidate]
+    def start(self, number: int) -> Assignment:
+        """Start the next unfinished fold of a trial."""
+        one = self._ledger.projection.trials[number]
         fold = one.next_fold(self._ledger.projection.num_folds)
-        assert fold is not None, "a complete candidate has no fold to start"
-        attempt = self._ledger.start_fold(candidate, fold)
+        assert fold is not None, "a complete trial has no fold to start"
+        attempt = self._ledger.start_fold(number, fold)
         self._pass_on()
-        return Assignment(
-            candidate=candidate, fold=fold, attempt=attempt, parameters=dict(one.settings)
-        )
+        return Assignment(trial=number, fold=fold, attempt=attempt, parameters=dict(one.settings))
 
     def on_epoch(self, epoch: Epoch) -> bool:
         """Take the value of an epoch that is not the fold's last.
@@ -121,11 +117,11 @@ class Controller:
             epoch: What the worker reports.
 
         Returns:
-            Whether the worker should stop: the candidate is over, now or already. Reports of an
+            Whether the worker should stop: the trial is over, now or already. Reports of an
             older attempt change nothing.
         """
-        number = epoch.candidate
-        one = self._ledger.projection.candidates[number]
+        number = epoch.trial
+        one = self._ledger.projection.trials[number]
         self._ledger.record_resumption(epoch)
         is_new = self._ledger.record_epoch(epoch)
         if not is_new and not self._is_newest(epoch):
@@ -150,11 +146,11 @@ class Controller:
             last: The epoch it came with.
 
         Returns:
-            Where the candidate stands: PARKED, COMPLETE, PRUNED or FAILED. A score of an older
+            Where the trial stands: PARKED, COMPLETE, PRUNED or FAILED. A score of an older
             attempt changes nothing.
         """
-        number, projection = score.candidate, self._ledger.projection
-        one = projection.candidates[number]
+        number, projection = score.trial, self._ledger.projection
+        one = projection.trials[number]
         if not self._ledger.finish_fold(score, last):
             return one.state
         self._pass_on()
@@ -167,21 +163,21 @@ class Controller:
             return self._end(number, State.PRUNED, f"pruned after fold {score.fold}")
         return one.state
 
-    def on_failure(self, candidate: int, reason: str, *, final: bool) -> None:
+    def on_failure(self, number: int, reason: str, *, final: bool) -> None:
         """Take the loss of a running fold.
 
         Args:
-            candidate: Its number.
+            number: Its number.
             reason: What happened.
-            final: Whether the candidate failed for good; if not, the fold is tried again.
+            final: Whether the trial failed for good; if not, the fold is tried again.
         """
-        one = self._ledger.projection.candidates[candidate]
+        one = self._ledger.projection.trials[number]
         if one.state.is_final:
             return
         if final:
-            self._end(candidate, State.FAILED, reason)
+            self._end(number, State.FAILED, reason)
         elif one.running_fold is not None:
-            self._ledger.lose_fold(candidate, reason)
+            self._ledger.lose_fold(number, reason)
             self._pass_on()
 
     def stop_reason(self) -> str | None:
@@ -202,7 +198,7 @@ class Controller:
             reason: Why; of a sweep that is over the stop rule's own reason is kept instead.
         """
         over = self.stop_reason()
-        for one in list(self._ledger.projection.open_candidates()):
+        for one in list(self._ledger.projection.open_trials()):
             if one.running_fold is not None:
                 self._ledger.lose_fold(one.number, over or reason)
             if over is not None:
@@ -216,17 +212,17 @@ class Controller:
 
         A driver may have died between writing it and asking the pruner, who is asked again.
         """
-        one = self._ledger.projection.candidates[epoch.candidate]
+        one = self._ledger.projection.trials[epoch.trial]
         known = one.epochs.get(epoch.fold, {})
         return one.accepts(epoch.fold, epoch.attempt) and epoch.epoch == max(known, default=0)
 
-    def _keep_final_notes(self, one: Candidate) -> None:
+    def _keep_final_notes(self, one: Trial) -> None:
         notes = {} if self._final_notes is None else self._final_notes(one)
         for key, value in notes.items():
             self._ledger.annotate(one.number, key, value)
 
-    def _end(self, candidate: int, state: State, reason: str | None) -> State:
-        self._ledger.end(candidate, state, reason)
+    def _end(self, number: int, state: State, reason: str | None) -> State:
+        self._ledger.end(number, state, reason)
         self._pass_on()
         return state
 

@@ -20,7 +20,7 @@ class PrunerAdapter:
 
     Attributes:
         epoch: Judges the epochs of a fold; None never prunes there.
-        fold: Judges a candidate's finished folds; None never prunes there.
+        fold: Judges a trial's finished folds; None never prunes there.
     """
 
     def __init__(self, pair: PrunerPair) -> None:
@@ -30,18 +30,18 @@ class PrunerAdapter:
         self._views: dict[int, View] = {}
         self._fold_view: View | None = None
 
-    def should_prune_epoch(self, projection: Projection, candidate: int, fold: int) -> bool:
-        """Whether a candidate should stop for good, judged by the epochs of the fold it is in."""
+    def should_prune_epoch(self, projection: Projection, number: int, fold: int) -> bool:
+        """Whether a trial should stop for good, judged by the epochs of the fold it is in."""
         if self.epoch is None:
             return False
         self._follow(projection)
         if fold not in self._views:
             self._views[fold] = epoch_view(projection, fold)
         view = self._views[fold]
-        return bool(self.epoch.prune(view.study, view.trial(candidate)))
+        return bool(self.epoch.prune(view.study, view.trial(number)))
 
-    def should_prune_fold(self, projection: Projection, candidate: int) -> bool:
-        """Whether a candidate should stop for good, judged by its finished folds."""
+    def should_prune_fold(self, projection: Projection, number: int) -> bool:
+        """Whether a trial should stop for good, judged by its finished folds."""
         if self.fold is None:
             return False
         self._follow(projection)
@@ -49,17 +49,17 @@ class PrunerAdapter:
             self._fold_view = fold_view(
                 projection, raw=self._is_paired, parked_count=not self._is_paired
             )
-        trial = self._fold_view.trial(candidate)
+        trial = self._fold_view.trial(number)
         if not self._is_paired:
             trial = _only_last_step(trial)
         return bool(self.fold.prune(self._fold_view.study, trial))
 
-    def take_rung_marks(self, projection: Projection, candidate: int) -> tuple[str, Any] | None:
-        """A note for the ledger if a pruner marked the candidate since the last call."""
-        marks = dict(projection.candidates[candidate].notes.get(MARKS_NOTE, {}))
+    def take_rung_marks(self, projection: Projection, number: int) -> tuple[str, Any] | None:
+        """A note for the ledger if a pruner marked the trial since the last call."""
+        marks = dict(projection.trials[number].notes.get(MARKS_NOTE, {}))
         is_new = False
         for view in self._views.values():
-            for scope, values in view.take_rung_marks().get(candidate, {}).items():
+            for scope, values in view.take_rung_marks().get(number, {}).items():
                 marks[scope] = {**marks.get(scope, {}), **values}
                 is_new = True
         return (MARKS_NOTE, marks) if is_new else None
@@ -73,7 +73,7 @@ def _only_last_step(trial: FrozenTrial) -> FrozenTrial:
     """The trial with its present running mean alone.
 
     Percentile pruners judge a trial's best value over all its steps, so that one lucky fold would
-    protect a bad candidate for ever.
+    protect a bad trial for ever.
     """
     step = trial.last_step
     return FrozenTrial(

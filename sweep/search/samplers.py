@@ -1,6 +1,6 @@
-"""What to try next: an Optuna sampler over the candidates' current estimates.
+"""What to try next: an Optuna sampler over the trials' current estimates.
 
-A fresh sampler is made for every candidate, seeded from (sweep seed, candidate number), so a
+A fresh sampler is made for every trial, seeded from (sweep seed, trial number), so a
 resumed sweep goes on where it was: a sampler reloaded with the sweep's own seed would propose its
 first points again. Every argument is pinned.
 """
@@ -25,7 +25,7 @@ _MAX_DRAWS = 10
 
 
 def propose(space: SearchSpace, projection: Projection, seed: int) -> dict[str, Any]:
-    """The active parameters of the next candidate.
+    """The active parameters of the next trial.
 
     Configurations that are in the sweep already are drawn again, up to ten times: the same
     configuration gives the same scores.
@@ -33,12 +33,12 @@ def propose(space: SearchSpace, projection: Projection, seed: int) -> dict[str, 
     Args:
         space: What may vary.
         projection: What is known.
-        seed: Of the sweep, at least 0; the next candidate's number is added here.
+        seed: Seed of the sweep, at least 0; the next trial's number is added here.
 
     Returns:
         Chosen values by name; inactive parameters are absent.
     """
-    tried = [one.parameters for one in projection.candidates]
+    tried = [one.parameters for one in projection.trials]
     for draw in range(_MAX_DRAWS):
         sampler = make_sampler(space.sampler.name, space.sampler.settings(), seed, len(tried), draw)
         trial = sampler_study(projection, sampler).ask()
@@ -50,21 +50,21 @@ def propose(space: SearchSpace, projection: Projection, seed: int) -> dict[str, 
 
 
 def make_sampler(
-    name: str, settings: dict[str, Any], seed: int, candidate: int, draw: int = 0
+    name: str, settings: dict[str, Any], seed: int, number: int, draw: int = 0
 ) -> BaseSampler:
-    """A fresh sampler for one candidate.
+    """A fresh sampler for one trial.
 
     Args:
         name: One of `SAMPLERS`.
         settings: `n_startup_trials` of TPE.
-        seed: Of the sweep, at least 0.
-        candidate: Number of the candidate to be proposed.
+        seed: Seed of the sweep, at least 0.
+        number: Number of the trial to be proposed.
         draw: Number of the draw for it.
 
     Raises:
         UsageError: There is no sampler of that name.
     """
-    state = np.random.SeedSequence([seed, candidate, draw]).generate_state(1)
+    state = np.random.SeedSequence([seed, number, draw]).generate_state(1)
     if name == "random":
         return RandomSampler(seed=int(state[0]))
     if name != "tpe":

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from sweep.errors import UsageError
-from sweep.records import DEFAULT_CANDIDATE, CandidateAdded, CandidateStopped, Event, FoldFinished
+from sweep.records import DEFAULT_TRIAL, Event, FoldFinished, TrialAdded, TrialStopped
 
 
 class StopRule(Protocol):
@@ -32,13 +32,13 @@ class _Tally:
         self.stopped: set[int] = set()
 
     def observe(self, event: Event) -> None:
-        number = event.candidate
+        number = event.trial
         if number in self.stopped:  # late news
             return
         match event:
-            case CandidateAdded():
+            case TrialAdded():
                 self.added.add(number)
-            case CandidateStopped():
+            case TrialStopped():
                 self.stopped.add(number)
                 self.complete.discard(number)
             case FoldFinished(score=score):
@@ -53,9 +53,9 @@ class _Tally:
 
 
 class CompletedCount:
-    """Over when enough candidates are complete, the required ones among them.
+    """Over when enough trials are complete, the required ones among them.
 
-    A required candidate that was stopped (it failed) is not waited for.
+    A required trial that was stopped (it failed) is not waited for.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class CompletedCount:
         num_completions: int,
         *,
         num_folds: int,
-        required: Iterable[int] = (DEFAULT_CANDIDATE,),
+        required: Iterable[int] = (DEFAULT_TRIAL,),
     ) -> None:
-        """Args are counts of at least 1, and numbers of candidates.
+        """Args are counts of at least 1, and numbers of trials.
 
         Raises:
             UsageError: num_completions is below 1.
@@ -86,11 +86,11 @@ class CompletedCount:
             number not in done and number not in stopped for number in self._required
         ):
             return None
-        return f"{len(done)} candidates completed, {self._wanted} were asked for"
+        return f"{len(done)} trials completed, {self._wanted} were asked for"
 
 
 class AllDone:
-    """Over when every candidate that was to be tried is complete or stopped."""
+    """Over when every trial that was to be tried is complete or stopped."""
 
     def __init__(self, num_trials: int, *, num_folds: int) -> None:
         """Args are counts of at least 1."""
@@ -107,7 +107,7 @@ class AllDone:
         num_done = len(tally.complete) + len(tally.stopped)
         if len(tally.added) < self._num_trials or num_done < len(tally.added):
             return None
-        return f"all {num_done} candidates are done"
+        return f"all {num_done} trials are done"
 
 
 class SaysWhatIsLeft(Protocol):
@@ -118,10 +118,10 @@ class SaysWhatIsLeft(Protocol):
 
 
 class NoGain:
-    """Over when no unfinished candidate's next fold promises enough.
+    """Over when no unfinished trial's next fold promises enough.
 
     Asks the policy, which must see every event before this rule does, and waits for the required
-    candidates to be complete or stopped.
+    trials to be complete or stopped.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class NoGain:
         min_gain: float,
         *,
         num_folds: int,
-        required: Iterable[int] = (DEFAULT_CANDIDATE,),
+        required: Iterable[int] = (DEFAULT_TRIAL,),
     ) -> None:
         """Args: `min_gain` above 0, in the policy's units, below which a fold is not worth it.
 
@@ -147,7 +147,7 @@ class NoGain:
     def observe(self, event: Event) -> None:
         """Take note of what happened."""
         self._tally.observe(event)
-        if not isinstance(event, FoldFinished | CandidateStopped):
+        if not isinstance(event, FoldFinished | TrialStopped):
             return
         tally = self._tally
         is_ready = tally.complete and self._required <= tally.complete | tally.stopped
@@ -182,17 +182,17 @@ def make_stop_rule(
     *,
     policy: Any = None,
     min_gain: float | None = None,
-    required: Iterable[int] = (DEFAULT_CANDIDATE,),
+    required: Iterable[int] = (DEFAULT_TRIAL,),
 ) -> StopRule:
     """The rule of a search space: enough completions, nothing left to win, else everything.
 
     Args:
-        num_trials: Candidates in all.
-        num_completions: Complete candidates that end the sweep; None for no such rule.
-        num_folds: Folds of a complete candidate.
+        num_trials: Trials in all.
+        num_completions: Complete trials that end the sweep; None for no such rule.
+        num_folds: Folds of a complete trial.
         policy: The sweep's policy, asked for `gain_left` if `min_gain` is given.
         min_gain: See `NoGain`; None for no such rule.
-        required: Candidates without whom no rule but the last ends the sweep.
+        required: Trials without whom no rule but the last ends the sweep.
 
     Raises:
         UsageError: The policy cannot say what is left.

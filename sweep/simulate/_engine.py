@@ -14,20 +14,20 @@ import numpy as np
 
 from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
-from sweep.ledger.projection import NAN_REASON, Candidate, Projection
+from sweep.ledger.projection import NAN_REASON, Projection, Trial
 from sweep.policies import Policy
 from sweep.records import (
-    DEFAULT_CANDIDATE,
-    CandidateAdded,
-    CandidateStopped,
+    DEFAULT_TRIAL,
     Epoch,
     Event,
     FoldFinished,
     FoldLost,
     FoldScore,
     FoldStarted,
-    NewCandidate,
+    NewTrial,
     State,
+    TrialAdded,
+    TrialStopped,
 )
 from sweep.search.pruner_adapter import PrunerAdapter
 from sweep.search.stop_rules import StopRule
@@ -61,10 +61,10 @@ class Simulation:
             layout: See `replay_order`.
             policy: Orders.
             stop_rule: Ends the sweep.
-            pruner: Stops candidates; it is asked through a projection, as live.
-            proposer: Chooses the row of each new candidate; the layout's order unless given.
+            pruner: Stops trials; it is asked through a projection, as live.
+            proposer: Chooses the row of each new trial; the layout's order unless given.
             cluster: One worker that never fails unless given.
-            seed: Of losses and stragglers.
+            seed: Seed of losses and stragglers.
             keep_events: Whether `Run.events` is filled.
         """
         self._table, self._layout = table, layout
@@ -111,37 +111,37 @@ class Simulation:
             if not decisions:
                 return
             for decision in decisions:
-                if isinstance(decision, NewCandidate):
-                    candidate = self._add()
+                if isinstance(decision, NewTrial):
+                    trial = self._add()
                     if decision.start:
-                        self._start(now, candidate, 0)
+                        self._start(now, trial, 0)
                 else:
-                    self._start(now, decision.candidate, decision.fold)
+                    self._start(now, decision.trial, decision.fold)
 
     def _add(self) -> int:
-        candidate = len(self._incumbent)
-        if candidate >= self._table.num_candidates:
+        trial = len(self._incumbent)
+        if trial >= self._table.num_trials:
             raise UsageError(
-                f"{self._table.name}: the policy asked for candidate {candidate + 1}, "
-                f"the table has {self._table.num_candidates}; lower num_trials"
+                f"{self._table.name}: the policy asked for trial {trial + 1}, "
+                f"the table has {self._table.num_trials}; lower num_trials"
             )
         self._incumbent.add()
-        row = self._enter(candidate)
+        row = self._enter(trial)
         self.run_so_far.rows.append(row)
         parameters = self._table.params[row]
-        self._observe(CandidateAdded(candidate=candidate, parameters=parameters))
-        return candidate
+        self._observe(TrialAdded(trial=trial, parameters=parameters))
+        return trial
 
-    def _enter(self, candidate: int) -> int:
-        """Choose the row of a candidate, and enter it in the projection where there is one."""
+    def _enter(self, number: int) -> int:
+        """Choose the row of a trial, and enter it in the projection where there is one."""
         if self._projection is None:
-            return self._layout.order[candidate]
+            return self._layout.order[number]
         proposer = self._proposer
-        row = proposer.next_row(self._projection) if proposer else self._layout.order[candidate]
+        row = proposer.next_row(self._projection) if proposer else self._layout.order[number]
         settings = dict(self._table.params[row])
         self._projection.add(
-            Candidate(
-                number=candidate,
+            Trial(
+                number=number,
                 parameters=proposer.parameters(row) if proposer else settings,
                 settings=settings,
                 distributions=dict(proposer.distributions) if proposer else {},
@@ -150,20 +150,20 @@ class Simulation:
         )
         return row
 
-    def _start(self, now: float, candidate: int, fold: int) -> None:
+    def _start(self, now: float, number: int, fold: int) -> None:
         self._free -= 1
         if self._projection is not None:
-            attempt = self._projection.candidates[candidate].attempts.get(fold, 0) + 1
-            self._projection.start(candidate, fold, attempt, "")
-        self.run_so_far.started.append((candidate, fold))
-        self._observe(FoldStarted(candidate=candidate, fold=fold))
-        row, (partition, column) = self.run_so_far.rows[candidate], self._layout.folds[fold]
+            attempt = self._projection.trials[number].attempts.get(fold, 0) + 1
+            self._projection.start(number, fold, attempt, "")
+        self.run_so_far.started.append((number, fold))
+        self._observe(FoldStarted(trial=number, fold=fold))
+        row, (partition, column) = self.run_so_far.rows[number], self._layout.folds[fold]
         cluster, seconds = self._cluster, self._seconds[row][fold]
         if cluster.straggler_rate and self._rng.random() < cluster.straggler_rate:
             seconds *= cluster.straggler_factor
         is_lost = cluster.loss_rate > 0 and bool(self._rng.random() < cluster.loss_rate)
         num_epochs = self._table.num_epochs(partition, row, column)
-        self._schedule(Task(candidate, fold, now, seconds, num_epochs, is_lost))
+        self._schedule(Task(number, fold, now, seconds, num_epochs, is_lost))
 
     def _schedule(self, task: Task) -> None:
         """Queue the next report of a fold: an epoch where somebody asks, else its end."""
@@ -184,25 +184,25 @@ class Simulation:
             self._lose(task)
         elif self._asks_epochs and self._is_stopped_inside(task):
             self._leave(task, task.epoch / task.num_epochs)
-            self._stop(task.candidate, State.PRUNED)
+            self._stop(task.trial, State.PRUNED)
         elif task.epoch < task.num_epochs:
             self._schedule(task)
         else:
             self._finish(task)
 
     def _is_stopped_inside(self, task: Task) -> bool:
-        """Pass an epoch on; whether the pruner stops the candidate there."""
+        """Pass an epoch on; whether the pruner stops the trial there."""
         assert self._projection is not None
         assert self._pruner is not None
         if self._table.curves is None:
             return False
-        row = self.run_so_far.rows[task.candidate]
+        row = self.run_so_far.rows[task.trial]
         partition, column = self._layout.folds[task.fold]
         value = float(self._table.curves[partition, row, column, task.epoch - 1])
-        attempt = self._projection.candidates[task.candidate].attempts[task.fold]
+        attempt = self._projection.trials[task.trial].attempts[task.fold]
         self._projection.epoch(
             Epoch(
-                candidate=task.candidate,
+                trial=task.trial,
                 fold=task.fold,
                 attempt=attempt,
                 epoch=task.epoch,
@@ -210,34 +210,35 @@ class Simulation:
                 seconds=task.seconds / task.num_epochs,
             )
         )
-        if task.candidate == DEFAULT_CANDIDATE or task.epoch == task.num_epochs:
+        if task.trial == DEFAULT_TRIAL or task.epoch == task.num_epochs:
             return False
-        prune = self._pruner.should_prune_epoch(self._projection, task.candidate, task.fold)
-        marks = self._pruner.take_rung_marks(self._projection, task.candidate)
+        prune = self._pruner.should_prune_epoch(self._projection, task.trial, task.fold)
+        marks = self._pruner.take_rung_marks(self._projection, task.trial)
         if marks is not None:
-            self._projection.note(task.candidate, *marks)
+            self._projection.note(task.trial, *marks)
         return prune
 
     def _lose(self, task: Task) -> None:
         self._leave(task, 0.5)
         if self._projection is not None:
-            self._projection.lose(task.candidate, task.fold, "", "lost")
-        self._observe(FoldLost(candidate=task.candidate, fold=task.fold))
-        self._losses[task.candidate] = self._losses.get(task.candidate, 0) + 1
-        if self._losses[task.candidate] >= self._cluster.max_losses:
-            self._stop(task.candidate, State.FAILED)
+            self._projection.lose(task.trial, task.fold, "", "lost")
+        self._observe(FoldLost(trial=task.trial, fold=task.fold))
+        self._losses[task.trial] = self._losses.get(task.trial, 0) + 1
+        if self._losses[task.trial] >= self._cluster.max_losses:
+            self._stop(task.trial, State.FAILED)
 
     def _finish(self, task: Task) -> None:
-        candidate, fold = task.candidate, task.fold
-        score = self._scores[self.run_so_far.rows[candidate]][fold]
+        trial, fold = task.trial, task.fold
+        score = self._scores[self.run_so_far.rows[trial]][fold]
         self._leave(task, 1.0)
         if self._projection is not None:
-            attempt = self._projection.candidates[candidate].attempts[fold]
+            attempt = self._projection.trials[trial].attempts[fold]
             self._projection.finish(
                 FoldScore(
-                    candidate=candidate,
+                    trial=trial,
                     fold=fold,
                     attempt=attempt,
+                    value=score,  # the table's scores, higher is better
                     score=score,
                     seconds=task.seconds,
                     num_epochs=task.num_epochs,
@@ -245,33 +246,31 @@ class Simulation:
                 ),
                 "",
             )
-        self._observe(
-            FoldFinished(candidate=candidate, fold=fold, score=score, seconds=task.seconds)
-        )
-        self._incumbent.score(candidate, score)
+        self._observe(FoldFinished(trial=trial, fold=fold, score=score, seconds=task.seconds))
+        self._incumbent.score(trial, score)
         leader = self._incumbent.leader
         self.run_so_far.lead(self.run_so_far.rows[leader] if leader >= 0 else -1)
         if not math.isfinite(score):
             self.run_so_far.num_worst += 1
-            self._stop(candidate, State.FAILED, NAN_REASON)
+            self._stop(trial, State.FAILED, NAN_REASON)
             return
-        if self._incumbent.is_complete(candidate):
-            self._end_in_projection(candidate, State.COMPLETE, "all folds are done")
+        if self._incumbent.is_complete(trial):
+            self._end_in_projection(trial, State.COMPLETE, "all folds are done")
         elif (
             self._projection is not None
             and self._pruner is not None
-            and candidate != DEFAULT_CANDIDATE
-            and self._pruner.should_prune_fold(self._projection, candidate)
+            and trial != DEFAULT_TRIAL
+            and self._pruner.should_prune_fold(self._projection, trial)
         ):
-            self._stop(candidate, State.PRUNED)
+            self._stop(trial, State.PRUNED)
 
-    def _stop(self, candidate: int, state: State, reason: str = "simulated") -> None:
-        self._end_in_projection(candidate, state, reason)
-        self._observe(CandidateStopped(candidate=candidate, state=state))
+    def _stop(self, number: int, state: State, reason: str = "simulated") -> None:
+        self._end_in_projection(number, state, reason)
+        self._observe(TrialStopped(trial=number, state=state))
 
-    def _end_in_projection(self, candidate: int, state: State, reason: str) -> None:
+    def _end_in_projection(self, number: int, state: State, reason: str) -> None:
         if self._projection is not None:
-            self._projection.end(candidate, state, reason, "")
+            self._projection.end(number, state, reason, "")
 
     # Accounts
 

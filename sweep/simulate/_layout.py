@@ -17,7 +17,7 @@ class Cluster:
     Attributes:
         num_workers: Folds at once, at least 1.
         loss_rate: Chance that a fold is lost half way, in [0, 1).
-        max_losses: A candidate that loses a fold this often has failed, at least 1.
+        max_losses: A trial that loses a fold this often has failed, at least 1.
         straggler_rate: Chance that a fold takes `straggler_factor` times its seconds.
         straggler_factor: At least 1.
     """
@@ -49,9 +49,9 @@ class ReplayOrder:
     """In which order a seed replays a table: its rows, partitions and folds.
 
     Attributes:
-        partitions: Of the table, those that the search sees.
-        order: Row of each candidate, in the order of proposal.
-        folds: Partition and column of each fold; the same for every candidate.
+        partitions: Partitions of the table, those that the search sees.
+        order: Row of each trial, in the order of proposal.
+        folds: Partition and column of each fold; the same for every trial.
     """
 
     partitions: tuple[int, ...]
@@ -60,7 +60,7 @@ class ReplayOrder:
 
 
 def replay_order(table: Table, seed: int, *, repeats: int = 1) -> ReplayOrder:
-    """The layout of a seed: random candidates and folds, partitions in turn.
+    """The layout of a seed: random trials and folds, partitions in turn.
 
     Args:
         table: To search.
@@ -75,7 +75,7 @@ def replay_order(table: Table, seed: int, *, repeats: int = 1) -> ReplayOrder:
             f"{table.name}: {repeats} partitions were asked for, found {table.num_partitions}"
         )
     generator = np.random.default_rng(seed)
-    order = tuple(generator.permutation(table.num_candidates).tolist())
+    order = tuple(generator.permutation(table.num_trials).tolist())
     partitions = tuple((seed + number) % table.num_partitions for number in range(repeats))
     return ReplayOrder(
         partitions=partitions,

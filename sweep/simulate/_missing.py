@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sweep.errors import UsageError
 from sweep.simulate._table import Table
 
-#: What to do about cells that are NaN: refuse the table, drop the candidate, or take it as a score
+#: What to do about cells that are NaN: refuse the table, drop the trial, or take it as a score
 #: that is worse than every other.
 Missing = Literal["refuse", "drop", "worst"]
 

@@ -1,7 +1,7 @@
 """A sampler over a table: what it proposes becomes the nearest configuration not used yet.
 
 The sampler is the one of live sweeps, seeded as there, and it sees the sweep as there: parked
-candidates stand at their current estimate. It knows of a configuration what the table has, and not
+trials stand at their current estimate. It knows of a configuration what the table has, and not
 what it proposed itself, so its model is of what was scored.
 """
 
@@ -29,7 +29,7 @@ _LOG_FACTOR = 20
 
 
 class Proposer:
-    """Chooses the row of each new candidate.
+    """Chooses the row of each new trial.
 
     Attributes:
         distributions: What may vary, by name of the param.
@@ -41,9 +41,9 @@ class Proposer:
         Args:
             table: Its params are the space: a param that is a number everywhere varies over its
                 range, any other over its values, of which "absent" is one.
-            layout: Of equally near rows the first in its order is taken.
-            name: Of a sampler, see `sweep.search.samplers`.
-            seed: Of the sweep, at least 0.
+            layout: Replay order: of equally near rows the first in its order is taken.
+            name: Name of a sampler, see `sweep.search.samplers`.
+            seed: Seed of the sweep, at least 0.
 
         Raises:
             UsageError: There is no such sampler, or no param varies.
@@ -64,12 +64,12 @@ class Proposer:
         }
 
     def next_row(self, projection: Projection) -> int:
-        """The row of the next candidate, which counts as used from now on.
+        """The row of the next trial, which counts as used from now on.
 
         Args:
-            projection: The sweep so far, its candidates with `parameters` and `distributions`.
+            projection: The sweep so far, its trials with `parameters` and `distributions`.
         """
-        sampler = make_sampler(self._name, {}, self._seed, len(projection.candidates))
+        sampler = make_sampler(self._name, {}, self._seed, len(projection.trials))
         trial = sampler_study(projection, sampler).ask(self.distributions)
         squares = sum(
             column.squares(trial.params[key])[self._unused] for key, column in self._columns.items()
@@ -86,8 +86,8 @@ class _Column:
     """One param of all rows.
 
     Attributes:
-        values: Of each row: numbers, or texts where some are no number.
-        distribution: Of the values.
+        values: Values of each row: numbers, or texts where some are no number.
+        distribution: Distribution of the values.
     """
 
     values: Sequence[Any]

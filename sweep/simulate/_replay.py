@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sweep.errors import UsageError
 from sweep.policies import MIN_GAIN, make_policy, policy_named
 from sweep.pruners import NoPruner, PrunerSpec
-from sweep.records import DEFAULT_CANDIDATE
+from sweep.records import DEFAULT_TRIAL
 from sweep.search.pruner_adapter import PrunerAdapter
 from sweep.search.stop_rules import make_stop_rule
 from sweep.simulate._engine import Simulation
@@ -35,10 +35,10 @@ class Arm:
         label: For reports.
         policy: Name of a policy.
         settings: Arguments of the policy, beside `num_trials`.
-        num_completions: Complete candidates that end the sweep; None for no such rule.
+        num_completions: Complete trials that end the sweep; None for no such rule.
         min_gain: Expected gain of a fold that ends the sweep; None for no such rule.
         repeats: Partitions of the table that the search sees, at least 1.
-        pruner: Which candidates stop.
+        pruner: Which trials stop.
         sampler: "random" takes the configurations in random order; any other name is a sampler
             that proposes them, see `Proposer`.
     """
@@ -109,7 +109,7 @@ def replay(
 ) -> tuple[ReplayOrder, Run]:
     """One simulated sweep; in the layout of the seed unless another is given."""
     layout = layout or replay_order(table, seed, repeats=arm.repeats)
-    num_trials, num_folds = table.num_candidates, len(layout.folds)
+    num_trials, num_folds = table.num_trials, len(layout.folds)
     policy = make_policy(arm.policy, {"num_trials": num_trials, **arm.settings}, num_folds)
     rule = make_stop_rule(
         num_trials,
@@ -117,9 +117,7 @@ def replay(
         num_folds,
         policy=policy,
         min_gain=arm.min_gain,
-        required=()
-        if arm.settings.get("pinned", DEFAULT_CANDIDATE) is None
-        else (DEFAULT_CANDIDATE,),
+        required=() if arm.settings.get("pinned", DEFAULT_TRIAL) is None else (DEFAULT_TRIAL,),
     )
     is_random = arm.sampler == "random"
     simulation = Simulation(
@@ -176,7 +174,7 @@ def anytime(
     A run that ended without a score has a regret from its end on, as in its outcome.
     """
     means = searched_means(table, layout)
-    size = table.num_candidates * table.num_folds
+    size = table.num_trials * table.num_folds
     changes = run.anytime or [(run.num_folds, run.chosen)]
     times = np.array([paid / size for paid, _ in changes])
     values = np.array([np.nan] + [regret(means, chosen) for _, chosen in changes])

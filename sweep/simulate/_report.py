@@ -48,7 +48,7 @@ def outcome(table: Table, layout: ReplayOrder, run: Run, cluster: Cluster) -> Ou
     worker_seconds = run.makespan_seconds * cluster.num_workers
     epochs = [
         table.num_epochs(partition, row, fold)
-        for row in range(table.num_candidates)
+        for row in range(table.num_trials)
         for fold in range(table.num_folds)
     ]
     all_seconds = float(table.seconds[partition].sum())

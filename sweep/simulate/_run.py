@@ -11,7 +11,7 @@ from sweep.records import Event
 class Task:
     """A fold on a worker, lost half way or not; `epoch` is the last one reported."""
 
-    candidate: int
+    trial: int
     fold: int
     began: float
     seconds: float
@@ -32,8 +32,8 @@ class Run:
         busy_seconds: Worker time paid for.
         makespan_seconds: Time until the sweep was over.
         reason: Why it was over.
-        rows: Table row of each candidate.
-        started: (candidate, fold) in the order of start.
+        rows: Table row of each trial.
+        started: (trial, fold) in the order of start.
         anytime: (folds paid for, row chosen if the sweep ended there), at every change.
         events: Everything the policy saw, if it was asked for.
         num_worst: Scores that were not finite and counted as worst.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection
-from sweep.records import State
+from sweep.records import State, as_score
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ class Table:
         return int(self.scores.shape[0])
 
     @property
-    def num_candidates(self) -> int:
+    def num_trials(self) -> int:
         """Configurations."""
         return int(self.scores.shape[1])
 
@@ -96,23 +96,23 @@ class Table:
 
 
 def table_of(name: str, projection: Projection) -> Table:
-    """The table of a sweep: its complete candidates, on one partition.
+    """The table of a sweep: its complete trials, on one partition.
 
     Raises:
-        UsageError: No candidate is complete.
+        UsageError: No trial is complete.
     """
-    complete = [one for one in projection.candidates if one.state is State.COMPLETE]
+    complete = [one for one in projection.trials if one.state is State.COMPLETE]
     if not complete:
-        raise UsageError(f"{name}: no candidate is complete, there is nothing to replay")
-    num_left_out = len(projection.candidates) - len(complete)
-    note = f"{num_left_out} of {len(projection.candidates)} candidates are left out: not complete"
+        raise UsageError(f"{name}: no trial is complete, there is nothing to replay")
+    num_left_out = len(projection.trials) - len(complete)
+    note = f"{num_left_out} of {len(projection.trials)} trials are left out: not complete"
     folds = range(projection.num_folds)
     longest = max(len(one.epochs.get(fold, {})) for one in complete for fold in folds)
     curves = np.full((1, len(complete), len(folds), max(longest, 1)), np.nan)
     for row, one in enumerate(complete):
         for fold in folds:
             for epoch, value in one.epochs.get(fold, {}).items():
-                curves[0, row, fold, epoch - 1] = value
+                curves[0, row, fold, epoch - 1] = as_score(value, maximize=projection.maximize)
     return Table(
         name=name,
         scores=np.array([[[one.folds[fold].score for fold in folds] for one in complete]]),

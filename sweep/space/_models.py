@@ -37,17 +37,13 @@ class Objective(Strict):
         """Whether higher is better."""
         return self.direction != "minimize"
 
-    def score(self, value: float) -> float:
-        """A metric's value as a score, which is better when higher."""
-        return value if self.maximize else -value
-
 
 class SamplerSpec(Strict):
     """What to try next.
 
     Attributes:
         name: "tpe" or "random".
-        n_startup_trials: Candidates drawn at random before TPE models anything.
+        n_startup_trials: Trials drawn at random before TPE models anything.
     """
 
     name: Literal["tpe", "random"] = "tpe"
@@ -172,7 +168,7 @@ class InferenceSpec(Strict):
     """Settings that count in inference alone: every trained fold is scored with each choice.
 
     Attributes:
-        overlap: Of neighbouring windows, values in [0, 0.9].
+        overlap: Overlap of neighbouring windows, values in [0, 0.9].
         tta: Whether the mirror image is predicted too.
         whole_image: Whether the whole image is predicted in one pass, without windows.
     """

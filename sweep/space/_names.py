@@ -84,8 +84,8 @@ def name_problems(
             f"{where('candidates')}: found {len(file.candidates)}, expected fewer than "
             f"policy.num_trials ({file.policy.num_trials}), of which the default takes one"
         )
-    for index, candidate in enumerate(file.candidates):
-        for name, value in candidate.items():
+    for index, given in enumerate(file.candidates):
+        for name, value in given.items():
             place = where("candidates", index, name)
             if name not in file.parameters:
                 yield f"{place}: found an unknown key, {did_you_mean(name, file.parameters)}"

@@ -54,10 +54,10 @@ def space_problems(space: SearchSpace, file: SpaceFile) -> Iterator[tuple[Place,
                 f"found conditions that never hold at once ({_told(space, name)}), expected some "
                 "values at which all of them hold",
             )
-    yield from _candidate_problems(space, file)
+    yield from _given_problems(space, file)
 
 
-def _candidate_problems(space: SearchSpace, file: SpaceFile) -> Iterator[tuple[Place, str]]:
+def _given_problems(space: SearchSpace, file: SpaceFile) -> Iterator[tuple[Place, str]]:
     known = {"the default": space.active(space.defaults())}
     for index, given in enumerate(file.candidates):
         chosen = space.active(space.candidates[index])
@@ -75,7 +75,7 @@ def _candidate_problems(space: SearchSpace, file: SpaceFile) -> Iterator[tuple[P
                 f"found the configuration of {twin} again, expected each once: it would be "
                 "trained twice",
             )
-        known[f"candidate {index}"] = chosen
+        known[f"candidates.{index}"] = chosen
 
 
 def _is_continuous(one: ParameterSpec | None) -> bool:

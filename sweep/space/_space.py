@@ -34,15 +34,15 @@ class SearchSpace:
     """What may vary, what stays, and how the sweep is led.
 
     Attributes:
-        name: Of the space.
+        name: Name of the space.
         description: For people.
         text: The YAML source.
         source: Where it came from, for messages.
         lines: One-based line of every dotted key.
         objective: Metric and direction.
-        num_folds: Folds of a complete candidate.
+        num_folds: Folds of a complete trial.
         policy: Which fold next, and when the sweep ends.
-        pruner: Who stops.
+        pruner: Settings of the pruner.
         sampler: What to try next.
         candidates: Whole configurations of parameters to try right after the default.
         fixed: Settings that do not vary.

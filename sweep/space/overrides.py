@@ -20,8 +20,8 @@ class Overrides:
 
     Attributes:
         fixed: Settings held at one value; one that the space varies is varied no more.
-        num_trials: Candidates that get a first fold.
-        num_completions: Complete candidates after which the sweep ends.
+        num_trials: Trials that get a first fold.
+        num_completions: Complete trials after which the sweep ends.
         num_folds: Folds of the plan.
     """
 

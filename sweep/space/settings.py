@@ -1,7 +1,7 @@
 """Is every configuration that a search space asks for one that can be trained? Asked beforehand.
 
 Settings refuse what makes no sense when they are made, which is on a worker, in the middle of a
-sweep. So they are made here first: the defaults, the listed candidates, every value of each
+sweep. So they are made here first: the defaults, the `candidates`, every value of each
 parameter, and the ends of those that the core judges together (a patch that is too large for one of
 the image sizes).
 """
@@ -39,10 +39,11 @@ def check_settings(space: SearchSpace) -> None:
         error = _refusal({**defaults, **choice})
         if error is not None:
             raise SpaceError(f"{space.locate(_field(error))}: {error}")
-    for index, candidate in enumerate(space.candidates):
-        error = _refusal(space.complete(candidate), space.inference)
+    for index, given in enumerate(space.candidates):
+        error = _refusal(space.complete(given), space.inference)
         if error is not None:
-            raise SpaceError(f"{space.locate(f'candidates.{index}')}: candidate {index}: {error}")
+            place = f"candidates.{index}"
+            raise SpaceError(f"{space.locate(place)}: {place}: {error}")
     _check_pruner(space)
     _check_effects(space, FoldSettings.from_mapping(defaults))
     for name in space.parameters:

@@ -49,7 +49,7 @@ def check_address(address: str, what: str = "storage") -> str:
     """An address without a slash at its end.
 
     Args:
-        address: Of object storage.
+        address: Address of object storage.
         what: Named in the message.
 
     Raises:
@@ -89,7 +89,7 @@ class Bucket:
         """Write, read and remove an object, so that what is wrong shows before a sweep starts.
 
         Args:
-            key: Of an object that nobody else uses.
+            key: Key of an object that is used for this alone.
 
         Raises:
             UsageError: The bucket is missing, or may not be written; says so.

@@ -51,7 +51,7 @@ def store_of(header: SweepHeader, home: Path) -> str:
     """Where a sweep's case store is, for `open_store`.
 
     Args:
-        header: Of the sweep; `store` is where the case store was when it began.
+        header: Header of the sweep; `store` is where the case store was when it began.
         home: Folder of the home. If it has moved, or was copied, with the store inside, the store
             of the same content is taken that lies there as it did.
 
@@ -97,7 +97,7 @@ def upload(folder: Path, address: str) -> tuple[CaseStore, bool]:
     """Put a store into object storage, whole or not at all.
 
     Args:
-        folder: Of the store; every case is read and checked first.
+        folder: Folder of the store; every case is read and checked first.
         address: s3://bucket/prefix, of this store alone.
 
     Returns:

@@ -22,7 +22,7 @@ class Home:
     Attributes:
         folder: Holds `sweeps/<name>/` and, unless other addresses are given, the two stores.
         ledger_url: SQLAlchemy address of the Optuna storage.
-        tracking_uri: Of MLflow.
+        tracking_uri: Address of MLflow.
         storage: Folder that every worker can write; `sweeps` below `folder` unless given. Where
             sweeps are in object storage, this driver's own copies of what it read.
         bucket: `s3://bucket/prefix` if sweeps are in object storage, else None.

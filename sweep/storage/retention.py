@@ -1,4 +1,4 @@
-"""What follows from complete candidates: whose weights stay."""
+"""What follows from complete trials: whose weights stay."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from sweep.ledger.projection import Projection
 from sweep.records import State
 
 
-def kept_candidates(projection: Projection, num_kept: int) -> set[int]:
-    """Numbers of the candidates whose weights stay: the best complete ones and the default."""
-    complete = [one for one in projection.candidates if one.state is State.COMPLETE]
+def kept_trials(projection: Projection, num_kept: int) -> set[int]:
+    """Numbers of the trials whose weights stay: the best complete ones and the default."""
+    complete = [one for one in projection.trials if one.state is State.COMPLETE]
     complete.sort(key=lambda one: (-one.mean, one.number))
     return {one.number for one in complete[:num_kept]} | {0}
 
 
 def keep_weights(projection: Projection, folder: Path, *, num_kept: int) -> None:
-    """Drop the weights of all but the best complete candidates and the default.
+    """Drop the weights of all but the best complete trials and the default.
 
-    Case tables and fold results stay for every candidate, of the attempts that gave a score.
+    Case tables and fold results stay for every trial, of the attempts that gave a score.
     """
-    kept = kept_candidates(projection, num_kept)
-    for one in projection.candidates:
+    kept = kept_trials(projection, num_kept)
+    for one in projection.trials:
         for path in sorted((folder / "trials" / f"{one.number:04d}").glob("fold-*/attempt-*")):
             score = one.folds.get(int(path.parent.name.removeprefix("fold-")))
             if score is None or path.name != f"attempt-{score.attempt}":

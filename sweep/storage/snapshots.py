@@ -45,7 +45,7 @@ def save(bucket: Bucket, place: str, folder: Path, wanted: Wanted = _all) -> Non
 
     Args:
         bucket: Where to.
-        place: Of the folder in it.
+        place: Place of the folder in it.
         folder: Hidden files and folders in it are left out.
         wanted: Which names to keep.
 
@@ -72,7 +72,7 @@ def fetch(bucket: Bucket, place: str, folder: Path, wanted: Wanted = _all) -> bo
 
     Args:
         bucket: Where from.
-        place: Of the folder in it.
+        place: Place of the folder in it.
         folder: Made if there is a snapshot.
         wanted: Which names to bring.
 

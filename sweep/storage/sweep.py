@@ -33,7 +33,7 @@ class Sweep:
 
         Args:
             home: Where the sweep lives.
-            name: Of the sweep.
+            name: Name of the sweep.
 
         Raises:
             UnknownSweep: There is no sweep of that name.

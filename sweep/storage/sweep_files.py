@@ -16,11 +16,11 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from sweep.errors import NameTaken, StorageError
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.storage import snapshots
 from sweep.storage.bucket import Bucket
 from sweep.storage.home import Home
-from sweep.storage.retention import kept_candidates
+from sweep.storage.retention import kept_trials
 from sweep.storage.snapshots import SEARCH_PLACE, SEARCH_PLAN
 
 PLAN_PLACE = "plan"
@@ -96,10 +96,8 @@ def bring_plan(home: Home, name: str) -> None:
         snapshots.fetch(bucket, SEARCH_PLACE, folder)
 
 
-def bring_folds(
-    home: Home, name: str, candidates: Iterable[Candidate], *, weights: bool = False
-) -> None:
-    """Bring the finished folds of some candidates: tables of cases, and weights if asked for.
+def bring_folds(home: Home, name: str, trials: Iterable[Trial], *, weights: bool = False) -> None:
+    """Bring the finished folds of some trials: tables of cases, and weights if asked for.
 
     Raises:
         StorageError: The storage cannot be used, or what it holds is damaged.
@@ -107,7 +105,7 @@ def bring_folds(
     if (where := address(home, name)) is None:
         return
     bucket, folder = Bucket(where), home.sweep_folder(name)
-    for one in candidates:
+    for one in trials:
         for score in one.folds.values():
             if score.cases is not None:
                 place = str(PurePosixPath(score.cases).parent)
@@ -144,13 +142,13 @@ def tidy(home: Home, projection: Projection, name: str, *, num_kept: int) -> Non
     """As `sweep.storage.retention.keep_weights`, in object storage; what fails is left and said."""
     if (where := address(home, name)) is None:
         return
-    bucket, kept = Bucket(where), kept_candidates(projection, num_kept)
+    bucket, kept = Bucket(where), kept_trials(projection, num_kept)
     try:
         keys = bucket.keys("trials")
         places = {found[0]: found for key in keys if (found := _ATTEMPT.match(key))}
         for place, parts in sorted(places.items()):
             number, fold, attempt = map(int, parts.groups())
-            score = projection.candidates[number].folds.get(fold)
+            score = projection.trials[number].folds.get(fold)
             if score is None or score.attempt != attempt:
                 snapshots.remove(bucket, place.rstrip("/"))
             elif number not in kept:

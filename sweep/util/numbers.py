@@ -15,7 +15,7 @@ def mean_or(values: Iterable[float], otherwise: float = math.nan) -> float:
     """The mean, rounded once at its end.
 
     Args:
-        values: Of folds, any unit.
+        values: Values of folds, any unit.
         otherwise: What it is of no values, and where one is not finite.
     """
     known = list(values)

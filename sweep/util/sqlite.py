@@ -12,7 +12,7 @@ def sqlite_file(url: str) -> Path | None:
     """The file of an SQLAlchemy address; None for a server, and for a database in memory.
 
     Args:
-        url: Of a ledger or of MLflow, which has addresses of other kinds too.
+        url: Address of a ledger or of MLflow, which has addresses of other kinds too.
     """
     try:
         parts = make_url(url)

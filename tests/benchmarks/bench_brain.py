@@ -1,6 +1,6 @@
 """What the driver itself costs: per decision, per ledger write, per pruning question.
 
-    python tests/benchmarks/bench_brain.py [number of candidates]
+    python tests/benchmarks/bench_brain.py [number of trials]
 
 Set-up is not timed. The last column compares with what it replaces, in the same run. The last line
 is one JSON object: milliseconds by name.
@@ -31,7 +31,7 @@ from sweep.ledger.header import SweepHeader
 from sweep.policies import Policy, make_policy
 from sweep.ray.scheduler import FoldScheduler, Slots
 from sweep.ray.searcher import FoldSearch
-from sweep.records import CandidateAdded, Epoch, FoldFinished, FoldScore, FoldStarted
+from sweep.records import Epoch, FoldFinished, FoldScore, FoldStarted, TrialAdded
 from sweep.search.controller import Controller
 from sweep.search.optuna_views import sampler_study
 from sweep.search.pruner_adapter import PrunerAdapter
@@ -67,31 +67,31 @@ def show(what: str, found_ms: float, note: str = "") -> None:
     FOUND[what.strip()] = round(found_ms, 4)
 
 
-def bench_policy(num_candidates: int) -> None:
+def bench_policy(num_trials: int) -> None:
     rng = np.random.default_rng(0)
-    policy: Policy = make_policy("greedy", {"num_trials": num_candidates}, NUM_FOLDS)
-    for candidate in range(num_candidates):
-        policy.observe(CandidateAdded(candidate=candidate))
-        policy.observe(FoldStarted(candidate=candidate, fold=0))
-        finish(policy, candidate, 0, rng.uniform())
+    policy: Policy = make_policy("greedy", {"num_trials": num_trials}, NUM_FOLDS)
+    for trial in range(num_trials):
+        policy.observe(TrialAdded(trial=trial))
+        policy.observe(FoldStarted(trial=trial, fold=0))
+        finish(policy, trial, 0, rng.uniform())
 
     def decide_and_observe() -> None:
         decision = policy.decide(1)[0]
-        policy.observe(FoldStarted(candidate=decision.candidate, fold=decision.fold))
-        finish(policy, decision.candidate, decision.fold, rng.uniform())
+        policy.observe(FoldStarted(trial=decision.trial, fold=decision.fold))
+        finish(policy, decision.trial, decision.fold, rng.uniform())
 
     show(
-        f"greedy: one decision and its two events, {num_candidates} candidates",
-        median_ms(decide_and_observe, min(200, 2 * num_candidates)),
+        f"greedy: one decision and its two events, {num_trials} trials",
+        median_ms(decide_and_observe, min(200, 2 * num_trials)),
     )
 
 
-def finish(policy: Policy, candidate: int, fold: int, score: float) -> None:
-    policy.observe(FoldFinished(candidate=candidate, fold=fold, score=score, seconds=1.0))
+def finish(policy: Policy, number: int, fold: int, score: float) -> None:
+    policy.observe(FoldFinished(trial=number, fold=fold, score=score, seconds=1.0))
 
 
-def fill(ledger: Ledger, num_candidates: int) -> dict[str, list[float]]:
-    """Every candidate gets a first fold of 75 epochs; returns the time of every write in ms."""
+def fill(ledger: Ledger, num_trials: int) -> dict[str, list[float]]:
+    """Every trial gets a first fold of 75 epochs; returns the time of every write in ms."""
     rng, times = np.random.default_rng(1), {"add": [], "start": [], "epoch": [], "finish": []}
 
     def timed(name: str, write: Callable[[], object]) -> None:
@@ -99,21 +99,22 @@ def fill(ledger: Ledger, num_candidates: int) -> dict[str, list[float]]:
         write()
         times[name].append(1000 * (time.perf_counter() - begin))
 
-    for number in range(num_candidates):
+    for number in range(num_trials):
         x = float(rng.uniform())
-        timed("add", lambda x=x: ledger.add_candidate({"x": x}, X))
+        timed("add", lambda x=x: ledger.add_trial({"x": x}, X))
         timed("start", lambda number=number: ledger.start_fold(number, 0))
         for epoch in range(1, NUM_EPOCHS + 1):
             report = Epoch(
-                candidate=number, fold=0, attempt=1, epoch=epoch, value=x + epoch, seconds=1.0
+                trial=number, fold=0, attempt=1, epoch=epoch, value=x + epoch, seconds=1.0
             )
             if epoch < NUM_EPOCHS:
                 timed("epoch", lambda report=report: (ledger.record_epoch(report), ledger.flush()))
         curve = tuple(float(value) for value in rng.uniform(size=NUM_EPOCHS))
         score = FoldScore(
-            candidate=number,
+            trial=number,
             fold=0,
             attempt=1,
+            value=x,
             score=x,
             seconds=1.0,
             num_epochs=NUM_EPOCHS,
@@ -125,12 +126,12 @@ def fill(ledger: Ledger, num_candidates: int) -> dict[str, list[float]]:
     return times
 
 
-def bench_ledger(num_candidates: int, folder: Path) -> None:
+def bench_ledger(num_trials: int, folder: Path) -> None:
     url = f"sqlite:///{folder / 'ledger.db'}"
     header = SweepHeader(metric="dice", maximize=True, num_folds=NUM_FOLDS, seed=0)
     ledger = Ledger.create(url, "bench", header=header)
     ledger.acquire("bench")
-    times = fill(ledger, num_candidates)
+    times = fill(ledger, num_trials)
     for name, each in times.items():
         part = max(1, len(each) // 10)
         first, last = statistics.median(each[:part]), statistics.median(each[-part:])
@@ -141,23 +142,21 @@ def bench_ledger(num_candidates: int, folder: Path) -> None:
         )
     begin = time.perf_counter()
     Ledger.open(url, "bench")
-    shape = f"{num_candidates} candidates x {NUM_EPOCHS} epochs"
+    shape = f"{num_trials} trials x {NUM_EPOCHS} epochs"
     show(f"open the ledger and build the projection, {shape}", 1000 * (time.perf_counter() - begin))
     bench_questions(ledger, url)
 
 
 def bench_questions(ledger: Ledger, url: str) -> None:
     projection = ledger.projection
-    number = ledger.add_candidate({"x": 0.5}, X)
+    number = ledger.add_trial({"x": 0.5}, X)
     ledger.start_fold(number, 0)
     space = parse_space(SPACE, "bench.yaml")
     pruner = PrunerAdapter(space.pruner.build())
     epochs = iter(range(1, 1000))
 
     def ask() -> None:
-        report = Epoch(
-            candidate=number, fold=0, attempt=1, epoch=next(epochs), value=99.0, seconds=1.0
-        )
+        report = Epoch(trial=number, fold=0, attempt=1, epoch=next(epochs), value=99.0, seconds=1.0)
         projection.epoch(report)
         pruner.should_prune_epoch(projection, number, 0)
 
@@ -230,22 +229,24 @@ def bench_adapter(num_trials: int, num_results: int = 200) -> None:
 
 def result_of(assignment: Mapping[str, Any]) -> dict[str, Any]:
     """What a worker reports at the end of a fold of one epoch."""
-    place = {key: assignment[key] for key in ("candidate", "fold", "attempt")}
+    place = {key: assignment[key] for key in ("trial", "fold", "attempt")}
     score = toy_fold(assignment["parameters"], assignment["fold"])[1]
     return {
         "attempt": place["attempt"],
         "epoch": Epoch(**place, epoch=1, value=score, seconds=1.0),
-        "score": FoldScore(**place, score=score, seconds=1.0, num_epochs=1, best_epoch=1),
+        "score": FoldScore(
+            **place, value=score, score=score, seconds=1.0, num_epochs=1, best_epoch=1
+        ),
     }
 
 
 def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    num_candidates = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    num_trials = int(sys.argv[1]) if len(sys.argv) > 1 else 50
     for count in (200, 20_000):
         bench_policy(count)
     with tempfile.TemporaryDirectory() as folder:
-        bench_ledger(num_candidates, Path(folder))
+        bench_ledger(num_trials, Path(folder))
     bench_adapter(1000)
     print(json.dumps(FOUND))
 

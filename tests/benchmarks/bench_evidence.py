@@ -41,7 +41,7 @@ from sweep.records import State, SweepState
 PREVALENCE = 0.22
 #: Of patients with several images; their images are positive more often.
 SICK = 0.3
-NUM_CANDIDATES = 8
+NUM_TRIALS = 8
 #: Shares of a model's normal score that patient, case, and patient with model explain.
 PATIENT, CASE, HABIT = 0.2, 0.45, 0.1
 Values = NDArray[np.float64]
@@ -142,7 +142,7 @@ class Cases:
 
 
 def finished_sweep() -> Projection:
-    """A finished sweep that candidate 1 won; what the gate asks of it holds."""
+    """A finished sweep that trial 1 won; what the gate asks of it holds."""
     made = projection(num_folds=2)
     made.header = dataclasses.replace(made.header, plan_digest="p", data_hash="d")
     for scores in ((0.5, 0.5), (0.7, 0.7)):
@@ -164,7 +164,7 @@ def confirmation(cases: Cases, dice: Mapping[str, Values]) -> Confirmation:
         "dice_all_empty": float(1 - sick.mean()),
     }
     return Confirmation(
-        **{"sweep": "s", "candidate": 1, "metrics": metrics, "rule": Rule()},
+        **{"sweep": "s", "trial": 1, "metrics": metrics, "rule": Rule()},
         **{"default": {"dice": float(dice["default"].mean())}, "use": 1, "num_uses": 1},
         intervals={key: (low, high) for key, (low, high) in intervals.items()},
         **{"num_cases": len(sick), "num_positive": int(sick.sum())},
@@ -185,7 +185,7 @@ def confirmation(cases: Cases, dice: Mapping[str, Values]) -> Confirmation:
 CHECKS = {
     "nothing": "dice above the all-empty baseline",
     "floor": "dice over positives",
-    "default": "dice against the default candidate",
+    "default": "dice against the default trial",
     "champion": "dice against the champion (m version 1)",
 }
 
@@ -241,9 +241,9 @@ def simulate(
     for number in range(num_sweeps):
         rng = np.random.default_rng([seed, num_cases, images, number])
         cases = Cases.draw(rng, num_cases, images)
-        # Candidates are equal and the search's scores are of other cases, so any may be best. Where
+        # Trials are equal and the search's scores are of other cases, so any may be best. Where
         # that is the default, it need not stand against itself: see the champion's column.
-        best = 1 + int(np.argmax(rng.normal(size=NUM_CANDIDATES - 1)))
+        best = 1 + int(np.argmax(rng.normal(size=NUM_TRIALS - 1)))
         levels = {number: cases.levels(rng) for number in (0, best)}
         own = scene.winner.draw(levels[best], cases.is_positive)
         dice = {

@@ -68,7 +68,7 @@ def main() -> None:
                 replay(table, parse_arm(name), Cluster(), seed, ordered(table, order, seed))[
                     1
                 ].num_folds
-                / (table.num_candidates * table.num_folds)
+                / (table.num_trials * table.num_folds)
                 for table in tables
                 for seed in range(arguments.seeds)
             ]

@@ -1,8 +1,8 @@
-"""Does it pay to park a candidate inside a fold, instead of stopping it for good?
+"""Does it pay to park a trial inside a fold, instead of stopping it for good?
 
     python tests/benchmarks/bench_parking.py [--seeds 200]
 
-A replay apart from the simulator, over the table with real learning curves. Every candidate begins
+A replay apart from the simulator, over the table with real learning curves. Every trial begins
 its first fold. After 5 and 10 epochs it goes on if the mean of its last five epochs is in the best
 share of those who came so far (all go on while there are fewer than eight); else it is stopped, or
 parked and promoted when later arrivals make it one of the best (Li et al., A System for Massively
@@ -40,7 +40,7 @@ class FirstFold:
         self.stopped: set[int] = set()
 
     def begin(self, one: int) -> None:
-        """A candidate comes to the first rung; whoever may goes on."""
+        """A trial comes to the first rung; whoever may goes on."""
         self._to(one, RUNGS[0])
         while self._promote():
             pass
@@ -74,7 +74,7 @@ class FirstFold:
 def replay(
     table: Table, seed: int, *, share: float, parks: bool, most: int
 ) -> tuple[float, float, float]:
-    """Share of the epochs, regret and hit of one order of candidates and folds."""
+    """Share of the epochs, regret and hit of one order of trials and folds."""
     assert table.curves is not None
     generator, scores = np.random.default_rng(seed), table.scores[0]
     epochs = np.isfinite(table.curves[0]).sum(axis=2)

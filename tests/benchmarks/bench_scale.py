@@ -1,7 +1,7 @@
 """Scale of policies and simulator: `make bench-scale`.
 
-One decision at 10,000 candidates, its growth to 100,000, what one result costs our policy there
-(the refit, which is batched, counted apart), and a whole simulated sweep of 100,000 candidates x 5
+One decision at 10,000 trials, its growth to 100,000, what one result costs our policy there
+(the refit, which is batched, counted apart), and a whole simulated sweep of 100,000 trials x 5
 folds on 1,000 workers. The last line is one JSON object.
 """
 
@@ -16,26 +16,26 @@ import time
 import numpy as np
 
 from sweep.policies import Policy, PolicySpec, make_policy
-from sweep.records import CandidateAdded, FoldFinished, FoldStarted, RunFold
+from sweep.records import FoldFinished, FoldStarted, RunFold, TrialAdded
 from sweep.simulate import Cluster, Table, parse_arm, replay
 
 NUM_FOLDS = 5
 
 
-def filled(name: str, num_candidates: int) -> Policy:
-    """A policy whose candidates all have their first fold."""
+def filled(name: str, num_trials: int) -> Policy:
+    """A policy whose trials all have their first fold."""
     generator = np.random.default_rng(0)
-    policy = make_policy(name, {"num_trials": num_candidates}, NUM_FOLDS)
-    for number, x in enumerate(generator.random(num_candidates).tolist()):
-        policy.observe(CandidateAdded(candidate=number, parameters={"x": x}))
-        policy.observe(FoldStarted(candidate=number, fold=0))
+    policy = make_policy(name, {"num_trials": num_trials}, NUM_FOLDS)
+    for number, x in enumerate(generator.random(num_trials).tolist()):
+        policy.observe(TrialAdded(trial=number, parameters={"x": x}))
+        policy.observe(FoldStarted(trial=number, fold=0))
         score = 1 - abs(x - 0.7) + 0.1 * float(generator.normal())
-        policy.observe(FoldFinished(candidate=number, fold=0, score=score, seconds=1.0))
+        policy.observe(FoldFinished(trial=number, fold=0, score=score, seconds=1.0))
     return policy
 
 
-def bench_decision(name: str, num_candidates: int) -> dict[str, float]:
-    policy = filled(name, num_candidates)
+def bench_decision(name: str, num_trials: int) -> dict[str, float]:
+    policy = filled(name, num_trials)
     decisions, results = [], []
     for _ in range(200):
         begin = time.perf_counter()
@@ -43,13 +43,13 @@ def bench_decision(name: str, num_candidates: int) -> dict[str, float]:
         decisions.append(time.perf_counter() - begin)
         assert isinstance(decision, RunFold)
         begin = time.perf_counter()
-        policy.observe(FoldStarted(candidate=decision.candidate, fold=decision.fold))
+        policy.observe(FoldStarted(trial=decision.trial, fold=decision.fold))
         policy.observe(
-            FoldFinished(candidate=decision.candidate, fold=decision.fold, score=0.9, seconds=1.0)
+            FoldFinished(trial=decision.trial, fold=decision.fold, score=0.9, seconds=1.0)
         )
         results.append(time.perf_counter() - begin)
     print(
-        f"{name:15} {num_candidates:7} candidates: decision {_ms(statistics.median(decisions))}, "
+        f"{name:15} {num_trials:7} trials: decision {_ms(statistics.median(decisions))}, "
         f"worst {_ms(max(decisions))}; result {_ms(statistics.median(results))}, "
         f"worst (with a refit) {_ms(max(results))}",
         flush=True,
@@ -61,24 +61,24 @@ def bench_decision(name: str, num_candidates: int) -> dict[str, float]:
     }
 
 
-def bench_sweep(name: str, num_candidates: int, num_workers: int) -> dict[str, float]:
+def bench_sweep(name: str, num_trials: int, num_workers: int) -> dict[str, float]:
     generator = np.random.default_rng(0)
-    scores = generator.normal(0.8, 0.05, (1, num_candidates, 1)) + generator.normal(
-        0, 0.02, (1, num_candidates, NUM_FOLDS)
+    scores = generator.normal(0.8, 0.05, (1, num_trials, 1)) + generator.normal(
+        0, 0.02, (1, num_trials, NUM_FOLDS)
     )
     table = Table(
         name="made",
         scores=scores,
         seconds=generator.uniform(1, 3, scores.shape),
         curves=None,
-        params=tuple({"x": value} for value in generator.random(num_candidates).tolist()),
+        params=tuple({"x": value} for value in generator.random(num_trials).tolist()),
     )
     begin = time.perf_counter()
     _, run = replay(table, parse_arm(name), Cluster(num_workers=num_workers), 0)
     seconds = time.perf_counter() - begin
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"{name:15} {num_candidates} candidates x {NUM_FOLDS} on {num_workers} workers: "
+        f"{name:15} {num_trials} trials x {NUM_FOLDS} on {num_workers} workers: "
         f"{run.num_folds:.0f} folds in {seconds:.1f} s, peak {memory:.2f} GiB",
         flush=True,
     )
@@ -103,7 +103,7 @@ def main() -> None:
         name: bench_sweep(name, largest, largest // 100)
         for name in ("standard", "greedy", "default")
     }
-    print(json.dumps({"num_candidates": largest, "decisions": decisions, "sweeps": sweeps}))
+    print(json.dumps({"num_trials": largest, "decisions": decisions, "sweeps": sweeps}))
 
 
 if __name__ == "__main__":

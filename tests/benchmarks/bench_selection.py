@@ -38,7 +38,7 @@ def is_claimed(projection: Projection) -> bool:
 
 def is_claimed_as_single(projection: Projection) -> bool:
     """The same of the raw paired interval."""
-    best, default = projection.best(), projection.candidates[0]
+    best, default = projection.best(), projection.trials[0]
     if best is None or best is default or default.state != "complete":
         return False
     mine, theirs = ({fold: one.folds[fold].score for fold in one.folds} for one in (best, default))

@@ -1,12 +1,12 @@
 """Greedy against the full grid on the demo's phantom, and the gap between two folds of a worker.
 
 The greedy sweep is the demo as shipped, its pruner with it. The grid then trains every fold of the
-same candidates, on the same fold plan. Prints one JSON object as its last line:
+same trials, on the same fold plan. Prints one JSON object as its last line:
 
     folds_share     folds that greedy finished, over those of the full grid
     winner_gap      objective of the grid's best minus that of greedy's winner, five-fold means,
                     both as the grid scored them
-    means           five-fold means of the grid, by candidate
+    means           five-fold means of the grid, by trial
     idle_gap_ms     median time from a fold's end to the next start on the same slot count
     num_folds       folds in the full grid
 
@@ -39,7 +39,7 @@ def idle_gaps_ms(projection: Projection, num_slots: int) -> list[float]:
 
     With as many starts as ends, the n-th end frees the slot that the (n + slots)-th start takes.
     """
-    attempts = [attempt for one in projection.candidates for attempt in one.log]
+    attempts = [attempt for one in projection.trials for attempt in one.log]
     starts = sorted(datetime.fromisoformat(one.started_at) for one in attempts)
     ends = sorted(datetime.fromisoformat(one.ended_at) for one in attempts if one.ended_at)
     pairs = zip(ends, starts[num_slots:], strict=False)
@@ -54,11 +54,11 @@ def _greedy(folder: Path, store: Path) -> Projection:
 
 
 def _grid(folder: Path, store: Path, greedy: Projection) -> Projection:
-    """The same candidates, every fold of each."""
+    """The same trials, every fold of each."""
     tree = yaml.safe_load(load_space("demo").text)
-    tree["policy"] = {"name": "standard", "num_trials": len(greedy.candidates)}
+    tree["policy"] = {"name": "standard", "num_trials": len(greedy.trials)}
     tree["pruner"] = {"name": "none"}
-    tree["candidates"] = [dict(one.parameters) for one in greedy.candidates[1:]]
+    tree["candidates"] = [dict(one.parameters) for one in greedy.trials[1:]]
     space = folder / "grid.yaml"
     space.write_text(yaml.safe_dump(tree, sort_keys=False))
     precision = (greedy.header.runtime or {})["precision"]
@@ -85,15 +85,15 @@ def main() -> None:
     winner, best = greedy.best(), grid.best()
     assert winner is not None
     assert best is not None
-    num_run = sum(len(one.folds) for one in greedy.candidates)
-    num_grid = sum(len(one.folds) for one in grid.candidates)
+    num_run = sum(len(one.folds) for one in greedy.trials)
+    num_grid = sum(len(one.folds) for one in grid.trials)
     print(
         json.dumps(
             {
                 "folds_share": round(num_run / num_grid, 3),
-                "winner_gap": round(best.mean - grid.candidates[winner.number].mean, 4),
+                "winner_gap": round(best.mean - grid.trials[winner.number].mean, 4),
                 "winner": winner.number,
-                "means": [round(one.mean, 4) for one in grid.candidates],
+                "means": [round(one.mean, 4) for one in grid.trials],
                 "idle_gap_ms": round(statistics.median(idle_gaps_ms(greedy, 2)), 1),
                 "num_folds": num_grid,
             }

@@ -30,11 +30,11 @@ class Sleeper(tune.Trainable):
     def step(self) -> dict[str, Any]:
         time.sleep(EPOCH_SECONDS)
         self.epoch += 1
-        place = {key: self.given[key] for key in ("candidate", "fold", "attempt")}
+        place = {key: self.given[key] for key in ("trial", "fold", "attempt")}
         score = fold_score(Assignment(**self.given))
         watched = score.curves[WATCHED][:NUM_EPOCHS]  # no epoch that was not reported
         score = dataclasses.replace(score, curves={**score.curves, WATCHED: watched})
         value = watched[self.epoch - 1]
-        result = {key: place[key] for key in ("candidate", "attempt")}
+        result = {key: place[key] for key in ("trial", "attempt")}
         result["epoch"] = Epoch(**place, epoch=self.epoch, value=value, seconds=EPOCH_SECONDS)
         return result | ({"score": score} if self.epoch == NUM_EPOCHS else {})

@@ -42,7 +42,7 @@ NAME = "load"
 
 
 def shipped_space(num_trials: int) -> SearchSpace:
-    """The shipped space and its sampler, with all folds of every candidate."""
+    """The shipped space and its sampler, with all folds of every trial."""
     tree = effective_space("attention_unet", Overrides(num_trials=num_trials)).tree()
     tree["policy"] = {"name": "standard", "num_trials": num_trials}
     tree["pruner"] = {"name": "none"}
@@ -116,7 +116,7 @@ def _drive(home: Home, space: SearchSpace, resources: Resources) -> Ledger:
 def _job(folder: Path) -> Job:
     return Job(
         store="", data_hash="", plan="", plan_digest="", folder=str(folder), seed=0,
-        metric="average_precision", sign=1.0, runtime={}, version="",
+        metric="average_precision", maximize=True, runtime={}, version="",
     )  # fmt: skip
 
 
@@ -124,13 +124,13 @@ def _is_complete(projection: Projection, num_trials: int) -> bool:
     """Whether every trial ended with every fold, each trained once."""
     return (
         projection.sweep_state == "finished"
-        and len(projection.candidates) == num_trials
+        and len(projection.trials) == num_trials
         and all(
             one.state is State.COMPLETE
             and sorted(one.folds) == list(range(projection.num_folds))
             and set(one.attempts.values()) == {1}
             and all(len(epochs) == NUM_EPOCHS for epochs in one.epochs.values())
-            for one in projection.candidates
+            for one in projection.trials
         )
     )
 

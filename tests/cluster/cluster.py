@@ -21,7 +21,7 @@ from services import BUCKET, PASSWORD, S3_ENVIRONMENT, Server, mlflow_server, pr
 from sweep.errors import UnknownSweep
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection
-from sweep.mlflow.view._content import CANDIDATE, STATUS
+from sweep.mlflow.view._content import STATUS, TRIAL
 from sweep.records import State
 
 #: A supervisor, as a container's restart policy is one.
@@ -266,9 +266,9 @@ class Cluster:
             except UnknownSweep:  # not created yet
                 return False
             try:
-                candidates = ledger.projection.candidates
-                done = sum(len(one.folds) for one in candidates)
-                running = [one for one in candidates if one.running_fold is not None]
+                trials = ledger.projection.trials
+                done = sum(len(one.folds) for one in trials)
+                running = [one for one in trials if one.running_fold is not None]
                 return done >= folds and any(
                     len(one.epochs.get(one.running_fold or 0, {})) >= epochs for one in running
                 )
@@ -297,7 +297,7 @@ class Cluster:
         ledger = self.read(name)
         found = {
             (one.number, fold): max(epochs)
-            for one in ledger.projection.candidates
+            for one in ledger.projection.trials
             for fold, epochs in one.epochs.items()
             if fold not in one.folds
         }
@@ -307,7 +307,7 @@ class Cluster:
     def reasons(self, name: str) -> set[str | None]:
         """Why folds were lost so far."""
         ledger = self.read(name)
-        log = [attempt for one in ledger.projection.candidates for attempt in one.log]
+        log = [attempt for one in ledger.projection.trials for attempt in one.log]
         ledger.close()
         return {attempt.reason for attempt in log if attempt.outcome == "lost"}
 
@@ -321,7 +321,7 @@ class Cluster:
             raise
         found = {
             (one.number, fold): score.score
-            for one in ledger.projection.candidates
+            for one in ledger.projection.trials
             for fold, score in one.folds.items()
         }
         ledger.close()
@@ -330,7 +330,7 @@ class Cluster:
     def check(self, name: str, calm: Scores) -> None:
         """Nothing lost, nothing trained twice, every score as without the fault."""
         projection = self.check_invariants(name)
-        assert {one.state for one in projection.candidates} == {State.COMPLETE}
+        assert {one.state for one in projection.trials} == {State.COMPLETE}
         assert self.scores(name) == calm
 
     def check_invariants(self, name: str) -> Projection:
@@ -339,7 +339,7 @@ class Cluster:
         projection = ledger.projection
         ledger.close()
         assert projection.sweep_state == "finished"
-        for one in projection.candidates:
+        for one in projection.trials:
             assert one.state.is_final
             finished = [attempt.fold for attempt in one.log if attempt.outcome == "finished"]
             assert sorted(finished) == sorted(one.folds), "a fold ran twice, or was lost"
@@ -349,19 +349,17 @@ class Cluster:
         return projection
 
     def _check_tracked(self, name: str, projection: Projection) -> None:
-        """MLflow has the sweep's run and one per candidate, all ended, with every fold's score."""
+        """MLflow has the sweep's run and one per trial, all ended, with every fold's score."""
         client = MlflowClient(tracking_uri=self.mlflow.url)
         (experiment,) = [one for one in client.search_experiments() if one.name == "ptxsweep"]
         runs = client.search_runs(
             [experiment.experiment_id], f"tags.`ptxsweep.sweep` = '{name}'", max_results=1000
         )
-        children = {
-            int(run.data.tags[CANDIDATE]): run for run in runs if CANDIDATE in run.data.tags
-        }
-        (parent,) = [run for run in runs if CANDIDATE not in run.data.tags]
+        children = {int(run.data.tags[TRIAL]): run for run in runs if TRIAL in run.data.tags}
+        (parent,) = [run for run in runs if TRIAL not in run.data.tags]
         assert parent.info.status == "FINISHED"
-        assert set(children) == {one.number for one in projection.candidates}
-        for one in projection.candidates:
+        assert set(children) == {one.number for one in projection.trials}
+        for one in projection.trials:
             run = children[one.number]
             assert run.info.status == STATUS[one.state]
             sent = {key: value for key, value in run.data.metrics.items() if "score/fold-" in key}
@@ -376,35 +374,35 @@ class Cluster:
             at: When, in seconds since the epoch; measures how long detection took.
         """
         ledger = self.read(name)
-        candidates = ledger.projection.candidates
+        trials = ledger.projection.trials
         ledger.close()
         row = Row(
             fault=fault,
-            attempts=sum(len(one.log) for one in candidates),
-            folds=sum(len(one.folds) for one in candidates),
-            lost_epochs=sum(attempt.repeated_epochs for one in candidates for attempt in one.log),
+            attempts=sum(len(one.log) for one in trials),
+            folds=sum(len(one.folds) for one in trials),
+            lost_epochs=sum(attempt.repeated_epochs for one in trials for attempt in one.log),
         )
         if at is not None:
             lost = [
                 (one.number, attempt)
-                for one in candidates
+                for one in trials
                 for attempt in one.log
                 if attempt.outcome == "lost" and _seconds(attempt.ended_at) > at
             ]
             row.detected_seconds = min(
                 (_seconds(one.ended_at) - at for _, one in lost), default=None
             )
-            row.restarted_seconds = _first_start(candidates, lost, at)
+            row.restarted_seconds = _first_start(trials, lost, at)
         self.rows.append(row)
         return row
 
 
-def _first_start(candidates: list, lost: list, at: float) -> float | None:  # type: ignore[type-arg]
+def _first_start(trials: list, lost: list, at: float) -> float | None:  # type: ignore[type-arg]
     """When the first of the lost folds was started again, after the fault."""
     again = {(number, attempt.fold): attempt.attempt + 1 for number, attempt in lost}
     starts = [
         _seconds(attempt.started_at) - at
-        for one in candidates
+        for one in trials
         for attempt in one.log
         if again.get((one.number, attempt.fold)) == attempt.attempt
     ]

@@ -193,8 +193,8 @@ def test_greedy_and_tpe_lose_workers_and_driver(cluster: Cluster) -> None:
     row = cluster.note("greedy, TPE: kill -9 workers, then driver", "greedy")
     projection = cluster.check_invariants("greedy")
     assert row.attempts > row.folds
-    assert len(projection.candidates) == 5
-    assert sum(one.state is State.COMPLETE for one in projection.candidates) >= 2
+    assert len(projection.trials) == 5
+    assert sum(one.state is State.COMPLETE for one in projection.trials) >= 2
 
 
 @pytest.mark.usefixtures("calm")

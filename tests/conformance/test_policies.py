@@ -10,17 +10,17 @@ from strategies import fold_scores
 from sweep.errors import UsageError
 from sweep.policies import Policy, PolicySpec, make_policy
 from sweep.records import (
-    CandidateAdded,
-    CandidateStopped,
     FoldFinished,
     FoldLost,
     FoldStarted,
-    NewCandidate,
+    NewTrial,
     RunFold,
     State,
+    TrialAdded,
+    TrialStopped,
 )
 
-#: Ours also with candidates that wait for their first fold.
+#: Ours also with trials that wait for their first fold.
 AHEAD = "expected_improvement, looking ahead"
 NAMES = [*sorted(PolicySpec.known), AHEAD]
 
@@ -51,62 +51,60 @@ class Life:
                 return
             self.carry_out(decisions[0])
 
-    def check(self, decisions: list[NewCandidate | RunFold], free: int) -> None:
+    def check(self, decisions: list[NewTrial | RunFold], free: int) -> None:
         assert len(decisions) <= free
-        known = [one.candidate for one in decisions if isinstance(one, RunFold)]
+        known = [one.trial for one in decisions if isinstance(one, RunFold)]
         assert len(known) == len(set(known))
         num_new = len(decisions) - len(known)
         assert self.num_added + num_new <= self.num_trials
         for one in decisions:
             if isinstance(one, RunFold):
-                assert one.candidate not in self.running, "two folds of one candidate at once"
-                assert one.candidate not in self.stopped
-                assert one.fold not in self.finished[one.candidate], "a finished fold again"
-                assert one.fold == len(self.finished[one.candidate]), "folds out of order"
+                assert one.trial not in self.running, "two folds of one trial at once"
+                assert one.trial not in self.stopped
+                assert one.fold not in self.finished[one.trial], "a finished fold again"
+                assert one.fold == len(self.finished[one.trial]), "folds out of order"
 
-    def carry_out(self, decision: NewCandidate | RunFold) -> None:
-        if isinstance(decision, NewCandidate):
-            candidate, fold = self.num_added, 0
+    def carry_out(self, decision: NewTrial | RunFold) -> None:
+        if isinstance(decision, NewTrial):
+            trial, fold = self.num_added, 0
             self.num_added += 1
-            self.finished[candidate] = set()
+            self.finished[trial] = set()
             # Every fifth is like one before it.
-            parameters = {"x": candidate % 5}
-            self.policy.observe(CandidateAdded(candidate=candidate, parameters=parameters))
+            parameters = {"x": trial % 5}
+            self.policy.observe(TrialAdded(trial=trial, parameters=parameters))
             if not decision.start:
                 return
         else:
-            candidate, fold = decision.candidate, decision.fold
-        self.running[candidate] = fold
-        self.policy.observe(FoldStarted(candidate=candidate, fold=fold))
+            trial, fold = decision.trial, decision.fold
+        self.running[trial] = fold
+        self.policy.observe(FoldStarted(trial=trial, fold=fold))
 
-    def end(self, candidate: int, how: str, score: float) -> None:
-        fold = self.running.pop(candidate)
+    def end(self, number: int, how: str, score: float) -> None:
+        fold = self.running.pop(number)
         if how in ("finish", "revise"):
-            self.finished[candidate].add(fold)
+            self.finished[number].add(fold)
             # As when another choice for inference becomes the common one.
-            old = self.finished[candidate] - {fold} if how == "revise" else ()
+            old = self.finished[number] - {fold} if how == "revise" else ()
             self.policy.observe(
                 FoldFinished(
-                    candidate=candidate, fold=fold, score=score, seconds=1.0,
+                    trial=number, fold=fold, score=score, seconds=1.0,
                     revised=dict.fromkeys(old, score),
                 )
             )  # fmt: skip
         elif how == "lose":
-            self.policy.observe(FoldLost(candidate=candidate, fold=fold))
+            self.policy.observe(FoldLost(trial=number, fold=fold))
         else:
-            self.stopped.add(candidate)
+            self.stopped.add(number)
             state = State.PRUNED if how == "prune" else State.FAILED
-            self.policy.observe(CandidateStopped(candidate=candidate, state=state))
+            self.policy.observe(TrialStopped(trial=number, state=state))
 
-    def return_late(self, candidate: int, score: float) -> None:
-        """News of a fold whose candidate was stopped meanwhile."""
-        fold = len(self.finished[candidate])
+    def return_late(self, number: int, score: float) -> None:
+        """News of a fold whose trial was stopped meanwhile."""
+        fold = len(self.finished[number])
         if fold < self.num_folds:
-            self.policy.observe(
-                FoldFinished(candidate=candidate, fold=fold, score=score, seconds=1.0)
-            )
-        self.policy.observe(FoldLost(candidate=candidate, fold=fold))
-        self.policy.observe(CandidateStopped(candidate=candidate, state=State.FAILED))
+            self.policy.observe(FoldFinished(trial=number, fold=fold, score=score, seconds=1.0))
+        self.policy.observe(FoldLost(trial=number, fold=fold))
+        self.policy.observe(TrialStopped(trial=number, state=State.FAILED))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -124,12 +122,12 @@ def test_any_order_of_events_keeps_the_rules_and_comes_to_an_end(
         life.fill(num_slots)
         if not life.running:
             break
-        candidate = data.draw(st.sampled_from(sorted(life.running)))
+        trial = data.draw(st.sampled_from(sorted(life.running)))
         how = data.draw(st.sampled_from(["finish"] * 5 + ["revise", "lose", "prune", "fail"]))
         if how == "lose":
             num_losses += 1
             how = "lose" if num_losses <= 20 else "finish"
-        life.end(candidate, how, data.draw(fold_scores))
+        life.end(trial, how, data.draw(fold_scores))
         if life.stopped and data.draw(st.booleans()):
             late = data.draw(st.sampled_from(sorted(life.stopped)))
             life.return_late(late, data.draw(fold_scores))
@@ -149,12 +147,12 @@ def test_no_slots_no_decisions(name: str) -> None:
 def test_a_replayed_history_gives_the_same_decisions(name: str) -> None:
     first, second = make(name), make(name)
     events = [
-        CandidateAdded(candidate=0),
-        FoldStarted(candidate=0, fold=0),
-        CandidateAdded(candidate=1),
-        FoldStarted(candidate=1, fold=0),
-        FoldFinished(candidate=0, fold=0, score=0.3, seconds=1.0),
-        FoldLost(candidate=1, fold=0),
+        TrialAdded(trial=0),
+        FoldStarted(trial=0, fold=0),
+        TrialAdded(trial=1),
+        FoldStarted(trial=1, fold=0),
+        FoldFinished(trial=0, fold=0, score=0.3, seconds=1.0),
+        FoldLost(trial=1, fold=0),
     ]
     for event in events:
         first.observe(event)
@@ -165,10 +163,10 @@ def test_a_replayed_history_gives_the_same_decisions(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_candidate_added_but_never_started_is_begun(name: str) -> None:
+def test_a_trial_added_but_never_started_is_begun(name: str) -> None:
     policy = make(name, num_trials=1)
-    policy.observe(CandidateAdded(candidate=0))
-    assert policy.decide(2) == [RunFold(candidate=0, fold=0)]
+    policy.observe(TrialAdded(trial=0))
+    assert policy.decide(2) == [RunFold(trial=0, fold=0)]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,7 +10,7 @@ from sweep.ledger import Ledger
 
 @pytest.fixture(scope="session")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    """Eight candidates: one diverged, one lost a fold once, some were pruned."""
+    """Eight trials: one diverged, one lost a fold once, some were pruned."""
     url = f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'ledger.db'}"
     story = Story(diverges=frozenset({4}), lost=frozenset({(1, 0)}))
     ledger = run_sweep(url, story=story)

@@ -27,15 +27,15 @@ def test_hours_end_a_sweep_that_would_take_far_longer(
     assert summary["reason"] == "the budget of 0.005 h is used"
 
     ledger = Ledger.open(f"sqlite:///{home / 'ledger.db'}", "tiny")
-    candidates = ledger.projection.candidates
+    trials = ledger.projection.trials
     ledger.close()
-    assert all(one.state.is_final for one in candidates)
-    assert all(attempt.ended_at is not None for one in candidates for attempt in one.log)
+    assert all(one.state.is_final for one in trials)
+    assert all(attempt.ended_at is not None for one in trials for attempt in one.log)
 
     client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     (experiment,) = [one for one in client.search_experiments() if one.name == "ptxsweep"]
     runs = client.search_runs([experiment.experiment_id])
-    assert len(runs) == 1 + len(candidates)
+    assert len(runs) == 1 + len(trials)
     assert "RUNNING" not in {run.info.status for run in runs}
     assert "tiny" in ptxsweep("show", "tiny", home=home)["name"]
     ptxsweep("resume", "tiny", home=home, check=2)

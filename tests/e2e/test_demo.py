@@ -80,7 +80,7 @@ def _check_deployed_as_chosen(folder: Path) -> None:
     home = home_at(folder)
     promotion = promote(home, "demo-2", force=True, reason="of the test")
     ledger = Ledger.open(home.ledger_url, "demo-2")
-    winner = ledger.projection.candidates[promotion.candidate]
+    winner = ledger.projection.trials[promotion.trial]
     assert {len(fold.choices) for fold in winner.folds.values()} == {4}
     assert winner.inference is not None
     champion = load_champion(home, promotion.model_uri)

@@ -12,6 +12,7 @@ import pytest
 
 from sweep.cli import main
 from sweep.mlflow.model_package._example import input_example
+from sweep.mlflow.view import connect
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "homes" / "92e2493.tar.xz"
 #: Where it was made; every whole path in it begins so.
@@ -52,7 +53,7 @@ def test_what_an_earlier_version_wrote_is_read(run: Run, place: Path) -> None:
     code, whole, _ = run("show", "whole")
     assert (code, whole["best"]) == (0, 0)
     # That version showed 0.9755, of a fixed threshold.
-    assert whole["candidates"][0]["metrics"]["dice"]["mean"] == pytest.approx(0.97530, abs=1e-4)
+    assert whole["trials"][0]["metrics"]["dice"]["mean"] == pytest.approx(0.97530, abs=1e-4)
     code, cut, _ = run("show", "cut")
     assert (code, cut["best"]) == (0, None)
     assert cut["verdict"] == "No winner yet: 3 trials are parked; the default leads."
@@ -97,12 +98,36 @@ def test_its_interrupted_sweep_goes_on(run: Run, place: Path) -> None:
     code, _, said = run("resume", "cut")
     assert code == 2
     assert MOVED in said
+    before = runs_of(place, "cut")
     code, found, said = run("resume", "cut", "--store", place / "store")
     assert code == 0
     assert found["state"] == "finished"
     # Each score is that of the sweep that nobody interrupted.
     whole = run("show", "whole")[1]
-    assert [one["fold_scores"] for one in found["candidates"]] == [
-        pytest.approx(one["fold_scores"], abs=1e-4) for one in whole["candidates"]
+    assert [one["fold_scores"] for one in found["trials"]] == [
+        pytest.approx(one["fold_scores"], abs=1e-4) for one in whole["trials"]
     ]
+    # MLflow's runs are continued, whose tags then called a trial a candidate.
+    after = runs_of(place, "cut")
+    assert {name: run_id for name, (run_id, _) in before.items()}.items() <= {
+        name: run_id for name, (run_id, _) in after.items()
+    }.items()
+    assert sorted(after) == ["cut", *(f"cut-{trial['number']:04d}" for trial in found["trials"])]
+    for trial in found["trials"]:
+        tags = after[f"cut-{trial['number']:04d}"][1]
+        assert tags["ptxsweep.trial"] == str(trial["number"])
+        assert tags["mlflow.parentRunId"] == after["cut"][0]
+    assert "ptxsweep.candidates" in before["cut"][1]
+    assert "ptxsweep.candidates" not in after["cut"][1]
+    assert after["cut"][1]["ptxsweep.trials"] == str(len(found["trials"]))
     assert not OLD_PLACE.exists()
+
+
+def runs_of(place: Path, sweep: str) -> dict[str, tuple[str, dict[str, str]]]:
+    """MLflow's runs of a sweep by name, each name once: their ids and tags."""
+    client = connect(f"sqlite:///{place / 'home' / 'mlflow.db'}")
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    runs = client.search_runs(experiments, f"tags.`ptxsweep.sweep` = '{sweep}'")
+    found = {str(run.info.run_name): (str(run.info.run_id), dict(run.data.tags)) for run in runs}
+    assert len(found) == len(runs)
+    return found

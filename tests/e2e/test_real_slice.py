@@ -47,12 +47,12 @@ def test_import_run_show_and_report(siim: Path, tmp_path: Path) -> None:
     summary = ptxsweep("run", space, "--store", store, "--cases", "positive", home=home)
     assert summary["state"] == "finished"
     assert summary["phantom"] is False
-    winner = summary["candidates"][summary["best"]]
+    winner = summary["trials"][summary["best"]]
     assert winner["metrics"]["dice_all_empty"]["mean"] == 0.0, "positives alone: nothing scores 0"
     assert 0 <= winner["metrics"]["dice_positive"]["mean"] <= 1
     shown = ptxsweep("show", "slice", home=home)
-    assert [one["fold_scores"] for one in shown["candidates"]] == [
-        one["fold_scores"] for one in summary["candidates"]
+    assert [one["fold_scores"] for one in shown["trials"]] == [
+        one["fold_scores"] for one in summary["trials"]
     ]
     _check_tracked(home, summary["mlflow_run_id"], winner)
 

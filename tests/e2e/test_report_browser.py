@@ -25,7 +25,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         kind="best", case_id="0123abcd", fold=0, dice=0.9, truth_share=0.01, predicted_share=0.01
     )
     pictures = PredictionsInfo(
-        candidate=0,
+        trial=0,
         examples=(Example(choice=choice, picture=np.zeros((8, 16, 3), np.uint8)),),
         num_positive=1,
         num_found=1,

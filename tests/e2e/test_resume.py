@@ -22,7 +22,7 @@ from sweep.records import State
 def _scores(ledger: Ledger) -> dict[tuple[int, int], tuple[float, tuple[float, ...]]]:
     return {
         (one.number, fold): (score.score, score.curves["train_loss"])
-        for one in ledger.projection.candidates
+        for one in ledger.projection.trials
         for fold, score in one.folds.items()
     }
 
@@ -60,40 +60,40 @@ def test_kill_and_resume_equals_the_undisturbed_run(
     finished = set(_scores(before))
     reached = {
         (one.number, fold): max(epochs)
-        for one in before.projection.candidates
+        for one in before.projection.trials
         for fold, epochs in one.epochs.items()
         if fold not in one.folds
     }
     before.close()
-    for (candidate, fold), epoch in reached.items():
+    for (trial, fold), epoch in reached.items():
         # What the resumed fold goes on from holds every epoch that the ledger holds.
-        assert _checkpointed_epochs(rough / "sweeps" / "tiny", candidate, fold) >= epoch
+        assert _checkpointed_epochs(rough / "sweeps" / "tiny", trial, fold) >= epoch
 
     summary = ptxsweep("resume", "tiny", home=rough)
     assert summary["state"] == "finished"
     after = Ledger.open(url, "tiny")
-    for one in after.projection.candidates:
+    for one in after.projection.trials:
         assert one.state is State.COMPLETE
         assert rule_of(one, "dice") == "other folds", "the ledger lacks its thresholds"
         for fold in one.folds:
             was_finished = (one.number, fold) in finished
             assert one.attempts[fold] == 1 or not was_finished, "a finished fold ran twice"
-    assert any(one.attempts[fold] > 1 for one in after.projection.candidates for fold in one.folds)
+    assert any(one.attempts[fold] > 1 for one in after.projection.trials for fold in one.folds)
     undisturbed = Ledger.open(f"sqlite:///{calm / 'ledger.db'}", "tiny")
     assert _scores(after) == _scores(undisturbed)
 
 
 def _in_the_middle_of_a_fold(ledger: Ledger) -> bool:
-    candidates = ledger.projection.candidates
-    return sum(len(one.folds) for one in candidates) >= 2 and any(
+    trials = ledger.projection.trials
+    return sum(len(one.folds) for one in trials) >= 2 and any(
         len(epochs) >= 2 and fold not in one.folds
-        for one in candidates
+        for one in trials
         for fold, epochs in one.epochs.items()
     )
 
 
-def _checkpointed_epochs(folder: Path, candidate: int, fold: int) -> int:
-    path = folder / "trials" / f"{candidate:04d}" / f"fold-{fold}" / "attempt-1"
+def _checkpointed_epochs(folder: Path, number: int, fold: int) -> int:
+    path = folder / "trials" / f"{number:04d}" / f"fold-{fold}" / "attempt-1"
     done = path / "result.json"
     state: Any = json.loads((done if done.exists() else path / "last" / "state.json").read_text())
     return len(state["curves"]["train_loss"])
@@ -112,6 +112,6 @@ def test_a_finished_sweep_trains_nothing_again(
     ptxsweep("resume", "tiny", home=home, check=2)
     ptxsweep("resume", "other", home=home, check=2)
     ledger = Ledger.open(f"sqlite:///{home / 'ledger.db'}", "tiny")
-    log = [one for candidate in ledger.projection.candidates for one in candidate.log]
-    assert len(log) == sum(len(one.folds) for one in ledger.projection.candidates)
+    log = [one for trial in ledger.projection.trials for one in trial.log]
+    assert len(log) == sum(len(one.folds) for one in ledger.projection.trials)
     ledger.close()

@@ -38,18 +38,18 @@ def test_an_own_policy_is_replayed_then_live_and_its_ledger_is_read(
 ) -> None:
     own = load("own_policy")
     run = own.replay(ROOT / "tests" / "data" / "tables" / "sk_wine_knn_k5.npz")
-    assert run.reason == "10 candidates completed, 10 were asked for"
-    # Two folds for each of the table's 200 candidates, the rest for ten of them, few in vain.
+    assert run.reason == "10 trials completed, 10 were asked for"
+    # Two folds for each of the table's 200 trials, the rest for ten of them, few in vain.
     assert 2 * 200 + 3 * 10 <= run.num_folds <= 2 * 200 + 3 * 10 + 5
 
     projection = own.live(tmp_path)
-    states = [one.state for one in projection.candidates]
+    states = [one.state for one in projection.trials]
     assert states.count(State.COMPLETE) == 2
-    assert all(len(one.folds) >= 2 for one in projection.candidates)
+    assert all(len(one.folds) >= 2 for one in projection.trials)
 
     home = Home.from_environment(tmp_path, ledger=f"sqlite:///{tmp_path / 'ledger.db'}")
     table = load("read_ledger").main(home, "own")
-    for one in projection.candidates:
+    for one in projection.trials:
         assert table.loc[one.number, "mean"] == pytest.approx(one.mean)
         assert table.loc[one.number, "count"] == len(one.folds)
     assert "average_precision: finished, winner" in capsys.readouterr().out

@@ -259,18 +259,18 @@ def ledger(place: Path) -> bytes:
     one.acquire("test")
     one.set_sweep_state(SweepState.RUNNING)
     for _ in range(2):
-        number = one.add_candidate({"x": 0.5}, {"x": FloatDistribution(0.0, 1.0)})
+        number = one.add_trial({"x": 0.5}, {"x": FloatDistribution(0.0, 1.0)})
         attempt = one.start_fold(number, 0)
-        key = {"candidate": number, "fold": 0, "attempt": attempt}
+        key = {"trial": number, "fold": 0, "attempt": attempt}
         one.record_epoch(Epoch(**key, epoch=1, value=0.3, seconds=1.0))
-        score = {"score": 0.4, "seconds": 1.0, "num_epochs": 1, "best_epoch": 1}
+        score = {"value": 0.4, "score": 0.4, "seconds": 1.0, "num_epochs": 1, "best_epoch": 1}
         one.finish_fold(FoldScore(**key, **score, metrics={"dice": 0.4}, curves={"a": (0.1,)}))
     one.start_fold(0, 1)
     one.lose_fold(0, "host left")
     one.end(1, State.PRUNED, "weak")
     one.close()
     evidence = Evidence(f"sqlite:///{path}", "first")
-    evidence.begin(purpose="p", git_sha="g", holdout_digest="d", candidates=[0])
+    evidence.begin(purpose="p", git_sha="g", holdout_digest="d", trials=[0])
     evidence.finish(1, {"dice": 0.5}, 0.5)
     evidence.close()
     return path.read_bytes()

@@ -64,7 +64,7 @@ def live(name: str, space: SearchSpace, now: float, num_slots: int, num_writes: 
     """One driver's life, on a day of its own: until the sweep is over or it dies."""
     STORAGE.writes_left = math.inf
     ledger = Ledger(STORAGE, name, clock=lambda: now)
-    before = {(c.number, fold) for c in ledger.projection.candidates for fold in c.folds}
+    before = {(c.number, fold) for c in ledger.projection.trials for fold in c.folds}
     ledger.acquire("test", 60.0)
     STORAGE.writes_left = num_writes
     driver = None
@@ -89,11 +89,11 @@ def check_what_is_left(name: str, dead: Ledger) -> None:
     events = read.events()
     assert events[: len(known)] == known
     assert len(events) - len(known) <= 1
-    finished = [(e.candidate, e.fold) for e in events if isinstance(e, FoldFinished)]
+    finished = [(e.trial, e.fold) for e in events if isinstance(e, FoldFinished)]
     assert len(finished) == len(set(finished))
     waiting = {(one.trial_id, one.step) for one in dead._waiting if isinstance(one, EpochValue)}
     assert len(waiting) == len(dead._waiting)
-    for one, left in zip(dead.projection.candidates, read.candidates, strict=False):
+    for one, left in zip(dead.projection.trials, read.trials, strict=False):
         assert left.folds.keys() == one.folds.keys()
         lost = {
             (dead._trial_ids[one.number], stored_step(fold, epoch))
@@ -107,14 +107,14 @@ def check_what_is_left(name: str, dead: Ledger) -> None:
 def check_the_end(name: str, space: SearchSpace) -> None:
     projection = Ledger(STORAGE, name).projection
     assert projection.sweep_state == "finished"
-    assert all(one.state.is_final for one in projection.candidates)
+    assert all(one.state.is_final for one in projection.trials)
     trials = STORAGE.get_all_trials(STORAGE.get_study_id_from_name(name))
-    for one, trial in zip(projection.candidates, trials, strict=True):
-        assert trial.state.is_finished(), "a candidate was never told"
+    for one, trial in zip(projection.trials, trials, strict=True):
+        assert trial.state.is_finished(), "a trial was never told"
         if one.state is State.COMPLETE:
             assert len(one.folds) == space.num_folds
-            assert trial.value == pytest.approx(projection.displayed(one.mean))
-    assert projection.candidates[0].state in (State.COMPLETE, State.FAILED)
+            assert trial.value == pytest.approx(one.mean_value)
+    assert projection.trials[0].state in (State.COMPLETE, State.FAILED)
 
 
 def test_a_crash_before_every_single_write() -> None:

@@ -21,19 +21,20 @@ from sweep.ledger.writes import LedgerStorage
 from sweep.policies import make_policy
 from sweep.records import (
     Assignment,
-    CandidateAdded,
     Epoch,
     FoldScore,
     FoldStarted,
-    NewCandidate,
+    NewTrial,
     RunFold,
     State,
+    TrialAdded,
+    as_score,
 )
 from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 
-#: What a fold does: epoch values, then the score.
+#: What a fold does: epoch values, then the one on the held fold.
 FoldFunction = Callable[[Mapping[str, Any], int], tuple[list[float], float]]
 
 SPACE = """
@@ -150,7 +151,7 @@ class Driver:
             assert self._queue, "nothing runs, nothing is wanted, and the sweep is not over"
             now, _, epoch, assignment = heapq.heappop(self._queue)
             if not self._report(now, epoch, assignment):
-                del self.busy[assignment.candidate]
+                del self.busy[assignment.trial]
             self._fill(now)
         raise AssertionError
 
@@ -162,19 +163,19 @@ class Driver:
             if not decisions:
                 return
             assignment = self._start(decisions[0])
-            self.busy[assignment.candidate] = assignment
+            self.busy[assignment.trial] = assignment
             self._schedule(now, 1, assignment)
 
-    def _start(self, decision: NewCandidate | RunFold) -> Assignment:
-        if isinstance(decision, NewCandidate):
-            assignment = self.controller.add_candidate()
+    def _start(self, decision: NewTrial | RunFold) -> Assignment:
+        if isinstance(decision, NewTrial):
+            assignment = self.controller.add_trial()
         else:
-            assert decision.candidate not in self.busy, "two folds of one candidate at once"
-            one = self.ledger.projection.candidates[decision.candidate]
+            assert decision.trial not in self.busy, "two folds of one trial at once"
+            one = self.ledger.projection.trials[decision.trial]
             assert decision.fold not in one.folds, "a finished fold again"
-            assignment = self.controller.start(decision.candidate)
+            assignment = self.controller.start(decision.trial)
             assert assignment.fold == decision.fold
-        self.started.append((assignment.candidate, assignment.fold))
+        self.started.append((assignment.trial, assignment.fold))
         return assignment
 
     def _schedule(self, now: float, epoch: int, assignment: Assignment) -> None:
@@ -183,9 +184,9 @@ class Driver:
 
     def _report(self, now: float, epoch: int, assignment: Assignment) -> bool:
         """Returns whether the fold goes on."""
-        values, score = self.fold_function(assignment.parameters, assignment.fold)
+        values, value = self.fold_function(assignment.parameters, assignment.fold)
         key = {
-            "candidate": assignment.candidate,
+            "trial": assignment.trial,
             "fold": assignment.fold,
             "attempt": assignment.attempt,
         }
@@ -198,11 +199,12 @@ class Driver:
         state = self.controller.on_fold(
             FoldScore(
                 **key,
-                score=score,
+                value=value,
+                score=as_score(value, maximize=self.ledger.header.maximize),
                 seconds=float(len(values)),
                 num_epochs=len(values),
                 best_epoch=len(values),
-                metrics={"quality": score},
+                metrics={"quality": value},
                 curves={"monitor_quality": tuple(values)},
             ),
             report,
@@ -217,12 +219,12 @@ def assert_replays(ledger: Ledger, policy: str, num_trials: int, **settings: Any
     fresh = make_policy(policy, settings, ledger.projection.num_folds)
     history = ledger.projection.events()
     for index, event in enumerate(history):
-        if isinstance(event, CandidateAdded):
+        if isinstance(event, TrialAdded):
             (decision,) = fresh.decide(1)
-            assert isinstance(decision, NewCandidate)
+            assert isinstance(decision, NewTrial)
             is_begun = decision.start
         elif isinstance(event, FoldStarted) and not (
-            isinstance(history[index - 1], CandidateAdded) and is_begun
+            isinstance(history[index - 1], TrialAdded) and is_begun
         ):
-            assert fresh.decide(1) == [RunFold(candidate=event.candidate, fold=event.fold)]
+            assert fresh.decide(1) == [RunFold(trial=event.trial, fold=event.fold)]
         fresh.observe(event)

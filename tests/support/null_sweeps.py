@@ -13,9 +13,9 @@ import math
 import numpy as np
 
 from sweep.ledger.header import SweepHeader
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.policies import make_policy
-from sweep.records import FoldScore, NewCandidate, RunFold, State, SweepState
+from sweep.records import FoldScore, NewTrial, RunFold, State, SweepState
 from sweep.search.stop_rules import make_stop_rule
 
 FOLD_SD, LUCK_SD = 0.09, 0.02
@@ -54,13 +54,13 @@ def null_sweep(
         if rule.reason() is not None or not (decided := brain.decide(1)):
             break
         match decided[0]:
-            case NewCandidate():
-                number = len(made.candidates)
-                made.add(_candidate(number))
+            case NewTrial():
+                number = len(made.trials)
+                made.add(_trial(number))
                 _train(made, number, 0, scores)
-            case RunFold(candidate=number, fold=fold):
+            case RunFold(trial=number, fold=fold):
                 _train(made, number, fold, scores)
-    for one in list(made.open_candidates()):
+    for one in list(made.open_trials()):
         made.end(one.number, State.ABANDONED, "the sweep is over", AT)
     made.sweep_state = SweepState.FINISHED
     return made
@@ -74,16 +74,17 @@ def _scores(num_trials: int, num_folds: int, rng: np.random.Generator) -> np.nda
     return scores
 
 
-def _candidate(number: int) -> Candidate:
-    return Candidate(number=number, parameters={}, settings={}, distributions={}, created_at=AT)
+def _trial(number: int) -> Trial:
+    return Trial(number=number, parameters={}, settings={}, distributions={}, created_at=AT)
 
 
 def _train(made: Projection, number: int, fold: int, scores: np.ndarray) -> None:
     made.start(number, fold, 1, AT)
+    value = float(scores[number, fold])
     score = FoldScore(
-        candidate=number, fold=fold, attempt=1, score=float(scores[number, fold]), seconds=1.0,
+        trial=number, fold=fold, attempt=1, value=value, score=value, seconds=1.0,
         num_epochs=1, best_epoch=1,
     )  # fmt: skip
     made.finish(score, AT)
-    if len(made.candidates[number].folds) == made.num_folds:
+    if len(made.trials[number].folds) == made.num_folds:
         made.end(number, State.COMPLETE, None, AT)

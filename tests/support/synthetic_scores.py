@@ -26,7 +26,7 @@ def seconds_per_epoch(parameters: Mapping[str, Any]) -> float:
 
 def fold_score(job: Assignment) -> FoldScore:
     """What training this fold would give."""
-    draw = np.random.default_rng([job.candidate, job.fold])
+    draw = np.random.default_rng([job.trial, job.fold])
     p = job.parameters
     quality = (
         0.62
@@ -76,9 +76,10 @@ def fold_score(job: Assignment) -> FoldScore:
     }
     monitor = curve(quality + 0.02)
     return FoldScore(
-        candidate=job.candidate,
+        trial=job.trial,
         fold=job.fold,
         attempt=job.attempt,
+        value=quality,
         score=quality,
         seconds=num_epochs * seconds_per_epoch(p),
         num_epochs=num_epochs,

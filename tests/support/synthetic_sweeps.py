@@ -18,10 +18,18 @@ from synthetic_scores import NUM_CASES, fold_score, seconds_per_epoch
 
 from sweep.ledger import Ledger
 from sweep.ledger.header import SweepHeader
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.ledger.store import open_storage
 from sweep.policies import make_policy
-from sweep.records import Assignment, Epoch, FoldScore, NewCandidate, State, SweepState
+from sweep.records import (
+    Assignment,
+    Epoch,
+    FoldScore,
+    NewTrial,
+    State,
+    SweepState,
+    as_score,
+)
 from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
@@ -62,8 +70,8 @@ class Story:
     """What happens besides training.
 
     Attributes:
-        diverges: Candidates whose loss becomes NaN in epoch 3 of their first fold.
-        lost: Folds (candidate, fold) whose first attempt is lost after 2 epochs.
+        diverges: Trials whose loss becomes NaN in epoch 3 of their first fold.
+        lost: Folds (trial, fold) whose first attempt is lost after 2 epochs.
         stop_after: Folds after which the driver is interrupted; None runs to the end.
     """
 
@@ -142,9 +150,9 @@ def _drive(controller: Controller, clock: Clock, story: Story) -> None:
         while len(queue) < 2 and (wanted := controller.wanted(2 - len(queue))):
             decision = wanted[0]
             job = (
-                controller.add_candidate()
-                if isinstance(decision, NewCandidate)
-                else controller.start(decision.candidate)
+                controller.add_trial()
+                if isinstance(decision, NewTrial)
+                else controller.start(decision.trial)
             )
             num_steps += 1
             at = clock.now + 0.05 + seconds_per_epoch(job.parameters)
@@ -153,17 +161,17 @@ def _drive(controller: Controller, clock: Clock, story: Story) -> None:
             return
         clock.now, _, job, epochs = heapq.heappop(queue)
         epoch = next(epochs)
-        place = (job.candidate, job.fold)
+        place = (job.trial, job.fold)
         if place in story.lost and place not in tried and epoch == 3:
             tried.add(place)
-            controller.on_failure(job.candidate, "the worker died", final=False)
+            controller.on_failure(job.trial, "the worker died", final=False)
             continue
         finished = fold_score(job)
         value = finished.curves["monitor_average_precision"][epoch - 1]
-        if job.candidate in story.diverges and epoch == 3:
+        if job.trial in story.diverges and epoch == 3:
             value = math.nan
         report = Epoch(
-            candidate=job.candidate, fold=job.fold, attempt=job.attempt, epoch=epoch,
+            trial=job.trial, fold=job.fold, attempt=job.attempt, epoch=epoch,
             value=value, seconds=1.0,
         )  # fmt: skip
         if epoch == finished.num_epochs:
@@ -178,10 +186,10 @@ def _drive(controller: Controller, clock: Clock, story: Story) -> None:
 
 
 def operating_points(ledger: Ledger) -> dict[int, dict[str, Any]]:
-    """What thresholds chosen on the other folds would give every complete candidate."""
+    """What thresholds chosen on the other folds would give every complete trial."""
     rule = {"top": 0.6, "min_area": 0.0005, "bottom": 0.4}
     points: dict[int, dict[str, Any]] = {}
-    for one in ledger.projection.candidates:
+    for one in ledger.projection.trials:
         if one.state is State.COMPLETE:
             folds = [one.folds[fold].metrics for fold in sorted(one.folds)]
             points[one.number] = {
@@ -205,7 +213,7 @@ def projection_of(
 ) -> Projection:
     """A projection with exactly these scores (in the metric's own sign), a fold a minute.
 
-    Candidates with all folds are complete; `ends` says what became of others. The sweep is over
+    Trials with all folds are complete; `ends` says what became of others. The sweep is over
     where that leaves none open.
     """
     projection = Projection(
@@ -215,7 +223,7 @@ def projection_of(
     for number, folds in enumerate(scores):
         chosen = parameters[number] if parameters else {}
         projection.add(
-            Candidate(
+            Trial(
                 number=number,
                 parameters=chosen,
                 settings=dict(chosen),
@@ -227,15 +235,16 @@ def projection_of(
             projection.start(number, fold, 1, stamp(minute))
             minute += 1
             finished = FoldScore(
-                candidate=number, fold=fold, attempt=1, score=projection.displayed(score),
-                seconds=60.0, num_epochs=2, best_epoch=1, metrics=dict(metrics or {}),
+                trial=number, fold=fold, attempt=1, value=score,
+                score=as_score(score, maximize=maximize), seconds=60.0, num_epochs=2, best_epoch=1,
+                metrics=dict(metrics or {}),
             )  # fmt: skip
             projection.finish(finished, stamp(minute))
         if len(folds) == num_folds:
             projection.end(number, State.COMPLETE, None, stamp(minute))
         elif ends and number in ends:
             projection.end(number, ends[number], "because", stamp(minute))
-    if projection.candidates and not any(projection.open_candidates()):
+    if projection.trials and not any(projection.open_trials()):
         projection.sweep_state = SweepState.FINISHED
     return projection
 

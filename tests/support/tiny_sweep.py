@@ -1,6 +1,6 @@
 """A finished sweep with everything real but Ray: a drawn store, a plan, a ledger, trained weights.
 
-Candidate 0 hardly learns, candidate 1 finds the discs.
+Trial 0 hardly learns, trial 1 finds the discs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {
     "augmentation_strength": 0.0,
     "batch_size": 4,
 }
-CANDIDATES: tuple[dict[str, Any], ...] = (
+TRIALS: tuple[dict[str, Any], ...] = (
     {"learning_rate": 1e-6, "max_epochs": 1},
     {"learning_rate": 3e-2, "max_epochs": 10},
 )
@@ -54,7 +54,7 @@ def home_at(folder: Path) -> Home:
 
 
 def make_sweep(folder: Path) -> Home:
-    """Train two candidates on two folds, and enter them in a ledger."""
+    """Train two trials on two folds, and enter them in a ledger."""
     home = home_at(folder / "home")
     store = drawn_store(folder / "store", num_cases=48, num_positive=24, side_px=32)
     plan = make_plan(store, num_folds=2, holdout_fraction=0.3)
@@ -64,26 +64,26 @@ def make_sweep(folder: Path) -> Home:
     ledger = Ledger.create(home.ledger_url, NAME, header=make_header(store, plan))
     ledger.acquire("test")
     ledger.set_sweep_state(SweepState.RUNNING)
-    for choice in CANDIDATES:
+    for choice in TRIALS:
         settings = {**SETTINGS, **choice}
-        number = ledger.add_candidate(
+        number = ledger.add_trial(
             {"learning_rate": choice["learning_rate"]}, {"learning_rate": RATES}, settings=settings
         )
         for fold in range(plan.num_folds):
             enter(ledger, store, plan, place, number, fold, settings)
         ledger.end(number, State.COMPLETE)
-    ledger.set_sweep_state(SweepState.FINISHED, "2 candidates are complete")
+    ledger.set_sweep_state(SweepState.FINISHED, "2 trials are complete")
     ledger.close()
     return home
 
 
 def copy_sweep(home: Home, name: str, numbers: Sequence[int], **header: Any) -> None:
-    """Another sweep of the home on the same plan, with some of the trained candidates.
+    """Another sweep of the home on the same plan, with some of the trained trials.
 
     Args:
         home: Of a tiny sweep.
         name: Of the new sweep.
-        numbers: Candidates of the tiny sweep, in the order that they get here.
+        numbers: Trials of the tiny sweep, in the order that they get here.
         **header: What its header has in place of the tiny sweep's.
     """
     first = Ledger.open(home.ledger_url, NAME)
@@ -95,14 +95,14 @@ def copy_sweep(home: Home, name: str, numbers: Sequence[int], **header: Any) -> 
     ledger.acquire("test")
     ledger.set_sweep_state(SweepState.RUNNING)
     for number in numbers:
-        one = first.projection.candidates[number]
+        one = first.projection.trials[number]
         rate = one.settings["learning_rate"]
-        new = ledger.add_candidate(
+        new = ledger.add_trial(
             {"learning_rate": rate}, {"learning_rate": RATES}, settings=one.settings
         )
         for fold, score in sorted(one.folds.items()):
             attempt = ledger.start_fold(new, fold)
-            ledger.finish_fold(dataclasses.replace(score, candidate=new, attempt=attempt))
+            ledger.finish_fold(dataclasses.replace(score, trial=new, attempt=attempt))
         ledger.end(new, State.COMPLETE)
     ledger.set_sweep_state(SweepState.FINISHED, "copied")
     ledger.close()
@@ -155,9 +155,10 @@ def enter(
     save_table(directory / "cases.npz", result.cases)
     ledger.finish_fold(
         FoldScore(
-            candidate=number,
+            trial=number,
             fold=fold,
             attempt=attempt,
+            value=result.metrics["average_precision"],
             score=result.metrics["average_precision"],
             seconds=result.seconds,
             num_epochs=result.num_epochs,

@@ -7,21 +7,21 @@ from typing import Literal
 from pydantic import Field
 
 from sweep.policies import IndexedPolicy, PolicySpec
-from sweep.policies._base import CandidateState
+from sweep.policies._base import TrialProgress
 
 
 class EveryNth(IndexedPolicy):
-    """One fold for all, then all folds of each `stride`-th candidate, then the rest."""
+    """One fold for all, then all folds of each `stride`-th trial, then the rest."""
 
     def __init__(self, *, num_trials: int, num_folds: int, stride: int) -> None:
         super().__init__(num_trials=num_trials, num_folds=num_folds)
         self.stride = stride
 
-    def rank(self, candidate: CandidateState) -> tuple[float, ...]:
-        return (bool(candidate.scores), candidate.number % self.stride, candidate.number)
+    def rank(self, trial: TrialProgress) -> tuple[float, ...]:
+        return (bool(trial.scores), trial.number % self.stride, trial.number)
 
-    def precedes_new(self, candidate: CandidateState) -> bool:
-        return not candidate.scores
+    def precedes_new(self, trial: TrialProgress) -> bool:
+        return not trial.scores
 
 
 class EveryNthSpec(PolicySpec):

@@ -137,7 +137,7 @@ def test_gpu_hours_end_a_sweep_with_its_running_fold(
     def begin(
         controller: Controller, *_: object, on_poll: Callable[[], None], **__: object
     ) -> None:
-        controller.add_candidate()
+        controller.add_trial()
         on_poll()
         assert controller.wanted(1) == []
 
@@ -147,7 +147,7 @@ def test_gpu_hours_end_a_sweep_with_its_running_fold(
 
     assert (summary.state, summary.reason) == ("finished", "the budget of 1e-12 GPU hours is used")
     ledger = Ledger.open(home.ledger_url, name)
-    (one,) = ledger.projection.candidates
+    (one,) = ledger.projection.trials
     ledger.close()
     assert one.state is State.ABANDONED
     assert [attempt.outcome for attempt in one.log] == ["lost"]

@@ -60,7 +60,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_a_sweep_is_read_without_a_lease(tiny_home: Home) -> None:
     loaded = sweep.load_sweep(tiny_home, "tiny")
     assert loaded.summary.best == 1
-    assert len(loaded.projection.candidates) == 2
+    assert len(loaded.projection.trials) == 2
     comparison = sweep.compare(loaded.projection, metric="dice_positive")
     assert [one.number for one in comparison.trials] == [0, 1]
 

@@ -18,7 +18,7 @@ def refusal(path: Path, field: str, found: object, expected: str) -> DicomError:
     """An error that names the file, the field, what was found and what was expected.
 
     Args:
-        path: Of the file, of which the name alone is shown.
+        path: Path of the file, of which the name alone is shown.
         field: Keyword of the element.
         found: Never an identifier, a date or free text.
         expected: What it should have been.
@@ -31,7 +31,7 @@ def text_of(dataset: Dataset, keyword: str) -> str:
 
     Args:
         dataset: The header.
-        keyword: Of the element.
+        keyword: Keyword of the element.
 
     Returns:
         Without spaces around it; empty where the element is absent or empty.
@@ -70,7 +70,7 @@ def float_of(
     Args:
         path: What errors name.
         dataset: The header.
-        keyword: Of the element.
+        keyword: Keyword of the element.
         of_several: Whether there may be several values, of which the first is taken.
 
     Returns:
@@ -110,7 +110,7 @@ def spacing_of(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
 
     Args:
         dataset: The header.
-        keyword: Of the element, such as "PixelSpacing".
+        keyword: Keyword of the element, such as "PixelSpacing".
 
     Returns:
         None where the element is absent, or says what no detector has: a side of 0, or of 10 mm.

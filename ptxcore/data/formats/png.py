@@ -41,7 +41,7 @@ def read_png(path: Path) -> Radiograph:
     alpha channel is left aside: it says nothing about the body.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Returns:
         Pixels of shape (H, W), uint8 or uint16, as they stand in the file.
@@ -56,7 +56,7 @@ def read_png_header(path: Path) -> Header:
     """What a PNG file says about its image, without the pixels.
 
     Args:
-        path: Of the file; its stem becomes the id.
+        path: Path of the file; its stem becomes the id.
 
     Raises:
         DicomError: Not an image; the message names the file.
@@ -73,7 +73,7 @@ def read_layers(path: Path) -> Layers:
     """All that a PNG file holds, converted without loss.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
 
     Raises:
         DicomError: Not one greyscale image; the message names the file.

@@ -23,7 +23,7 @@ def read_png_mask(path: Path, threshold: float | None = None) -> NDArray[np.bool
     """Read a mask: of two values, 0 and any other, every pixel that is not 0.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         threshold: What to do with a mask of more values: every pixel that reaches this share of
             the largest value of the file's depth (255 or 65,535), in (0, 1); None refuses them.
 

@@ -32,8 +32,8 @@ def decode(rows: Sequence[str], height: int, width: int) -> NDArray[np.bool_]:
 
     Args:
         rows: Encodings; none at all, or "-1", is an empty mask.
-        height: Of the image in pixels.
-        width: Of the image in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
 
     Returns:
         Bool array of shape (height, width).
@@ -106,7 +106,7 @@ class Table:
     """A table of masks, and where in it each encoding stands.
 
     Attributes:
-        name: Of the file.
+        name: Name of the file.
         num_rows: Without a header and empty lines.
         rows: For each image, in the order of the file, its non-empty encodings.
         places: For each of these its line and its row, both from 1.
@@ -122,8 +122,8 @@ class Table:
 
         Args:
             image_id: One of `rows`.
-            height: Of the image in pixels.
-            width: Of the image in pixels.
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
 
         Raises:
             MaskError: A row is no encoding of that size; says which, but not of which image.

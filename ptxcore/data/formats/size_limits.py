@@ -25,7 +25,7 @@ class BoundedFile(io.BufferedReader):
         """Open for reading.
 
         Args:
-            path: Of an existing file.
+            path: Path of an existing file.
 
         Raises:
             OSError: It cannot be opened.
@@ -76,7 +76,7 @@ def read_gzip(path: Path, limit: int) -> bytes | None:
     """What a gzip file holds; None where that is more than `limit` bytes.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         limit: Bytes after inflating, 0 or more.
 
     Raises:

@@ -26,7 +26,7 @@ class Table:
     Attributes:
         entries: Shape (N,), unsigned, as they stand: some have more bits than their table says.
         first: The value that gets the first entry.
-        bits: Of an entry, as the table says.
+        bits: Bits of an entry, as the table says.
     """
 
     entries: NDArray[Any]
@@ -37,7 +37,7 @@ class Table:
         """The entries of values, of the same shape; first or last entry beyond the ends.
 
         Args:
-            values: Of any shape; fractions, which a rescale can give, are cut off, as other
+            values: Values of any shape; fractions, which a rescale can give, are cut off, as other
                 readers do, but not what floating point lacks to a whole number.
         """
         index = np.floor(values.astype(np.float64) - self.first + 1e-6)
@@ -55,7 +55,7 @@ def read_table(
     Args:
         path: What errors name.
         dataset: The header.
-        keyword: Of the sequence.
+        keyword: Keyword of the sequence.
         inputs: The lowest and the highest value that can be looked up.
 
     Returns:

@@ -38,10 +38,10 @@ class Source:
     """One image that becomes a case.
 
     Attributes:
-        path: Of the image.
+        path: Path of the image.
         label: What messages call it.
         case_id: See `case_id_of`.
-        person: Whose image it is: patient, external group, or the image itself.
+        person: What the image is grouped by: patient, external group, or the image itself.
         rows: Its run-length encodings; none for an empty mask.
         mask_path: Its mask as PNG, instead of encodings.
         shape: Height and width in pixels.
@@ -166,7 +166,7 @@ def speaking_of(path: Path, label: str, hint: str = "") -> Iterator[None]:
     """Errors of a reader about a file call it by another name, and end with a hint.
 
     Args:
-        path: Of the file; messages that begin with its name lose it.
+        path: Path of the file; messages that begin with its name lose it.
         label: What they begin with instead.
         hint: What they end with.
 
@@ -223,7 +223,7 @@ def refuse_all(problems: Sequence[str], num_files: int, hint: str) -> None:
 
     Args:
         problems: A sentence for each file at fault; none is fine.
-        num_files: Of all that were looked at.
+        num_files: Number of files that were looked at.
         hint: What the message ends with.
 
     Raises:
@@ -242,7 +242,7 @@ def how_grouped(sources: Iterable[Source]) -> str:
     """How it is known which images belong to one patient, as the manifest keeps it.
 
     Args:
-        sources: Whose `person` `choose_sources` filled.
+        sources: Sources with a `person` from `choose_sources`.
 
     Returns:
         "table" (given with the images), "patient_id", "image" (each taken as a patient of its
@@ -256,7 +256,7 @@ def read_groups(path: Path) -> dict[str, str]:
     """Patient by image id, from a table `image_id,group` with or without that header.
 
     Args:
-        path: Of the file, UTF-8.
+        path: Path of the file, UTF-8.
 
     Raises:
         DataError: It is no such table, or an image stands in it twice.

@@ -61,9 +61,9 @@ class Augmentation:
             strength: In [0, 1].
             patch_px: Side of the result.
             image_px: Longer side of the images on the network's grid.
-            elastic_px: Of `FoldSettings`, at least -1; held back at 1/64 of `image_px`.
-            grid_distortion_px: Of `FoldSettings`, at least 0. Lines that could cross are held back,
-                so no margin is needed for more than 0.48 of a cell.
+            elastic_px: As in `FoldSettings`, at least -1; held back at 1/64 of `image_px`.
+            grid_distortion_px: As in `FoldSettings`, at least 0. Lines that could cross are held
+                back, so no margin is needed for more than 0.48 of a cell.
 
         Raises:
             SettingsError: The strength is out of its range.

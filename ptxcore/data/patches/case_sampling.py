@@ -19,7 +19,7 @@ def positive_fraction(settings: FoldSettings, epoch: int) -> float:
     0.8 to 0.4: first the network learns what a pneumothorax looks like, then how rare it is.
 
     Args:
-        settings: Of the fold.
+        settings: Settings of the fold.
         epoch: One-based.
 
     Returns:

@@ -15,9 +15,9 @@ def mirrored(first: int, number: int, length: int) -> NDArray[np.int64]:
     """Indices from `first` on; those outside [0, length) are mirrored at the border pixels.
 
     Args:
-        first: Of the axis in pixels, may be negative.
+        first: First pixel of the axis, may be negative.
         number: How many, 0 or more; may go round the axis several times.
-        length: Of the axis in pixels, at least 1.
+        length: Length of the axis in pixels, at least 1.
 
     Returns:
         Int64 of shape (number,) in [0, length). The border pixel is not repeated: beyond the last
@@ -35,7 +35,7 @@ def positions(top: int, left: int, side: int, shape: tuple[int, int]) -> NDArray
     Args:
         top: First row, may be negative.
         left: First column, may be negative.
-        side: Of the square in pixels.
+        side: Side of the square in pixels.
         shape: Height and width of the image.
 
     Returns:
@@ -56,7 +56,7 @@ def context_corner(first: int, side: int, factor: int) -> int:
 
     Args:
         first: First row or column of the square in pixels, may be negative.
-        side: Of the square in pixels.
+        side: Side of the square in pixels.
         factor: Sides of the square that the view spans, at least 1.
 
     Returns:
@@ -75,7 +75,7 @@ def surroundings(
         image: Shape (H, W), any real type.
         top: First row of the square, may be negative.
         left: First column, may be negative.
-        side: Of the square in pixels.
+        side: Side of the square in pixels.
         factor: Sides of the square that the view spans, at least 1.
 
     Returns:

@@ -38,7 +38,7 @@ class Loader:
     while this one is validated.
 
     Attributes:
-        num_steps: Of the sampler.
+        num_steps: Steps of the sampler.
         hard_negatives: The sampler's.
     """
 
@@ -46,7 +46,7 @@ class Loader:
         """Start nothing yet.
 
         Args:
-            sampler: Of the training cases.
+            sampler: Sampler of the training cases.
             num_workers: Processes, at least 1.
         """
         self.num_steps = sampler.num_steps

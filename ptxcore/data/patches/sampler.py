@@ -67,7 +67,7 @@ class PatchSampler:
         Args:
             store: Where the cases are.
             case_ids: The training cases, at least one.
-            settings: Of the fold.
+            settings: Settings of the fold.
             seed: 0 to 2^63 - 1.
         """
         self._made_of = store, tuple(case_ids), settings, seed
@@ -192,7 +192,7 @@ class PatchSampler:
         Args:
             case: Store index.
             corner: As `corner` gives it.
-            seed: Of the augmentation, 0 to 2^63 - 1.
+            seed: Seed of the augmentation, 0 to 2^63 - 1.
 
         Returns:
             Channels, float32 of shape (C, P, P): the image, normalised by the moments of the
@@ -256,7 +256,7 @@ def cut(pixels: NDArray[Any], top: int, left: int, side: int) -> NDArray[Any]:
         pixels: Shape (H, W).
         top: First row, may be negative.
         left: First column, may be negative.
-        side: Of the square in pixels.
+        side: Side of the square in pixels.
 
     Returns:
         Shape (side, side), a view where the square lies inside.

@@ -87,7 +87,8 @@ class Warp(BaseDistortion):  # type: ignore[misc]
         """Draw a deformation: where each pixel of the result comes from.
 
         Args:
-            params: Of which "shape" counts here: height and width in pixels, margins included.
+            params: Parameters, of which "shape" counts here: height and width in pixels, margins
+                included.
             data: Not looked at.
 
         Returns:
@@ -123,7 +124,7 @@ def affine_map(
         shape: Height and width in pixels.
         rotation_deg: In degrees.
         scale: Above 0: source pixels per pixel, so 2 shrinks what is shown by half.
-        shift_px: Of the source, (rows, columns).
+        shift_px: Shift of the source, (rows, columns).
 
     Returns:
         Float32 array of shape (2, H, W): rows, then columns.

@@ -89,7 +89,7 @@ def place(chest: Chest, frame: Frame, *, depth: float) -> Thorax:
     Args:
         chest: The patient.
         frame: The grid.
-        depth: Of breath, in chest units; negative raises the diaphragm, as on a bedside film.
+        depth: Depth of breath, in chest units; negative raises the diaphragm, as on a bedside film.
     """
     y = frame.y
     offset = frame.x - np.float32(chest.midline) - np.float32(chest.curve) * np.sin(6 * y)

@@ -52,7 +52,7 @@ class Frame:
 
         Args:
             lines: Points of shape (N, P, 2) in chest coordinates.
-            thickness: Of the stroke; below a pixel it becomes fainter instead of thinner.
+            thickness: Thickness of the stroke; below a pixel it becomes fainter instead of thinner.
             blur: Standard deviation of the edge, in chest units.
 
         Returns:
@@ -75,7 +75,7 @@ def make_frame(
         size: Side in pixels.
         degrees: Rotation.
         scale: Above 0; above 1 the chest fills more of the image.
-        shift: Of the chest, in shares of the field of view.
+        shift: Shift of the chest, in shares of the field of view.
         warp: Displacements of shape (2, n, n) in chest units, interpolated between nodes.
     """
     axis = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)

@@ -60,8 +60,8 @@ def draw_mimics(
 
     Args:
         chosen: Which are there.
-        chest: Of the patient.
-        thorax: Of the patient, on the frame's grid.
+        chest: Chest of the patient.
+        thorax: Thorax of the patient, on the frame's grid.
         frame: The grid.
         rng: Source of chance: places, widths and contrasts.
 

@@ -31,7 +31,7 @@ class Pneumothorax:
     Attributes:
         on_left: In the patient's left cavity.
         share: Wanted area as a share of the image.
-        angle: Of its middle, radians from straight up about the hilum.
+        angle: Angle of its middle, radians from straight up about the hilum.
         reach: Extent along the wall, radians.
         darkness: How much darker than aerated lung it is, in density.
         line: How much brighter the pleural line is, in density.
@@ -52,8 +52,8 @@ def sample_pneumothorax(
 
     Args:
         rng: Source of chance.
-        share: Of the image that the air covers, in (0, 1).
-        on_left: Of the patient.
+        share: Share of the image that the air covers, in (0, 1).
+        on_left: Whether it is the patient's left side.
         is_upright: Air of a patient who stands gathers at the apex.
     """
     places, weights = np.array(_PLACES).T
@@ -90,7 +90,7 @@ def open_pleura(thorax: Thorax, frame: Frame, found: Pneumothorax) -> Pleura:
     """Separate the lung from the chest wall.
 
     Args:
-        thorax: Of the patient.
+        thorax: Thorax of the patient.
         frame: The grid that it is drawn on.
         found: What to open.
 
@@ -122,7 +122,7 @@ def wall_distance(thorax: Thorax, size: int, *, to_base: bool) -> Field:
     """Distance to the chest wall.
 
     Args:
-        thorax: Of the patient.
+        thorax: Thorax of the patient.
         size: Side of the image in pixels.
         to_base: To ribs and diaphragm, instead of ribs and apex.
 

@@ -1,4 +1,4 @@
-"""Fold plans: who is in which fold, decided once for all candidates.
+"""Fold plans: who is in which fold, decided once for all trials.
 
 Patients, not images, are split. The hold-out comes first and is locked away: a search gets a
 `SearchPlan`, which does not contain it. Inside each training part a monitor split watches early
@@ -30,7 +30,7 @@ class SearchPlan:
     """The part of a plan that a search may see: folds and monitors, no hold-out.
 
     Attributes:
-        data_hash: Of the store that the ids belong to.
+        data_hash: Hash of the store that the ids belong to.
         folds: Case ids of each fold.
         monitors: Case ids of each fold's monitor split, inside its training part.
     """
@@ -88,7 +88,7 @@ class SearchPlan:
         """Make sure that the plan was made for these data.
 
         Args:
-            store: Whose `data_hash` is compared.
+            store: Store with the `data_hash` that is compared.
 
         Raises:
             FoldPlanError: The store holds other data.
@@ -103,7 +103,7 @@ class SearchPlan:
         """Write as JSON, whole or not at all.
 
         Args:
-            path: Of the file; one that is there is replaced.
+            path: Path of the file; one that is there is replaced.
 
         Raises:
             OSError: It cannot be written.
@@ -195,7 +195,7 @@ class FoldPlan:
         A winner can be confirmed on them: no search chose anything on this partition.
 
         Args:
-            store: That the plan was made for.
+            store: Store that the plan was made for.
             seed: As for `make_plan`; another than the plan's gives other folds.
 
         Raises:
@@ -212,7 +212,7 @@ class FoldPlan:
         """Write as JSON, whole or not at all.
 
         Args:
-            path: Of the file; one that is there is replaced.
+            path: Path of the file; one that is there is replaced.
 
         Raises:
             OSError: It cannot be written.

@@ -71,7 +71,7 @@ def stratified_split(
 
     Args:
         patients: In a reproducible order.
-        shares: Of each part, above 0, with the sum 1.
+        shares: Share of each part, above 0, with the sum 1.
         rng: Orders patients that are alike, and parts that are equally good.
         most: Cases that a part may hold at most; None is no limit. Another part must have room.
 

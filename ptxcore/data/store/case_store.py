@@ -58,8 +58,8 @@ class Case:
         case_id: 16 hexadecimal digits from the image's id; the same in every import.
         group: 16 hexadecimal digits; images of one patient share it, within this store alone.
         view: "AP", "PA", another position, or "" where unknown.
-        height: Of the original grid in pixels.
-        width: Of the original grid in pixels.
+        height: Height of the original grid in pixels.
+        width: Width of the original grid in pixels.
         spacing_height_mm: Height of a pixel, NaN where unknown.
         spacing_width_mm: Width of a pixel, NaN where unknown.
         mask_px: Pixels of the mask on the original grid; 0 for a negative case.
@@ -326,7 +326,7 @@ def write_table(path: Path, cases: Sequence[Case]) -> str:
     """Write the table of cases.
 
     Args:
-        path: Of the file; one that is there is replaced.
+        path: Path of the file; one that is there is replaced.
         cases: In the order of their ids.
 
     Returns:

@@ -44,7 +44,7 @@ class Grid:
             folder: As `make_grid` wrote it.
             image_size: Longer side in pixels.
             shapes: Height and width of every case on this grid, in the order of the store.
-            dtype: Of the store's images, uint8 or uint16.
+            dtype: Type of the store's images, uint8 or uint16.
 
         Raises:
             StoreError: A file is missing or has another size.
@@ -80,7 +80,7 @@ def starts_of(sizes: Sequence[int]) -> list[int]:
     """Where each of a row of blocks begins, and where the last one ends.
 
     Args:
-        sizes: Of N blocks, 0 or more each.
+        sizes: Sizes of N blocks, 0 or more each.
 
     Returns:
         N + 1 sums, the first one 0.
@@ -94,8 +94,8 @@ def map_file(path: Path, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     All processes of a machine that map it share one copy in the page cache.
 
     Args:
-        path: Of nothing but values.
-        dtype: Of each value, in the byte order of the file.
+        path: Path of a file of nothing but values.
+        dtype: Type of each value, in the byte order of the file.
         count: At least 1: an empty file cannot be mapped.
 
     Returns:

@@ -35,7 +35,7 @@ def staged(store: Path, data_hash: str, cache: Path | None = None) -> Path:
 
     Args:
         store: Folder of the store, on shared storage.
-        data_hash: That the store must have.
+        data_hash: Hash that the store must have.
         cache: Folder on this host; `cache_folder()` if None.
 
     Returns:
@@ -62,8 +62,8 @@ def copied(bring: Callable[[Path], object], source: str, data_hash: str, cache: 
 
     Args:
         bring: Writes the store into the folder it is given, which does not exist.
-        source: Of the copy, named in messages.
-        data_hash: That the store must have.
+        source: Source of the copy, named in messages.
+        data_hash: Hash that the store must have.
         cache: Folder on this host.
 
     Returns:

@@ -25,7 +25,7 @@ def doubts_about_areas(cases: Sequence[Case]) -> Iterator[str]:
     """Sentences about masks that cover too much, or too little, of their images.
 
     Args:
-        cases: Of a store; those without a mask do not count.
+        cases: Cases of a store; those without a mask do not count.
     """
     shares = np.array([case.mask_px / case.num_pixels for case in cases if case.is_positive])
     if not shares.size:

@@ -123,7 +123,7 @@ def study(
     Args:
         masks: Each gives one mask of shape (H, W) when called, in any thread.
         sizes: Longer sides in pixels, at least 1.
-        methods: Of `METHODS`.
+        methods: Names from `METHODS`.
         workers: Threads; one per core by default.
         on_case: Called with the number of masks done.
 

@@ -43,8 +43,8 @@ def masks_of_table(path: Path, height: int, width: int) -> Masks:
 
     Args:
         path: See `ptxcore.data.formats.rle.read_table`.
-        height: Of every image in pixels.
-        width: Of every image in pixels.
+        height: Height of every image in pixels.
+        width: Width of every image in pixels.
 
     Raises:
         MaskError: The file is no such table.
@@ -78,7 +78,7 @@ def masks_of_both(path: Path, folder: Path) -> Masks:
 
     Args:
         path: See `ptxcore.data.formats.rle.read_table`.
-        folder: Of the store, whose own masks are not read.
+        folder: Folder of the store; its own masks are not read.
 
     Raises:
         MaskError: The file is no such table.

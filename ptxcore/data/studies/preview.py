@@ -46,7 +46,7 @@ class Tile:
 
     Attributes:
         row: Zero-based; a row is a case.
-        strength: Of the augmentation; 0 is the plain patch.
+        strength: Strength of the augmentation; 0 is the plain patch.
         is_positive: Whether the whole case has a mask.
         image: As the network gets it, float32 of shape (P, P).
         target: Covered share of each pixel in [0, 1], same shape.
@@ -79,7 +79,7 @@ def preview(
 
     Args:
         store: Where the cases are.
-        settings: Of training; their `augmentation_strength` is shown beside `STRENGTHS`.
+        settings: Settings of training; their `augmentation_strength` is shown beside `STRENGTHS`.
         seed: 0 to 2^63 - 1; same seed, same sheet.
         num_cases: At least 1; fewer where the store has fewer.
         num_draws: Augmented draws at each strength, at least 1. Strengths share their seeds: a

@@ -72,7 +72,7 @@ class EnsembleModel(PythonModel):
         """Segment every row.
 
         Args:
-            context: Of MLflow, not used.
+            context: Context of MLflow, not used.
             model_input: A row per image.
             params: None are known.
 

@@ -1,7 +1,7 @@
 """Keeps MLflow like a ledger, from changes on standard input; see `sweep.mlflow.process`.
 
 Read are pickles: (home, name of the sweep), then any number of times (projection with the changed
-candidates alone, whether it is the last). Written are lines of JSON: what is logged, and what
+trials alone, whether it is the last). Written are lines of JSON: what is logged, and what
 became of the last changes. The pickles come through a pipe from the parent alone. When the pipe
 ends, so does the process, in the middle of what it does: a driver that is gone must not go on
 writing to MLflow beside the next one.
@@ -19,7 +19,7 @@ import threading
 from queue import SimpleQueue
 from typing import IO, Any
 
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import MlflowView
 
 #: The next fold comes first, wherever it is decided or trained.
@@ -47,14 +47,14 @@ def main() -> None:
     view = MlflowView.for_sweep(*pickle.load(stream))  # nosec B301
     inbox: SimpleQueue[tuple[Projection, bool]] = SimpleQueue()
     threading.Thread(target=_read, args=(stream, inbox), daemon=True).start()
-    candidates: dict[int, Candidate] = {}
+    trials: dict[int, Trial] = {}
     while True:
         part, is_last = inbox.get()
-        candidates |= {one.number: one for one in part.candidates}
+        trials |= {one.number: one for one in part.trials}
         if not inbox.empty():  # more to send at once
             continue
-        whole = [candidates[number] for number in sorted(candidates)]
-        view.sync(dataclasses.replace(part, candidates=whole), final=is_last)
+        whole = [trials[number] for number in sorted(trials)]
+        view.sync(dataclasses.replace(part, trials=whole), final=is_last)
         if is_last:
             _tell(replies, {"run_id": view.run_id})
 

@@ -1,4 +1,4 @@
-"""What a sweep and its candidates become in MLflow: pure functions of the projection.
+"""What a sweep and its trials become in MLflow: pure functions of the projection.
 
 Keys, steps, values and times follow from the ledger alone. The same entry sent twice is the same
 row to MLflow, so nothing can be there twice, whoever sends it.
@@ -23,7 +23,7 @@ from sweep.analysis.standing import num_compared, standing
 from sweep.analysis.statistics import corrected_interval, mean_sd, paired_difference
 from sweep.analysis.verdict import sentence
 from sweep.ledger.header import SweepHeader
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view._metrics import (
     END,
     FIXED_PREFIX,
@@ -35,10 +35,13 @@ from sweep.mlflow.view._metrics import (
     milliseconds,
     num_reported,
 )
-from sweep.records import DEFAULT_CANDIDATE, State
+from sweep.records import DEFAULT_TRIAL, State
 
 #: Tags of runs. `logged` holds what a run has already been sent.
-SWEEP_ID, CANDIDATE, LOGGED = "ptxsweep.sweep_id", "ptxsweep.candidate", "ptxsweep.logged"
+SWEEP_ID, TRIAL, LOGGED = "ptxsweep.sweep_id", "ptxsweep.trial", "ptxsweep.logged"
+#: Tags of earlier builds: a trial's number, read where the new tag is missing, and how many there
+#: are, which is removed.
+OLD_TRIAL, OLD_TRIALS = "ptxsweep.candidate", "ptxsweep.candidates"
 #: Tags: of which layout a run's keys are; epochs it was sent of folds that were not finished; the
 #: rule that makes the masks behind its metrics.
 LAYOUT_TAG, EPOCHS, THRESHOLD = "ptxsweep.layout", "ptxsweep.epochs", "ptxsweep.threshold"
@@ -120,7 +123,7 @@ def data_description(header: SweepHeader) -> str:
 def sweep_description() -> str:
     """What MLflow shows above a sweep's metrics, as Markdown: how to read each of them."""
     head = (
-        "Candidates: `score` is the mean of the objective over all folds, of complete candidates "
+        "Trials: `score` is the mean of the objective over all folds, of complete trials "
         "alone; `partial/...` are means over fewer folds and do not compare with it. Masks behind "
         "`complete/...` are made with the threshold that the other folds choose, as a model is "
         "deployed; behind `.../fixed/...` with the fixed one of the settings. The tag "
@@ -162,13 +165,13 @@ def sweep_files(projection: Projection) -> dict[str, str]:
     return files
 
 
-def candidate_tags(name: str, one: Candidate, projection: Projection) -> dict[str, str]:
+def trial_tags(name: str, one: Trial, projection: Projection) -> dict[str, str]:
     """Tags of a child run that never change."""
     tags = {
         "mlflow.runName": f"{name}-{one.number:04d}",
         "ptxsweep.sweep": name,
         SWEEP_ID: sweep_id(name, projection.header),
-        CANDIDATE: str(one.number),
+        TRIAL: str(one.number),
         "ptxsweep.varied": ", ".join(sorted(one.parameters)),
         "ptxsweep.phantom": str(projection.header.is_phantom),
         LOWER: ", ".join(sorted(LOWER_IS_BETTER)),
@@ -177,27 +180,28 @@ def candidate_tags(name: str, one: Candidate, projection: Projection) -> dict[st
     return tags | ({"ptxsweep.default": "True"} if one.is_default else {})
 
 
-def candidate_params(one: Candidate) -> dict[str, str]:
+def trial_params(one: Trial) -> dict[str, str]:
     """The whole configuration."""
     return dict(_flat({**one.settings, **one.parameters}))
 
 
-def inference_text(one: Candidate) -> str:
+def inference_text(one: Trial) -> str:
     """The common choice for inference; empty without one."""
     return json.dumps(one.inference, sort_keys=True) if one.inference else ""
 
 
-def threshold_text(one: Candidate) -> str:
-    """Which rule makes the masks behind a candidate's metrics."""
+def threshold_text(one: Trial) -> str:
+    """Which rule makes the masks behind a trial's metrics."""
     fixed = f"{FIXED_PREFIX}...: {rule_text(FIXED, one.settings)}"
     return fixed if known_point(one) is None else f"{rule_text(OTHER_FOLDS)}; {fixed}"
 
 
-def standing_tags(one: Candidate) -> dict[str, str]:
-    """Tags of a child run that change with its candidate."""
+def standing_tags(one: Trial) -> dict[str, str]:
+    """Tags of a child run that change with its trial."""
     parts = [*map(str, sorted(one.folds)), *([END] if one.state.is_final else [])]
     unfinished = sorted(set(one.epochs) - set(one.folds))
     tags = {
+        TRIAL: str(one.number),  # here too, for runs of builds that gave it another name
         "ptxsweep.state": one.state.value,
         LAYOUT_TAG: LAYOUT,
         LOGGED: ",".join(parts),
@@ -213,8 +217,8 @@ def standing_tags(one: Candidate) -> dict[str, str]:
     return tags
 
 
-def sent_to(tags: Mapping[str, str], one: Candidate) -> Sent:
-    """What was sent by the tags of a candidate's run; nothing where its keys are of another layout,
+def sent_to(tags: Mapping[str, str], one: Trial) -> Sent:
+    """What was sent by the tags of a trial's run; nothing where its keys are of another layout,
     or all folds stand at another choice for inference by now.
     """
     is_ours = LOGGED in tags and tags.get(LAYOUT_TAG) == LAYOUT
@@ -229,15 +233,15 @@ def sent_to(tags: Mapping[str, str], one: Candidate) -> Sent:
 
 
 def winner_metrics(projection: Projection) -> list[Metric]:
-    """The winner's statistics over all folds, and its difference to the default candidate.
+    """The winner's statistics over all folds, and its difference to the default trial.
 
     Nothing while a sweep is not over: what was sent cannot be taken back.
     """
     winner = standing(projection).winner
     if winner is None:
         return []
-    best = projection.candidates[winner]
-    complete = [one for one in projection.candidates if one.state is State.COMPLETE]
+    best = projection.trials[winner]
+    complete = [one for one in projection.trials if one.state is State.COMPLETE]
     at, step = max(milliseconds(one.ended_at or "") for one in complete), len(complete)
     at += int(LAYOUT)  # newer to MLflow than what another layout said of the same winner
     metrics = []
@@ -248,7 +252,7 @@ def winner_metrics(projection: Projection) -> list[Metric]:
         interval = corrected_interval(scores).within(*bounds_of(key, projection))
         for part in ("mean", "sd", "low", "high"):
             metrics.append(Metric(f"winner/{part}/{key}", getattr(interval, part), at, step))
-    default = projection.candidates[DEFAULT_CANDIDATE]
+    default = projection.trials[DEFAULT_TRIAL]
     if default.state is State.COMPLETE and not best.is_default:
         theirs = metric_values(default, projection)
         for key, scores in metric_values(best, projection).items():
@@ -270,13 +274,13 @@ def winner_tags(projection: Projection) -> dict[str, str]:
     winner = standing(projection).winner
     if winner is None:
         return {WINNER: "none yet"}
-    num_complete = sum(one.state is State.COMPLETE for one in projection.candidates)
+    num_complete = sum(one.state is State.COMPLETE for one in projection.trials)
     return {
         WINNER: str(winner),
         "ptxsweep.complete": str(num_complete),
         "ptxsweep.compared": str(num_compared(projection)),
         LAYOUT_TAG: LAYOUT,
-        THRESHOLD: threshold_text(projection.candidates[winner]),
+        THRESHOLD: threshold_text(projection.trials[winner]),
     }
 
 
@@ -284,8 +288,8 @@ def progress_tags(projection: Projection) -> dict[str, str]:
     """Where the sweep stands."""
     tags = {
         "ptxsweep.state": projection.sweep_state.value,
-        "ptxsweep.folds_run": str(sum(len(one.folds) for one in projection.candidates)),
-        "ptxsweep.candidates": str(len(projection.candidates)),
+        "ptxsweep.folds_run": str(sum(len(one.folds) for one in projection.trials)),
+        "ptxsweep.trials": str(len(projection.trials)),
         "ptxsweep.verdict": sentence(standing(projection)),
     }
     if projection.sweep_reason:
@@ -296,8 +300,8 @@ def progress_tags(projection: Projection) -> dict[str, str]:
     return tags
 
 
-def last_time(one: Candidate) -> int:
-    """When something last happened to a candidate, in milliseconds."""
+def last_time(one: Trial) -> int:
+    """When something last happened to a trial, in milliseconds."""
     times = [one.ended_at, *(attempt.ended_at for attempt in one.log), one.created_at]
     return max(milliseconds(at) for at in times if at is not None)
 
@@ -305,7 +309,7 @@ def last_time(one: Candidate) -> int:
 def sweep_time(projection: Projection) -> int:
     """When something last happened in a sweep, in milliseconds."""
     created = milliseconds(projection.header.created_at or "")
-    return max([created, *(last_time(one) for one in projection.candidates)])
+    return max([created, *(last_time(one) for one in projection.trials)])
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

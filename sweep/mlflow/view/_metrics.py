@@ -1,14 +1,14 @@
-"""The metrics of a candidate's run. No key has folds for its steps.
+"""The metrics of a trial's run. No key has folds for its steps.
 
 MLflow shows, sorts and compares by one value of a key, that of its highest (step, time, value).
-With folds for steps that would be the last fold, and one candidate's fold 4 would stand beside
+With folds for steps that would be the last fold, and one trial's fold 4 would stand beside
 another's fold 0. So each fold has keys of its own, and a mean stands under its plain name only
 where it is one over all folds:
 
-    score, score_sd          the objective over all folds, of complete candidates alone
+    score, score_sd          the objective over all folds, of complete trials alone
     complete/mean/NAME, complete/sd/NAME   likewise of every metric: those of masks with the
                              threshold from the other folds, fixed/NAME at that of the settings
-    partial/score, ...       all of that over fewer folds, of candidates that ended without the rest
+    partial/score, ...       all of that over fewer folds, of trials that ended without the rest
     score/fold-2             the objective on one fold
     fold-2/NAME              a curve of one fold, its steps are epochs
     folds_done, epochs_done, seconds   so far; in the end with those of a fold that was not finished
@@ -31,8 +31,8 @@ from mlflow.entities import Metric
 from ptxcore.metrics import better, bounds, needs_threshold
 from sweep.analysis.operating_point import FIXED, OTHER_FOLDS, fold_values, known_point, rule_of
 from sweep.analysis.statistics import mean_sd
-from sweep.ledger.inference_choice import at_common, scores_by_choice
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.inference_choice import at_common, values_by_choice
+from sweep.ledger.projection import Projection, Trial
 from sweep.records import FoldScore, State
 from sweep.util.numbers import all_finite, mean_or
 
@@ -41,7 +41,7 @@ from sweep.util.numbers import all_finite, mean_or
 LAYOUT = "2"
 #: Before the name of a metric of masks at the fixed threshold of the settings.
 FIXED_PREFIX = "fixed/"
-#: Among the finished folds that were sent: what the end of a candidate adds was, too.
+#: Among the finished folds that were sent: what the end of a trial adds was, too.
 END = "end"
 FOLDS_FILE = "folds.json"
 
@@ -61,10 +61,8 @@ class Sent:
     epochs: Mapping[int, int] = field(default_factory=dict)
 
 
-def candidate_metrics(
-    one: Candidate, projection: Projection, sent: Sent | None = None
-) -> list[Metric]:
-    """What a candidate's run lacks, the score first."""
+def trial_metrics(one: Trial, projection: Projection, sent: Sent | None = None) -> list[Metric]:
+    """What a trial's run lacks, the score first."""
     sent = sent or Sent()
     metrics = []
     if one.state.is_final and END not in sent.parts:
@@ -80,7 +78,7 @@ def candidate_metrics(
     return [metric for metric in metrics if math.isfinite(metric.value)]
 
 
-def metric_values(one: Candidate, projection: Projection) -> dict[str, list[float]]:
+def metric_values(one: Trial, projection: Projection) -> dict[str, list[float]]:
     """Values over the finished folds of all that is a number on each of them.
 
     Returns:
@@ -88,7 +86,7 @@ def metric_values(one: Candidate, projection: Projection) -> dict[str, list[floa
         `sweep.analysis.operating_point` where that is known, and as "fixed/..." under that of the
         settings.
     """
-    found = {"objective": [projection.displayed(one.folds[f].score) for f in sorted(one.folds)]}
+    found = {"objective": [one.folds[f].value for f in sorted(one.folds)]}
     for key in one.folds[min(one.folds)].metrics:
         if (rule := rule_of(one, key)) != FIXED:
             found[key] = list(fold_values(one, key, rule).values())
@@ -110,14 +108,14 @@ def bounds_of(key: str, projection: Projection) -> tuple[float, float]:
     return bounds(projection.header.metric if key == "objective" else _metric_of(key))
 
 
-def fold_table(one: Candidate, projection: Projection) -> str:
+def fold_table(one: Trial, projection: Projection) -> str:
     """Finished folds as a table in JSON: a row per fold and rule, NaN as null."""
     names = sorted({key for score in one.folds.values() for key in score.metrics})
     point = known_point(one)
     rows: list[list[Any]] = []
     for place, fold in enumerate(sorted(one.folds)):
         score = one.folds[fold]
-        effort = [projection.displayed(score.score), score.seconds]
+        effort = [score.value, score.seconds]
         effort += [score.num_epochs, score.best_epoch]
         sources = {FIXED: score.metrics} | (
             {} if point is None else {OTHER_FOLDS: point["folds"][place]}
@@ -142,7 +140,7 @@ def milliseconds(timestamp: str) -> int:
         return 0
 
 
-def _end(one: Candidate, projection: Projection) -> list[Metric]:
+def _end(one: Trial, projection: Projection) -> list[Metric]:
     """Means, and what a fold took that was not finished."""
     at, step = milliseconds(one.ended_at or one.created_at), len(one.folds)
     is_whole = one.state is State.COMPLETE
@@ -157,10 +155,10 @@ def _end(one: Candidate, projection: Projection) -> list[Metric]:
             found[f"{part}/mean/{key}"] = mean
             if not is_plain(key):
                 found[f"{part}/sd/{key}"] = sd
-    for number, scores in enumerate(scores_by_choice(one.folds)):
+    for number, by_fold in enumerate(values_by_choice(one.folds)):
         choice = one.folds[min(one.folds)].choices[number].inference
         name = "_".join(f"{key}-{str(value).lower()}" for key, value in choice.items())
-        found[f"{part}/inference/{name}"] = mean_or(map(projection.displayed, scores.values()))
+        found[f"{part}/inference/{name}"] = mean_or(by_fold.values())
     metrics = [_metric(key, value, at, step) for key, value in found.items()]
     if any(fold not in one.folds for fold in one.attempts):
         metrics.append(_metric("epochs_done", one.num_epochs, at, step))
@@ -168,28 +166,27 @@ def _end(one: Candidate, projection: Projection) -> list[Metric]:
     return metrics
 
 
-def _fold(one: Candidate, fold: int, projection: Projection) -> list[Metric]:
+def _fold(one: Trial, fold: int, projection: Projection) -> list[Metric]:
     """What a finished fold adds besides its curves."""
     at = _fold_time(one, fold)
     done = [one.folds[number] for number in sorted(one.folds) if number <= fold]
-    score = projection.displayed(one.folds[fold].score)
     return [
-        _metric(f"score/fold-{fold}", score, max(at, _choice_time(one)), 0),
+        _metric(f"score/fold-{fold}", one.folds[fold].value, max(at, _choice_time(one)), 0),
         _metric("folds_done", len(done), at, len(done)),
         _metric("epochs_done", sum(each.num_epochs for each in done), at, len(done)),
         _metric("seconds", math.fsum(each.seconds for each in done), at, len(done)),
     ]
 
 
-def _curves(one: Candidate, fold: int, projection: Projection, *, after: int) -> list[Metric]:
+def _curves(one: Trial, fold: int, projection: Projection, *, after: int) -> list[Metric]:
     """Curves of a fold; of one that is not finished the objective alone, epoch by epoch.
 
     Their time is the start of the fold, which is the same before and after it is finished.
 
     Args:
-        one: The candidate.
+        one: The trial.
         fold: Finished or not.
-        projection: Of the sweep.
+        projection: Projection of the sweep.
         after: Epochs of the objective that were sent already.
     """
     tries = [milliseconds(each.started_at) for each in one.log if each.fold == fold]
@@ -199,7 +196,7 @@ def _curves(one: Candidate, fold: int, projection: Projection, *, after: int) ->
         for key, curve in (one.folds[fold].curves.items() if fold in one.folds else ())
     }
     own = f"monitor_{projection.header.metric}"
-    told = {epoch: projection.displayed(value) for epoch, value in one.epochs.get(fold, {}).items()}
+    told = one.epochs.get(fold, {})
     curves[own] = {
         epoch: value for epoch, value in (curves.get(own, {}) | told).items() if epoch > after
     }
@@ -214,15 +211,15 @@ def _metric_of(key: str) -> str:
     return key.removeprefix(FIXED_PREFIX)
 
 
-def _fold_time(one: Candidate, fold: int) -> int:
+def _fold_time(one: Trial, fold: int) -> int:
     for attempt in one.log:
         if attempt.fold == fold and attempt.outcome == "finished":
             return milliseconds(attempt.ended_at or one.created_at)
     return milliseconds(one.created_at)
 
 
-def _choice_time(one: Candidate) -> int:
-    """When a candidate's scores came to stand at its present choice for inference; 0 without one.
+def _choice_time(one: Trial) -> int:
+    """When a trial's scores came to stand at its present choice for inference; 0 without one.
 
     Scores sent again after a change are newer to MLflow, and by a time that the ledger tells.
     """

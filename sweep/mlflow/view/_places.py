@@ -31,7 +31,7 @@ def settle(tracking_uri: str, artifacts: Path) -> None:
     somebody gave another place.
 
     Args:
-        tracking_uri: Of MLflow; its store is laid out.
+        tracking_uri: Address of MLflow; its store is laid out.
         artifacts: The home's folder of artifacts.
 
     Raises:
@@ -56,9 +56,9 @@ def write_artifact(client: MlflowClient, run_id: str, path: Path, folder: str | 
     MLflow's client does the same, but remembers in each process where a run's artifacts were.
 
     Args:
-        client: Of the store.
-        run_id: Of the run.
-        path: Of the file.
+        client: Client of the store.
+        run_id: MLflow id of the run.
+        path: Path of the file.
         folder: Inside the artifacts; None for the top.
     """
     place = client.get_run(run_id).info.artifact_uri

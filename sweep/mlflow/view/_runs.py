@@ -11,15 +11,15 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
-from sweep.mlflow.view._content import CANDIDATE, SWEEP_ID
+from sweep.mlflow.view._content import OLD_TRIAL, SWEEP_ID, TRIAL
 from sweep.mlflow.view._places import settle, write_artifact
 from sweep.mlflow.view._store import connect
 
 #: What MLflow takes in one call is 1000 entries, at most 100 of them params and 100 tags.
 MAX_METRICS, MAX_PARAMS = 800, 100
-#: Candidates that are looked up one by one; for more, all runs of the sweep are read.
+#: Trials that are looked up one by one; for more, all runs of the sweep are read.
 FEW = 20
-#: Stands for the parent run where candidates have their number.
+#: Stands for the parent run where trials have their number.
 PARENT = -1
 
 
@@ -36,15 +36,15 @@ class SweepRuns:
     """The parent run and the child runs of a sweep.
 
     Attributes:
-        client: Of the store.
-        found: Runs by candidate, the parent's under `PARENT`, as `search` last saw them.
+        client: Client of the store.
+        found: Runs by trial, the parent's under `PARENT`, as `search` last saw them.
     """
 
     def __init__(self, tracking_uri: str, sweep_id: str) -> None:
         """Connect.
 
         Args:
-            tracking_uri: Of MLflow.
+            tracking_uri: Address of MLflow.
             sweep_id: The tag that all runs of the sweep share.
         """
         self.client: MlflowClient = connect(tracking_uri)
@@ -104,8 +104,9 @@ class SweepRuns:
                 page_token=token,
             )
             for run in page:
-                number = int(run.data.tags.get(CANDIDATE, PARENT))
-                one = Run(run_id=run.info.run_id, status=run.info.status, tags=dict(run.data.tags))
+                tags = run.data.tags
+                number = int(tags.get(TRIAL, tags.get(OLD_TRIAL, PARENT)))
+                one = Run(run_id=run.info.run_id, status=run.info.status, tags=dict(tags))
                 if self.found.setdefault(number, one) is not one:
                     self.client.delete_run(one.run_id)
             token = page.token
@@ -113,7 +114,7 @@ class SweepRuns:
                 return
 
     def make(self, missing: Mapping[int, tuple[dict[str, str], int]]) -> None:
-        """Make runs: tags and start time (milliseconds) by candidate or `PARENT`."""
+        """Make runs: tags and start time (milliseconds) by trial or `PARENT`."""
         for tags, started_at in missing.values():
             self.client.create_run(
                 self._experiment_id,
@@ -124,9 +125,9 @@ class SweepRuns:
         if len(missing) > FEW or PARENT in missing:
             self.search()
             return
-        # A search reads all metrics of what it finds, and new candidates come all the time.
+        # A search reads all metrics of what it finds, and new trials come all the time.
         for number in missing:
-            self._look(f" AND tags.`{CANDIDATE}` = '{number}'")
+            self._look(f" AND tags.`{TRIAL}` = '{number}'")
 
     def send(
         self,
@@ -150,6 +151,12 @@ class SweepRuns:
         labels = [RunTag(key, text) for key, text in new.items()]
         self.client.log_batch(run.run_id, metrics=rows, params=pairs, tags=labels)
         run.tags |= new
+
+    def drop(self, run: Run, tag: str) -> None:
+        """Remove a tag, if the run has it."""
+        if tag in run.tags:
+            self.client.delete_tag(run.run_id, tag)
+            del run.tags[tag]
 
     def write(self, run: Run, path: Path, folder: str | None = None) -> None:
         """Copy a file to a run's artifacts, wherever the home is by now."""

@@ -38,7 +38,7 @@ def init_store(tracking_uri: str) -> None:
     from many processes at once, does no harm.
 
     Args:
-        tracking_uri: Of MLflow.
+        tracking_uri: Address of MLflow.
 
     Raises:
         OSError: The folder cannot be written to.
@@ -61,7 +61,7 @@ def connect(tracking_uri: str, artifacts: Path | None = None) -> MlflowClient:
     """A client of a store that is laid out; see `init_store`.
 
     Args:
-        tracking_uri: Of MLflow.
+        tracking_uri: Address of MLflow.
         artifacts: Folder of the home in which the store may lie; see `settle`.
     """
     init_store(tracking_uri)

@@ -1,4 +1,4 @@
-"""Keeps MLflow like the ledger: a parent run per sweep, a child run per candidate.
+"""Keeps MLflow like the ledger: a parent run per sweep, a child run per trial.
 
 Nothing is remembered here that MLflow does not hold itself: a run's tags say which folds it was
 sent, so any process may go on at any time. When MLflow is away the sweep goes on; the next sync
@@ -17,14 +17,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweep.analysis.operating_point import fill
 from sweep.ledger import Ledger
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import _content as content
 from sweep.mlflow.view._metrics import (
     END,
     FOLDS_FILE,
-    candidate_metrics,
     fold_table,
     milliseconds,
+    trial_metrics,
 )
 from sweep.mlflow.view._runs import PARENT, SweepRuns
 from sweep.mlflow.view._store import quietly, shown_uri
@@ -44,7 +44,7 @@ class MlflowView:
     """The MLflow side of one sweep. Not thread-safe.
 
     Attributes:
-        name: Of the sweep.
+        name: Name of the sweep.
         run_id: The parent run, None until MLflow was reached.
         num_failures: Times that MLflow could not be used.
     """
@@ -63,13 +63,13 @@ class MlflowView:
         """Touches nothing; the first `sync` connects.
 
         Args:
-            tracking_uri: Of MLflow: a server, or a database.
-            name: Of the sweep.
+            tracking_uri: Address of MLflow: a server, or a database.
+            name: Name of the sweep.
             artifact_root: Folder of artifacts where no server keeps them; MLflow's own choice,
                 in the working folder, if None.
-            folder: Of the sweep, for the tables of candidates whose thresholds an older ledger does
-                not keep; they are sent without if None.
-            experiment: That holds all sweeps.
+            folder: Folder of the sweep, for the tables of trials with thresholds that an older
+                ledger does not keep; they are sent without if None.
+            experiment: Name of the experiment that holds all sweeps.
             clock: Seconds that never go back.
             pause: Waits for some seconds between the tries of a last sync.
         """
@@ -117,7 +117,7 @@ class MlflowView:
 
         Args:
             source: As for `sync`; the run is made if MLflow has none.
-            path: Of a file that exists.
+            path: Path of a file that exists.
             folder: Inside the run's artifacts.
 
         Returns:
@@ -168,17 +168,17 @@ class MlflowView:
         runs.make(
             {
                 one.number: (
-                    content.candidate_tags(self.name, one, projection)
+                    content.trial_tags(self.name, one, projection)
                     | {"mlflow.parentRunId": str(self.run_id)},
                     milliseconds(one.created_at),
                 )
-                for one in projection.candidates
+                for one in projection.trials
                 if one.number not in runs.found
             }
         )
         over = final or projection.sweep_state in (SweepState.FINISHED, SweepState.INTERRUPTED)
-        for one in projection.candidates:
-            self._send_candidate(runs, one, projection, over=over)
+        for one in projection.trials:
+            self._send_trial(runs, one, projection, over=over)
         self._send_sweep(runs, projection, over=over)
 
     def _reach(self, projection: Projection) -> SweepRuns:
@@ -193,19 +193,19 @@ class MlflowView:
         self.run_id = self._runs.found[PARENT].run_id
         return self._runs
 
-    def _send_candidate(
-        self, runs: SweepRuns, one: Candidate, projection: Projection, *, over: bool
+    def _send_trial(
+        self, runs: SweepRuns, one: Trial, projection: Projection, *, over: bool
     ) -> None:
         is_cut_off = over and not one.state.is_final
         status = "KILLED" if is_cut_off else content.STATUS[one.state]
         if self._done.get(one.number) == (one.revision, status):
             return
         run = runs.found[one.number]
-        params = {} if content.LOGGED in run.tags else content.candidate_params(one)
+        params = {} if content.LOGGED in run.tags else content.trial_params(one)
         sent = content.sent_to(run.tags, one)
         if one.state.is_final and one.folds and END not in sent.parts:
             runs.write_text(run, fold_table(one, projection), FOLDS_FILE)
-        metrics = candidate_metrics(one, projection, sent)
+        metrics = trial_metrics(one, projection, sent)
         tags = content.standing_tags(one) | {"mlflow.parentRunId": str(self.run_id)}
         runs.send(run, metrics=metrics, params=params, tags=tags)
         runs.set_status(run, status, content.last_time(one))
@@ -227,5 +227,6 @@ class MlflowView:
         elif content.WINNER_RUN in run.tags:  # of an earlier version, which had winners too soon
             tags[content.WINNER_RUN] = number
         runs.send(run, metrics=metrics, tags=tags)
+        runs.drop(run, content.OLD_TRIALS)  # else it would go stale beside the new one
         finished = "FINISHED" if projection.sweep_state is SweepState.FINISHED else "KILLED"
         runs.set_status(run, finished if over else "RUNNING", content.sweep_time(projection))

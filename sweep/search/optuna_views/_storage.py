@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.ledger.compat import FrozenStudy
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 
 #: Name of every view; a constant, because Hyperband draws a bracket from it and the number.
 VIEW_NAME = "ptxsweep-view"
@@ -25,13 +25,13 @@ def direction(projection: Projection) -> StudyDirection:
 
 
 class ReadOnlyStorage(BaseStorage):
-    """One study whose trials are built from candidates when they changed.
+    """One study whose trials are built from the projection's when they changed.
 
     Only marks of a pruner can be written, and they go to a buffer.
     """
 
     def __init__(
-        self, projection: Projection, trial_of: Callable[[Candidate], FrozenTrial], scope: str
+        self, projection: Projection, trial_of: Callable[[Trial], FrozenTrial], scope: str
     ) -> None:
         self._projection, self._trial_of, self._scope = projection, trial_of, scope
         self._trials: list[FrozenTrial] = []
@@ -39,11 +39,11 @@ class ReadOnlyStorage(BaseStorage):
         self.new_marks: dict[int, dict[str, Any]] = {}
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """The trial of a candidate, built anew where its revision has changed."""
-        one = self._projection.candidates[trial_id]
+        """The trial as Optuna sees it, built anew where its revision has changed."""
+        one = self._projection.trials[trial_id]
         while len(self._trials) <= trial_id:
             self._revisions.append(-1)
-            self._trials.append(self._trial_of(self._projection.candidates[len(self._trials)]))
+            self._trials.append(self._trial_of(self._projection.trials[len(self._trials)]))
         if self._revisions[trial_id] != one.revision:
             trial = self._trial_of(one)
             marks = one.notes.get(MARKS_NOTE, {})
@@ -58,7 +58,7 @@ class ReadOnlyStorage(BaseStorage):
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
         """Trials in the order of their numbers; never copied, whatever `deepcopy` says."""
-        trials = [self.get_trial(number) for number in range(len(self._projection.candidates))]
+        trials = [self.get_trial(number) for number in range(len(self._projection.trials))]
         return trials if states is None else [trial for trial in trials if trial.state in states]
 
     def get_n_trials(

@@ -12,7 +12,7 @@ import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.ledger.projection import NAN_REASON, Candidate, Projection
+from sweep.ledger.projection import NAN_REASON, Projection, Trial
 from sweep.ledger.quiet import quiet_optuna
 from sweep.records import State
 from sweep.search.optuna_views._storage import VIEW_NAME, ReadOnlyStorage, direction
@@ -24,24 +24,24 @@ class View:
     """A read-only Optuna study over a projection, cheap to ask again after a change."""
 
     def __init__(
-        self, projection: Projection, trial_of: Callable[[Candidate], FrozenTrial], scope: str
+        self, projection: Projection, trial_of: Callable[[Trial], FrozenTrial], scope: str
     ) -> None:
         """Build from a projection.
 
         Args:
             projection: Followed as it changes.
-            trial_of: What a candidate looks like in this view.
+            trial_of: What a trial looks like in this view.
             scope: Tells the marks of this view from those of other views.
         """
         self._storage = ReadOnlyStorage(projection, trial_of, scope)
         self.study = optuna.Study(VIEW_NAME, self._storage)
 
-    def trial(self, candidate: int) -> FrozenTrial:
-        """The candidate as the view shows it."""
-        return self._storage.get_trial(candidate)
+    def trial(self, number: int) -> FrozenTrial:
+        """The trial as the view shows it."""
+        return self._storage.get_trial(number)
 
     def take_rung_marks(self) -> dict[int, dict[str, Any]]:
-        """Marks that a pruner left on trials since the last call, by candidate.
+        """Marks that a pruner left on trials since the last call, by trial.
 
         Successive halving notes the value that a trial had at each rung. These marks are part of
         what it decides on, so the driver keeps them in the ledger.
@@ -51,7 +51,7 @@ class View:
 
 
 class _SharedTrial(FrozenTrial):
-    """A trial that nobody changes, with its candidate's own parameters.
+    """A trial that nobody changes, with its trial's own parameters.
 
     Optuna's in-memory storage takes a deep copy of every trial that it is given, which was most of
     the time of a proposal.
@@ -62,12 +62,12 @@ class _SharedTrial(FrozenTrial):
 
 
 def epoch_view(projection: Projection, fold: int) -> View:
-    """Step = epoch of one fold; candidates that never began it are WAITING."""
+    """Step = epoch of one fold; trials that never began it are WAITING."""
 
-    def trial_of(one: Candidate) -> FrozenTrial:
+    def trial_of(one: Trial) -> FrozenTrial:
         steps = one.epochs.get(fold, {})
         if fold in one.folds:
-            state, value = TrialState.COMPLETE, one.folds[fold].score
+            state, value = TrialState.COMPLETE, one.folds[fold].value
             if not math.isfinite(value):
                 state = TrialState.FAIL
         elif fold not in one.attempts:
@@ -75,7 +75,7 @@ def epoch_view(projection: Projection, fold: int) -> View:
         else:
             state = _ended_or_running(one)
             value = math.nan
-        return _trial(projection, one, state, value, steps)
+        return _trial(one, state, value, steps)
 
     return View(projection, trial_of, f"fold {fold}")
 
@@ -87,53 +87,53 @@ def fold_view(projection: Projection, *, raw: bool, parked_count: bool) -> View:
         projection: Followed as it changes.
         raw: Whether a step's value is the fold's score (what a paired test wants) or the mean of
             the folds up to it.
-        parked_count: Whether candidates that miss folds are COMPLETE with their running mean; if
+        parked_count: Whether trials that miss folds are COMPLETE with their running mean; if
             not, they are RUNNING, so that the best trial is a whole one.
     """
 
-    def trial_of(one: Candidate) -> FrozenTrial:
-        scores = {fold: one.folds[fold].score for fold in sorted(one.folds)}
+    def trial_of(one: Trial) -> FrozenTrial:
+        values = {fold: one.folds[fold].value for fold in sorted(one.folds)}
         state = _ended_or_running(one)
-        if state is TrialState.RUNNING and parked_count and scores:
+        if state is TrialState.RUNNING and parked_count and values:
             state = TrialState.COMPLETE
-        steps = scores if raw else _running_means(scores)
-        return _trial(projection, one, state, one.mean, steps)
+        steps = values if raw else _running_means(values)
+        return _trial(one, state, one.mean_value, steps)
 
     return View(projection, trial_of, "folds")
 
 
 def sampler_study(projection: Projection, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
-    """A writable in-memory study in which candidates stand at their current estimate.
+    """A writable in-memory study in which trials stand at their current estimate.
 
-    Candidates with no finished fold are RUNNING; pruned ones are PRUNED at the number of their
+    Trials with no finished fold are RUNNING; pruned ones are PRUNED at the number of their
     finished folds, or worst when they have nothing; diverged ones are the worst; other failures
     say nothing about the configuration and are FAIL.
     """
     storage = InMemoryStorage()
     with quiet_optuna():
         study_id = storage.create_new_study([direction(projection)], VIEW_NAME)
-    for one in projection.candidates:
-        storage.create_new_trial(study_id, _estimate(projection, one))
+    for one in projection.trials:
+        storage.create_new_trial(study_id, _estimate(one))
     return optuna.Study(VIEW_NAME, storage, sampler=sampler)
 
 
-def _estimate(projection: Projection, one: Candidate) -> FrozenTrial:
+def _estimate(one: Trial) -> FrozenTrial:
     if one.state is State.FAILED:
         diverged = one.reason == NAN_REASON
         state = TrialState.PRUNED if diverged else TrialState.FAIL
-        return _trial(projection, one, state, math.nan, {})
+        return _trial(one, state, math.nan, {})
     if one.state is State.PRUNED:
-        steps = {len(one.folds): one.mean} if one.folds else {}
+        steps = {len(one.folds): one.mean_value} if one.folds else {}
         if not steps and one.epochs.get(0):
             steps = {0: one.epochs[0][max(one.epochs[0])]}
-        return _trial(projection, one, TrialState.PRUNED, math.nan, steps)
+        return _trial(one, TrialState.PRUNED, math.nan, steps)
     if one.folds and math.isfinite(one.mean):
-        return _trial(projection, one, TrialState.COMPLETE, one.mean, {})
+        return _trial(one, TrialState.COMPLETE, one.mean_value, {})
     state = TrialState.FAIL if one.state is State.ABANDONED else TrialState.RUNNING
-    return _trial(projection, one, state, math.nan, {})
+    return _trial(one, state, math.nan, {})
 
 
-def _ended_or_running(one: Candidate) -> TrialState:
+def _ended_or_running(one: Trial) -> TrialState:
     match one.state:
         case State.COMPLETE:
             return TrialState.COMPLETE
@@ -145,32 +145,26 @@ def _ended_or_running(one: Candidate) -> TrialState:
             return TrialState.RUNNING
 
 
-def _running_means(scores: dict[int, float]) -> dict[int, float]:
+def _running_means(values: dict[int, float]) -> dict[int, float]:
     means, total = {}, 0.0
-    for count, (fold, score) in enumerate(scores.items(), start=1):
-        total += score
+    for count, (fold, value) in enumerate(values.items(), start=1):
+        total += value
         means[fold] = total / count
     return means
 
 
-def _trial(
-    projection: Projection,
-    one: Candidate,
-    state: TrialState,
-    value: float,
-    steps: dict[int, float],
-) -> FrozenTrial:
+def _trial(one: Trial, state: TrialState, value: float, steps: dict[int, float]) -> FrozenTrial:
     has_value = state is TrialState.COMPLETE
     return _SharedTrial(
         number=one.number,
         trial_id=one.number,
         state=state,
-        value=projection.displayed(value) if has_value else None,
+        value=value if has_value else None,
         datetime_start=None if state is TrialState.WAITING else _NEVER,
         datetime_complete=_NEVER if state.is_finished() else None,
         params=one.parameters,
         distributions=one.distributions,
         user_attrs={},
         system_attrs={},
-        intermediate_values={step: projection.displayed(v) for step, v in steps.items()},
+        intermediate_values=dict(steps),
     )

@@ -21,7 +21,7 @@ from dashboards.figures.slices import sentence as slices_sentence
 from dashboards.figures.slices import slices, slices_info
 from dashboards.queries import leader_of, ordered
 from sweep.ledger import Ledger
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.records import FoldScore, State
 
 DICE = {"dice": 0.8, "dice_all_empty": 0.78}
@@ -60,7 +60,7 @@ class TestOrder:
 
 
 class TestLeaderboard:
-    def test_complete_candidates_have_intervals_and_partial_ones_do_not(self) -> None:
+    def test_complete_trials_have_intervals_and_partial_ones_do_not(self) -> None:
         ends = {1: State.ABANDONED}
         info = leaderboard_info(projection_of([[0.4, 0.5, 0.6], [0.9]], ends=ends))
         (panel,) = info.panels
@@ -112,7 +112,7 @@ class TestLeaderboard:
         assert info.names == ("#5", "#4", "#0 default")
         assert info.num_omitted == 3
 
-    def test_candidates_without_a_finite_score_are_not_drawn(self) -> None:
+    def test_trials_without_a_finite_score_are_not_drawn(self) -> None:
         projection = projection_of([[0.5] * 3, [math.nan], []], ends={1: State.FAILED})
         info = leaderboard_info(projection)
         assert info.names == ("#0 default",)
@@ -129,7 +129,7 @@ class TestLeaderboard:
 class TestHeatmap:
     def test_differences_are_taken_to_the_default_on_the_same_fold(self) -> None:
         info = fold_heatmap_info(projection_of([[0.4, 0.6, 0.5], [0.5]]))
-        assert info.reference == "the default candidate"
+        assert info.reference == "the default trial"
         assert info.scores == ((0.4, 0.6, 0.5), (0.5, None, None))
         assert info.differences[1][0] == pytest.approx(0.1)
         assert info.differences[0] == (0.0, 0.0, 0.0)
@@ -145,28 +145,29 @@ class TestHeatmap:
 
     def test_it_draws_real_and_empty_sweeps(self, sweep: Ledger) -> None:
         (cells,) = fold_heatmap(fold_heatmap_info(sweep.projection)).data
-        assert len(cells.z) == sum(bool(one.folds) for one in sweep.projection.candidates)
+        assert len(cells.z) == sum(bool(one.folds) for one in sweep.projection.trials)
         (cells,) = fold_heatmap(fold_heatmap_info(projection_of([]))).data
         assert not cells.z
 
 
 class TestCurves:
-    def candidate(self) -> tuple[Projection, Candidate]:
+    def trial(self) -> tuple[Projection, Trial]:
         projection = projection_of([[]])
         for fold, loss in enumerate([(1.0, 0.5), (2.0, 1.5, 1.0)]):
             projection.start(0, fold, 1, stamp(fold))
             projection.finish(
                 FoldScore(
-                    candidate=0, fold=fold, attempt=1, score=0.5, seconds=1, num_epochs=len(loss),
+                    trial=0, fold=fold, attempt=1, value=0.5, score=0.5, seconds=1,
+                    num_epochs=len(loss),
                     best_epoch=fold + 1, metrics={"dice": 0.7 + fold / 10},
                     curves={"train_loss": loss, "monitor_dice": loss},
                 ),
                 stamp(fold + 1),
             )  # fmt: skip
-        return projection, projection.candidates[0]
+        return projection, projection.trials[0]
 
     def test_mean_and_sd_are_over_the_folds_that_still_train(self) -> None:
-        info = fold_curves_info(*self.candidate())
+        info = fold_curves_info(*self.trial())
         assert [panel.metric for panel in info.panels] == ["loss", "dice"]
         (training,) = info.panels[0].curves
         assert training.name == "training"
@@ -175,7 +176,7 @@ class TestCurves:
         assert training.num_folds == (2, 2, 1)
 
     def test_the_held_fold_stands_at_the_epoch_of_its_weights(self) -> None:
-        panel = fold_curves_info(*self.candidate()).panels[1]
+        panel = fold_curves_info(*self.trial()).panels[1]
         assert panel.best_epochs == (1, 2)
         assert panel.held == pytest.approx((0.7, 0.8))
 
@@ -190,7 +191,7 @@ class TestCurves:
 class TestSchedule:
     def test_bars_begin_where_the_attempts_did(self) -> None:
         info = schedule_info(projection_of([[0.5, 0.5, 0.5], [0.5]]))
-        times = [(b.candidate, b.fold, b.start_seconds, b.end_seconds) for b in info.bars]
+        times = [(b.trial, b.fold, b.start_seconds, b.end_seconds) for b in info.bars]
         assert times == [(0, 0, 0, 60), (0, 1, 60, 120), (0, 2, 120, 180), (1, 0, 180, 240)]
         assert info.breaks_seconds == ()
         assert {bar.outcome for bar in info.bars} == {"finished"}
@@ -202,7 +203,14 @@ class TestSchedule:
         projection.start(0, 1, 2, stamp(501))
         projection.finish(
             FoldScore(
-                candidate=0, fold=1, attempt=2, score=0.5, seconds=60, num_epochs=1, best_epoch=1
+                trial=0,
+                fold=1,
+                attempt=2,
+                value=0.5,
+                score=0.5,
+                seconds=60,
+                num_epochs=1,
+                best_epoch=1,
             ),
             stamp(502),
         )
@@ -218,7 +226,7 @@ class TestSchedule:
 
     def test_every_attempt_of_a_sweep_has_a_bar(self, sweep: Ledger) -> None:
         info = schedule_info(sweep.projection)
-        assert len(info.bars) == sum(len(one.log) for one in sweep.projection.candidates)
+        assert len(info.bars) == sum(len(one.log) for one in sweep.projection.trials)
         assert {"finished", "lost", "stopped"} <= {bar.outcome for bar in info.bars}
         busy = sum(bar.end_seconds - bar.start_seconds for bar in info.bars)
         assert busy <= 2 * info.busy_seconds + 1e-6  # two workers
@@ -271,7 +279,7 @@ class TestSlices:
         info = slices_info(projection)
         assert [one.parameter for one in info.slices] == ["lr"]
         assert slices_sentence(info).endswith(
-            "Not shown: 1 candidate without a score on this fold; patch, of which the others have "
+            "Not shown: 1 trial without a score on this fold; patch, of which the others have "
             "one value."
         )
 
@@ -292,7 +300,7 @@ class TestSlices:
 
 def test_operating_points_of_a_real_sweep_reach_the_leaderboard(sweep: Ledger) -> None:
     info = leaderboard_info(sweep.projection, operating_points=operating_points(sweep))
-    complete = sum(one.state is State.COMPLETE for one in sweep.projection.candidates)
+    complete = sum(one.state is State.COMPLETE for one in sweep.projection.trials)
     assert len(info.panels[1].entries) == complete
     leaderboard(info)
 

@@ -5,14 +5,14 @@ import pytest
 from optuna.distributions import FloatDistribution
 from synthetic_sweeps import projection_of
 
-from dashboards.figures.importance import MIN_CANDIDATES, importance, importance_info, sentence
+from dashboards.figures.importance import MIN_TRIALS, importance, importance_info, sentence
 from sweep.ledger.projection import Projection
 
 SPACE = {name: FloatDistribution(0.0, 1.0) for name in ("loud", "mute", "idle")}
 
 
 def projection(num: int, *, maximize: bool = True, noise: float = 0.01) -> Projection:
-    """Candidates whose score on fold 0 depends on `loud` alone."""
+    """Trials whose score on fold 0 depends on `loud` alone."""
     draw = np.random.default_rng(3)
     points = [{name: float(draw.random()) for name in SPACE} for _ in range(num)]
     sign = 1 if maximize else -1
@@ -36,7 +36,7 @@ def test_noise_seldom_stands_out() -> None:
     alarms = 0
     for seed in range(6):  # expected 5% each; three or more of six would come by chance in 0.2%
         draw = np.random.default_rng(seed)
-        points = [{name: float(draw.random()) for name in SPACE} for _ in range(MIN_CANDIDATES)]
+        points = [{name: float(draw.random()) for name in SPACE} for _ in range(MIN_TRIALS)]
         scores = [[float(draw.random())] for _ in points]
         info = importance_info(projection_of(scores, parameters=points, distributions=SPACE))
         loud = any(one.stands_out for one in info.importances)
@@ -45,11 +45,11 @@ def test_noise_seldom_stands_out() -> None:
     assert alarms <= 2
 
 
-def test_too_few_candidates_are_said_not_drawn() -> None:
-    info = importance_info(projection(MIN_CANDIDATES - 1))
+def test_too_few_trials_are_said_not_drawn() -> None:
+    info = importance_info(projection(MIN_TRIALS - 1))
     assert info.importances == ()
     assert info.reason is not None
-    assert "19 candidates finished fold 0; below 20" in info.reason
+    assert "19 trials finished fold 0; below 20" in info.reason
     assert sentence(info) == info.reason
     importance(info)
 

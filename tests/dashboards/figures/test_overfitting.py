@@ -17,7 +17,7 @@ from dashboards.figures.overfitting import (
 )
 from dashboards.report.sections import diagnosis_table
 from sweep.ledger import Ledger
-from sweep.ledger.projection import Candidate
+from sweep.ledger.projection import Trial
 from sweep.records import FoldScore
 
 EPOCHS = np.arange(1, 21)
@@ -34,7 +34,7 @@ def fold(
 ) -> FoldScore:
     metric = tuple(1 - value for value in monitor)
     return FoldScore(
-        candidate=0, fold=number, attempt=1, score=0.5, seconds=10.0 * len(monitor),
+        trial=0, fold=number, attempt=1, value=0.5, score=0.5, seconds=10.0 * len(monitor),
         num_epochs=len(monitor), best_epoch=best_epoch,
         curves={
             "train_loss": tuple(training),
@@ -44,9 +44,9 @@ def fold(
     )  # fmt: skip
 
 
-def candidate(folds: list[FoldScore], **settings: object) -> Candidate:
+def trial(folds: list[FoldScore], **settings: object) -> Trial:
     projection = projection_of([[]], num_folds=len(folds) + 1)
-    one = projection.candidates[0]
+    one = projection.trials[0]
     one.settings.update({"max_epochs": 30, **settings})
     for score in folds:
         projection.start(0, score.fold, 1, stamp(score.fold))
@@ -153,7 +153,7 @@ def info_of(*turns: int, **settings: object) -> OverfittingInfo:
         fold(FALLING, parabola(turn) if turn else FALLING, number=number, best_epoch=turn or 20)
         for number, turn in enumerate(turns)
     ]
-    info = overfitting_info(candidate(folds, **settings))
+    info = overfitting_info(trial(folds, **settings))
     assert info is not None
     return info
 
@@ -193,8 +193,8 @@ class TestFigure:
         assert "yaxis2" not in overfitting(info).to_dict()["layout"]
 
     def test_nothing_to_diagnose(self) -> None:
-        assert overfitting_info(projection_of([[0.5]]).candidates[0]) is None
-        assert overfitting_info(projection_of([[]]).candidates[0]) is None
+        assert overfitting_info(projection_of([[0.5]]).trials[0]) is None
+        assert overfitting_info(projection_of([[]]).trials[0]) is None
 
     def test_a_real_winner_is_drawn(self, sweep: Ledger) -> None:
         best = sweep.projection.best()

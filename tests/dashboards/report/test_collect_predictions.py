@@ -17,7 +17,7 @@ from ptxcore.metrics import build_table, count_case, save_table
 from ptxcore.models import build_network, save_weights
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
-from sweep.ledger.projection import Candidate
+from sweep.ledger.projection import Trial
 from sweep.records import FoldScore
 
 SETTINGS = FoldSettings(channels=2, levels=2, image_size=32, patch_size=0, dropout=0.0)
@@ -25,11 +25,11 @@ SETTINGS = FoldSettings(channels=2, levels=2, image_size=32, patch_size=0, dropo
 BIASES = (5.0, -5.0)
 
 
-def candidate(folder: Path, store_folder: Path) -> tuple[Candidate, PredictionsInfo]:
+def trial(folder: Path, store_folder: Path) -> tuple[Trial, PredictionsInfo]:
     store = drawn_store(store_folder, num_cases=8, num_positive=4, side_px=64)
     held = [range(0, 8, 2), range(1, 8, 2)]
     projection = projection_of([[]], num_folds=2)
-    one = projection.candidates[0]
+    one = projection.trials[0]
     one.settings.update(SETTINGS.as_dict())
     for fold, bias in enumerate(BIASES):
         network = build_network(SETTINGS, seed=0)
@@ -44,7 +44,7 @@ def candidate(folder: Path, store_folder: Path) -> tuple[Candidate, PredictionsI
         projection.start(0, fold, 1, stamp(fold))
         projection.finish(
             FoldScore(
-                candidate=0, fold=fold, attempt=1, score=0.5, seconds=1, num_epochs=1,
+                trial=0, fold=fold, attempt=1, value=0.5, score=0.5, seconds=1, num_epochs=1,
                 best_epoch=1, cases=f"fold-{fold}/cases.npz", weights=f"fold-{fold}/best",
             ),
             stamp(fold + 1),
@@ -59,7 +59,7 @@ def orange(example: Example) -> NDArray[np.bool_]:
 
 
 def test_each_case_is_predicted_by_the_network_that_never_saw_it(tmp_path: Path) -> None:
-    _, info = candidate(tmp_path / "sweep", tmp_path / "store")
+    _, info = trial(tmp_path / "sweep", tmp_path / "store")
     assert (info.num_positive, info.num_found) == (4, 2)
     assert (info.num_negative, info.num_false_alarms) == (4, 2)
     kinds = [example.choice.kind for example in info.examples]
@@ -74,7 +74,7 @@ def test_each_case_is_predicted_by_the_network_that_never_saw_it(tmp_path: Path)
 
 
 def test_the_rule_of_a_fold_is_applied_to_its_masks(tmp_path: Path) -> None:
-    one, _ = candidate(tmp_path / "sweep", tmp_path / "store")
+    one, _ = trial(tmp_path / "sweep", tmp_path / "store")
     strict = {"top": 0.999, "min_area": 0.0, "bottom": 0.999}
     info = collect_predictions(
         one,

@@ -58,10 +58,10 @@ class TestFindings:
         assert math.isnan(found.objective.winner.low)
         assert found.standing.outcome is Outcome.UNKNOWN
         assert sentences.headline(found) == (
-            "Candidate #1 won with an average precision of 0.600 over 1 fold."
+            "Trial #1 won with an average precision of 0.600 over 1 fold."
         )
 
-    def test_no_complete_candidate(self) -> None:
+    def test_no_complete_trial(self) -> None:
         found = find(projection_of([[0.5], [0.6]], ends={0: State.FAILED, 1: State.PRUNED}))
         assert found.winner is None
         assert found.rows == ()
@@ -79,17 +79,17 @@ class TestFindings:
         assert row.default is not None
         assert (row.winner.num_folds, row.default.num_folds) == (2, 2)
         assert sentences.against_default(found) is None
-        assert "Who leads now is the best of 3 candidates" in sentences.caution(found)
+        assert "Who leads now is the best of 3 trials" in sentences.caution(found)
 
     def test_nothing_at_all(self) -> None:
         found = find(projection_of([]))
         assert sentences.effort(found) == (
-            "0 candidates tried. 0 folds trained of the 0 that a full grid would have taken."
+            "0 trials tried. 0 folds trained of the 0 that a full grid would have taken."
         )
 
     def test_folds_without_positive_cases_do_not_count_in_dice_over_positives(self) -> None:
         projection = projection_of([[0.5] * 3], metrics=METRICS)
-        folds = projection.candidates[0].folds
+        folds = projection.trials[0].folds
         folds[1].metrics["dice_positive"] = math.nan  # type: ignore[index]
         row = find(projection).row("dice_positive")
         assert row is not None
@@ -126,14 +126,14 @@ class TestSentences:
     def test_an_interval_that_includes_the_empty_answer_is_said(self) -> None:
         projection = projection_of([[0.5] * 3], metrics=METRICS)
         for fold, value in enumerate((0.70, 0.80, 0.90)):
-            projection.candidates[0].folds[fold].metrics["dice"] = value  # type: ignore[index]
+            projection.trials[0].folds[fold].metrics["dice"] = value  # type: ignore[index]
         text = sentences.against_nothing(find(projection).row("dice"))
         assert text is not None
         assert "includes the empty answer" in text
 
     def test_checkpoint_selected_scores_are_labelled(self) -> None:
         projection = projection_of([[0.5] * 3])
-        projection.candidates[0].settings["selection"] = "fold"
+        projection.trials[0].settings["selection"] = "fold"
         assert "checkpoint-selected" in sentences.caution(find(projection))
 
     def test_p_values_are_never_zero(self) -> None:

@@ -25,7 +25,7 @@ EVIL = "<img src=x onerror=alert(1)>"
 
 CONFIRMED = Confirmation(
     sweep="synthetic",
-    candidate=3,
+    trial=3,
     metrics={
         "dice": 0.871,
         "dice_all_empty": 0.778,
@@ -159,8 +159,8 @@ def test_it_says_what_a_reviewer_asks_first(page: Page) -> None:
         assert words in page.text, words
 
 
-def test_every_candidate_is_in_the_table(page: Page, sweep: Ledger) -> None:
-    for one in sweep.projection.candidates:
+def test_every_trial_is_in_the_table(page: Page, sweep: Ledger) -> None:
+    for one in sweep.projection.trials:
         assert re.search(rf"#{one.number}\b", page.text)
     assert "objective is NaN" in page.text
 
@@ -176,7 +176,7 @@ def test_hostile_names_stay_text() -> None:
         parameters=[{EVIL: EVIL}, {EVIL: "2"}],
         distributions={EVIL: CategoricalDistribution((EVIL, "2"))},
     )
-    projection.candidates[1].reason = "</script><script>alert(1)</script>"
+    projection.trials[1].reason = "</script><script>alert(1)</script>"
     projection.header = dataclasses.replace(projection.header, space_text=EVIL, extra={EVIL: EVIL})
     hostile = Page(report_html(EVIL, projection, written_at=AT))
     assert hostile.open == []

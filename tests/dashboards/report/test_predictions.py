@@ -80,7 +80,7 @@ def test_the_gallery_names_hashed_cases_and_what_the_outlines_mean() -> None:
     )  # fmt: skip
     html = gallery(
         PredictionsInfo(
-            candidate=7,
+            trial=7,
             examples=(Example(choice=choice, picture=np.zeros((8, 16, 3), np.uint8)),),
             num_positive=10,
             num_found=6,

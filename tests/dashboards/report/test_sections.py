@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from synthetic_sweeps import projection_of, stamp
 
-from dashboards.report.sections import candidates_table, counted
-from sweep.analysis.summary import summarise_candidate
+from dashboards.report.sections import counted, trials_table
+from sweep.analysis.summary import summarise_trial
 from sweep.records import State
 
 
 def test_those_that_a_figure_does_not_show_are_counted() -> None:
     assert counted(0, 0) == ""
-    assert counted(1, 0) == " Left out here: 1 candidate further down; the table below has all."
+    assert counted(1, 0) == " Left out here: 1 trial further down; the table below has all."
     assert counted(854, 125) == (
-        " Left out here: 854 candidates further down and 125 candidates without a score; the table "
+        " Left out here: 854 trials further down and 125 trials without a score; the table "
         "below has all."
     )
 
@@ -23,5 +23,5 @@ def test_a_trial_that_was_stopped_in_its_first_fold_took_time() -> None:
     projection = projection_of([[0.5, 0.6, 0.7], []])
     projection.start(1, 0, 1, stamp(10))
     projection.end(1, State.PRUNED, "pruned in fold 0, epoch 2", stamp(12))
-    assert summarise_candidate(projection.candidates[1], projection).seconds == 120.0
-    assert "2 min 00 s" in str(candidates_table(projection))
+    assert summarise_trial(projection.trials[1], projection).seconds == 120.0
+    assert "2 min 00 s" in str(trials_table(projection))

@@ -15,7 +15,7 @@ from ptxcore.types import Runtime
 from sweep.analysis.cohort import cohort_of, describe, take_part
 from sweep.analysis.selection_bias import POSITIVES_ALONE, caution
 from sweep.ledger.header import SweepHeader, build_header
-from sweep.ledger.projection import Candidate, Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view._content import sweep_params, sweep_tags
 from sweep.records import FoldScore
 from sweep.space import load_space
@@ -108,13 +108,14 @@ def test_an_older_sweep_is_known_by_its_folds(
     header = dataclasses.replace(header_of(store, "all"), cohort=None)
     projection = Projection(header=header)
     projection.add(
-        Candidate(number=0, parameters={}, settings={}, distributions={}, created_at="2026-01-01")
+        Trial(number=0, parameters={}, settings={}, distributions={}, created_at="2026-01-01")
     )
     metrics = {"num_cases": 8.0} | ({} if num_positive is None else {"num_positive": num_positive})
-    projection.candidates[0].folds[0] = FoldScore(
-        candidate=0,
+    projection.trials[0].folds[0] = FoldScore(
+        trial=0,
         fold=0,
         attempt=1,
+        value=0.5,
         score=0.5,
         seconds=1.0,
         num_epochs=1,

@@ -53,7 +53,7 @@ def test_a_minimised_metric_keeps_its_own_sign() -> None:
     made = hand.projection(num_folds=2, maximize=False)
     for scores in ((-0.5, -0.4), (-0.3, -0.2)):  # scores are higher is better: losses turned round
         hand.folds(made, scores)
-        made.end(len(made.candidates) - 1, State.COMPLETE, None, "then")
+        made.end(len(made.trials) - 1, State.COMPLETE, None, "then")
     found = compare(made)
     assert found.trials[0].values == (0.5, 0.4)
     assert found.trials[1].difference is not None
@@ -72,7 +72,7 @@ def test_intervals_end_where_the_metric_does(swept: Projection) -> None:
     wide = hand.projection()
     for scores in ((0.0, 0.9, 1.0), (1.0, 0.1, 0.9)):
         hand.folds(wide, scores)
-        wide.end(len(wide.candidates) - 1, State.COMPLETE, None, "then")
+        wide.end(len(wide.trials) - 1, State.COMPLETE, None, "then")
     first, second = compare(wide).trials
     assert (first.interval.low, first.interval.high) == (0.0, 1.0)
     assert second.difference is not None

@@ -51,12 +51,12 @@ def test_every_view_has_the_same_dice_and_names_its_rule(
     assert main(["compare", NAME, *words]) == 0
     compared = json.loads(capfd.readouterr().out)["comparisons"]
     ledger = Ledger.open(tiny_home.ledger_url, NAME)
-    assert not any(one.notes for one in ledger.projection.candidates)
+    assert not any(one.notes for one in ledger.projection.trials)
     published = publish_report(tiny_home, NAME)
     found = find(
         ledger.projection, operating_points(ledger.projection, tiny_home.sweep_folder(NAME))
     )
-    best = shown["candidates"][shown["best"]]
+    best = shown["trials"][shown["best"]]
     dice = best["metrics"]["dice"]["mean"]
     fixed = best["fixed_metrics"]["dice"]["mean"]
     assert dice != pytest.approx(fixed)
@@ -125,19 +125,20 @@ def table(fold: int, *, shift: int = 0) -> CaseTable:
     return build_table([f"{fold}-{case}" for case in range(10)], rows)
 
 
-def score(folder: Path, candidate: int, fold: int, cases: CaseTable) -> FoldScore:
-    name = f"trials/{candidate:04d}/fold-{fold}/cases.npz"
+def score(folder: Path, number: int, fold: int, cases: CaseTable) -> FoldScore:
+    name = f"trials/{number:04d}/fold-{fold}/cases.npz"
     (folder / name).parent.mkdir(parents=True)
     save_table(folder / name, cases)
     metrics = summarize(cases)
     return FoldScore(
-        candidate=candidate, fold=fold, attempt=1, score=metrics["average_precision"], seconds=1.0,
+        trial=number, fold=fold, attempt=1, seconds=1.0,
+        value=metrics["average_precision"], score=metrics["average_precision"],
         num_epochs=1, best_epoch=1, metrics=metrics, cases=name,
     )  # fmt: skip
 
 
 def epoch(fold: int) -> Epoch:
-    return Epoch(candidate=0, fold=fold, attempt=1, epoch=1, value=0.5, seconds=1.0)
+    return Epoch(trial=0, fold=fold, attempt=1, epoch=1, value=0.5, seconds=1.0)
 
 
 def laid_out(home: Home, metric: str = "average_precision") -> Ledger:
@@ -162,7 +163,7 @@ def make_controller(ledger: Ledger, folder: Path) -> Controller:
 def run(controller: Controller, folder: Path, folds: Sequence[int]) -> State:
     for fold in folds:
         if fold == 0:
-            controller.add_candidate()
+            controller.add_trial()
         else:
             controller.start(0)
         state = controller.on_fold(score(folder, 0, fold, table(fold)), epoch(fold))
@@ -174,7 +175,7 @@ def home(tmp_path: Path) -> Home:
     return home_at(tmp_path)
 
 
-def test_the_ledger_keeps_it_when_a_candidate_is_complete(home: Home, tmp_path: Path) -> None:
+def test_the_ledger_keeps_it_when_a_trial_is_complete(home: Home, tmp_path: Path) -> None:
     """No table is needed afterwards."""
     ledger = laid_out(home)
     assert (
@@ -183,7 +184,7 @@ def test_the_ledger_keeps_it_when_a_candidate_is_complete(home: Home, tmp_path: 
     )
     ledger.close()
     again = Ledger.open(home.ledger_url, "tables")
-    (one,) = again.projection.candidates
+    (one,) = again.projection.trials
     point = known_point(one)
     assert point is not None
     _, metrics = leave_one_fold_out([table(fold) for fold in range(3)])
@@ -201,7 +202,7 @@ def test_a_driver_that_died_before_the_end_costs_nothing(home: Home, tmp_path: P
     controller.start(0)
     ledger.finish_fold(score(folder, 0, 2, table(2)), epoch(2))
     make_controller(ledger, folder)
-    (one,) = ledger.projection.candidates
+    (one,) = ledger.projection.trials
     assert one.state is State.COMPLETE
     assert known_point(one) is not None
     ledger.close()
@@ -216,7 +217,7 @@ def test_a_damaged_table_is_said_and_the_rule_is_the_fixed_one(
     (folder / "trials/0000/fold-0/cases.npz").write_bytes(b"no table")
     with caplog.at_level(logging.WARNING, logger="sweep"):
         assert run(controller, folder, [2]) == State.COMPLETE
-    (one,) = ledger.projection.candidates
+    (one,) = ledger.projection.trials
     assert NOTE not in one.notes
     assert rule_of(one, "dice") == "fixed"
     assert "trial 0 stays at the fixed threshold" in caplog.text
@@ -228,7 +229,7 @@ def test_a_difference_that_is_only_the_thresholds_is_none(home: Home, tmp_path: 
     ledger, folder = laid_out(home), tmp_path / "sweep"
     rates = {"x": FloatDistribution(0.0, 1.0)}
     for number in range(2):
-        ledger.add_candidate({"x": number / 2}, rates)
+        ledger.add_trial({"x": number / 2}, rates)
         for fold in range(3):
             ledger.start_fold(number, fold)
             ledger.finish_fold(score(folder, number, fold, table(fold, shift=50 * number)))
@@ -244,7 +245,7 @@ def test_a_difference_that_is_only_the_thresholds_is_none(home: Home, tmp_path: 
     assert deployed.trials[1].p_adjusted == 1.0
     assert math.isnan(deployed.trials[0].p_adjusted)
     assert compare(ledger.projection).threshold == "none"  # average precision
-    del ledger.projection.candidates[1].notes[NOTE]
+    del ledger.projection.trials[1].notes[NOTE]
     assert compare(ledger.projection, metric="dice").threshold == "fixed"  # one rule for all
     ledger.close()
 

@@ -116,14 +116,14 @@ class TestOpenSweep:
     def test_nobody_has_won_and_who_leads_is_said_with_its_folds(self, opened: Ledger) -> None:
         projection = opened.projection
         found = standing(projection)
-        assert projection.best() is projection.candidates[0]  # what used to be called the winner
+        assert projection.best() is projection.trials[0]  # what used to be called the winner
         assert (found.outcome, found.winner) == (Outcome.OPEN, None)
         assert found.leader
-        leader = projection.candidates[found.leader]
-        shared = sorted(set(leader.folds) & set(projection.candidates[0].folds))
+        leader = projection.trials[found.leader]
+        shared = sorted(set(leader.folds) & set(projection.trials[0].folds))
         assert found.shared_folds == tuple(shared)
         lead = np.mean(
-            [leader.folds[f].score - projection.candidates[0].folds[f].score for f in shared]
+            [leader.folds[f].score - projection.trials[0].folds[f].score for f in shared]
         )
         assert lead > 0
         assert sentence(found).startswith(
@@ -190,7 +190,7 @@ def test_equal_trials_are_rarely_called_better(size: int) -> None:
     assert claims / len(sweeps) <= 0.025
     single = 0
     for one in sweeps:
-        best, default = one.best(), one.candidates[0]
+        best, default = one.best(), one.trials[0]
         assert best is not None
         if default.state is State.COMPLETE:
             values = [{f: s.score for f, s in each.folds.items()} for each in (best, default)]
@@ -204,7 +204,7 @@ def test_everybody_with_a_value_was_looked_at() -> None:
     assert num_compared(projection) == 2
     projection.start(3, 0, 1, "now")
     assert num_compared(projection) == 2  # has shown nothing yet
-    projection.candidates[3].epochs[0] = {1: 0.4}
+    projection.trials[3].epochs[0] = {1: 0.4}
     assert num_compared(projection) == 3
     assert num_compared(projection, reference=1) == 6  # any of 4 may have been the reference
     assert num_compared(projection_of([[0.5] * 3])) == 1

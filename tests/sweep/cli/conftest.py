@@ -1,4 +1,4 @@
-"""A sweep in a real ledger: candidate 0 complete, 1 parked after a fold, 2 in its first fold."""
+"""A sweep in a real ledger: trial 0 complete, 1 parked after a fold, 2 in its first fold."""
 
 from __future__ import annotations
 
@@ -72,14 +72,15 @@ def made(home: Home, name: str, text: str, **more: Any) -> Ledger:
     ledger.set_sweep_state(SweepState.RUNNING)
     for rate in (0.001, 0.002, 0.004):
         values = {"learning_rate": rate}
-        ledger.add_candidate(values, space.distributions(), settings=space.complete(values))
-    for candidate, fold, score in ((0, 0, 0.5), (0, 1, 0.7), (1, 0, 0.8)):
-        attempt = ledger.start_fold(candidate, fold)
+        ledger.add_trial(values, space.distributions(), settings=space.complete(values))
+    for trial, fold, score in ((0, 0, 0.5), (0, 1, 0.7), (1, 0, 0.8)):
+        attempt = ledger.start_fold(trial, fold)
         ledger.finish_fold(
             FoldScore(
-                candidate=candidate,
+                trial=trial,
                 fold=fold,
                 attempt=attempt,
+                value=score,
                 score=score,
                 seconds=10.0 + fold,
                 num_epochs=3,
@@ -89,9 +90,7 @@ def made(home: Home, name: str, text: str, **more: Any) -> Ledger:
         )
     ledger.end(0, State.COMPLETE)
     attempt = ledger.start_fold(2, 0)
-    ledger.record_epoch(
-        Epoch(candidate=2, fold=0, attempt=attempt, epoch=1, value=0.1, seconds=1.0)
-    )
+    ledger.record_epoch(Epoch(trial=2, fold=0, attempt=attempt, epoch=1, value=0.1, seconds=1.0))
     ledger.flush()
     ledger.release()
     return ledger

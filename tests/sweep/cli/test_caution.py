@@ -24,7 +24,7 @@ CAUTION = (
 def test_who_chose_on_the_scored_folds(ledger: Ledger, selected_ledger: Ledger) -> None:
     assert caution(ledger.projection) is None
     assert caution(selected_ledger.projection) == CAUTION
-    ledger.projection.candidates[1].settings["selection"] = "fold"
+    ledger.projection.trials[1].settings["selection"] = "fold"
     assert str(caution(ledger.projection)).startswith("checkpoints of 1 of 3 trials were chosen")
 
 

@@ -22,8 +22,8 @@ def test_complete_trials_become_a_table(
     words = ["export-table", "small", "--out", str(out), "--home", str(home.folder), "--json"]
     assert main(words) == 0
     said = json.loads(capfd.readouterr().out)
-    assert (said["num_candidates"], said["num_folds"], said["num_epochs"]) == (1, 2, 0)
-    assert said["notes"] == ["2 of 3 candidates are left out: not complete"]
+    assert (said["num_trials"], said["num_folds"], said["num_epochs"]) == (1, 2, 0)
+    assert said["notes"] == ["2 of 3 trials are left out: not complete"]
     table = load_table(out)
     np.testing.assert_allclose(table.scores, [[[0.5, 0.7]]], rtol=1e-6)
     np.testing.assert_allclose(table.seconds, [[[10.0, 11.0]]])
@@ -42,7 +42,7 @@ def test_a_sweep_without_a_complete_trial_is_no_table(
     Ledger.create(home.ledger_url, "empty", header=ledger.header).close()
     out = tmp_path / "x.npz"
     assert main(["export-table", "empty", "--out", str(out), "--home", str(home.folder)]) == 2
-    assert "no candidate is complete" in capfd.readouterr().err
+    assert "no trial is complete" in capfd.readouterr().err
     assert not out.exists()
 
 

@@ -19,11 +19,11 @@ from sweep.records import State
 
 def test_overview_counts_and_estimates(ledger: Ledger) -> None:
     now = make_overview(ledger.projection)
-    assert now.num_candidates == 3
+    assert now.num_trials == 3
     assert now.num_wanted == 4
     assert now.states == {"running": 1, "parked": 1, "complete": 1}
     assert now.num_folds_run == 3
-    # One more completion is wanted, the parked candidate lacks one fold; the running one and the
+    # One more completion is wanted, the parked trial lacks one fold; the running one and the
     # one still to come get their first.
     assert now.num_folds_expected == 3 + 1 + 1 + 1
     assert now.standing.winner is None
@@ -62,7 +62,7 @@ def test_a_policy_that_ends_by_itself_has_a_bound_and_no_time(ledger: Ledger) ->
     assert not line(now).endswith("left")
 
 
-def test_table_has_a_row_for_each_candidate(ledger: Ledger) -> None:
+def test_table_has_a_row_for_each_trial(ledger: Ledger) -> None:
     stream = io.StringIO()
     Console(width=120, file=stream).print(table("small", ledger.projection))
     shown = stream.getvalue()

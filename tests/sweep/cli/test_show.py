@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from synthetic_sweeps import projection_of, stamp
 
-from sweep.analysis.summary import baseline_warning, summarise, summarise_candidate
+from sweep.analysis.summary import baseline_warning, summarise, summarise_trial
 from sweep.cli import main
 from sweep.cli.show import print_sweep
 from sweep.ledger import Ledger
@@ -29,8 +29,8 @@ def test_show_json_gives_every_trial(home: Home, capfd: pytest.CaptureFixture[st
     assert sweep["standing"]["shared_folds"] == [0]
     assert sweep["verdict"].startswith("No winner yet: 1 trial is running and 1 parked; #1 leads")
     assert sweep["num_folds_run"] == 3
-    first, second, third = sweep["candidates"]
-    assert [one["state"] for one in sweep["candidates"]] == ["complete", "parked", "running"]
+    first, second, third = sweep["trials"]
+    assert [one["state"] for one in sweep["trials"]] == ["complete", "parked", "running"]
     assert first["fold_scores"] == [0.5, 0.7]
     assert first["fold_seconds"] == [10.0, 11.0]
     assert first["mean"] == pytest.approx(0.6)
@@ -48,7 +48,7 @@ def test_show_json_gives_every_trial(home: Home, capfd: pytest.CaptureFixture[st
 def finished(ledger: Ledger) -> Ledger:
     """The same, its open trials abandoned."""
     ledger.acquire(owner="test")
-    for one in list(ledger.projection.open_candidates()):
+    for one in list(ledger.projection.open_trials()):
         ledger.end(one.number, State.ABANDONED, "enough")
     ledger.set_sweep_state(SweepState.FINISHED, "enough")
     ledger.release()
@@ -111,9 +111,9 @@ def test_seconds_and_epochs_of_an_unfinished_fold_count() -> None:
             reason = "the worker died" if attempt == 1 else DRIVER_STOPPED
             projection.lose(1, 1, stamp(minute + 1.5 * attempt), reason)
     for epoch in (1, 2):
-        projection.epoch(Epoch(candidate=1, fold=1, attempt=3, epoch=epoch, value=0.1, seconds=1.0))
+        projection.epoch(Epoch(trial=1, fold=1, attempt=3, epoch=epoch, value=0.1, seconds=1.0))
     projection.end(1, State.PRUNED, "pruned in fold 1, epoch 2", stamp(32))
-    one = summarise_candidate(projection.candidates[1], projection)
+    one = summarise_trial(projection.trials[1], projection)
     assert one.fold_seconds == [60.0, None, None]
     assert one.seconds == 60.0 + 90.0 + 120.0
     assert one.num_epochs == 2 + 2

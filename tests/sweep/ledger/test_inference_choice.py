@@ -27,9 +27,9 @@ from ptxcore.metrics import load_table
 from ptxcore.types import Runtime
 from sweep.analysis.summary import summarise
 from sweep.ledger import Ledger
-from sweep.ledger.inference_choice import at_common, common_choice, scores_by_choice
+from sweep.ledger.inference_choice import at_common, common_choice, values_by_choice
 from sweep.mlflow.model_package._ensemble import load_ensemble, write_ensemble
-from sweep.mlflow.view._metrics import candidate_metrics
+from sweep.mlflow.view._metrics import trial_metrics
 from sweep.policies import make_policy
 from sweep.promotion.confirm import weight_folders
 from sweep.ray.trainable import FoldTrainable, Job
@@ -56,14 +56,19 @@ def test_the_common_choice_has_the_best_mean_and_comes_first_on_a_tie(
 def scored(fold: int, scores: tuple[float, ...]) -> FoldScore:
     choices = tuple(
         ChoiceScore(
-            inference={"overlap": 0.25 * n}, score=score, metrics={"dice": score}, cases=f"{n}"
+            inference={"overlap": 0.25 * n},
+            value=score,
+            score=score,
+            metrics={"dice": score},
+            cases=f"{n}",
         )
         for n, score in enumerate(scores, start=1)
     )
     return FoldScore(
-        candidate=0,
+        trial=0,
         fold=fold,
         attempt=1,
+        value=scores[0],
         score=scores[0],
         seconds=1.0,
         num_epochs=1,
@@ -83,7 +88,7 @@ def test_a_fold_that_changes_the_choice_moves_the_earlier_ones_for_everybody() -
     assert (first.score, first.revised) == (0.5, {})
     assert (second.score, second.revised) == (0.6, {0: 0.4})
     assert (third.score, third.revised) == (0.3, {})
-    one = made.candidates[0]
+    one = made.trials[0]
     assert one.inference == {"overlap": 0.5}
     assert {fold.cases for fold in one.folds.values()} == {"2"}
     assert one.mean == pytest.approx(1.3 / 3)
@@ -91,7 +96,7 @@ def test_a_fold_that_changes_the_choice_moves_the_earlier_ones_for_everybody() -
     assert steps == {0: 0.4, 1: 0.6, 2: 0.3}
     for event in made.history:
         policy.observe(event)
-    assert policy._candidates[0].scores == steps  # type: ignore[attr-defined]
+    assert policy._trials[0].scores == steps  # type: ignore[attr-defined]
     html = choices_table(made, one)
     assert html is not None
     assert html.count('class="winner"') == 1
@@ -180,14 +185,14 @@ class Bench:
             folder=str(self.place(name)),
             seed=0,
             metric="average_precision",
-            sign=1.0,
+            maximize=True,
             runtime=dataclasses.asdict(Runtime()),
             version=importlib.metadata.version("ptxsweep"),
             inference=space.inference,
         )
         while max_steps > 0 and (wanted := controller.wanted(1)):
             is_old = isinstance(wanted[0], RunFold)
-            what = controller.start(wanted[0].candidate) if is_old else controller.add_candidate()
+            what = controller.start(wanted[0].trial) if is_old else controller.add_trial()
             trial = FoldTrainable.__new__(FoldTrainable)  # Ray's constructor makes a log folder
             trial.setup({"job": job, "assignment": dataclasses.asdict(what)})
             result: dict[str, Any] = {}
@@ -207,7 +212,7 @@ class Bench:
 
 
 def scores_of(ledger: Ledger) -> list[list[dict[int, float]]]:
-    return [scores_by_choice(one.folds) for one in ledger.projection.candidates]
+    return [values_by_choice(one.folds) for one in ledger.projection.trials]
 
 
 def test_a_sweep_with_choices_is_all_the_fixed_sweeps_for_one_training(tmp_path: Path) -> None:
@@ -216,9 +221,9 @@ def test_a_sweep_with_choices_is_all_the_fixed_sweeps_for_one_training(tmp_path:
     assert whole.inference == CHOICES
     bench.lay_out("whole", whole)
     ledger = bench.run("whole", whole)
-    candidates = ledger.projection.candidates
-    assert len(candidates) == 2  # no siblings
-    assert all(set(one.parameters) == {"learning_rate"} for one in candidates)
+    trials = ledger.projection.trials
+    assert len(trials) == 2  # no siblings
+    assert all(set(one.parameters) == {"learning_rate"} for one in trials)
     assert bench.num_epochs == 2 * 2 * 2  # trials, folds, epochs: those of one choice
     for place, choice in enumerate(CHOICES):
         if place not in TRAINED_ALONE:
@@ -226,7 +231,7 @@ def test_a_sweep_with_choices_is_all_the_fixed_sweeps_for_one_training(tmp_path:
         name, space = f"fixed-{place}", space_of(choice)
         bench.lay_out(name, space)
         alone = bench.run(name, space)
-        for one, other in zip(candidates, alone.projection.candidates, strict=True):
+        for one, other in zip(trials, alone.projection.trials, strict=True):
             for fold in range(2):
                 ours, theirs = one.folds[fold].choices[place], other.folds[fold]
                 assert ours.inference == choice
@@ -241,18 +246,18 @@ def test_a_sweep_with_choices_is_all_the_fixed_sweeps_for_one_training(tmp_path:
     again = Ledger.open(bench.home.ledger_url, "whole")
     assert again.projection.history == ledger.projection.history
     assert scores_of(again) == scores_of(ledger)
-    for one, summary in zip(candidates, summarise(again).candidates, strict=True):
+    for one, summary in zip(trials, summarise(again).trials, strict=True):
         means = [choice["mean"] for choice in summary.choices]
         assert one.mean == max(means)
         assert one.inference == CHOICES[int(np.argmax(means))] == summary.inference
-        sent = {metric.key: metric.value for metric in candidate_metrics(one, again.projection)}
+        sent = {metric.key: metric.value for metric in trial_metrics(one, again.projection)}
         assert sent["score"] == pytest.approx(one.mean)
         key = "complete/inference/overlap-0.75_tta-true_whole_image-false"
         assert sent[key] == pytest.approx(means[5])
     best = again.projection.best()
     assert best is not None
     confirmed = confirm_now(bench.home, "whole")
-    assert confirmed.candidate == best.number
+    assert confirmed.trial == best.number
     weights = weight_folders(best, bench.place("whole"))
     assert weights is not None
     for choice in CHOICES:
@@ -277,7 +282,7 @@ def test_a_sweep_that_was_cut_off_ends_with_the_same_scores(tmp_path: Path) -> N
     bench.run("cut", space, max_steps=3).close()
     cut = bench.run("cut", space)
     assert scores_of(cut) == scores_of(whole)
-    for one, other in zip(cut.projection.candidates, whole.projection.candidates, strict=True):
+    for one, other in zip(cut.projection.trials, whole.projection.trials, strict=True):
         assert (one.inference, one.mean) == (other.inference, other.mean)
     whole.close()
     cut.close()

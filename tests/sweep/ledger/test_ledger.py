@@ -28,8 +28,6 @@ from sweep.ledger.lease import LEASE_KEY, Lease, await_silence
 from sweep.ledger.store import compare_and_swap, open_storage, read_attribute
 from sweep.ledger.writes import Change, Ended, Fence
 from sweep.records import (
-    CandidateAdded,
-    CandidateStopped,
     Epoch,
     FoldFinished,
     FoldLost,
@@ -37,6 +35,9 @@ from sweep.records import (
     FoldStarted,
     State,
     SweepState,
+    TrialAdded,
+    TrialStopped,
+    as_score,
 )
 
 HEADER = SweepHeader(metric="dice", maximize=True, num_folds=2, seed=0, phantom=True)
@@ -67,15 +68,16 @@ def ledger(url: str) -> Iterator[Ledger]:
 
 
 def epoch(number: int, value: float, *, fold: int = 0, attempt: int = 1) -> Epoch:
-    return Epoch(candidate=0, fold=fold, attempt=attempt, epoch=number, value=value, seconds=1.0)
+    return Epoch(trial=0, fold=fold, attempt=attempt, epoch=number, value=value, seconds=1.0)
 
 
-def score(value: float, *, fold: int = 0, attempt: int = 1) -> FoldScore:
+def score(value: float, *, fold: int = 0, attempt: int = 1, maximize: bool = True) -> FoldScore:
     return FoldScore(
-        candidate=0,
+        trial=0,
         fold=fold,
         attempt=attempt,
-        score=value,
+        value=value,
+        score=as_score(value, maximize=maximize),
         seconds=12.5,
         num_epochs=2,
         best_epoch=1,
@@ -87,7 +89,7 @@ def score(value: float, *, fold: int = 0, attempt: int = 1) -> FoldScore:
 
 
 def complete_one(ledger: Ledger, value: float = 0.5) -> None:
-    ledger.add_candidate({"x": 0.25}, X, {"x": 0.25, "network": "unet"})
+    ledger.add_trial({"x": 0.25}, X, {"x": 0.25, "network": "unet"})
     for fold in range(2):
         ledger.start_fold(0, fold)
         ledger.record_epoch(epoch(1, 0.1, fold=fold))
@@ -99,7 +101,7 @@ def test_a_reader_sees_what_the_driver_holds(url: str, ledger: Ledger) -> None:
     complete_one(ledger)
     ledger.set_sweep_state(SweepState.RUNNING)
     read = Ledger.open(url, "first").projection
-    one = read.candidates[0]
+    one = read.trials[0]
     assert one.settings == {"x": 0.25, "network": "unet"}
     assert one.parameters == {"x": 0.25}
     assert one.distributions == X
@@ -110,7 +112,7 @@ def test_a_reader_sees_what_the_driver_holds(url: str, ledger: Ledger) -> None:
     assert (one.state, one.mean, one.seconds) == (State.COMPLETE, 0.5, 25.0)
     assert read.events() == ledger.projection.events()
     assert repr(read) == repr(ledger.projection).replace(
-        f"revision={ledger.projection.candidates[0].revision}", f"revision={one.revision}"
+        f"revision={ledger.projection.trials[0].revision}", f"revision={one.revision}"
     )
     assert read.best() is one
     assert read.sweep_state == "running"
@@ -118,34 +120,34 @@ def test_a_reader_sees_what_the_driver_holds(url: str, ledger: Ledger) -> None:
 
 
 def test_history_is_in_the_order_of_commitment(url: str, ledger: Ledger) -> None:
-    ledger.add_candidate({"x": 0.1}, X)
+    ledger.add_trial({"x": 0.1}, X)
     ledger.start_fold(0, 0)
-    ledger.add_candidate({"x": 0.2}, X)
+    ledger.add_trial({"x": 0.2}, X)
     ledger.start_fold(1, 0)
     ledger.lose_fold(0, "worker died")
     ledger.end(1, State.PRUNED, "weak")
     ledger.start_fold(0, 0)
     ledger.finish_fold(score(0.4, attempt=2))
     expected = [
-        CandidateAdded(candidate=0, parameters={"x": 0.1}),
-        FoldStarted(candidate=0, fold=0),
-        CandidateAdded(candidate=1, parameters={"x": 0.2}),
-        FoldStarted(candidate=1, fold=0),
-        FoldLost(candidate=0, fold=0),
-        CandidateStopped(candidate=1, state=State.PRUNED),
-        FoldStarted(candidate=0, fold=0),
-        FoldFinished(candidate=0, fold=0, score=0.4, seconds=12.5),
+        TrialAdded(trial=0, parameters={"x": 0.1}),
+        FoldStarted(trial=0, fold=0),
+        TrialAdded(trial=1, parameters={"x": 0.2}),
+        FoldStarted(trial=1, fold=0),
+        FoldLost(trial=0, fold=0),
+        TrialStopped(trial=1, state=State.PRUNED),
+        FoldStarted(trial=0, fold=0),
+        FoldFinished(trial=0, fold=0, score=0.4, seconds=12.5),
     ]
     assert ledger.projection.events() == expected
     read = Ledger.open(url, "first").projection
     assert read.events() == expected
-    outcomes = [(one.attempt, one.outcome, one.reason) for one in read.candidates[0].log]
+    outcomes = [(one.attempt, one.outcome, one.reason) for one in read.trials[0].log]
     assert outcomes == [(1, "lost", "worker died"), (2, "finished", None)]
-    assert read.candidates[1].log[0].outcome == "stopped"
+    assert read.trials[1].log[0].outcome == "stopped"
 
 
 def test_late_and_repeated_reports_are_dropped(ledger: Ledger) -> None:
-    ledger.add_candidate({"x": 0.1}, X)
+    ledger.add_trial({"x": 0.1}, X)
     assert ledger.start_fold(0, 0) == 1
     assert ledger.record_epoch(epoch(1, 0.1))
     assert not ledger.record_epoch(epoch(1, 0.9))
@@ -158,20 +160,20 @@ def test_late_and_repeated_reports_are_dropped(ledger: Ledger) -> None:
     assert ledger.record_epoch(epoch(2, 0.3, attempt=2))
     assert ledger.finish_fold(score(0.5, attempt=2))
     assert not ledger.finish_fold(score(0.6, attempt=2))
-    one = ledger.projection.candidates[0]
+    one = ledger.projection.trials[0]
     assert one.epochs == {0: {1: 0.1, 2: 0.3}}
     assert one.folds[0].score == 0.5
 
 
 def stored_epochs(url: str) -> dict[int, dict[int, float]]:
-    return Ledger.open(url, "first").projection.candidates[0].epochs
+    return Ledger.open(url, "first").projection.trials[0].epochs
 
 
 def test_an_epoch_is_committed_with_the_next_entry(url: str, ledger: Ledger) -> None:
-    ledger.add_candidate({"x": 0.1}, X)
+    ledger.add_trial({"x": 0.1}, X)
     ledger.start_fold(0, 0)
     ledger.record_epoch(epoch(1, 0.1))
-    assert ledger.projection.candidates[0].epochs == {0: {1: 0.1}}
+    assert ledger.projection.trials[0].epochs == {0: {1: 0.1}}
     assert stored_epochs(url) == {}
     ledger.annotate(0, "marks", 1)
     assert stored_epochs(url) == {0: {1: 0.1}}
@@ -179,7 +181,7 @@ def test_an_epoch_is_committed_with_the_next_entry(url: str, ledger: Ledger) -> 
     ledger.flush()
     assert stored_epochs(url) == {0: {1: 0.1, 2: 0.2}}
     ledger.record_epoch(epoch(3, 0.3))
-    ledger.add_candidate({"x": 0.2}, X)
+    ledger.add_trial({"x": 0.2}, X)
     assert stored_epochs(url)[0][3] == 0.3
     ledger.record_epoch(epoch(4, 0.4))
     ledger.set_sweep_state(SweepState.INTERRUPTED)
@@ -196,7 +198,7 @@ def test_epochs_that_wait_are_not_written_under_a_lost_lease() -> None:
     name = new_sweep(storage, toy_space())
     first = Ledger(storage, name, clock=clock)
     first.acquire("first", 60.0)
-    first.add_candidate({"x": 0.1}, X)
+    first.add_trial({"x": 0.1}, X)
     first.start_fold(0, 0)
     first.record_epoch(epoch(1, 0.1))
     clock.now += 61
@@ -204,7 +206,7 @@ def test_epochs_that_wait_are_not_written_under_a_lost_lease() -> None:
     second.acquire("second", 60.0)
     with pytest.raises(LeaseHeld, match="second"):
         first.flush()
-    assert Ledger(storage, name, clock=clock).projection.candidates[0].epochs == {}
+    assert Ledger(storage, name, clock=clock).projection.trials[0].epochs == {}
 
 
 def finish(ledger: Ledger) -> None:
@@ -216,7 +218,7 @@ def prune(ledger: Ledger) -> None:
 
 
 def add(ledger: Ledger) -> None:
-    ledger.add_candidate({"x": 0.3}, X)
+    ledger.add_trial({"x": 0.3}, X)
 
 
 def halt(ledger: Ledger) -> None:
@@ -236,7 +238,7 @@ def test_a_write_that_stalled_until_another_driver_took_over_is_refused(
     Ledger.create(url, "first", header=HEADER).close()
     stalled = Ledger(open_storage(url), "first", clock=clock)
     stalled.acquire("stalled", 60.0)
-    stalled.add_candidate({"x": 0.1}, X)
+    stalled.add_trial({"x": 0.1}, X)
     stalled.start_fold(0, 0)
     if write is not add:  # which would commit it by itself
         stalled.record_epoch(epoch(1, 0.1))
@@ -263,14 +265,14 @@ def test_a_write_that_stalled_until_another_driver_took_over_is_refused(
     assert len(tries) == 1 + (is_retried and write is not add)
     read = Ledger.open(url, "first").projection
     assert read.events() == other.projection.events()
-    assert read.candidates[0].epochs == {}
+    assert read.trials[0].epochs == {}
     assert read.sweep_state == "created"
-    other.add_candidate({"x": 0.2}, X)
+    other.add_trial({"x": 0.2}, X)
     other.close()
 
 
 def test_epochs_that_died_on_their_way_come_with_the_score(url: str, ledger: Ledger) -> None:
-    ledger.add_candidate({"x": 0.1}, X)
+    ledger.add_trial({"x": 0.1}, X)
     ledger.start_fold(0, 0)
     ledger.record_epoch(epoch(1, 0.3))
     ledger.flush()
@@ -285,7 +287,7 @@ def test_epochs_that_died_on_their_way_come_with_the_score(url: str, ledger: Led
     last = epoch(5, 0.7, attempt=2)
     resumed.finish_fold(dataclasses.replace(score(0.5, attempt=2), curves=curves), last)
     expected = {0: {1: 0.3, 2: 0.4, 3: 0.5, 4: 0.6, 5: 0.7}}
-    assert resumed.projection.candidates[0].epochs == expected
+    assert resumed.projection.trials[0].epochs == expected
     resumed.close()
     assert stored_epochs(url) == expected
 
@@ -294,7 +296,7 @@ def test_an_end_whose_answer_was_lost_is_written_once(
     url: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database committed, then its connection broke: the second try finds the trial told."""
-    ledger.add_candidate({"x": 0.1}, X)
+    ledger.add_trial({"x": 0.1}, X)
     ledger.start_fold(0, 0)
     ledger.record_epoch(epoch(1, 0.1))
     commit, tries = ledger._storage.commit, []
@@ -319,15 +321,22 @@ def test_an_end_whose_answer_was_lost_is_written_once(
 
 def test_optuna_reads_the_study_as_its_own(url: str, ledger: Ledger) -> None:
     complete_one(ledger, 0.625)
-    ledger.add_candidate({"x": 0.5}, X)
+    ledger.add_trial({"x": 0.5}, X)
     ledger.start_fold(1, 0)
     ledger.finish_fold(
         FoldScore(
-            candidate=1, fold=0, attempt=1, score=0.3, seconds=1.0, num_epochs=1, best_epoch=1
+            trial=1,
+            fold=0,
+            attempt=1,
+            value=0.3,
+            score=0.3,
+            seconds=1.0,
+            num_epochs=1,
+            best_epoch=1,
         )
     )
     ledger.end(1, State.ABANDONED, "the sweep is over")
-    ledger.add_candidate({"x": 0.75}, X)
+    ledger.add_trial({"x": 0.75}, X)
     ledger.start_fold(2, 0)
     ledger.end(2, State.FAILED, "out of memory")
     study = optuna.load_study(study_name="first", storage=url)
@@ -344,37 +353,39 @@ def test_a_minimised_metric_keeps_its_sign_in_storage(url: str) -> None:
         url, "loss", header=dataclasses.replace(HEADER, metric="loss", maximize=False)
     )
     ledger.acquire("driver")
-    ledger.add_candidate({"x": 0.1}, X)
+    ledger.add_trial({"x": 0.1}, X)
     for fold in range(2):
         ledger.start_fold(0, fold)
-        ledger.record_epoch(epoch(1, -2.0, fold=fold))
-        ledger.finish_fold(score(-0.5, fold=fold))
+        ledger.record_epoch(epoch(1, 2.0, fold=fold))
+        ledger.finish_fold(score(0.5, fold=fold, maximize=False))
     ledger.end(0, State.COMPLETE)
     study = ledger.study
     assert study.direction is optuna.study.StudyDirection.MINIMIZE
     assert study.best_value == 0.5
     assert study.trials[0].intermediate_values[1] == 2.0
     read = Ledger.open(url, "loss").projection
-    assert read.candidates[0].folds[0].score == -0.5
-    assert read.candidates[0].epochs[0][1] == -2.0
-    assert read.displayed(read.mean(0)) == 0.5
+    one = read.trials[0]
+    assert (one.folds[0].value, one.folds[0].score) == (0.5, -0.5)
+    assert one.epochs[0][1] == 2.0
+    assert (one.mean_value, one.mean) == (0.5, -0.5)
+    assert study.trials[0].user_attrs["fold:0:score"]["score"] == 0.5
 
 
 def test_values_that_are_not_finite_survive_as_nan(url: str, ledger: Ledger) -> None:
-    ledger.add_candidate({"x": 0.1}, X)
+    ledger.add_trial({"x": 0.1}, X)
     ledger.start_fold(0, 0)
     ledger.record_epoch(epoch(1, math.nan))
     ledger.finish_fold(score(-math.inf))
-    read = Ledger.open(url, "first").projection.candidates[0]
+    read = Ledger.open(url, "first").projection.trials[0]
     assert math.isnan(read.folds[0].score)
     assert math.isnan(read.epochs[0][1])
     assert read.is_diverged
 
 
 def test_notes(url: str, ledger: Ledger) -> None:
-    ledger.add_candidate({"x": 0.1}, X)
+    ledger.add_trial({"x": 0.1}, X)
     ledger.annotate(0, "marks", {"a": [1, 2]})
-    assert Ledger.open(url, "first").projection.candidates[0].notes == {"marks": {"a": [1, 2]}}
+    assert Ledger.open(url, "first").projection.trials[0].notes == {"marks": {"a": [1, 2]}}
 
 
 def test_names_are_taken_once(url: str, ledger: Ledger) -> None:
@@ -430,21 +441,21 @@ def test_many_may_open_a_database_that_is_being_laid_out(tmp_path: Path) -> None
 def test_writing_needs_the_lease(url: str, ledger: Ledger) -> None:
     reader = Ledger.open(url, "first")
     with pytest.raises(LedgerError, match="opened for reading; acquire"):
-        reader.add_candidate({"x": 0.1}, X)
+        reader.add_trial({"x": 0.1}, X)
     ledger.release()
     with pytest.raises(LedgerError, match="opened for reading"):
         ledger.set_sweep_state(SweepState.RUNNING)
 
 
 def test_what_makes_no_sense_is_refused(ledger: Ledger) -> None:
-    ledger.add_candidate({"x": 0.1}, X)
+    ledger.add_trial({"x": 0.1}, X)
     with pytest.raises(LedgerError, match="no fold is running, none can be lost"):
         ledger.lose_fold(0, "?")
     ledger.start_fold(0, 0)
-    with pytest.raises(LedgerError, match=r"candidate 0 \(running\) cannot start fold 1"):
+    with pytest.raises(LedgerError, match=r"trial 0 \(running\) cannot start fold 1"):
         ledger.start_fold(0, 1)
     ledger.end(0, State.PRUNED)
-    with pytest.raises(LedgerError, match=r"candidate 0 \(pruned\) cannot start fold 1"):
+    with pytest.raises(LedgerError, match=r"trial 0 \(pruned\) cannot start fold 1"):
         ledger.start_fold(0, 1)
 
 
@@ -526,10 +537,10 @@ def test_the_lease_of_a_dead_process_of_this_machine_is_free(url: str) -> None:
 
 def test_the_ledger_is_read_again_once_the_lease_is_held(url: str, ledger: Ledger) -> None:
     late = Ledger.open(url, "first")
-    ledger.add_candidate({"x": 0.1}, X)
+    ledger.add_trial({"x": 0.1}, X)
     ledger.release()
     late.acquire("late")
-    assert len(late.projection.candidates) == 1
+    assert len(late.projection.trials) == 1
     late.close()
 
 
@@ -544,8 +555,8 @@ def test_a_write_under_a_lost_lease_is_refused() -> None:
     second = Ledger(storage, name, clock=clock)
     second.acquire("second", 60.0)
     with pytest.raises(LeaseHeld, match="second"):
-        first.add_candidate({"x": 0.1}, X)
-    assert second.add_candidate({"x": 0.1}, X) == 0
+        first.add_trial({"x": 0.1}, X)
+    assert second.add_trial({"x": 0.1}, X) == 0
 
 
 def test_compare_and_swap() -> None:
@@ -559,7 +570,7 @@ def test_compare_and_swap() -> None:
 
 
 def test_a_row_that_cannot_be_read_is_told(url: str, ledger: Ledger) -> None:
-    ledger.add_candidate({"x": 0.1}, X)
+    ledger.add_trial({"x": 0.1}, X)
     storage = open_storage(url)
     trial = storage.get_all_trials(storage.get_study_id_from_name("first"))[0]
     storage.set_trial_user_attr(trial._trial_id, "fold:0:score", {"seq": 9, "at": "now"})
@@ -570,7 +581,7 @@ def test_a_row_that_cannot_be_read_is_told(url: str, ledger: Ledger) -> None:
 @pytest.mark.parametrize("name", ["../../elsewhere/cases.npz", "/etc/passwd", "trials/../../x"])
 @pytest.mark.parametrize("key", ["cases", "weights"])
 def test_a_row_cannot_name_a_file_outside(url: str, ledger: Ledger, key: str, name: str) -> None:
-    ledger.add_candidate({"x": 0.25}, X)
+    ledger.add_trial({"x": 0.25}, X)
     ledger.start_fold(0, 0)
     ledger.finish_fold(dataclasses.replace(score(0.5), **{key: name}))
     with pytest.raises(LedgerError, match="a file outside the sweep's folder"):
@@ -578,24 +589,24 @@ def test_a_row_cannot_name_a_file_outside(url: str, ledger: Ledger, key: str, na
 
 
 def test_a_later_try_says_which_epochs_it_trained_again(ledger: Ledger) -> None:
-    ledger.add_candidate({"x": 0.1}, X)
+    ledger.add_trial({"x": 0.1}, X)
     ledger.start_fold(0, 0)
     for number in (1, 2, 3):
         ledger.record_resumption(epoch(number, 0.1))
         ledger.record_epoch(epoch(number, 0.1))
-    assert ledger.projection.candidates[0].log[-1].first_epoch is None  # a first try
+    assert ledger.projection.trials[0].log[-1].first_epoch is None  # a first try
     ledger.lose_fold(0, "worker lost")
     ledger.start_fold(0, 0)
     for number in (2, 3, 4):
         ledger.record_resumption(epoch(number, 0.1, attempt=1))  # late, of the lost worker
         ledger.record_resumption(epoch(number, 0.1, attempt=2))
         ledger.record_epoch(epoch(number, 0.1, attempt=2))
-    last = ledger.projection.candidates[0].log[-1]
+    last = ledger.projection.trials[0].log[-1]
     assert (last.first_epoch, last.known_epochs, last.repeated_epochs) == (2, 3, 2)
     ledger.lose_fold(0, "worker lost")
     ledger.start_fold(0, 0)
     ledger.record_resumption(epoch(5, 0.1, attempt=3))
-    assert ledger.projection.candidates[0].log[-1].repeated_epochs == 0
+    assert ledger.projection.trials[0].log[-1].repeated_epochs == 0
     ledger.refresh()
-    log = ledger.projection.candidates[0].log
+    log = ledger.projection.trials[0].log
     assert [one.repeated_epochs for one in log] == [0, 2, 0]

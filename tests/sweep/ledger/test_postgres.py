@@ -104,7 +104,7 @@ def test_of_drivers_that_start_at_once_one_wins(url: str, name: str) -> None:
     ("method", "write"),
     [
         ("commit", lambda ledger: ledger.start_fold(0, 0)),
-        ("create_fenced_trial", lambda ledger: ledger.add_candidate({}, {})),
+        ("create_fenced_trial", lambda ledger: ledger.add_trial({}, {})),
     ],
 )
 def test_a_write_that_stalled_until_another_driver_took_over_is_rolled_back(
@@ -118,7 +118,7 @@ def test_a_write_that_stalled_until_another_driver_took_over_is_rolled_back(
     Ledger.create(url, name, header=HEADER).close()
     stalled, other = (Ledger(open_storage(url), name, clock=lambda: now[0]) for _ in range(2))
     stalled.acquire("stalled", 60.0)
-    stalled.add_candidate({}, {})
+    stalled.add_trial({}, {})
     really = getattr(stalled._storage, method)
 
     def stall(*given: Any, **more: Any) -> Any:
@@ -130,7 +130,7 @@ def test_a_write_that_stalled_until_another_driver_took_over_is_rolled_back(
     with pytest.raises(LeaseHeld, match="another driver \\(other\\)"):
         write(stalled)
     assert other.start_fold(0, 0) == 1
-    assert other.add_candidate({}, {}) == 1
+    assert other.add_trial({}, {}) == 1
     for one in (stalled, other):
         one.close()
 
@@ -143,7 +143,7 @@ def test_a_driver_that_freezes_before_its_commit_does_not_keep_the_lease(
     monkeypatch.setattr(store, "_IDLE_IN_TRANSACTION", soon)
     frozen, other = Ledger.open(url, name), Ledger.open(url, name)
     frozen.acquire("frozen", 1.0)
-    frozen.add_candidate({}, {})
+    frozen.add_trial({}, {})
     looked, took_over = threading.Event(), threading.Event()
     really = writes._require
 
@@ -196,7 +196,7 @@ def test_a_restart_of_the_server_is_waited_for(server: PostgresServer, name: str
     ledger.close()
     read = Ledger.open(server.url, name)
     assert read.projection.events() == ledger.projection.events()
-    assert sum(len(one.folds) for one in read.projection.candidates) > 0
+    assert sum(len(one.folds) for one in read.projection.trials) > 0
     read.close()
 
 

@@ -44,10 +44,10 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def assert_whole(home: Home, ledger: Ledger, run_id: str | None) -> None:
-    """MLflow has the sweep's run and every candidate's, and none is open."""
+    """MLflow has the sweep's run and every trial's, and none is open."""
     found = SweepRuns(home.tracking_uri, sweep_id(ledger.name, ledger.header))
     found.enter(EXPERIMENT, None)
-    assert len(found.found) == 1 + len(ledger.projection.candidates)
+    assert len(found.found) == 1 + len(ledger.projection.trials)
     assert found.found[PARENT].run_id == run_id
     assert "RUNNING" not in {run.status for run in found.found.values()}
 
@@ -84,7 +84,7 @@ def test_epochs_alone_are_sent_less_often(
     times = (0.0, PERIOD_SECONDS, EPOCHS_PERIOD_SECONDS, 2 * EPOCHS_PERIOD_SECONDS)
     feed = MlflowFeed(home, ledger, clock=iter(times).__next__)
     offered: list[int] = []
-    one = ledger.projection.candidates[0]
+    one = ledger.projection.trials[0]
     monkeypatch.setattr(
         MlflowProcess, "offer", lambda self, projection: offered.append(one.revision)
     )

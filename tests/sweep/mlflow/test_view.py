@@ -23,16 +23,16 @@ from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
 from sweep.analysis.standing import num_compared
 from sweep.analysis.statistics import corrected_interval, paired_difference
 from sweep.ledger import Ledger
-from sweep.ledger.projection import Attempt, Candidate
+from sweep.ledger.projection import Attempt, Trial
 from sweep.mlflow.view import MlflowView, connect, shown_uri
 from sweep.records import State, SweepState
 
-#: One diverged candidate, one fold tried twice, several stopped by the pruner.
+#: One diverged trial, one fold tried twice, several stopped by the pruner.
 STORY = Story(diverges=frozenset({3}), lost=frozenset({(1, 0)}))
 
 
 def make(url: str, story: Story, seed: int = 1) -> Ledger:
-    """A sweep of a few candidates; the same seed and story tell the same history."""
+    """A sweep of a few trials; the same seed and story tell the same history."""
     return run_sweep(url, "finished", num_trials=5, num_completions=2, seed=seed, story=story)
 
 
@@ -47,7 +47,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
     """A finished sweep with every kind of end."""
     folder = tmp_path_factory.mktemp("ledger")
     made = make(f"sqlite:///{folder / 'ledger.db'}", STORY)
-    ends = Counter(one.state for one in made.projection.candidates)
+    ends = Counter(one.state for one in made.projection.trials)
     assert ends.keys() >= {State.COMPLETE, State.FAILED}
     assert ends[State.PRUNED] + ends[State.ABANDONED]
     return made
@@ -93,21 +93,21 @@ def parent_of(uri: str) -> Run:
     return parent
 
 
-def test_a_run_per_candidate_under_a_run_per_sweep(uri: str, ledger: Ledger) -> None:
+def test_a_run_per_trial_under_a_run_per_sweep(uri: str, ledger: Ledger) -> None:
     assert view_of(uri, ledger).sync(ledger, final=True)
     parent = parent_of(uri)
     children = [run for run in all_runs(uri) if run.info.run_id != parent.info.run_id]
-    candidates = ledger.projection.candidates
-    assert len(children) == len(candidates)
+    trials = ledger.projection.trials
+    assert len(children) == len(trials)
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
-    by_number = {int(run.data.tags["ptxsweep.candidate"]): run for run in children}
+    by_number = {int(run.data.tags["ptxsweep.trial"]): run for run in children}
     expected = {
         State.COMPLETE: "FINISHED",
         State.PRUNED: "KILLED",
         State.ABANDONED: "KILLED",
         State.FAILED: "FAILED",
     }
-    for one in candidates:
+    for one in trials:
         run = by_number[one.number]
         assert run.info.status == expected[one.state]
         assert run.info.end_time >= run.info.start_time
@@ -120,9 +120,7 @@ def test_a_run_per_candidate_under_a_run_per_sweep(uri: str, ledger: Ledger) -> 
 
 
 def run_of(uri: str, number: int) -> Run:
-    (run,) = (
-        one for one in all_runs(uri) if one.data.tags.get("ptxsweep.candidate") == f"{number}"
-    )
+    (run,) = (one for one in all_runs(uri) if one.data.tags.get("ptxsweep.trial") == f"{number}")
     return run
 
 
@@ -163,7 +161,7 @@ def test_a_fold_has_keys_of_its_own_and_epochs_are_steps(uri: str, ledger: Ledge
 def test_no_scalar_is_that_of_a_fold(uri: str, ledger: Ledger) -> None:
     """MLflow's one value of a key is its last step: no key may have folds for its steps."""
     view_of(uri, ledger).sync(ledger, final=True)
-    for one in ledger.projection.candidates:
+    for one in ledger.projection.trials:
         run = run_of(uri, one.number)
         for key, value in run.data.metrics.items():
             if key.startswith("fold-") or key in ("folds_done", "epochs_done", "seconds"):
@@ -171,15 +169,15 @@ def test_no_scalar_is_that_of_a_fold(uri: str, ledger: Ledger) -> None:
             assert points(uri, run, key) == [(run_step(one, key), value)], key
 
 
-def run_step(one: Candidate, key: str) -> int:
+def run_step(one: Trial, key: str) -> int:
     return 0 if key.startswith("score/fold-") else len(one.folds)
 
 
 def test_partial_means_stand_apart(uri: str, ledger: Ledger) -> None:
-    """Whoever sorts by the score sees complete candidates alone."""
+    """Whoever sorts by the score sees complete trials alone."""
     view_of(uri, ledger).sync(ledger, final=True)
     partial = 0
-    for one in ledger.projection.candidates:
+    for one in ledger.projection.trials:
         latest, tags = run_of(uri, one.number).data.metrics, run_of(uri, one.number).data.tags
         is_complete = one.state is State.COMPLETE
         assert latest["folds_done"] == len(one.folds)
@@ -193,11 +191,11 @@ def test_partial_means_stand_apart(uri: str, ledger: Ledger) -> None:
     assert partial
 
 
-def test_a_candidate_stopped_in_its_first_fold_keeps_epochs_and_seconds(
+def test_a_trial_stopped_in_its_first_fold_keeps_epochs_and_seconds(
     uri: str, ledger: Ledger
 ) -> None:
     view_of(uri, ledger).sync(ledger, final=True)
-    one = ledger.projection.candidates[3]
+    one = ledger.projection.trials[3]
     assert (one.state, one.folds) == (State.FAILED, {})
     run = run_of(uri, 3)
     known = [(epoch, value) for epoch, value in one.epochs[0].items() if math.isfinite(value)]
@@ -212,9 +210,9 @@ def test_a_candidate_stopped_in_its_first_fold_keeps_epochs_and_seconds(
 
 def test_a_running_fold_shows_its_epochs(uri: str, ledger: Ledger) -> None:
     """Epochs go one by one, and the finished fold adds the rest without a point twice."""
-    whole = ledger.projection.candidates[0]
+    whole = ledger.projection.trials[0]
     begun = copy.deepcopy(ledger.projection)
-    one = begun.candidates[0]
+    one = begun.trials[0]
     one.state, one.ended_at, one.running_fold = State.RUNNING, None, 1
     one.folds = {0: whole.folds[0]}
     one.log = [entry for entry in whole.log if entry.fold == 0]
@@ -251,7 +249,7 @@ def test_runs_of_an_older_layout_are_sent_anew(uri: str, ledger: Ledger) -> None
 def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
     view_of(uri, ledger).sync(ledger, final=True)
     parent, projection = parent_of(uri), ledger.projection
-    best, default = projection.best(), projection.candidates[0]
+    best, default = projection.best(), projection.trials[0]
     assert best is not None
     assert parent.info.status == "FINISHED"
     tags, header = parent.data.tags, projection.header
@@ -340,11 +338,11 @@ def test_lost_tags_and_half_sent_folds_are_mended(uri: str, ledger: Ledger) -> N
 def test_a_running_sweep_is_shown_as_running(uri: str, ledger: Ledger) -> None:
     projection = copy.deepcopy(ledger.projection)
     projection.sweep_state = SweepState.RUNNING
-    projection.candidates[1].state = State.RUNNING
-    projection.candidates[2].state = State.PARKED
+    projection.trials[1].state = State.RUNNING
+    projection.trials[2].state = State.PARKED
     view = view_of(uri, ledger)
     assert view.sync(projection)
-    status = {run.data.tags.get("ptxsweep.candidate"): run.info.status for run in all_runs(uri)}
+    status = {run.data.tags.get("ptxsweep.trial"): run.info.status for run in all_runs(uri)}
     assert status[None] == "RUNNING"
     assert (status["1"], status["2"]) == ("RUNNING", "SCHEDULED")
     assert view.sync(projection, final=True)  # the driver dies of an error

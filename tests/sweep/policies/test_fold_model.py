@@ -1,4 +1,4 @@
-"""The Gaussian process over candidates and folds, against sums written out by hand."""
+"""The Gaussian process over trials and folds, against sums written out by hand."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_a_ledger_of_then_goes_on_as_it_would_have(tmp_path: Path) -> None:
         )
         assert driver.run(most) is (most is None)
         started += driver.started
-    assert " ".join(f"{candidate}{fold}" for candidate, fold in started) == RESUMED
+    assert " ".join(f"{trial}{fold}" for trial, fold in started) == RESUMED
     driver.controller.close("unused")
     ledger.close()
 
@@ -94,7 +94,7 @@ def test_its_history_replays_under_both_names() -> None:
     ledger.acquire("test")
     driver = Driver(make_controller(ledger, space), ledger, toy_fold)
     assert driver.run()
-    assert " ".join(f"{candidate}{fold}" for candidate, fold in driver.started) == STARTED
+    assert " ".join(f"{trial}{fold}" for trial, fold in driver.started) == STARTED
     ledger = Ledger(storage, new_sweep(storage, space))
     ledger.acquire("test")
     assert Driver(make_controller(ledger, space), ledger, toy_fold, num_slots=1).run()

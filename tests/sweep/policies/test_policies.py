@@ -9,41 +9,41 @@ import pytest
 from sweep.policies import ExpectedImprovement, Greedy, Policy, Standard, make_policy
 from sweep.policies._index import RankedIndex
 from sweep.records import (
-    CandidateAdded,
-    CandidateStopped,
     Decision,
     FoldFinished,
     FoldLost,
     FoldStarted,
-    NewCandidate,
+    NewTrial,
     RunFold,
     State,
+    TrialAdded,
+    TrialStopped,
 )
 
-NEW = NewCandidate()
+NEW = NewTrial()
 
 
-def run(candidate: int, fold: int) -> RunFold:
-    return RunFold(candidate=candidate, fold=fold)
+def run(number: int, fold: int) -> RunFold:
+    return RunFold(trial=number, fold=fold)
 
 
-def add(policy: Policy, candidate: int) -> None:
-    policy.observe(CandidateAdded(candidate=candidate))
-    policy.observe(FoldStarted(candidate=candidate, fold=0))
+def add(policy: Policy, number: int) -> None:
+    policy.observe(TrialAdded(trial=number))
+    policy.observe(FoldStarted(trial=number, fold=0))
 
 
-def start(policy: Policy, candidate: int, fold: int) -> None:
-    policy.observe(FoldStarted(candidate=candidate, fold=fold))
+def start(policy: Policy, number: int, fold: int) -> None:
+    policy.observe(FoldStarted(trial=number, fold=fold))
 
 
-def finish(policy: Policy, candidate: int, fold: int, score: float) -> None:
-    policy.observe(FoldFinished(candidate=candidate, fold=fold, score=score, seconds=1.0))
+def finish(policy: Policy, number: int, fold: int, score: float) -> None:
+    policy.observe(FoldFinished(trial=number, fold=fold, score=score, seconds=1.0))
 
 
 def first_folds(policy: Policy, *scores: float) -> None:
-    for candidate, score in enumerate(scores):
-        add(policy, candidate)
-        finish(policy, candidate, 0, score)
+    for trial, score in enumerate(scores):
+        add(policy, trial)
+        finish(policy, trial, 0, score)
 
 
 def test_greedy_gives_everyone_a_first_fold_then_follows_the_mean() -> None:
@@ -63,7 +63,7 @@ def test_greedy_gives_everyone_a_first_fold_then_follows_the_mean() -> None:
     start(policy, 2, 1)
     finish(policy, 2, 1, 0.3)  # its mean falls to 0.6, below 0.7
     assert policy.decide(2) == [run(3, 1), run(2, 2)]
-    policy.observe(CandidateStopped(candidate=3, state=State.PRUNED))
+    policy.observe(TrialStopped(trial=3, state=State.PRUNED))
     assert policy.decide(3) == [run(2, 2), run(1, 1)]
 
 
@@ -78,16 +78,16 @@ def test_greedy_prefers_more_folds_then_the_lower_number_on_equal_means() -> Non
 def test_greedy_retries_a_lost_fold_before_equals_and_a_lost_first_fold_before_new_ones() -> None:
     policy = Greedy(num_trials=3, num_folds=3)
     add(policy, 0)
-    policy.observe(FoldLost(candidate=0, fold=0))
+    policy.observe(FoldLost(trial=0, fold=0))
     assert policy.decide(2) == [run(0, 0), NEW]
     start(policy, 0, 0)
     finish(policy, 0, 0, 0.2)
-    for candidate in (1, 2):
-        add(policy, candidate)
-        finish(policy, candidate, 0, 0.5)
+    for trial in (1, 2):
+        add(policy, trial)
+        finish(policy, trial, 0, 0.5)
     start(policy, 2, 1)
     assert policy.decide(9) == [run(0, 1), run(1, 1)]
-    policy.observe(FoldLost(candidate=2, fold=1))
+    policy.observe(FoldLost(trial=2, fold=1))
     assert policy.decide(9) == [run(0, 1), run(2, 1), run(1, 1)]
 
 
@@ -98,11 +98,11 @@ def test_greedy_takes_a_score_that_is_not_finite_as_the_worst(score: float) -> N
     assert policy.decide(3) == [run(0, 1), run(2, 1), run(1, 1)]
 
 
-def test_standard_finishes_candidates_in_order() -> None:
+def test_standard_finishes_trials_in_order() -> None:
     policy = Standard(num_trials=3, num_folds=2)
     assert policy.decide(1) == [NEW]
     add(policy, 0)
-    assert policy.decide(2) == [NEW, NEW]  # candidate 0 is busy, slots are not left idle
+    assert policy.decide(2) == [NEW, NEW]  # trial 0 is busy, slots are not left idle
     add(policy, 1)
     finish(policy, 1, 0, 0.9)
     assert policy.decide(2) == [run(1, 1), NEW]
@@ -111,22 +111,20 @@ def test_standard_finishes_candidates_in_order() -> None:
 
 
 def scripted_improvement(seconds_of_twelve: float) -> ExpectedImprovement:
-    """Fourteen candidates after their first folds, four after a second; 12 and 13 lead alike."""
+    """Fourteen trials after their first folds, four after a second; 12 and 13 lead alike."""
     policy = ExpectedImprovement(num_trials=14, num_folds=3, pinned=None)
     scores = [0.5, 0.52, 0.55, 0.6, 0.5, 0.61, 0.58, 0.53, 0.57, 0.54, 0.56, 0.6, 0.8, 0.8]
-    for candidate, score in enumerate(scores):
-        for fold in (0, 1) if candidate < 4 else (0,):
-            (add if fold == 0 else start)(policy, candidate, *([] if fold == 0 else [fold]))
-            seconds = seconds_of_twelve if candidate == 12 else 1.0
-            policy.observe(
-                FoldFinished(candidate=candidate, fold=fold, score=score, seconds=seconds)
-            )
+    for trial, score in enumerate(scores):
+        for fold in (0, 1) if trial < 4 else (0,):
+            (add if fold == 0 else start)(policy, trial, *([] if fold == 0 else [fold]))
+            seconds = seconds_of_twelve if trial == 12 else 1.0
+            policy.observe(FoldFinished(trial=trial, fold=fold, score=score, seconds=seconds))
     return policy
 
 
 def test_expected_improvement_gives_who_enters_first_two_folds_unasked() -> None:
     policy = ExpectedImprovement(num_trials=14, num_folds=3, pinned=None)
-    first_folds(policy, *(0.5 + candidate / 100 for candidate in range(14)))
+    first_folds(policy, *(0.5 + trial / 100 for trial in range(14)))
     assert policy.decide(4) == [run(number, 1) for number in range(4)]
 
 
@@ -139,11 +137,11 @@ def test_expected_improvement_sends_the_quicker_of_two_that_promise_the_same() -
 def test_expected_improvement_does_not_say_what_is_left_before_some_are_complete() -> None:
     policy = scripted_improvement(1.0)
     assert policy.gain_left() == math.inf
-    for number, candidate in enumerate((12, 13, 11)):
+    for number, trial in enumerate((12, 13, 11)):
         assert policy.gain_left() == math.inf, number
         for fold in (1, 2):
-            start(policy, candidate, fold)
-            finish(policy, candidate, fold, 0.8)
+            start(policy, trial, fold)
+            finish(policy, trial, fold, 0.8)
     assert 0 <= policy.gain_left() < math.inf
 
 
@@ -171,14 +169,14 @@ def test_equal_folds_have_the_mean_of_one_so_that_ties_go_to_more_folds(score: f
     assert policy.decide(3) == [run(2, 3), run(0, 1), run(1, 1)]
 
 
-def test_late_folds_of_a_stopped_candidate_set_no_mark() -> None:
+def test_late_folds_of_a_stopped_trial_set_no_mark() -> None:
     def standing(*, late: bool) -> tuple[float, list[Decision]]:
         policy = scripted_improvement(1.0)
-        for candidate in (12, 13, 11):
+        for trial in (12, 13, 11):
             for fold in (1, 2):
-                start(policy, candidate, fold)
-                finish(policy, candidate, fold, 0.8)
-        policy.observe(CandidateStopped(candidate=10, state=State.PRUNED))
+                start(policy, trial, fold)
+                finish(policy, trial, fold, 0.8)
+        policy.observe(TrialStopped(trial=10, state=State.PRUNED))
         for fold in (1, 2) if late else ():
             finish(policy, 10, fold, 0.99)
         return policy.gain_left(), policy.decide(3)
@@ -186,7 +184,7 @@ def test_late_folds_of_a_stopped_candidate_set_no_mark() -> None:
     assert standing(late=True) == standing(late=False)
 
 
-#: Candidates by folds.
+#: Trials by folds.
 GRID = ((0.5, 0.5, 0.5), (0.7, 0.6, 0.6), (0.6, 0.8, 0.7), (0.4, 0.9, 0.9))
 
 
@@ -208,15 +206,15 @@ def test_the_whole_order_on_a_small_grid(name: str, expected: str) -> None:
     policy, order, added = make_policy(name, settings, 3), [], 0
     while decisions := policy.decide(1):
         if decisions == [NEW]:
-            candidate, fold, added = added, 0, added + 1
-            add(policy, candidate)
+            trial, fold, added = added, 0, added + 1
+            add(policy, trial)
         else:
             (decision,) = decisions
             assert isinstance(decision, RunFold)
-            candidate, fold = decision.candidate, decision.fold
-            start(policy, candidate, fold)
-        finish(policy, candidate, fold, GRID[candidate][fold])
-        order.append(f"{candidate}{fold}")
+            trial, fold = decision.trial, decision.fold
+            start(policy, trial, fold)
+        finish(policy, trial, fold, GRID[trial][fold])
+        order.append(f"{trial}{fold}")
     assert order == expected.replace("|", "").split()
 
 
@@ -224,7 +222,7 @@ def test_an_incumbent_that_diverged_is_beaten_by_whoever_did_not() -> None:
     policy = make_policy("intensify", {"num_trials": 2, "pinned": None}, 2)
     add(policy, 0)
     finish(policy, 0, 0, math.nan)
-    policy.observe(CandidateStopped(candidate=0, state=State.FAILED))
+    policy.observe(TrialStopped(trial=0, state=State.FAILED))
     add(policy, 1)
     finish(policy, 1, 0, 0.2)
     assert policy.decide(1) == [run(1, 1)]
@@ -233,10 +231,10 @@ def test_an_incumbent_that_diverged_is_beaten_by_whoever_did_not() -> None:
 
 def test_who_ties_with_the_incumbent_up_to_rounding_is_not_rejected() -> None:
     policy = make_policy("intensify", {"num_trials": 2, "pinned": None}, 4)
-    for candidate, scores in enumerate(((0.4, 0.2, 0.3, 0.3), (0.5, 0.1))):
+    for trial, scores in enumerate(((0.4, 0.2, 0.3, 0.3), (0.5, 0.1))):
         for fold, score in enumerate(scores):
-            (add if fold == 0 else start)(policy, candidate, *([] if fold == 0 else [fold]))
-            finish(policy, candidate, fold, score)
+            (add if fold == 0 else start)(policy, trial, *([] if fold == 0 else [fold]))
+            finish(policy, trial, fold, score)
     assert policy.gain_left() == math.inf  # type: ignore[attr-defined]
     assert policy.decide(1) == [run(1, 2)]
 
@@ -253,29 +251,29 @@ def test_the_largest_scores_have_a_mean() -> None:
 def test_of_an_odd_rung_the_larger_half_goes_on() -> None:
     policy = make_policy("halving", {"num_trials": 5, "pinned": None}, 2)
     first_folds(policy, 0.5, 0.4, 0.3, 0.2, 0.1)
-    for candidate in range(3):  # of five, three
+    for trial in range(3):  # of five, three
         assert policy.gain_left() == math.inf  # type: ignore[attr-defined]
-        assert policy.decide(1) == [run(candidate, 1)]
-        start(policy, candidate, 1)
-        finish(policy, candidate, 1, 0.5)
+        assert policy.decide(1) == [run(trial, 1)]
+        start(policy, trial, 1)
+        finish(policy, trial, 1, 0.5)
     assert policy.gain_left() == 0  # type: ignore[attr-defined]
 
 
 def test_a_challenger_that_ties_with_the_incumbent_goes_on_and_does_not_replace_it() -> None:
     policy = make_policy("intensify", {"num_trials": 3, "pinned": None}, 2)
-    for candidate, scores in enumerate(((0.5, 0.5), (0.5, 0.5))):
-        add(policy, candidate)
-        finish(policy, candidate, 0, scores[0])
-        assert policy.decide(1) == [run(candidate, 1)]
-        start(policy, candidate, 1)
-        finish(policy, candidate, 1, scores[1])
+    for trial, scores in enumerate(((0.5, 0.5), (0.5, 0.5))):
+        add(policy, trial)
+        finish(policy, trial, 0, scores[0])
+        assert policy.decide(1) == [run(trial, 1)]
+        start(policy, trial, 1)
+        finish(policy, trial, 1, scores[1])
     assert policy.decide(1) == [NEW]
     policy = make_policy("intensify", {"num_trials": 3, "pinned": None}, 2)
-    for candidate, scores in enumerate(((0.25, 0.75), (0.75, 0.25))):  # equal means
-        add(policy, candidate)
-        finish(policy, candidate, 0, scores[0])
-        start(policy, candidate, 1)
-        finish(policy, candidate, 1, scores[1])
+    for trial, scores in enumerate(((0.25, 0.75), (0.75, 0.25))):  # equal means
+        add(policy, trial)
+        finish(policy, trial, 0, scores[0])
+        start(policy, trial, 1)
+        finish(policy, trial, 1, scores[1])
     add(policy, 2)
     finish(policy, 2, 0, 0.5)  # above the first fold of #0, below that of #1
     assert policy.gain_left() == math.inf  # type: ignore[attr-defined]

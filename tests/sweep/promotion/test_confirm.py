@@ -45,7 +45,7 @@ def test_the_hold_out_scores_the_ensemble_of_folds(tiny_home: Home) -> None:
     plan, store = FoldPlan.load(folder / "plan.json"), CaseStore.open(Path(ledger.header.store))
     best = ledger.projection.best()
     assert best is not None
-    assert best.number == found.candidate == 1
+    assert best.number == found.trial == 1
     scores = [best.folds[fold] for fold in range(2)]
     tables = [load_table(folder / str(one.cases)) for one in scores]
     assert not set(plan.holdout) & set(concatenate(tables).case_ids.tolist())
@@ -126,7 +126,7 @@ def test_a_second_use_must_be_asked_for_and_is_counted(tiny_home: Home) -> None:
     uses = Evidence(tiny_home.ledger_url, NAME).uses()
     assert [one.purpose for one in uses] == ["confirmation of the winner", "a look"]
     assert all(one.result and one.git_sha and one.timestamp for one in uses)
-    assert uses[0].candidates == (1, 0)
+    assert uses[0].trials == (1, 0)
     assert list_sweeps(tiny_home.ledger_url) == [NAME]  # the evidence is no sweep
 
 
@@ -170,7 +170,7 @@ def test_weights_that_are_gone(tiny_home: Home) -> None:
             assert found.default is None
             assert found.difference is None
             assert "difference" not in found.intervals
-    with pytest.raises(UsageError, match="weights of candidate 1 are gone"):
+    with pytest.raises(UsageError, match="weights of trial 1 are gone"):
         confirm_now(tiny_home, NAME, again=True)
 
 
@@ -204,7 +204,7 @@ def test_only_one_of_two_processes_is_the_first(tiny_home: Home) -> None:
         evidence = Evidence(tiny_home.ledger_url, "other")
         barrier.wait()
         try:
-            evidence.begin(purpose="race", git_sha="", holdout_digest="d", candidates=[0])
+            evidence.begin(purpose="race", git_sha="", holdout_digest="d", trials=[0])
             outcomes.append("first")
         except HoldoutUsed:
             outcomes.append("refused")
@@ -225,7 +225,7 @@ def test_uses_by_other_sweeps_are_counted_too(tiny_home: Home) -> None:
         purpose="its own winner",
         git_sha="",
         holdout_digest=found.holdout_digest,
-        candidates=[4],
+        trials=[4],
     )
     again = kept_confirmation(tiny_home, NAME)
     assert again is not None

@@ -46,14 +46,14 @@ METRICS = {"dice": 0.85, "dice_positive": 0.5, "dice_all_empty": 0.78}
 
 
 def won(selection: str = "monitor") -> Projection:
-    """A finished sweep whose candidate 1 wins."""
+    """A finished sweep whose trial 1 wins."""
     made = projection(num_folds=3)
     made.header = dataclasses.replace(made.header, plan_digest="p" * 64, data_hash="d" * 64)
     for scores in ((0.5, 0.5, 0.5), (0.7, 0.7, 0.7), (0.9,)):
         number = folds(made, scores)
         if len(scores) == 3:
             made.end(number, State.COMPLETE, None, "then")
-        made.candidates[number].settings = {"selection": selection}
+        made.trials[number].settings = {"selection": selection}
     made.sweep_state = SweepState.FINISHED
     return made
 
@@ -62,7 +62,7 @@ def confirmed(**changes: Any) -> Confirmation:
     """A confirmation that passes the gate as it stands."""
     values: dict[str, Any] = {
         "sweep": "s",
-        "candidate": 1,
+        "trial": 1,
         "metrics": METRICS,
         "rule": Rule(),
         "default": {**METRICS, "dice": 0.84},
@@ -83,7 +83,7 @@ def confirmed(**changes: Any) -> Confirmation:
         "holdout_digest": "h" * 64,
         "use": 1,
         "num_uses": 1,
-        "at": "2027-01-15T08:00:00+00:00",
+        "timestamp": "2027-01-15T08:00:00+00:00",
         "git_sha": "unknown",
         "phantom": True,
         "champion": beside(),
@@ -116,7 +116,7 @@ def test_what_holds_passes() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"candidate": 2}, r"confirmed candidate: found 2, expected the winner, 1"),
+        ({"trial": 2}, r"confirmed trial: found 2, expected the winner, 1"),
         ({"plan_digest": "x" * 64}, r"plan digest: found x{12}, expected p{12} \(ledger\)"),
         ({"data_hash": "x" * 64}, r"data hash: found x{12}, expected d{12} \(ledger\)"),
         (
@@ -135,7 +135,7 @@ def test_what_holds_passes() -> None:
         ),
         (
             spans(difference=(-0.021, 0.041)),
-            r"dice against the default candidate: found \+0\.0100 .*lower end above -0\.0200",
+            r"dice against the default trial: found \+0\.0100 .*lower end above -0\.0200",
         ),
         (
             {"num_positive_groups": 4},
@@ -187,14 +187,14 @@ def test_what_was_not_compared_is_said() -> None:
     assert last.passed
     assert last.found.endswith("+0.0500; it may have seen these cases)")
     itself = verdict(seen, won(), champion=dataclasses.replace(CHAMPION, is_winner=True))
-    assert itself.checks[-1].found == "it is this candidate"
+    assert itself.checks[-1].found == "it is this trial"
 
 
 def test_a_winner_that_is_the_default_has_no_default_to_beat() -> None:
     made = won()
-    made.candidates[1].folds.clear()
-    made.candidates[1].state = State.PRUNED
-    said = verdict(confirmed(candidate=0, default=None), made, champion=CHAMPION)
+    made.trials[1].folds.clear()
+    made.trials[1].state = State.PRUNED
+    said = verdict(confirmed(trial=0, default=None), made, champion=CHAMPION)
     assert said.passed
     (found,) = [one.found for one in said.checks if "default" in one.name]
     assert found == "nothing to compare with: the winner is the default"
@@ -218,12 +218,12 @@ def test_a_default_that_cannot_be_compared_refuses(
     state: State, reason: str | None, found: str
 ) -> None:
     made = won()
-    default = made.candidates[0]
+    default = made.trials[0]
     default.state, default.reason = state, reason
     if state is not State.COMPLETE:
         del default.folds[2]
     (said,) = verdict(confirmed(default=None), made, champion=CHAMPION).reasons
-    assert re.search(f"dice against the default candidate: found {found}", said), said
+    assert re.search(f"dice against the default trial: found {found}", said), said
 
 
 def test_the_gate_can_ask_for_more() -> None:
@@ -307,7 +307,7 @@ def test_mlflow_holds_the_evidence(tiny_home: Home) -> None:
     assert run.data.tags["ptxsweep.holdout_uses"] == "1"
     version = client.get_model_version_by_alias(promoted.model_name, "champion")
     assert version.run_id == promoted.run_id
-    assert version.tags["ptxsweep.candidate"] == "1"
+    assert version.tags["ptxsweep.trial"] == "1"
     assert version.tags["ptxsweep.holdout_digest"] == found.holdout_digest
     assert "drawn phantom" in version.description
     assert "Not for clinical use" in version.description
@@ -331,7 +331,16 @@ def test_promoting_the_champion_itself_changes_nothing(tiny_home: Home) -> None:
     third = promote(tiny_home, NAME, again=True)
     assert (third.is_new, third.version, third.previous_version) == (False, "1", None)
     assert third.confirmation.use == 2
-    assert third.verdict.checks[-1].found == "it is this candidate"
+    assert third.verdict.checks[-1].found == "it is this trial"
+
+
+def test_a_champion_of_an_earlier_build_is_known_by_its_tags(tiny_home: Home) -> None:
+    """They called its trial a candidate."""
+    first, client = promote(tiny_home, NAME), connect(tiny_home.tracking_uri)
+    client.set_model_version_tag(first.model_name, first.version, "ptxsweep.candidate", "1")
+    client.delete_model_version_tag(first.model_name, first.version, "ptxsweep.trial")
+    second = promote(tiny_home, NAME)
+    assert (second.is_new, second.version) == (False, first.version)
 
 
 def test_an_equal_challenger_does_not_replace_the_champion(tiny_home: Home) -> None:
@@ -427,7 +436,7 @@ def test_deleting_the_defaults_weights_takes_no_check_away(tiny_home: Home) -> N
     forced = promote(tiny_home, NAME, force=True, reason="of the test")
     assert forced.forced
     (reason,) = forced.verdict.reasons
-    assert "default candidate: found one whose weights were gone when the hold-out was" in reason
+    assert "default trial: found one whose weights were gone when the hold-out was" in reason
     trial.with_name("elsewhere").rename(trial)
     with pytest.raises(GateRefused, match="weights were gone when the hold-out was opened"):
         promote(tiny_home, NAME)
@@ -458,7 +467,7 @@ def test_evidence_of_an_earlier_version_is_read_and_not_decided_on(tiny_home: Ho
         purpose="an older one",
         git_sha="",
         holdout_digest=use.holdout_digest,
-        candidates=use.candidates,
+        trials=use.trials,
         again=True,
     )
     evidence.finish(number, older, 0.9)

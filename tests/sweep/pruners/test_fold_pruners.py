@@ -69,7 +69,7 @@ def test_paired_differences_take_the_fold_out() -> None:
 
 
 def test_paired_keeps_its_bound() -> None:
-    """Of candidates that would end above the best at most the stated share is stopped."""
+    """Of trials that would end above the best at most the stated share is stopped."""
     generator = np.random.default_rng(0)
     stopped = better = 0
     for _ in range(150):

@@ -123,7 +123,7 @@ def test_wilcoxon_with_five_folds_prunes_nobody_before_the_fourth() -> None:
 def test_threshold_is_in_the_metrics_own_sign() -> None:
     made = projection(maximize=False)
     start(made, add(made), 0)
-    report(made, 0, 0, [-3.0])  # a loss of 3
+    report(made, 0, 0, [3.0])
     assert judge("threshold", "upper: 2").should_prune_epoch(made, 0, 0)
     assert not judge("threshold", "upper: 4").should_prune_epoch(made, 0, 0)
 
@@ -140,7 +140,7 @@ def test_patience() -> None:
 
 
 def run_halving(pruner_of: Any, *, forget_every: int | None) -> list[list[bool]]:
-    """Twelve candidates, nine epochs each; `forget_every` makes a new judge after so many asks."""
+    """Twelve trials, nine epochs each; `forget_every` makes a new judge after so many asks."""
     made, rng = projection(), np.random.default_rng(3)
     pruner, num_asked = pruner_of(), 0
     verdicts: list[list[bool]] = []

@@ -62,23 +62,23 @@ def test_batches_are_halved_or_the_trial_says_why_not(
 
     home = tmp_path / "home"
     words = ("run", space, "--store", tmp_path / "store", "--precision", "float32")
-    found = ptxsweep(*words, home=home)["candidates"]
+    found = ptxsweep(*words, home=home)["trials"]
 
     assert [one["batch_parts"] for one in found] == [2, 1]
     assert found[0]["state"] == "complete"
     assert found[1]["state"] == "failed"
     assert "a batch of 12 patches of 64 x 64 px in 4 parts does not fit" in found[1]["reason"]
     ledger = Ledger.open(f"sqlite:///{home / 'ledger.db'}", "tiny")
-    (attempt,) = ledger.projection.candidates[1].log  # no second try: it would fail again
+    (attempt,) = ledger.projection.trials[1].log  # no second try: it would fail again
     assert attempt.outcome == "stopped"
     ledger.close()
     client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     (experiment,) = [one for one in client.search_experiments() if one.name == "ptxsweep"]
     tags = [run.data.tags for run in client.search_runs([experiment.experiment_id])]
     parts = {
-        one["ptxsweep.candidate"]: one.get("ptxsweep.batch_parts")
+        one["ptxsweep.trial"]: one.get("ptxsweep.batch_parts")
         for one in tags
-        if "ptxsweep.candidate" in one
+        if "ptxsweep.trial" in one
     }
     assert parts == {"0": "2", "1": None}
     page = Path(ptxsweep("report", "tiny", home=home)["path"]).read_text(encoding="utf-8")

@@ -57,9 +57,9 @@ class Arithmetic(tune.Trainable):
     def step(self) -> dict[str, Any]:
         self._await_the_other()
         self.epoch += 1
-        given = {key: self.given[key] for key in ("candidate", "fold", "attempt")}
-        result: dict[str, Any] = {key: given[key] for key in ("candidate", "attempt")}
-        trap = Path(self.job.store) / f"{given['candidate']}-{given['fold']}"
+        given = {key: self.given[key] for key in ("trial", "fold", "attempt")}
+        result: dict[str, Any] = {key: given[key] for key in ("trial", "attempt")}
+        trap = Path(self.job.store) / f"{given['trial']}-{given['fold']}"
         if trap.exists():
             how = trap.read_text()
             trap.unlink()
@@ -70,7 +70,12 @@ class Arithmetic(tune.Trainable):
         result["epoch"] = Epoch(**given, epoch=self.epoch, value=value, seconds=0.0)
         if self.epoch == NUM_EPOCHS:
             result["score"] = FoldScore(
-                **given, score=value, seconds=0.1, num_epochs=NUM_EPOCHS, best_epoch=1
+                **given,
+                value=value,
+                score=value,
+                seconds=0.1,
+                num_epochs=NUM_EPOCHS,
+                best_epoch=1,
             )
         return result
 
@@ -109,7 +114,7 @@ def _sweep(
         folder=str(folder),
         seed=7,
         metric="dice",
-        sign=1.0,
+        maximize=True,
         runtime={},
         version="",
     )
@@ -141,7 +146,7 @@ def test_standard_order_trains_every_fold_once(tmp_path: Path) -> None:
     ledger, controller = _sweep(tmp_path)
     assert controller.stop_reason() is not None
     assert len(list(tmp_path.glob("worker-*"))) == 2, "actors were rebuilt instead of reused"
-    for one in ledger.projection.candidates:
+    for one in ledger.projection.trials:
         assert one.state is State.COMPLETE
         assert sorted(one.folds) == [0, 1, 2]
         assert one.attempts == {0: 1, 1: 1, 2: 1}
@@ -151,12 +156,12 @@ def test_standard_order_trains_every_fold_once(tmp_path: Path) -> None:
 def test_greedy_parks_and_wakes_the_best_first(tmp_path: Path) -> None:
     ledger, controller = _sweep(tmp_path, policy="greedy", completions=2)
     controller.close("unused")
-    states = [one.state for one in ledger.projection.candidates]
+    states = [one.state for one in ledger.projection.trials]
     assert states.count(State.COMPLETE) == 2
     assert states[0] is State.COMPLETE
     assert ledger.projection.sweep_state == "finished"
     assert len(list(tmp_path.glob("worker-*"))) == 2, "actors were rebuilt instead of reused"
-    assert not any(one.running_fold is not None for one in ledger.projection.candidates)
+    assert not any(one.running_fold is not None for one in ledger.projection.trials)
 
 
 @pytest.mark.parametrize(
@@ -180,17 +185,17 @@ def test_a_live_sweep_replays_to_the_same_decisions(tmp_path: Path, policy: str)
 def test_a_killed_worker_repeats_its_fold_alone(tmp_path: Path) -> None:
     (tmp_path / "1-1").write_text("die")
     ledger, _ = _sweep(tmp_path)
-    assert [one.state for one in ledger.projection.candidates] == [State.COMPLETE] * 6
-    attempts = {one.number: dict(one.attempts) for one in ledger.projection.candidates}
+    assert [one.state for one in ledger.projection.trials] == [State.COMPLETE] * 6
+    attempts = {one.number: dict(one.attempts) for one in ledger.projection.trials}
     assert attempts.pop(1) == {0: 1, 1: 2, 2: 1}
     assert all(value == {0: 1, 1: 1, 2: 1} for value in attempts.values())
 
 
-def test_a_diverged_candidate_fails_and_the_sweep_goes_on(tmp_path: Path) -> None:
+def test_a_diverged_trial_fails_and_the_sweep_goes_on(tmp_path: Path) -> None:
     (tmp_path / "2-0").write_text("diverged")
     (tmp_path / "3-2").write_text("out of memory")
     ledger, _ = _sweep(tmp_path)
-    one = ledger.projection.candidates
+    one = ledger.projection.trials
     assert (one[2].state, one[2].reason) == (State.FAILED, "diverged")
     assert (one[3].state, one[3].attempts[2]) == (State.COMPLETE, 2)
     assert [c.state for c in one].count(State.COMPLETE) == 5
@@ -198,18 +203,18 @@ def test_a_diverged_candidate_fails_and_the_sweep_goes_on(tmp_path: Path) -> Non
 
 def test_an_interrupt_leaves_a_sweep_that_goes_on(tmp_path: Path) -> None:
     def interrupt_after_four(ledger: Ledger, interrupt: Interrupt) -> None:
-        if sum(len(one.folds) for one in ledger.projection.candidates) >= 4:
+        if sum(len(one.folds) for one in ledger.projection.trials) >= 4:
             interrupt.stop("SIGTERM")
 
     ledger, controller = _sweep(tmp_path, on_poll=interrupt_after_four)
     controller.close("SIGTERM")
     assert ledger.projection.sweep_state == "interrupted"
-    done = {(c.number, f) for c in ledger.projection.candidates for f in c.folds}
+    done = {(c.number, f) for c in ledger.projection.trials for f in c.folds}
     assert 4 <= len(done) < 18
     ledger.close()
     ledger, controller = _sweep(tmp_path)
-    assert [one.state for one in ledger.projection.candidates] == [State.COMPLETE] * 6
-    for one in ledger.projection.candidates:
+    assert [one.state for one in ledger.projection.trials] == [State.COMPLETE] * 6
+    for one in ledger.projection.trials:
         for fold in one.folds:
             assert one.attempts[fold] == 1 or (one.number, fold) not in done
 

@@ -99,7 +99,7 @@ def finished_folds(home: Path) -> dict[tuple[int, int], int]:
     try:
         return {
             (one.number, fold): score.attempt
-            for one in ledger.projection.candidates
+            for one in ledger.projection.trials
             for fold, score in one.folds.items()
         }
     finally:

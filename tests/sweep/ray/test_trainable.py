@@ -1,13 +1,17 @@
-"""What a worker refuses before it trains: it says why, and that no candidate can train there."""
+"""What a worker refuses before it trains: it says why, and that no trial can train there."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 from pathlib import Path
 from typing import Any
 
+from ptxcore.types import CaseTable, ChoiceResult, EpochReport, FoldResult
 from sweep.ray.trainable import FoldTrainable, Job
 from sweep.util.provenance import pixel_versions
+
+ASSIGNMENT = {"trial": 3, "fold": 1, "attempt": 2, "parameters": {}}
 
 
 def test_a_worker_with_another_opencv_names_both(tmp_path: Path) -> None:
@@ -24,7 +28,7 @@ def test_a_worker_with_another_opencv_names_both(tmp_path: Path) -> None:
     assert not result["final"]
 
 
-def test_a_store_that_is_not_there_is_no_fault_of_the_candidate(tmp_path: Path) -> None:
+def test_a_store_that_is_not_there_is_no_fault_of_the_trial(tmp_path: Path) -> None:
     result = refused(job_in(tmp_path, version=importlib.metadata.version("ptxsweep")))
     assert "found no case store" in result["halt"]
     assert not result["final"]
@@ -36,14 +40,32 @@ def test_a_worker_of_another_version_names_both(tmp_path: Path) -> None:
     assert f"this worker has ptxsweep {here}, the driver 99.0" in result["failed"]
     assert f"this worker has ptxsweep {here}, the driver 99.0" in result["halt"]
     assert not result["final"]
-    assert (result["candidate"], result["attempt"]) == (3, 2)
+    assert (result["trial"], result["attempt"]) == (3, 2)
     assert "epoch" not in result
+
+
+def test_a_minimised_objective_keeps_its_sign_as_value_and_turns_as_score(tmp_path: Path) -> None:
+    job = dataclasses.replace(job_in(tmp_path, version="1"), metric="loss", maximize=False)
+    trial = FoldTrainable.__new__(FoldTrainable)  # Ray's constructor makes a log folder
+    trial.setup({"job": job, "assignment": ASSIGNMENT})
+    table = CaseTable.__new__(CaseTable)  # the worker only stores it
+    choice = ChoiceResult(inference={"tta": True}, metrics={"loss": 0.3}, cases=table)
+    result = FoldResult(
+        metrics={"loss": 0.25}, curves={}, cases=table, weights=None, best_epoch=1, num_epochs=1,
+        seconds=1.0, selection="monitor", choices=(choice,),
+    )  # fmt: skip
+    score = trial._score(result)
+    assert (score.value, score.score) == (0.25, -0.25)
+    assert [(one.value, one.score) for one in score.choices] == [(0.3, -0.3)]
+    report = EpochReport(
+        fold=1, epoch=1, train_loss=1.0, learning_rate=0.1, monitor={"loss": 0.5}, seconds=1.0
+    )
+    assert trial._epoch(report).value == 0.5
 
 
 def refused(job: Job) -> dict[str, Any]:
     """What the first step of a fold says."""
-    assignment = {"candidate": 3, "fold": 1, "attempt": 2, "parameters": {}}
-    return FoldTrainable({"job": job, "assignment": assignment}).step()
+    return FoldTrainable({"job": job, "assignment": ASSIGNMENT}).step()
 
 
 def job_in(folder: Path, **more: Any) -> Job:
@@ -56,7 +78,7 @@ def job_in(folder: Path, **more: Any) -> Job:
         folder=str(folder),
         seed=0,
         metric="dice",
-        sign=1.0,
+        maximize=True,
         runtime={"device": "cpu"},
         **more,
     )

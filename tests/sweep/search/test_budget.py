@@ -8,7 +8,7 @@ import pytest
 
 from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
-from sweep.ledger.projection import Attempt, Candidate, Projection
+from sweep.ledger.projection import Attempt, Projection, Trial
 from sweep.search.budget import Budget, attempt_seconds
 
 
@@ -45,24 +45,24 @@ def test_gpu_hours_that_nobody_uses_are_refused() -> None:
 
 
 def test_lost_and_running_attempts_count() -> None:
-    one = Candidate(number=0, parameters={}, settings={}, distributions={}, created_at=_at(0))
+    one = Trial(number=0, parameters={}, settings={}, distributions={}, created_at=_at(0))
     one.log = [
         Attempt(fold=0, attempt=1, started_at=_at(0), ended_at=_at(10), outcome="lost"),
         Attempt(fold=0, attempt=2, started_at=_at(20), ended_at=_at(50), outcome="finished"),
         Attempt(fold=1, attempt=1, started_at=_at(50)),
     ]
     projection = Projection(
-        header=SweepHeader(metric="dice", maximize=True, num_folds=2, seed=0), candidates=[one]
+        header=SweepHeader(metric="dice", maximize=True, num_folds=2, seed=0), trials=[one]
     )
     assert attempt_seconds(projection, datetime.fromtimestamp(55, UTC)) == 45.0
 
 
 def test_a_clock_that_went_backward_takes_no_time_off() -> None:
-    one = Candidate(number=0, parameters={}, settings={}, distributions={}, created_at=_at(0))
+    one = Trial(number=0, parameters={}, settings={}, distributions={}, created_at=_at(0))
     one.log = [
         Attempt(fold=0, attempt=1, started_at=_at(100), ended_at=_at(40), outcome="finished"),
         Attempt(fold=1, attempt=1, started_at=_at(40), ended_at=_at(50), outcome="finished"),
         Attempt(fold=2, attempt=1, started_at=_at(60)),
     ]
-    projection = Projection(header={}, candidates=[one])
+    projection = Projection(header={}, trials=[one])
     assert attempt_seconds(projection, datetime.fromtimestamp(55, UTC)) == 10.0

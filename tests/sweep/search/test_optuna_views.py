@@ -74,7 +74,7 @@ def test_fold_view_shows_running_means_or_raw_scores() -> None:
 def test_values_are_in_the_metrics_own_sign() -> None:
     made = projection(num_folds=2, maximize=False)
     folds(made, [-0.5, -0.7])
-    report(made, 0, 0, [-2.0])
+    report(made, 0, 0, [2.0])
     made.end(0, State.COMPLETE, None, "then")
     assert epoch_view(made, 0).study.direction is StudyDirection.MINIMIZE
     assert epoch_view(made, 0).study.trials[0].intermediate_values == {1: 2.0}
@@ -133,7 +133,7 @@ def test_the_sampler_sees_current_estimates() -> None:
     ]
 
 
-def test_parked_candidates_attract_the_sampler_and_in_the_raw_study_repel_it() -> None:
+def test_parked_trials_attract_the_sampler_and_in_the_raw_study_repel_it() -> None:
     """Twenty first folds, better the nearer x is to 0.7; all are parked."""
     made, raw = projection(num_folds=5), optuna.create_study(direction="maximize")
     for step in range(20):
@@ -142,21 +142,21 @@ def test_parked_candidates_attract_the_sampler_and_in_the_raw_study_repel_it() -
         trial = optuna.trial.create_trial(
             state=TrialState.RUNNING,
             params={"x": x},
-            distributions=made.candidates[0].distributions,
+            distributions=made.trials[0].distributions,
         )
         raw.add_trial(trial)
-    # The one candidate that is complete is far away.
+    # The one trial that is complete is far away.
     folds(made, [0.4] * 5, {"x": 0.1})
     made.end(20, State.COMPLETE, None, "then")
-    distributions = dict(made.candidates[0].distributions)
+    distributions = dict(made.trials[0].distributions)
     raw.add_trial(
         optuna.trial.create_trial(value=0.4, params={"x": 0.1}, distributions=distributions)
     )
 
     def mean_distance(shows_projection: bool) -> float:
         distances = []
-        for candidate in range(21, 61):
-            sampler = make_sampler("tpe", {"n_startup_trials": 1}, 0, candidate)
+        for trial in range(21, 61):
+            sampler = make_sampler("tpe", {"n_startup_trials": 1}, 0, trial)
             if shows_projection:
                 study = sampler_study(made, sampler)
             else:

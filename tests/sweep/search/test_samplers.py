@@ -1,4 +1,4 @@
-"""Proposals: reproducible, different for every candidate, never a repetition."""
+"""Proposals: reproducible, different for every trial, never a repetition."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def grown(space: SearchSpace, count: int, seed: int) -> Projection:
     for _ in range(count):
         parameters = propose(space, made, seed)
         number = folds(made, [1 - abs(parameters["x"] - 0.7)], parameters)
-        made.candidates[number].distributions = {
+        made.trials[number].distributions = {
             name: space.distributions()[name] for name in parameters
         }
     return made
@@ -27,20 +27,20 @@ def grown(space: SearchSpace, count: int, seed: int) -> Projection:
 def test_proposals_depend_on_the_seed_and_on_the_number(sampler: str) -> None:
     space = toy_space(sampler=sampler)
     first, again, other = grown(space, 12, 5), grown(space, 12, 5), grown(space, 12, 6)
-    values = [one.parameters for one in first.candidates]
-    assert values == [one.parameters for one in again.candidates]
-    assert values != [one.parameters for one in other.candidates]
+    values = [one.parameters for one in first.trials]
+    assert values == [one.parameters for one in again.trials]
+    assert values != [one.parameters for one in other.trials]
     assert len({one["x"] for one in values}) == 12
 
 
 def test_inactive_parameters_are_absent() -> None:
-    for one in grown(toy_space(sampler="tpe"), 20, 1).candidates:
+    for one in grown(toy_space(sampler="tpe"), 20, 1).trials:
         assert ("y" in one.parameters) == (one.parameters["kind"] == "b")
 
 
 def test_tpe_finds_the_better_region() -> None:
     made = grown(toy_space(sampler="tpe"), 40, 2)
-    late = [abs(one.parameters["x"] - 0.7) for one in made.candidates[20:]]
+    late = [abs(one.parameters["x"] - 0.7) for one in made.trials[20:]]
     assert sum(late) / len(late) < 0.2  # 0.29 at random
 
 
@@ -56,8 +56,8 @@ parameters: {x: {type: int, low: 0, high: 3, default: 0}}
     for _ in range(6):
         parameters = propose(space, made, 0)
         number = folds(made, [0.5], parameters)
-        made.candidates[number].distributions = space.distributions()
-    tried = [one.parameters["x"] for one in made.candidates]
+        made.trials[number].distributions = space.distributions()
+    tried = [one.parameters["x"] for one in made.trials]
     assert sorted(tried[:4]) == [0, 1, 2, 3]
     assert len(tried) == 6  # once all were tried, repetitions are taken
 

@@ -7,17 +7,17 @@ import math
 import pytest
 
 from sweep.errors import UsageError
-from sweep.records import CandidateAdded, CandidateStopped, FoldFinished, State
+from sweep.records import FoldFinished, State, TrialAdded, TrialStopped
 from sweep.search.stop_rules import AllDone, CompletedCount, StopRule, make_stop_rule
 
 
-def complete(rule: StopRule, candidate: int, num_folds: int = 2, score: float = 0.5) -> None:
+def complete(rule: StopRule, number: int, num_folds: int = 2, score: float = 0.5) -> None:
     for fold in range(num_folds):
-        rule.observe(FoldFinished(candidate=candidate, fold=fold, score=score, seconds=1.0))
+        rule.observe(FoldFinished(trial=number, fold=fold, score=score, seconds=1.0))
 
 
-def stop(rule: StopRule, candidate: int, state: State = State.FAILED) -> None:
-    rule.observe(CandidateStopped(candidate=candidate, state=state))
+def stop(rule: StopRule, number: int, state: State = State.FAILED) -> None:
+    rule.observe(TrialStopped(trial=number, state=state))
 
 
 def test_enough_completions_wait_for_the_default() -> None:
@@ -26,14 +26,14 @@ def test_enough_completions_wait_for_the_default() -> None:
     complete(rule, 2)
     assert rule.reason() is None
     complete(rule, 0)
-    assert rule.reason() == "3 candidates completed, 2 were asked for"
+    assert rule.reason() == "3 trials completed, 2 were asked for"
 
 
 def test_a_failed_default_is_not_waited_for() -> None:
     rule = CompletedCount(1, num_folds=2)
     complete(rule, 1)
     stop(rule, 0)
-    assert rule.reason() == "1 candidates completed, 1 were asked for"
+    assert rule.reason() == "1 trials completed, 1 were asked for"
 
 
 def test_a_diverged_fold_makes_no_completion() -> None:
@@ -47,37 +47,37 @@ def test_a_diverged_fold_makes_no_completion() -> None:
 def test_a_score_that_is_not_finite_completes_nothing_before_anybody_says_so(score: float) -> None:
     count, everything = CompletedCount(1, num_folds=2, required=()), AllDone(1, num_folds=2)
     for rule in (count, everything):
-        rule.observe(CandidateAdded(candidate=0))
+        rule.observe(TrialAdded(trial=0))
         complete(rule, 0, score=score)
     assert count.reason() is None
-    assert everything.reason() == "all 1 candidates are done"
+    assert everything.reason() == "all 1 trials are done"
 
 
-def test_late_folds_of_a_stopped_candidate_complete_nobody() -> None:
+def test_late_folds_of_a_stopped_trial_complete_nobody() -> None:
     rule = CompletedCount(1, num_folds=2, required=())
     stop(rule, 1, State.PRUNED)
     complete(rule, 1)
     assert rule.reason() is None
 
 
-def test_all_done_counts_complete_and_stopped_candidates() -> None:
+def test_all_done_counts_complete_and_stopped_trials() -> None:
     rule = AllDone(2, num_folds=2)
-    rule.observe(CandidateAdded(candidate=0))
+    rule.observe(TrialAdded(trial=0))
     complete(rule, 0)
     assert rule.reason() is None
-    rule.observe(CandidateAdded(candidate=1))
+    rule.observe(TrialAdded(trial=1))
     assert rule.reason() is None
     stop(rule, 1, State.PRUNED)
-    assert rule.reason() == "all 2 candidates are done"
+    assert rule.reason() == "all 2 trials are done"
 
 
 def test_a_sweep_whose_completions_cannot_be_reached_ends_all_the_same() -> None:
     rule = make_stop_rule(2, 2, 2)
-    for candidate in range(2):
-        rule.observe(CandidateAdded(candidate=candidate))
+    for trial in range(2):
+        rule.observe(TrialAdded(trial=trial))
     complete(rule, 0)
     stop(rule, 1, State.PRUNED)
-    assert rule.reason() == "all 2 candidates are done"
+    assert rule.reason() == "all 2 trials are done"
     assert isinstance(make_stop_rule(2, None, 2), AllDone)
 
 

@@ -20,6 +20,7 @@ from in_process import (
     toy_fold,
     toy_space,
 )
+from projections import add, finish, projection, report, start
 
 from dashboards.figures.anytime import anytime_info
 from sweep.cli import main
@@ -60,17 +61,17 @@ def table(scores: Any, seconds: Any = None, curves: Any = None) -> Table:
     )
 
 
-def noisy(num_candidates: int = 30, num_folds: int = 4, partitions: int = 2) -> Table:
+def noisy(num_trials: int = 30, num_folds: int = 4, partitions: int = 2) -> Table:
     generator = np.random.default_rng(0)
-    good = generator.normal(0.8, 0.05, (1, num_candidates, 1))
-    noise = generator.normal(0, 0.02, (partitions, num_candidates, num_folds))
+    good = generator.normal(0.8, 0.05, (1, num_trials, 1))
+    noise = generator.normal(0, 0.02, (partitions, num_trials, num_folds))
     return table(good + noise, generator.uniform(1, 3, noise.shape))
 
 
 def natural(one: Table) -> ReplayOrder:
     return ReplayOrder(
         partitions=(0,),
-        order=tuple(range(one.num_candidates)),
+        order=tuple(range(one.num_trials)),
         folds=tuple((0, fold) for fold in range(one.num_folds)),
     )
 
@@ -198,7 +199,7 @@ def test_every_policy_survives_losses_and_stragglers(name: str, workers: int) ->
     "scores",
     [
         np.ones((1, 6, 3)),  # all equal
-        np.ones((1, 1, 3)),  # one candidate
+        np.ones((1, 1, 3)),  # one trial
         np.arange(6.0).reshape(1, 6, 1),  # one fold
     ],
 )
@@ -236,7 +237,7 @@ def test_missing_scores_are_refused_dropped_or_worst() -> None:
     holed = dataclasses.replace(one, scores=scores)
     with pytest.raises(UsageError, match="1 of 30 configurations miss scores"):
         drop_missing(holed, "refuse")
-    assert drop_missing(holed, "drop").num_candidates == 29
+    assert drop_missing(holed, "drop").num_trials == 29
     assert drop_missing(holed, "worst") is holed
     with pytest.raises(UsageError, match="every configuration misses a score"):
         drop_missing(table(np.full((1, 2, 2), np.nan)), "drop")
@@ -267,10 +268,10 @@ def test_a_curve_pruner_goes_below_one_fold_each() -> None:
 
 
 @pytest.mark.parametrize(("num_folds", "most"), [(5, 3), (10, 2)])
-def test_many_workers_do_not_all_race_to_be_the_first_complete_candidate(
+def test_many_workers_do_not_all_race_to_be_the_first_complete_trial(
     num_folds: int, most: int
 ) -> None:
-    one, given = noisy(num_candidates=100, num_folds=num_folds), arm("default")
+    one, given = noisy(num_trials=100, num_folds=num_folds), arm("default")
     policy = make_policy(given.policy, {"num_trials": 100, **given.settings}, num_folds)
     simulation = Simulation(
         one,
@@ -285,14 +286,14 @@ def test_many_workers_do_not_all_race_to_be_the_first_complete_candidate(
     seen = []
     for event in simulation.run().events:
         if isinstance(event, FoldStarted):
-            running.add(event.candidate)
+            running.add(event.trial)
             # The first five get a second fold unasked.
             leaders = [n for n in running if scores[n] >= 1 + (n < 5)]
             seen.append(len(leaders))
         elif isinstance(event, FoldFinished):
-            running.discard(event.candidate)
-            scores[event.candidate] += 1
-            if scores[event.candidate] == num_folds:
+            running.discard(event.trial)
+            scores[event.trial] += 1
+            if scores[event.trial] == num_folds:
                 break
     assert max(seen) == most
 
@@ -337,7 +338,7 @@ def test_who_is_not_worth_a_first_fold_never_trains_and_the_rest_replays() -> No
     driver = Driver(make_controller(ledger, space), ledger, toy_fold, num_slots=3)
     assert driver.run()
     driver.controller.close("unused")
-    rows = ledger.projection.candidates
+    rows = ledger.projection.trials
     assert len(rows) == 30
     assert all(one.state.is_final for one in rows)
     idle = [one for one in rows if not one.attempts]
@@ -367,14 +368,12 @@ def test_one_live_worker_and_the_simulator_agree(policy: str) -> None:
     ledger.acquire("test")
     driver = Driver(make_controller(ledger, space), ledger, toy_fold, num_slots=1)
     assert driver.run()
-    rows = ledger.projection.candidates
+    rows = ledger.projection.trials
     scores = [[toy_fold(one.settings, fold)[1] for fold in range(3)] for one in rows]
-    one = dataclasses.replace(
-        table([scores]), params=tuple(candidate.parameters for candidate in rows)
-    )
+    one = dataclasses.replace(table([scores]), params=tuple(trial.parameters for trial in rows))
     fresh = make_policy(policy, {"num_trials": 12}, 3)
     rule = make_stop_rule(12, 4, 3)
-    # Candidates that never entered are not in the ledger, so the table may be short of some.
+    # Trials that never entered are not in the ledger, so the table may be short of some.
     assert len(rows) == 12 or policy in ("standard", "intensify")
     if len(rows) == 12:
         run = Simulation(one, natural(one), fresh, rule).run()
@@ -385,7 +384,7 @@ def test_a_finished_sweep_is_a_table() -> None:
     space = toy_space(policy="standard", num_trials=5, num_completions=None, folds=2)
     storage = memory_storage()
     ledger = Ledger(storage, new_sweep(storage, space))
-    with pytest.raises(UsageError, match="no candidate is complete"):
+    with pytest.raises(UsageError, match="no trial is complete"):
         table_of("toy", ledger.projection)
     ledger.acquire("test")
     assert Driver(make_controller(ledger, space), ledger, toy_fold).run()
@@ -398,10 +397,22 @@ def test_a_finished_sweep_is_a_table() -> None:
     assert run.chosen >= 0
 
 
+def test_a_minimised_sweep_is_a_table_of_scores() -> None:
+    made = projection(num_folds=1, maximize=False)
+    start(made, add(made), 0)
+    report(made, 0, 0, [2.0, 1.5])
+    finish(made, 0, 0, -1.0)
+    made.end(0, State.COMPLETE, None, "then")
+    found = table_of("loss", made)
+    assert found.curves is not None
+    assert found.curves.tolist() == [[[[-2.0, -1.5]]]]
+    assert found.scores.tolist() == [[[-1.0]]]
+
+
 def test_the_command_prints_a_list(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     paths = []
     for number in range(2):
-        made = noisy(num_candidates=20 + number)
+        made = noisy(num_trials=20 + number)
         np.savez(tmp_path / f"{number}.npz", scores=made.scores, fit_s=made.seconds)
         paths.append(str(tmp_path / f"{number}.npz"))
     figure = tmp_path / "anytime.html"

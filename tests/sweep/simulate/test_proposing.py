@@ -155,4 +155,4 @@ def test_the_command_takes_a_sampler(tmp_path: Path, capfd: pytest.CaptureFixtur
         assert main([*words, "--json", *more]) == 0
         rows.append(json.loads(capfd.readouterr().out))
     assert rows[0] == rows[1]
-    assert rows[2][0]["regret"] != rows[1][0]["regret"]  # other candidates came first
+    assert rows[2][0]["regret"] != rows[1][0]["regret"]  # other trials came first

@@ -153,13 +153,13 @@ def test_a_sweep_is_replayed_even_beside_a_folder_of_its_name(
     home = Home.from_environment(tmp_path / "home")
     home.folder.mkdir()
     ledger = run_sweep(home.ledger_url)
-    states = [one.state for one in ledger.projection.candidates]
+    states = [one.state for one in ledger.projection.trials]
     ledger.close()
     num_open = sum(state is not State.COMPLETE for state in states)
     assert 0 < num_open < len(states)
     (tmp_path / "synthetic").mkdir()
     monkeypatch.chdir(tmp_path)
-    expected = f"synthetic: {num_open} of {len(states)} candidates are left out: not complete\n"
+    expected = f"synthetic: {num_open} of {len(states)} trials are left out: not complete\n"
     assert said(capfd, "synthetic", "--home", home.folder) == expected
 
 

@@ -46,11 +46,11 @@ def test_they_lead_a_live_sweep() -> None:
     ledger.acquire("test")
     driver = Driver(make_controller(ledger, space), ledger, toy_fold, num_slots=1)
     assert driver.run()
-    late = [candidate for candidate, fold in driver.started[8:]]
-    alive = [one.number for one in ledger.projection.candidates if one.state is State.COMPLETE]
-    stopped = [one for one in ledger.projection.candidates if one.state is State.PRUNED]
+    late = [trial for trial, fold in driver.started[8:]]
+    alive = [one.number for one in ledger.projection.trials if one.state is State.COMPLETE]
+    stopped = [one for one in ledger.projection.trials if one.state is State.PRUNED]
     # The default goes on below the floor, and of the others those that the stride picks come first.
-    assert ledger.projection.candidates[0].folds[0].score < 0.6
+    assert ledger.projection.trials[0].folds[0].score < 0.6
     assert late == [n for n in (0, 3, 6, 1, 4, 7, 2, 5) if n in alive for _ in range(2)]
     assert stopped
     assert all(min(s.score for s in one.folds.values()) < 0.6 for one in stopped)
@@ -64,8 +64,8 @@ def test_they_are_replayed_over_a_table() -> None:
     arm = parse_arm("every_nth:3", pruner=pruner_spec("floor", {"floor": floor}))
     assert (arm.num_completions, arm.settings) == (3, {"stride": 2})
     _, run = replay(table, arm, Cluster(), 0)
-    assert run.reason == "3 candidates completed, 3 were asked for"
-    assert {candidate % 2 for candidate, fold in run.started[40:]} == {0}
+    assert run.reason == "3 trials completed, 3 were asked for"
+    assert {trial % 2 for trial, fold in run.started[40:]} == {0}
 
 
 @pytest.mark.usefixtures("toys")

@@ -123,11 +123,11 @@ def test_choices_that_the_ledger_keeps_as_one(choices: str) -> None:
         ("[{rate: 0.5}]", r"candidates\.0: found the configuration of the default again"),
         (
             "[{rate: 1}, {rate: 1.0}]",
-            r"candidates\.1: found the configuration of candidate 0 again",
+            r"candidates\.1: found the configuration of candidates\.0 again",
         ),
         (
             "[{kind: b, size: 3}, {kind: b}]",
-            r"candidates\.1: found the configuration of candidate 0",
+            r"candidates\.1: found the configuration of candidates\.0",
         ),
     ],
 )

@@ -238,8 +238,10 @@ def test_fewer_folds_can_leave_a_pruner_nothing_to_do(file: Path) -> None:
 IMPOSSIBLE = {"bce_weight": choice(1, 0), "dice_weight": choice(1, 0)}
 
 
-def test_a_listed_candidate(file: Path) -> None:
-    with pytest.raises(SpaceError, match=r"space\.yaml:\d+: candidate 1: bce_weight, dice_weight"):
+def test_a_configuration_given_by_hand(file: Path) -> None:
+    with pytest.raises(
+        SpaceError, match=r"space\.yaml:\d+: candidates\.1: bce_weight, dice_weight"
+    ):
         space_of(
             file,
             parameters=IMPOSSIBLE,
@@ -255,7 +257,7 @@ def test_pairs_that_nobody_proposes_do_no_harm(file: Path) -> None:
 
 
 def test_a_loss_is_no_objective(file: Path) -> None:
-    """Candidates weigh its terms differently, and no held fold has one."""
+    """Trials weigh its terms differently, and no held fold has one."""
     with pytest.raises(SpaceError, match=r"objective\.metric: found 'loss', expected one of: dice"):
         space_of(file, objective={"metric": "loss"})
 
@@ -299,7 +301,7 @@ def test_specificity_needs_a_case_without_a_pneumothorax(file: Path) -> None:
 
 
 def test_a_choice_for_inference_goes_with_every_value(file: Path) -> None:
-    """Not with the defaults alone: on a worker each candidate with the other value would fail."""
+    """Not with the defaults alone: on a worker each trial with the other value would fail."""
     space_of(file, inference={"whole_image": [False, True]})
     with pytest.raises(SpaceError, match="at 4: whole_image: found True with a context_factor of"):
         space_of(

@@ -1,4 +1,4 @@
-"""What a candidate's next fold promises: expected improvement per missing fold, and its cost.
+"""Expected improvement of the best mean per missing fold of each trial.
 
 Two models are asked and their answers averaged: one that knows the hyperparameters, so that
 neighbours lend each other strength, and one that does not, because the first is overconfident where
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.policies._base import CandidateState
+from sweep.policies._base import TrialProgress
 from sweep.policies._fold_model import FoldModel, Variances
 from sweep.records import FoldFinished
 
@@ -23,11 +23,16 @@ from sweep.records import FoldFinished
 _FIRST_STEPS, _NEXT_STEPS = 50, 16
 
 
-class Gains:
-    """The models of some candidates, and what they expect of them."""
+class ImprovementModel:
+    """Two models of some trials' scores, and the improvement that they expect on average."""
 
     def __init__(self, *, num_trials: int, num_folds: int) -> None:
-        """Without a model yet; args are the sweep's, at least 1."""
+        """Without a model yet.
+
+        Args:
+            num_trials: Trials in all, at least 1.
+            num_folds: Folds of a complete trial, at least 1.
+        """
         self._num_trials, self._num_folds = num_trials, num_folds
         self._models: list[FoldModel] = []
         self._rows: dict[int, int] = {}
@@ -42,37 +47,37 @@ class Gains:
         return bool(self._models)
 
     def __contains__(self, number: object) -> bool:
-        """Whether a candidate is modelled."""
+        """Whether a trial is modelled."""
         return number in self._rows
 
     def build(
         self,
-        candidates: Sequence[CandidateState],
+        trials: Sequence[TrialProgress],
         parameters: Mapping[int, Mapping[str, object]],
         *,
         learn: bool,
     ) -> set[int]:
-        """Model these candidates, with all their scores.
+        """Model these trials, with all their scores.
 
         Args:
-            candidates: At least two of them with a score.
+            trials: At least two of them with a score.
             parameters: Their hyperparameters, by number.
             learn: Whether the variances are learned anew.
 
         Returns:
-            Who is not modelled any more.
+            Numbers of trials that are not modelled any more.
         """
-        left = self._rows.keys() - {one.number for one in candidates}
-        self._rows = {one.number: row for row, one in enumerate(candidates)}
+        left = self._rows.keys() - {one.number for one in trials}
+        self._rows = {one.number: row for row, one in enumerate(trials)}
         scores = {
             (self._rows[one.number], fold): score
-            for one in candidates
+            for one in trials
             for fold, score in one.scores.items()
         }
         num_steps = 0 if not learn else _NEXT_STEPS if self._models else _FIRST_STEPS
         views: list[list[Mapping[str, object]]] = [
-            [parameters[one.number] for one in candidates],
-            [{} for _ in candidates],
+            [parameters[one.number] for one in trials],
+            [{} for _ in trials],
         ]
         self._models = [
             FoldModel(view, self._num_folds, variances)
@@ -84,22 +89,22 @@ class Gains:
         return left
 
     def add(self, events: Iterable[FoldFinished]) -> None:
-        """Take in scores of modelled candidates."""
+        """Take in scores of modelled trials."""
         for event in events:
             for model in self._models:
-                model.add(self._rows[event.candidate], event.fold, event.score)
+                model.add(self._rows[event.trial], event.fold, event.score)
 
-    def over(self, best: float) -> dict[int, float]:
-        """The expected improvement of the best mean per share of the whole cost, by candidate.
+    def expected_improvement(self, best: float) -> dict[int, float]:
+        """The expected improvement of the best mean per share of the whole cost, by trial.
 
         Args:
-            best: Sum of scores of the best whole candidate. -inf while nobody is whole: then over
-                the highest expectation, and as if all were equally uncertain, since someone must be
-                whole before anyone can be beaten.
+            best: Sum of scores of the best complete trial. -inf while none is complete: then
+                over the highest expectation, and as if all were equally uncertain, since one must
+                be complete before any can be improved on.
 
         Returns:
-            What all folds of all candidates would bring if each brought as much as the candidate's
-            missing ones, in units of the candidates' standard deviation; at least 0.
+            What all folds of all trials would bring if each brought as much as the trial's
+            missing ones, in units of the trials' standard deviation; at least 0.
         """
         gains = np.mean([self._by(model, best) for model in self._models], axis=0)
         return dict(zip(self._rows, gains.tolist(), strict=True))
