@@ -60,10 +60,10 @@ class Evaluation:
         num_unknown: Predicted masks of no case of the store.
         metrics: By the names of `ptxcore.metrics.CONVENTIONS`, the all-empty baselines among them.
         intervals: Lower and upper end by metric, over patients; NaN twice where there are too few.
-        confidence: Of the intervals.
+        confidence: Level of the intervals, in (0, 1).
         rule: How probabilities became masks; None where masks were given.
         seen: Whether the model's sweep had cases of this store: "none", "some" or "unknown".
-        data_hash: Of the store.
+        data_hash: Content hash of the store.
         facts: What the model says of its origin.
         cases: A row per case: id, Dice (both empty = 1), pixels true, predicted and common.
     """
@@ -103,8 +103,8 @@ def evaluate_model(
     """Score a model on every case of a store.
 
     Args:
-        home: Whose registry knows the model, and whose sweeps tell which cases it has seen.
-        uri: See `open_model`.
+        home: Its registry knows the model, its sweeps tell which cases that has seen.
+        uri: Address of the model, see `open_model`.
         store: Labelled cases.
         allow_seen: Whether cases that the model's sweep had are scored all the same.
         on_progress: Called after every case.
@@ -137,7 +137,7 @@ def evaluate_masks(
     """Score masks on every case of a store.
 
     Args:
-        source: See `find_masks`.
+        source: Folder or table of masks, see `find_masks`.
         store: Labelled cases.
         missing_as_empty: Whether a case without a mask counts as one in which nothing was found.
         on_progress: Called after every case.
@@ -166,9 +166,9 @@ def count_seen(home: Home, facts: Mapping[str, Any], store: CaseStore) -> int | 
     """Cases of a store that the sweep behind a model had, in folds, monitors or hold-out.
 
     Args:
-        home: Whose folder may hold that sweep.
+        home: Its folder may hold that sweep.
         facts: What the model says of its origin.
-        store: Of the cases.
+        store: The cases.
 
     Returns:
         None where it cannot be told: the sweep is not here, and the store is another one.

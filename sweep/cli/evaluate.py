@@ -136,7 +136,7 @@ def _print(found: Evaluation) -> None:
 
 
 def _write(path: Path, found: Evaluation) -> None:
-    from sweep.util.atomic_file import whole_file
+    from ptxcore.atomic_file import whole_file
 
     with whole_file(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(found.cases[0]))

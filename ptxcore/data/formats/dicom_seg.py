@@ -27,7 +27,7 @@ def source_uids(path: Path) -> set[str]:
     """SOP Instance UIDs of the images that a segmentation refers to, without its pixels.
 
     Args:
-        path: Of any DICOM file.
+        path: Path of any DICOM file.
 
     Returns:
         None of what is no segmentation or cannot be read.
@@ -45,7 +45,7 @@ def read_seg(path: Path) -> dict[str, NDArray[np.bool_]]:
     """The pneumothorax in each image that a segmentation refers to.
 
     Args:
-        path: Of the file; binary, fractional (a mask is what reaches half of the largest value) or
+        path: Path of the file; binary, fractional (a mask is what reaches half of the most) or
             a label map. Of several segments that is taken which says by its code or label that it
             is a pneumothorax.
 
