@@ -159,5 +159,7 @@ def train(one: Assignment, store: CaseStore, plan: FoldPlan, controller: Control
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python examples/own_policy.py TABLE FOLDER")
     replay(Path(sys.argv[1]))
     live(Path(sys.argv[2]))

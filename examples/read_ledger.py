@@ -49,4 +49,6 @@ def main(home: Home, name: str) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python examples/read_ledger.py HOME NAME")
     main(Home.from_environment(Path(sys.argv[1])), sys.argv[2])

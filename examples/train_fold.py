@@ -52,4 +52,6 @@ def main(folder: Path) -> FoldResult:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python examples/train_fold.py FOLDER")
     main(Path(sys.argv[1]))

@@ -33,6 +33,7 @@ from sweep.report import Published, publish_report
 from sweep.segment import Prediction, predict_files
 from sweep.storage.home import Home
 from sweep.storage.inputs import find_inputs
+from sweep.util.words import count
 
 SPACE = "demo"
 #: With 240 the network learns its 30 positive training cases by heart; with 600 it learns.
@@ -201,7 +202,7 @@ def _cases(
         report = import_cases(dicom, rle, store)
     for warning in report.warnings:
         say(f"warning: {warning}")
-    say(f"{report.num_cases} cases, {report.num_positive} with a pneumothorax")
+    say(f"{count(report.num_cases, 'case')}, {report.num_positive} with a pneumothorax")
     return dicom, store
 
 

@@ -18,6 +18,7 @@ from sweep.storage.home import Home
 from sweep.util.provenance import differences
 from sweep.util.redaction import is_secret, redact
 from sweep.util.sqlite import missing_file
+from sweep.util.words import count
 
 #: Shown by name; the rest of constraints.txt is compared too, and named where it differs.
 PACKAGES = (
@@ -198,7 +199,7 @@ def _ledger(home: Home) -> Iterator[Finding]:
     begun = time.perf_counter()
     sweeps = list_sweeps(home.ledger_url)
     spent = (time.perf_counter() - begun) * 1000
-    text = f"{address}, {len(sweeps)} sweeps, read in {spent:.0f} ms"
+    text = f"{address}, {count(len(sweeps), 'sweep')}, read in {spent:.0f} ms"
     yield Finding(topic="ledger", status="ok", text=text)
 
 

@@ -40,7 +40,7 @@ class State(StrEnum):
     COMPLETE = "complete"  # all folds finished
     PRUNED = "pruned"  # stopped for good by the pruner
     FAILED = "failed"  # ended by an error, for good
-    ABANDONED = "abandoned"  # parked when the sweep ended
+    ABANDONED = "abandoned"  # not complete when the sweep ended: parked, or running
 
     @property
     def is_final(self) -> bool:

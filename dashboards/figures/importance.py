@@ -22,9 +22,10 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, create_trial
 
 from dashboards import theme
-from dashboards.text import count, listed
+from dashboards.text import listed
 from sweep.ledger.projection import Projection
 from sweep.ledger.quiet import quiet_optuna
+from sweep.util.words import count
 
 #: Fewer scored trials than this say nothing about several parameters.
 MIN_TRIALS = 20

@@ -13,8 +13,9 @@ from dashboards import theme
 from dashboards.figures.diagnosis import FoldDiagnosis, diagnose, stop_metric
 from dashboards.figures.fold_curves import Curve, add_curve, curve_of
 from dashboards.queries import label
-from dashboards.text import count, duration, in_sentence, listed, metric_name, score, signed
+from dashboards.text import duration, in_sentence, listed, metric_name, score, signed
 from sweep.ledger.projection import Trial
+from sweep.util.words import count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,11 @@ from plotly.subplots import make_subplots
 
 from dashboards import theme
 from dashboards.queries import fold_scores, leader_of, metric_of, varied
-from dashboards.text import count, in_sentence, listed, metric_name, score, setting
+from dashboards.text import in_sentence, listed, metric_name, score, setting
 from sweep.analysis.standing import is_over
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State
+from sweep.util.words import count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,9 @@ from dashboards.report import sentences
 from dashboards.report.evidence import Confirmation, Verdict
 from dashboards.report.findings import GROUPS, SHOWN
 from dashboards.report.markup import Markup, join, table, tag
-from dashboards.text import count, metric_name, score
+from dashboards.text import metric_name, score
 from ptxcore.metrics import better
+from sweep.util.words import count
 
 #: Below the metrics, where distances are among them.
 _DISTANCES = (

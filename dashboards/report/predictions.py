@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from dashboards.report.markup import Markup, join, tag
 from dashboards.report.thumbnails import data_uri, thumbnail
-from dashboards.text import count, score
+from dashboards.text import score
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.metrics import apply_rule, load_table, logits_to_mask, per_case_dice
 from ptxcore.settings import FoldSettings
 from ptxcore.types import CaseTable, Rule, Runtime
 from sweep.ledger.projection import Trial
+from sweep.util.words import count
 
 #: Kinds of examples in the order in which they are shown.
 KINDS = {

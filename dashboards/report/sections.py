@@ -14,16 +14,7 @@ from dashboards.report import sentences
 from dashboards.report.evidence import Confirmation
 from dashboards.report.findings import Findings, MetricRow
 from dashboards.report.markup import Markup, join, table, tag
-from dashboards.text import (
-    count,
-    duration,
-    in_sentence,
-    listed,
-    metric_name,
-    score,
-    setting,
-    signed,
-)
+from dashboards.text import duration, in_sentence, listed, metric_name, score, setting, signed
 from ptxcore.metrics import better
 from sweep.analysis.cohort import cohort_of, describe
 from sweep.analysis.selection_bias import PHANTOM
@@ -34,6 +25,7 @@ from sweep.ledger.inference_choice import values_by_choice
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State, SweepState
 from sweep.util.numbers import all_finite
+from sweep.util.words import count
 
 
 def banners(projection: Projection, found: Findings) -> Markup:

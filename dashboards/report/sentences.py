@@ -6,7 +6,7 @@ import math
 
 from dashboards.report.evidence import Confirmation
 from dashboards.report.findings import Findings, MetricRow
-from dashboards.text import count, in_sentence, listed, score, signed
+from dashboards.text import in_sentence, listed, score, signed
 from ptxcore.metrics import needs_threshold
 from sweep.analysis.standing import Outcome
 from sweep.analysis.statistics import Interval, PairedDifference
@@ -14,6 +14,7 @@ from sweep.analysis.verdict import correction
 from sweep.analysis.verdict import sentence as verdict
 from sweep.records import State
 from sweep.util.numbers import all_finite
+from sweep.util.words import count
 
 
 def headline(found: Findings) -> str:

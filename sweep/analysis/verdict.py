@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sweep.analysis.standing import Outcome, Standing
 from sweep.records import DEFAULT_TRIAL
+from sweep.util.words import count
 
 
 def correction(num_compared: int, *, is_default: bool = True) -> str:
@@ -14,8 +15,8 @@ def correction(num_compared: int, *, is_default: bool = True) -> str:
         is_default: Whether the reference is the default.
     """
     if is_default:
-        return f"corrected for {num_compared} trial{'s' * (num_compared != 1)}"
-    return f"corrected for {num_compared} pair{'s' * (num_compared != 1)} of trials"
+        return f"corrected for {count(num_compared, 'trial')}"
+    return f"corrected for {count(num_compared, 'pair')} of trials"
 
 
 def sentence(found: Standing) -> str:
@@ -31,7 +32,7 @@ def sentence(found: Standing) -> str:
         return f"Trial #{found.winner} won. There is no complete default to compare it with."
     start = (
         f"Trial #{found.winner} won. Its difference to the default on the same "
-        f"{_folds(len(found.shared_folds))} is {difference.mean:+.3f}"
+        f"{count(len(found.shared_folds), 'fold')} is {difference.mean:+.3f}"
     )
     if found.outcome is Outcome.UNKNOWN:
         return f"{start}: one fold cannot tell them apart."
@@ -43,7 +44,7 @@ def sentence(found: Standing) -> str:
         return f"{start}: better than the default by more than the folds and the search explain."
     return (
         f"{start}: the folds do not show that it is better than the default, once the best of "
-        f"{found.num_looked_at} was chosen on them."
+        f"{found.num_looked_at:,} was chosen on them."
     )
 
 
@@ -55,15 +56,16 @@ def leading(found: Standing) -> str:
     if found.leader == DEFAULT_TRIAL:
         who = "the default leads"
     elif difference is None:
-        who = f"#{found.leader} leads on {_folds(found.num_folds)}, none of which the default has"
+        folds = count(found.num_folds, "fold")
+        who = f"#{found.leader} leads on {folds}, none of which the default has"
     else:
         who = (
             f"#{found.leader} leads the default by {difference.mean:+.3f}"
             f"{'' if found.maximize else ' (lower is better)'} on the "
-            f"{_folds(len(found.shared_folds))} both have"
+            f"{count(len(found.shared_folds), 'fold')} both have"
         )
     if found.num_ahead:
-        who += f"; {found.num_ahead} open trial{'s are' if found.num_ahead > 1 else ' is'} ahead "
+        who += f"; {count(found.num_ahead, 'open trial is', 'open trials are')} ahead "
         who += "of it where both have folds"
     return who
 
@@ -72,12 +74,8 @@ def _open_trials(found: Standing) -> str:
     if not found.num_open:
         return f"the sweep is {found.sweep_state}"
     (state, number), *rest = sorted(found.num_open.items(), reverse=True)  # running, parked
-    first = f"{number} trial{'s are' if number > 1 else ' is'} {state}"
-    return " and ".join([first, *(f"{number} {state}" for state, number in rest)])
-
-
-def _folds(number: int) -> str:
-    return f"{number} fold{'s' * (number != 1)}"
+    first = f"{count(number, 'trial is', 'trials are')} {state}"
+    return " and ".join([first, *(f"{number:,} {state}" for state, number in rest)])
 
 
 def _p_value(value: float) -> str:

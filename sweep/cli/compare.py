@@ -13,6 +13,7 @@ from sweep.cli._common import (
     json_option,
     open_home,
 )
+from sweep.util.words import count
 
 if TYPE_CHECKING:
     from sweep.analysis.compare import Compared, Comparison
@@ -73,10 +74,11 @@ def compare_command(
             }
         )
         return
+    title = f"{name}{' (phantom)' if projection.header.is_phantom else ''}"
     for one in found:
-        _print(name, one, caution(projection))
+        _print(title, one, caution(projection))
     if found[0].num_left_out:
-        click.echo(f"{found[0].num_left_out} trials left out: not complete, or not finite")
+        click.echo(f"{count(found[0].num_left_out, 'trial')} left out: not complete, or not finite")
 
 
 def _print(name: str, found: Comparison, warned: str | None) -> None:

@@ -20,6 +20,7 @@ from sweep.cli._common import (
 )
 from sweep.cli.fidelity import fidelity_command
 from sweep.errors import UsageError
+from sweep.util.words import count
 
 
 @click.group("data")
@@ -115,7 +116,7 @@ def import_command(
     for warning in report.warnings:
         say(f"warning: {warning}")
     click.echo(
-        f"{store}: {report.num_cases} cases, {report.num_positive} positive, "
+        f"{store}: {count(report.num_cases, 'case')}, {report.num_positive} positive, "
         f"{report.num_excluded} excluded, files skipped: {report.num_skipped}"
     )
     click.echo(describe_contents(report.contents))
@@ -144,7 +145,8 @@ def check_command(store: Path, as_json: bool) -> None:
         return
     for warning in warnings:
         say(f"warning: {warning}")
-    click.echo(f"{store}: {len(cases.cases)} cases, all as the manifest says ({cases.data_hash})")
+    number = count(len(cases.cases), "case")
+    click.echo(f"{store}: {number}, all as the manifest says ({cases.data_hash})")
 
 
 @data_command.command("upload")
@@ -172,7 +174,7 @@ def upload_command(store: Path, address: str, as_json: bool) -> None:
         )
         return
     done = "put there" if is_new else "there already"
-    click.echo(f"{address}: {len(cases.cases)} cases {done} ({cases.data_hash})")
+    click.echo(f"{address}: {count(len(cases.cases), 'case')} {done} ({cases.data_hash})")
 
 
 @data_command.command("info")
@@ -220,7 +222,7 @@ def phantom_command(
     if as_json:
         emit({"dicom": str(files.dicom), "rle": str(files.rle), "num_cases": num_cases})
         return
-    click.echo(f"phantom: {num_cases} cases; DICOM in {files.dicom}, masks in {files.rle}")
+    click.echo(f"phantom: {count(num_cases, 'case')}; DICOM in {files.dicom}, masks in {files.rle}")
 
 
 @data_command.command("preview")
@@ -276,4 +278,5 @@ def preview_command(
         return
     for line in found.captions:
         click.echo(line)
-    click.echo(f"{out}: {len(found.rows)} cases, {len(found.rows[0])} patches of each")
+    patches = count(len(found.rows[0]), "patch", "patches")
+    click.echo(f"{out}: {count(len(found.rows), 'case')}, {patches} of each")

@@ -19,6 +19,7 @@ from sweep.cli._common import (
     say,
 )
 from sweep.records import SweepState
+from sweep.util.words import count
 
 if TYPE_CHECKING:
     from sweep.demo import DemoResult
@@ -68,14 +69,16 @@ def _print(result: DemoResult, tracking_uri: str) -> None:
     source = "phantom (a drawing: its scores say nothing about patients)"
     click.echo(f"\ndata        {source if result.phantom else 'your own'}")
     click.echo(
-        f"sweep       {result.sweep}: {result.num_trials} trials, {result.num_folds_run} folds "
-        f"trained, a full grid takes {result.num_folds_full_grid}"
+        f"sweep       {result.sweep}: {count(result.num_trials, 'trial')}, "
+        f"{count(result.num_folds_run, 'fold')} trained, a full grid takes "
+        f"{result.num_folds_full_grid}"
     )
     if result.configuration is not None and result.metrics is not None:
         click.echo(f"winner      trial {result.best}, mean and SD over its folds")
-        _print_metrics("fixed threshold", result.metrics)
-        if result.tuned_metrics is not None:
-            _print_metrics("threshold from the other folds", result.tuned_metrics)
+        _print_metrics("no threshold", result.metrics, with_threshold=False)
+        _print_metrics("fixed threshold", result.metrics, with_threshold=True)
+        if (tuned := result.tuned_metrics) is not None:
+            _print_metrics("threshold from the other folds", tuned, with_threshold=True)
         click.echo(f"              dice of predicting nothing: {result.baseline:.3f}")
         _warn(result)
     click.echo(f"verdict     {result.verdict}")
@@ -122,7 +125,17 @@ def _warn(result: DemoResult) -> None:
         say(f"warning: {warning}")
 
 
-def _print_metrics(label: str, metrics: Mapping[str, Mapping[str, float]]) -> None:
-    pairs = ((name, metrics[name]) for name in _METRICS if name in metrics)
-    shown = ", ".join(f"{name} {one['mean']:.3f} +- {one['sd']:.3f}" for name, one in pairs)
-    click.echo(f"              {label}: {shown}")
+def _print_metrics(
+    label: str, metrics: Mapping[str, Mapping[str, float]], *, with_threshold: bool
+) -> None:
+    """Those that need a threshold, or those that need none."""
+    from ptxcore.metrics import needs_threshold
+
+    names = [name for name in _METRICS if name in metrics]
+    pairs = [
+        f"{name} {metrics[name]['mean']:.3f} +- {metrics[name]['sd']:.3f}"
+        for name in names
+        if needs_threshold(name) == with_threshold
+    ]
+    if pairs:
+        click.echo(f"              {label}: {', '.join(pairs)}")

@@ -14,6 +14,7 @@ from sweep.cli._common import (
     json_option,
     open_home,
 )
+from sweep.util.words import count
 
 
 @click.command("export-table")
@@ -48,8 +49,8 @@ def export_table_command(name: str, out: Path | None, as_json: bool, **options: 
         emit(found)
     else:
         click.echo(
-            f"{out}: {table.num_trials} trials x {table.num_folds} folds, "
-            f"up to {found['num_epochs']} epochs"
+            f"{out}: {count(table.num_trials, 'trial')} x "
+            f"{count(table.num_folds, 'fold')}, up to {found['num_epochs']} epochs"
         )
         for note in table.notes:
             click.echo(note)

@@ -19,6 +19,7 @@ from sweep.cli._common import (
     say,
 )
 from sweep.errors import UsageError
+from sweep.util.words import count
 
 if TYPE_CHECKING:
     from ptxcore.data.studies.fidelity import Study
@@ -144,7 +145,7 @@ def _print(found: Study) -> None:
 
     low, middle, high = found.quartile_edges_px
     grid = Grid(
-        title=f"{found.num_cases} cases, {found.num_positive} with a mask; quarters at "
+        title=f"{count(found.num_cases, 'case')}, {found.num_positive} with a mask; quarters at "
         f"{low:.0f}, {middle:.0f}, {high:.0f} px"
     )
     for name in ("px", "method", "back"):

@@ -14,9 +14,11 @@ from sweep.cli._common import (
     open_home,
     say,
 )
+from sweep.records import State
+from sweep.util.words import count
 
 if TYPE_CHECKING:
-    from sweep.analysis.summary import SweepSummary
+    from sweep.analysis.summary import TrialSummary, SweepSummary
 
 #: Shown for the winner, in this order, beside the objective.
 _OFFICIAL = (
@@ -67,6 +69,7 @@ def list_command(as_json: bool, **options: Any) -> None:
     if as_json:
         emit({"sweeps": sweeps})
         return
+    click.echo(f"{'sweep':24} {'state':12} {'trials':>6} {'folds':>6}  who leads, on which cases")
     for one in sweeps:
         found = one["standing"]
         led = f"no winner yet: {leading(found)}"
@@ -75,8 +78,8 @@ def list_command(as_json: bool, **options: Any) -> None:
         elif found.outcome is Outcome.NONE:
             led = "no winner"
         click.echo(
-            f"{one['name']:24} {one['state']:12} trials {one['num_trials']:4} "
-            f"folds {one['num_folds_run']:5}  {led}"
+            f"{one['name']:24} {one['state']:12} {one['num_trials']:6} "
+            f"{one['num_folds_run']:6}  {led}"
             + _cases(one["cohort"])
             + ("  phantom" if one["phantom"] else "")
             + "".join(f"  {label}" for label in one["cautions"])
@@ -114,7 +117,14 @@ def print_sweep(summary: SweepSummary) -> None:
     from sweep.analysis.cohort import describe
     from sweep.analysis.operating_point import objective_name
 
-    table = Table(title=f"{summary.name}{' (phantom)' if summary.phantom else ''}")
+    num_folds = max((len(one.fold_scores) for one in summary.trials), default=0)
+    table = Table(
+        title=f"{summary.name}{' (phantom)' if summary.phantom else ''}",
+        caption=f"in brackets: means of fewer than {count(num_folds, 'fold')}, which cannot win "
+        "and do not compare with the others"
+        if any(_mean(one).startswith("(") for one in summary.trials)
+        else None,
+    )
     objective = objective_name(summary.metric)
     for heading in ("trial", "state", objective, "folds", "seconds", "parameters"):
         table.add_column(heading, justify="right" if heading in ("trial", "seconds") else "left")
@@ -125,15 +135,16 @@ def print_sweep(summary: SweepSummary) -> None:
             one.state
             + (f": {one.reason}" if one.reason and one.state == "failed" else "")
             + (f", batches in {one.batch_parts} parts" if one.batch_parts > 1 else ""),
-            "-" if one.mean is None else f"{one.mean:.4f}",
+            _mean(one),
             scores,
             f"{one.seconds:.1f}",
             ", ".join(f"{key} {_short(value)}" for key, value in one.parameters.items()),
         )
     console().print(table)
     click.echo(
-        f"{summary.state}: {summary.reason or 'no reason given'}; {summary.num_folds_run} folds "
-        f"run, a full grid takes {summary.num_folds_full_grid}"
+        f"{summary.state}: {summary.reason or 'no reason given'}; "
+        f"{count(summary.num_folds_run, 'fold')} run, a full grid takes "
+        f"{summary.num_folds_full_grid}"
     )
     if (cohort := describe(summary.cohort)) is not None:
         click.echo(f"cases: {cohort}")
@@ -144,6 +155,13 @@ def print_sweep(summary: SweepSummary) -> None:
         say(f"warning: {summary.warning}")
     if summary.caution is not None:
         say(f"caution: {summary.caution}")
+
+
+def _mean(one: TrialSummary) -> str:
+    """In brackets where folds are missing: the easy ones may be there, the hard ones not."""
+    if one.mean is None:
+        return "-"
+    return f"{one.mean:.4f}" if one.state == State.COMPLETE else f"({one.mean:.4f})"
 
 
 def _print_winner(summary: SweepSummary) -> None:

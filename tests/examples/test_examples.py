@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import runpy
 from pathlib import Path
 from types import ModuleType
 
@@ -76,3 +77,12 @@ def test_paired_folds_prune_in_plain_optuna() -> None:
 def test_every_example_is_run_here() -> None:
     names = {path.stem for path in EXAMPLES.glob("*.py")}
     assert names == {"train_fold", "own_policy", "read_ledger", "paired_fold_pruner"}
+
+
+@pytest.mark.parametrize("name", ["own_policy", "read_ledger", "train_fold"])
+def test_an_example_without_arguments_says_what_it_wants(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", [f"examples/{name}.py"])
+    with pytest.raises(SystemExit, match=f"usage: python examples/{name}.py"):
+        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")

@@ -23,6 +23,10 @@ from ptxcore.settings import FoldSettings
 STRENGTHS = (0.5, 1.0)
 TILE_PX = 192
 OUTLINE_RGB = (255, 150, 0)
+#: How to read a sheet.
+LEGEND = (
+    "orange: outline of the true mask; a row is one place in one case, in the same shades of grey"
+)
 _GAP_PX = 4
 _LINE_PX = 16
 _TEXT_PX = 12
@@ -65,7 +69,7 @@ class Preview:
 
     Attributes:
         rows: By case; the plain patch first, then every draw at every strength, weaker first.
-        captions: Lines above the pictures: the settings, then what each strength does.
+        captions: Lines above the pictures: the settings, what each strength does, how to read it.
     """
 
     rows: tuple[tuple[Tile, ...], ...]
@@ -150,7 +154,7 @@ def _captions(settings: FoldSettings, samplers: Sequence[PatchSampler]) -> tuple
         for sampler in samplers
         for own in (settings.augmentation_strength,)
     ]
-    return (values, *marks)
+    return (values, *marks, LEGEND)
 
 
 def draw_sheet(found: Preview, *, tile_px: int = TILE_PX) -> Image.Image:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from sweep.cli.demo import _warn, _where_to_look
+from sweep.cli.demo import _print, _warn, _where_to_look
 
 
 def dice(found: float) -> dict[str, dict[str, float]]:
@@ -44,3 +44,23 @@ def test_the_warning_speaks_of_the_threshold_that_is_deployed(
 )
 def test_the_run_is_looked_at_where_it_was_kept(tracking_uri: str, expected: str) -> None:
     assert _where_to_look(tracking_uri) == expected
+
+
+def test_each_number_stands_under_the_rule_that_made_it(capfd: pytest.CaptureFixture[str]) -> None:
+    """Average precision has no threshold, so it stands once."""
+    one = {"mean": 0.5, "sd": 0.1}
+    metrics = {"average_precision": one, "dice": one, "dice_positive": one}
+    result = SimpleNamespace(
+        phantom=True, sweep="demo", num_trials=1, num_folds_run=1, num_folds_full_grid=5, best=0,
+        configuration={}, metrics=metrics, tuned_metrics=metrics, baseline=0.4, verdict="Won.",
+        holdout=None, refusals=(), model_uri=None, prediction=None, report=None,
+        mlflow_run_id="none", home="home", seconds={},
+    )  # fmt: skip
+    _print(cast(Any, result), "sqlite:///mlflow.db")
+    shown = capfd.readouterr().out.splitlines()
+    assert shown[2] == "sweep       demo: 1 trial, 1 fold trained, a full grid takes 5"
+    assert [line.strip() for line in shown[4:7]] == [
+        "no threshold: average_precision 0.500 +- 0.100",
+        "fixed threshold: dice 0.500 +- 0.100, dice_positive 0.500 +- 0.100",
+        "threshold from the other folds: dice 0.500 +- 0.100, dice_positive 0.500 +- 0.100",
+    ]

@@ -79,7 +79,22 @@ def test_show_text_names_winner_and_baseline(home: Home, capfd: pytest.CaptureFi
     assert (sweep["best"], sweep["standing"]["winner"]) == (0, 0)
     assert sweep["baseline"] == pytest.approx(0.78)
     assert main(["list", "--home", str(home.folder)]) == 0
-    assert "winner #0 average_precision 0.6000" in capfd.readouterr().out
+    head, row = capfd.readouterr().out.splitlines()
+    assert head.split()[:4] == ["sweep", "state", "trials", "folds"]
+    assert row.split()[:4] == ["small", "finished", "3", "3"]
+    assert "winner #0 average_precision 0.6000" in row
+
+
+@pytest.mark.usefixtures("finished")
+def test_a_mean_of_fewer_folds_does_not_look_like_one_of_all(
+    home: Home, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Trial 1 has 0.8 on its one fold, more than the winner on both."""
+    assert main(["show", "small", "--home", str(home.folder)]) == 0
+    shown = capfd.readouterr().out
+    assert "│ 0.6000 " in shown
+    assert "│ (0.8000) " in shown
+    assert "in brackets: means of fewer than 2 folds, which cannot win" in shown
 
 
 def test_a_winner_no_better_than_nothing_is_warned_of() -> None:

@@ -55,6 +55,7 @@ def test_more_cases_than_there_are_shows_all(store: CaseStore) -> None:
 def test_no_identifier_on_the_sheet(store: CaseStore) -> None:
     found = preview(store, SETTINGS, seed=0, num_cases=8)
     text = " ".join(found.captions)
+    assert "orange: outline of the true mask" in found.captions[-1]
     assert not any(case.case_id in text or case.group in text for case in store.cases)
     assert "augmentation_strength 0.3" in text
     assert draw_sheet(found).info == {}
