@@ -56,8 +56,6 @@ def test_names_in_sentences() -> None:
     assert text.in_sentence("my_metric") == "my metric"
 
 
-def test_counts_and_lists() -> None:
-    assert text.count(1, "fold") == "1 fold"
-    assert text.count(1200, "fold") == "1,200 folds"
+def test_lists() -> None:
     assert text.listed(["a"]) == "a"
     assert text.listed(["a", "b", "c"]) == "a, b and c"
