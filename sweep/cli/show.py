@@ -18,7 +18,7 @@ from sweep.records import State
 from sweep.util.words import count
 
 if TYPE_CHECKING:
-    from sweep.analysis.summary import TrialSummary, SweepSummary
+    from sweep.analysis.summary import SweepSummary, TrialSummary
 
 #: Shown for the winner, in this order, beside the objective.
 _OFFICIAL = (
