@@ -126,15 +126,15 @@ def live(folder: Path) -> Projection:
     return ledger.projection
 
 
-def train(one: Assignment, store: CaseStore, plan: FoldPlan, controller: Controller) -> None:
+def train(assignment: Assignment, store: CaseStore, plan: FoldPlan, controller: Controller) -> None:
     """Train a fold and report it, as a worker does."""
-    settings = FoldSettings.from_mapping(one.parameters)
+    settings = FoldSettings.from_mapping(assignment.parameters)
     search, runtime = plan.search_part(), Runtime()
-    for report in train_fold(settings, store, search, one.fold, seed=0, runtime=runtime):
+    for report in train_fold(settings, store, search, assignment.fold, seed=0, runtime=runtime):
         epoch = Epoch(
-            trial=one.trial,
-            fold=one.fold,
-            attempt=one.attempt,
+            trial=assignment.trial,
+            fold=assignment.fold,
+            attempt=assignment.attempt,
             epoch=report.epoch,
             value=report.monitor["average_precision"],
             seconds=report.seconds,
@@ -144,9 +144,9 @@ def train(one: Assignment, store: CaseStore, plan: FoldPlan, controller: Control
                 return  # pruned inside the fold
             continue
         score = FoldScore(
-            trial=one.trial,
-            fold=one.fold,
-            attempt=one.attempt,
+            trial=assignment.trial,
+            fold=assignment.fold,
+            attempt=assignment.attempt,
             value=result.metrics["average_precision"],
             score=result.metrics["average_precision"],
             seconds=result.seconds,

@@ -45,7 +45,7 @@ def main() -> optuna.Study:
         pruner=PairedFoldPruner(num_folds=NUM_FOLDS, false_prune=0.05),
     )
     study.optimize(objective, n_trials=40)
-    num_folds = sum(len(one.intermediate_values) for one in study.trials)
+    num_folds = sum(len(trial.intermediate_values) for trial in study.trials)
     print(f"best x {study.best_params['x']:.3f}, mean {study.best_value:.3f}")
     print(f"{num_folds} of {40 * NUM_FOLDS} folds")
     return study

@@ -29,8 +29,8 @@ def folds_and_epochs(storage: str, name: str) -> tuple[pd.DataFrame, pd.DataFram
         for key, row in trial.user_attrs.items():
             if key.startswith("fold:") and key.endswith(":score"):
                 fold = int(key.split(":")[1])
-                one = {"trial": trial.number, "fold": fold, "score": row["score"]}
-                folds.append({**one, "seconds": row["seconds"], **row["metrics"], **trial.params})
+                place = {"trial": trial.number, "fold": fold, "score": row["score"]}
+                folds.append({**place, "seconds": row["seconds"], **row["metrics"], **trial.params})
         for step, value in trial.intermediate_values.items():
             fold, epoch = divmod(step, STEPS_PER_FOLD)
             epochs.append({"trial": trial.number, "fold": fold, "epoch": epoch, "value": value})

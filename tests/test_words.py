@@ -14,6 +14,9 @@ PACKAGES = ("ptxcore", "sweep", "dashboards")
 
 #: Private words, and the field's word for each.
 INSTEAD = {
+    "candidate": "trial",
+    "num_candidates": "num_trials",
+    "open_candidates": "open_trials",
     "conductor": "controller",
     "contender": "arm",
     "contenders": "arms",
