@@ -37,7 +37,7 @@ def metric_of(projection: Projection) -> str:
 
 
 def leader_of(projection: Projection) -> Trial | None:
-    """The winner or who leads so far; where a sweep ended without either, who got furthest."""
+    """The winner or the leader so far; of a sweep without either, the trial that got furthest."""
     leader = standing(projection).leader
     if leader is not None:
         return projection.trials[leader]
@@ -113,7 +113,7 @@ def all_empty_on(metrics: Mapping[str, float], metric: str) -> float | None:
         # Every case of a size has a mask.
         return 0.0 if "_size_" in metric else _ALL_EMPTY.get(base)
     if named is None and metric in ("dice", "iou"):
-        # Both are 1 on a case whose truth is empty too and 0 on every other.
+        # Both are 1 on a case with an empty truth and 0 on every other.
         named = metrics.get("dice_all_empty")
     return _ALL_EMPTY.get(metric) if named is None else named
 

@@ -3,7 +3,7 @@
     CoreError
     ├── DataError          a file or folder that cannot be used as it is
     │   ├── DicomError     one DICOM or PNG file
-    │   │   └── NoImageError   a DICOM file whose SOP class is that of no image
+    │   │   └── NoImageError   a DICOM file with the SOP class of no image
     │   ├── MaskError      one run-length encoding, or a mask that does not fit its image
     │   ├── StoreError     a case store
     │   └── FoldPlanError  a fold plan that cannot be made or read

@@ -1,6 +1,6 @@
 """What values settings may have, each by itself, and which are judged together.
 
-Read by `ptxcore.settings`, which refuses, and by whoever must stay within the same limits.
+Read by `ptxcore.settings`, which refuses, and by all that must stay within the same limits.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CONTROL_POINTS = 8
 MAX_ELASTIC_SHARE = 1 / 8
 #: Settings that weigh the terms of the loss.
 LOSS_WEIGHTS = ("bce_weight", "dice_weight", "focal_weight", "tversky_weight")
-#: Settings whose values are refused together or not at all, each fine by itself.
+#: Settings with values that are refused together or not at all, each fine by itself.
 COMBINED = (
     ("levels", "deep_supervision"),
     ("image_size", "patch_size", "context_factor"),

@@ -88,7 +88,8 @@ class FoldSettings:
         gradient_clip: Largest gradient norm; 0 never clips.
         ema_decay: Decay of the moving average of the weights that is scored and kept, in [0, 1); 0
             scores the weights themselves.
-        average_best: Best epochs whose weights are averaged at the end, 1 to 100; 1 averages none.
+        average_best: Number of best epochs to average the weights of at the end, 1 to 100; 1
+            averages none.
         swa_start: Share of `max_epochs`, in [0, 1), after which the weights of all epochs are
             averaged (stochastic weight averaging), whatever the monitor says of them; 0 (off)
             keeps the best epoch, and so does a fold that stops before. Not beside `average_best`.

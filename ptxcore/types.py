@@ -32,7 +32,7 @@ class CaseTable:
         truth: Pixels inside the true mask by logit bin, int64, shape (N, NUM_LOGIT_BINS).
         background: Pixels outside the true mask by logit bin, int64, same shape.
         views: Unicode array of shape (N,): "AP", "PA", another position, or "" where unknown; None
-            where nobody asked.
+            where not asked for.
         surfaces: What `ptxcore.metrics.measure_surface` gave under the rule of the fold's settings,
             float64, shape (N, 3): 95% Hausdorff distance in mm, surface Dice, the image's diagonal
             in mm; NaN where spacing is unknown. None where they were not measured.

@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 #: A second driver may take over after this long without a sign of life from the first.
 LEASE_SECONDS = 12.0
-#: Complete trials whose weights are kept, the default trial's besides.
+#: Complete trials that keep their weights, beside the default trial.
 NUM_KEPT = 3
 
 OnProgress = Callable[[Projection], None]
@@ -317,7 +317,7 @@ def _job(ledger: Ledger, space: SearchSpace, store: str, folder: Path, bucket: s
         metric=header.metric,
         maximize=header.maximize,
         runtime=header.runtime or {},
-        version=importlib.metadata.version(PRODUCT),  # ours: the header has who began the sweep
+        version=importlib.metadata.version(PRODUCT),  # ours; the header has the first driver's
         bucket=bucket,
         inference=space.inference,
         versions=pixel_versions(),

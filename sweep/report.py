@@ -100,7 +100,7 @@ def _verdict(sweep: Sweep) -> Verdict | None:
 
 
 def _complete_leader(projection: Projection) -> Trial | None:
-    """The winner; of a sweep that is not over, who leads, if all its folds are finished."""
+    """The winner; of a sweep that is not over, the leader if all its folds are finished."""
     leader = standing(projection).leader
     one = None if leader is None else projection.trials[leader]
     return one if one is not None and one.state is State.COMPLETE else None

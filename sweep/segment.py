@@ -52,13 +52,13 @@ class Prediction:
 
     Attributes:
         source: The DICOM file.
-        probability: 16-bit PNG, `FULL_SCALE` is a probability of 1; None if nobody asked.
+        probability: 16-bit PNG, `FULL_SCALE` is a probability of 1; None if not asked for.
         mask: 8-bit PNG, 0 or 255; likewise.
         mask_px: Pixels of the mask.
         share: Share of the image inside the mask, in [0, 1].
         highest: Highest probability, in [0, 1].
         has_contrast: Whether the image shows anything; if not, an empty mask is no finding.
-        attention: Picture of what the attention gates let through, None if nobody asked.
+        attention: Picture of what the attention gates let through, None if not asked for.
         seg: DICOM Segmentation, which carries the patient's identity; likewise.
         sr: Structured report on it, with the area; likewise.
     """

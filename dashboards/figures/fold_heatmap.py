@@ -1,4 +1,4 @@
-"""Trials x folds: who was scored where, and how far from the default on the very same cases.
+"""Trials x folds: which was scored where, and how far from the default on the very same cases.
 
 Folds differ far more from each other than trials do (on a real task the SD between folds was
 0.09 Dice, between models 0.004), so raw scores would only colour the columns. The colour is the
@@ -55,8 +55,8 @@ def fold_heatmap_info(projection: Projection, *, limit: int = 40) -> HeatmapInfo
     if default is not None:
         reference = fold_scores(projection, default)
     if len(reference) < projection.num_folds:
-        everyone = [fold_scores(projection, one) for one in scored]
-        at = {f: {n: s[f] for n, s in enumerate(everyone) if f in s} for f in folds}
+        by_trial = [fold_scores(projection, one) for one in scored]
+        at = {f: {n: s[f] for n, s in enumerate(by_trial) if f in s} for f in folds}
         reference, name = (
             {f: mean_or(values.values()) for f, values in at.items()},
             "the fold's mean",

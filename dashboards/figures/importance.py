@@ -63,7 +63,7 @@ class ImportanceInfo:
     """What the figure shows.
 
     Attributes:
-        fold: By whose scores the trials are compared.
+        fold: Fold with the scores by which trials are compared.
         num_trials: With a score on it.
         importances: Most important first; empty when `reason` says why there are none.
         reason: Why nothing is drawn, else None.

@@ -81,7 +81,7 @@ class LeaderboardInfo:
 
     Attributes:
         num_folds: Folds of a complete trial.
-        leader: Number of the winner (or of who leads so far), None without any score.
+        leader: Number of the winner (or of the leader so far), None without any score.
         is_over: Whether the leader has won.
         panels: The objective first, then Dice if that is not the objective itself.
         names: Names of the trials shown, best first.

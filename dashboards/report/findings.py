@@ -1,6 +1,6 @@
 """What a sweep found, as numbers: the winner beside predicting nothing and beside the default.
 
-While a sweep is not over nobody has won, and the numbers are those of who leads.
+While a sweep is not over there is no winner, and the numbers are those of the leader.
 
 Every metric stands with its mean, its SD over the folds and the interval that takes the overlap of
 the training parts into account; differences are taken fold by fold on the same cases.
@@ -69,7 +69,7 @@ GROUPS = (
 
 @dataclass(frozen=True, kw_only=True)
 class MetricRow:
-    """One metric of the winner, or of who leads so far.
+    """One metric of the winner, or of the leader so far.
 
     Attributes:
         metric: Its name.

@@ -22,13 +22,13 @@ _DISTANCES = (
 
 
 def held_out(
-    confirmation: Confirmation | None, verdict: Verdict | None, *, who: str = "the winner"
+    confirmation: Confirmation | None, verdict: Verdict | None, *, subject: str = "the winner"
 ) -> Markup:
     """The hold-out and the gate, in full."""
     parts: list[Markup] = []
     if confirmation is None:
         parts.append(
-            tag("p", f"{who.capitalize()} has not been confirmed yet. Nothing here is a claim "
+            tag("p", f"{subject.capitalize()} has not been confirmed yet. Nothing here is a claim "
                 "about new cases.")
         )  # fmt: skip
     else:

@@ -1,8 +1,8 @@
 """The report of a sweep: one HTML file that needs nothing else, least of all a network.
 
 Plotly's script is inside it once, and its content security policy forbids every load, so a report
-in an archive shows in ten years what it shows today, and opening it tells nobody. The tables hold
-all numbers of the figures, for readers without scripts and for print.
+in an archive shows in ten years what it shows today, and opening it tells no server. The tables
+hold all numbers of the figures, for readers without scripts and for print.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _top(name: str, written: str, found: Findings, confirmation: Confirmation | 
         "header",
         tag("h1", f"Sweep {name}"),
         tag("p", sentences.headline(found), class_="lead"),
-        tag("p", sentences.against_nothing(found.row("dice"), sentences.who(found)))
+        tag("p", sentences.against_nothing(found.row("dice"), sentences.subject(found)))
         if found.row("dice")
         else None,
         tag("p", text) if (text := sentences.against_default(found)) else None,
@@ -205,10 +205,10 @@ def _evidence(
             _chapter(
                 "Is it true?",
                 tag("p", sentences.caution(found)),
-                held_out(confirmation, verdict, who=sentences.who(found)),
+                held_out(confirmation, verdict, subject=sentences.subject(found)),
             ),
             _chapter(
-                f"{sentences.who(found).capitalize()} in numbers",
+                f"{sentences.subject(found).capitalize()} in numbers",
                 tag("p", sentences.objective(found)),
                 table,
                 _choices(projection),
@@ -255,7 +255,7 @@ def _figures(
             parts.append(
                 _figure(
                     "curves",
-                    f"Training of {sentences.who(found)}, {label(leader)}",
+                    f"Training of {sentences.subject(found)}, {label(leader)}",
                     "Thick lines are means over the folds (dotted once some have stopped early), "
                     "bands one SD to each side, thin lines single folds. The monitor cases lie "
                     "inside the training part and choose the epoch; crosses are the held "

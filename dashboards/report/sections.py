@@ -40,7 +40,7 @@ def banners(projection: Projection, found: Findings) -> Markup:
              "follows is what the ledger held when the report was written.")
         )  # fmt: skip
     if (
-        warning := sentences.no_better_than_nothing(found.row("dice"), sentences.who(found))
+        warning := sentences.no_better_than_nothing(found.row("dice"), sentences.subject(found))
     ) is not None:
         notes.append(("WARNING: no better than predicting nothing.", warning))
     notes += [(one.head, sentences.sentence(one.text)) for one in found.cautions]
@@ -59,7 +59,7 @@ def banners(projection: Projection, found: Findings) -> Markup:
 def tiles(found: Findings, confirmation: Confirmation | None) -> Markup:
     """The four numbers that a reviewer asks for first."""
     if found.is_open:
-        return Markup()  # nobody has won what they would show
+        return Markup()  # they show a winner
     cells = []
     row = found.objective
     if row is not None:

@@ -18,15 +18,15 @@ from sweep.util.words import count
 
 
 def headline(found: Findings) -> str:
-    """Who won, and with what; while the sweep is not over, who leads, and on which folds."""
+    """The winner and its score; while the sweep is not over, the leader, and on which folds."""
     row = found.objective
     if found.is_open:
         return verdict(found.standing)
     if row is None:
         return "No trial is complete, so there is no winner."
-    who = "The default settings won" if found.default_won else f"Trial #{found.winner} won"
+    subject = "The default settings won" if found.default_won else f"Trial #{found.winner} won"
     return (
-        f"{who} with {_article(in_sentence(found.metric))} of {plus_minus(row.winner)} over "
+        f"{subject} with {_article(in_sentence(found.metric))} of {plus_minus(row.winner)} over "
         f"{count(row.winner.num_folds, 'fold')}."
     )
 
@@ -36,19 +36,19 @@ def _article(name: str) -> str:
     return f"{'an' if name[0] in 'aeio' or name.startswith('IoU') else 'a'} {name}"
 
 
-def who(found: Findings) -> str:
-    """What the trial is called whose numbers stand here."""
+def subject(found: Findings) -> str:
+    """What the trial is called that the numbers are of."""
     return "the winner" if found.winner is not None else "the trial in the lead"
 
 
-def against_nothing(row: MetricRow | None, who: str = "the winner") -> str | None:
-    """The winner, or who leads so far, beside predicting nothing, in Dice with both-empty = 1."""
+def against_nothing(row: MetricRow | None, subject: str = "the winner") -> str | None:
+    """The winner, or the leader so far, beside predicting nothing, in Dice with both-empty = 1."""
     if row is None or row.all_empty is None:
         return None
     gain = row.winner.mean - row.all_empty
     start = (
         f"Predicting nothing at all scores a Dice of {score(row.all_empty)} on these folds "
-        f"(both empty counts as 1); {who} scores {score(row.winner.mean)}"
+        f"(both empty counts as 1); {subject} scores {score(row.winner.mean)}"
     )
     if gain <= 0:
         return f"{start}. It does not beat an empty answer, whatever its other scores say."
@@ -60,18 +60,18 @@ def against_nothing(row: MetricRow | None, who: str = "the winner") -> str | Non
     return f"{words}: the whole interval lies above the empty answer."
 
 
-def no_better_than_nothing(row: MetricRow | None, who: str = "the winner") -> str | None:
+def no_better_than_nothing(row: MetricRow | None, subject: str = "the winner") -> str | None:
     """A warning for the top of the page; None where that trial's mean Dice is higher."""
     if row is None or row.all_empty is None or row.winner.mean - row.all_empty > 1e-9:
         return None
     return (
-        f"{who.capitalize()} has a Dice of {score(row.winner.mean)} where an empty mask for "
+        f"{subject.capitalize()} has a Dice of {score(row.winner.mean)} where an empty mask for "
         f"every case scores {score(row.all_empty)} (both empty counts as 1). Do not use it."
     )
 
 
 def against_default(found: Findings) -> str | None:
-    """The winner beside the default trial, on the same folds; None while nobody has won."""
+    """The winner beside the default trial, on the same folds; None while there is no winner."""
     row = found.objective
     if row is None or found.winner is None:
         return None
@@ -95,10 +95,10 @@ def against_default(found: Findings) -> str | None:
 
 
 def caution(found: Findings) -> str:
-    """What the score of the winner, or of who leads, is not."""
+    """What the score of the winner, or of the leader, does not show."""
     tried = sum(found.states.values())
     text = (
-        f"{'Who leads now' if found.is_open else 'The winner'} is the best of "
+        f"{'The leader so far' if found.is_open else 'The winner'} is the best of "
         f"{count(tried, 'trial')} on these very folds, so its score here is somewhat too high. "
         "The score to believe is the one on cases that the search "
         "never saw."
@@ -114,7 +114,7 @@ def sentence(text: str) -> str:
 
 
 def held_out(confirmation: Confirmation) -> str:
-    """Which cases, whose, and how often they were asked."""
+    """Which cases, of which patients, and how often they were used."""
     text = (
         f"Trial #{confirmation.trial} was scored on the locked hold-out: "
         f"{count(confirmation.num_cases, 'case')} of {count(confirmation.num_groups, 'patient')}, "

@@ -37,7 +37,7 @@ _PILLOW = {
 
 
 def target_shape(height: int, width: int, size: int) -> tuple[int, int]:
-    """Shape (h, w) whose longer side is `size` px; 0 keeps the shape."""
+    """Shape (h, w) with a longer side of `size` px; 0 keeps the shape."""
     if size == 0:
         return height, width
     scale = size / max(height, width)
@@ -57,7 +57,7 @@ def resize(
 
     Returns:
         Float32 array of the new shape in the values of the source. All but nearest, bilinear and
-        area ring beyond its range; whoever needs the range clips.
+        area ring beyond its range; clip where the range matters.
 
     Raises:
         SettingsError: No such method, or no pixel in the new shape.
@@ -147,7 +147,7 @@ def _itk_sinc(source: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np
 
     down, across = _factors(source, shape)
     resampler = sitk.ResampleImageFilter()
-    resampler.SetNumberOfThreads(1)  # who resamples many images has threads of their own
+    resampler.SetNumberOfThreads(1)  # callers with many images have threads of their own
     resampler.SetInterpolator(sitk.sitkHammingWindowedSinc)
     resampler.SetSize((shape[1], shape[0]))
     resampler.SetOutputSpacing((across, down))

@@ -127,7 +127,7 @@ def recover_folder(folder: Path) -> None:
     """Undo a replacement that a crash cut in two, and remove what it left.
 
     Args:
-        folder: Where `replace_folder` was to put the new one; nobody may be writing it now.
+        folder: Where `replace_folder` was to put the new one; no process may be writing it now.
 
     Raises:
         OSError: The old folder cannot be renamed.

@@ -77,7 +77,7 @@ def _copy(source: Path, making: Path) -> None:
 
 
 def _check_whole(folder: Path) -> None:
-    """Refuse what was changed, and a state whose tensors are not there as they were saved."""
+    """Refuse what was changed, and a state without the tensors that were saved with it."""
     if (folder / RESULT).is_file():
         read_with_digest(folder / RESULT)
         return

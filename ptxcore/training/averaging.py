@@ -147,7 +147,7 @@ def first_averaged(settings: FoldSettings) -> int | None:
 
 
 def best_epochs(stopping: EarlyStopping, watched: Sequence[float], number: int) -> list[int]:
-    """One-based epochs whose values are best, in their order in time.
+    """One-based epochs with the best values, in their order in time.
 
     Args:
         stopping: Says which epoch is the best one, and which way is better.

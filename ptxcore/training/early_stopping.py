@@ -38,7 +38,7 @@ class EarlyStopping:
         )
 
     def improvements(self, values: Sequence[float]) -> list[int]:
-        """One-based epochs whose value improved on all before by more than `min_delta`.
+        """One-based epochs with a value that improved on all before by more than `min_delta`.
 
         The first epoch is one of them, whatever its value. NaN never improves.
 

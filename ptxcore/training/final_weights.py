@@ -79,7 +79,7 @@ class FinalWeights:
             watched: The stopping metric of every epoch of the fold.
 
         Returns:
-            Whether they are a mean, whose statistics of BatchNorm are still to be estimated.
+            Whether they are a mean, with statistics of BatchNorm still to be estimated.
 
         Raises:
             CheckpointError: What the folder should hold is missing or damaged.

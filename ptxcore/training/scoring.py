@@ -98,7 +98,7 @@ def score_choices(
     """As `score_cases`, with several settings that differ in those for inference alone.
 
     What they have in common goes through the network once: the plain pass of `tta`, and overlaps
-    whose windows coincide.
+    with windows that coincide.
 
     Args:
         network: As there.
@@ -202,7 +202,7 @@ def held_metrics(
     """Every metric of a held fold or of the hold-out, distances and groups of cases among them.
 
     Quartiles of mask size are those of the positive cases of all folds together, so that they are
-    the same for every fold and for the hold-out, whose cases have no part in them.
+    the same for every fold and for the hold-out; its cases have no part in them.
 
     Args:
         table: Table of the cases that are scored; distances in it hold for the rule they were

@@ -38,11 +38,11 @@ def describe(cohort: Mapping[str, Any]) -> str | None:
     """The cases that took part in one line; None where nothing is known of them."""
     if has_positives_alone(cohort) is None:
         return None
-    who = f"{cohort['num_cases']} of the store's {cohort['num_store_cases']} cases"
+    counted = f"{cohort['num_cases']} of the store's {cohort['num_store_cases']} cases"
     if cohort["cases"] == "positive":
-        who += " (positive cases alone were asked for)"
+        counted += " (positive cases alone were asked for)"
     parts = [
-        f"{who}, {cohort['num_positive']} of them positive",
+        f"{counted}, {cohort['num_positive']} of them positive",
         f"{cohort['num_groups']} patients ({how_grouped(cohort)})",
         f"hold-out {cohort['num_holdout']} cases, {cohort['num_holdout_positive']} positive "
         f"({cohort['holdout_fraction']:g} asked for)",

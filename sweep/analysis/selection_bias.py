@@ -96,7 +96,7 @@ def cautions(projection: Projection) -> list[Caution]:
 
 
 def mixed_versions(projection: Projection) -> str | None:
-    """What changed under a sweep when it was resumed; None where nothing did, or nobody knows."""
+    """What changed under a sweep when it was resumed; None where nothing did, as far as known."""
     steps = [
         f"{name} {after}, not {before}"
         for earlier, later in pairwise(projection.versions)

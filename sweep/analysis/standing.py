@@ -1,20 +1,20 @@
-"""Who leads a sweep, by how much against its default trial, and how sure that is: for every view.
+"""The leader of a sweep, by how much it leads the default trial, and how sure that is.
 
-**Corrected for the number looked at.** Who leads was chosen by its score, so its difference to the
+**Corrected for the number looked at.** The leader was chosen by its score, so its difference to the
 default is the largest of many, and the folds must show more than for a single one. Every trial
 counts that had any value, a fold's score or an epoch's: not the complete ones alone, because a
-policy and a pruner choose who becomes complete by exactly these values. A trial that was parked
-after one fold, or stopped in it, would have been shown had it been luckier. Formally, "a trial is
-complete and its interval leaves out 0" implies "its interval would leave out 0, had it been
-completed", so the chances of the latter, summed over all that were looked at, bound the former
+policy and a pruner choose which trials become complete by exactly these values. A trial that was
+parked after one fold, or stopped in it, would have been shown had it been luckier. Formally, "a
+trial is complete and its interval leaves out 0" implies "its interval would leave out 0, had it
+been completed", so the chances of the latter, summed over all that were looked at, bound the former
 whatever the policy does. Trials that were proposed and never started are not counted.
 
 **Which reference.** The default is known before the sweep, so each other trial is one comparison.
 Any other reference may have been chosen because of its scores too; all pairs count then.
 
 **While a sweep is not over there is no winner**: the trials that may still run have had fewer
-folds, and a look in between is no test. Who leads then is who has most folds among those ahead of
-the default on the folds that both have, since a lead on few folds is mostly luck.
+folds, and a look in between is no test. The leader then is the trial with most folds among those
+ahead of the default on the folds that both have, since a lead on few folds is mostly luck.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Standing:
     Attributes:
         outcome: What can be said.
         winner: The complete trial with the best mean; None unless the sweep is over.
-        leader: The winner, or who leads so far; None before the first score.
+        leader: The winner, or the leader so far; None before the first score.
         mean: Mean of the leader's finished folds, in the metric's own sign.
         num_folds: Finished folds of the leader.
         shared_folds: Finished by the leader and by the default, in order; the leader's own where it
@@ -79,7 +79,7 @@ class Standing:
 
 
 def standing(projection: Projection) -> Standing:
-    """Who leads, by how much and how sure: what every view shows."""
+    """The leader, by how much and how sure: what every view shows."""
     over = is_over(projection)
     best = projection.best()
     leader = best if over else _front_runner(projection, best)
@@ -173,7 +173,7 @@ def _is_looked_at(one: Trial) -> bool:
 
 
 def _front_runner(projection: Projection, best: Trial | None) -> Trial | None:
-    """Who leads while trials may still run."""
+    """The leader while trials may still run."""
     able = [one for one in projection.open_trials() if math.isfinite(one.mean)]
     able += [one for one in projection.trials if one.state is State.COMPLETE]
     if not able:

@@ -84,9 +84,9 @@ class SweepSummary:
         threshold: The rule behind its values, one of the words of `sweep.analysis.operating_point`.
         num_folds_run: Finished folds.
         num_folds_full_grid: Folds that training every trial completely would have taken.
-        best: Number of the winner, None unless the sweep is over; `standing` has who leads.
-        baseline: Dice (both empty = 1) of predicting nothing on the folds of the winner, or of who
-            leads so far and is complete.
+        best: Number of the winner, None unless the sweep is over; `standing` has the leader.
+        baseline: Dice (both empty = 1) of predicting nothing on the folds of the winner, or of the
+            leader so far if it is complete.
         warning: What a reader must know of that trial, None if nothing.
         caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
         cohort: Which cases took part, see `sweep.analysis.cohort`; empty of an older sweep.
@@ -142,7 +142,7 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         standing=found,
         verdict=sentence(found),
         trials=trials,
-        warning=baseline_warning(led, who=_called(found)),
+        warning=baseline_warning(led, subject=_called(found)),
         caution=caution(projection),
         cohort=cohort_of(projection.header),
         mlflow_run_id=mlflow_run_id,
@@ -163,14 +163,14 @@ def _called(found: Standing) -> str:
 def baseline_warning(
     metrics: Mapping[str, Mapping[str, Any]],
     threshold: str | None = None,
-    who: str = "the winner",
+    subject: str = "the winner",
 ) -> str | None:
     """Say that a model does not beat predicting nothing.
 
     Args:
         metrics: Mean and SD over the folds by name.
         threshold: Which one gave them, as the warning says it; as `metrics` have it if None.
-        who: The model that they are of, in words.
+        subject: The model that they are of, in words.
 
     Returns:
         None where its mean Dice (both empty = 1) is higher, or one of the two is not known.
@@ -184,7 +184,7 @@ def baseline_warning(
         is_tuned = metrics["dice"].get("threshold") == OTHER_FOLDS
         threshold = f"with the {rule_text(OTHER_FOLDS)}" if is_tuned else _FIXED_TEXT
     return (
-        f"{who} does not beat predicting nothing: Dice {dice:.4f} against {empty:.4f} "
+        f"{subject} does not beat predicting nothing: Dice {dice:.4f} against {empty:.4f} "
         f"(both empty = 1, {threshold})"
     )
 

@@ -49,25 +49,25 @@ def sentence(found: Standing) -> str:
 
 
 def leading(found: Standing) -> str:
-    """Who leads a sweep that is not over, by how much and on which folds."""
+    """The leader of a sweep that is not over, by how much and on which folds."""
     if found.leader is None:
         return "no fold is finished"
     difference = found.difference
     if found.leader == DEFAULT_TRIAL:
-        who = "the default leads"
+        text = "the default leads"
     elif difference is None:
         folds = count(found.num_folds, "fold")
-        who = f"#{found.leader} leads on {folds}, none of which the default has"
+        text = f"#{found.leader} leads on {folds}, none of which the default has"
     else:
-        who = (
+        text = (
             f"#{found.leader} leads the default by {difference.mean:+.3f}"
             f"{'' if found.maximize else ' (lower is better)'} on the "
             f"{count(len(found.shared_folds), 'fold')} both have"
         )
     if found.num_ahead:
-        who += f"; {count(found.num_ahead, 'open trial is', 'open trials are')} ahead "
-        who += "of it where both have folds"
-    return who
+        text += f"; {count(found.num_ahead, 'open trial is', 'open trials are')} ahead "
+        text += "of it where both have folds"
+    return text
 
 
 def _open_trials(found: Standing) -> str:

@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = cli.main(args=arguments, prog_name="ptxsweep", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader left (`ptxsweep show NAME | head`); there is nobody to tell.
+        # The reader left (`ptxsweep show NAME | head`); there is no reader to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNEXPECTED
     except click.ClickException as error:

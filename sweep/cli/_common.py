@@ -240,7 +240,7 @@ def verifying() -> Callable[[int, int], None]:
 
 
 def console() -> Console:
-    """Standard output for tables: as wide as they need when nobody looks at a screen."""
+    """Standard output for tables: as wide as they need when it is no screen."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 200, highlight=False)

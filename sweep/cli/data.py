@@ -43,7 +43,9 @@ data_command.add_command(fidelity_command)
     type=EXISTING_FILE,
     help="CSV of image ids and run-length encoded masks (SIIM-ACR); PNG pairs need none.",
 )
-@click.option("--groups", type=EXISTING_FILE, help="CSV `image_id,group`: who is whose.")
+@click.option(
+    "--groups", type=EXISTING_FILE, help="CSV `image_id,group`: the patient of each image."
+)
 @click.option(
     "--unannotated",
     type=click.Choice(["exclude", "negative"]),
@@ -231,7 +233,7 @@ def phantom_command(
     "--space",
     default="attention_unet",
     show_default=True,
-    help="Search space whose defaults are shown: a shipped one or a YAML file.",
+    help="Search space with the defaults to show: a shipped one or a YAML file.",
 )
 @click.option(
     "--set",

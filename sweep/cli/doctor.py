@@ -16,7 +16,7 @@ _MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 @click.option(
     "--address",
     envvar="PTXSWEEP_ADDRESS",
-    help="Of a running Ray cluster, whose hosts are asked too [PTXSWEEP_ADDRESS].",
+    help="Of a running Ray cluster; its hosts are asked too [PTXSWEEP_ADDRESS].",
 )
 @json_option
 def doctor_command(address: str | None, as_json: bool, **options: Any) -> int:

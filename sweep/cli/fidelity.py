@@ -122,7 +122,7 @@ def _masks(rle: Path | None, store: Path | None, height: int | None, width: int 
         raise UsageError("data fidelity: found neither, expected --rle CSV, --store FOLDER or both")
     if store is not None and (height, width) != (None, None):
         raise UsageError(
-            "data fidelity: found --height or --width beside --store, whose cases have sizes of "
+            "data fidelity: found --height or --width beside --store; its cases have sizes of "
             "their own; leave them out"
         )
     from ptxcore.data.studies.fidelity_masks import masks_of_both, masks_of_store, masks_of_table

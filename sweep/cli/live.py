@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sweep.ledger.projection import Projection, Trial
 
-#: Rows of the live table; those that run come first, and who leads is always among them.
+#: Rows of the live table; those that run come first, and the leader is always among them.
 NUM_ROWS = 12
 #: States of which the table only says how many there are.
 _STOPPED = (State.PRUNED, State.FAILED, State.ABANDONED)
@@ -93,8 +93,8 @@ def table(name: str, projection: Projection) -> Table:
     result = Table(
         title=f"{name}{phantom}: {line(now)}",
         caption="Dice counts a case as 1 when mask and prediction are both empty, so that "
-        "predicting nothing scores as the last but one column says; ahead: of the default (of who "
-        "leads while that has no fold) on the folds that both have"
+        "predicting nothing scores as the last but one column says; ahead: of the default (of the "
+        "leader while that has no fold) on the folds that both have"
         + (f"\n{now.caution}" if now.caution else ""),
         expand=False,
     )

@@ -14,7 +14,7 @@ from sweep.errors import UsageError
 
 @click.command("predict")
 @click.argument("dicom", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--champion", metavar="NAME", help="Registered model whose champion predicts.")
+@click.option("--champion", metavar="NAME", help="Registered model; its champion predicts.")
 @click.option("--model", metavar="URI", help="Of a model in MLflow, as in models:/NAME@champion.")
 @click.option("--out", type=OUTPUT_FOLDER, required=True, help="Folder for maps and masks.")
 @click.option(

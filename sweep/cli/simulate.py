@@ -33,7 +33,7 @@ intensify, standard.
                    deviation.
   NAME@PARTITIONS  default@2 searches over two partitions of a table, so that a trial is scored
                    on twice as many folds; cost stays a share of one partition's folds.
---sampler tpe: each new trial is the unused configuration whose params are nearest to what TPE
+--sampler tpe: each new trial is the unused configuration with params nearest to what TPE
 proposes from the scores so far; default looks ahead only with random. Takes longer.
 --json gives a list of objects; with several tables their mean comes first, as table "mean".
 Keys of each: table, policy, cost (share of all folds), cost_epochs, cost_seconds (shares likewise),

@@ -1,7 +1,7 @@
 """The evidence study of a sweep: every use of its hold-out, written before the hold-out is opened.
 
-It is a second Optuna study, `<sweep>.evidence`, in the ledger's database, because Optuna lets
-nobody change a finished trial of the first. A use is counted by a compare-and-swap, so two
+It is a second Optuna study, `<sweep>.evidence`, in the ledger's database, because in Optuna a
+finished trial of the first cannot be changed. A use is counted by a compare-and-swap, so two
 processes cannot both be the first. One that was begun and never finished counts too: its numbers
 may have been seen.
 """

@@ -1,4 +1,4 @@
-"""The lease: one driver writes a ledger, and a second one is told who holds it.
+"""The lease: one driver writes a ledger, and a second one is told which process holds it.
 
 What is guaranteed. Taking, renewing and giving back are atomic in the database. A lease can be
 taken over once it has expired, or at once when its holder was a process of this machine that is
@@ -75,7 +75,7 @@ class Lease:
 
     @property
     def fence(self) -> Fence:
-        """What reads the same as long as nobody took over."""
+        """What reads the same until another driver takes over."""
         return Fence(self._study_id, LEASE_KEY, self._text)
 
     def confirm(self) -> None:

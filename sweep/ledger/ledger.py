@@ -1,13 +1,13 @@
 """The Optuna study of a sweep as its ledger.
 
-Written by one driver that holds the lease; read by anybody. Each write is one commit that costs
+Written by one driver that holds the lease; read by any process. Each write is one commit that costs
 the same however long the sweep is, then the same entry is applied to the projection in memory, so
 the two differ by nothing but a write that failed. `optuna-dashboard` reads the study as it is.
 
-Epochs are many, and a commit on a slow disk costs milliseconds of the one driver. So an epoch
-waits for the next entry, or for `flush`, and is committed with it: nothing that was decided on an
-epoch is ever stored without it, and a driver that dies loses at most what came since. Whoever
-shows the projection to somebody who keeps it flushes first.
+Epochs are many, and a commit on a slow disk costs milliseconds of the one driver. So an epoch waits
+for the next entry, or for `flush`, and is committed with it: nothing that was decided on an epoch
+is ever stored without it, and a driver that dies loses at most what came since. Before the
+projection is shown to a reader that keeps it, the ledger is flushed.
 
 `settle` completes what a crash left between two commits: it is what a resuming driver calls first.
 """

@@ -70,7 +70,7 @@ class Attempt:
     def repeated_epochs(self) -> int:
         """Epochs that were in the ledger and were trained again, at least 0.
 
-        The epoch in which the try before ended is not among them: nobody knows how far it was.
+        The epoch in which the try before ended is not among them: it is not known how far it was.
         """
         return 0 if self.first_epoch is None else max(0, self.known_epochs + 1 - self.first_epoch)
 
@@ -217,7 +217,7 @@ class Projection:
 
     @property
     def versions(self) -> list[dict[str, str]]:
-        """Versions of what changes pixels or scores, from the first; empty if nobody knows."""
+        """Versions of what changes pixels or scores, from the first; empty if not known."""
         header = self.header
         # Older sweeps recorded all packages.
         first = dict(header.versions or recorded_versions(header.environment or []))

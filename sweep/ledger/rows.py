@@ -211,7 +211,7 @@ def _load_unordered(projection: Projection, trial: FrozenTrial) -> None:
 
 
 def _file(name: str | None) -> str | None:
-    """A file of the sweep's folder; whoever can write the ledger cannot have another one read."""
+    """A file of the sweep's folder; write access to the ledger cannot have another one read."""
     if name is not None and (
         PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
     ):

@@ -34,7 +34,7 @@ _LAYOUT_WAIT_SECONDS = 0.05
 PATIENCE_SECONDS = 600.0
 _LONGEST_WAIT_SECONDS = 5.0
 #: A driver that freezes, or is cut off, between its look at the lease and its commit holds the row
-#: that whoever takes over must write. PostgreSQL ends such a transaction after this time.
+#: that the next driver must write. PostgreSQL ends such a transaction after this time.
 _IDLE_IN_TRANSACTION = "SET idle_in_transaction_session_timeout = '10s'"
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -81,7 +81,7 @@ def close_storage(storage: LedgerStorage) -> None:
 
 
 def _laid_out(url: str, arguments: dict[str, Any]) -> LedgerStorage:
-    """Optuna's storage, whose layout another process may be writing at this very moment.
+    """Optuna's storage; another process may be writing its layout at this very moment.
 
     Optuna looks whether its tables and version rows are there, then writes them. Who comes second
     is refused by the database, and finds them when looking again.
@@ -158,7 +158,8 @@ def patiently(
 
 
 def shared_clock(storage: RDBStorage) -> Callable[[], float]:
-    """Seconds since the epoch, the same for all who use a database, however their clocks go.
+    """Seconds since the epoch, the same for all processes that use a database, however their clocks
+    go.
 
     A server's clock is asked once; from then on the time that passed here is added. The clock of
     a SQLite file is the machine's own.
@@ -203,7 +204,7 @@ def compare_and_swap(
     """Write a study attribute if it still reads `old` (None: if it was never written).
 
     Returns:
-        The text as stored, or None when somebody else was faster and nothing was written.
+        The text as stored, or None when another process was faster and nothing was written.
     """
     text = json.dumps(value, sort_keys=True)
     statement: sqlalchemy.Insert | sqlalchemy.Update

@@ -3,8 +3,9 @@
 Optuna's own methods load the trial, look for an older row, write through SQLAlchemy's object layer
 and commit each by itself. On SQLite and PostgreSQL, `commit` writes any number of changes by one
 statement each in one durable transaction. What is stored, and the check that the trial has not
-ended, are the same. And every transaction ends with a look at the lease, under which nobody else
-can take it before the commit: a write that stalled until another driver took over is refused.
+ended, are the same. And every transaction ends with a look at the lease, under which no other
+process can take it before the commit: a write that stalled until another driver took over is
+refused.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ DIGEST_TAG = "ptxsweep.package_sha256"
 def package_digest(folder: Path) -> str:
     """SHA-256 over the names and contents of a model's files: 64 hexadecimal digits.
 
-    What MLflow and Python write into a local store when somebody loads the model in place is left
-    out: `registered_model_meta` and folders `__pycache__`. Nothing of ours reads them.
+    What MLflow and Python write into a local store when the model is loaded in place is left out:
+    `registered_model_meta` and folders `__pycache__`. Nothing of ours reads them.
 
     Raises:
         CheckpointError: Something in it is neither a file nor a folder.
@@ -52,7 +52,7 @@ def fetch(client: MlflowClient, version: ModelVersion, target: Path) -> Path:
     Args:
         client: Client of the registry.
         version: With its tags.
-        target: Folder that nobody else can write into.
+        target: Folder that no other user can write into.
 
     Returns:
         The folder of the copy.

@@ -1,4 +1,4 @@
-"""Under which name a sweep's champion is registered, and who holds that name now.
+"""Under which name a sweep's champion is registered, and which version holds it now.
 
 One name for each metric, so that every winner has a champion to beat. A home has an MLflow of its
 own unless a server is given; homes that share a server share its champions, each of which is scored

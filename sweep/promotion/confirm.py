@@ -45,7 +45,7 @@ class _Model:
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """A sweep whose hold-out may be used: its plan and its cases are what they were."""
+    """A sweep with a hold-out that may be used: its plan and its cases are what they were."""
 
     sweep: Sweep
     cases: CaseStore
@@ -205,7 +205,7 @@ def weight_folders(trial: Trial, folder: Path) -> list[Path] | None:
 
 
 def default_without_weights(sweep: Sweep) -> str | None:
-    """What is the matter with a complete default whose weights are gone; None if nothing is.
+    """What is the matter with a complete default without weights; None if nothing is.
 
     Args:
         sweep: With a winner.

@@ -63,8 +63,8 @@ class Confirmation:
         git_sha: Commit of the code that scored.
         phantom: Whether the cases are drawn, not real.
         champion: The champion of that time on the same cases; None if there was none.
-        num_positive_groups: Patients with a positive case; None in what earlier versions kept,
-            whose intervals are too short.
+        num_positive_groups: Patients with a positive case; None in what earlier versions kept, with
+            intervals that are too short.
     """
 
     sweep: str

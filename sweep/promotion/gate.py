@@ -62,7 +62,7 @@ class Champion:
     Attributes:
         name: Name of the registered model.
         version: Version of the model.
-        problem: Why it cannot be loaded here; None if it can, or nobody tried.
+        problem: Why it cannot be loaded here; None if it can, or was not tried.
         is_winner: Whether it is the winner itself.
     """
 

@@ -59,7 +59,7 @@ class Promotion:
         trial: Trial of the sweep.
         model_name: In the registry.
         version: Version of the model.
-        model_uri: Loads the champion, whoever that is.
+        model_uri: Loads the champion, whichever version that is.
         run_id: The sweep's parent run in MLflow.
         previous_version: The champion before; None if there was none.
         is_new: False where this trial was champion already and nothing was done.
@@ -112,8 +112,8 @@ def promote(
         on_verify: Called while the store is read through before the hold-out is opened.
 
     Raises:
-        GateRefused: The gate refused it, or the sweep has no winner, or none yet, which nobody can
-            force; the champion is who it was.
+        GateRefused: The gate refused it, or the sweep has no winner, or none yet, which cannot be
+            forced; the champion stays.
         HoldoutUsed: The hold-out was opened for another trial, or in vain.
         UsageError: There is no such sweep, it has nothing to confirm, or it is forced without a
             reason.

@@ -31,7 +31,7 @@ from sweep.storage.home import Home
 
 @dataclass(frozen=True, kw_only=True)
 class Rival:
-    """The champion of whom a winner has to be better.
+    """The champion that a winner has to beat.
 
     Attributes:
         champion: For the gate; says why it cannot be loaded where it cannot.
@@ -81,7 +81,7 @@ def _exposure(tags: Mapping[str, str], plan: FoldPlan) -> str:
         return ""
     if tags.get(f"{PREFIX}data_hash") == plan.data_hash:
         return "trained on another plan of this data it may have seen these cases, which favours it"
-    return "it comes from other data, of which nobody knows whether it holds some of these cases"
+    return "it comes from other data, and it is not known whether that holds some of these cases"
 
 
 def _at_hand(home: Home, tags: Mapping[str, str], plan: FoldPlan) -> ScoredModel | None:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class BergmanPruner(BasePruner):
-    """Stops a trial whose mean so far is not above a bound taken from the best complete trial.
+    """Stops a trial with a mean so far that is not above a bound taken from the best complete
+    trial.
 
     Step = fold, value = the fold's score. The aggressive bound is the best trial's mean, the
     forgiving one its worst fold. The aggressive rule may stop the best configuration for one
@@ -43,7 +44,7 @@ class BergmanPruner(BasePruner):
 
 
 class BergmanAggressiveSpec(PrunerSpec):
-    """Stops a trial whose running mean is not above the mean of the best complete one."""
+    """Stops a trial with a running mean not above the mean of the best complete one."""
 
     name: Literal["bergman_aggressive"]
 
@@ -53,7 +54,7 @@ class BergmanAggressiveSpec(PrunerSpec):
 
 
 class BergmanForgivingSpec(PrunerSpec):
-    """Stops a trial whose running mean is not above the worst fold of the best complete one."""
+    """Stops a trial with a running mean not above the worst fold of the best complete one."""
 
     name: Literal["bergman_forgiving"]
 

@@ -1,4 +1,4 @@
-"""Stops who can hardly pass the best any more, by differences on the same folds.
+"""Stops trials that can hardly pass the best any more, by differences on the same folds.
 
 The difference d_j = trial - best on fold j takes the fold's difficulty out. With n of k folds done,
 m = k - n missing and differences that are normal and exchangeable over folds, the sum of all k has
@@ -6,7 +6,7 @@ mean k/n * sum(d) and variance s^2 * m * k / n, where s^2 is pooled over the pai
 all complete trials to the best and the trial's own. The trial is stopped when a Student t quantile
 of that prediction stays below zero. Looks after each of k - 1 folds share `false_prune` evenly, so
 a trial that would end above the best is stopped with at most that probability (Bonferroni). A trial
-that diverged is stopped as soon as somebody is complete, and is nobody's measure.
+that diverged is stopped as soon as another is complete, and no trial is compared with it.
 """
 
 from __future__ import annotations

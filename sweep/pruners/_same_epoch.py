@@ -47,7 +47,7 @@ class SameEpochPruner(BasePruner):
             n_startup_trials: Other trials that must have come to the step, at least 1.
             n_warmup_steps: Epochs of a fold before the first look, at least 0.
             interval_steps: Epochs between looks, at least 1.
-            window: Epochs of the fold whose values are averaged, at least 1.
+            window: Number of the fold's epochs to average over, at least 1.
 
         Raises:
             ValueError: A value is out of its range.

@@ -21,7 +21,7 @@ _RAY_VARIABLES = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
     # The searcher makes a trial only for a free slot, so that no more wait than there are slots. A
     # limit of one would start workers one after another; and the worker of a slot that falls free
-    # would go to the trial that waits, whose own, half started, would be thrown away.
+    # would go to the trial that waits, and its own, half started, would be thrown away.
     "TUNE_MAX_PENDING_TRIALS_PG": "10000",
 }
 for _name, _value in _RAY_VARIABLES.items():

@@ -15,7 +15,7 @@ def park(tune_controller: Any, trial: Any) -> None:
 
 
 def asks_for_token() -> bool:
-    """Whether Ray on this host asks who connects for the cluster's token."""
+    """Whether Ray on this host asks clients for the cluster's token."""
     from ray._private.authentication.authentication_utils import is_token_auth_enabled
 
     return bool(is_token_auth_enabled())

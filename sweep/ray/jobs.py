@@ -1,6 +1,6 @@
 """Sweeps as jobs of a Ray cluster, under ids that say which sweep and which attempt they are.
 
-Ray takes an id only once, so two who submit at once start one driver. A job's command line and its
+Ray takes an id only once, so two submissions at once start one driver. A job's command line and its
 variables are shown by the dashboard to everybody with the token, and the variables reach every
 worker; so neither holds a secret: those lie on the cluster, in files or in the head's environment.
 """
@@ -147,7 +147,7 @@ class JobServer:
                 )
         except ClusterError:
             latest = self.attempts(request)[-1:]
-            if latest and latest[0].attempt >= attempt:  # somebody else was faster
+            if latest and latest[0].attempt >= attempt:  # another process was faster
                 return latest[0], False
             raise
         return JobState(submission_id=name, attempt=attempt, status="pending"), True
@@ -192,7 +192,7 @@ class JobServer:
             text = " ".join(redact(str(error)).split())[:200]
             raise ClusterError(
                 f"Ray's job server at {where} cannot be used ({type(error).__name__}: {text}); "
-                "expected --address http://HOST:8265 of a head whose dashboard runs, or a tunnel "
+                "expected --address http://HOST:8265 of a head with a dashboard, or a tunnel "
                 "to it"
             ) from error
 

@@ -29,7 +29,7 @@ class Slots:
 
     @property
     def free(self) -> int:
-        """Slots nobody holds; 0 when the cluster shrank below what runs."""
+        """Slots that no trial holds; 0 when the cluster shrank below what runs."""
         return max(0, self._total() - len(self.busy))
 
 

@@ -7,7 +7,7 @@ a diverged loss (final) from a lost worker (tried again), and from what no trial
 full disk, or another version of the code on this host (the sweep halts, to be resumed).
 
 Each attempt at a fold writes into a folder of its own, which starts as a copy of what the last one
-committed: a worker that was cut off, or outlived its driver, can spoil nothing and holds up nobody.
+committed: a worker that was cut off, or outlived its driver, can spoil nothing and delays no other.
 With object storage that folder is on the host, and every epoch is there before it is reported.
 """
 
@@ -62,7 +62,7 @@ class Job:
         maximize: Whether it is better when higher.
         runtime: Device, precision and layout, frozen for the sweep.
         version: Version of ptxsweep on the driver.
-        versions: There, of what changes pixels or scores; empty asks nobody.
+        versions: There, of what changes pixels or scores; empty asks for none.
         bucket: Where the sweep is in object storage, instead of `plan` and `folder`; None if it
             is in folders.
         inference: Choices for inference that every trained fold is scored with; may be empty.
@@ -92,7 +92,7 @@ class HostRefused(Exception):
     """This host cannot train for this sweep, whatever the trial."""
 
 
-#: No trial can train before somebody mends something.
+#: No trial can train before something is mended.
 _HALTS = (HostRefused, StorageError, UsageError)
 
 
@@ -153,7 +153,7 @@ class _Scratch:
         return self._fold
 
     def save(self) -> None:
-        """Have the epoch in storage before anybody hears of it."""
+        """Have the epoch in storage before it is reported."""
         snapshots.save(self._bucket, f"{self._place}/attempt-{self._attempt}", self._fold)
 
     def close(self) -> None:
@@ -198,7 +198,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         Returns:
             "epoch" (an `Epoch`), with the fold's last one also "score" (a `FoldScore`); or
             "failed" (the reason) with "final" (whether another attempt is pointless) and "halt"
-            (whether no trial can train before somebody mends something).
+            (whether no trial can train before something is mended).
         """
         result: dict[str, Any] = {"trial": self._trial, "attempt": self._attempt}
         from ptxcore.errors import CoreError

@@ -1,1 +1,1 @@
-"""What to train next, who stops, when it is over."""
+"""What to train next, which trials stop, when a sweep is over."""

@@ -25,7 +25,7 @@ from sweep.space import SearchSpace
 
 
 class Controller:
-    """Drives one sweep through its ledger, whose lease must be held."""
+    """Drives one sweep through its ledger; the lease must be held."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Controller:
             return []
         decisions = self._policy.decide(free_slots)
         while waiting := [one for one in decisions if isinstance(one, NewTrial) and not one.start]:
-            for _ in waiting:  # these take no slot, so nobody has to be asked for one
+            for _ in waiting:  # these take no slot, so none has to be asked for
                 self._propose()
             decisions = self._policy.decide(free_slots)
         return decisions
@@ -210,7 +210,7 @@ class Controller:
     def _is_newest(self, epoch: Epoch) -> bool:
         """Whether a known epoch is the last one known of the running attempt.
 
-        A driver may have died between writing it and asking the pruner, who is asked again.
+        A driver may have died between writing it and asking the pruner, which is asked again.
         """
         one = self._ledger.projection.trials[epoch.trial]
         known = one.epochs.get(epoch.fold, {})

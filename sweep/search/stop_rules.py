@@ -1,4 +1,4 @@
-"""When a sweep ends. A stop rule sees what a policy sees, orders nothing and stops nobody."""
+"""When a sweep ends. A stop rule sees what a policy sees, orders nothing and stops no trial."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StopRule(Protocol):
 
 
 class _Tally:
-    """Counts folds: who is complete, who was stopped."""
+    """Counts folds: which trials are complete, which were stopped."""
 
     def __init__(self, num_folds: int) -> None:
         self._num_folds = num_folds
@@ -192,7 +192,7 @@ def make_stop_rule(
         num_folds: Folds of a complete trial.
         policy: The sweep's policy, asked for `gain_left` if `min_gain` is given.
         min_gain: See `NoGain`; None for no such rule.
-        required: Trials without whom no rule but the last ends the sweep.
+        required: Trials that must be complete before any rule but the last ends the sweep.
 
     Raises:
         UsageError: The policy cannot say what is left.

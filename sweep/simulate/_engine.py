@@ -1,7 +1,7 @@
 """A sweep in simulated time: the live driver's order of things, with scores from a table.
 
-Workers are asynchronous: whoever is free gets the next fold at once. Policy, pruner and stop rule
-are the objects that run live; they see the same events in the same order.
+Workers are asynchronous: a free one gets the next fold at once. Policy, pruner and stop rule are
+the objects that run live; they see the same events in the same order.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class Simulation:
         self._schedule(Task(number, fold, now, seconds, num_epochs, is_lost))
 
     def _schedule(self, task: Task) -> None:
-        """Queue the next report of a fold: an epoch where somebody asks, else its end."""
+        """Queue the next report of a fold: an epoch if a pruner looks at epochs, else its end."""
         if task.is_lost:
             share = 0.5
         elif self._asks_epochs:

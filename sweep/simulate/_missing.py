@@ -15,7 +15,7 @@ from sweep.simulate._table import Table
 #: that is worse than every other.
 Missing = Literal["refuse", "drop", "worst"]
 
-#: The param of rows whose other params do not say why they score differently.
+#: The param of rows that score differently though their other params are equal.
 UNRECORDED = "unrecorded"
 
 

@@ -43,7 +43,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "sampler": SamplerSpec,
     "inference": InferenceSpec,
 }
-#: How deep the sections lie whose values may be any scalar.
+#: How deep the sections lie in which values may be any scalar.
 _SCALARS_BELOW: dict[str | int, int] = {"fixed": 1, "candidates": 2}
 
 

@@ -1,4 +1,4 @@
-"""Sound in form, and yet not what anybody meant: what would quietly search something else.
+"""Sound in form, and yet hardly meant: what would quietly search something else.
 
 A parameter that no condition ever activates, choices that the ledger cannot tell apart, listed
 values that nothing uses: Optuna takes them all, and the sweep runs without them.

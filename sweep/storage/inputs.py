@@ -45,8 +45,8 @@ def find_inputs(
     Args:
         sources: Files and folders.
         any_modality: Whether images that are no projection radiographs are segmented too.
-        name_files: Whether errors name files that were found in folders, whose names can hold
-            those of patients, rather than count them.
+        name_files: Whether errors name files that were found in folders, rather than count them;
+            such names can be those of patients.
 
     Raises:
         UsageError: There is no image, or two would be written to one name.

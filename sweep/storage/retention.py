@@ -1,4 +1,4 @@
-"""What follows from complete trials: whose weights stay."""
+"""Which trials keep their weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sweep.records import State
 
 
 def kept_trials(projection: Projection, num_kept: int) -> set[int]:
-    """Numbers of the trials whose weights stay: the best complete ones and the default."""
+    """Numbers of the trials that keep their weights: the best complete ones and the default."""
     complete = [one for one in projection.trials if one.state is State.COMPLETE]
     complete.sort(key=lambda one: (-one.mean, one.number))
     return {one.number for one in complete[:num_kept]} | {0}

@@ -3,11 +3,11 @@
     <place>/objects/<sha256>                      a file's bytes
     <place>/manifests/<number>-<sha256>.json      names, hashes and sizes; the sha256 is its own
 
-Object storage has no rename, so nothing is ever overwritten with something else: files are named
-by what they hold, and a manifest is written after all files that it names. Half an upload is
-therefore never seen, and what is read is checked against the hashes in its names. Each attempt at
-a fold has a place of its own, so a place has one writer, and a worker that was cut off can disturb
-nobody. The newest manifest counts; older ones go once it is there.
+Object storage has no rename, so nothing is ever overwritten with something else: files are named by
+what they hold, and a manifest is written after all files that it names. Half an upload is therefore
+never seen, and what is read is checked against the hashes in its names. Each attempt at a fold has
+a place of its own, so a place has one writer, and a worker that was cut off disturbs no other. The
+newest manifest counts; older ones go once it is there.
 """
 
 from __future__ import annotations

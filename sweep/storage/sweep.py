@@ -14,7 +14,7 @@ from sweep.storage.home import Home
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A sweep whose database is connected; `open` is the way in.
+    """A sweep with an open connection to its database; `open` makes one.
 
     Attributes:
         home: Where the sweep lives.

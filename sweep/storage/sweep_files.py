@@ -24,7 +24,7 @@ from sweep.storage.retention import kept_trials
 from sweep.storage.snapshots import SEARCH_PLACE, SEARCH_PLAN
 
 PLAN_PLACE = "plan"
-#: At a start nobody waits out an outage.
+#: At a start an outage is not waited out.
 _CHECK_SECONDS = 5.0
 _ATTEMPT = re.compile(r"trials/(\d+)/fold-(\d+)/attempt-(\d+)/")
 _log = logging.getLogger(__name__)
@@ -154,4 +154,4 @@ def tidy(home: Home, projection: Projection, name: str, *, num_kept: int) -> Non
             elif number not in kept:
                 snapshots.keep(bucket, place.rstrip("/"), lambda file: not file.startswith("best/"))
     except StorageError as error:
-        _log.warning("weights that nobody needs were left in storage: %s", error)
+        _log.warning("weights that are not needed were left in storage: %s", error)

@@ -17,7 +17,7 @@ PIXEL_PACKAGES = (
     *("pydicom", "pillow", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg"),
     *("pylibjpeg-rle", "python-gdcm", "pyjpegls"),
 )
-#: Packages that each bring OpenCV under one import name; who has two has the one installed last.
+#: Packages that each bring OpenCV under one import name; of two the one installed last is imported.
 OPENCV = "opencv"
 
 

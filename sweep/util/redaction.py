@@ -48,7 +48,7 @@ def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
 
     Args:
         text: Any.
-        environment: Variables whose secrets are hidden as well; those of the process unless given.
+        environment: Variables with secrets that are hidden too; those of the process unless given.
     """
     variables = os.environ if environment is None else environment
     for name, value in variables.items():

@@ -38,8 +38,8 @@ class UnknownName(Problem):
 class Named(Strict):
     """A model that a file chooses by its `name`.
 
-    To define a subclass is to make it known: its field `name` is a literal with the name. One whose
-    `name` is no literal is the base of others. Each direct subclass begins a family of its own.
+    To define a subclass is to make it known: its field `name` is a literal with the name. One
+    without a literal `name` is the base of others. Each direct subclass begins a family of its own.
 
     Attributes:
         name: As files write it.

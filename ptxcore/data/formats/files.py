@@ -118,7 +118,7 @@ def find_images(folder: Path) -> ImageFiles:
     PNG files may be in subfolders `images` and `masks`, paired by their stems.
 
     Args:
-        folder: Files in it whose names begin with a dot are counted and not looked at.
+        folder: Files in it with names that begin with a dot are counted and not looked at.
 
     Raises:
         DataError: There is no such folder, or no image in it, or two masks of one name.

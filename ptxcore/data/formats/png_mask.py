@@ -1,4 +1,4 @@
-"""Read a mask from PNG: two values, or a threshold that somebody asked for.
+"""Read a mask from PNG: two values, or a threshold if it was asked for.
 
 A mask that was blurred, resampled or saved as JPEG holds values between, and several classes have
 one each. Taking all that is not 0 makes a mask of 200 px one of 324 to 1,096, so nothing is taken
@@ -69,7 +69,7 @@ def _check_palette(path: Path, layers: Layers) -> None:
 
 
 def _check_alpha(path: Path, layers: Layers) -> None:
-    """Refuse a mask whose shape stands in its alpha channel, unless the grey values repeat it."""
+    """Refuse a mask that stands in its alpha channel, unless the grey values repeat it."""
     if layers.alpha is None:
         return
     is_even = layers.alpha.min() == layers.alpha.max() > 0

@@ -1,7 +1,7 @@
 """SIIM-ACR run-length encoding: relative gaps, column by column.
 
 "20 3 5 2" skips 20 pixels and marks 3, skips 5 more and marks 2, counting down the first column,
-then the second. An image may have several rows, whose union is its mask; "-1" marks none.
+then the second. An image may have several rows; their union is its mask; "-1" marks none.
 """
 
 from __future__ import annotations

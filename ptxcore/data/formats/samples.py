@@ -174,7 +174,7 @@ def _without_overlays(
 
 
 def _check_cut(path: Path, words: NDArray[Any], values: NDArray[Any], bits: SampleBits) -> None:
-    """Refuse a picture whose samples are evidently elsewhere than the header says."""
+    """Refuse a picture with samples that are evidently elsewhere than the header says."""
     whole = _as_numbers(words, bits)
     at_bottom = _cut(words, replace(bits, high=bits.stored - 1))
     if (words & (1 << bits.shift) - 1).any() and np.array_equal(whole, at_bottom):

@@ -19,7 +19,7 @@ _SMALL = 2**16
 
 
 class BoundedFile(io.BufferedReader):
-    """A file whose reads allocate no more than is left; plain ones allocate what was asked for."""
+    """A file that allocates no more for a read than is left; plain ones allocate what is asked."""
 
     def __init__(self, path: Path) -> None:
         """Open for reading.

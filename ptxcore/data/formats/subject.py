@@ -77,7 +77,7 @@ class Subject:
     foreign: tuple[str, str] | None = None
 
 
-#: Of a picture whose file says nothing.
+#: Of a picture with a file that says nothing.
 ANYTHING = Subject()
 
 

@@ -1,6 +1,6 @@
 """Look-up tables of a DICOM header: Modality LUT (PS3.3 C.11.1.1) and VOI LUT (C.11.2.1.1).
 
-Our own, since pydicom 3.0 looks a table whose entries have 8 bits up by an index of 8 bits, modulo
+Our own, since pydicom 3.0 looks a table with entries of 8 bits up by an index of 8 bits, modulo
 256, and knows no entries of 9 bits, nor of any number but 8 and 16 in a Modality LUT.
 """
 

@@ -25,7 +25,8 @@ class ImportReport:
         num_excluded: Images without an annotation that were left out.
         num_missing: Annotations without an image.
         num_skipped: Files that are no images (AppleDouble, text, DICOM reports and indices).
-        num_without_contrast: Cases whose image shows nothing, see `ptxcore.data.formats.contrast`.
+        num_without_contrast: Cases with an image that shows nothing, see
+            `ptxcore.data.formats.contrast`.
         num_groups: Distinct patients, as far as the grouping knows.
         data_hash: SHA-256 of ids, pixels and masks.
         phantom: Whether any image is drawn.

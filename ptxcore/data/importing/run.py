@@ -84,14 +84,14 @@ def import_cases(
         rle: Table of image ids (SOPInstanceUID, or stem of a PNG file) and run-length encodings;
             None takes the masks of PNG pairs.
         store: Folder to make; it must not exist, or be empty.
-        groups: Table `image_id,group` that says which images belong to one patient, for data
-            whose PatientID does not.
+        groups: Table `image_id,group` that says which images belong to one patient, for data with a
+            PatientID that does not.
         unannotated: "exclude" leaves images without a row out; "negative" takes them as empty.
-        any_modality: Whether images whose header says that they are no projection radiographs
+        any_modality: Whether images with headers that say that they are no projection radiographs
             (CT, MR, ultrasound ...) are taken too, rather than refused.
         mask_threshold: What to do with PNG masks of more than two values, see `read_png_mask`.
-        name_files: Whether errors name the files found in `images`, whose names can hold those of
-            patients; else they say "file 7 of 120", in the order of the paths.
+        name_files: Whether errors name the files found in `images`; such names can be those of
+            patients. Else they say "file 7 of 120", in the order of the paths.
         workers: Threads; as many as processors unless given.
         on_progress: Called with the number of cases written and their total.
 

@@ -70,7 +70,7 @@ class Sources:
         chosen: In the order of their case ids.
         num_excluded: Images without an annotation.
         num_rows_unused: Annotations without an image.
-        num_invalid_uids: Chosen images whose SOPInstanceUID breaks the standard.
+        num_invalid_uids: Chosen images with a SOPInstanceUID that breaks the standard.
         num_no_images: DICOM files skipped for a SOP class that is that of no image.
     """
 
@@ -219,7 +219,7 @@ def _source(
 
 
 def refuse_all(problems: Sequence[str], num_files: int, hint: str) -> None:
-    """All that is wrong in one message: nobody mends files one import at a time.
+    """All that is wrong in one message, so that files need not be mended one import at a time.
 
     Args:
         problems: A sentence for each file at fault; none is fine.

@@ -2,9 +2,9 @@
 
 A CPU takes a hundred times as long to train on a patch as to cut and bend it; a GPU may take less.
 Processes, because threads would compete with the kernel launches for the interpreter lock. They
-give what `PatchSampler.epoch` gives: every sample has a seed of its own, so it does not matter who
-makes it. And they are forked from a clean server, never from this process: neither CUDA nor Ray
-survives a fork.
+give what `PatchSampler.epoch` gives: every sample has a seed of its own, so it does not matter
+which process makes it. And they are forked from a clean server, never from this process: neither
+CUDA nor Ray survives a fork.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Loader:
             self._plans.first_epoch = epoch
             with _explained():
                 self._made = iter(self._started())
-        self._next_epoch = None  # whoever stops in between begins anew
+        self._next_epoch = None  # after a stop in between it begins anew
         for _ in range(self.num_steps):
             with _explained():
                 images, targets, cases = next(self._made)

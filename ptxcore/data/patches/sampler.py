@@ -6,9 +6,9 @@ cases, each drawn as often as the others before any comes again. Of the crops fr
 the network also sees the healthy lung of the sick.
 
 Every sample has a seed of its own, derived from (seed, epoch, position): an epoch can be repeated
-after a crash, and samples do not depend on who made the ones before. On a CPU the training process
-makes them itself: one patch takes about as long as a hundredth of its step. For a GPU there is
-`ptxcore.data.patches.loader`.
+after a crash, and samples do not depend on the process that made the ones before. On a CPU the
+training process makes them itself: one patch takes about as long as a hundredth of its step. For a
+GPU there is `ptxcore.data.patches.loader`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Batch:
         images: Normalised by the moments of each whole image, float32 of shape (B, C, P, P) with
             the `num_channels` C of the settings: the image, then context, rows and columns.
         targets: Covered share of each pixel in [0, 1], float32 of shape (B, 1, P, P).
-        cases: Store index of each sample's case; empty where nobody asks.
+        cases: Store index of each sample's case; empty where it is not asked for.
     """
 
     images: NDArray[np.float32]

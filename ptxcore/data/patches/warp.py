@@ -1,4 +1,4 @@
-"""A smooth random deformation whose size is given in pixels.
+"""A smooth random deformation with a size given in pixels.
 
 Our own field inside Albumentations' documented `BaseDistortion`, instead of its
 `ElasticTransform`, because that one cannot be told how far to move: its displacement falls with
@@ -170,7 +170,7 @@ def elastic_field(
 def grid_field(
     shape: tuple[int, int], *, largest_px: float, cell_px: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """The displacement by a grid whose lines move, linear between them.
+    """The displacement by a grid with lines that move, linear between them.
 
     Args:
         shape: Height and width in pixels.

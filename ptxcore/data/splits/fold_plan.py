@@ -1,4 +1,4 @@
-"""Fold plans: who is in which fold, decided once for all trials.
+"""Fold plans: which patients are in which fold, decided once for all trials.
 
 Patients, not images, are split. The hold-out comes first and is locked away: a search gets a
 `SearchPlan`, which does not contain it. Inside each training part a monitor split watches early

@@ -47,7 +47,7 @@ MANIFEST, CASES, IMAGES, MASKS, SALT = (
 
 
 def no_progress(done: int, total: int) -> None:
-    """A `OnProgress` that nobody watches."""
+    """An `OnProgress` that does nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

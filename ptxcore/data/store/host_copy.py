@@ -1,9 +1,9 @@
 """A copy of a case store on a host's own disk, made once and shared by all its processes.
 
-A cluster keeps the store on storage that all hosts see, or as objects that nobody can map into
+A cluster keeps the store on storage that all hosts see, or as objects that cannot be mapped into
 memory. Reading patches from there for hours is slow or impossible, so a host keeps a copy in a
-folder of its own, by content hash: every case is checked against its digest, and only then the
-copy gets its name. Whoever finds a copy checks it again if its files changed since.
+folder of its own, by content hash: every case is checked against its digest, and only then the copy
+gets its name. Whoever finds a copy checks it again if its files changed since.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ptxcore.data.store.verified import verify_once
 from ptxcore.errors import StoreError
 
 CACHE_VARIABLE = "PTXSWEEP_CACHE"
-#: Copying a terabyte takes hours; who waits longer than this waits for a process that hangs.
+#: Copying a terabyte takes hours; a longer wait is one for a process that hangs.
 _TIMEOUT_SECONDS = 6 * 3600.0
 
 

@@ -2,8 +2,8 @@
 
 What a manifest says of its store is a claim: files can be damaged, exchanged or rewritten beside
 it. Reading all of a large store takes minutes, so what was verified is noted with the size, times
-and inode of each file. The time of change (ctime) is the system's and cannot be set back, so who
-writes to a file leaves a trace in it. Where a wrong case cannot be made good any more, as when a
+and inode of each file. The time of change (ctime) is the system's and cannot be set back, so a
+write to a file leaves a trace in it. Where a wrong case cannot be made good any more, as when a
 hold-out is opened, `CaseStore.verify` is called itself.
 """
 

@@ -1,8 +1,8 @@
 """What a mask loses on a coarser grid: the best Dice that a network working there can reach.
 
 A network that sees an image at n pixels answers at n pixels, and its answer goes back to the grid
-of the mask. Even a perfect one, whose answer is the mask itself on the coarse grid, has then lost
-what that grid cannot hold. This is its score: a ceiling that no training passes.
+of the mask. Even a perfect one, which answers with the mask itself on the coarse grid, has then
+lost what that grid cannot hold. This is its score: a ceiling that no training passes.
 """
 
 from __future__ import annotations
@@ -204,8 +204,8 @@ def _mean(values: Floats | NDArray[np.bool_]) -> float:
 def _around(mask: NDArray[np.bool_], size: int) -> tuple[NDArray[np.bool_], int]:
     """The part of a mask where anything happens, and the size that keeps its scale.
 
-    Cut along edges of coarse pixels, so that the filters meet the same pixels at the same places.
-    A mask whose sides are no multiple of the factor stays whole.
+    Cut along edges of coarse pixels, so that the filters meet the same pixels at the same places. A
+    mask with sides that are no multiple of the factor stays whole.
     """
     factor, rest = divmod(max(mask.shape), size)
     if rest or mask.shape[0] % factor or mask.shape[1] % factor:

@@ -1,7 +1,7 @@
 """The file that MLflow copies into a model and runs when it is loaded ("models from code").
 
-It needs the installed package `ptxsweep`, whose wheel lies in the model's folder and stands first
-in its requirements.
+It needs the installed package `ptxsweep`; its wheel lies in the model's folder and stands first in
+the requirements.
 """
 
 from mlflow.models import set_model

@@ -27,7 +27,7 @@ _NICE = 10
 
 
 class _Teller(logging.Handler):
-    """Hands what is logged to the driver, whose handlers know where it goes."""
+    """Hands what is logged to the driver, where handlers know where it goes."""
 
     def __init__(self, replies: IO[str]) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """What a sweep and its trials become in MLflow: pure functions of the projection.
 
 Keys, steps, values and times follow from the ledger alone. The same entry sent twice is the same
-row to MLflow, so nothing can be there twice, whoever sends it.
+row to MLflow, so nothing can be there twice, whichever process sends it.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def settle(tracking_uri: str, artifacts: Path) -> None:
     """Bring the places in a home's own database in line with where the home is now.
 
     Servers, and databases that lie elsewhere, are left alone, and so are experiments that
-    somebody gave another place.
+    were given another place.
 
     Args:
         tracking_uri: Address of MLflow; its store is laid out.

@@ -71,7 +71,7 @@ class SweepRuns:
                 self.client.create_experiment(experiment, artifact_location=location)
             except MlflowException:
                 known = self.client.get_experiment_by_name(experiment)
-                if known is None:  # nobody was faster: it cannot be made
+                if known is None:  # no other process was faster: it cannot be made
                     raise
             known = known or self.client.get_experiment_by_name(experiment)
         assert known is not None

@@ -34,8 +34,8 @@ def init_store(tracking_uri: str) -> None:
     """Lay out the store behind a tracking address, or bring it up to this version of MLflow.
 
     Only SQLite files are touched: a server looks after its own store, and a shared database is
-    upgraded by whoever runs it (`mlflow db upgrade URL`, after a backup). Calling it again, or
-    from many processes at once, does no harm.
+    upgraded by its operator (`mlflow db upgrade URL`, after a backup). Calling it again, or from
+    many processes at once, does no harm.
 
     Args:
         tracking_uri: Address of MLflow.

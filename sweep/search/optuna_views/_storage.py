@@ -25,7 +25,7 @@ def direction(projection: Projection) -> StudyDirection:
 
 
 class ReadOnlyStorage(BaseStorage):
-    """One study whose trials are built from the projection's when they changed.
+    """One study with trials that are built from the projection's when those changed.
 
     Only marks of a pruner can be written, and they go to a buffer.
     """

@@ -51,7 +51,7 @@ class View:
 
 
 class _SharedTrial(FrozenTrial):
-    """A trial that nobody changes, with its trial's own parameters.
+    """A trial that is never changed, with its trial's own parameters.
 
     Optuna's in-memory storage takes a deep copy of every trial that it is given, which was most of
     the time of a proposal.

@@ -79,7 +79,7 @@ class TestFindings:
         assert row.default is not None
         assert (row.winner.num_folds, row.default.num_folds) == (2, 2)
         assert sentences.against_default(found) is None
-        assert "Who leads now is the best of 3 trials" in sentences.caution(found)
+        assert "The leader so far is the best of 3 trials" in sentences.caution(found)
 
     def test_nothing_at_all(self) -> None:
         found = find(projection_of([]))

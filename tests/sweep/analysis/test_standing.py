@@ -1,4 +1,4 @@
-"""Who leads, by how much and how sure: once, for every view."""
+"""The leader, by how much and how sure: once, for every view."""
 
 from __future__ import annotations
 
