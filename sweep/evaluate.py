@@ -60,10 +60,17 @@ class Evaluation:
         num_unknown: Predicted masks of no case of the store.
         metrics: By the names of `ptxcore.metrics.CONVENTIONS`, the all-empty baselines among them.
         intervals: Lower and upper end by metric, over patients; NaN twice where there are too few.
+<<<<<<< HEAD
         confidence: Level of the intervals, in (0, 1).
         rule: How probabilities became masks; None where masks were given.
         seen: Whether the model's sweep had cases of this store: "none", "some" or "unknown".
         data_hash: Content hash of the store.
+=======
+        confidence: Confidence of the intervals.
+        rule: How probabilities became masks; None where masks were given.
+        seen: Whether the model's sweep had cases of this store: "none", "some" or "unknown".
+        data_hash: Hash of the store.
+>>>>>>> 643ab0c (Entries of new docstrings begin with a noun)
         facts: What the model says of its origin.
         cases: A row per case: id, Dice (both empty = 1), pixels true, predicted and common.
     """
@@ -168,7 +175,11 @@ def count_seen(home: Home, facts: Mapping[str, Any], store: CaseStore) -> int | 
     Args:
         home: Its folder may hold that sweep.
         facts: What the model says of its origin.
+<<<<<<< HEAD
         store: The cases.
+=======
+        store: Store of the cases.
+>>>>>>> 643ab0c (Entries of new docstrings begin with a noun)
 
     Returns:
         None where it cannot be told: the sweep is not here, and the store is another one.
