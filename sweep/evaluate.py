@@ -110,8 +110,14 @@ def evaluate_model(
     """Score a model on every case of a store.
 
     Args:
+<<<<<<< HEAD
         home: Its registry knows the model, its sweeps tell which cases that has seen.
         uri: Address of the model, see `open_model`.
+=======
+        home: Home with the registry that knows the model, and the sweeps that tell which cases it
+            has seen.
+        uri: See `open_model`.
+>>>>>>> a384ea6 (Entries of new docstrings begin with a noun)
         store: Labelled cases.
         allow_seen: Whether cases that the model's sweep had are scored all the same.
         on_progress: Called after every case.
@@ -173,7 +179,11 @@ def count_seen(home: Home, facts: Mapping[str, Any], store: CaseStore) -> int | 
     """Cases of a store that the sweep behind a model had, in folds, monitors or hold-out.
 
     Args:
+<<<<<<< HEAD
         home: Its folder may hold that sweep.
+=======
+        home: Home with the folder that may hold that sweep.
+>>>>>>> a384ea6 (Entries of new docstrings begin with a noun)
         facts: What the model says of its origin.
 <<<<<<< HEAD
         store: The cases.
