@@ -60,17 +60,10 @@ class Evaluation:
         num_unknown: Predicted masks of no case of the store.
         metrics: By the names of `ptxcore.metrics.CONVENTIONS`, the all-empty baselines among them.
         intervals: Lower and upper end by metric, over patients; NaN twice where there are too few.
-    <<<<<<< HEAD
         confidence: Level of the intervals, in (0, 1).
         rule: How probabilities became masks; None where masks were given.
         seen: Whether the model's sweep had cases of this store: "none", "some" or "unknown".
         data_hash: Content hash of the store.
-    =======
-        confidence: Confidence of the intervals.
-        rule: How probabilities became masks; None where masks were given.
-        seen: Whether the model's sweep had cases of this store: "none", "some" or "unknown".
-        data_hash: Hash of the store.
-    >>>>>>> 643ab0c (Entries of new docstrings begin with a noun)
         facts: What the model says of its origin.
         cases: A row per case: id, Dice (both empty = 1), pixels true, predicted and common.
     """
@@ -110,14 +103,8 @@ def evaluate_model(
     """Score a model on every case of a store.
 
     Args:
-    <<<<<<< HEAD
         home: Its registry knows the model, its sweeps tell which cases that has seen.
         uri: Address of the model, see `open_model`.
-    =======
-        home: Home with the registry that knows the model, and the sweeps that tell which cases it
-            has seen.
-        uri: See `open_model`.
-    >>>>>>> a384ea6 (Entries of new docstrings begin with a noun)
         store: Labelled cases.
         allow_seen: Whether cases that the model's sweep had are scored all the same.
         on_progress: Called after every case.
@@ -179,17 +166,9 @@ def count_seen(home: Home, facts: Mapping[str, Any], store: CaseStore) -> int | 
     """Cases of a store that the sweep behind a model had, in folds, monitors or hold-out.
 
     Args:
-    <<<<<<< HEAD
         home: Its folder may hold that sweep.
-    =======
-        home: Home with the folder that may hold that sweep.
-    >>>>>>> a384ea6 (Entries of new docstrings begin with a noun)
         facts: What the model says of its origin.
-    <<<<<<< HEAD
         store: The cases.
-    =======
-        store: Store of the cases.
-    >>>>>>> 643ab0c (Entries of new docstrings begin with a noun)
 
     Returns:
         None where it cannot be told: the sweep is not here, and the store is another one.

@@ -45,15 +45,9 @@ def read_seg(path: Path) -> dict[str, NDArray[np.bool_]]:
     """The pneumothorax in each image that a segmentation refers to.
 
     Args:
-    <<<<<<< HEAD
         path: Path of the file; binary, fractional (a mask is what reaches half of the most) or
             a label map. Of several segments that is taken which says by its code or label that it
             is a pneumothorax.
-    =======
-        path: Path of the file; binary, fractional (a mask is what reaches half of the largest
-            value) or a label map. Of several segments that is taken which says by its code or label
-            that it is a pneumothorax.
-    >>>>>>> 643ab0c (Entries of new docstrings begin with a noun)
 
     Returns:
         By SOP Instance UID of the image, bool of shape (H, W).

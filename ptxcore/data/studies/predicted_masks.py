@@ -69,11 +69,7 @@ def find_masks(source: Path, store: CaseStore) -> PredictedMasks:
         source: A table of run lengths (`ImageId,EncodedPixels`), or a folder, at any depth, of PNG
             masks (`<stem>.mask.png`, `<stem>.png`, where the stem is that of the image or its SOP
             Instance UID) or of DICOM Segmentations, which name their image.
-    <<<<<<< HEAD
         store: The cases.
-    =======
-        store: Store with the cases that are looked for.
-    >>>>>>> a384ea6 (Entries of new docstrings begin with a noun)
 
     Raises:
         DataError: Nothing there is a mask of a case of the store, two are of one case, or a table
