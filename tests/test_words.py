@@ -34,6 +34,15 @@ INSTEAD = {
     "pruner_judge": "pruner adapter",
     "untold": "not_told_optuna",
 }
+#: Rooms in which nothing is about people, so no trial, fold or file is "who".
+WITHOUT_PERSONS = (
+    *(f"sweep/{room}" for room in ("policies", "pruners", "search", "simulate", "space", "ledger")),
+    *(f"ptxcore/{room}" for room in ("training", "inference", "metrics", "models")),
+    *("sweep/analysis", "dashboards/figures", "dashboards/report"),
+)
+_PERSON = re.compile(
+    r"\b(?:who|whose|whom|whoever|(?:no|some|any|every)body|(?:some|any|every)one)\b", re.IGNORECASE
+)
 #: "name: Of the sweep." leaves out the noun: "name: Name of the sweep."
 _WITHOUT_NOUN = re.compile(r"^\s+\w+: (?:Of|Whose|Who)\b.*", re.MULTILINE)
 
@@ -79,9 +88,21 @@ def test_entries_of_docstrings_begin_with_a_noun() -> None:
     assert found == {}
 
 
+@pytest.mark.parametrize("room", WITHOUT_PERSONS)
+def test_trials_and_folds_are_no_persons(room: str) -> None:
+    found = {
+        f"{path.relative_to(ROOT)}:{number}": line.strip()
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if _PERSON.search(line)
+    }
+    assert found == {}
+
+
 def test_what_is_looked_at() -> None:
     tree = ast.parse("class KeptWeights:\n    def a(self, twins): self._conductor = f(crown=1)")
     assert INSTEAD.keys() & set(map(snake, identifiers(tree))) == {
         "kept_weights", "twins", "conductor", "crown"
     }  # fmt: skip
+    assert _PERSON.search("Who is complete") and not _PERSON.search("a whole body of one")
     assert _WITHOUT_NOUN.findall('"""Do.\n\n    name: Of the sweep.\n    seed: Seed of it."""')

@@ -57,9 +57,9 @@ def train_fold(
 ) -> Iterator[EpochReport]:
     """Train a fold, one epoch at each `next`, and score its held cases once at the end.
 
-    Whoever drives may stop asking at any time. With a directory, every epoch is on disk before it
-    is reported: called again with the same arguments, training goes on after the last one, with
-    the numbers of an undisturbed run; a finished fold only reports its result again.
+    The caller may stop asking at any time. With a directory, every epoch is on disk before it is
+    reported: called again with the same arguments, training goes on after the last one, with the
+    numbers of an undisturbed run; a finished fold only reports its result again.
 
     With `selection="monitor"` the held cases are not read before the end. With "fold" they are
     the monitor, and the training cases are all others: the protocol under which a checkpoint is

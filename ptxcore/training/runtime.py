@@ -23,7 +23,7 @@ from ptxcore.training.torch_state import isolated
 from ptxcore.types import Runtime
 
 #: bfloat16 has three digits: it must be worth it.
-WORTH_BFLOAT16 = 1.15
+MIN_SPEEDUP_BFLOAT16 = 1.15
 #: What is timed on a CPU at most: where a whole step takes a minute, a share of it tells enough. A
 #: GPU is given the whole: a share of it does not fill one.
 MAX_TIMED_PX = 256
@@ -45,7 +45,7 @@ def measure_runtime(settings: FoldSettings, *, device: str, num_threads: int) ->
         num_threads: CPU threads of one trial, at least 1.
 
     Returns:
-        float32 unless bfloat16 gains `WORTH_BFLOAT16`. A way that does not fit in memory is never
+        float32 unless bfloat16 gains `MIN_SPEEDUP_BFLOAT16`. A way that does not fit in memory is never
         preferred; where none does, it is float32 without `channels_last`.
 
     Raises:
@@ -62,7 +62,7 @@ def measure_runtime(settings: FoldSettings, *, device: str, num_threads: int) ->
         )
         limit = 4 * min(seconds.values(), default=math.inf)
         cost = _seconds_per_step(settings, runtime, limit=limit)
-        seconds[runtime] = cost * (WORTH_BFLOAT16 if precision == "bfloat16" else 1.0)
+        seconds[runtime] = cost * (MIN_SPEEDUP_BFLOAT16 if precision == "bfloat16" else 1.0)
     return min(seconds, key=lambda runtime: seconds[runtime])
 
 

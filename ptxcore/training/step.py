@@ -102,7 +102,7 @@ def compute_step(
     *,
     parts: int = 1,
 ) -> Step:
-    """A step at the optimizer's learning rate, without a word to or from the host.
+    """A step at the optimizer's learning rate, without host-device synchronisation.
 
     Args:
         network: Placed on the runtime's device.

@@ -1,4 +1,4 @@
-"""What the scores of a sweep, and a model that came of it, are not.
+"""Cautions: selection bias and other reasons not to take a score at its word.
 
 Every command and page repeats these sentences; none has words of its own.
 """

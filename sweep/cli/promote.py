@@ -129,7 +129,7 @@ def promote_command(
 
 
 def print_promotion(promoted: Promotion) -> None:
-    """Who became champion, and on what evidence."""
+    """Which version became champion, and on what evidence."""
     from sweep.analysis.selection_bias import of_data
 
     found = promoted.confirmation

@@ -53,7 +53,7 @@ Example:
     "--sampler",
     default="random",
     show_default=True,
-    help="Who proposes trials: random (the configurations in random order) or tpe.",
+    help="What proposes trials: random (the configurations in random order) or tpe.",
 )
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--seeds", default=20, show_default=True, type=click.IntRange(1), help="How many.")

@@ -83,7 +83,7 @@ def close_storage(storage: LedgerStorage) -> None:
 def _laid_out(url: str, arguments: dict[str, Any]) -> LedgerStorage:
     """Optuna's storage; another process may be writing its layout at this very moment.
 
-    Optuna looks whether its tables and version rows are there, then writes them. Who comes second
+    Optuna looks whether its tables and version rows are there, then writes them. A second process
     is refused by the database, and finds them when looking again.
     """
     for _ in range(_LAYOUT_TRIES):

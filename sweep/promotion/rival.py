@@ -47,7 +47,7 @@ class Rival:
 
     @property
     def facts(self) -> dict[str, str]:
-        """Who it is, as the evidence study keeps it."""
+        """Its version and origin, as the evidence study keeps them."""
         return {
             "name": self.champion.name,
             "version": self.champion.version,

@@ -15,7 +15,7 @@ from sweep.util.strict import Named, Problem, choose
 
 @dataclass(frozen=True, kw_only=True)
 class PrunerPair:
-    """Who judges a trial where; None never prunes there.
+    """The pruners of a trial's epochs and of its folds; None never prunes there.
 
     Attributes:
         epoch: Judges the epochs of a fold.

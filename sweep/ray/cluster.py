@@ -1,4 +1,4 @@
-"""A connection to Ray, what its hosts hold, and a word when none is left."""
+"""A connection to Ray, what its hosts hold, and a warning when none is left."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class JobServer:
             address: `http://HOST:8265`, or what `ray.init` takes on a host of the cluster.
 
         Raises:
-            ClusterError: Nobody answers there, or the token is refused.
+            ClusterError: Nothing answers there, or the token is refused.
         """
         self._address = address
         with self._asking(), _without(_ADDRESS_VARIABLES):

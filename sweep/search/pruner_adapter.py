@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 from sweep.ledger.compat import trial_id
 from sweep.ledger.projection import Projection
 from sweep.pruners import PrunerPair
-from sweep.search.optuna_views import MARKS_NOTE, View, epoch_view, fold_view
+from sweep.search.optuna_views import MARKS_NOTE, OptunaView, epoch_view, fold_view
 
 
 class PrunerAdapter:
@@ -27,8 +27,8 @@ class PrunerAdapter:
         """Set up, with what a search space's `pruner.build()` gives."""
         self.epoch, self.fold, self._is_paired = pair.epoch, pair.fold, pair.is_paired
         self._projection: Projection | None = None
-        self._views: dict[int, View] = {}
-        self._fold_view: View | None = None
+        self._views: dict[int, OptunaView] = {}
+        self._fold_view: OptunaView | None = None
 
     def should_prune_epoch(self, projection: Projection, number: int, fold: int) -> bool:
         """Whether a trial should stop for good, judged by the epochs of the fold it is in."""

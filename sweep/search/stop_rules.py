@@ -65,7 +65,12 @@ class CompletedCount:
         num_folds: int,
         required: Iterable[int] = (DEFAULT_TRIAL,),
     ) -> None:
-        """Args are counts of at least 1, and numbers of trials.
+        """Begin with no trials.
+
+        Args:
+            num_completions: Complete trials that end the sweep, at least 1.
+            num_folds: Folds of a complete trial, at least 1.
+            required: Numbers of the trials that must be among them.
 
         Raises:
             UsageError: num_completions is below 1.
@@ -93,7 +98,12 @@ class AllDone:
     """Over when every trial that was to be tried is complete or stopped."""
 
     def __init__(self, num_trials: int, *, num_folds: int) -> None:
-        """Args are counts of at least 1."""
+        """Begin with no trials.
+
+        Args:
+            num_trials: Trials to be tried, at least 1.
+            num_folds: Folds of a complete trial, at least 1.
+        """
         self._num_trials = num_trials
         self._tally = _Tally(num_folds)
 

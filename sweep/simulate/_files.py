@@ -94,7 +94,7 @@ def _three(array: NDArray[Any]) -> Floats:
 def _filled(seconds: Floats, scores: Floats) -> Floats:
     """Seconds with the median of the others where a score is not finite and they are no time.
 
-    Who notes no score of a fold mostly notes no time either; a replay has to take some.
+    A table without a score of a fold mostly has no time of it either; a replay has to take some.
     """
     if seconds.shape != scores.shape:
         return seconds  # which the table refuses

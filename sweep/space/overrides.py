@@ -66,8 +66,8 @@ def effective_space(name_or_path: str, overrides: Overrides) -> SearchSpace:
 def _hold(tree: dict[str, Any], key: str, value: Any) -> None:
     """Take a parameter out of the search, and decide every condition on it.
 
-    Who asks for this value loses the condition. Who asks for another one can never be active: it
-    goes too, held at its default, which it would have had.
+    A parameter conditioned on this value loses the condition. One conditioned on another value can
+    never be active: it goes too, held at its default, which it would have had.
     """
     parameters = tree.get("parameters", {})
     parameters.pop(key, None)

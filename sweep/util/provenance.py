@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 
 PRODUCT = "ptxsweep"
-#: Whose version changes pixels or scores: ours, what resamples, warps, trains and counts, and what
-#: decodes DICOM files. Decoders that are not installed are left out.
+#: Packages with versions that change pixels or scores: ours, what resamples, warps, trains and
+#: counts, and what decodes DICOM files. Decoders that are not installed are left out.
 PIXEL_PACKAGES = (
     PRODUCT,
     *("numpy", "scipy", "torch", "monai", "albumentations", "albucore", "simpleitk"),

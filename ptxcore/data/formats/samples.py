@@ -2,7 +2,7 @@
 
 PS3.5 8.1.1 and its annex D: a word has Bits Allocated, of which the Bits Stored that end at High
 Bit are the sample, in two's complement where Pixel Representation is 1; nothing is said of the
-other bits, which may hold overlays. Who has applied what:
+other bits, which may hold overlays. Which step has applied what:
 
 - Uncompressed and RLE (8.2.2) frames are whole words, and no decoder moves them: they are shifted,
   cut and extended by their sign here. pydicom's own cut (`correct_unused_bits`), which takes the

@@ -1,4 +1,4 @@
-"""What a patch does not show: where in the image it lies, and what lies around it.
+"""Context channels: position in the image, and a wider view around the patch.
 
 A patch of full resolution has lost the chest it was cut from. Two kinds of channels give some of it
 back: the position of each pixel (as CoordConv, Liu et al. 2018, arXiv:1807.03247), and a wider view

@@ -21,7 +21,7 @@ from ptxcore.data.resample import resize_image, resize_mask
 from ptxcore.errors import StoreError
 
 IMAGES, SOFT_MASKS = "images.bin", "masks.bin"
-#: Whoever comes second waits at most this long for the first.
+#: A second process waits at most this long for the first.
 TIMEOUT_SECONDS = 3600.0
 
 Shape = tuple[int, int]

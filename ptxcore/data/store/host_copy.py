@@ -3,7 +3,7 @@
 A cluster keeps the store on storage that all hosts see, or as objects that cannot be mapped into
 memory. Reading patches from there for hours is slow or impossible, so a host keeps a copy in a
 folder of its own, by content hash: every case is checked against its digest, and only then the copy
-gets its name. Whoever finds a copy checks it again if its files changed since.
+gets its name. A copy that is found is checked again if its files changed since.
 """
 
 from __future__ import annotations

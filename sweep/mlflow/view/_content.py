@@ -268,8 +268,8 @@ def winner_metrics(projection: Projection) -> list[Metric]:
 
 
 def winner_tags(projection: Projection) -> dict[str, str]:
-    """Who wins, among how many, and what it is corrected for: as long as these stand, so do the
-    winner's metrics.
+    """The winner, of how many trials, and what it is corrected for: as long as these stand, so do
+    the winner's metrics.
     """
     winner = standing(projection).winner
     if winner is None:

@@ -20,7 +20,7 @@ from sweep.search.optuna_views._storage import VIEW_NAME, ReadOnlyStorage, direc
 _NEVER = datetime(2000, 1, 1)  # Optuna wants a start; no sampler or pruner reads it
 
 
-class View:
+class OptunaView:
     """A read-only Optuna study over a projection, cheap to ask again after a change."""
 
     def __init__(
@@ -61,7 +61,7 @@ class _SharedTrial(FrozenTrial):
         return copy.copy(self)
 
 
-def epoch_view(projection: Projection, fold: int) -> View:
+def epoch_view(projection: Projection, fold: int) -> OptunaView:
     """Step = epoch of one fold; trials that never began it are WAITING."""
 
     def trial_of(one: Trial) -> FrozenTrial:
@@ -77,10 +77,10 @@ def epoch_view(projection: Projection, fold: int) -> View:
             value = math.nan
         return _trial(one, state, value, steps)
 
-    return View(projection, trial_of, f"fold {fold}")
+    return OptunaView(projection, trial_of, f"fold {fold}")
 
 
-def fold_view(projection: Projection, *, raw: bool, parked_count: bool) -> View:
+def fold_view(projection: Projection, *, raw: bool, parked_count: bool) -> OptunaView:
     """Step = fold.
 
     Args:
@@ -99,7 +99,7 @@ def fold_view(projection: Projection, *, raw: bool, parked_count: bool) -> View:
         steps = values if raw else _running_means(values)
         return _trial(one, state, one.mean_value, steps)
 
-    return View(projection, trial_of, "folds")
+    return OptunaView(projection, trial_of, "folds")
 
 
 def sampler_study(projection: Projection, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
