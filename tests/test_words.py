@@ -104,5 +104,6 @@ def test_what_is_looked_at() -> None:
     assert INSTEAD.keys() & set(map(snake, identifiers(tree))) == {
         "kept_weights", "twins", "conductor", "crown"
     }  # fmt: skip
-    assert _PERSON.search("Who is complete") and not _PERSON.search("a whole body of one")
+    assert _PERSON.search("Who is complete")
+    assert not _PERSON.search("a whole body of one")
     assert _WITHOUT_NOUN.findall('"""Do.\n\n    name: Of the sweep.\n    seed: Seed of it."""')

@@ -45,8 +45,8 @@ def measure_runtime(settings: FoldSettings, *, device: str, num_threads: int) ->
         num_threads: CPU threads of one trial, at least 1.
 
     Returns:
-        float32 unless bfloat16 gains `MIN_SPEEDUP_BFLOAT16`. A way that does not fit in memory is never
-        preferred; where none does, it is float32 without `channels_last`.
+        float32 unless bfloat16 is `MIN_SPEEDUP_BFLOAT16` times as fast. A way that does not fit in
+        memory is never preferred; where none does, it is float32 without `channels_last`.
 
     Raises:
         RuntimeError: As of `isolated`, where the device is "cuda" and there is none.
