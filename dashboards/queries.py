@@ -41,7 +41,7 @@ def leader_of(projection: Projection) -> Trial | None:
     leader = standing(projection).leader
     if leader is not None:
         return projection.trials[leader]
-    scored = [one for one in ordered(projection) if one.folds]
+    scored = [trial for trial in ordered(projection) if trial.folds]
     return scored[0] if scored else None
 
 
@@ -51,9 +51,9 @@ def ordered(projection: Projection) -> list[Trial]:
     Partial means are means of fewer folds, so they are never mixed in among complete ones.
     """
 
-    def key(one: Trial) -> tuple[bool, int, float, int]:
-        mean = one.mean if math.isfinite(one.mean) else -math.inf
-        return (one.state is not State.COMPLETE, -len(one.folds), -mean, one.number)
+    def key(trial: Trial) -> tuple[bool, int, float, int]:
+        mean = trial.mean if math.isfinite(trial.mean) else -math.inf
+        return (trial.state is not State.COMPLETE, -len(trial.folds), -mean, trial.number)
 
     return sorted(projection.trials, key=key)
 
@@ -101,7 +101,7 @@ def operating_metric(
 
 def all_empty(trial: Trial, metric: str) -> float | None:
     """Mean over the trial's folds of what predicting nothing would score, None if unknown."""
-    values = {fold: all_empty_on(one.metrics, metric) for fold, one in trial.folds.items()}
+    values = {fold: all_empty_on(score.metrics, metric) for fold, score in trial.folds.items()}
     known = {fold: value for fold, value in values.items() if value is not None}
     return mean_or(known.values()) if known else _ALL_EMPTY.get(metric)
 
@@ -120,9 +120,9 @@ def all_empty_on(metrics: Mapping[str, float], metric: str) -> float | None:
 
 def num_folds_run(projection: Projection) -> int:
     """Finished folds of all trials."""
-    return sum(len(one.folds) for one in projection.trials)
+    return sum(len(trial.folds) for trial in projection.trials)
 
 
 def varied(projection: Projection) -> list[str]:
     """Names of the parameters that were chosen for some trial, in the space's order."""
-    return list(dict.fromkeys(n for one in projection.trials for n in one.distributions))
+    return list(dict.fromkeys(n for trial in projection.trials for n in trial.distributions))

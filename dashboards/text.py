@@ -75,7 +75,7 @@ def setting(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}" if value else "0"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(setting(one) for one in value)
+        return ", ".join(setting(part) for part in value)
     return str(value)
 
 

@@ -174,9 +174,9 @@ def _losses(score: FoldScore) -> tuple[list[float], list[float]]:
         score.curves.get("train_loss", ()), score.curves.get("monitor_loss", ()), strict=False
     )
     training, monitor = [], []
-    for one, other in pairs:
-        if not (math.isfinite(one) and math.isfinite(other)):
+    for trained, monitored in pairs:
+        if not (math.isfinite(trained) and math.isfinite(monitored)):
             break
-        training.append(one)
-        monitor.append(other)
+        training.append(trained)
+        monitor.append(monitored)
     return training, monitor

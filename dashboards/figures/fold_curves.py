@@ -72,14 +72,14 @@ def _panel(trial: Trial, metric: str) -> CurvePanel:
     scores = [trial.folds[fold] for fold in sorted(trial.folds)]
     curves = []
     for name, key in (("training", f"train_{metric}"), ("monitor", f"monitor_{metric}")):
-        folds = tuple(tuple(one.curves[key]) for one in scores if one.curves.get(key))
+        folds = tuple(tuple(score.curves[key]) for score in scores if score.curves.get(key))
         if folds:
             curves.append(curve_of(name, folds))
     held = tuple(fold_metric(trial, metric).values())
     return CurvePanel(
         metric=metric,
         curves=tuple(curves),
-        best_epochs=tuple(one.best_epoch for one in scores),
+        best_epochs=tuple(score.best_epoch for score in scores),
         held=held if len(held) == len(scores) else (),
     )
 

@@ -47,15 +47,15 @@ class HeatmapInfo:
 def fold_heatmap_info(projection: Projection, *, limit: int = 40) -> HeatmapInfo:
     """Collect the best `limit` trials that have at least one scored fold."""
     folds = range(projection.num_folds)
-    scored = [one for one in ordered(projection) if one.folds]
+    scored = [trial for trial in ordered(projection) if trial.folds]
     shown = scored[:limit]
-    scores = [fold_scores(projection, one) for one in shown]
+    scores = [fold_scores(projection, trial) for trial in shown]
     default = projection.default
     reference, name = {}, "the default trial"
     if default is not None:
         reference = fold_scores(projection, default)
     if len(reference) < projection.num_folds:
-        by_trial = [fold_scores(projection, one) for one in scored]
+        by_trial = [fold_scores(projection, trial) for trial in scored]
         at = {f: {n: s[f] for n, s in enumerate(by_trial) if f in s} for f in folds}
         reference, name = (
             {f: mean_or(values.values()) for f, values in at.items()},
@@ -64,8 +64,8 @@ def fold_heatmap_info(projection: Projection, *, limit: int = 40) -> HeatmapInfo
     maximize = projection.maximize
     return HeatmapInfo(
         metric=metric_of(projection),
-        names=tuple(label(one) for one in shown),
-        states=tuple(str(one.state) for one in shown),
+        names=tuple(label(trial) for trial in shown),
+        states=tuple(str(trial.state) for trial in shown),
         scores=tuple(tuple(finite_or_none(row.get(f)) for f in folds) for row in scores),
         differences=tuple(
             tuple(

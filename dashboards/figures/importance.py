@@ -101,12 +101,12 @@ def importance_info(projection: Projection, *, seed: int = 0) -> ImportanceInfo:
 def _trials(projection: Projection, fold: int) -> list[FrozenTrial]:
     return [
         create_trial(
-            params=one.parameters,
-            distributions=one.distributions,
-            value=one.folds[fold].score,
+            params=trial.parameters,
+            distributions=trial.distributions,
+            value=trial.folds[fold].score,
         )
-        for one in projection.trials
-        if fold in one.folds and math.isfinite(one.folds[fold].score)
+        for trial in projection.trials
+        if fold in trial.folds and math.isfinite(trial.folds[fold].score)
     ]
 
 
@@ -128,11 +128,11 @@ def _evaluate(trials: list[FrozenTrial], scores: list[float], seed: int) -> tupl
         Importance(
             parameter=name,
             share=found[name] / total,
-            chance=float(np.quantile([one[name] for one in shuffled], level)) / total,
+            chance=float(np.quantile([draw[name] for draw in shuffled], level)) / total,
         )
         for name in names
     ]
-    return tuple(sorted(importances, key=lambda one: (-one.share, one.parameter)))
+    return tuple(sorted(importances, key=lambda found: (-found.share, found.parameter)))
 
 
 def _raw(study: optuna.Study, scores: list[float], names: list[str]) -> dict[str, float]:
@@ -158,20 +158,20 @@ def importance(info: ImportanceInfo) -> go.Figure:
     """
     if info.reason is not None:
         return theme.note(info.reason)
-    names = [theme.plain(one.parameter) for one in info.importances]
+    names = [theme.plain(bar.parameter) for bar in info.importances]
     figure = go.Figure(
         go.Bar(
-            orientation="h", y=names, x=[one.share for one in info.importances],
+            orientation="h", y=names, x=[bar.share for bar in info.importances],
             name="share of the parameter",
             marker={
-                "color": [theme.WINNER if one.stands_out else "#c3ccd5" for one in info.importances]
+                "color": [theme.WINNER if bar.stands_out else "#c3ccd5" for bar in info.importances]
             },
             hovertemplate="%{y}: %{x:.0%}<extra></extra>",
         )
     )  # fmt: skip
     figure.add_trace(
         go.Scatter(
-            x=[one.chance for one in info.importances], y=names, mode="markers",
+            x=[bar.chance for bar in info.importances], y=names, mode="markers",
             name="what chance alone may give",
             marker={
                 "symbol": "line-ns", "size": 18, "color": theme.INK,
@@ -190,7 +190,7 @@ def sentence(info: ImportanceInfo) -> str:
     """What the figure says."""
     if info.reason is not None:
         return info.reason
-    loud = [one.parameter for one in info.importances if one.stands_out]
+    loud = [bar.parameter for bar in info.importances if bar.stands_out]
     found = (
         f"{listed(loud)} {'passes' if len(loud) == 1 else 'pass'} what shuffled scores would show."
         if loud

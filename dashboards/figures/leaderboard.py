@@ -102,10 +102,10 @@ def leaderboard_info(
     projection: Projection, *, operating_points: OperatingPoints | None = None, limit: int = 20
 ) -> LeaderboardInfo:
     """Collect the best `limit` trials, and the default and the leader wherever they stand."""
-    scored = [one for one in ordered(projection) if one.folds and math.isfinite(one.mean)]
+    scored = [trial for trial in ordered(projection) if trial.folds and math.isfinite(trial.mean)]
     shown = scored[:limit]
     leader = leader_of(projection)
-    shown += [one for one in scored[limit:] if one is leader or one.is_default]
+    shown += [trial for trial in scored[limit:] if trial is leader or trial.is_default]
     metric = metric_of(projection)
     panels = [
         Panel(
@@ -113,7 +113,9 @@ def leaderboard_info(
             title=metric_name(metric),
             note="objective",
             entries=_entries(
-                projection, metric, {one.number: fold_scores(projection, one) for one in shown}
+                projection,
+                metric,
+                {trial.number: fold_scores(projection, trial) for trial in shown},
             ),
             baseline=None if leader is None else all_empty(leader, metric),
         )
@@ -125,7 +127,7 @@ def leaderboard_info(
         leader=None if leader is None else leader.number,
         is_over=is_over(projection),
         panels=tuple(panels),
-        names=tuple(_name(one, projection) for one in shown),
+        names=tuple(_name(trial, projection) for trial in shown),
         num_omitted=len(scored) - len(shown),
         num_unscored=len(projection.trials) - len(scored),
     )
@@ -135,10 +137,10 @@ def _dice_panel(
     projection: Projection, shown: list[Trial], leader: Trial, points: OperatingPoints
 ) -> list[Panel]:
     """Dice at leave-one-fold-out thresholds where they exist, else at the settings' threshold."""
-    chosen = {one.number: operating_metric(one, "dice", points) for one in shown}
+    chosen = {trial.number: operating_metric(trial, "dice", points) for trial in shown}
     note = "threshold from the other folds"
     if not any(chosen.values()):
-        chosen = {one.number: fold_metric(one, "dice") for one in shown}
+        chosen = {trial.number: fold_metric(trial, "dice") for trial in shown}
         note = "fixed threshold"
     entries = _entries(projection, "dice", chosen)
     if not entries:
@@ -161,8 +163,8 @@ def _entries(
     for number, folds in values.items():
         if not folds:
             continue
-        one = projection.trials[number]
-        complete = one.state is State.COMPLETE
+        trial = projection.trials[number]
+        complete = trial.state is State.COMPLETE
         low = high = None
         if complete and len(folds) > 1:
             interval = fold_interval(metric, folds)
@@ -170,7 +172,7 @@ def _entries(
         found.append(
             Entry(
                 number=number,
-                name=_name(one, projection),
+                name=_name(trial, projection),
                 mean=mean_or(folds.values()),
                 low=low,
                 high=high,
@@ -181,10 +183,10 @@ def _entries(
     return tuple(found)
 
 
-def _name(one: Trial, projection: Projection) -> str:
-    if one.state is State.COMPLETE:
-        return label(one)
-    return f"{label(one)} · {len(one.folds)} of {projection.num_folds} folds"
+def _name(trial: Trial, projection: Projection) -> str:
+    if trial.state is State.COMPLETE:
+        return label(trial)
+    return f"{label(trial)} · {len(trial.folds)} of {projection.num_folds} folds"
 
 
 def leaderboard(info: LeaderboardInfo) -> go.Figure:

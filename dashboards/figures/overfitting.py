@@ -48,26 +48,26 @@ class OverfittingInfo:
 def overfitting_info(trial: Trial) -> OverfittingInfo | None:
     """Diagnose all finished folds; None without one that has both losses."""
     scores = [trial.folds[fold] for fold in sorted(trial.folds)]
-    scores = [one for one in scores if {"train_loss", "monitor_loss"} <= set(one.curves)]
+    scores = [score for score in scores if {"train_loss", "monitor_loss"} <= set(score.curves)]
     if not scores:
         return None
     metric = stop_metric(trial.settings)
-    folds = tuple(diagnose(one, trial.settings) for one in scores)
+    folds = tuple(diagnose(score, trial.settings) for score in scores)
     key = f"monitor_{metric}"
-    watched = tuple(tuple(one.curves[key]) for one in scores if one.curves.get(key))
-    departed = [one.departure for one in folds if one.departure is not None]
+    watched = tuple(tuple(score.curves[key]) for score in scores if score.curves.get(key))
+    departed = [fold.departure for fold in folds if fold.departure is not None]
     return OverfittingInfo(
         trial=label(trial),
         stop_metric=metric,
         folds=folds,
         losses=tuple(
-            curve_of(name, tuple(tuple(one.curves[f"{part}_loss"]) for one in scores))
+            curve_of(name, tuple(tuple(score.curves[f"{part}_loss"]) for score in scores))
             for name, part in (("training", "train"), ("monitor", "monitor"))
         ),
         watched=curve_of("monitor", watched) if watched and metric != "loss" else None,
         departures=tuple(
-            (fold.departure, one.curves["monitor_loss"][fold.departure - 1])
-            for fold, one in zip(folds, scores, strict=True)
+            (fold.departure, score.curves["monitor_loss"][fold.departure - 1])
+            for fold, score in zip(folds, scores, strict=True)
             if fold.departure is not None
         ),
         kept=tuple(
@@ -128,14 +128,14 @@ def _add_marks(
 
 def sentence(info: OverfittingInfo) -> str:
     """What the figure says, in numbers."""
-    departed = [one for one in info.folds if one.departure is not None]
+    departed = [fold for fold in info.folds if fold.departure is not None]
     if departed:
-        wider = [one.gap_at_end - one.gap_at_departure for one in departed]
-        rising = sum(one.kind == "rises" for one in departed)
+        wider = [fold.gap_at_end - fold.gap_at_departure for fold in departed]
+        rising = sum(fold.kind == "rises" for fold in departed)
         text = (
             f"In {len(departed)} of {count(len(info.folds), 'fold')} the monitor left the training "
             f"loss, which went on falling, at epoch{'s' if len(departed) > 1 else ''} "
-            f"{listed([str(one.departure) for one in departed])}: {_ways(rising, len(departed))}. "
+            f"{listed([str(f.departure) for f in departed])}: {_ways(rising, len(departed))}. "
             f"By the end the gap had grown by {score(sum(wider) / len(wider))} on average. "
         )
     else:
@@ -160,17 +160,17 @@ def _ways(rising: int, departed: int) -> str:
 
 
 def _saved(info: OverfittingInfo) -> str:
-    missing = sum(one.epochs_not_run for one in info.folds)
-    seconds = sum(one.seconds_not_run for one in info.folds)
+    missing = sum(fold.epochs_not_run for fold in info.folds)
+    seconds = sum(fold.seconds_not_run for fold in info.folds)
     text = (
         f"Stopping early saved {count(missing, 'epoch')} (about {duration(seconds)})"
         if missing
         else "No epoch was saved: all folds ran to their last"
     )
     gains = [
-        one.metric_kept - one.metric_at_end
-        for one in info.folds
-        if math.isfinite(one.metric_kept) and math.isfinite(one.metric_at_end)
+        fold.metric_kept - fold.metric_at_end
+        for fold in info.folds
+        if math.isfinite(fold.metric_kept) and math.isfinite(fold.metric_at_end)
     ]
     if gains:
         text += (

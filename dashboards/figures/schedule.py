@@ -53,7 +53,7 @@ _SHORTEST_BREAK_SECONDS = 120.0
 
 def schedule_info(projection: Projection) -> ScheduleInfo:
     """Collect every attempt from the trials' logs."""
-    attempts = [(one.number, entry) for one in projection.trials for entry in one.log]
+    attempts = [(trial.number, entry) for trial in projection.trials for entry in trial.log]
     signs = sorted(
         [_seconds(entry.started_at) for _, entry in attempts]
         + [

@@ -67,25 +67,27 @@ def slices_info(projection: Projection) -> SlicesInfo:
     """Collect trials with a finite score on the first fold."""
     leader, over = leader_of(projection), is_over(projection)
     scored = [
-        (one, fold_scores(projection, one)[0])
-        for one in projection.trials
-        if 0 in one.folds and math.isfinite(one.folds[0].score)
+        (trial, fold_scores(projection, trial)[0])
+        for trial in projection.trials
+        if 0 in trial.folds and math.isfinite(trial.folds[0].score)
     ]
     slices = []
     for name in varied(projection):
         points = tuple(
             Point(
-                number=one.number,
-                value=one.parameters[name],
+                number=trial.number,
+                value=trial.parameters[name],
                 score=value,
-                kind=_kind(one, leader, over=over),
+                kind=_kind(trial, leader, over=over),
             )
-            for one, value in scored
-            if name in one.parameters
+            for trial, value in scored
+            if name in trial.parameters
         )
         if len({str(point.value) for point in points}) > 1:
             distribution = next(
-                one.distributions[name] for one in projection.trials if name in one.distributions
+                trial.distributions[name]
+                for trial in projection.trials
+                if name in trial.distributions
             )
             slices.append(
                 Slice(
@@ -95,7 +97,7 @@ def slices_info(projection: Projection) -> SlicesInfo:
                     points=points,
                 )
             )
-    shown = {one.parameter for one in slices}
+    shown = {panel.parameter for panel in slices}
     return SlicesInfo(
         metric=metric_of(projection),
         fold=0,
@@ -105,14 +107,14 @@ def slices_info(projection: Projection) -> SlicesInfo:
     )
 
 
-def _kind(one: Trial, leader: Trial | None, *, over: bool) -> str:
-    if one is leader and not over:
+def _kind(trial: Trial, leader: Trial | None, *, over: bool) -> str:
+    if trial is leader and not over:
         return "leader"
-    if one is leader and one.state is State.COMPLETE:
+    if trial is leader and trial.state is State.COMPLETE:
         return "winner"
-    if one.is_default:
+    if trial.is_default:
         return "default"
-    return "complete" if one.state is State.COMPLETE else "other"
+    return "complete" if trial.state is State.COMPLETE else "other"
 
 
 _LOOK = {
@@ -135,15 +137,15 @@ def slices(info: SlicesInfo) -> go.Figure:
         vertical_spacing=0.3 / rows,
     )  # fmt: skip
     named: set[str] = set()
-    for number, one in enumerate(info.slices):
+    for number, panel in enumerate(info.slices):
         place = {"row": number // columns + 1, "col": number % columns + 1}
         for kind, (name, color, symbol, size) in _LOOK.items():
-            points = [point for point in one.points if point.kind == kind]
+            points = [point for point in panel.points if point.kind == kind]
             if not points:
                 continue
             figure.add_trace(
                 go.Scatter(
-                    x=[theme.plain(setting(p.value)) if one.is_categorical else p.value
+                    x=[theme.plain(setting(p.value)) if panel.is_categorical else p.value
                        for p in points],
                     y=[p.score for p in points], mode="markers", name=name, legendgroup=kind,
                     showlegend=kind not in named,
@@ -157,15 +159,15 @@ def slices(info: SlicesInfo) -> go.Figure:
                 **place,
             )  # fmt: skip
             named.add(kind)
-        figure.update_xaxes(title_text=theme.plain(one.parameter), **place)
-        if one.is_categorical:
-            values = sorted({point.value for point in one.points}, key=_sortable)
+        figure.update_xaxes(title_text=theme.plain(panel.parameter), **place)
+        if panel.is_categorical:
+            values = sorted({point.value for point in panel.points}, key=_sortable)
             shown = [theme.plain(setting(value)) for value in values]
             figure.update_xaxes(
                 type="category", categoryorder="array", categoryarray=shown,
                 range=[-0.6, len(shown) - 0.4], **place,
             )  # fmt: skip
-        elif one.is_log:
+        elif panel.is_log:
             figure.update_xaxes(type="log", dtick=1, exponentformat="power", **place)
         else:
             figure.update_xaxes(nticks=5, **place)

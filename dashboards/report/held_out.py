@@ -53,8 +53,8 @@ def held_out(
                 tag("p", f"The gate asked for less than usual: {', '.join(verdict.eased)}.")
             )
         rows = [
-            (one.name, one.found, one.expected, "passed" if one.passed else "refused")
-            for one in verdict.checks
+            (check.name, check.found, check.expected, "passed" if check.passed else "refused")
+            for check in verdict.checks
         ]
         parts.append(table(("the gate asked", "found", "expected", "answer"), rows))
     return join(parts)

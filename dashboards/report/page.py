@@ -246,7 +246,7 @@ def _figures(
             fold_heatmap(heat),
         ),
     ]
-    if not any(one.folds for one in projection.trials):
+    if not any(trial.folds for trial in projection.trials):
         parts = [tag("p", "No fold is finished yet.")]
     leader = leader_of(projection)
     if leader is not None:

@@ -264,20 +264,20 @@ def gallery(info: PredictionsInfo) -> Markup:
         ),
     ]
     for kind, title in KINDS.items():
-        examples = [one for one in info.examples if one.choice.kind == kind]
+        examples = [example for example in info.examples if example.choice.kind == kind]
         if examples:
             parts.append(tag("h3", title))
             parts.append(tag("ul", *map(_example, examples), class_="cases"))
     return join(parts)
 
 
-def _example(one: Example) -> Markup:
-    choice = one.choice
+def _example(example: Example) -> Markup:
+    choice = example.choice
     what = "false alarm" if choice.kind == "false alarm" else f"Dice {score(choice.dice, 2)}"
     text = (
         f"{what}; truth {choice.truth_share:.2%}, prediction {choice.predicted_share:.2%} of the "
         f"image; fold {choice.fold}, case {choice.case_id}"
     )
-    height, width = one.picture.shape[:2]
-    picture = tag("img", src=data_uri(one.picture), alt=text, width=width, height=height)
+    height, width = example.picture.shape[:2]
+    picture = tag("img", src=data_uri(example.picture), alt=text, width=width, height=height)
     return tag("li", picture, text)

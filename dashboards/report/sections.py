@@ -43,9 +43,9 @@ def banners(projection: Projection, found: Findings) -> Markup:
         warning := sentences.no_better_than_nothing(found.row("dice"), sentences.subject(found))
     ) is not None:
         notes.append(("WARNING: no better than predicting nothing.", warning))
-    notes += [(one.head, sentences.sentence(one.text)) for one in found.cautions]
-    if split := [one for one in projection.trials if one.batch_parts > 1]:
-        listing = ", ".join(f"{label(one)} in {one.batch_parts} parts" for one in split)
+    notes += [(caution.head, sentences.sentence(caution.text)) for caution in found.cautions]
+    if split := [trial for trial in projection.trials if trial.batch_parts > 1]:
+        listing = ", ".join(f"{label(trial)} in {trial.batch_parts} parts" for trial in split)
         notes.append(
             ("Batches that did not fit in memory.", f"They were split in {listing}. The gradient "
              "is that of the whole batch, but batch normalisation saw smaller ones.")
@@ -176,9 +176,9 @@ def searched(projection: Projection) -> Markup:
     rows = []
     for name in varied(projection):
         distribution = next(
-            one.distributions[name] for one in projection.trials if name in one.distributions
+            trial.distributions[name] for trial in projection.trials if name in trial.distributions
         )
-        inactive = any(name not in one.parameters for one in projection.trials)
+        inactive = any(name not in trial.parameters for trial in projection.trials)
         rows.append(
             (
                 name,
@@ -208,12 +208,12 @@ def searched(projection: Projection) -> Markup:
     return join(parts)
 
 
-def choices_table(projection: Projection, one: Trial) -> Markup | None:
+def choices_table(projection: Projection, trial: Trial) -> Markup | None:
     """A trial's objective with every choice for inference; None where there was none."""
-    found = values_by_choice(one.folds)
+    found = values_by_choice(trial.folds)
     if not found:
         return None
-    first = next(iter(one.folds.values()))
+    first = next(iter(trial.folds.values()))
     rows, classes = [], []
     for choice, by_fold in zip(first.choices, found, strict=True):
         text = ", ".join(f"{name} {setting(value)}" for name, value in choice.inference.items())
@@ -248,18 +248,18 @@ def trials_table(projection: Projection) -> Markup:
     winner = standing(projection).winner
     default = projection.default
     rows, classes = [], []
-    for one in ordered(projection):
+    for trial in ordered(projection):
         rows.append(
             (
-                label(one),
-                _state(one),
-                f"{len(one.folds)} of {projection.num_folds}",
-                *_statistics(projection, one, default),
-                duration(one.total_seconds) if one.log else "–",
-                *(setting(one.parameters[n]) if n in one.parameters else "–" for n in names),
+                label(trial),
+                _state(trial),
+                f"{len(trial.folds)} of {projection.num_folds}",
+                *_statistics(projection, trial, default),
+                duration(trial.total_seconds) if trial.log else "–",
+                *(setting(trial.parameters[n]) if n in trial.parameters else "–" for n in names),
             )
         )
-        classes.append("winner" if one.number == winner else None)
+        classes.append("winner" if trial.number == winner else None)
     head = (
         "trial", "state", "folds", "mean ± SD", "− default", "trained", *names,
     )  # fmt: skip
@@ -272,23 +272,23 @@ def trials_table(projection: Projection) -> Markup:
     return join((tag("p", text, class_="small"), cells))
 
 
-def _state(one: Trial) -> str:
-    if one.reason and one.state in (State.PRUNED, State.FAILED):
-        reason = one.reason if len(one.reason) <= 120 else one.reason[:117] + "..."
-        return reason if reason.startswith(str(one.state)) else f"{one.state}: {reason}"
-    return {State.ABANDONED: "left unfinished"}.get(one.state, str(one.state))
+def _state(trial: Trial) -> str:
+    if trial.reason and trial.state in (State.PRUNED, State.FAILED):
+        reason = trial.reason if len(trial.reason) <= 120 else trial.reason[:117] + "..."
+        return reason if reason.startswith(str(trial.state)) else f"{trial.state}: {reason}"
+    return {State.ABANDONED: "left unfinished"}.get(trial.state, str(trial.state))
 
 
-def _statistics(projection: Projection, one: Trial, default: Trial | None) -> tuple[str, str]:
-    values = fold_scores(projection, one)
+def _statistics(projection: Projection, trial: Trial, default: Trial | None) -> tuple[str, str]:
+    values = fold_scores(projection, trial)
     if not values or not all_finite(values.values()):
         return "–", "–"
     mean = sentences.plus_minus(corrected_interval(list(values.values())))
-    if one.state is not State.COMPLETE:
+    if trial.state is not State.COMPLETE:
         mean = f"({mean})"
     others = {} if default is None else fold_scores(projection, default)
     shared = [fold for fold in values if math.isfinite(others.get(fold, math.nan))]
-    if not shared or default is None or one.number == default.number:
+    if not shared or default is None or trial.number == default.number:
         return mean, "–"
     difference = paired_difference([values[f] for f in shared], [others[f] for f in shared])
     return mean, signed(difference.mean)
@@ -334,7 +334,7 @@ def provenance(projection: Projection, versions: Mapping[str, str]) -> Markup:
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} = {setting(one)}" for key, one in value.items())
+        return ", ".join(f"{key} = {setting(part)}" for key, part in value.items())
     return setting(value)
 
 
@@ -372,16 +372,16 @@ def diagnosis_table(info: OverfittingInfo) -> Markup:
     )  # fmt: skip
     rows = [
         (
-            one.fold,
-            one.num_epochs,
-            "–" if one.departure is None else f"{one.departure}, {one.kind}",
-            signed(one.gap_at_departure),
-            signed(one.gap_at_end),
-            one.best_epoch,
-            score(one.metric_kept),
-            score(one.metric_at_end),
-            one.epochs_not_run,
+            fold.fold,
+            fold.num_epochs,
+            "–" if fold.departure is None else f"{fold.departure}, {fold.kind}",
+            signed(fold.gap_at_departure),
+            signed(fold.gap_at_end),
+            fold.best_epoch,
+            score(fold.metric_kept),
+            score(fold.metric_at_end),
+            fold.epochs_not_run,
         )
-        for one in info.folds
+        for fold in info.folds
     ]
     return table(head, rows, numeric=range(len(head)))
