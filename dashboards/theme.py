@@ -36,7 +36,7 @@ def dress(figure: go.Figure, *, height: int, legend: bool = True, top: int = 36)
 
     Args:
         figure: Changed in place, and returned.
-        height: In pixels.
+        height: Height in pixels.
         legend: Whether it has one, below everything else.
         top: Pixels above the panels, for their titles.
     """

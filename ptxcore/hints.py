@@ -10,7 +10,7 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
     """The known name that comes close, else all of them.
 
     Args:
-        name: As it was found.
+        name: Name, as it was found.
         known: What there is, in the order in which a message lists it.
     """
     close = get_close_matches(name, list(known), n=1)

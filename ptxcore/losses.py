@@ -89,7 +89,7 @@ def focal_loss(logits: torch.Tensor, target: torch.Tensor, *, gamma: float) -> t
     Args:
         logits: Any shape, float.
         target: Same shape, float in [0, 1].
-        gamma: At least 0; 0 is binary cross-entropy.
+        gamma: Gamma, at least 0; 0 is binary cross-entropy.
 
     Returns:
         Scalar, at least 0, float32 at least.
@@ -124,11 +124,11 @@ def segmentation_loss(
     Args:
         logits: Shape (B, 1, H, W), float.
         target: Shape (B, 1, H, W), float in [0, 1].
-        bce_weight: At least 0; the cross-entropy is the mean over pixels.
-        dice_weight: At least 0.
-        focal_weight: At least 0.
+        bce_weight: Weight, at least 0; the cross-entropy is the mean over pixels.
+        dice_weight: Weight, at least 0.
+        focal_weight: Weight, at least 0.
         focal_gamma: Gamma of the focal loss.
-        tversky_weight: At least 0.
+        tversky_weight: Weight, at least 0.
         tversky_alpha: Alpha of the Tversky loss.
 
     Returns:
@@ -192,7 +192,7 @@ def losses_of_samples(
     """`loss_of` each sample alone, without a gradient.
 
     Args:
-        settings: As there.
+        settings: Settings, as for `loss_of`.
         logits: Shape (B, 1, H, W), B at least 1.
         target: The same shape.
 

@@ -102,8 +102,8 @@ class ChoiceResult:
 
     Attributes:
         inference: Those settings by name.
-        metrics: As in `FoldResult`.
-        cases: As in `FoldResult`.
+        metrics: Metrics, as in `FoldResult`.
+        cases: Cases, as in `FoldResult`.
     """
 
     inference: Mapping[str, Any]

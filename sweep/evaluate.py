@@ -53,12 +53,13 @@ class Evaluation:
     Attributes:
         subject: What was scored.
         num_cases: Cases of the store.
-        num_positive: With a true mask.
+        num_positive: Cases with a true mask.
         num_groups: Patients.
         num_positive_groups: Patients with a positive case.
         num_missing: Cases without a predicted mask, scored as if nothing was found.
         num_unknown: Predicted masks of no case of the store.
-        metrics: By the names of `ptxcore.metrics.CONVENTIONS`, the all-empty baselines among them.
+        metrics: Metrics by the names of `ptxcore.metrics.CONVENTIONS`, the all-empty baselines
+            among them.
         intervals: Lower and upper end by metric, over patients; NaN twice where there are too few.
         confidence: Level of the intervals, in (0, 1).
         rule: How probabilities became masks; None where masks were given.

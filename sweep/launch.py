@@ -181,10 +181,10 @@ def resume(
         name: Name of the sweep.
         home: Where it lives.
         store: Where its case store is now, if it moved.
-        resources: As in `run`; they may differ from the first time.
-        budget: As in `run`; hours count anew.
-        on_progress: As in `run`.
-        on_verify: As in `run`.
+        resources: Resources, as in `run`; they may differ from the first time.
+        budget: Budget, as in `run`; hours count anew.
+        on_progress: Callback, as in `run`.
+        on_verify: Callback, as in `run`.
 
     Raises:
         UsageError: No such sweep, or it is finished.

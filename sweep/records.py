@@ -26,7 +26,7 @@ def as_score(value: float, *, maximize: bool) -> float:
     """A value of the objective as a score, which is higher when it is better.
 
     Args:
-        value: In the metric's own sign.
+        value: Value in the metric's own sign.
         maximize: Whether the metric itself is better when higher.
     """
     return value if maximize else -value

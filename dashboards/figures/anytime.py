@@ -38,8 +38,8 @@ def anytime_info(curves: Mapping[str, tuple[Floats, Sequence[Floats]]]) -> tuple
     """Reduce replays.
 
     Args:
-        curves: By policy: [G] costs, and for each table [seeds, G] regrets, NaN before the first
-            score; costs at which some replay has no score yet are left out, as are replays
+        curves: Curves by policy: [G] costs, and for each table [seeds, G] regrets, NaN before the
+            first score; costs at which some replay has no score yet are left out, as are replays
             without any (their partition has no best); so is a policy without replays.
     """
     found = []

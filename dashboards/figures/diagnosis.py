@@ -83,7 +83,7 @@ def diagnose(score: FoldScore, settings: Mapping[str, Any]) -> FoldDiagnosis:
     """Diagnose a finished fold from its curves.
 
     Args:
-        score: With the curves "train_loss" and "monitor_loss", and the stopping metric's.
+        score: Score with the curves "train_loss" and "monitor_loss", and the stopping metric's.
         settings: Settings of the trial; those it leaves out are at the default of `FoldSettings`.
     """
     training, monitor = _losses(score)

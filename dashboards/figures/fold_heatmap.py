@@ -27,7 +27,7 @@ class HeatmapInfo:
         metric: The objective.
         names: Names of the trials, best first.
         states: Where each trial stands.
-        scores: By trial and fold, in the metric's own sign.
+        scores: Scores by trial and fold, in the metric's own sign.
         differences: To the reference on the same fold; positive is better.
         reference: "the default trial", or "the fold's mean" when that lacks folds.
         num_omitted: Trials with a finished fold that did not fit.

@@ -64,7 +64,7 @@ class ImportanceInfo:
 
     Attributes:
         fold: Fold with the scores by which trials are compared.
-        num_trials: With a score on it.
+        num_trials: Trials with a score on it.
         importances: Most important first; empty when `reason` says why there are none.
         reason: Why nothing is drawn, else None.
     """

@@ -39,7 +39,7 @@ class Entry:
 
     Attributes:
         number: Number of the trial.
-        name: As the axis shows it.
+        name: Name, as the axis shows it.
         mean: Over its finished folds.
         low: End of the corrected interval, None unless the trial is complete.
         high: Likewise.
@@ -62,7 +62,7 @@ class Panel:
 
     Attributes:
         metric: Its name.
-        title: As the panel shows it.
+        title: Title, as the panel shows it.
         note: Below the title: that it is the objective, or which thresholds were used.
         entries: Best trial first.
         baseline: Score of predicting nothing, None where it is not known.

@@ -25,7 +25,7 @@ class OverfittingInfo:
     Attributes:
         trial: Its name.
         stop_metric: What early stopping watched.
-        folds: In order.
+        folds: Folds in order.
         losses: Training and monitor, each where it was recorded.
         watched: The stopping metric on the monitor; None if it is the loss, or was not recorded.
         departures: (epoch, monitor loss) of every fold that departed.

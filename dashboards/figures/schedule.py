@@ -36,7 +36,7 @@ class ScheduleInfo:
 
     Attributes:
         num_trials: Rows.
-        bars: In order of start.
+        bars: Bars in order of start.
         breaks_seconds: Where the sweep stood still, on the axis of the bars.
         busy_seconds: Length of the axis.
     """

@@ -66,8 +66,9 @@ def write_report(
     Args:
         ledger: Ledger of the sweep; no lease is needed.
         path: Path of the HTML file; its folder is made.
-        operating_points: By complete trial, see `dashboards.queries.OperatingPoints`; without
-            them scores stand at the fixed threshold of the settings.
+        operating_points: Operating points by complete trial, see
+            `dashboards.queries.OperatingPoints`; without them scores stand at the fixed threshold
+            of the settings.
         confirmation: The winner on cases that the search never scored.
         verdict: Verdict of the promotion gate.
         predictions: Pictures of single cases.

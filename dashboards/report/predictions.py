@@ -73,7 +73,7 @@ class PredictionsInfo:
 
     Attributes:
         trial: Trial that made the predictions.
-        examples: By kind, best first within each.
+        examples: Examples by kind, best first within each.
         num_positive: Positive cases of all folds.
         num_found: How many of them overlap with their prediction at all.
         num_negative: Cases with an empty truth.
@@ -185,8 +185,9 @@ def collect_predictions(
         trial: Usually the winner; its folds' tables and weights must still be there.
         store: The cases of the sweep.
         folder: Folder of the sweep; fold scores name their files relative to it.
-        runtime: For inference.
-        operating_point: With "rules" by fold; without it the threshold of the settings counts.
+        runtime: Runtime for inference.
+        operating_point: Operating point with "rules" by fold; without it the threshold of the
+            settings counts.
         num_each: Cases of each kind.
     """
     settings = FoldSettings.from_mapping({**trial.settings, **trial.inference})

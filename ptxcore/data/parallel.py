@@ -28,7 +28,7 @@ def in_order(
     Args:
         work: Called in any thread.
         items: Asked for as they are needed.
-        workers: At least 1.
+        workers: Number of workers, at least 1.
 
     Yields:
         Results in the order of the items; at most two per worker are waiting at any time. The

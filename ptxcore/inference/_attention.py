@@ -26,7 +26,8 @@ def predict_attention(
     """Coefficients of every gate (Oktay et al. 2018, equation 2) on the original grid of an image.
 
     Args:
-        network: From `build_network`, placed on the runtime's device; left in the mode it was in.
+        network: Network from `build_network`, placed on the runtime's device; left in the mode it
+            was in.
         image: Shape (H, W), bright = dense, any real type and range.
         settings: Settings, of which `image_size`, `resampling`, `patch_size`, `overlap` and
             `whole_image` count here.

@@ -32,7 +32,7 @@ class Ensemble:
     """Networks with the settings each was trained with, which may differ.
 
     Attributes:
-        members: At least one network with its settings, placed on the runtime's device.
+        members: Networks with their settings, at least one, placed on the runtime's device.
         rule: How the mean logit, as a probability, becomes a mask.
         runtime: Where and how the networks run.
     """

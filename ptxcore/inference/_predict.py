@@ -28,7 +28,7 @@ def place(network: nn.Module, runtime: Runtime) -> nn.Module:
     """Move a network, in place, to the device and memory layout of a runtime, and return it.
 
     Args:
-        network: On any device.
+        network: Network on any device.
         runtime: Runtime, of which `device` and `channels_last` count here.
 
     Raises:
@@ -47,7 +47,7 @@ def predict_logits(
     """Logits of an image on its original grid.
 
     Args:
-        network: From `build_network`, placed on the runtime's device.
+        network: Network from `build_network`, placed on the runtime's device.
         image: Shape (H, W), bright = dense, any real type and range.
         settings: Settings, of which `image_size`, `resampling`, `patch_size` and those for
             inference count here.
@@ -97,7 +97,8 @@ def predict_prepared(
     """Logits of an image that is already on the network's grid, not yet normalised.
 
     Args:
-        network: From `build_network`, placed on the runtime's device; left in the mode it was in.
+        network: Network from `build_network`, placed on the runtime's device; left in the mode it
+            was in.
         prepared: Shape (h, w), any real type.
         output_shape: Height and width of the original grid. Logits reach it bilinearly, corners
             not aligned: pixels are areas, and the areas of both grids cover the same image.
@@ -124,10 +125,10 @@ def predict_grid(
     """As `predict_prepared`, but on the network's own grid and device.
 
     Args:
-        network: As there.
-        prepared: As there.
-        settings: As there.
-        runtime: As there.
+        network: Network, as for `predict_prepared`.
+        prepared: Prepared image, as for `predict_prepared`.
+        settings: Settings, as for `predict_prepared`.
+        runtime: Runtime, as for `predict_prepared`.
         passes: Filled with this image's passes, and asked before one is made: a second call for the
             same image and network may differ in settings for inference alone, and repeats none.
 
@@ -201,7 +202,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     """Put a network into evaluation mode, and back afterwards into the mode it was in.
 
     Args:
-        network: In either mode.
+        network: Network in either mode.
     """
     was_training = network.training
     network.eval()

@@ -39,7 +39,7 @@ def window_starts(
     Args:
         shape: Height and width of the image.
         window_px: Side of the window; 0 for the whole image.
-        overlap: As for `slide`.
+        overlap: Overlap, as for `slide`.
 
     Raises:
         SettingsError: The overlap is out of its range.

@@ -37,8 +37,8 @@ def needs_threshold(metric: str) -> bool:
     """Whether a metric is one of masks, so that it depends on the rule that makes them.
 
     Args:
-        metric: As for `better`; False for counts, for what predicting nothing gives, and for a name
-            that is not known.
+        metric: Name, as for `better`; False for counts, for what predicting nothing gives, and for
+            a name that is not known.
     """
     return better(metric) is not None and _parts(metric)[0] not in _THRESHOLD_FREE
 
@@ -47,7 +47,7 @@ def bounds(metric: str) -> tuple[float, float]:
     """The least and the largest value that a metric can have: shares in [0, 1], distances from 0.
 
     Args:
-        metric: As for `better`; "loss" and names that are not known have no bounds.
+        metric: Name, as for `better`; "loss" and names that are not known have no bounds.
     """
     base, _ = _parts(metric)
     if base not in CONVENTIONS or base == "loss":
@@ -59,7 +59,7 @@ def convention(metric: str) -> str | None:
     """What a metric counts, and what it does with empty masks; None for an unknown name.
 
     Args:
-        metric: As for `better`.
+        metric: Name, as for `better`.
     """
     base, is_group = _parts(metric)
     if base not in CONVENTIONS:

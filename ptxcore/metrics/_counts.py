@@ -78,7 +78,7 @@ def probability_to_bin(probability: float) -> int:
     at their first or last edge, so a threshold never passes everything.
 
     Args:
-        probability: In (0, 1), both ends left out: `check_rule` refuses them.
+        probability: Probability in (0, 1), both ends left out: `check_rule` refuses them.
     """
     logit = math.log(probability) - math.log1p(-probability)
     # The tolerance keeps a threshold that is an edge, such as 0.5, from rounding up to the next.

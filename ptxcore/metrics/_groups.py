@@ -41,8 +41,8 @@ def summarize_groups(
     Args:
         table: Counts of N cases on the original mask grid.
         rule: Without one, `Rule()`: threshold 0.5.
-        quartiles: From `size_quartiles`, of a set that is the same for all tables that are
-            compared. A mask on an edge belongs to the smaller group.
+        quartiles: Quartiles from `size_quartiles`, of a set that is the same for all tables that
+            are compared. A mask on an edge belongs to the smaller group.
 
     Returns:
         "dice_size_q1" (the smallest masks) to "case_sensitivity_size_q4", "dice_view_ap" and so

@@ -66,7 +66,7 @@ def concatenate(tables: Sequence[CaseTable]) -> CaseTable:
     """One table of all cases, in order.
 
     Args:
-        tables: At least one.
+        tables: Tables, at least one.
 
     Returns:
         A table with the rows of all; views and surfaces where every table has them.
@@ -113,7 +113,7 @@ def load_table(path: Path) -> CaseTable:
     """Read a table. Nothing in the file can run code.
 
     Args:
-        path: As `save_table` wrote it.
+        path: Path, as `save_table` wrote it.
 
     Raises:
         CheckpointError: The file is missing, is damaged or does not hold a table.

@@ -43,10 +43,10 @@ class Style:
         """Convolution, norm, dropout, ReLU.
 
         Args:
-            channels_in: At least 1.
-            channels_out: At least 1.
+            channels_in: Input channels, at least 1.
+            channels_out: Output channels, at least 1.
             kernel: Side in pixels, odd.
-            stride: At least 1.
+            stride: Stride, at least 1.
 
         Returns:
             Maps (B, channels_in, H, W) to (B, channels_out, ceil(H / stride), ceil(W / stride)).
@@ -57,8 +57,8 @@ class Style:
         """Transposed convolution to twice the grid, norm, dropout, ReLU.
 
         Args:
-            channels_in: At least 1.
-            channels_out: At least 1.
+            channels_in: Input channels, at least 1.
+            channels_out: Output channels, at least 1.
 
         Returns:
             Maps (B, channels_in, H, W) to (B, channels_out, 2 H, 2 W).
@@ -77,8 +77,8 @@ class Style:
         """1 x 1 convolution, norm, dropout; what a gate adds up before its ReLU.
 
         Args:
-            channels_in: At least 1.
-            channels_out: At least 1.
+            channels_in: Input channels, at least 1.
+            channels_out: Output channels, at least 1.
 
         Returns:
             Maps (B, channels_in, H, W) to (B, channels_out, H, W).
@@ -126,7 +126,7 @@ def double_convolution(
 
     Args:
         style: Norm and dropout of both.
-        channels_in: At least 1.
+        channels_in: Input channels, at least 1.
         channels_out: Output channels of both, at least 1.
         stride: Stride of the first, at least 1.
 

@@ -168,7 +168,7 @@ def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, Size]:
 
     Args:
         images: Shape (B, C, H, W).
-        multiple: In pixels.
+        multiple: Multiple in pixels.
 
     Returns:
         The padded images, and the size to crop the result to.

@@ -35,7 +35,7 @@ def save_weights(folder: Path, network: nn.Module, settings: FoldSettings) -> No
 
     Args:
         folder: Made if missing; what it holds is replaced in one step.
-        network: From `build_network(settings, ...)`, on any device, in any memory layout.
+        network: Network from `build_network(settings, ...)`, on any device, in any memory layout.
         settings: The settings of that network.
 
     Raises:
@@ -68,7 +68,7 @@ def load_weights(folder: Path) -> tuple[SegmentationUNet, FoldSettings]:
     """Rebuild a network from its folder. The weights are hashed before they are parsed.
 
     Args:
-        folder: As `save_weights` wrote it.
+        folder: Folder, as `save_weights` wrote it.
 
     Returns:
         The network, in evaluation mode on the CPU, and its settings.

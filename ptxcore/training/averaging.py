@@ -38,7 +38,7 @@ class RunningMean:
 
         Args:
             network: Placed where it will be trained.
-            decay: In (0, 1).
+            decay: Decay in (0, 1).
         """
         self._decay = decay
         self._num_steps = 0
@@ -169,7 +169,7 @@ def mean_state(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     Counters are taken from the last state.
 
     Args:
-        states: At least one, all with the same names and shapes, on any devices.
+        states: States, at least one, all with the same names and shapes, on any devices.
 
     Returns:
         On the CPU (counters where they were), each tensor in the type that it had.

@@ -78,7 +78,7 @@ class Identity:
         not know may have changed every number.
 
         Args:
-            found: As `as_dict` gave it, read back from JSON.
+            found: Result, as `as_dict` gave it, read back from JSON.
             path: Where it was found, for the message.
 
         Raises:
@@ -129,7 +129,7 @@ class FoldFolder:
 
         Args:
             history: Up to this epoch.
-            network: After it, on any device.
+            network: Network after the epoch, on any device.
             optimizer: Optimizer of its parameters.
             more: What else it leaves to the next epoch, by name.
 
@@ -167,7 +167,7 @@ class FoldFolder:
 
         Args:
             epoch: One-based.
-            network: After it, on any device.
+            network: Network after the epoch, on any device.
         """
         self._save_weights(self._of_epoch(epoch), network)
 
@@ -214,7 +214,7 @@ class FoldFolder:
         """Go back to the last committed epoch, in place; to none where there is none.
 
         Args:
-            network: As it was saved.
+            network: Network, as it was saved.
             optimizer: Optimizer of its parameters.
             take_back: Is given what else was saved, if there was an epoch.
 

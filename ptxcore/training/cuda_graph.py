@@ -41,11 +41,11 @@ class CapturedStep:
         Args:
             network: Trained for a few steps already, so that whatever is made at the first one is
                 there.
-            optimizer: From `make_optimizer`.
+            optimizer: Optimizer from `make_optimizer`.
             batch: Gives the shapes.
             settings: Settings of the fold.
-            runtime: With a GPU.
-            parts: As for `compute_step`.
+            runtime: Runtime with a GPU.
+            parts: Number of parts, as for `compute_step`.
 
         Raises:
             RuntimeError: Among others, where memory does not suffice.

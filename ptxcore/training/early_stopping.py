@@ -57,7 +57,7 @@ class EarlyStopping:
         """One-based epoch of the last improvement.
 
         Args:
-            values: As in `improvements`, at least one.
+            values: Values, as in `improvements`, at least one.
         """
         return self.improvements(values)[-1]
 
@@ -73,7 +73,7 @@ def check_watched(metric: str, value: float) -> None:
 
     Args:
         metric: One of `DIRECTIONS`.
-        value: After the first epoch.
+        value: Value after the first epoch.
 
     Raises:
         SettingsError: It is NaN, as every metric is that has no case to speak of.

@@ -66,7 +66,7 @@ class FinalWeights:
         """Remove what no longer counts, after the epoch was committed.
 
         Args:
-            watched: As in `take`.
+            watched: Values, as in `take`.
         """
         if self._folder:
             self._folder.keep_epochs(self._best(watched))

@@ -38,7 +38,7 @@ class History:
         """The monitor's value of a metric at each epoch.
 
         Args:
-            metric: By the name that it has in `EpochReport.monitor`.
+            metric: Name of the metric in `EpochReport.monitor`.
 
         Raises:
             KeyError: The monitor does not measure it.

@@ -58,7 +58,7 @@ class SplitStep:
 
         Args:
             network: The same at every call, as are optimizer, settings and runtime.
-            optimizer: From `make_optimizer`.
+            optimizer: Optimizer from `make_optimizer`.
             batch: Batch of the same shapes at every call.
             settings: Settings of the fold.
             runtime: Device, precision and layout.

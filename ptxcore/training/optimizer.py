@@ -67,8 +67,9 @@ def restore_optimizer(
     Args:
         optimizer: Optimizer of the network's parameters; changed in place.
         network: Gives the parameters their names.
-        tensors: From `optimizer_tensors` of such a network: two of each parameter's shape and a
-            float32 scalar, on any device, in any layout; copied, their shapes are not checked.
+        tensors: Tensors from `optimizer_tensors` of such a network: two of each parameter's shape
+            and a float32 scalar, on any device, in any layout; copied, their shapes are not
+            checked.
 
     Raises:
         KeyError: The network has no parameter of such a name.

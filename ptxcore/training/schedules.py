@@ -29,7 +29,7 @@ def learning_rate(
     Args:
         settings: learning_rate, schedule, warmup_epochs, max_epochs and what defines a plateau.
         step: Zero-based, over the whole fold.
-        steps_per_epoch: At least 1.
+        steps_per_epoch: Steps, at least 1.
         watched: The stopping metric of the epochs before this one.
 
     Returns:

@@ -49,7 +49,7 @@ def score_cases(
     Args:
         network: Placed on the runtime's device.
         store: Where the cases are.
-        case_ids: At least one.
+        case_ids: Ids, at least one.
         settings: Settings, of which sizes, overlap, tta and the weights of the loss count here.
         runtime: Device, precision and layout.
         rule: With one, distances between outlines are measured under it: a second for ragged ones.
@@ -101,12 +101,12 @@ def score_choices(
     with windows that coincide.
 
     Args:
-        network: As there.
-        store: As there.
-        case_ids: As there.
+        network: Network, as for `score_cases`.
+        store: Store, as for `score_cases`.
+        case_ids: Ids, as for `score_cases`.
         choices: The settings, at least one.
-        runtime: As there.
-        rule: As there.
+        runtime: Runtime, as for `score_cases`.
+        rule: Rule, as for `score_cases`.
 
     Returns:
         Counts per case by settings, equal to those of `score_cases` bit by bit.
@@ -142,11 +142,11 @@ def require_whole_image(
     held image is read for it.
 
     Args:
-        network: As there.
-        store: As there.
-        case_ids: As there.
+        network: Network, as for `score_cases`.
+        store: Store, as for `score_cases`.
+        case_ids: Ids, as for `score_cases`.
         choices: The settings; nothing is done where none has `whole_image`.
-        runtime: As there.
+        runtime: Runtime, as for `score_cases`.
 
     Raises:
         OutOfMemory: It does not fit in memory.

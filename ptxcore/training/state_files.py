@@ -46,7 +46,7 @@ def read_tensors(last: Path, state: Mapping[str, Any]) -> bytes:
 
     Args:
         last: Folder of both.
-        state: As `read_with_digest` gave it.
+        state: State, as `read_with_digest` gave it.
 
     Raises:
         OSError: They cannot be read.

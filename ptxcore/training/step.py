@@ -45,7 +45,7 @@ def train_step(
         settings: Settings of the fold.
         runtime: Device, precision and layout.
         rate: Learning rate, 0 or more.
-        parts: As for `compute_step`.
+        parts: Number of parts, as for `compute_step`.
 
     Returns:
         The losses before the update. Whether they are finite is not looked at: that would wait.
@@ -107,8 +107,8 @@ def compute_step(
     Args:
         network: Placed on the runtime's device.
         optimizer: Optimizer of its parameters.
-        images: From `bring`, shape (B, C, P, P).
-        targets: From `bring`, shape (B, 1, P, P).
+        images: Images from `bring`, shape (B, C, P, P).
+        targets: Targets from `bring`, shape (B, 1, P, P).
         settings: Settings of the fold.
         runtime: Precision and layout.
         parts: Forward and backward passes the batch is split into, 1 to B; every loss is a mean

@@ -21,7 +21,7 @@ def isolated(runtime: Runtime, *, seed: int) -> Iterator[None]:
 
     Args:
         runtime: Runtime, of which `device` and `num_threads` count here.
-        seed: For the generators of the CPU and of that device.
+        seed: Seed for the generators of the CPU and of that device.
 
     Raises:
         RuntimeError: The device is "cuda" and there is none; AssertionError where PyTorch was

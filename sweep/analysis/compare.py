@@ -68,7 +68,7 @@ class Comparison:
         num_compared: Differences that intervals and p-values are corrected for, those of trials
             that were stopped or parked included.
         correction: The correction in words.
-        trials: By number, the reference first.
+        trials: Trials by number, the reference first.
     """
 
     metric: str

@@ -67,7 +67,7 @@ def grouped_interval(
         groups: The patient of each case.
         positive: Whether each case has a true mask.
         ends: What one case can score; None if there are no ends.
-        confidence: In (0, 1).
+        confidence: Confidence in (0, 1).
 
     Returns:
         Lower and upper end, within what a mean can be; NaN twice if a kind of patients, with a

@@ -46,7 +46,7 @@ def operating_point(trial: Trial, folder: Path) -> dict[str, Any] | None:
     all out-of-fold cases together, and only the hold-out may judge it.
 
     Args:
-        trial: With all its folds finished.
+        trial: Trial with all its folds finished.
         folder: Folder of the sweep; fold scores name their case tables relative to it.
 
     Returns:

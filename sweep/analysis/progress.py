@@ -24,7 +24,7 @@ class MeanDice:
     """Mean over a trial's finished folds, beside that of predicting nothing.
 
     Attributes:
-        value: With both empty = 1.
+        value: Value with both empty = 1.
         threshold: The rule behind it in words, see `sweep.analysis.operating_point`.
         baseline: Likewise of predicting nothing on the same cases; None if a fold has none.
     """

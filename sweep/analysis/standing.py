@@ -60,7 +60,7 @@ class Standing:
         num_looked_at: Trials that had any value, the default included.
         num_open: Trials that may still win, by state.
         num_ahead: Trials among these that are ahead of the leader on the folds that both have.
-        sweep_state: As in `sweep.ledger.projection.Projection`.
+        sweep_state: State, as in `sweep.ledger.projection.Projection`.
         maximize: Whether the metric is better when higher.
     """
 

@@ -100,7 +100,7 @@ def corrected_interval(
 
     Args:
         scores: One per fold.
-        confidence: In (0, 1); of all `num_compared` intervals together.
+        confidence: Confidence in (0, 1); of all `num_compared` intervals together.
         test_train_ratio: n_test / n_train of a fold; 1 / (k - 1) when None.
         num_compared: Intervals that this one was chosen from, at least 1.
 
@@ -132,7 +132,7 @@ def paired_difference(
     Args:
         first: Scores of one, by fold.
         second: Scores of the other on the same folds, in the same order.
-        confidence: In (0, 1); of all `num_compared` intervals together.
+        confidence: Confidence in (0, 1); of all `num_compared` intervals together.
         test_train_ratio: n_test / n_train of a fold; 1 / (k - 1) when None.
         num_compared: Differences that this one was chosen from, at least 1 (Bonferroni).
 

@@ -151,7 +151,7 @@ class Evidence:
         """Keep what a use gave.
 
         Args:
-            number: From `begin`.
+            number: Number from `begin`.
             result: Plain JSON values; NaN becomes null.
             score: The trial's value, for readers of the study.
         """

@@ -23,8 +23,8 @@ def common_choice(scores: Sequence[Sequence[float]]) -> int:
     """Place of the choice with the highest mean over folds, the first on a tie.
 
     Args:
-        scores: By fold, then by choice; higher is better. A choice with a score that is not finite
-            is the worst.
+        scores: Scores by fold, then by choice; higher is better. A choice with a score that is not
+            finite is the worst.
     """
     means = [mean_or(own, -math.inf) for own in zip(*scores, strict=True)]
     return max(range(len(means)), key=lambda place: (means[place], -place))

@@ -141,7 +141,7 @@ def await_silence(
     Args:
         storage: Where the study lies.
         study_id: The study.
-        clock: As for `Lease`.
+        clock: Clock, as for `Lease`.
         pause: Waits for some seconds.
     """
     stored = read_attribute(storage, study_id, LEASE_KEY)

@@ -91,7 +91,7 @@ class Trial:
     """A configuration and all that is known of it. Readers do not change it.
 
     Attributes:
-        number: From 0 in the order of proposal; the Optuna trial number.
+        number: Number from 0 in the order of proposal; the Optuna trial number.
         parameters: The values that were chosen; parameters that were not active are absent.
         settings: The whole configuration, fixed values and inactive defaults included.
         distributions: Optuna distribution of every chosen parameter.
@@ -200,7 +200,7 @@ class Projection:
 
     Attributes:
         header: What was fixed when the sweep was created.
-        trials: By number.
+        trials: Trials by number.
         history: Events in the order in which they were committed.
         sweep_state: Where the whole sweep stands.
         sweep_reason: Why the sweep is in that state.

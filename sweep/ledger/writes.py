@@ -124,7 +124,7 @@ class LedgerStorage(RDBStorage):
         Args:
             study_id: Optuna id of the study.
             number: Number of trials in the study, which no other process changes under the fence.
-            template: With parameters and user attributes.
+            template: Template with parameters and user attributes.
             fence: Lease that must still be held.
 
         Returns:

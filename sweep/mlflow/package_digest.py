@@ -51,7 +51,7 @@ def fetch(client: MlflowClient, version: ModelVersion, target: Path) -> Path:
 
     Args:
         client: Client of the registry.
-        version: With its tags.
+        version: Version with its tags.
         target: Folder that no other user can write into.
 
     Returns:

@@ -40,7 +40,7 @@ def rounded_mean(scores: Collection[float]) -> float:
     """Mean to twelve digits, so that three folds of 0.7 are as good as one; -inf if one diverged.
 
     Args:
-        scores: At least one.
+        scores: Scores, at least one.
     """
     if not all(map(math.isfinite, scores)):
         return -math.inf

@@ -60,7 +60,7 @@ class ImprovementModel:
         """Model these trials, with all their scores.
 
         Args:
-            trials: At least two of them with a score.
+            trials: Trials, at least two of them with a score.
             parameters: Their hyperparameters, by number.
             learn: Whether the variances are learned anew.
 

@@ -66,7 +66,7 @@ def assess(
 
     Args:
         number: Number of the winner.
-        winner: On the locked cases.
+        winner: The winner on the locked cases.
         default: Likewise, None where it is the winner or cannot be scored.
         store: Store of the cases.
         plan: Fold plan of the sweep.
@@ -105,9 +105,9 @@ def challenged(
     """A winner's result with the champion beside it.
 
     Args:
-        result: From `assess`.
-        winner: On the locked cases.
-        champion: On the same cases; None if it could not be scored.
+        result: Result from `assess`.
+        winner: The winner on the locked cases.
+        champion: The champion on the same cases; None if it could not be scored.
         facts: Version and origin of the champion, and why it could not be scored; kept with the
             result.
         store: Store of the cases.
@@ -164,7 +164,7 @@ def patients(one: ScoredModel, store: CaseStore) -> list[str]:
     """The patient of each case, in the order of the table.
 
     Args:
-        one: On the locked cases.
+        one: The model on the locked cases.
         store: Store of the cases.
     """
     return [store.cases[store.index(name)].group for name in one.table.case_ids.tolist()]
@@ -176,7 +176,7 @@ def surface_intervals(
     """Intervals of the distances between outlines, over all cases and over positive ones.
 
     Args:
-        table: With distances.
+        table: Table with distances.
         positive: Whether each case has a true mask.
         groups: The patient of each case.
     """

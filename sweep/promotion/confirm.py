@@ -208,7 +208,7 @@ def default_without_weights(sweep: Sweep) -> str | None:
     """What is the matter with a complete default without weights; None if nothing is.
 
     Args:
-        sweep: With a winner.
+        sweep: Sweep with a winner.
 
     Raises:
         StorageError: Object storage cannot be used.

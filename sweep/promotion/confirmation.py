@@ -134,7 +134,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
 
     Args:
         sweep: Sweep with the hold-out that was used.
-        use: With a result.
+        use: Use with a result.
     """
     assert use.result is not None, "only a use that ended has a result"
     result = use.result

@@ -34,7 +34,7 @@ def facts_of(
         name: Name of the sweep.
         projection: Projection of the sweep.
         best: Its winner.
-        found: On the hold-out.
+        found: Result on the hold-out.
         said: Verdict of the gate.
         against: Why it was promoted against the gate; None where it was not.
     """

@@ -57,7 +57,7 @@ class Promotion:
     Attributes:
         sweep: It came from.
         trial: Trial of the sweep.
-        model_name: In the registry.
+        model_name: Name in the registry.
         version: Version of the model.
         model_uri: Loads the champion, whichever version that is.
         run_id: The sweep's parent run in MLflow.
@@ -66,7 +66,7 @@ class Promotion:
         forced: Whether the gate had refused it.
         reason: Why it was forced; None where it was not.
         verdict: Verdict of the gate.
-        confirmation: On the hold-out.
+        confirmation: Confirmation on the hold-out.
     """
 
     sweep: str
@@ -101,7 +101,7 @@ def promote(
     Args:
         home: Where the sweep lives.
         name: Name of the sweep.
-        model_name: In the registry; `champions.model_name` unless given, one for each metric.
+        model_name: Name in the registry; `champions.model_name` unless given, one for each metric.
         gate: What the gate asks for.
         force: Promote the winner against the gate; the reasons are written on the model.
         reason: Why it is forced, for those who read the model later: one line of at most

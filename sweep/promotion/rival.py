@@ -36,7 +36,8 @@ class Rival:
     Attributes:
         champion: For the gate; says why it cannot be loaded where it cannot.
         exposure: What is known of its training and these cases; empty if it never saw them.
-        scored: From its own confirmation on the same cases, None where that is not at hand.
+        scored: Its score from its own confirmation on the same cases, None where that is not at
+            hand.
         ensemble: To be scored; None where it is scored already, or cannot be loaded.
     """
 

@@ -27,7 +27,7 @@ def rollback(home: Home, name: str, *, model_name: str | None = None) -> Rollbac
     Args:
         home: Home with the address of the MLflow that holds the model.
         name: Name of a sweep; its champion's name is the model's.
-        model_name: In the registry, of any model; the sweep is then not asked for.
+        model_name: Name in the registry, of any model; the sweep is then not asked for.
 
     Raises:
         UsageError: There is no such sweep, or no previous champion.

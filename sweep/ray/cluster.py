@@ -176,7 +176,7 @@ class HostWatch:
 
         Args:
             num_slots: Trials that fit.
-            now: In seconds, of a clock that never goes back.
+            now: Time in seconds, of a clock that never goes back.
         """
         if num_slots:
             if self._empty_since is not None:

@@ -78,7 +78,7 @@ class JobState:
 
     Attributes:
         submission_id: Id of the job.
-        attempt: From 1.
+        attempt: Number from 1.
         status: "pending", "running", "succeeded", "failed" or "stopped".
         exit_code: Exit code of the driver, where it ended by itself and Ray knows it.
         message: What Ray says about it, in one line.

@@ -40,7 +40,7 @@ class Controller:
         """Begin or resume: settles the ledger, gives up what was running, replays the history.
 
         Args:
-            ledger: With its lease acquired.
+            ledger: Ledger with its lease acquired.
             space: What may vary, and the pruner and sampler.
             policy: Fresh.
             stop_rule: Fresh.

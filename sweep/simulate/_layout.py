@@ -19,7 +19,7 @@ class Cluster:
         loss_rate: Chance that a fold is lost half way, in [0, 1).
         max_losses: A trial that loses a fold this often has failed, at least 1.
         straggler_rate: Chance that a fold takes `straggler_factor` times its seconds.
-        straggler_factor: At least 1.
+        straggler_factor: Factor, at least 1.
     """
 
     num_workers: int = 1
@@ -64,7 +64,7 @@ def replay_order(table: Table, seed: int, *, repeats: int = 1) -> ReplayOrder:
 
     Args:
         table: To search.
-        seed: At least 0.
+        seed: Seed, at least 0.
         repeats: Partitions that the search sees, the folds of one after those of the other.
 
     Raises:

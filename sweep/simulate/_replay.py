@@ -32,7 +32,7 @@ class Arm:
     """A policy with its stop rule and pruner.
 
     Attributes:
-        label: For reports.
+        label: Label for reports.
         policy: Name of a policy.
         settings: Arguments of the policy, beside `num_trials`.
         num_completions: Complete trials that end the sweep; None for no such rule.

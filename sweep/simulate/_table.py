@@ -21,7 +21,7 @@ class Table:
     """What every configuration scores on every fold; higher is better.
 
     Attributes:
-        name: For reports.
+        name: Name for reports.
         scores: [P, N, k]: partitions of the data, configurations, folds.
         seconds: [P, N, k] training time of a fold.
         curves: [P, N, k, E] value after each epoch on the split that a pruner may see, NaN after

@@ -116,8 +116,8 @@ def parse_space(
     Args:
         text: YAML.
         source: Name of the file, for messages.
-        known: As in `load_space`.
-        metrics: As in `load_space`.
+        known: Metrics, as in `load_space`.
+        metrics: Metrics, as in `load_space`.
         has_begun: Whether a sweep of it has: it goes on as it was, even where it makes no sense.
 
     Raises:

@@ -35,7 +35,7 @@ class SearchSpace:
 
     Attributes:
         name: Name of the space.
-        description: For people.
+        description: Description for people.
         text: The YAML source.
         source: Where it came from, for messages.
         lines: One-based line of every dotted key.

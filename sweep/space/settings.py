@@ -59,7 +59,7 @@ def check_measurable(space: SearchSpace, *, has_negatives: bool) -> None:
     """Refuse a metric that the cases cannot have: it would be NaN after every fold or epoch.
 
     Args:
-        space: With known metrics.
+        space: Search space with known metrics.
         has_negatives: Whether any case of the folds has no mask.
 
     Raises:

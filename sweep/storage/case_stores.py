@@ -76,7 +76,7 @@ def on_host(store: str, data_hash: str) -> Path:
     """The folder in which this host reads a store that must have this content.
 
     Args:
-        store: As `locate` gave it.
+        store: Store, as `locate` gave it.
         data_hash: 64 hexadecimal digits.
 
     Raises:

@@ -50,7 +50,7 @@ def recorded_versions(installed: Sequence[str]) -> dict[str, str]:
     """The part of `pixel_versions` that a list of installed packages tells.
 
     Args:
-        installed: From `installed_packages`, of whatever host.
+        installed: Versions from `installed_packages`, of whatever host.
 
     Returns:
         Nothing unless the list names one OpenCV: that of two is not known.

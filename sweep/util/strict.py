@@ -42,7 +42,7 @@ class Named(Strict):
     without a literal `name` is the base of others. Each direct subclass begins a family of its own.
 
     Attributes:
-        name: As files write it.
+        name: Name, as files write it.
         aliases: Older names, which files and ledgers may still hold.
         known: The family by name.
     """
@@ -94,7 +94,7 @@ def choose(family: type[NamedModel], data: Any, default: str | None = None) -> N
 
     Args:
         family: Base of the models.
-        data: As read.
+        data: Content, as read.
         default: Name where the mapping has none.
 
     Raises:

@@ -108,8 +108,8 @@ class Table:
     Attributes:
         name: Name of the file.
         num_rows: Without a header and empty lines.
-        rows: For each image, in the order of the file, its non-empty encodings.
-        places: For each of these its line and its row, both from 1.
+        rows: Non-empty encodings of each image, in the order of the file.
+        places: Line and row of each of these, both from 1.
     """
 
     name: str

@@ -125,7 +125,7 @@ def to_samples(path: Path, dataset: Dataset, frame: NDArray[Any], bits: SampleBi
         path: What errors name.
         dataset: The header.
         frame: Shape (H, W), as a decoder gave it: integers of at most `bits.allocated` bits.
-        bits: From `read_bits`.
+        bits: Bits from `read_bits`.
 
     Raises:
         DicomError: The pixels show that the header is wrong about them.

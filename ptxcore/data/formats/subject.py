@@ -64,7 +64,7 @@ class Subject:
     """What a picture is of. Each word is one of a list, "other", or "unknown" where none stands.
 
     Attributes:
-        modality: As the standard abbreviates it.
+        modality: Modality, as the standard abbreviates it.
         view: See `VIEWS`.
         body_part: "CHEST" whatever the chest is called.
         foreign: The element, and what was found there, that says that this is no projection by
@@ -151,7 +151,7 @@ def doubts_about(contents: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     """Sentences about pictures that may be no frontal chest radiographs.
 
     Args:
-        contents: From `count_subjects`; nothing is said of what it lacks.
+        contents: Contents from `count_subjects`; nothing is said of what it lacks.
     """
     for what, is_doubtful, one, many in (
         (

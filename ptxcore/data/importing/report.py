@@ -58,8 +58,8 @@ def make_report(
         store: Folder of the new store.
         cases: All that are in it.
         blank: What messages call those without contrast.
-        files: From `find_images`.
-        sources: From `choose_sources`.
+        files: Files from `find_images`.
+        sources: Sources from `choose_sources`.
     """
     num_groups = len({case.group for case in cases})
     num_positive = sum(case.is_positive for case in cases)

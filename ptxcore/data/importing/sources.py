@@ -67,7 +67,7 @@ class Sources:
     """The result of the first pass.
 
     Attributes:
-        chosen: In the order of their case ids.
+        chosen: Chosen images in the order of their case ids.
         num_excluded: Images without an annotation.
         num_rows_unused: Annotations without an image.
         num_invalid_uids: Chosen images with a SOPInstanceUID that breaks the standard.
@@ -102,7 +102,7 @@ def choose_sources(
     """Match images and annotations.
 
     Args:
-        files: From `find_images`.
+        files: Files from `find_images`.
         rows: Encodings by image id; None takes the masks that are files.
         group_of: Patient by image id; None takes the PatientID.
         keep_unannotated: Whether an image without annotation is a negative case.

@@ -58,12 +58,13 @@ class Augmentation:
         """Build the pipeline.
 
         Args:
-            strength: In [0, 1].
+            strength: Strength in [0, 1].
             patch_px: Side of the result.
             image_px: Longer side of the images on the network's grid.
-            elastic_px: As in `FoldSettings`, at least -1; held back at 1/64 of `image_px`.
-            grid_distortion_px: As in `FoldSettings`, at least 0. Lines that could cross are held
-                back, so no margin is needed for more than 0.48 of a cell.
+            elastic_px: The setting, as in `FoldSettings`, at least -1; held back at 1/64 of
+                `image_px`.
+            grid_distortion_px: The setting, as in `FoldSettings`, at least 0. Lines that could
+                cross are held back, so no margin is needed for more than 0.48 of a cell.
 
         Raises:
             SettingsError: The strength is out of its range.
@@ -118,8 +119,8 @@ class Augmentation:
         with those of the image. A shift or a bend is as many pixels there, which are larger ones.
 
         Args:
-            image: As in a call.
-            mask: As in a call.
+            image: Image, as in a call.
+            mask: Mask, as in a call.
             context: A wider view in the image's units, float32 of the image's shape, or None.
             places: Channels that move with the pixels but have no grey values, float32 of shape
                 (P + 2 m, P + 2 m, C), or None.

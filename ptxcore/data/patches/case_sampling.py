@@ -70,7 +70,7 @@ class HardNegatives:
 
         Args:
             cases: Store index of each sample.
-            losses: At least 0, finite.
+            losses: Losses, at least 0, finite.
         """
         for case, loss in zip(cases, losses, strict=True):
             if case in self._places:

@@ -191,7 +191,7 @@ class PatchSampler:
 
         Args:
             case: Store index.
-            corner: As `corner` gives it.
+            corner: Corner, as `corner` gives it.
             seed: Seed of the augmentation, 0 to 2^63 - 1.
 
         Returns:

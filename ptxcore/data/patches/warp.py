@@ -122,7 +122,7 @@ def affine_map(
 
     Args:
         shape: Height and width in pixels.
-        rotation_deg: In degrees.
+        rotation_deg: Rotation in degrees.
         scale: Above 0: source pixels per pixel, so 2 shrinks what is shown by half.
         shift_px: Shift of the source, (rows, columns).
 

@@ -115,7 +115,7 @@ class SearchPlan:
         """Read a plan.
 
         Args:
-            path: As `save` wrote it.
+            path: Path, as `save` wrote it.
 
         Raises:
             FoldPlanError: There is none, it is not as it was saved, or it is a whole plan, which
@@ -182,7 +182,7 @@ class FoldPlan:
         """As `SearchPlan.check`.
 
         Args:
-            store: As there.
+            store: Store, as for `SearchPlan.check`.
 
         Raises:
             FoldPlanError: The store holds other data.
@@ -196,7 +196,7 @@ class FoldPlan:
 
         Args:
             store: Store that the plan was made for.
-            seed: As for `make_plan`; another than the plan's gives other folds.
+            seed: Seed, as for `make_plan`; another than the plan's gives other folds.
 
         Raises:
             FoldPlanError: The store holds other data, or the training part of a fold has fewer
@@ -224,7 +224,7 @@ class FoldPlan:
         """Read a plan.
 
         Args:
-            path: As `save` wrote it.
+            path: Path, as `save` wrote it.
 
         Raises:
             FoldPlanError: There is none, it is not as it was saved, or it has no hold-out part.
@@ -260,7 +260,7 @@ def make_plan(
 
     Args:
         store: Where they are.
-        num_folds: At least 2.
+        num_folds: Folds, at least 2.
         seed: Order in which equal patients are assigned, at least 0.
         holdout_fraction: Share of the cases locked away, in [0, 1); 0 locks none away.
         monitor_fraction: Share of each training part that early stopping watches, in (0, 1); the

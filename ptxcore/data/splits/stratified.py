@@ -27,7 +27,7 @@ class Patient:
     """The images of one person, which stay together.
 
     Attributes:
-        cases: In the order of their ids.
+        cases: Cases in the order of their ids.
     """
 
     cases: tuple[Case, ...]
@@ -70,7 +70,7 @@ def stratified_split(
     positive patients left as parts without one, those parts get them.
 
     Args:
-        patients: In a reproducible order.
+        patients: Patients in a reproducible order.
         shares: Share of each part, above 0, with the sum 1.
         rng: Orders patients that are alike, and parts that are equally good.
         most: Cases that a part may hold at most; None is no limit. Another part must have room.

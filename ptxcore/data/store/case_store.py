@@ -108,7 +108,7 @@ class CaseStore:
 
         Args:
             folder: Where the store is.
-            manifest: From `read_manifest`.
+            manifest: Manifest from `read_manifest`.
             cases: Sorted by id.
         """
         self.folder = folder
@@ -122,7 +122,7 @@ class CaseStore:
         """Open a store; its files are mapped, not read.
 
         Args:
-            folder: As `ptxsweep data import` wrote it.
+            folder: Folder, as `ptxsweep data import` wrote it.
 
         Raises:
             StoreError: There is none, it is of another format, or its files do not fit together.
@@ -182,7 +182,7 @@ class CaseStore:
         """Zero-based position of a case.
 
         Args:
-            case_id: As the table of cases has it.
+            case_id: Id, as the table of cases has it.
 
         Raises:
             StoreError: The store has no such case.
@@ -223,7 +223,7 @@ class CaseStore:
         A grid is made at its first use, by one process while others wait, and kept in the store.
 
         Args:
-            image_size: In pixels; 0 for the original grid.
+            image_size: Size in pixels; 0 for the original grid.
             resampling: Filter of the images, one of `ptxcore.limits.RESAMPLINGS`.
 
         Returns:
@@ -313,7 +313,7 @@ def content_hash(cases: Sequence[Case]) -> str:
     """The data hash: SHA-256 over ids and digests in the order of the ids.
 
     Args:
-        cases: In any order.
+        cases: Cases in any order.
 
     Returns:
         64 hexadecimal digits.
@@ -327,7 +327,7 @@ def write_table(path: Path, cases: Sequence[Case]) -> str:
 
     Args:
         path: Path of the file; one that is there is replaced.
-        cases: In the order of their ids.
+        cases: Cases in the order of their ids.
 
     Returns:
         SHA-256 of the file: 64 hexadecimal digits.

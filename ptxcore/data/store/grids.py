@@ -41,7 +41,7 @@ class Grid:
         """Map the files.
 
         Args:
-            folder: As `make_grid` wrote it.
+            folder: Folder, as `make_grid` wrote it.
             image_size: Longer side in pixels.
             shapes: Height and width of every case on this grid, in the order of the store.
             dtype: Type of the store's images, uint8 or uint16.
@@ -96,7 +96,7 @@ def map_file(path: Path, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     Args:
         path: Path of a file of nothing but values.
         dtype: Type of each value, in the byte order of the file.
-        count: At least 1: an empty file cannot be mapped.
+        count: Number of values, at least 1: an empty file cannot be mapped.
 
     Returns:
         Shape (count,) of that type, backed by the file: pages are read when they are touched.

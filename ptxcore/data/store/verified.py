@@ -36,7 +36,7 @@ def verify_once(
         store: To be verified.
         note: File that says for which files it was done; `NOTE` in the store's folder if None.
             One that cannot be written is done without.
-        on_progress: As for `CaseStore.verify`.
+        on_progress: Callback, as for `CaseStore.verify`.
 
     Returns:
         Whether the digests were computed now.

@@ -61,7 +61,7 @@ class Study:
         num_cases: Masks, the empty ones included.
         num_positive: Masks with any pixel.
         quartile_edges_px: Mask sizes between the four quarters.
-        rows: By size, then method, then return.
+        rows: Rows by size, then method, then return.
     """
 
     num_cases: int

@@ -52,7 +52,7 @@ class Tile:
         row: Zero-based; a row is a case.
         strength: Strength of the augmentation; 0 is the plain patch.
         is_positive: Whether the whole case has a mask.
-        image: As the network gets it, float32 of shape (P, P).
+        image: Image, as the network gets it, float32 of shape (P, P).
         target: Covered share of each pixel in [0, 1], same shape.
     """
 
@@ -68,7 +68,7 @@ class Preview:
     """All patches of a sheet.
 
     Attributes:
-        rows: By case; the plain patch first, then every draw at every strength, weaker first.
+        rows: Rows by case; the plain patch first, then every draw at every strength, weaker first.
         captions: Lines above the pictures: the settings, what each strength does, how to read it.
     """
 
@@ -85,7 +85,7 @@ def preview(
         store: Where the cases are.
         settings: Settings of training; their `augmentation_strength` is shown beside `STRENGTHS`.
         seed: 0 to 2^63 - 1; same seed, same sheet.
-        num_cases: At least 1; fewer where the store has fewer.
+        num_cases: Number of cases, at least 1; fewer where the store has fewer.
         num_draws: Augmented draws at each strength, at least 1. Strengths share their seeds: a
             column at half strength shows what its twin at full strength shows.
 
@@ -161,7 +161,7 @@ def draw_sheet(found: Preview, *, tile_px: int = TILE_PX) -> Image.Image:
     """The patches as one picture with the masks outlined, grey values alike within a row.
 
     Args:
-        found: From `preview`.
+        found: Result from `preview`.
         tile_px: Side of one patch on the sheet, at least 32.
 
     Returns:

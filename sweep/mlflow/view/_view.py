@@ -116,7 +116,7 @@ class MlflowView:
         """Copy a file, such as the report, to the parent run.
 
         Args:
-            source: As for `sync`; the run is made if MLflow has none.
+            source: Source, as for `sync`; the run is made if MLflow has none.
             path: Path of a file that exists.
             folder: Inside the run's artifacts.
 
