@@ -59,8 +59,12 @@ def compare_command(
     ledger.close()
     fill(projection, home.sweep_folder(name))
     wanted = metrics or (None, "dice_positive", "dice")  # None: the objective
-    made = [compare(projection, metric=one, reference=against) for one in dict.fromkeys(wanted)]
-    found = list({(one.metric, one.threshold): one for one in made}.values())
+    made = [
+        compare(projection, metric=metric, reference=against) for metric in dict.fromkeys(wanted)
+    ]
+    found = list(
+        {(comparison.metric, comparison.threshold): comparison for comparison in made}.values()
+    )
     if as_json:
         from ptxcore.metrics import convention
 
@@ -69,14 +73,16 @@ def compare_command(
                 "name": name,
                 "phantom": projection.header.is_phantom,
                 "caution": caution(projection),
-                "conventions": {one.metric: convention(one.metric) for one in found},
+                "conventions": {
+                    comparison.metric: convention(comparison.metric) for comparison in found
+                },
                 "comparisons": found,
             }
         )
         return
     title = f"{name}{' (phantom)' if projection.header.is_phantom else ''}"
-    for one in found:
-        _print(title, one, caution(projection))
+    for comparison in found:
+        _print(title, comparison, caution(projection))
     if found[0].num_left_out:
         click.echo(f"{count(found[0].num_left_out, 'trial')} left out: not complete, or not finite")
 
@@ -97,23 +103,23 @@ def _print(name: str, found: Comparison, warned: str | None) -> None:
                 "epochs", "seconds")  # fmt: skip
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "changed" else "right")
-    for one in found.trials:
-        table.add_row(*_cells(one))
+    for trial in found.trials:
+        table.add_row(*_cells(trial))
     console().print(table)
 
 
-def _cells(one: Compared) -> list[str]:
-    changed = ", ".join(f"{key} {_short(value)}" for key, value in one.changed.items())
-    difference = one.difference
+def _cells(trial: Compared) -> list[str]:
+    changed = ", ".join(f"{key} {_short(value)}" for key, value in trial.changed.items())
+    difference = trial.difference
     return [
-        str(one.number),
+        str(trial.number),
         changed or ("the reference" if difference is None else "nothing"),
-        f"{one.interval.mean:.4f} +- {one.interval.sd:.4f}",
+        f"{trial.interval.mean:.4f} +- {trial.interval.sd:.4f}",
         "" if difference is None else f"{difference.mean:+.4f}",
         "" if difference is None else f"{difference.low:+.4f} to {difference.high:+.4f}",
-        "" if difference is None else f"{one.p_adjusted:.3f}",
-        f"{one.num_epochs:.1f}",
-        f"{one.seconds:.0f}",
+        "" if difference is None else f"{trial.p_adjusted:.3f}",
+        f"{trial.num_epochs:.1f}",
+        f"{trial.seconds:.0f}",
     ]
 
 

@@ -27,10 +27,10 @@ def doctor_command(address: str | None, as_json: bool, **options: Any) -> int:
     from sweep.doctor import examine
 
     findings = examine(open_home(options), address=address)
-    problems = sum(one.status == "problem" for one in findings)
+    problems = sum(finding.status == "problem" for finding in findings)
     if as_json:
         emit({"problems": problems, "findings": findings})
     else:
-        for one in findings:
-            click.echo(f"{_MARKS[one.status]}  {one.topic:16}  {one.text}")
+        for finding in findings:
+            click.echo(f"{_MARKS[finding.status]}  {finding.topic:16}  {finding.text}")
     return 1 if problems else 0

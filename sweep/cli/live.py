@@ -107,8 +107,8 @@ def table(name: str, projection: Projection) -> Table:
     first = [pair for pair in able if pair[0].number == now.standing.leader]
     if first and first[0] not in shown:
         shown[-1:] = first
-    for one, ahead in shown:
-        result.add_row(*_cells(one, ahead, projection))
+    for trial, ahead in shown:
+        result.add_row(*_cells(trial, ahead, projection))
     rest = [f"{len(able) - len(shown)} more"] if len(able) > len(shown) else []
     rest += [f"{now.states[state]} {state}" for state in _STOPPED if state in now.states]
     if rest:
@@ -116,22 +116,22 @@ def table(name: str, projection: Projection) -> Table:
     return result
 
 
-def _cells(one: Trial, ahead: float, projection: Projection) -> list[str]:
+def _cells(trial: Trial, ahead: float, projection: Projection) -> list[str]:
     """A trial's row."""
-    running = "" if one.running_fold is None else f" fold {one.running_fold}"
-    if one.running_fold is not None:
-        running += f" epoch {max(one.epochs.get(one.running_fold, {}), default=0)}"
-    dice = mean_dice(one)
+    running = "" if trial.running_fold is None else f" fold {trial.running_fold}"
+    if trial.running_fold is not None:
+        running += f" epoch {max(trial.epochs.get(trial.running_fold, {}), default=0)}"
+    dice = mean_dice(trial)
     return [
-        f"{one.number}",
-        f"{one.state}{running}",
-        f"{len(one.folds)}/{projection.num_folds}",
-        _number(one.mean_value),
-        "" if one.is_default else _signed(ahead),
+        f"{trial.number}",
+        f"{trial.state}{running}",
+        f"{len(trial.folds)}/{projection.num_folds}",
+        _number(trial.mean_value),
+        "" if trial.is_default else _signed(ahead),
         _number(None if dice is None else dice.value),
         "" if dice is None else dice.threshold.replace("threshold ", ""),
         _number(None if dice is None else dice.baseline),
-        f"{one.total_seconds:.0f}",
+        f"{trial.total_seconds:.0f}",
     ]
 
 

@@ -130,9 +130,14 @@ def predict_command(
             }
         )
         return
-    for one in predictions:
-        found = f"{one.mask_px} px ({one.share:.2%})" if one.mask_px else "nothing"
-        if not one.has_contrast:
+    for prediction in predictions:
+        found = (
+            f"{prediction.mask_px} px ({prediction.share:.2%})" if prediction.mask_px else "nothing"
+        )
+        if not prediction.has_contrast:
             found = "no contrast in the picture, so nothing can be said of it"
-        written = one.mask or one.seg or one.probability or out / "masks.csv"
-        click.echo(f"{one.source}: {found}, highest probability {one.highest:.3f} -> {written}")
+        written = prediction.mask or prediction.seg or prediction.probability or out / "masks.csv"
+        click.echo(
+            f"{prediction.source}: {found}, "
+            f"highest probability {prediction.highest:.3f} -> {written}"
+        )

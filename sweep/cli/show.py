@@ -52,7 +52,7 @@ def list_command(as_json: bool, **options: Any) -> None:
                 "state": projection.sweep_state,
                 "reason": projection.sweep_reason,
                 "num_trials": len(projection.trials),
-                "num_folds_run": sum(len(one.folds) for one in projection.trials),
+                "num_folds_run": sum(len(trial.folds) for trial in projection.trials),
                 "metric": projection.header.metric,
                 "threshold": objective_rule(projection),
                 "best": None if found.winner is None else found.mean,
@@ -70,19 +70,19 @@ def list_command(as_json: bool, **options: Any) -> None:
         emit({"sweeps": sweeps})
         return
     click.echo(f"{'sweep':24} {'state':12} {'trials':>6} {'folds':>6}  who leads, on which cases")
-    for one in sweeps:
-        found = one["standing"]
+    for sweep in sweeps:
+        found = sweep["standing"]
         led = f"no winner yet: {leading(found)}"
-        if one["best"] is not None:
-            led = f"winner #{found.winner} {objective_name(one['metric'])} {one['best']:.4f}"
+        if sweep["best"] is not None:
+            led = f"winner #{found.winner} {objective_name(sweep['metric'])} {sweep['best']:.4f}"
         elif found.outcome is Outcome.NONE:
             led = "no winner"
         click.echo(
-            f"{one['name']:24} {one['state']:12} {one['num_trials']:6} "
-            f"{one['num_folds_run']:6}  {led}"
-            + _cases(one["cohort"])
-            + ("  phantom" if one["phantom"] else "")
-            + "".join(f"  {label}" for label in one["cautions"])
+            f"{sweep['name']:24} {sweep['state']:12} {sweep['num_trials']:6} "
+            f"{sweep['num_folds_run']:6}  {led}"
+            + _cases(sweep["cohort"])
+            + ("  phantom" if sweep["phantom"] else "")
+            + "".join(f"  {label}" for label in sweep["cautions"])
         )
 
 
@@ -117,28 +117,28 @@ def print_sweep(summary: SweepSummary) -> None:
     from sweep.analysis.cohort import describe
     from sweep.analysis.operating_point import objective_name
 
-    num_folds = max((len(one.fold_scores) for one in summary.trials), default=0)
+    num_folds = max((len(trial.fold_scores) for trial in summary.trials), default=0)
     table = Table(
         title=f"{summary.name}{' (phantom)' if summary.phantom else ''}",
         caption=f"in brackets: means of fewer than {count(num_folds, 'fold')}, which cannot win "
         "and do not compare with the others"
-        if any(_mean(one).startswith("(") for one in summary.trials)
+        if any(_mean(trial).startswith("(") for trial in summary.trials)
         else None,
     )
     objective = objective_name(summary.metric)
     for heading in ("trial", "state", objective, "folds", "seconds", "parameters"):
         table.add_column(heading, justify="right" if heading in ("trial", "seconds") else "left")
-    for one in summary.trials:
-        scores = " ".join("-" if score is None else f"{score:.3f}" for score in one.fold_scores)
+    for trial in summary.trials:
+        scores = " ".join("-" if score is None else f"{score:.3f}" for score in trial.fold_scores)
         table.add_row(
-            f"{one.number}{' *' if one.number == summary.best else ''}",
-            one.state
-            + (f": {one.reason}" if one.reason and one.state == "failed" else "")
-            + (f", batches in {one.batch_parts} parts" if one.batch_parts > 1 else ""),
-            _mean(one),
+            f"{trial.number}{' *' if trial.number == summary.best else ''}",
+            trial.state
+            + (f": {trial.reason}" if trial.reason and trial.state == "failed" else "")
+            + (f", batches in {trial.batch_parts} parts" if trial.batch_parts > 1 else ""),
+            _mean(trial),
             scores,
-            f"{one.seconds:.1f}",
-            ", ".join(f"{key} {_short(value)}" for key, value in one.parameters.items()),
+            f"{trial.seconds:.1f}",
+            ", ".join(f"{key} {_short(value)}" for key, value in trial.parameters.items()),
         )
     console().print(table)
     click.echo(
@@ -157,11 +157,11 @@ def print_sweep(summary: SweepSummary) -> None:
         say(f"caution: {summary.caution}")
 
 
-def _mean(one: TrialSummary) -> str:
+def _mean(trial: TrialSummary) -> str:
     """In brackets where folds are missing: the easy ones may be there, the hard ones not."""
-    if one.mean is None:
+    if trial.mean is None:
         return "-"
-    return f"{one.mean:.4f}" if one.state == State.COMPLETE else f"({one.mean:.4f})"
+    return f"{trial.mean:.4f}" if trial.state == State.COMPLETE else f"({trial.mean:.4f})"
 
 
 def _print_winner(summary: SweepSummary) -> None:
@@ -184,10 +184,12 @@ def _print_winner(summary: SweepSummary) -> None:
                 f"  {name:20} {metrics[name]['mean']:.4f} +- {metrics[name]['sd']:.4f}"
                 + (f" ({', '.join(said)})" if said else "")
             )
-    for one in winner.choices:
-        text = ", ".join(f"{key} {str(value).lower()}" for key, value in one["inference"].items())
-        chosen = " (chosen)" if one["inference"] == winner.inference else ""
-        click.echo(f"  with {text}: {summary.metric} {one['mean']:.4f}{chosen}")
+    for choice in winner.choices:
+        text = ", ".join(
+            f"{key} {str(value).lower()}" for key, value in choice["inference"].items()
+        )
+        chosen = " (chosen)" if choice["inference"] == winner.inference else ""
+        click.echo(f"  with {text}: {summary.metric} {choice['mean']:.4f}{chosen}")
     if summary.baseline is not None:
         click.echo(f"  {'predicting nothing':20} {summary.baseline:.4f} (dice, both empty = 1)")
 

@@ -102,8 +102,8 @@ def simulate_command(
         if asks_epochs and table.curves is None:
             say(f"{table.name}: has no curves, so the pruner {pruner} sees no epoch")
     found: list[tuple[str, list[ReplayResult]]] = [
-        (one.label, [replay_seeds(table, one, cluster, range(seeds)) for table in loaded])
-        for one in arms
+        (arm.label, [replay_seeds(table, arm, cluster, range(seeds)) for table in loaded])
+        for arm in arms
     ]
     results: list[dict[str, Any]] = [
         {"table": "mean", "policy": label, **_row(mean_outcome([c.outcome for c in comparisons]))}
@@ -162,7 +162,7 @@ def _draw(path: Path, found: list[tuple[str, list[ReplayResult]]]) -> None:
     from ptxcore.atomic_file import whole_file
 
     curves = {
-        label: (comparisons[0].costs, [one.regrets for one in comparisons])
+        label: (comparisons[0].costs, [result.regrets for result in comparisons])
         for label, comparisons in found
     }
     with whole_file(path) as draft:

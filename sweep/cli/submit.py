@@ -30,7 +30,9 @@ _WHERE_SECRETS_GO = {
 }
 
 
-@click.command("submit", params=[one for one in run_command.params if one.name in _PASSED_ON])
+@click.command(
+    "submit", params=[option for option in run_command.params if option.name in _PASSED_ON]
+)
 @click.argument("space")
 @click.option(
     "--address",
@@ -173,13 +175,13 @@ def _words(context: click.Context, options: dict[str, Any]) -> tuple[str, ...]:
     for name in ("store", "home", "storage", "ledger", "tracking_uri"):
         if options[name]:
             words += ["--" + name.replace("_", "-"), options[name]]
-    spelled = {one.name: one.opts[0] for one in run_command.params}
+    spelled = {option.name: option.opts[0] for option in run_command.params}
     for name in _PASSED_ON:
         value = options[name]
         if value is None or context.get_parameter_source(name) is ParameterSource.DEFAULT:
             continue
-        for one in value if isinstance(value, tuple) else (value,):
-            words += [spelled[name], str(one)]
+        for item in value if isinstance(value, tuple) else (value,):
+            words += [spelled[name], str(item)]
     return tuple(words)
 
 

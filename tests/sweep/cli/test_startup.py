@@ -27,6 +27,7 @@ COMMANDS = (
     ("report",),
     ("promote",),
     ("predict",),
+    ("evaluate",),
     ("simulate",),
     ("export-table",),
     ("demo",),
