@@ -102,7 +102,11 @@ def pins(*names: str) -> list[str]:
 
 
 def git_sha() -> str:
-    """Commit of the code that runs, with "+dirty" where files changed; "unknown" outside git."""
+    """Commit of the code that runs, with "+dirty" where files changed; "unknown" outside git.
+
+    A repository that does not track this file is another's: it holds the environment that we are
+    installed in.
+    """
     folder = Path(__file__).parent
 
     def git(*words: str) -> str:
@@ -115,6 +119,7 @@ def git_sha() -> str:
         return done.stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)
         return git("rev-parse", "HEAD") + ("+dirty" if git("status", "--porcelain") else "")
     except OSError:
         return "unknown"
