@@ -128,7 +128,7 @@ def live(folder: Path) -> Projection:
 
 def train(assignment: Assignment, store: CaseStore, plan: FoldPlan, controller: Controller) -> None:
     """Train a fold and report it, as a worker does."""
-    settings = FoldSettings.from_mapping(assignment.parameters)
+    settings = FoldSettings.from_mapping(assignment.settings)
     search, runtime = plan.search_part(), Runtime()
     for report in train_fold(settings, store, search, assignment.fold, seed=0, runtime=runtime):
         epoch = Epoch(

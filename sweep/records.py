@@ -65,13 +65,13 @@ class Assignment:
         trial: Number of the trial.
         fold: Zero-based fold.
         attempt: One-based; reports must carry it.
-        parameters: The whole configuration.
+        settings: The whole configuration, plain values.
     """
 
     trial: int
     fold: int
     attempt: int
-    parameters: Mapping[str, Any]
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from ray.tune.error import TuneError
 
 from sweep.errors import SweepError
 from sweep.ray.resources import Resources
-from sweep.ray.scheduler import FoldScheduler, Slots
+from sweep.ray.scheduler import FoldScheduler, Slots, assigned
 from sweep.ray.searcher import FoldSearch
 from sweep.ray.trainable import FoldTrainable, Job
 from sweep.search.controller import Controller
@@ -143,4 +143,4 @@ def _ours(error: BaseException | None) -> SweepError | None:
 
 
 def _trial_name(trial: Any) -> str:
-    return f"{trial.config['assignment']['trial']:04d}"
+    return f"{assigned(trial).trial:04d}"

@@ -35,14 +35,13 @@ class Slots:
 
 def as_config(assignment: Assignment) -> dict[str, Any]:
     """The part of a trial's configuration that says what to train."""
-    return {
-        "assignment": {
-            "trial": assignment.trial,
-            "fold": assignment.fold,
-            "attempt": assignment.attempt,
-            "parameters": dict(assignment.parameters),
-        }
-    }
+    return {"assignment": assignment}
+
+
+def assigned(trial: Trial) -> Assignment:
+    """What a trial's configuration says to train."""
+    found: Assignment = trial.config["assignment"]
+    return found
 
 
 class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
@@ -97,7 +96,7 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Pass on what the worker reports; park the trial at the end of its fold."""
-        if result["attempt"] != trial.config["assignment"]["attempt"]:
+        if result["attempt"] != assigned(trial).attempt:
             return str(self.CONTINUE)  # a late report of an attempt that was given up
         if "failed" in result:
             if (reason := result.get("halt")) is not None:
@@ -144,7 +143,7 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         trial.set_config({**trial.config, **as_config(assignment)})
 
     def _lost(self, trial: Trial, reason: str, *, final: bool) -> bool:
-        number, fold = _number(trial), trial.config["assignment"]["fold"]
+        number, fold = _number(trial), assigned(trial).fold
         self._losses[number, fold] += 1
         final = final or self._losses[number, fold] >= self._max_attempts
         self._release(trial, reason, final=final)
@@ -168,4 +167,4 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
 
 
 def _number(trial: Trial) -> int:
-    return int(trial.config["assignment"]["trial"])
+    return assigned(trial).trial

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from sweep.errors import StorageError, UsageError
-from sweep.records import ChoiceScore, Epoch, FoldScore, as_score
+from sweep.records import Assignment, ChoiceScore, Epoch, FoldScore, as_score
 from sweep.storage import snapshots
 from sweep.storage.bucket import Bucket
 from sweep.storage.snapshots import SEARCH_PLACE, SEARCH_PLAN
@@ -128,11 +128,11 @@ def load_networks() -> None:
 class _Scratch:
     """Where one attempt writes on its host, and its snapshots in object storage."""
 
-    def __init__(self, address: str, number: int, fold: int, attempt: int) -> None:
+    def __init__(self, address: str, what: Assignment) -> None:
         self._bucket = Bucket(address)
-        self._place, self._attempt = fold_folder(number, fold).as_posix(), attempt
+        self._place, self._attempt = fold_folder(what.trial, what.fold).as_posix(), what.attempt
         sweep = hashlib.sha256(address.encode()).hexdigest()[:12]
-        prefix = f"ptxsweep-{sweep}-{number}-{fold}-"
+        prefix = f"ptxsweep-{sweep}-{what.trial}-{what.fold}-"
         for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
             shutil.rmtree(left, ignore_errors=True)  # of an attempt that was killed
         self._folder = Path(tempfile.mkdtemp(prefix=prefix))
@@ -187,10 +187,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def _assign(self, config: Mapping[str, Any]) -> None:
         self._job: Job = config["job"]
-        self._trial: int = config["assignment"]["trial"]
-        self._fold: int = config["assignment"]["fold"]
-        self._attempt: int = config["assignment"]["attempt"]
-        self._parameters: dict[str, Any] = config["assignment"]["parameters"]
+        self._assignment: Assignment = config["assignment"]
 
     def step(self) -> dict[str, Any]:
         """Train one epoch.
@@ -200,7 +197,8 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             "failed" (the reason) with "final" (whether another attempt is pointless) and "halt"
             (whether no trial can train before something is mended).
         """
-        result: dict[str, Any] = {"trial": self._trial, "attempt": self._attempt}
+        what = self._assignment
+        result: dict[str, Any] = {"trial": what.trial, "attempt": what.attempt}
         from ptxcore.errors import CoreError
 
         try:
@@ -246,7 +244,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         from ptxcore.types import Runtime
         from sweep.storage.case_stores import on_host
 
-        job = self._job
+        job, what = self._job, self._assignment
         here = importlib.metadata.version("ptxsweep")
         if here != job.version:
             raise HostRefused(
@@ -268,20 +266,20 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         if store.data_hash != job.data_hash:
             raise HostRefused("the case store on this node is not the one the sweep started with")
         if job.bucket is not None:
-            self._scratch = _Scratch(job.bucket, self._trial, self._fold, self._attempt)
+            self._scratch = _Scratch(job.bucket, what)
         plan = SearchPlan.load(self._scratch.plan if self._scratch else Path(job.plan))
         if plan.digest != job.plan_digest:
             raise FoldPlanError("the fold plan is not the one the sweep started with")
         if self._scratch is not None:
             directory = self._scratch.continue_from()
         else:
-            place = Path(job.folder) / fold_folder(self._trial, self._fold)
-            directory = continue_from(place, self._attempt)
+            place = Path(job.folder) / fold_folder(what.trial, what.fold)
+            directory = continue_from(place, what.attempt)
         return train_fold(
-            FoldSettings.from_mapping(self._parameters),
+            FoldSettings.from_mapping(what.settings),
             store,
             plan,
-            self._fold,
+            what.fold,
             seed=job.seed,
             runtime=Runtime(**job.runtime),
             directory=directory,
@@ -289,10 +287,11 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         )
 
     def _epoch(self, report: EpochReport) -> Epoch:
+        what = self._assignment
         return Epoch(
-            trial=self._trial,
-            fold=self._fold,
-            attempt=self._attempt,
+            trial=what.trial,
+            fold=what.fold,
+            attempt=what.attempt,
             epoch=report.epoch,
             value=report.monitor.get(self._job.metric, math.nan),
             seconds=report.seconds,
@@ -301,12 +300,13 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     def _score(self, result: FoldResult) -> FoldScore:
         from ptxcore.training import attempt_folder, cases_name
 
-        folder = attempt_folder(fold_folder(self._trial, self._fold), self._attempt)
+        what = self._assignment
+        folder = attempt_folder(fold_folder(what.trial, what.fold), what.attempt)
         metric, maximize = self._job.metric, self._job.maximize
         return FoldScore(
-            trial=self._trial,
-            fold=self._fold,
-            attempt=self._attempt,
+            trial=what.trial,
+            fold=what.fold,
+            attempt=what.attempt,
             value=result.metrics[metric],
             score=as_score(result.metrics[metric], maximize=maximize),
             seconds=result.seconds,

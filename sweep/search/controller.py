@@ -108,7 +108,7 @@ class Controller:
         assert fold is not None, "a complete trial has no fold to start"
         attempt = self._ledger.start_fold(number, fold)
         self._pass_on()
-        return Assignment(trial=number, fold=fold, attempt=attempt, parameters=dict(one.settings))
+        return Assignment(trial=number, fold=fold, attempt=attempt, settings=dict(one.settings))
 
     def on_epoch(self, epoch: Epoch) -> bool:
         """Take the value of an epoch that is not the fold's last.

@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,9 @@ from ray.tune.experiment import Trial
 from sweep.ledger import Ledger
 from sweep.ledger.header import SweepHeader
 from sweep.policies import Policy, make_policy
-from sweep.ray.scheduler import FoldScheduler, Slots
+from sweep.ray.scheduler import FoldScheduler, Slots, assigned
 from sweep.ray.searcher import FoldSearch
-from sweep.records import Epoch, FoldFinished, FoldScore, FoldStarted, TrialAdded
+from sweep.records import Assignment, Epoch, FoldFinished, FoldScore, FoldStarted, TrialAdded
 from sweep.search.controller import Controller
 from sweep.search.optuna_views import sampler_study
 from sweep.search.pruner_adapter import PrunerAdapter
@@ -218,7 +218,7 @@ def bench_adapter(num_trials: int, num_results: int = 200) -> None:
             assert isinstance(config, dict)
             trial = Trial("bench", config=config, stub=True)
             scheduler.on_trial_add(controller, trial)
-        report = result_of(trial.config["assignment"])
+        report = result_of(assigned(trial))
         scheduler.on_trial_result(controller, trial, report)
         added.append(time.perf_counter() - begin - (watch.seconds - inside))
     show(
@@ -227,10 +227,10 @@ def bench_adapter(num_trials: int, num_results: int = 200) -> None:
     )
 
 
-def result_of(assignment: Mapping[str, Any]) -> dict[str, Any]:
+def result_of(assignment: Assignment) -> dict[str, Any]:
     """What a worker reports at the end of a fold of one epoch."""
-    place = {key: assignment[key] for key in ("trial", "fold", "attempt")}
-    score = toy_fold(assignment["parameters"], assignment["fold"])[1]
+    place = {key: getattr(assignment, key) for key in ("trial", "fold", "attempt")}
+    score = toy_fold(assignment.settings, assignment.fold)[1]
     return {
         "attempt": place["attempt"],
         "epoch": Epoch(**place, epoch=1, value=score, seconds=1.0),

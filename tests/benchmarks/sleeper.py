@@ -23,15 +23,15 @@ class Sleeper(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.given = new_config["assignment"]
+        self.given: Assignment = new_config["assignment"]
         self.epoch = 0
         return True
 
     def step(self) -> dict[str, Any]:
         time.sleep(EPOCH_SECONDS)
         self.epoch += 1
-        place = {key: self.given[key] for key in ("trial", "fold", "attempt")}
-        score = fold_score(Assignment(**self.given))
+        place = {key: getattr(self.given, key) for key in ("trial", "fold", "attempt")}
+        score = fold_score(self.given)
         watched = score.curves[WATCHED][:NUM_EPOCHS]  # no epoch that was not reported
         score = dataclasses.replace(score, curves={**score.curves, WATCHED: watched})
         value = watched[self.epoch - 1]

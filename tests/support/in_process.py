@@ -184,7 +184,7 @@ class Driver:
 
     def _report(self, now: float, epoch: int, assignment: Assignment) -> bool:
         """Returns whether the fold goes on."""
-        values, value = self.fold_function(assignment.parameters, assignment.fold)
+        values, value = self.fold_function(assignment.settings, assignment.fold)
         key = {
             "trial": assignment.trial,
             "fold": assignment.fold,

@@ -27,7 +27,7 @@ def seconds_per_epoch(parameters: Mapping[str, Any]) -> float:
 def fold_score(job: Assignment) -> FoldScore:
     """What training this fold would give."""
     draw = np.random.default_rng([job.trial, job.fold])
-    p = job.parameters
+    p = job.settings
     quality = (
         0.62
         - 0.10 * (math.log10(p["learning_rate"]) + 2.6) ** 2

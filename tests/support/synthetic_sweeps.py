@@ -155,7 +155,7 @@ def _drive(controller: Controller, clock: Clock, story: Story) -> None:
                 else controller.start(decision.trial)
             )
             num_steps += 1
-            at = clock.now + 0.05 + seconds_per_epoch(job.parameters)
+            at = clock.now + 0.05 + seconds_per_epoch(job.settings)
             heapq.heappush(queue, (at, num_steps, job, iter(range(1, 10_000))))
         if not queue:
             return
@@ -181,7 +181,7 @@ def _drive(controller: Controller, clock: Clock, story: Story) -> None:
         if controller.on_epoch(report):
             continue
         num_steps += 1
-        at = clock.now + seconds_per_epoch(job.parameters)
+        at = clock.now + seconds_per_epoch(job.settings)
         heapq.heappush(queue, (at, num_steps, job, epochs))
 
 

@@ -194,7 +194,7 @@ class Bench:
             is_old = isinstance(wanted[0], RunFold)
             what = controller.start(wanted[0].trial) if is_old else controller.add_trial()
             trial = FoldTrainable.__new__(FoldTrainable)  # Ray's constructor makes a log folder
-            trial.setup({"job": job, "assignment": dataclasses.asdict(what)})
+            trial.setup({"job": job, "assignment": what})
             result: dict[str, Any] = {}
             while "score" not in result and max_steps > 0:
                 result = trial.step()

@@ -20,7 +20,7 @@ from sweep.ray.nodes import ask, asks_for_token, hosts_without_token
 from sweep.ray.resources import ResourceRequest, Resources
 from sweep.ray.run import Interrupt, drive
 from sweep.ray.trainable import Job
-from sweep.records import Epoch, FoldScore, State
+from sweep.records import Assignment, Epoch, FoldScore, State
 from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import parse_space
@@ -49,7 +49,7 @@ class Arithmetic(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.job: Job = new_config["job"]
-        self.given = new_config["assignment"]
+        self.given: Assignment = new_config["assignment"]
         self.epoch = 0
         (Path(self.job.store) / f"worker-{os.getpid()}").touch()
         return True
@@ -57,7 +57,7 @@ class Arithmetic(tune.Trainable):
     def step(self) -> dict[str, Any]:
         self._await_the_other()
         self.epoch += 1
-        given = {key: self.given[key] for key in ("trial", "fold", "attempt")}
+        given = {key: getattr(self.given, key) for key in ("trial", "fold", "attempt")}
         result: dict[str, Any] = {key: given[key] for key in ("trial", "attempt")}
         trap = Path(self.job.store) / f"{given['trial']}-{given['fold']}"
         if trap.exists():
@@ -66,7 +66,7 @@ class Arithmetic(tune.Trainable):
             if how == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             return {**result, "failed": how, "final": how == "diverged"}
-        value = self.given["parameters"]["learning_rate"] + 0.01 * given["fold"]
+        value = self.given.settings["learning_rate"] + 0.01 * self.given.fold
         result["epoch"] = Epoch(**given, epoch=self.epoch, value=value, seconds=0.0)
         if self.epoch == NUM_EPOCHS:
             result["score"] = FoldScore(

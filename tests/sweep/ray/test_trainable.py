@@ -9,9 +9,10 @@ from typing import Any
 
 from ptxcore.types import CaseTable, ChoiceResult, EpochReport, FoldResult
 from sweep.ray.trainable import FoldTrainable, Job
+from sweep.records import Assignment
 from sweep.util.provenance import pixel_versions
 
-ASSIGNMENT = {"trial": 3, "fold": 1, "attempt": 2, "parameters": {}}
+ASSIGNMENT = Assignment(trial=3, fold=1, attempt=2, settings={})
 
 
 def test_a_worker_with_another_opencv_names_both(tmp_path: Path) -> None:

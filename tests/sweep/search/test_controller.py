@@ -63,7 +63,7 @@ def test_the_first_trial_is_the_default_then_the_listed_ones(storage: LedgerStor
     controller = make_controller(ledger, space)
     assert controller.wanted(2) == [NewTrial(), NewTrial()]
     assignments = [controller.add_trial() for _ in range(3)]
-    assert [one.parameters for one in assignments] == [
+    assert [one.settings for one in assignments] == [
         {"x": 0.2, "kind": "a", "y": 0.5},
         {"x": 0.9, "kind": "a", "y": 0.5},
         {"x": 0.2, "kind": "b", "y": 0.5},
