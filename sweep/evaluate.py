@@ -40,7 +40,7 @@ from sweep.storage.home import Home
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Of probabilities, which a mask has none of.
+#: Metrics of probabilities, which a mask has none of.
 _OF_PROBABILITIES = ("average_precision", "calibration_error")
 #: Whether the cases may have trained the model.
 UNSEEN, SEEN, UNKNOWN = "none", "some", "unknown"

@@ -44,7 +44,9 @@ _PERSON = re.compile(
     r"\b(?:who|whose|whom|whoever|(?:no|some|any|every)body|(?:some|any|every)one)\b", re.IGNORECASE
 )
 #: "name: Of the sweep." leaves out the noun: "name: Name of the sweep."
-_WITHOUT_NOUN = re.compile(r"^\s+\w+: (?:Of|Whose|Who)\b.*", re.MULTILINE)
+_WITHOUT_NOUN = re.compile(
+    r'^\s+(?:(?:\w+: (?:Of|Whose|Who)|"""Of)\b.*|\w+: As there\.$)', re.MULTILINE
+)
 
 
 def files() -> list[Path]:

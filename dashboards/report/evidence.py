@@ -15,11 +15,11 @@ class Confirmation(Protocol):
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """By name, "dice_all_empty" among them, under the rule that will be deployed."""
+        """Scores by name, "dice_all_empty" among them, under the rule that will be deployed."""
 
     @property
     def default(self) -> Mapping[str, float] | None:
-        """Of the default trial likewise, None where it is the winner or cannot be scored."""
+        """Scores of the default trial likewise, None where it is the winner or cannot be scored."""
 
     @property
     def intervals(self) -> Mapping[str, tuple[float, float]]:
@@ -29,7 +29,7 @@ class Confirmation(Protocol):
 
     @property
     def confidence(self) -> float:
-        """Of the intervals."""
+        """Confidence of the intervals."""
 
     @property
     def num_cases(self) -> int:
@@ -37,7 +37,7 @@ class Confirmation(Protocol):
 
     @property
     def num_positive(self) -> int:
-        """Of them with a pneumothorax."""
+        """Cases of the hold-out with a pneumothorax."""
 
     @property
     def num_groups(self) -> int:

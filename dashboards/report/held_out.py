@@ -101,7 +101,7 @@ def _table(confirmation: Confirmation, names: Sequence[str]) -> Markup:
 
 
 def _num_cases(metrics: Mapping[str, float], name: str) -> str:
-    """Of a group, in brackets: few cases say little."""
+    """Number of a group's cases, in brackets: few say little."""
     for kind in ("_size_", "_view_"):
         if kind in name:
             number = metrics.get(f"num_cases{name[name.index(kind) :]}")

@@ -35,7 +35,7 @@ NOMINAL_THICKNESS_MM = 1.0
 #: without one, and one that differs. It is no statement about the patient.
 OHIF_ORIENTATION = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 RESEARCH = "For research use only, not for diagnosis"
-#: Of a series that comes after what a modality makes.
+#: Number of a series that comes after what a modality makes.
 SERIES_NUMBER = 9001
 _MANUFACTURER = "ptxsweep"
 

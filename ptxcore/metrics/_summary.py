@@ -11,8 +11,8 @@ from ptxcore.metrics._ranking import average_precision
 from ptxcore.metrics._rule import apply_rule, ratio
 from ptxcore.types import CaseTable, Rule
 
-#: Of all metrics. Distances are measured once per held fold, so no training can watch them, and
-#: calibration alone is best where nothing is found: neither is an objective.
+#: Those of all metrics; distances are measured once per held fold, so no training can watch them,
+#: and calibration alone is best where nothing is found: neither is an objective.
 LOWER_IS_BETTER = frozenset(
     {"loss", "calibration_error", "hausdorff95_mm", "hausdorff95_positive_mm"}
 )

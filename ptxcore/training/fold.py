@@ -206,7 +206,7 @@ class FoldRun:
 
     @property
     def report(self) -> EpochReport:
-        """Of the last epoch."""
+        """Report of the last epoch."""
         return self.history.reports[-1]
 
     def train_epoch(self) -> None:

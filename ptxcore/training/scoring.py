@@ -114,7 +114,7 @@ def score_choices(
     Raises:
         TrainingDiverged: A logit is NaN or infinite.
         OutOfMemory: A single window does not fit in memory.
-        StoreError: As there.
+        StoreError: As for `score_cases`.
         DataError: A case is given twice, or none.
         SettingsError: The rule is not valid.
     """

@@ -120,7 +120,7 @@ def num_positive_patients(groups: Sequence[str], positive: NDArray[np.bool_]) ->
 def _patients(
     values: NDArray[np.float64], groups: Sequence[str], positive: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Of each patient that counts: sum and number of values, and whether a case is positive."""
+    """Sum and number of values of each patient that counts, and whether a case is positive."""
     counts = np.isfinite(values)
     _, member_of = np.unique(np.asarray(groups), return_inverse=True)
     sums, sizes, num_positive = (

@@ -142,7 +142,7 @@ def submit_command(
 
 
 def _one_ledger(context: click.Context, options: dict[str, Any]) -> None:
-    """Of address and file, what the command line gives wins over environment and profile."""
+    """Address and file: what the command line gives wins over environment and profile."""
     if not (options["ledger"] and options["ledger_file"]):
         return
     typed = [

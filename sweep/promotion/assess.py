@@ -46,7 +46,7 @@ class ScoredModel:
 
     @property
     def dice(self) -> NDArray[np.float64]:
-        """Of each case (both empty = 1), shape (N,)."""
+        """Dice of each case (both empty = 1), shape (N,)."""
         return per_case_dice(self.table, self.rule)
 
     @property

@@ -110,7 +110,7 @@ class SearchSpace:
         )
 
     def active(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Of given values only those of active parameters; missing ones take their default."""
+        """Values of active parameters alone; missing ones take their default."""
         whole: dict[str, Any] = {}
         chosen: dict[str, Any] = {}
         for name, one in self.parameters.items():

@@ -34,7 +34,8 @@ from ptxcore.limits import CONTROL_POINTS, GRID_CELLS, MAX_ELASTIC_SHARE, MAX_LI
 ROTATION_DEG = 15.0
 SCALE = 0.15
 SHIFT = 0.04
-#: Of the image's side, where `elastic_px` says nothing: few control points reach the fold limit.
+#: Share of the image's side where `elastic_px` says nothing: few control points reach the limit of
+#: folding.
 ELASTIC_RMS = 0.01
 
 

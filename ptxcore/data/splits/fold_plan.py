@@ -166,7 +166,7 @@ class FoldPlan:
 
     @property
     def data_hash(self) -> str:
-        """Of the store that the ids belong to: 64 hexadecimal digits."""
+        """Hash of the store that the ids belong to: 64 hexadecimal digits."""
         return self.search.data_hash
 
     @property

@@ -104,7 +104,7 @@ class CaseStore:
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], cases: tuple[Case, ...]) -> None:
-        """Of what `open` has read and checked; that maps the files too.
+        """From what `open` has read and checked; that maps the files too.
 
         Args:
             folder: Where the store is.

@@ -155,7 +155,7 @@ def make_grid(
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Of processes that were killed at work: no other is at work, as the lock is ours."""
+    """Remove drafts of killed processes: no other is at work, as the lock is ours."""
     for path in folder.parent.glob(f"{folder.name}.part-*"):
         shutil.rmtree(path)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-#: Of digital X-ray images for presentation.
+#: SOP class of digital X-ray images for presentation.
 _DX_STORAGE = UID("1.2.840.10008.5.1.4.1.1.1.1")
 _INSTANCE = UID("2.25.1")
 _SIDE_PX = 64

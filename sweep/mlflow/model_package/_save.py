@@ -18,7 +18,7 @@ from sweep.mlflow.model_package._model import ARTIFACT, SIGNATURE
 from sweep.mlflow.model_package._wheel import write_wheel
 from sweep.util.provenance import pins
 
-#: Of the model's folder. MLflow installs requirements from there, and so do people.
+#: A folder in the model's. MLflow installs requirements from there, and so do people.
 WHEELS = "wheels"
 CODE = Path(__file__).with_name("champion.py")
 #: What prediction needs beside this package, in the versions that scored the hold-out. Given

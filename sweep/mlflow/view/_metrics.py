@@ -36,8 +36,9 @@ from sweep.ledger.projection import Projection, Trial
 from sweep.records import FoldScore, State
 from sweep.util.numbers import all_finite, mean_or
 
-#: Of the keys and what they mean. Runs of another layout are sent anew; their old keys (mean/...,
-#: sd/..., fold/...) stay, since MLflow deletes no metric, so no key ever gets another meaning.
+#: Version of the keys and of what they mean. Runs of another layout are sent anew; their old keys
+#: (mean/..., sd/..., fold/...) stay, since MLflow deletes no metric, so no key ever gets another
+#: meaning.
 LAYOUT = "2"
 #: Before the name of a metric of masks at the fixed threshold of the settings.
 FIXED_PREFIX = "fixed/"
