@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sweep.cli._help import SharedOption
 from sweep.cli.profile import profile_option
 from sweep.util.numbers import finite_or_none
 
@@ -98,6 +99,7 @@ def _reserve_stdout(context: click.Context, _: click.Parameter, as_json: bool) -
 json_option = click.option(
     "--json",
     "as_json",
+    cls=SharedOption,
     is_flag=True,
     is_eager=True,
     callback=_reserve_stdout,
@@ -121,17 +123,23 @@ def home_options(function: Function) -> Function:
         click.option(
             "--home",
             "home_folder",
+            cls=SharedOption,
             type=ANY_PATH,
             help="Folder of your sweeps [PTXSWEEP_HOME, else ./ptxsweep-home].",
         ),
         click.option(
-            "--ledger", help="SQLAlchemy address [PTXSWEEP_LEDGER, else SQLite in the home]."
+            "--ledger",
+            cls=SharedOption,
+            help="SQLAlchemy address [PTXSWEEP_LEDGER, else SQLite in the home].",
         ),
         click.option(
-            "--tracking-uri", help="Of MLflow [MLFLOW_TRACKING_URI, else SQLite in the home]."
+            "--tracking-uri",
+            cls=SharedOption,
+            help="Of MLflow [MLFLOW_TRACKING_URI, else SQLite in the home].",
         ),
         click.option(
             "--storage",
+            cls=SharedOption,
             help="Folder that all workers can write, or s3://bucket/prefix [PTXSWEEP_STORAGE, else "
             "in the home].",
         ),

@@ -13,6 +13,7 @@ from sweep.cli._common import (
     json_option,
     open_home,
 )
+from sweep.cli._help import command
 from sweep.util.words import count
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Example:
   ptxsweep compare report_ablation --metric average_precision --metric dice_positive"""
 
 
-@click.command("compare", epilog=_EPILOG)
+@command("compare", epilog=_EPILOG)
 @click.argument("name")
 @click.option("--against", default=0, show_default=True, type=click.IntRange(0), help="A trial.")
 @click.option(

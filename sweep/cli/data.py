@@ -18,6 +18,7 @@ from sweep.cli._common import (
     parse_settings,
     say,
 )
+from sweep.cli._help import Command
 from sweep.cli.fidelity import fidelity_command
 from sweep.errors import UsageError
 from sweep.util.words import count
@@ -28,6 +29,7 @@ def data_command() -> None:
     """Import images and masks into a case store, check it, describe it."""
 
 
+data_command.command_class = Command
 data_command.add_command(fidelity_command)
 
 

@@ -18,7 +18,7 @@ from sweep.cli._common import (
     precision_option,
     say,
 )
-from sweep.records import SweepState
+from sweep.cli._help import command
 from sweep.util.words import count
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _METRICS = ("average_precision", "dice", "dice_positive")
 
 
-@click.command("demo")
+@command("demo")
 @click.option("--dicom", type=EXISTING_FOLDER, help="Your own DICOM files instead of a phantom.")
 @click.option("--rle", type=EXISTING_FILE, help="Their masks.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -50,6 +50,7 @@ def demo_command(
     from sweep.cli._app import INTERRUPTED, OK
     from sweep.cli.live import watching
     from sweep.demo import demo
+    from sweep.records import SweepState
 
     home = open_home(options)
     result = demo(

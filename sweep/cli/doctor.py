@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from sweep.cli._common import emit, home_options, json_option, open_home
+from sweep.cli._help import command
 
 _MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
 
-@click.command("doctor")
+@command("doctor")
 @home_options
 @click.option(
     "--address",

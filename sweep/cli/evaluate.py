@@ -17,6 +17,7 @@ from sweep.cli._common import (
     say,
     verifying,
 )
+from sweep.cli._help import command
 
 if TYPE_CHECKING:
     from sweep.evaluate import Evaluation
@@ -30,7 +31,7 @@ _SEEN = (
 )
 
 
-@click.command("evaluate")
+@command("evaluate")
 @click.argument("subject")
 @click.option("--store", required=True, metavar="FOLDER", help="Labelled case store.")
 @click.option(

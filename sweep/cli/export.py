@@ -14,10 +14,11 @@ from sweep.cli._common import (
     json_option,
     open_home,
 )
+from sweep.cli._help import command
 from sweep.util.words import count
 
 
-@click.command("export-table")
+@command("export-table")
 @click.argument("name")
 @click.option("--out", type=OUTPUT_FILE, help="A new .npz file [NAME.npz].")
 @home_options

@@ -18,6 +18,7 @@ from sweep.cli._common import (
     json_option,
     say,
 )
+from sweep.cli._help import command
 from sweep.errors import UsageError
 from sweep.util.words import count
 
@@ -43,7 +44,7 @@ Example:
   ptxsweep data fidelity --rle train-rle.csv --figure fidelity.html"""
 
 
-@click.command("fidelity", epilog=_EPILOG)
+@command("fidelity", epilog=_EPILOG)
 @click.option("--rle", type=EXISTING_FILE, help="CSV of run-length encoded masks, or .csv.gz.")
 @click.option(
     "--store", type=EXISTING_FOLDER, help="Case store: its masks, or with --rle its images."

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from sweep.cli._common import OUTPUT_FOLDER, emit, home_options, json_option, open_home, say
+from sweep.cli._help import command
 from sweep.errors import UsageError
 
 
-@click.command("predict")
+@command("predict")
 @click.argument("dicom", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--champion", metavar="NAME", help="Registered model; its champion predicts.")
 @click.option("--model", metavar="URI", help="Of a model in MLflow, as in models:/NAME@champion.")

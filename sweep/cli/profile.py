@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from sweep.cli._help import SharedOption
 from sweep.errors import UsageError
 from sweep.storage.bucket import is_bucket
 
@@ -134,6 +135,7 @@ def _option(
 ) -> Callable[[_Command], _Command]:
     return click.option(
         "--profile",
+        cls=SharedOption,
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         envvar="PTXSWEEP_PROFILE",
         is_eager=True,

@@ -16,12 +16,13 @@ from sweep.cli._common import (
     open_home,
     verifying,
 )
+from sweep.cli._help import command
 
 if TYPE_CHECKING:
     from sweep.promotion.promote import Promotion
 
 
-@click.command("promote")
+@command("promote")
 @click.argument("name")
 @click.option(
     "--model-name",

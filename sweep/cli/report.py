@@ -15,9 +15,10 @@ from sweep.cli._common import (
     open_home,
     say,
 )
+from sweep.cli._help import command
 
 
-@click.command("report")
+@command("report")
 @click.argument("name")
 @click.option("--out", type=OUTPUT_FILE, help="File to write [report.html in the sweep's folder].")
 @home_options

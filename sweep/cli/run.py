@@ -19,7 +19,7 @@ from sweep.cli._common import (
     say,
     verifying,
 )
-from sweep.records import SweepState
+from sweep.cli._help import command
 
 if TYPE_CHECKING:
     from sweep.analysis.summary import SweepSummary
@@ -83,7 +83,7 @@ def _budget(options: dict[str, Any]) -> Budget:
     return Budget(hours=options.pop("hours"), gpu_hours=options.pop("gpu_hours"))
 
 
-@click.command("run")
+@command("run")
 @click.argument("space")
 @click.option(
     "--store",
@@ -160,6 +160,7 @@ def run_command(
 
     from sweep import launch
     from sweep.cli.live import watching
+    from sweep.records import SweepState
     from sweep.space import load_space
     from sweep.space.overrides import Overrides
 
@@ -209,7 +210,7 @@ def run_command(
     return _finish(summary, as_json)
 
 
-@click.command("resume")
+@command("resume")
 @click.argument("name")
 @click.option("--store", type=STORE, help="Where the case store is now, if it moved.")
 @_resource_options
@@ -240,6 +241,7 @@ def _finish(summary: SweepSummary, as_json: bool) -> int:
     """Print the result; 4 when the sweep can go on."""
     from sweep.cli._app import INTERRUPTED, OK
     from sweep.cli.show import print_sweep
+    from sweep.records import SweepState
 
     if as_json:
         emit(summary)

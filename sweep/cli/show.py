@@ -14,7 +14,7 @@ from sweep.cli._common import (
     open_home,
     say,
 )
-from sweep.records import State
+from sweep.cli._help import command
 from sweep.util.words import count
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _OFFICIAL = (
 )
 
 
-@click.command("list")
+@command("list")
 @home_options
 @json_option
 def list_command(as_json: bool, **options: Any) -> None:
@@ -86,7 +86,7 @@ def list_command(as_json: bool, **options: Any) -> None:
         )
 
 
-@click.command("show")
+@command("show")
 @click.argument("name")
 @home_options
 @json_option
@@ -159,6 +159,8 @@ def print_sweep(summary: SweepSummary) -> None:
 
 def _mean(trial: TrialSummary) -> str:
     """In brackets where folds are missing: the easy ones may be there, the hard ones not."""
+    from sweep.records import State
+
     if trial.mean is None:
         return "-"
     return f"{trial.mean:.4f}" if trial.state == State.COMPLETE else f"({trial.mean:.4f})"

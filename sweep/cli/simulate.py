@@ -17,6 +17,7 @@ from sweep.cli._common import (
     parse_settings,
     say,
 )
+from sweep.cli._help import command
 
 if TYPE_CHECKING:
     from sweep.simulate import Missing, ReplayResult, Table
@@ -44,7 +45,7 @@ Example:
   ptxsweep simulate a.npz b.npz --policy default,greedy:10 --workers 16 --seeds 20 --json"""
 
 
-@click.command("simulate", epilog=_EPILOG)
+@command("simulate", epilog=_EPILOG)
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE|SWEEP...")
 @click.option("--policy", "policies", default=_DEFAULT_POLICIES, help="Names, separated by commas.")
 @click.option("--pruner", default="none", show_default=True, help="Of every policy.")

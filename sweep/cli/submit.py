@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from sweep.cli._common import emit, json_option, parse_settings, say
+from sweep.cli._help import command
 from sweep.cli.profile import cluster_profile_option
 from sweep.cli.run import run_command
 from sweep.errors import UsageError
@@ -30,9 +31,7 @@ _WHERE_SECRETS_GO = {
 }
 
 
-@click.command(
-    "submit", params=[option for option in run_command.params if option.name in _PASSED_ON]
-)
+@command("submit", params=[option for option in run_command.params if option.name in _PASSED_ON])
 @click.argument("space")
 @click.option(
     "--address",
