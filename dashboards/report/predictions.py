@@ -230,7 +230,7 @@ def _draw(
     from ptxcore.inference import place, predict_prepared
     from ptxcore.models import load_weights
 
-    view = store.resampled(settings.image_size, settings.resampling)
+    grid = store.resampled(settings.image_size, settings.resampling)
     drawn: dict[str, Example] = {}
     for fold in sorted({choice.fold for choice in choices}):
         weights = folder / str(trial.folds[fold].weights)
@@ -240,7 +240,7 @@ def _draw(
                 continue
             index = store.index(choice.case_id)
             image, truth = store.image(index), store.mask(index)
-            logits = predict_prepared(network, view.image(index), truth.shape, settings, runtime)
+            logits = predict_prepared(network, grid.image(index), truth.shape, settings, runtime)
             mask = logits_to_mask(logits, rules[fold])
             drawn[choice.case_id] = Example(choice=choice, picture=thumbnail(image, truth, mask))
     return tuple(drawn[choice.case_id] for choice in choices)

@@ -2,7 +2,7 @@
 
 from ptxcore.inference._attention import predict_attention
 from ptxcore.inference._ensemble import Ensemble
-from ptxcore.inference._memory import is_out_of_memory
+from ptxcore.inference._micro_batches import is_out_of_memory
 from ptxcore.inference._predict import (
     Passes,
     on_grid,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ptxcore.errors import SettingsError
-from ptxcore.inference._memory import SplitForward
+from ptxcore.inference._micro_batches import SplitForward
 
 #: Windows that go through the network together, where they fit. On a CPU one is fastest; a GPU
 #: wants more.

@@ -65,11 +65,11 @@ def score_cases(
         DataError: A case is given twice.
         SettingsError: The rule is not valid.
     """
-    view = store.resampled(settings.image_size, settings.resampling)
+    grid = store.resampled(settings.image_size, settings.resampling)
     rows, losses, surfaces = [], [], []
     for index in (store.index(name) for name in case_ids):
-        logits = predict_grid(network, view.image(index), settings, runtime, passes)
-        truth = torch.from_numpy(view.soft_mask(index).astype("float32") / 255)[None, None]
+        logits = predict_grid(network, grid.image(index), settings, runtime, passes)
+        truth = torch.from_numpy(grid.soft_mask(index).astype("float32") / 255)[None, None]
         losses.append(float(loss_of(settings, logits, truth.to(logits.device))))
         mask = store.mask(index)
         original = on_grid(logits, mask.shape)

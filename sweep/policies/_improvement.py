@@ -75,13 +75,13 @@ class ImprovementModel:
             for fold, score in one.scores.items()
         }
         num_steps = 0 if not learn else _NEXT_STEPS if self._models else _FIRST_STEPS
-        views: list[list[Mapping[str, object]]] = [
+        inputs: list[list[Mapping[str, object]]] = [
             [parameters[one.number] for one in trials],
             [{} for _ in trials],
         ]
         self._models = [
-            FoldModel(view, self._num_folds, variances)
-            for view, variances in zip(views, self._variances, strict=True)
+            FoldModel(known, self._num_folds, variances)
+            for known, variances in zip(inputs, self._variances, strict=True)
         ]
         for model in self._models:
             model.fit(scores, num_steps=num_steps)

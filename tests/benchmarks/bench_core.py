@@ -214,9 +214,9 @@ def augmentation_seconds(store: CaseStore, settings: FoldSettings) -> float:
     """Of one patch at full strength."""
     change = Augmentation(1.0, patch_px=settings.patch_size, image_px=settings.image_size)
     side = settings.patch_size + 2 * change.margin_px
-    view = store.resampled(settings.image_size)
-    image = np.ascontiguousarray(view.image(0)[:side, :side])
-    mask = np.ascontiguousarray(view.soft_mask(0)[:side, :side])
+    grid = store.resampled(settings.image_size)
+    image = np.ascontiguousarray(grid.image(0)[:side, :side])
+    mask = np.ascontiguousarray(grid.soft_mask(0)[:side, :side])
     pad = [(0, side - image.shape[0]), (0, side - image.shape[1])]
     image, mask = np.pad(image, pad), np.pad(mask, pad)
     seeds = iter(range(1000))

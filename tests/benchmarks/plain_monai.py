@@ -83,11 +83,11 @@ def plain_step(
     from monai.transforms import Compose, RandAffined, RandCropByPosNegLabeld, RandFlipd
 
     side = settings.patch_size
-    view = store.resampled(settings.image_size)
+    grid = store.resampled(settings.image_size)
     rows: list[dict[str, Any]] = []
     for index in (store.index(name) for name in case_ids):
-        image = normalise(view.image(index)).astype(np.float32)[None]
-        mask = (view.soft_mask(index) >= 128).astype(np.float32)[None]
+        image = normalise(grid.image(index)).astype(np.float32)[None]
+        mask = (grid.soft_mask(index) >= 128).astype(np.float32)[None]
         rows.append({"image": image, "label": mask})
     keys = ["image", "label"]
     transforms = Compose(

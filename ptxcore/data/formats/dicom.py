@@ -20,7 +20,7 @@ from ptxcore.data.formats.elements import int_of, refusal, spacing_of, text_of
 from ptxcore.data.formats.grayscale import displayed
 from ptxcore.data.formats.radiograph import Header, Radiograph
 from ptxcore.data.formats.samples import read_bits, to_samples
-from ptxcore.data.formats.size_limits import BoundedFile, inflates_beyond
+from ptxcore.data.formats.size_limits import SizeLimitedFile, inflates_beyond
 from ptxcore.data.formats.subject import is_image, subject_of
 from ptxcore.errors import DicomError, NoImageError
 
@@ -89,7 +89,7 @@ def read_dicom(path: Path) -> Radiograph:
 
 def _parse(path: Path, *, stop_before_pixels: bool) -> FileDataset:
     try:
-        with BoundedFile(path) as file:
+        with SizeLimitedFile(path) as file:
             _check_deflated(path, file)
             dataset: FileDataset = pydicom.dcmread(file, stop_before_pixels=stop_before_pixels)
     except DicomError:
@@ -111,7 +111,7 @@ def _parse(path: Path, *, stop_before_pixels: bool) -> FileDataset:
     return dataset
 
 
-def _check_deflated(path: Path, file: BoundedFile) -> None:
+def _check_deflated(path: Path, file: SizeLimitedFile) -> None:
     """Measure a deflated file, which pydicom would inflate whole; leaves the file at its begin."""
     read_preamble(file, force=False)
     start, syntax = file.tell(), ""

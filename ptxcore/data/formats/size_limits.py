@@ -18,7 +18,7 @@ _PIECE = 2**20
 _SMALL = 2**16
 
 
-class BoundedFile(io.BufferedReader):
+class SizeLimitedFile(io.BufferedReader):
     """A file that allocates no more for a read than is left; plain ones allocate what is asked."""
 
     def __init__(self, path: Path) -> None:

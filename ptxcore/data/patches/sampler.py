@@ -73,7 +73,7 @@ class PatchSampler:
         self._made_of = store, tuple(case_ids), settings, seed
         indices = [store.index(name) for name in case_ids]
         cases = [store.cases[index] for index in indices]
-        self._view = store.resampled(settings.image_size, settings.resampling)
+        self._grid = store.resampled(settings.image_size, settings.resampling)
         self._positive = [i for i, case in zip(indices, cases, strict=True) if case.is_positive]
         self._negative = [i for i, case in zip(indices, cases, strict=True) if not case.is_positive]
         has_hard_negatives = settings.hard_negative_share > 0 and bool(self._negative)
@@ -141,7 +141,7 @@ class PatchSampler:
     def measure(self) -> None:
         """Look at every image once, for its mean and spread; else each is at its first patch."""
         cases = self._positive + self._negative
-        found = in_order(lambda case: moments(self._view.image(case)), cases, num_processors())
+        found = in_order(lambda case: moments(self._grid.image(case)), cases, num_processors())
         self._moments = dict(zip(cases, found, strict=True))
 
     def draw(self, epoch: int) -> list[int]:
@@ -182,7 +182,7 @@ class PatchSampler:
             First row and first column on the network's grid; negative where the image is smaller
             than the patch, which is then centred.
         """
-        return self._corner(self._view.soft_mask(case), rng)
+        return self._corner(self._grid.soft_mask(case), rng)
 
     def patch(
         self, case: int, corner: tuple[int, int], *, seed: int
@@ -199,7 +199,7 @@ class PatchSampler:
             whole image, then what `context_factor` and `position_channels` add. And the covered
             share of each pixel in [0, 1], float32 of shape (P, P).
         """
-        image, mask = self._view.image(case), self._view.soft_mask(case)
+        image, mask = self._grid.image(case), self._grid.soft_mask(case)
         if case not in self._moments:
             self._moments[case] = moments(image)
         margin = self.augmentation.margin_px

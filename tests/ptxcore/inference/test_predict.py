@@ -14,7 +14,7 @@ from ptxcore.data.intensity import normalise
 from ptxcore.data.resample import resize_image
 from ptxcore.errors import OutOfMemory, SettingsError
 from ptxcore.inference import Passes, place, predict_grid, predict_logits, predict_prepared
-from ptxcore.inference._memory import SplitForward
+from ptxcore.inference._micro_batches import SplitForward
 from ptxcore.inference._windows import slide
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from ptxcore.data.formats.size_limits import BoundedFile, inflates_beyond, read_gzip
+from ptxcore.data.formats.size_limits import SizeLimitedFile, inflates_beyond, read_gzip
 
 TESTS = Path(__file__).resolve().parents[3] / "support"
 
 
 def test_no_claim_allocates_memory(tmp_path: Path) -> None:
-    command = [sys.executable, str(TESTS / "bounded_inputs.py"), str(tmp_path)]
+    command = [sys.executable, str(TESTS / "size_limited_inputs.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
@@ -33,7 +33,7 @@ def test_no_claim_allocates_memory(tmp_path: Path) -> None:
 
 def test_reads_end_with_the_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x" * 100_000)
-    with BoundedFile(tmp_path / "a") as file:
+    with SizeLimitedFile(tmp_path / "a") as file:
         assert file.read(10) == b"x" * 10
         assert len(file.read(2**40)) == 99_990
         assert file.read(2**40) == b""
