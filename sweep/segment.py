@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
+    from ptxcore.export.onnx_graph import OnnxEnsemble
     from ptxcore.inference import Ensemble
+
+    Model = Ensemble | OnnxEnsemble
 
 #: How a file's name ends, after that of its image, in each format; "rle" is one file for all.
 FORMATS = {
@@ -130,8 +133,8 @@ def predict_files(
     on_model(facts)
     if attention is not None and not any(network.num_gates for network, _ in model.members):
         raise UsageError(
-            f"--attention: the networks of {uri} have no attention gates, expected "
-            "network=attention_unet; leave the option out"
+            f"--attention: found no networks with attention gates in {uri}, expected "
+            "network=attention_unet, and no graph; leave the option out"
         )
     for folder in (out, attention or out):
         folder.mkdir(parents=True, exist_ok=True)
@@ -156,16 +159,19 @@ def _maker(facts: Mapping[str, Any]) -> Maker:
 
 
 def _draw_attention(
-    ensemble: Ensemble, image: NDArray[Any], mask: NDArray[np.bool_], path: Path
+    ensemble: Model, image: NDArray[Any], mask: NDArray[np.bool_], path: Path
 ) -> None:
+    from ptxcore.inference import Ensemble
     from ptxcore.inference.attention_sheet import attention_sheet
+
+    assert isinstance(ensemble, Ensemble), "a graph has no gates, which was refused before"
 
     with whole_file(path) as draft:
         attention_sheet(image, mask, ensemble.attention(image)).save(draft, format="PNG")
 
 
 def _predict(
-    ensemble: Ensemble, file: Path, label: str, writer: _Writer
+    ensemble: Model, file: Path, label: str, writer: _Writer
 ) -> tuple[Prediction, NDArray[Any], NDArray[np.bool_]]:
     """The prediction, with the image and the mask it is of."""
     from sweep.mlflow.model_package import segment

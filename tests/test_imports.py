@@ -41,7 +41,10 @@ _FOLDERS = {
     "mlflow",
 }
 #: A folder is a noun; a file beside the folders is a verb, what one command does.
-VERBS = ("launch", "segment", "evaluate", "report", "preview", "load", "doctor", "demo")
+VERBS = (
+    *("launch", "segment", "evaluate", "export_model", "report", "preview"),
+    *("load", "doctor", "demo"),
+)
 SWEEP = {
     "util": Row(set(), {"ptxcore"}),
     "policies": Row({"util"}),
@@ -56,7 +59,7 @@ SWEEP = {
     "simulate": Row({"policies", "pruners", "ledger", "search"}, {"optuna", "ptxcore"}),
     "promotion": Row({"util", "ledger", "analysis", "storage", "mlflow"}, {"mlflow", "ptxcore"}),
     **dict.fromkeys(
-        VERBS[:5], Row(_FOLDERS | {"simulate", "promotion"}, {"ptxcore", "mlflow", "dashboards"})
+        VERBS[:6], Row(_FOLDERS | {"simulate", "promotion"}, {"ptxcore", "mlflow", "dashboards"})
     ),
     "load": Row({"ledger", "analysis", "storage"}),
     "doctor": Row(_FOLDERS, GUARDED - {"dashboards"}),

@@ -1,7 +1,7 @@
 """Whole images through networks: logits, probabilities and masks on the original grid."""
 
 from ptxcore.inference._attention import predict_attention
-from ptxcore.inference._ensemble import Ensemble
+from ptxcore.inference._ensemble import Ensemble, mean_logits, sigmoid
 from ptxcore.inference._micro_batches import is_out_of_memory
 from ptxcore.inference._predict import (
     Passes,
@@ -10,16 +10,20 @@ from ptxcore.inference._predict import (
     predict_grid,
     predict_logits,
     predict_prepared,
+    prepared_for,
 )
 
 __all__ = [
     "Ensemble",
     "Passes",
     "is_out_of_memory",
+    "mean_logits",
     "on_grid",
     "place",
     "predict_attention",
     "predict_grid",
     "predict_logits",
     "predict_prepared",
+    "prepared_for",
+    "sigmoid",
 ]

@@ -9,7 +9,7 @@ pneumothorax (Dice over them 0.34), the mean logit 64% (0.52), both without a fa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,13 +92,10 @@ class Ensemble:
             SettingsError: The image is not a two-dimensional array with pixels.
             OutOfMemory: A single window does not fit in memory.
         """
-        if len(self.members) == 1:  # exactly the logits that scored this network
-            network, settings = self.members[0]
-            return predict_logits(network, image, settings, self.runtime)
-        total = np.zeros(np.shape(image), dtype=np.float32)
-        for network, settings in self.members:
-            total += np.clip(predict_logits(network, image, settings, self.runtime), *LOGIT_RANGE)
-        return total / np.float32(len(self.members))
+        return mean_logits(
+            predict_logits(network, image, settings, self.runtime)
+            for network, settings in self.members
+        )
 
     def probability(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
         """The logits as probabilities, float32 of shape (H, W) in [0, 1].
@@ -110,7 +107,7 @@ class Ensemble:
             SettingsError: The image is not a two-dimensional array with pixels.
             OutOfMemory: A single window does not fit in memory.
         """
-        return _sigmoid(self.logits(image))
+        return sigmoid(self.logits(image))
 
     def attention(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
         """Coefficients of the attention gates: by grid, the mean over the networks that have it.
@@ -150,7 +147,28 @@ class Ensemble:
         return logits_to_mask(self.logits(image), self.rule)
 
 
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def mean_logits(found: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Mean of networks' logits, each limited to `LOGIT_RANGE`; those of one network as they are.
+
+    Args:
+        found: At least one array, all of one shape.
+    """
+    each = iter(found)
+    first, num_networks = next(each), 1
+    total = np.clip(first, *LOGIT_RANGE)
+    for logits in each:
+        total += np.clip(logits, *LOGIT_RANGE)
+        num_networks += 1
+    # Of one network they are exactly the logits that scored it.
+    return first if num_networks == 1 else total / np.float32(num_networks)
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits as probabilities.
+
+    Args:
+        logits: Any shape.
+    """
     # Half a tanh: no overflow at either end.
     result: NDArray[np.float32] = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * logits))
     return result

@@ -11,7 +11,7 @@ from ptxcore.models._build import MAX_WIDTH, PRIOR, build_network, widths
 from ptxcore.models.weights import load_weights, recover_folder, replace_folder, save_weights
 
 if TYPE_CHECKING:
-    from ptxcore.models._unet import SegmentationUNet
+    from ptxcore.models._unet import SegmentationUNet, pad_to_multiple
 
 __all__ = [
     "MAX_WIDTH",
@@ -19,6 +19,7 @@ __all__ = [
     "SegmentationUNet",
     "build_network",
     "load_weights",
+    "pad_to_multiple",
     "recover_folder",
     "replace_folder",
     "save_weights",
@@ -27,8 +28,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "SegmentationUNet":
-        from ptxcore.models._unet import SegmentationUNet
+    if name in ("SegmentationUNet", "pad_to_multiple"):
+        from ptxcore.models import _unet
 
-        return SegmentationUNet
+        return getattr(_unet, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -51,6 +51,7 @@ _COMMANDS = {
     "report": ("sweep.cli.report", "Write a sweep's report as one HTML file."),
     "promote": ("sweep.cli.promote", "Make a sweep's winner the champion, if the evidence holds."),
     "predict": ("sweep.cli.predict", "Segment DICOM files with a champion."),
+    "export-model": ("sweep.cli.export_model", "Write a model as one ONNX file."),
     "evaluate": ("sweep.cli.evaluate", "Score a model, or masks, on a labelled store."),
     "demo": ("sweep.cli.demo", "Do all of it on a generated chest phantom, or on your own data."),
     "doctor": ("sweep.cli.doctor", "Say what is installed, what works and what is in the way."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +16,39 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+    from ptxcore.export.onnx_graph import OnnxEnsemble
     from ptxcore.inference import Ensemble
 
+#: How the name of a graph ends.
+ONNX = ".onnx"
 #: Key of the facts: name and version of a model that the registry knows.
 REGISTERED = "registered"
 _REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<number>[0-9]+))")
 
 
+def need_onnx() -> None:
+    """Refuse to go on without the packages that write and run graphs.
+
+    Raises:
+        UsageError: They are not installed.
+    """
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"ONNX: found no package {', '.join(missing)}; pip install 'ptxsweep[onnx]' brings it"
+        )
+
+
 def load_champion(home: Home, uri: str) -> Ensemble:
-    """The networks of a model, see `open_model`."""
-    return open_model(home, uri)[0]
+    """The networks of a registered model, see `open_model`."""
+    from ptxcore.inference import Ensemble
+
+    model, _ = open_model(home, uri)
+    assert isinstance(model, Ensemble), "the registry holds no graphs"
+    return model
 
 
-def open_model(home: Home, uri: str) -> tuple[Ensemble, dict[str, Any]]:
+def open_model(home: Home, uri: str) -> tuple[Ensemble | OnnxEnsemble, dict[str, Any]]:
     """The networks of a model, and what it says of its origin; nothing that comes with it is run.
 
     MLflow's own `load_model` runs the code in a model's folder and whatever loader that folder
@@ -37,7 +58,7 @@ def open_model(home: Home, uri: str) -> tuple[Ensemble, dict[str, Any]]:
     Args:
         home: Home with the address of the registry.
         uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the folder of a model on this
-            machine, which has no digest to be compared with.
+            machine, or a file of `export_model`, which have no digest to be compared with.
 
     Raises:
         UsageError: There is no such model, or its files are not those of the digest.
@@ -52,12 +73,18 @@ def open_model(home: Home, uri: str) -> tuple[Ensemble, dict[str, Any]]:
 
     if Path(uri).is_dir():
         return loaded(Path(uri))
+    if uri.endswith(ONNX) and Path(uri).is_file():
+        need_onnx()
+        from ptxcore.export.onnx_graph import OnnxEnsemble
+
+        graph = OnnxEnsemble.load(Path(uri))
+        return graph, graph.facts
     named = _REGISTERED.fullmatch(uri)
     if named is None:
         raise UsageError(
-            f"model {uri}: expected models:/NAME@ALIAS, models:/NAME/VERSION or the folder of a "
-            "model; the registry has digests of no other (to run a model's own code, trusting its "
-            "store, call mlflow.pyfunc.load_model)"
+            f"model {uri}: expected models:/NAME@ALIAS, models:/NAME/VERSION, the folder of a "
+            "model or a file of `ptxsweep export-model`; the registry has digests of no other (to "
+            "run a model's own code, trusting its store, call mlflow.pyfunc.load_model)"
         )
     if (file := missing_file(home.tracking_uri)) is not None:
         raise UsageError(f"no model was registered in {home.folder} (found no {file}); give --home")

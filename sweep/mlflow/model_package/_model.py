@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,9 @@ from ptxcore.inference import Ensemble
 from ptxcore.metrics import logits_to_mask, probability_to_logits
 from sweep.analysis.selection_bias import of_model, spoken
 from sweep.mlflow.model_package._ensemble import load_ensemble, load_facts
+
+if TYPE_CHECKING:
+    from ptxcore.export.onnx_graph import OnnxEnsemble
 
 _log = logging.getLogger(__name__)
 #: Name of the artifact that holds the ensemble, and where MLflow puts it in the model's folder.
@@ -95,7 +98,7 @@ class EnsembleModel(PythonModel):
 
 
 def segment(
-    ensemble: Ensemble, pixels: NDArray[Any]
+    ensemble: Ensemble | OnnxEnsemble, pixels: NDArray[Any]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Probability in [0, 1] and mask under the ensemble's rule, both of shape (H, W)."""
     probability = ensemble.probability(pixels)

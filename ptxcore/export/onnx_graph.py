@@ -1,0 +1,247 @@
+"""A champion's networks as one ONNX graph, and the graph as an ensemble again.
+
+The graph maps windows to the logits of every network, side by side, because each is limited before
+the mean is taken, and that after windows were blended. The rest stands in the graph's metadata:
+size, windows, overlap, rule. torch.onnx (2.13) settles at export whether sides are padded, so the
+graph takes sides that divide by `multiple` alone, and what runs it pads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ptxcore.atomic_file import whole_file
+from ptxcore.errors import CheckpointError, SettingsError
+from ptxcore.inference import (
+    Ensemble,
+    mean_logits,
+    on_grid,
+    predict_grid,
+    prepared_for,
+    sigmoid,
+)
+from ptxcore.metrics import logits_to_mask
+from ptxcore.models import pad_to_multiple
+from ptxcore.settings import FoldSettings
+from ptxcore.types import Rule, Runtime
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+INPUT, OUTPUT = "windows", "logits"
+#: Key of the graph's metadata: JSON of what `load` needs.
+KEY = "ptxsweep"
+FORMAT = 1
+#: Mean logits of graph and networks may differ by so much; probabilities then by at most 0.001,
+#: since the logistic function is nowhere steeper than a quarter.
+TOLERANCE = 4e-3
+#: Sides of the image on which both are compared; no multiple of anything.
+_TRIAL_SHAPE = (151, 233)
+
+
+class _SideBySide(nn.Module):
+    """Several networks on the same windows: (B, C, p, q) to (B, K, p, q)."""
+
+    def __init__(self, networks: list[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        return torch.cat([network(windows) for network in self.networks], dim=1)
+
+
+def export_onnx(ensemble: Ensemble, path: Path, *, facts: Mapping[str, Any]) -> float:
+    """Write an ensemble as one file, and compare it with the ensemble.
+
+    Args:
+        ensemble: Networks with equal settings, on the CPU.
+        path: Path of the file; one that is there is replaced.
+        facts: What the model says of its origin; plain JSON values.
+
+    Returns:
+        The largest difference of mean logits on a trial image.
+
+    Raises:
+        SettingsError: The networks' settings differ.
+        CheckpointError: The graph differs from the networks by more than `TOLERANCE`; no file is
+            written.
+    """
+    networks, settings = [one for one, _ in ensemble.members], ensemble.members[0][1]
+    if any(other != settings for _, other in ensemble.members):
+        raise SettingsError("members: found networks of several settings, expected one for all")
+    multiple = 2 ** (settings.levels - 1)
+    about = {
+        "format": FORMAT,
+        "settings": dataclasses.asdict(settings),
+        "rule": dataclasses.asdict(ensemble.rule),
+        "multiple": multiple,
+        "num_networks": len(networks),
+        "facts": dict(facts),
+    }
+    stacked = _SideBySide(networks).eval()
+    side = 2 * max(2 * multiple, 16)
+    example = torch.zeros(2, settings.num_channels, side, side + multiple)
+    dynamic = {axis: torch.export.Dim.DYNAMIC for axis in (0, 2, 3)}
+    with whole_file(path) as draft:
+        with _silent():
+            program = torch.onnx.export(
+                stacked,
+                (example,),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({**dynamic},),
+                external_data=False,
+                verbose=False,
+            )
+        assert program is not None, "the exporter of dynamo gives a program"
+        program.model.metadata_props[KEY] = json.dumps(about, sort_keys=True)
+        program.save(str(draft), external_data=False)
+        difference = _difference(ensemble, OnnxEnsemble.load(draft))
+        if not difference <= TOLERANCE:
+            raise CheckpointError(
+                f"{path.name}: found logits that differ by {difference:.2g} from those of the "
+                f"networks, expected at most {TOLERANCE}; nothing was written"
+            )
+    return difference
+
+
+class OnnxEnsemble:
+    """A graph of `export_onnx`, run by ONNX Runtime on the CPU.
+
+    Attributes:
+        rule: How the mean logit, as a probability, becomes a mask.
+        facts: What the model says of its origin.
+        members: None: the networks are in the graph.
+    """
+
+    members: tuple[tuple[nn.Module, FoldSettings], ...] = ()
+
+    def __init__(self, session: InferenceSession, about: Mapping[str, Any]) -> None:
+        """Use `load`.
+
+        Args:
+            session: Session of the graph.
+            about: The graph's metadata.
+        """
+        self.rule = Rule(**about["rule"])
+        self.facts: dict[str, Any] = about["facts"]
+        self._settings = FoldSettings(**about["settings"])
+        self._num_networks = int(about["num_networks"])
+        self._network = _Graph(session, int(about["multiple"]))
+
+    @classmethod
+    def load(cls, path: Path, *, num_threads: int | None = None) -> OnnxEnsemble:
+        """Open a file that `export_onnx` wrote.
+
+        Args:
+            path: Path of the file.
+            num_threads: CPU threads, at least 1; what PyTorch has if None.
+
+        Raises:
+            CheckpointError: It is damaged, or another program's graph.
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = num_threads or torch.get_num_threads()
+        options.log_severity_level = 4
+        try:
+            session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+            about = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
+        except Exception as error:  # of many kinds, none of which ONNX Runtime exports
+            raise CheckpointError(
+                f"{path.name}: found no graph that ptxsweep wrote ({type(error).__name__}), "
+                "expected a file of `ptxsweep export-model`"
+            ) from error
+        if about.get("format") != FORMAT:
+            raise CheckpointError(
+                f"{path.name}: format: found {about.get('format')}, expected {FORMAT}"
+            )
+        return cls(session, about)
+
+    def logits(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
+        """As `Ensemble.logits`.
+
+        Args:
+            image: Shape (H, W), bright = dense, any real type and range.
+        """
+        prepared = prepared_for(image, self._settings)
+        grid = predict_grid(self._network, prepared, self._settings, Runtime())
+        height, width = np.shape(image)
+        return mean_logits(
+            [on_grid(grid[:, k : k + 1], (height, width)) for k in range(self._num_networks)]
+        )
+
+    def probability(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
+        """As `Ensemble.probability`.
+
+        Args:
+            image: Shape (H, W), bright = dense, any real type and range.
+        """
+        return sigmoid(self.logits(image))
+
+    def mask(self, image: NDArray[np.generic]) -> NDArray[np.bool_]:
+        """As `Ensemble.mask`.
+
+        Args:
+            image: Shape (H, W), bright = dense, any real type and range.
+        """
+        return logits_to_mask(self.logits(image), self.rule)
+
+
+class _Graph(nn.Module):
+    """The graph in a network's place: pads, runs, crops."""
+
+    def __init__(self, session: InferenceSession, multiple: int) -> None:
+        super().__init__()
+        self._session, self._multiple = session, multiple
+
+    def forward(self, windows: Tensor) -> Tensor:
+        padded, size = pad_to_multiple(windows, self._multiple)
+        (logits,) = self._session.run([OUTPUT], {INPUT: padded.contiguous().numpy()})
+        return torch.from_numpy(logits)[..., : size.height, : size.width]
+
+
+def _difference(ensemble: Ensemble, graph: OnnxEnsemble) -> float:
+    """Largest difference of mean logits, on noise with a bright disc."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.ogrid[: _TRIAL_SHAPE[0], : _TRIAL_SHAPE[1]]
+    image = rng.normal(100, 20, _TRIAL_SHAPE) + 60 * (np.hypot(rows - 70, columns - 120) < 30)
+    pixels = np.clip(image, 0, 255).astype(np.uint8)
+    return float(np.abs(ensemble.logits(pixels) - graph.logits(pixels)).max())
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """The exporter prints its steps and warns of its own deprecations."""
+    loggers = [logging.getLogger(name) for name in ("onnxscript", "torch.onnx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

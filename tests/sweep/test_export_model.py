@@ -1,0 +1,128 @@
+"""A champion as one ONNX file: the same logits, masks and origin."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from tiny_dicom import write_dicom
+from tiny_store import drawn_store
+
+from ptxcore.errors import CheckpointError, SettingsError
+from ptxcore.export.onnx_graph import KEY, OnnxEnsemble, export_onnx
+from ptxcore.inference import Ensemble
+from ptxcore.models import build_network
+from ptxcore.settings import FoldSettings
+from ptxcore.types import Rule
+from sweep.cli import main
+from sweep.errors import UsageError
+from sweep.evaluate import evaluate_model
+from sweep.export_model import export_model
+from sweep.mlflow.open_model import open_model
+from sweep.promotion.gate import Gate
+from sweep.promotion.promote import promote
+from sweep.segment import predict_files
+from sweep.storage.home import Home
+
+URI = "models:/ptxsweep-phantom-average_precision@champion"
+#: Windows of several sizes with an overlap, a mirrored pass, and all channels a network can have.
+SETTINGS = FoldSettings(
+    network="attention_unet",
+    channels=4,
+    levels=3,
+    image_size=64,
+    patch_size=32,
+    tta=True,
+    position_channels=True,
+    context_factor=2,
+)
+
+
+@pytest.fixture(scope="module")
+def networks() -> Ensemble:
+    members = tuple((build_network(SETTINGS, seed=seed).eval(), SETTINGS) for seed in range(2))
+    return Ensemble(members=members, rule=Rule(top=0.02, bottom=0.01))
+
+
+@pytest.fixture(scope="module")
+def graph(networks: Ensemble, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("graph") / "model.onnx"
+    assert export_onnx(networks, path, facts={"sweep": "drawn"}) < 1e-4
+    return path
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (40, 90), (300, 217), (17, 64)])
+def test_logits_are_those_of_the_networks(
+    networks: Ensemble, graph: Path, shape: tuple[int, int], rng: np.random.Generator
+) -> None:
+    opened = OnnxEnsemble.load(graph)
+    image = rng.integers(0, 4000, shape).astype(np.uint16)
+    np.testing.assert_allclose(opened.logits(image), networks.logits(image), atol=1e-4)
+    np.testing.assert_allclose(opened.probability(image), networks.probability(image), atol=1e-5)
+    assert (opened.rule, opened.facts) == (networks.rule, {"sweep": "drawn"})
+
+
+def test_one_valid_file_whose_metadata_tells_how_to_use_it(graph: Path) -> None:
+    assert [path.name for path in graph.parent.iterdir()] == ["model.onnx"]
+    model = onnx.load(graph)
+    onnx.checker.check_model(model, full_check=True)
+    about = json.loads({prop.key: prop.value for prop in model.metadata_props}[KEY])
+    assert about["settings"]["overlap"] == SETTINGS.overlap
+    assert (about["multiple"], about["num_networks"]) == (4, 2)
+    (windows,), (logits,) = model.graph.input, model.graph.output
+    dims = [dim.dim_value for dim in windows.type.tensor_type.shape.dim]
+    assert dims == [0, SETTINGS.num_channels, 0, 0]  # 0: any
+    assert logits.type.tensor_type.shape.dim[1].dim_value == 2
+
+
+def test_networks_of_several_settings_are_refused(networks: Ensemble, tmp_path: Path) -> None:
+    other = FoldSettings(network="unet", channels=4, levels=3, image_size=64, patch_size=32)
+    mixed = Ensemble(members=(*networks.members, (build_network(other, seed=0).eval(), other)))
+    with pytest.raises(SettingsError, match="found networks of several settings, expected one"):
+        export_onnx(mixed, tmp_path / "model.onnx", facts={})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph", None])
+def test_graphs_of_others_are_refused(content: bytes | None, graph: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.onnx"
+    if content is None:  # a whole graph of another program
+        model = onnx.load(graph)
+        del model.metadata_props[:]
+        onnx.save(model, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"other.onnx: found no graph that ptxsweep wrote"):
+        OnnxEnsemble.load(path)
+
+
+def test_from_champion_to_masks(
+    tiny_home: Home, tmp_path: Path, capfd: pytest.CaptureFixture[str], rng: np.random.Generator
+) -> None:
+    promote(tiny_home, "tiny", gate=Gate(max_loss=1.0))
+    path = tmp_path / "champion.onnx"
+    words = ["export-model", URI, "--out", str(path), "--home", str(tiny_home.folder)]
+    assert main([*words, "--json"]) == 0
+    printed = json.loads(capfd.readouterr().out)
+    assert printed["num_networks"] == 2
+    assert printed["difference"] < 1e-3
+
+    store = drawn_store(tmp_path / "store", num_cases=12, num_positive=6, side_px=32, first=99)
+    before = evaluate_model(tiny_home, URI, store)
+    after = evaluate_model(tiny_home, str(path), store)
+    assert after.metrics["dice"] == pytest.approx(before.metrics["dice"], abs=1e-3)
+    assert (after.rule, after.facts["sweep"]) == (before.rule, "tiny")
+    file = write_dicom(tmp_path / "a.dcm", rng.integers(0, 255, (48, 64), dtype=np.uint8))
+    (one,) = predict_files(tiny_home, URI, [file], tmp_path / "networks")
+    (other,) = predict_files(tiny_home, str(path), [file], tmp_path / "graph")
+    assert other.highest == pytest.approx(one.highest, abs=1e-3)
+    with pytest.raises(UsageError, match=r"no networks with attention gates in .*champion\.onnx"):
+        predict_files(tiny_home, str(path), [file], tmp_path / "x", attention=tmp_path / "y")
+    with pytest.raises(UsageError, match="is a graph already"):
+        export_model(tiny_home, str(path), tmp_path / "again.onnx")
+    with pytest.raises(UsageError, match=r"found model.pt, expected a name that ends in .onnx"):
+        export_model(tiny_home, URI, tmp_path / "model.pt")
+    assert open_model(tiny_home, str(path))[1]["registered"] == [URI[8:-9], "1"]
