@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweep.errors import HoldoutUsed
 from sweep.ledger.compat import study_id, trial_id
 from sweep.ledger.quiet import quiet_optuna
+from sweep.ledger.sql import LedgerStorage
 from sweep.ledger.store import (
     close_storage,
     compare_and_swap,
@@ -29,7 +30,6 @@ from sweep.ledger.store import (
     read_attribute,
     readable,
 )
-from sweep.ledger.writes import LedgerStorage
 from sweep.util.numbers import finite_or_none
 
 SUFFIX = ".evidence"

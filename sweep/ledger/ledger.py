@@ -28,20 +28,12 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import LedgerError, UnknownSweep
-from sweep.ledger import catalog, rows
+from sweep.ledger import catalog, entries
 from sweep.ledger.compat import trial_id
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.lease import Lease, await_silence
 from sweep.ledger.projection import NAN_REASON, Projection, Trial
-from sweep.ledger.store import (
-    close_storage,
-    open_storage,
-    patiently,
-    read_attribute,
-    readable,
-    shared_clock,
-)
-from sweep.ledger.writes import (
+from sweep.ledger.sql import (
     Attribute,
     Change,
     Ended,
@@ -49,6 +41,14 @@ from sweep.ledger.writes import (
     Fenced,
     LedgerStorage,
     StudyAttribute,
+)
+from sweep.ledger.store import (
+    close_storage,
+    open_storage,
+    patiently,
+    read_attribute,
+    readable,
+    shared_clock,
 )
 from sweep.records import Epoch, FoldScore, State, SweepState
 
@@ -210,7 +210,7 @@ class Ledger:
             datetime_complete=None,
             params=dict(parameters),
             distributions={name: distributions[name] for name in parameters},
-            user_attrs={rows.ADDED: {"seq": self._seq, "at": at, "settings": whole}},
+            user_attrs={entries.ADDED: {"seq": self._seq, "at": at, "settings": whole}},
             system_attrs={},
             intermediate_values={},
         )
@@ -240,7 +240,7 @@ class Ledger:
         if one.running_fold is not None or fold in one.folds or one.state.is_final:
             raise LedgerError(f"trial {number} ({one.state}) cannot start fold {fold}")
         attempt = one.attempts.get(fold, 0) + 1
-        at = self._write(number, rows.attempt_key(fold, attempt), {})
+        at = self._write(number, entries.attempt_key(fold, attempt), {})
         self.projection.start(number, fold, attempt, at)
         return attempt
 
@@ -263,7 +263,7 @@ class Ledger:
         if not is_later or one.log[-1].first_epoch is not None:
             return
         known = max(one.epochs.get(epoch.fold, {}), default=0)
-        key = rows.resumed_key(epoch.fold, epoch.attempt)
+        key = entries.resumed_key(epoch.fold, epoch.attempt)
         self._write(epoch.trial, key, {"epoch": epoch.epoch, "known": known})
         self.projection.resume(epoch.trial, epoch.epoch, known)
 
@@ -283,13 +283,13 @@ class Ledger:
         one = self.projection.trials[score.trial]
         if not one.accepts(score.fold, score.attempt):
             return False
-        row = rows.score_row(score)
+        row = entries.score_row(score)
         self._held().check()
         if last is not None and self._is_new(last):
             self._wait(last)
         for epoch in self._unreported(score):
             self._wait(epoch)
-        at = self._write(score.trial, rows.score_key(score.fold), row)
+        at = self._write(score.trial, entries.score_key(score.fold), row)
         self.projection.finish(score, at)
         return True
 
@@ -299,7 +299,7 @@ class Ledger:
         fold = one.running_fold
         if fold is None:
             raise LedgerError(f"trial {number}: no fold is running, none can be lost")
-        key = rows.lost_key(fold, one.attempts[fold])
+        key = entries.lost_key(fold, one.attempts[fold])
         at = self._write(number, key, {"reason": reason})
         self.projection.lose(number, fold, at, reason)
 
@@ -317,13 +317,13 @@ class Ledger:
             reason: Why.
         """
         row = {"state": state.value, "reason": reason}
-        at = self._write(number, rows.ENDED, row, self._ended(number, state))
+        at = self._write(number, entries.ENDED, row, self._ended(number, state))
         self.projection.end(number, state, reason, at)
 
     def annotate(self, number: int, key: str, value: Any) -> None:
         """Attach a plain JSON value to a trial that may still run."""
         self._held().check()
-        self._commit(Attribute(self._trial_ids[number], rows.NOTE + key, value))
+        self._commit(Attribute(self._trial_ids[number], entries.NOTE + key, value))
         self.projection.note(number, key, value)
 
     def set_sweep_state(self, state: SweepState, reason: str | None = None) -> None:
@@ -391,12 +391,12 @@ class Ledger:
         projection.later_versions = json.loads(later or "[]")
         trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
         self._trial_ids = [trial_id(trial) for trial in trials]
-        self._seq = rows.load(projection, trials)
+        self._seq = entries.load(projection, trials)
         self._waiting = []
         self._not_told_optuna = [
             trial.number
             for trial in trials
-            if rows.ENDED in trial.user_attrs and not trial.state.is_finished()
+            if entries.ENDED in trial.user_attrs and not trial.state.is_finished()
         ]
         return projection
 
@@ -451,7 +451,7 @@ class Ledger:
 
     def _wait(self, epoch: Epoch) -> None:
         """Keep an epoch for the next commit."""
-        optuna_id, step = self._trial_ids[epoch.trial], rows.stored_step(epoch.fold, epoch.epoch)
+        optuna_id, step = self._trial_ids[epoch.trial], entries.stored_step(epoch.fold, epoch.epoch)
         self._waiting.append(EpochValue(optuna_id, step, epoch.value))
         self.projection.epoch(epoch)
 

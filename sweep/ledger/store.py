@@ -22,7 +22,7 @@ from optuna.storages import RDBStorage
 from sweep.errors import LedgerError, SweepError
 from sweep.ledger.compat import STUDY_ATTRIBUTES
 from sweep.ledger.quiet import quiet_optuna
-from sweep.ledger.writes import LedgerStorage
+from sweep.ledger.sql import LedgerStorage
 from sweep.util.redaction import redact
 
 #: Seconds a writer waits for another one's lock on a SQLite file.

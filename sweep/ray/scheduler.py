@@ -8,7 +8,6 @@ order; therefore a trial is made or woken only when the controller gives it a sl
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from sweep.ray.compat import park
+from sweep.ray.lost_workers import LostWorkers
 from sweep.records import Assignment, RunFold, State
 from sweep.search.controller import Controller
 
@@ -68,9 +68,8 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         super().__init__()
         self._controller = controller
         self._slots = slots
-        self._max_attempts = max_attempts
+        self._lost_workers = LostWorkers(controller, max_attempts)
         self._on_poll, self._on_halt = on_poll, on_halt
-        self._losses: Counter[tuple[int, int]] = Counter()
         self._trials: dict[int, Trial] = {}
         self._ended: set[int] = set()
 
@@ -101,7 +100,7 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         if "failed" in result:
             if (reason := result.get("halt")) is not None:
                 self._on_halt(reason)
-                self._release(trial, result["failed"])
+                self._controller.on_failure(_number(trial), result["failed"], final=False)
                 return self._park(tune_controller, trial)
             if self._lost(trial, result["failed"], final=result["final"]):
                 return self._end(trial)
@@ -143,17 +142,11 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
         trial.set_config({**trial.config, **as_config(assignment)})
 
     def _lost(self, trial: Trial, reason: str, *, final: bool) -> bool:
-        number, fold = _number(trial), assigned(trial).fold
-        self._losses[number, fold] += 1
-        final = final or self._losses[number, fold] >= self._max_attempts
-        self._release(trial, reason, final=final)
-        if final:
-            self._ended.add(number)
-        return final
-
-    def _release(self, trial: Trial, reason: str, *, final: bool = False) -> None:
-        self._controller.on_failure(_number(trial), reason, final=final)
+        is_over = self._lost_workers.note(assigned(trial), reason, is_final=final)
         self._slots.busy.discard(_number(trial))
+        if is_over:
+            self._ended.add(_number(trial))
+        return is_over
 
     def _end(self, trial: Trial) -> str:
         self._slots.busy.discard(_number(trial))

@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial
 from sqlalchemy.pool import StaticPool
 
 from sweep.ledger import Ledger
-from sweep.ledger.rows import stored_step
-from sweep.ledger.writes import Change, EpochValue, Fence, LedgerStorage
+from sweep.ledger.entries import stored_step
+from sweep.ledger.sql import Change, EpochValue, Fence, LedgerStorage
 from sweep.records import FoldFinished, State
 from sweep.space import SearchSpace
 

@@ -17,7 +17,7 @@ from sqlalchemy.pool import StaticPool
 
 from sweep.ledger import Ledger, create_study
 from sweep.ledger.header import SweepHeader
-from sweep.ledger.writes import LedgerStorage
+from sweep.ledger.sql import LedgerStorage
 from sweep.policies import make_policy
 from sweep.records import (
     Assignment,

@@ -19,7 +19,7 @@ from in_process import Driver, make_controller, toy_fold, toy_space
 from postgres_server import PostgresServer, why_not
 
 from sweep.errors import LeaseHeld, LedgerError
-from sweep.ledger import Ledger, list_sweeps, store, writes
+from sweep.ledger import Ledger, list_sweeps, sql, store
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.store import close_storage, open_storage, patiently, shared_clock
 
@@ -145,7 +145,7 @@ def test_a_driver_that_freezes_before_its_commit_does_not_keep_the_lease(
     frozen.acquire("frozen", 1.0)
     frozen.add_trial({}, {})
     looked, took_over = threading.Event(), threading.Event()
-    really = writes._require
+    really = sql._require
 
     def freeze(*given: Any) -> None:
         really(*given)
@@ -161,7 +161,7 @@ def test_a_driver_that_freezes_before_its_commit_does_not_keep_the_lease(
         except LeaseHeld as error:
             refused.append(error)
 
-    monkeypatch.setattr(writes, "_require", freeze)
+    monkeypatch.setattr(sql, "_require", freeze)
     freezing = threading.Thread(target=start)
     freezing.start()
     assert looked.wait(30)

@@ -19,7 +19,7 @@ from in_process import (
 )
 
 from sweep.ledger import NAN_REASON, Ledger
-from sweep.ledger.writes import LedgerStorage
+from sweep.ledger.sql import LedgerStorage
 from sweep.records import Epoch, FoldScore, NewTrial, RunFold, State, TrialAdded
 from sweep.space import SearchSpace, parse_space
 

@@ -1,4 +1,4 @@
-"""Optuna's storage with the writes that every epoch, fold and trial cost made cheaper.
+"""The ledger's SQL: Optuna's storage with the writes of epochs, folds and trials made cheaper.
 
 Optuna's own methods load the trial, look for an older row, write through SQLAlchemy's object layer
 and commit each by itself. On SQLite and PostgreSQL, `commit` writes any number of changes by one

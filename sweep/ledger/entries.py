@@ -1,4 +1,4 @@
-"""How entries of the history lie in an Optuna trial, and how they are read back.
+"""How entries of the history, a fold's score among them, lie in an Optuna trial, and are read back.
 
 Every entry is one user attribute, so each is written in one commit and none is ever rewritten.
 All but epochs carry `seq`, a number that grows over the whole sweep, which gives the history its

@@ -15,7 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from sweep.ledger.writes import (
+from sweep.ledger.sql import (
     Attribute,
     Change,
     Ended,
