@@ -41,6 +41,22 @@ def test_differences_on_the_same_folds(swept: Projection) -> None:
     assert found.correction == "corrected for 3 trials"
 
 
+def test_no_interval_contradicts_its_p() -> None:
+    """Tested as if it were the only one, each of the first two is ahead with p 0.02."""
+    default = (0.50, 0.40, 0.60, 0.45, 0.55)
+    ahead = [(0.02, 0.06, 0.05, 0.03, 0.05), (0.05, 0.03, 0.06, 0.02, 0.05), (0.0, 0.01, 0, 0, 0)]
+    made = hand.projection(num_folds=5)
+    for gains in ((0.0,) * 5, *ahead):
+        scores = [score + gain for score, gain in zip(default, gains, strict=True)]
+        made.end(hand.folds(made, scores), State.COMPLETE, None, "then")
+        alone = paired_difference(scores, default)
+        assert (alone.low > 0) == (alone.p_value < 0.05) == (gains in ahead[:2])
+    for one in compare(made).trials[1:]:
+        assert one.difference is not None
+        assert one.difference.low < 0 < one.difference.high
+        assert one.p_adjusted > 0.05
+
+
 def test_another_reference_stands_first(swept: Projection) -> None:
     found = compare(swept, reference=2)
     assert [one.number for one in found.trials] == [2, 0, 1]
