@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
 
 from ptxcore.data.patches.sampler import Batch
-from ptxcore.settings import FoldSettings
+from ptxcore.training.context import TrainingContext
 from ptxcore.training.step import Step, bring, compute_step, set_rate
-from ptxcore.types import Runtime
 
 
 class CapturedStep:
@@ -26,42 +24,27 @@ class CapturedStep:
     they may be read and overwritten in place, but not replaced.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        batch: Batch,
-        settings: FoldSettings,
-        runtime: Runtime,
-        *,
-        parts: int,
-    ) -> None:
+    def __init__(self, context: TrainingContext, batch: Batch, *, parts: int) -> None:
         """Record; nothing is trained.
 
         Args:
-            network: Trained for a few steps already, so that whatever is made at the first one is
-                there.
-            optimizer: Optimizer from `make_optimizer`.
+            context: Context on a GPU, trained for a few steps already, so that whatever is made at
+                the first one is there.
             batch: Gives the shapes.
-            settings: Settings of the fold.
-            runtime: Runtime with a GPU.
             parts: Number of parts, as for `compute_step`.
 
         Raises:
             RuntimeError: Among others, where memory does not suffice.
         """
-        self._optimizer = optimizer
-        self._runtime = runtime
-        self._images, self._targets = bring(batch, runtime)
+        self._context = context
+        self._images, self._targets = bring(batch, context.runtime)
         self._graph = torch.cuda.CUDAGraph()
         # The thread that pins batches goes on meanwhile.
         with (
             _spare_generator(),
             torch.cuda.graph(self._graph, capture_error_mode="thread_local"),
         ):
-            self._step = compute_step(
-                network, optimizer, self._images, self._targets, settings, runtime, parts=parts
-            )
+            self._step = compute_step(context, self._images, self._targets, parts=parts)
 
     def __call__(self, batch: Batch, *, rate: float) -> Step:
         """Train on a batch.
@@ -73,8 +56,8 @@ class CapturedStep:
         Returns:
             The losses before the update, on the device.
         """
-        set_rate(self._optimizer, rate)
-        images, targets = bring(batch, self._runtime)
+        set_rate(self._context.optimizer, rate)
+        images, targets = bring(batch, self._context.runtime)
         self._images.copy_(images)
         self._targets.copy_(targets)
         self._graph.replay()

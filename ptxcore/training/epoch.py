@@ -6,25 +6,21 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ptxcore.data.patches.loader import Loader
 from ptxcore.data.patches.sampler import PatchSampler
 from ptxcore.errors import TrainingDiverged
-from ptxcore.settings import FoldSettings
 from ptxcore.training.averaging import RunningMean
+from ptxcore.training.context import TrainingContext
 from ptxcore.training.micro_batches import SplitStep
 from ptxcore.training.schedules import learning_rate
 from ptxcore.training.step import Step
-from ptxcore.types import Runtime
 
 
 def train_epoch(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    context: TrainingContext,
     sampler: PatchSampler | Loader,
-    settings: FoldSettings,
-    runtime: Runtime,
     *,
     epoch: int,
     watched: Sequence[float],
@@ -34,11 +30,8 @@ def train_epoch(
     """Train one epoch, in place.
 
     Args:
-        network: Placed on the runtime's device.
-        optimizer: Optimizer of its parameters.
+        context: Network and optimizer, changed in place, with settings and runtime.
         sampler: Gives the epoch's batches.
-        settings: Settings of the fold.
-        runtime: Device, precision and layout.
         epoch: One-based.
         watched: The stopping metric of the epochs before this one.
         step: Does one step.
@@ -51,20 +44,20 @@ def train_epoch(
         TrainingDiverged: The loss of a step was NaN or infinite.
         OutOfMemory: A step does not fit.
     """
-    network.train()
+    context.network.train()
     done: list[Step] = []
     cases: list[int] = []
     for number, batch in enumerate(sampler.epoch(epoch)):
         rate = learning_rate(
-            settings,
+            context.settings,
             step=(epoch - 1) * sampler.num_steps + number,
             steps_per_epoch=sampler.num_steps,
             watched=watched,
         )
-        done.append(step(network, optimizer, batch, settings, runtime, rate=rate))
+        done.append(step(context, batch, rate=rate))
         cases.extend(batch.cases)
         if mean is not None:
-            mean.update(network)
+            mean.update(context.network)
     loss = _mean_loss([one.loss for one in done], epoch=epoch)
     if sampler.hard_negatives is not None:
         sampler.hard_negatives.remember(cases, torch.cat([one.of_samples for one in done]).tolist())

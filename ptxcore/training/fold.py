@@ -16,17 +16,15 @@ from ptxcore.data.patches.sampler import PatchSampler
 from ptxcore.data.splits.fold_plan import SearchPlan
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import FoldPlanError
-from ptxcore.inference import place
-from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings, for_inference
 from ptxcore.training.averaging import RunningMean, estimate_statistics
 from ptxcore.training.checkpoint import FoldFolder, Identity
+from ptxcore.training.context import TrainingContext
 from ptxcore.training.early_stopping import EarlyStopping, check_watched
 from ptxcore.training.epoch import train_epoch
 from ptxcore.training.final_weights import FinalWeights
 from ptxcore.training.history import History
 from ptxcore.training.micro_batches import SplitStep
-from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.scoring import (
     fold_rule,
     held_metrics,
@@ -164,9 +162,8 @@ class FoldRun:
 
     def restore(self) -> None:
         """Fresh weights, or those of the last epoch on disk."""
-        self.network = build_network(self.settings, seed=self._seed("weights"))
-        place(self.network, self.runtime)
-        self.optimizer = make_optimizer(self.network, self.settings)
+        seed = self._seed("weights")
+        self.context = TrainingContext.fresh(self.settings, self.runtime, seed=seed)
         self.sampler: PatchSampler | Loader = PatchSampler(
             self.store, self.training, self.settings, seed=self._seed("patches")
         )
@@ -175,7 +172,9 @@ class FoldRun:
         decay = self.settings.ema_decay
         self.mean = RunningMean(self.network, decay) if decay > 0 else None
         if self.folder:
-            self.history = self.folder.restore(self.network, self.optimizer, self._take_back)
+            self.history = self.folder.restore(
+                self.network, self.context.optimizer, self._take_back
+            )
         self.step = SplitStep(self.history.num_parts)
 
     def require_memory(self) -> None:
@@ -187,6 +186,11 @@ class FoldRun:
         """End what runs beside this process."""
         if isinstance(self.sampler, Loader):
             self.sampler.close()
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that is trained."""
+        return self.context.network
 
     @property
     def judged(self) -> nn.Module:
@@ -214,11 +218,8 @@ class FoldRun:
         start, epoch = time.perf_counter(), self.history.num_epochs + 1
         with isolated(self.runtime, seed=self._seed(f"epoch {epoch}")):
             loss, rate = train_epoch(
-                self.network,
-                self.optimizer,
+                self.context,
                 self.sampler,
-                self.settings,
-                self.runtime,
                 epoch=epoch,
                 watched=self.watched,
                 step=self.step,
@@ -248,7 +249,7 @@ class FoldRun:
     def checkpoint(self) -> None:
         """Commit the epoch. After `keep_best`: weights without a checkpoint are made again."""
         if self.folder:
-            self.folder.save(self.history, self.network, self.optimizer, self._more_state())
+            self.folder.save(self.history, self.network, self.context.optimizer, self._more_state())
         self.final.tidy(self.watched)
 
     def score_held_fold(self) -> EpochReport:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import warnings
 
 import torch
-from torch import nn
 
 from ptxcore.data.patches.sampler import Batch
 from ptxcore.errors import OutOfMemory
 from ptxcore.inference import is_out_of_memory
-from ptxcore.settings import FoldSettings
+from ptxcore.training.context import TrainingContext
 from ptxcore.training.cuda_graph import CapturedStep
 from ptxcore.training.step import Step, train_step
 from ptxcore.types import Runtime
@@ -44,24 +43,12 @@ class SplitStep:
         self.captured: CapturedStep | None = None
         self._num_steps = 0
 
-    def __call__(
-        self,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        batch: Batch,
-        settings: FoldSettings,
-        runtime: Runtime,
-        *,
-        rate: float,
-    ) -> Step:
+    def __call__(self, context: TrainingContext, batch: Batch, *, rate: float) -> Step:
         """`train_step`, halved and tried again when it does not fit.
 
         Args:
-            network: The same at every call, as are optimizer, settings and runtime.
-            optimizer: Optimizer from `make_optimizer`.
+            context: The same at every call.
             batch: Batch of the same shapes at every call.
-            settings: Settings of the fold.
-            runtime: Device, precision and layout.
             rate: Learning rate, 0 or more.
 
         Returns:
@@ -70,24 +57,23 @@ class SplitStep:
         Raises:
             OutOfMemory: A quarter of the batch, or a single patch, does not fit either.
         """
-        if runtime.device == "cuda" and self._num_steps == STEPS_BEFORE_CAPTURE:
-            self._capture(network, optimizer, batch, settings, runtime)
+        network, on_gpu = context.network, context.runtime.device == "cuda"
+        if on_gpu and self._num_steps == STEPS_BEFORE_CAPTURE:
+            self._capture(context, batch)
         self._num_steps += 1
         if self.captured is not None:
             return self.captured(batch, rate=rate)
         while True:
             before = [buffer.clone() for buffer in network.buffers()]  # statistics of the norms
             try:
-                return train_step(
-                    network, optimizer, batch, settings, runtime, rate=rate, parts=self.num_parts
-                )
+                return train_step(context, batch, rate=rate, parts=self.num_parts)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                reason = _refusal(batch, self.num_parts, runtime)
+                reason = _refusal(batch, self.num_parts, context.runtime)
             # Not above: an error that is being handled holds on to the tensors of the step.
-            optimizer.zero_grad(set_to_none=True)
-            if runtime.device == "cuda":
+            context.optimizer.zero_grad(set_to_none=True)
+            if on_gpu:
                 torch.cuda.empty_cache()
             if self.num_parts >= min(MAX_PARTS, len(batch.images)):
                 raise OutOfMemory(reason)
@@ -95,20 +81,11 @@ class SplitStep:
                 buffer.copy_(value)
             self.num_parts *= 2
 
-    def _capture(
-        self,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        batch: Batch,
-        settings: FoldSettings,
-        runtime: Runtime,
-    ) -> None:
+    def _capture(self, context: TrainingContext, batch: Batch) -> None:
         """Record the step; where that fails, go on without: the numbers are the same."""
-        optimizer.zero_grad(set_to_none=True)
+        context.optimizer.zero_grad(set_to_none=True)
         try:
-            self.captured = CapturedStep(
-                network, optimizer, batch, settings, runtime, parts=self.num_parts
-            )
+            self.captured = CapturedStep(context, batch, parts=self.num_parts)
         except RuntimeError as error:
             # A recording that was broken off fails once more at its end.
             cause = error.__context__ or error
@@ -120,7 +97,7 @@ class SplitStep:
                     stacklevel=3,
                 )
         if self.captured is None:
-            optimizer.zero_grad(set_to_none=True)
+            context.optimizer.zero_grad(set_to_none=True)
             torch.cuda.empty_cache()
 
 

@@ -14,11 +14,9 @@ import numpy as np
 
 from ptxcore.data.patches.sampler import Batch
 from ptxcore.errors import OutOfMemory
-from ptxcore.inference import place
-from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
+from ptxcore.training.context import TrainingContext
 from ptxcore.training.micro_batches import STEPS_BEFORE_CAPTURE, SplitStep
-from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.torch_state import isolated
 from ptxcore.types import Runtime
 
@@ -75,13 +73,11 @@ def _seconds_per_step(settings: FoldSettings, runtime: Runtime, *, limit: float)
     least, most = (NUM_STEPS_ON_GPU,) * 2 if on_gpu else (2, MAX_TIMED_STEPS)
     times: list[float] = []
     with isolated(runtime, seed=0):
-        network = place(build_network(settings, seed=0).train(), runtime)
-        optimizer = make_optimizer(network, settings)
-        split_step = SplitStep()
+        context, split_step = TrainingContext.fresh(settings, runtime, seed=0), SplitStep()
         while len(times) < least or (len(times) < most and sum(times) < BUDGET_SECONDS):
             start = clock()
             try:
-                step = split_step(network, optimizer, batch, settings, runtime, rate=0.0)
+                step = split_step(context, batch, rate=0.0)
             except OutOfMemory:
                 return math.inf
             step.loss.item()  # waits for the device

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ptxcore.data.patches.sampler import Batch
 from ptxcore.losses import loss_of, losses_of_samples
-from ptxcore.settings import FoldSettings
+from ptxcore.training.context import TrainingContext
 from ptxcore.types import Runtime
 
 
@@ -26,24 +26,12 @@ class Step:
     of_samples: Tensor
 
 
-def train_step(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    settings: FoldSettings,
-    runtime: Runtime,
-    *,
-    rate: float,
-    parts: int = 1,
-) -> Step:
+def train_step(context: TrainingContext, batch: Batch, *, rate: float, parts: int = 1) -> Step:
     """Forward, backward, clip, update.
 
     Args:
-        network: Placed on the runtime's device.
-        optimizer: Optimizer of its parameters.
+        context: Network and optimizer, changed in place, with settings and runtime.
         batch: Batch of B patches: images (B, C, P, P), targets (B, 1, P, P).
-        settings: Settings of the fold.
-        runtime: Device, precision and layout.
         rate: Learning rate, 0 or more.
         parts: Number of parts, as for `compute_step`.
 
@@ -54,9 +42,9 @@ def train_step(
         RuntimeError: Among others, where memory does not suffice; MemoryError on a host at times
             (`ptxcore.inference.is_out_of_memory` tells); gradients may be left behind.
     """
-    set_rate(optimizer, rate)
-    images, targets = bring(batch, runtime)
-    return compute_step(network, optimizer, images, targets, settings, runtime, parts=parts)
+    set_rate(context.optimizer, rate)
+    images, targets = bring(batch, context.runtime)
+    return compute_step(context, images, targets, parts=parts)
 
 
 def bring(batch: Batch, runtime: Runtime) -> tuple[Tensor, Tensor]:
@@ -93,24 +81,14 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def compute_step(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    targets: Tensor,
-    settings: FoldSettings,
-    runtime: Runtime,
-    *,
-    parts: int = 1,
+    context: TrainingContext, images: Tensor, targets: Tensor, *, parts: int = 1
 ) -> Step:
     """A step at the optimizer's learning rate, without host-device synchronisation.
 
     Args:
-        network: Placed on the runtime's device.
-        optimizer: Optimizer of its parameters.
+        context: As for `train_step`.
         images: Images from `bring`, shape (B, C, P, P).
         targets: Targets from `bring`, shape (B, 1, P, P).
-        settings: Settings of the fold.
-        runtime: Precision and layout.
         parts: Forward and backward passes the batch is split into, 1 to B; every loss is a mean
             over patches, so that the gradients of the parts add up to that of the whole.
 
@@ -121,29 +99,22 @@ def compute_step(
         RuntimeError: Among others, where memory does not suffice; MemoryError on a host at times
             (`ptxcore.inference.is_out_of_memory` tells); gradients may be left behind.
     """
-    optimizer.zero_grad(set_to_none=True)
+    context.optimizer.zero_grad(set_to_none=True)
     losses, of_samples = [], []
     for seen, truth in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
         share = len(seen) / len(images)
-        step = _backward(network, seen, truth, settings, runtime, share=share)
+        step = _backward(context, seen, truth, share=share)
         losses.append(step.loss * share)
         of_samples.append(step.of_samples)
-    if settings.gradient_clip > 0:
-        nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
-    optimizer.step()
+    if (clip := context.settings.gradient_clip) > 0:
+        nn.utils.clip_grad_norm_(context.network.parameters(), clip)
+    context.optimizer.step()
     return Step(loss=torch.stack(losses).sum(), of_samples=torch.cat(of_samples))
 
 
-def _backward(
-    network: nn.Module,
-    seen: Tensor,
-    truth: Tensor,
-    settings: FoldSettings,
-    runtime: Runtime,
-    *,
-    share: float,
-) -> Step:
+def _backward(context: TrainingContext, seen: Tensor, truth: Tensor, *, share: float) -> Step:
     """Add the gradient of a part of a batch, times its share."""
+    network, settings, runtime = context.network, context.settings, context.runtime
     with torch.autocast(
         runtime.device, dtype=torch.bfloat16, enabled=runtime.precision == "bfloat16"
     ):

@@ -57,8 +57,8 @@ from ptxcore.errors import OutOfMemory
 from ptxcore.inference import place, predict_grid
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
+from ptxcore.training.context import TrainingContext
 from ptxcore.training.micro_batches import STEPS_BEFORE_CAPTURE, SplitStep
-from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.runtime import measure_runtime
 from ptxcore.training.torch_state import isolated
 from ptxcore.types import Runtime
@@ -149,15 +149,14 @@ def largest_batch_size(settings: FoldSettings, runtime: Runtime, *, most: int = 
         targets = np.zeros((size, 1, *shape[2:]), np.float32)
         batch, split_step = Batch(images=np.zeros(shape, np.float32), targets=targets), SplitStep()
         with isolated(runtime, seed=0):
-            network = place(build_network(trial, seed=0).train(), runtime)
-            optimizer = make_optimizer(network, trial)
+            context = TrainingContext.fresh(trial, runtime, seed=0)
             try:
                 for _ in range(STEPS_BEFORE_CAPTURE + 2):
-                    split_step(network, optimizer, batch, trial, runtime, rate=RATE)
+                    split_step(context, batch, rate=RATE)
             except OutOfMemory:
                 break
         is_whole = split_step.num_parts == 1
-        del network, optimizer, split_step
+        del context, split_step
         torch.cuda.empty_cache()
         if not is_whole:
             break

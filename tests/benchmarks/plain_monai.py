@@ -15,12 +15,11 @@ from ptxcore.data.intensity import normalise
 from ptxcore.data.patches.loader import Loader
 from ptxcore.data.patches.sampler import Batch, PatchSampler
 from ptxcore.data.store.case_store import CaseStore
-from ptxcore.inference import place
 from ptxcore.metrics import summarize
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
+from ptxcore.training.context import TrainingContext
 from ptxcore.training.micro_batches import SplitStep
-from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.runtime import measure_runtime
 from ptxcore.training.scoring import score_cases
 from ptxcore.training.torch_state import isolated
@@ -58,13 +57,12 @@ def source_of(sampler: PatchSampler, runtime: Runtime) -> PatchSampler | Loader:
 def our_step(
     settings: FoldSettings, runtime: Runtime, source: Iterator[Batch], *, rate: float, seed: int = 0
 ) -> tuple[nn.Module, Step]:
-    network = place(build_network(settings, seed=seed).train(), runtime)
-    optimizer, split_step = make_optimizer(network, settings), SplitStep()
+    context, split_step = TrainingContext.fresh(settings, runtime, seed=seed), SplitStep()
 
     def step() -> Tensor:
-        return split_step(network, optimizer, next(source), settings, runtime, rate=rate).loss
+        return split_step(context, next(source), rate=rate).loss
 
-    return network, step
+    return context.network, step
 
 
 def plain_step(

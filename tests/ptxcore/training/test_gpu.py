@@ -13,12 +13,10 @@ import torch
 
 from ptxcore.data.patches.sampler import Batch
 from ptxcore.errors import OutOfMemory
-from ptxcore.inference import place
-from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.training import cuda_graph, micro_batches, train_fold
+from ptxcore.training.context import TrainingContext
 from ptxcore.training.micro_batches import SplitStep
-from ptxcore.training.optimizer import make_optimizer
 from ptxcore.training.step import compute_step, train_step
 from ptxcore.training.torch_state import isolated
 from ptxcore.types import EpochReport, Runtime
@@ -51,16 +49,15 @@ def stepped(
     settings: FoldSettings, runtime: Runtime, *, split_step: SplitStep | None, num_steps: int = 8
 ) -> dict[str, torch.Tensor]:
     """Weights, statistics and losses after a few steps."""
-    network = place(build_network(settings, seed=0).train(), runtime)
-    optimizer = make_optimizer(network, settings)
+    context = TrainingContext.fresh(settings, runtime, seed=0)
     found = {}
     with isolated(runtime, seed=7):
         for number in range(num_steps):
             do = train_step if split_step is None else split_step
             rate = 1e-3 / (number + 1)
-            step = do(network, optimizer, batch(number), settings, runtime, rate=rate)
+            step = do(context, batch(number), rate=rate)
             found[f"loss {number}"], found[f"each {number}"] = step.loss, step.of_samples
-    return {name: value.cpu() for name, value in {**found, **network.state_dict()}.items()}
+    return {name: value.cpu() for name, value in {**found, **context.network.state_dict()}.items()}
 
 
 def assert_equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
@@ -134,10 +131,9 @@ def peak(settings: FoldSettings, count: int) -> int:
     """Bytes that a step of so many patches takes."""
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    network = place(build_network(settings, seed=0).train(), FAST)
-    optimizer = make_optimizer(network, settings)
+    context = TrainingContext.fresh(settings, FAST, seed=0)
     with isolated(FAST, seed=0):
-        train_step(network, optimizer, batch(0, count, 256), settings, FAST, rate=1e-3)
+        train_step(context, batch(0, count, 256), rate=1e-3)
     return torch.cuda.max_memory_reserved()
 
 
@@ -161,11 +157,10 @@ def limited() -> Iterator[Callable[[float], None]]:
 def test_a_batch_is_halved_until_it_fits(limited: Callable[[float], None]) -> None:
     limited((peak(LARGE, 8) + peak(LARGE, 16)) / 2)
     split_step = SplitStep()
-    network = place(build_network(LARGE, seed=0).train(), FAST)
-    optimizer = make_optimizer(network, LARGE)
+    context = TrainingContext.fresh(LARGE, FAST, seed=0)
     with isolated(FAST, seed=0):
         for number in range(6):
-            step = split_step(network, optimizer, batch(number, 16, 256), LARGE, FAST, rate=1e-3)
+            step = split_step(context, batch(number, 16, 256), rate=1e-3)
     assert split_step.num_parts == 2
     assert split_step.captured is not None
     assert step.loss.isfinite()
@@ -177,15 +172,14 @@ def test_memory_that_goes_before_the_recording_halves_the_batch(
     enough, less = peak(LARGE, 16), (peak(LARGE, 8) + peak(LARGE, 16)) / 2
     limited(1.2 * enough)
     split_step = SplitStep()
-    network = place(build_network(LARGE, seed=0).train(), FAST)
-    optimizer = make_optimizer(network, LARGE)
+    context = TrainingContext.fresh(LARGE, FAST, seed=0)
     with isolated(FAST, seed=0):
         for number in range(8):
             if number == 3:
                 assert split_step.num_parts == 1
-                optimizer.zero_grad()
+                context.optimizer.zero_grad()
                 limited(less)
-            step = split_step(network, optimizer, batch(number, 16, 256), LARGE, FAST, rate=1e-3)
+            step = split_step(context, batch(number, 16, 256), rate=1e-3)
     assert split_step.num_parts == 2
     assert step.loss.isfinite()
 
@@ -214,7 +208,6 @@ def test_a_step_that_cannot_be_recorded_is_computed_all_the_same(
 
 def test_what_never_fits_says_so(limited: Callable[[float], None]) -> None:
     limited(peak(LARGE, 1))
-    network = place(build_network(LARGE, seed=0).train(), FAST)
-    optimizer = make_optimizer(network, LARGE)
+    context = TrainingContext.fresh(LARGE, FAST, seed=0)
     with isolated(FAST, seed=0), pytest.raises(OutOfMemory, match="lower batch_size"):
-        SplitStep()(network, optimizer, batch(0, 16, 256), LARGE, FAST, rate=1e-3)
+        SplitStep()(context, batch(0, 16, 256), rate=1e-3)

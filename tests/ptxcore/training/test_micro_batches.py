@@ -14,6 +14,7 @@ from ptxcore.errors import OutOfMemory
 from ptxcore.inference import is_out_of_memory
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
+from ptxcore.training.context import TrainingContext
 from ptxcore.training.history import History
 from ptxcore.training.micro_batches import SplitStep
 from ptxcore.training.step import Step, train_step
@@ -31,11 +32,19 @@ def batch(count: int = 6) -> Batch:
     return Batch(images=images, targets=targets, cases=tuple(range(count)))
 
 
-def stepped(settings: FoldSettings, **options: Any) -> tuple[Step, dict[str, torch.Tensor]]:
+def plain_descent(settings: FoldSettings) -> TrainingContext:
     network = build_network(settings, seed=0)
-    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
-    step = train_step(network, optimizer, batch(), settings, Runtime(), rate=1.0, **options)
-    return step, network.state_dict()
+    return TrainingContext(
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=1.0),
+        settings=settings,
+        runtime=Runtime(),
+    )
+
+
+def stepped(settings: FoldSettings, **options: Any) -> tuple[Step, dict[str, torch.Tensor]]:
+    context = plain_descent(settings)
+    return train_step(context, batch(), rate=1.0, **options), context.network.state_dict()
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -67,12 +76,12 @@ class Device:
 
 
 def split_step(room: int, count: int = 6) -> tuple[SplitStep, Device, torch.nn.Module]:
-    network, device, step = build_network(SETTINGS, seed=0), Device(room), SplitStep()
+    context, device, step = plain_descent(SETTINGS), Device(room), SplitStep()
+    network = context.network
     network.register_forward_pre_hook(device)
     network.register_forward_hook(device.after)
-    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
     for _ in range(2):
-        step(network, optimizer, batch(count), SETTINGS, Runtime(), rate=0.1)
+        step(context, batch(count), rate=0.1)
     return step, device, network
 
 
@@ -84,11 +93,10 @@ def test_a_batch_is_halved_until_it_fits_and_stays_so() -> None:
 
 def test_a_step_that_did_not_fit_leaves_no_trace_in_the_statistics() -> None:
     _, _, halved = split_step(room=3)
-    network = build_network(SETTINGS, seed=0)
-    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+    context = plain_descent(SETTINGS)
     for _ in range(2):
-        train_step(network, optimizer, batch(), SETTINGS, Runtime(), rate=0.1, parts=2)
-    for name, value in network.state_dict().items():
+        train_step(context, batch(), rate=0.1, parts=2)
+    for name, value in context.network.state_dict().items():
         assert torch.equal(halved.state_dict()[name], value), name
 
 

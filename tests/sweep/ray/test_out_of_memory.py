@@ -28,10 +28,10 @@ class Small:
         def exec_module(module):
             whole(module)
             step = module.train_step
-            def small(network, optimizer, batch, *rest, parts=1, **options):
+            def small(context, batch, *, parts=1, **options):
                 if len(batch.images) / parts > 2:
                     raise module.torch.OutOfMemoryError("CUDA out of memory. Tried 2.00 GiB")
-                return step(network, optimizer, batch, *rest, parts=parts, **options)
+                return step(context, batch, parts=parts, **options)
             module.train_step = small
         spec.loader.exec_module = exec_module
         return spec
