@@ -59,8 +59,8 @@ test: setup
 
 # Folders whose tests need no Ray, no MLflow and no training.
 QUICK := tests/conformance tests/ptxcore/metrics/test_counts.py tests/ptxcore/metrics/test_groups.py \
-         tests/ptxcore/metrics/test_meaning.py tests/property/test_index.py tests/sweep/space \
-         tests/test_imports.py tests/test_private_parts.py
+         tests/ptxcore/metrics/test_conventions.py tests/property/test_index.py tests/sweep/space \
+         tests/sweep/util tests/test_imports.py tests/test_private_parts.py tests/test_make.py
 
 quick: setup
 	$(BIN)/python -m pytest -q --quick $(QUICK)

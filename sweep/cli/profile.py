@@ -15,7 +15,6 @@ import click
 
 from sweep.cli._help import SharedOption
 from sweep.errors import UsageError
-from sweep.storage.bucket import is_bucket
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +65,8 @@ def read_profile(path: Path, *, on_cluster: bool = False) -> dict[str, Any]:
     Raises:
         UsageError: The file cannot be read or says something that no command knows.
     """
+    from sweep.storage.bucket import is_bucket
+
     values = _load(path)
     if {"ledger", "ledger_file"} <= set(values):
         raise UsageError(f"{path}: found both ledger and ledger_file, expected one of them")
