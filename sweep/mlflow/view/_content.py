@@ -290,7 +290,7 @@ def progress_tags(projection: Projection) -> dict[str, str]:
         "ptxsweep.state": projection.sweep_state.value,
         "ptxsweep.folds_run": str(sum(len(one.folds) for one in projection.trials)),
         "ptxsweep.trials": str(len(projection.trials)),
-        "ptxsweep.verdict": sentence(standing(projection)),
+        "ptxsweep.standing": sentence(standing(projection)),
     }
     if projection.sweep_reason:
         tags["ptxsweep.reason"] = projection.sweep_reason[:_MAX_TAG]

@@ -116,7 +116,7 @@ class MlflowView:
         """Copy a file, such as the report, to the parent run.
 
         Args:
-            source: Source, as for `sync`; the run is made if MLflow has none.
+            source: Source, as for `sync`, which comes first if MLflow has no run of it.
             path: Path of a file that exists.
             folder: Inside the run's artifacts.
 
@@ -126,6 +126,8 @@ class MlflowView:
         projection = source if isinstance(source, Projection) else source.projection
 
         def send() -> None:
+            if PARENT not in self._known_runs(projection).found:
+                self._sync(projection, final=False)  # a run alone would be one that never ends
             runs = self._reach(projection)
             runs.write(runs.found[PARENT], path, folder)
 
@@ -183,14 +185,19 @@ class MlflowView:
 
     def _reach(self, projection: Projection) -> SweepRuns:
         """Connect and learn which runs there are; afterwards there is a parent."""
+        runs = self._known_runs(projection)
+        if PARENT not in runs.found:
+            created = milliseconds(projection.header.created_at or "")
+            runs.make({PARENT: (content.sweep_tags(self.name, projection), created)})
+        self.run_id = runs.found[PARENT].run_id
+        return runs
+
+    def _known_runs(self, projection: Projection) -> SweepRuns:
+        """Connect and learn which runs there are."""
         if self._runs is None:
             runs = SweepRuns(self._uri, content.sweep_id(self.name, projection.header))
             runs.enter(self._experiment, self._root)
             self._runs = runs
-        if PARENT not in self._runs.found:
-            created = milliseconds(projection.header.created_at or "")
-            self._runs.make({PARENT: (content.sweep_tags(self.name, projection), created)})
-        self.run_id = self._runs.found[PARENT].run_id
         return self._runs
 
     def _send_trial(

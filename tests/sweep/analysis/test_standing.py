@@ -157,7 +157,7 @@ class TestOpenSweep:
         assert 'class="tile"' not in body
         assert winner_metrics(opened.projection) == []
         assert winner_tags(opened.projection)["ptxsweep.winner"] == "none yet"
-        assert progress_tags(opened.projection)["ptxsweep.verdict"] == text
+        assert progress_tags(opened.projection)["ptxsweep.standing"] == text
 
     def test_lower_is_better_is_said(self) -> None:
         found = standing(projection_of([[0.5] * 3, [0.4] * 2], maximize=False, metric="loss"))

@@ -290,7 +290,7 @@ def test_a_sweep_that_is_not_over_has_no_winner(uri: str, tmp_path: Path) -> Non
     ledger.close()
     assert parent.tags["ptxsweep.winner"] == "none yet"
     assert "ptxsweep.winner_run_id" not in parent.tags
-    assert parent.tags["ptxsweep.verdict"].startswith("No winner yet: ")
+    assert parent.tags["ptxsweep.standing"].startswith("No winner yet: ")
     assert not [key for key in parent.metrics if key.startswith(("winner/", "difference/"))]
 
 
@@ -426,6 +426,8 @@ def test_a_report_goes_to_the_parent(uri: str, ledger: Ledger, tmp_path: Path) -
     report.write_text("<html></html>", encoding="utf-8")
     view = view_of(uri, ledger)
     assert view.log_artifact(ledger, report)
+    # No run of a sweep without its trials, which would look as if it ran for ever.
+    assert len(all_runs(uri)) == 1 + len(ledger.projection.trials)
     assert view.sync(ledger, final=True)
     names = {one.path for one in connect(uri).list_artifacts(str(view.run_id))}
     assert names == {"report.html", "space.yaml"}

@@ -304,6 +304,8 @@ def test_mlflow_holds_the_evidence(tiny_home: Home) -> None:
     assert metrics["winner/mean/dice"] > metrics["winner/mean/dice_all_empty"]
     assert metrics["winner/sd/dice"] >= 0
     assert run.data.tags["ptxsweep.verdict"] == "passed"
+    # The search's own verdict stays beside the gate's.
+    assert run.data.tags["ptxsweep.standing"].startswith(("Trial #", "The default settings won"))
     assert run.data.tags["ptxsweep.holdout_uses"] == "1"
     version = client.get_model_version_by_alias(promoted.model_name, "champion")
     assert version.run_id == promoted.run_id
