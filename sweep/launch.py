@@ -40,10 +40,9 @@ from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 from sweep.space.overrides import Overrides, effective_space
 from sweep.space.settings import check_measurable, image_grids
-from sweep.storage import sweep_files
 from sweep.storage.case_stores import locate, open_store, store_of
 from sweep.storage.home import Home
-from sweep.storage.retention import keep_weights
+from sweep.storage.sweep_files import files_of
 from sweep.util.provenance import PRODUCT, differences, pixel_versions
 
 _log = logging.getLogger(__name__)
@@ -131,7 +130,8 @@ def run(
         )
     verify_once(cases, on_progress=on_verify)
     budget = budget or Budget()
-    sweep_files.claim(home, name)
+    files = files_of(home, name)
+    files.claim()
     default = FoldSettings.from_mapping(space.complete(space.defaults()))
     with ray_cluster(request) as found:
         budget.check(found.gpus)
@@ -156,11 +156,11 @@ def run(
             plan.save(folder / "plan.json")
             plan.search_part().save(folder / "search_plan.json")
             (folder / "space.yaml").write_text(space.text, encoding="utf-8")
-            sweep_files.save_plan(home, name)
+            files.save_plan()
             ledger = Ledger.create(home.ledger_url, name, header=header)
         except BaseException:
             shutil.rmtree(folder)
-            sweep_files.forget_plan(home, name)
+            files.forget_plan()
             raise
         return _drive(home, ledger, space, cases, locate(store), found, budget, on_progress)
 
@@ -204,8 +204,9 @@ def resume(
         )
     verify_once(cases, on_progress=on_verify)
     space = parse_space(header.space_text or "", f"{name} (ledger)", has_begun=True)
-    sweep_files.check(home, name)
-    sweep_files.bring_plan(home, name)
+    files = files_of(home, name)
+    files.check()
+    files.bring_plan()
     budget = budget or Budget()
     with ray_cluster(request) as found:
         budget.check(found.gpus)
@@ -255,7 +256,7 @@ def _drive(
     budget: Budget,
     on_progress: OnProgress,
 ) -> SweepSummary:
-    folder = home.sweep_folder(ledger.name)
+    folder, files = home.sweep_folder(ledger.name), files_of(home, ledger.name)
     for size, resampling in image_grids(space):
         cases.resampled(size, resampling)
     owner = f"{socket.gethostname()}:{os.getpid()}"
@@ -279,16 +280,14 @@ def _drive(
                 min_gain=spec.min_gain,
             ),
             seed=ledger.header.seed,
-            final_notes=keeper(
-                folder, lambda one: sweep_files.bring_folds(home, ledger.name, [one])
-            ),
+            final_notes=keeper(folder, lambda one: files.bring_folds([one])),
         )
         limit = _limit(budget, ledger, resources)
         with feed.running():
             with interrupt.listening():
                 drive(
                     controller,
-                    _job(ledger, space, location, folder, sweep_files.address(home, ledger.name)),
+                    _job(ledger, space, location, folder, files.address),
                     resources,
                     folder=folder,
                     interrupt=interrupt,
@@ -296,8 +295,7 @@ def _drive(
                 )
             controller.close(interrupt.reason or "Ray ended the run")
             if controller.stop_reason() is not None:
-                keep_weights(ledger.projection, folder, num_kept=NUM_KEPT)
-                sweep_files.tidy(home, ledger.projection, ledger.name, num_kept=NUM_KEPT)
+                files.tidy(ledger.projection, num_kept=NUM_KEPT)
             feed.finish()
     finally:
         ledger.release()

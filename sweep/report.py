@@ -18,7 +18,6 @@ from sweep.mlflow.view import MlflowView
 from sweep.promotion.confirmation import last_confirmation
 from sweep.promotion.gate import Check, Verdict
 from sweep.records import State
-from sweep.storage import sweep_files
 from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
@@ -63,9 +62,9 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
     with Sweep.open(home, name) as sweep:
         ledger, folder = sweep.ledger, sweep.folder
         complete = [one for one in ledger.projection.trials if one.state is State.COMPLETE]
-        sweep_files.bring_folds(home, name, complete)
+        sweep.files.bring_folds(complete)
         if (led := _complete_leader(ledger.projection)) is not None:
-            sweep_files.bring_folds(home, name, [led], weights=True)
+            sweep.files.bring_folds([led], weights=True)
         points = operating_points(ledger.projection, folder)
         pictures, notes = _pictures(home, ledger, points)
         path = write_report(

@@ -26,7 +26,6 @@ from sweep.promotion.confirmation import Confirmation, read_confirmation
 from sweep.promotion.holdout import holdout_digest, read_plan, score, table_path
 from sweep.promotion.rival import Rival
 from sweep.records import DEFAULT_TRIAL, State
-from sweep.storage import sweep_files
 from sweep.storage.sweep import Sweep
 from sweep.util.provenance import git_sha
 from sweep.util.redaction import redact
@@ -85,7 +84,7 @@ def confirm(
     cases, plan = read_plan(sweep.home, sweep.name, sweep.header, store, on_verify)
     opened = _Opened(sweep=sweep, cases=cases, plan=plan)
     projection = sweep.projection
-    sweep_files.bring_folds(sweep.home, sweep.name, _contestants(projection), weights=True)
+    sweep.files.bring_folds(_contestants(projection), weights=True)
     models = _models(projection, sweep.folder, plan)
     number = sweep.evidence.begin(
         purpose=purpose,
@@ -140,7 +139,7 @@ def challenge(
     """
     cases, plan = read_plan(sweep.home, sweep.name, sweep.header, store, on_verify)
     opened = _Opened(sweep=sweep, cases=cases, plan=plan)
-    sweep_files.bring_folder(sweep.home, sweep.name, f"confirmation/use-{known.use}")
+    sweep.files.bring_folder(f"confirmation/use-{known.use}")
     winner = ScoredModel(table=_kept_table(sweep.folder, known), rule=known.rule)
     before = next(one for one in sweep.evidence.uses() if one.number == known.use).result
     assert before is not None, "a confirmation came to an end"
@@ -180,7 +179,7 @@ def _beside(
 
 def _finished(sweep: Sweep, number: int, result: Mapping[str, Any]) -> Confirmation:
     evidence = sweep.evidence
-    sweep_files.save_folder(sweep.home, sweep.name, f"confirmation/use-{number}")
+    sweep.files.save_folder(f"confirmation/use-{number}")
     evidence.finish(number, result, result["metrics"]["dice"])
     use = next(one for one in evidence.uses() if one.number == number)
     return read_confirmation(sweep, use)
@@ -214,7 +213,7 @@ def default_without_weights(sweep: Sweep) -> str | None:
         StorageError: Object storage cannot be used.
     """
     for one in _contestants(sweep.projection)[1:]:
-        sweep_files.bring_folds(sweep.home, sweep.name, [one], weights=True)
+        sweep.files.bring_folds([one], weights=True)
         if weight_folders(one, sweep.folder) is None:
             return (
                 f"whose weights are gone from {sweep.folder} (trial {one.number}; bring them back, "

@@ -16,9 +16,9 @@ from ptxcore.metrics import build_table, count_case, logits_to_mask, measure_sur
 from ptxcore.types import CaseTable
 from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
-from sweep.storage import sweep_files
 from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.home import Home
+from sweep.storage.sweep_files import files_of
 
 
 def holdout_digest(plan: FoldPlan) -> str:
@@ -52,7 +52,7 @@ def read_plan(
         UsageError: See `checked_plan`.
     """
     cases = open_store(store or store_of(header, home.folder))
-    sweep_files.bring_plan(home, name)
+    files_of(home, name).bring_plan()
     plan = checked_plan(home.sweep_folder(name) / "plan.json", header, cases)
     cases.verify(on_verify)
     return cases, plan

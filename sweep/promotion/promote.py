@@ -39,9 +39,9 @@ from sweep.promotion.model_card import (
     tags_of,
 )
 from sweep.records import SweepState
-from sweep.storage import sweep_files
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
+from sweep.storage.sweep_files import files_of
 
 __all__ = ["Gate", "Promotion", "Verdict", "promote", "verdict"]
 
@@ -276,7 +276,7 @@ def _builder(
 
     def build(target: Path, model: Model) -> None:
         folder = home.sweep_folder(name)
-        sweep_files.bring_folds(home, name, [best], weights=True)
+        files_of(home, name).bring_folds([best], weights=True)
         weights = weight_folders(best, folder)
         if weights is None:
             raise UsageError(f"the weights of trial {best.number} are gone from {folder}")

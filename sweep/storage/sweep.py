@@ -10,6 +10,7 @@ from pathlib import Path
 from sweep.ledger import Ledger, Projection, SweepHeader
 from sweep.ledger.evidence import Evidence
 from sweep.storage.home import Home
+from sweep.storage.sweep_files import SweepFiles, files_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,3 +65,8 @@ class Sweep:
     def folder(self) -> Path:
         """This driver's folder of the sweep's files."""
         return self.home.sweep_folder(self.name)
+
+    @property
+    def files(self) -> SweepFiles:
+        """The sweep's files, in a folder or in object storage."""
+        return files_of(self.home, self.name)
