@@ -200,7 +200,7 @@ def losses_of_samples(
         Shape (B,), on the device of the logits.
     """
     pairs = zip(logits, target, strict=True)
-    return torch.stack([loss_of(settings, one[None], truth[None]) for one, truth in pairs])
+    return torch.stack([loss_of(settings, sample[None], truth[None]) for sample, truth in pairs])
 
 
 def _check_shapes(logits: torch.Tensor, target: torch.Tensor) -> None:

@@ -79,7 +79,7 @@ def export_onnx(ensemble: Ensemble, path: Path, *, facts: Mapping[str, Any]) -> 
         CheckpointError: The graph differs from the networks by more than `TOLERANCE`; no file is
             written.
     """
-    networks, settings = [one for one, _ in ensemble.members], ensemble.members[0][1]
+    networks, settings = [network for network, _ in ensemble.members], ensemble.members[0][1]
     if any(other != settings for _, other in ensemble.members):
         raise SettingsError("members: found networks of several settings, expected one for all")
     multiple = 2 ** (settings.levels - 1)

@@ -61,7 +61,7 @@ class Channels:
         places = windows[:, 1:]
         parts = [windows[:, :1]]
         if self._factor:
-            parts.append(torch.stack([self._around(one) for one in places]))
+            parts.append(torch.stack([self._around(window) for window in places]))
         if self._has_positions:
             height, width = self._images.shape[-2:]
             sizes = places.new_tensor([height, width]).view(1, 2, 1, 1)

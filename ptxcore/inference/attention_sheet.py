@@ -49,10 +49,10 @@ def attention_sheet(
     scale = panel_px / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     panels = [(_radiograph(image, mask, size), "image and mask")]
-    for level, one in enumerate(maps):
-        low, high = (float(value) for value in np.percentile(one, (1, 99)))
+    for level, gate in enumerate(maps):
+        low, high = (float(value) for value in np.percentile(gate, (1, 99)))
         text = f"gate {level + 1}, grid / {2 ** (level + 1)}" if len(maps) > 1 else "gate"
-        panels.append((_coloured(one, low, high, size), f"{text}: {low:.2f} to {high:.2f}"))
+        panels.append((_coloured(gate, low, high, size), f"{text}: {low:.2f} to {high:.2f}"))
     step = size[0] + _GAP_PX
     sheet = Image.new("RGB", (len(panels) * step - _GAP_PX, size[1] + _LINE_PX), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)

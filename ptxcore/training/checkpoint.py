@@ -254,12 +254,12 @@ class FoldFolder:
         }
         content |= {"metrics": dict(result.metrics), "curves": dict(result.curves)}
         content["choices"] = [
-            {"inference": dict(one.inference), "metrics": dict(one.metrics)}
-            for one in result.choices
+            {"inference": dict(choice.inference), "metrics": dict(choice.metrics)}
+            for choice in result.choices
         ]
-        for number, one in enumerate(result.choices):
+        for number, choice in enumerate(result.choices):
             if number:  # the first one's is CASES
-                save_table(self.folder / cases_name(number), one.cases)
+                save_table(self.folder / cases_name(number), choice.cases)
         self._write_json(self.folder / RESULT, content)
         for name in (LAST, TOP):
             shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -286,11 +286,11 @@ class FoldFolder:
                 selection=content["selection"],
                 choices=tuple(
                     ChoiceResult(
-                        inference=one["inference"],
-                        metrics=one["metrics"],
+                        inference=choice["inference"],
+                        metrics=choice["metrics"],
                         cases=load_table(self.folder / cases_name(number)),
                     )
-                    for number, one in enumerate(content.get("choices", ()))
+                    for number, choice in enumerate(content.get("choices", ()))
                 ),
             )
         except (KeyError, AttributeError, TypeError) as error:

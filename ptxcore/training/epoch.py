@@ -58,9 +58,11 @@ def train_epoch(
         cases.extend(batch.cases)
         if mean is not None:
             mean.update(context.network)
-    loss = _mean_loss([one.loss for one in done], epoch=epoch)
+    loss = _mean_loss([outcome.loss for outcome in done], epoch=epoch)
     if sampler.hard_negatives is not None:
-        sampler.hard_negatives.remember(cases, torch.cat([one.of_samples for one in done]).tolist())
+        sampler.hard_negatives.remember(
+            cases, torch.cat([outcome.of_samples for outcome in done]).tolist()
+        )
     return loss, rate
 
 

@@ -266,7 +266,7 @@ class FoldRun:
                 self.runtime,
                 rule=rule,
             )
-        metrics = [held_metrics(one, self.store, self.plan, rule) for one in tables]
+        metrics = [held_metrics(table, self.store, self.plan, rule) for table in tables]
         result = FoldResult(
             metrics=metrics[0],
             curves=self.history.curves(),
@@ -301,7 +301,8 @@ class FoldRun:
         if self.sampler.hard_negatives:
             state[_MEMORY] = torch.from_numpy(self.sampler.hard_negatives.losses)
         if self.final.mean:
-            state |= {_EPOCH_MEAN + name: one for name, one in self.final.mean.tensors().items()}
+            mean = self.final.mean.tensors()
+            state |= {_EPOCH_MEAN + name: tensor for name, tensor in mean.items()}
         return state
 
     def _take_back(self, state: dict[str, Tensor]) -> None:

@@ -152,11 +152,11 @@ def require_whole_image(
         OutOfMemory: It does not fit in memory.
         StoreError: The store has no such case.
     """
-    asked = [one for one in choices if one.whole_image and not one.is_whole_image]
+    asked = [choice for choice in choices if choice.whole_image and not choice.is_whole_image]
     if not asked:
         return
     cases = (store.cases[store.index(name)] for name in case_ids)
-    shapes = [target_shape(one.height, one.width, asked[0].image_size) for one in cases]
+    shapes = [target_shape(case.height, case.width, asked[0].image_size) for case in cases]
     height, width = max(shapes, key=math.prod)
     try:
         predict_grid(network, np.zeros((height, width), np.uint8), asked[0], runtime)

@@ -145,12 +145,12 @@ def _uid(path: Path, dataset: Dataset) -> str:
 
 def _header(path: Path, dataset: FileDataset) -> Header:
     side = f"1 to {MAX_SIDE_PX}"
-    one = "1 (a single greyscale image)"
+    single = "1 (a single greyscale image)"
     checks: tuple[tuple[str, int | None, Callable[[int], bool], str], ...] = (
         ("Rows", None, lambda value: 1 <= value <= MAX_SIDE_PX, side),
         ("Columns", None, lambda value: 1 <= value <= MAX_SIDE_PX, side),
-        ("SamplesPerPixel", None, lambda value: value == 1, one),
-        ("NumberOfFrames", 1, lambda value: value == 1, one),
+        ("SamplesPerPixel", None, lambda value: value == 1, single),
+        ("NumberOfFrames", 1, lambda value: value == 1, single),
         ("BitsAllocated", None, lambda value: value in (8, 16), "8 or 16"),
         ("BitsStored", None, lambda value: 1 <= value <= 16, "1 to 16"),
     )

@@ -99,7 +99,7 @@ def _source_of(dataset: Dataset, group: Dataset) -> str | None:
 def _segment(path: Path, dataset: Dataset) -> int:
     """Number of the segment that is a pneumothorax."""
     segments = list(dataset.get("SegmentSequence") or [])
-    named = [one for one in segments if _is_pneumothorax(one)]
+    named = [segment for segment in segments if _is_pneumothorax(segment)]
     chosen = named or segments
     if len(chosen) != 1:
         raise MaskError(

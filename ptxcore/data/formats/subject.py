@@ -142,7 +142,7 @@ def count_subjects(subjects: Iterable[Subject]) -> dict[str, dict[str, int]]:
     """How often each word was found, by "modality", "view" and "body_part", the commonest first."""
     known = list(subjects)
     return {
-        what: dict(Counter(sorted(getattr(one, what) for one in known)).most_common())
+        what: dict(Counter(sorted(getattr(subject, what) for subject in known)).most_common())
         for what in ("modality", "view", "body_part")
     }
 

@@ -82,7 +82,7 @@ def make_frame(
     column, row = np.meshgrid(axis - np.float32(0.5 + shift[0]), axis - np.float32(0.5 + shift[1]))
     cosine = np.float32(math.cos(math.radians(degrees)) / scale)
     sine = np.float32(math.sin(math.radians(degrees)) / scale)
-    dx, dy = (cv2.resize(one, (size, size), interpolation=cv2.INTER_CUBIC) for one in warp)
+    dx, dy = (cv2.resize(part, (size, size), interpolation=cv2.INTER_CUBIC) for part in warp)
     x = cosine * column + sine * row + np.float32(0.5) + dx
     y = cosine * row - sine * column + np.float32(0.5) + dy
     inverse = np.linalg.inv(np.array([[cosine, sine], [-sine, cosine]], dtype=np.float64)) * size

@@ -56,8 +56,8 @@ def verify_once(
 def _state(store: CaseStore) -> dict[str, list[int]]:
     found = {}
     for name in (MANIFEST, CASES, IMAGES, MASKS):
-        one = (store.folder / name).stat()
-        found[name] = [one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino]
+        file = (store.folder / name).stat()
+        found[name] = [file.st_size, file.st_mtime_ns, file.st_ctime_ns, file.st_ino]
     return found
 
 
