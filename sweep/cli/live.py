@@ -71,7 +71,7 @@ def line(now: Overview) -> str:
     if now.dice is not None:
         parts.append(f"Dice of #{found.leader} {_dice(now.dice)}")
     parts += now.cautions
-    if now.seconds_left is not None:
+    if now.seconds_left:  # 0 when nothing more is expected
         parts.append(f"about {duration(now.seconds_left)} left")
     return ", ".join(parts)
 

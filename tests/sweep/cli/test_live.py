@@ -60,6 +60,7 @@ def test_a_policy_that_ends_by_itself_has_a_bound_and_no_time(ledger: Ledger) ->
     now = dataclasses.replace(make_overview(ledger.projection), is_bound=True, seconds_left=None)
     assert "folds 3/at most 6, no winner" in line(now)
     assert not line(now).endswith("left")
+    assert not line(dataclasses.replace(now, is_bound=False, seconds_left=0.0)).endswith("left")
 
 
 def test_table_has_a_row_for_each_trial(ledger: Ledger) -> None:
