@@ -142,7 +142,7 @@ def print_sweep(summary: SweepSummary) -> None:
         )
     console().print(table)
     click.echo(
-        f"{summary.state}: {summary.reason or 'no reason given'}; "
+        f"{summary.state}{f': {summary.reason}' if summary.reason else ''}; "
         f"{count(summary.num_folds_run, 'fold')} run, a full grid takes "
         f"{summary.num_folds_full_grid}"
     )

@@ -61,6 +61,7 @@ def test_show_text_of_an_open_sweep(home: Home, capfd: pytest.CaptureFixture[str
     shown = capfd.readouterr().out
     assert "No winner yet: 1 trial is running and 1 parked; #1 leads the default by +0.300" in shown
     assert "winner:" not in shown
+    assert "running; 3 folds run, a full grid takes 6" in shown
     assert " *" not in shown
     assert main(["list", "--home", str(home.folder)]) == 0
     assert "no winner yet: #1 leads the default by +0.300" in capfd.readouterr().out
