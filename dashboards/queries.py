@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from ptxcore.metrics import bounds
+from sweep.analysis.operating_point import OperatingPoint
 from sweep.analysis.standing import standing
 from sweep.analysis.statistics import Interval, corrected_interval
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State
 from sweep.util.numbers import mean_or
 
-#: By trial: "folds" holds the metrics of each fold under the threshold that was chosen on the
-#: other folds, in order of fold; "rules" those thresholds; "rule" the one chosen on all folds.
-OperatingPoints = Mapping[int, Mapping[str, Any]]
+#: By trial, see `sweep.analysis.operating_point`.
+OperatingPoints = Mapping[int, OperatingPoint]
 
 #: What predicting nothing at all scores, where that does not depend on the cases.
 _ALL_EMPTY = {
@@ -89,13 +88,13 @@ def operating_metric(
 
     Only complete trials can have it; the result is empty for the rest.
     """
-    folds = operating_points.get(trial.number, {}).get("folds", ())
-    if len(folds) != len(trial.folds):
+    point = operating_points.get(trial.number)
+    if point is None or len(point.folds) != len(trial.folds):
         return {}
     return {
-        fold: float(values[metric])
-        for fold, values in zip(sorted(trial.folds), folds, strict=True)
-        if values.get(metric) is not None
+        fold: values[metric]
+        for fold, values in zip(sorted(trial.folds), point.folds, strict=True)
+        if not math.isnan(values.get(metric, math.nan))
     }
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ptxcore.errors import StoreError
 from ptxcore.types import Runtime
-from sweep.analysis.operating_point import operating_points, tuned_metrics
+from sweep.analysis.operating_point import OperatingPoint, operating_points, tuned_metrics
 from sweep.analysis.standing import standing
 from sweep.errors import StorageError
 from sweep.ledger import Ledger
@@ -106,7 +106,7 @@ def _complete_leader(projection: Projection) -> Trial | None:
 
 
 def _pictures(
-    home: Home, ledger: Ledger, points: Mapping[int, Mapping[str, Any]]
+    home: Home, ledger: Ledger, points: Mapping[int, OperatingPoint]
 ) -> tuple[PredictionsInfo | None, tuple[str, ...]]:
     """Cases of the winner or leader; None and a note where something they need is gone."""
     best = _complete_leader(ledger.projection)

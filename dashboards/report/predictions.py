@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from ptxcore.data.store.case_store import CaseStore
 from ptxcore.metrics import apply_rule, load_table, logits_to_mask, per_case_dice
 from ptxcore.settings import FoldSettings
 from ptxcore.types import CaseTable, Rule, Runtime
+from sweep.analysis.operating_point import OperatingPoint
 from sweep.ledger.projection import Trial
 from sweep.util.words import count
 
@@ -176,7 +176,7 @@ def collect_predictions(
     store: CaseStore,
     folder: Path,
     runtime: Runtime,
-    operating_point: Mapping[str, Any] | None = None,
+    operating_point: OperatingPoint | None = None,
     num_each: int = 3,
 ) -> PredictionsInfo:
     """Choose cases of a trial and predict each with the network of the fold that held it.
@@ -186,8 +186,8 @@ def collect_predictions(
         store: The cases of the sweep.
         folder: Folder of the sweep; fold scores name their files relative to it.
         runtime: Runtime for inference.
-        operating_point: Operating point with "rules" by fold; without it the threshold of the
-            settings counts.
+        operating_point: Its rules by fold count here; without it the threshold of the settings
+            does.
         num_each: Cases of each kind.
     """
     settings = FoldSettings.from_mapping({**trial.settings, **trial.inference})
@@ -208,11 +208,10 @@ def collect_predictions(
 
 
 def _rules(
-    settings: FoldSettings, folds: Sequence[int], operating_point: Mapping[str, Any] | None
+    settings: FoldSettings, folds: Sequence[int], operating_point: OperatingPoint | None
 ) -> dict[int, Rule]:
     if operating_point is not None:
-        found = operating_point["rules"]
-        return {fold: Rule(**rule) for fold, rule in zip(folds, found, strict=True)}
+        return dict(zip(folds, operating_point.rules, strict=True))
     plain = Rule(top=settings.threshold, bottom=settings.threshold)
     return dict.fromkeys(folds, plain)
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ptxcore.metrics import (
     load_table,
     needs_threshold,
 )
+from ptxcore.types import Rule
 from sweep.analysis.statistics import mean_sd
 from sweep.errors import StorageError
 from sweep.ledger.projection import Projection, Trial
@@ -39,7 +41,46 @@ NO_THRESHOLD, FIXED, OTHER_FOLDS = "none", "fixed", "other folds"
 _log = logging.getLogger(__name__)
 
 
-def operating_point(trial: Trial, folder: Path) -> dict[str, Any] | None:
+@dataclass(frozen=True, kw_only=True)
+class OperatingPoint:
+    """Thresholds of one complete trial, never chosen on the cases they are scored on.
+
+    Attributes:
+        folds: Metrics of each fold under the rule of the other folds, in order of fold; NaN where
+            a fold has no case that a metric speaks of.
+        rules: Those rules, one a fold; empty where a note does not hold them.
+        rule: The rule chosen on all folds; None where a note does not hold it.
+    """
+
+    folds: tuple[Mapping[str, float], ...]
+    rules: tuple[Rule, ...] = ()
+    rule: Rule | None = None
+
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any]) -> OperatingPoint:
+        """A point as a ledger's note holds it; `to_stored` gives the same mapping again."""
+        rule = stored.get("rule")
+        return cls(
+            folds=tuple(
+                {name: math.nan if value is None else float(value) for name, value in own.items()}
+                for own in stored.get("folds", ())
+            ),
+            rules=tuple(Rule(**one) for one in stored.get("rules", ())),
+            rule=None if rule is None else Rule(**rule),
+        )
+
+    def to_stored(self) -> dict[str, Any]:
+        """Plain JSON values, None for NaN."""
+        return {
+            "rules": [dataclasses.asdict(rule) for rule in self.rules],
+            "folds": [
+                {name: finite_or_none(value) for name, value in own.items()} for own in self.folds
+            ],
+            "rule": None if self.rule is None else dataclasses.asdict(self.rule),
+        }
+
+
+def operating_point(trial: Trial, folder: Path) -> OperatingPoint | None:
     """Thresholds of one complete trial, never chosen on the cases they are scored on.
 
     The scores of fold f use the rule chosen on the other folds; the rule to deploy is chosen on
@@ -50,9 +91,7 @@ def operating_point(trial: Trial, folder: Path) -> dict[str, Any] | None:
         folder: Folder of the sweep; fold scores name their case tables relative to it.
 
     Returns:
-        Plain JSON values. "folds": the metrics of each fold under the rule of the other folds, in
-        order, None for NaN; "rules": those rules; "rule": the one chosen on all folds. None where
-        a table is not there, or there is one fold alone.
+        None where a table is not there, or there is one fold alone.
 
     Raises:
         CheckpointError: A table is damaged.
@@ -64,13 +103,9 @@ def operating_point(trial: Trial, folder: Path) -> dict[str, Any] | None:
         return None
     tables = [load_table(file) for file in files]
     rules, metrics = leave_one_fold_out(tables)
-    return {
-        "rules": [dataclasses.asdict(rule) for rule in rules],
-        "folds": [
-            {name: finite_or_none(value) for name, value in values.items()} for values in metrics
-        ],
-        "rule": dataclasses.asdict(choose_rule(concatenate(tables))),
-    }
+    return OperatingPoint(
+        folds=tuple(metrics), rules=tuple(rules), rule=choose_rule(concatenate(tables))
+    )
 
 
 def keeper(folder: Path, bring: Callable[[Trial], None]) -> Callable[[Trial], dict[str, Any]]:
@@ -93,7 +128,7 @@ def keeper(folder: Path, bring: Callable[[Trial], None]) -> Callable[[Trial], di
                 "cannot be read: %s", one.number, redact(str(error)),
             )  # fmt: skip
             return {}
-        return {} if point is None else {NOTE: point}
+        return {} if point is None else {NOTE: point.to_stored()}
 
     return notes
 
@@ -112,11 +147,12 @@ def fill(projection: Projection, folder: Path) -> None:
                 projection.note(one.number, key, value)
 
 
-def known_point(trial: Trial) -> Mapping[str, Any] | None:
+def known_point(trial: Trial) -> OperatingPoint | None:
     """What the ledger keeps, see `operating_point`; None where it keeps nothing."""
-    point = trial.notes.get(NOTE)
-    whole = isinstance(point, Mapping) and len(point.get("folds", ())) == len(trial.folds)
-    return point if whole else None
+    note = trial.notes.get(NOTE)
+    if not isinstance(note, Mapping) or len(note.get("folds", ())) != len(trial.folds):
+        return None
+    return OperatingPoint.from_stored(note)
 
 
 def rule_of(trial: Trial, metric: str) -> str:
@@ -127,7 +163,7 @@ def rule_of(trial: Trial, metric: str) -> str:
     if not needs_threshold(metric):
         return NO_THRESHOLD
     point = known_point(trial)
-    is_tuned = point is not None and all(metric in values for values in point["folds"])
+    is_tuned = point is not None and all(metric in values for values in point.folds)
     return OTHER_FOLDS if is_tuned else FIXED
 
 
@@ -153,17 +189,14 @@ def fold_values(trial: Trial, metric: str, rule: str | None = None) -> dict[int,
         Empty where some finished fold has no such metric under that rule.
     """
     folds = sorted(trial.folds)
-    sources: list[Mapping[str, float | None]] = [trial.folds[fold].metrics for fold in folds]
+    sources: Sequence[Mapping[str, float]] = [trial.folds[fold].metrics for fold in folds]
     if (rule or rule_of(trial, metric)) == OTHER_FOLDS:
         point = known_point(trial)
-        sources = [] if point is None else list(point["folds"])
+        sources = [] if point is None else point.folds
     if not sources or not all(metric in source for source in sources):
         return {}
-    values = (source[metric] for source in sources)
-    return {
-        fold: math.nan if value is None else float(value)
-        for fold, value in zip(folds, values, strict=True)
-    }
+    values = (float(source[metric]) for source in sources)
+    return dict(zip(folds, values, strict=True))
 
 
 def rule_text(rule: str, settings: Mapping[str, Any] | None = None) -> str:
@@ -182,14 +215,14 @@ def rule_text(rule: str, settings: Mapping[str, Any] | None = None) -> str:
     return f"fixed threshold {float(settings.get('threshold', 0.5)):g}"
 
 
-def operating_points(projection: Projection, folder: Path) -> dict[int, Mapping[str, Any]]:
+def operating_points(projection: Projection, folder: Path) -> dict[int, OperatingPoint]:
     """Thresholds of every complete trial, as the ledger keeps them or from its case tables."""
     fill(projection, folder)
     points = {one.number: known_point(one) for one in projection.trials}
     return {number: point for number, point in points.items() if point is not None}
 
 
-def tuned_metrics(point: Mapping[str, Any] | None) -> dict[str, dict[str, float]] | None:
+def tuned_metrics(point: OperatingPoint | None) -> dict[str, dict[str, float]] | None:
     """Mean and SD over folds of every metric that each fold has.
 
     Args:
@@ -198,10 +231,10 @@ def tuned_metrics(point: Mapping[str, Any] | None) -> dict[str, dict[str, float]
     if point is None:
         return None
     found: dict[str, dict[str, float]] = {}
-    for name in point["folds"][0]:
-        known = [fold[name] for fold in point["folds"] if name in fold]
-        values = [value for value in known if value is not None and math.isfinite(value)]
-        if len(values) == len(point["folds"]):
+    for name in point.folds[0]:
+        known = [fold[name] for fold in point.folds if name in fold]
+        values = [value for value in known if math.isfinite(value)]
+        if len(values) == len(point.folds):
             mean, sd = mean_sd(values)
             found[name] = {"mean": mean, "sd": sd}
     return found

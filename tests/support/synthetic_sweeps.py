@@ -16,6 +16,8 @@ from typing import Any
 
 from synthetic_scores import NUM_CASES, fold_score, seconds_per_epoch
 
+from ptxcore.types import Rule
+from sweep.analysis.operating_point import OperatingPoint
 from sweep.ledger import Ledger
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Projection, Trial
@@ -185,18 +187,18 @@ def _drive(controller: Controller, clock: Clock, story: Story) -> None:
         heapq.heappush(queue, (at, num_steps, job, epochs))
 
 
-def operating_points(ledger: Ledger) -> dict[int, dict[str, Any]]:
+def operating_points(ledger: Ledger) -> dict[int, OperatingPoint]:
     """What thresholds chosen on the other folds would give every complete trial."""
-    rule = {"top": 0.6, "min_area": 0.0005, "bottom": 0.4}
-    points: dict[int, dict[str, Any]] = {}
+    rule = Rule(top=0.6, min_area=0.0005, bottom=0.4)
+    points: dict[int, OperatingPoint] = {}
     for one in ledger.projection.trials:
         if one.state is State.COMPLETE:
             folds = [one.folds[fold].metrics for fold in sorted(one.folds)]
-            points[one.number] = {
-                "folds": [{**metrics, "dice": metrics["dice"] + 0.01} for metrics in folds],
-                "rules": [rule] * len(folds),
-                "rule": rule,
-            }
+            points[one.number] = OperatingPoint(
+                folds=tuple({**metrics, "dice": metrics["dice"] + 0.01} for metrics in folds),
+                rules=(rule,) * len(folds),
+                rule=rule,
+            )
     return points
 
 

@@ -119,7 +119,7 @@ def fold_table(one: Trial, projection: Projection) -> str:
         effort = [score.value, score.seconds]
         effort += [score.num_epochs, score.best_epoch]
         sources = {FIXED: score.metrics} | (
-            {} if point is None else {OTHER_FOLDS: point["folds"][place]}
+            {} if point is None else {OTHER_FOLDS: point.folds[place]}
         )
         for rule, metrics in sources.items():
             rows.append([fold, rule, *effort, *(metrics.get(name) for name in names)])

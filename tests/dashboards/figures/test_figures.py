@@ -20,6 +20,7 @@ from dashboards.figures.schedule import sentence as schedule_sentence
 from dashboards.figures.slices import sentence as slices_sentence
 from dashboards.figures.slices import slices, slices_info
 from dashboards.queries import leader_of, ordered
+from sweep.analysis.operating_point import OperatingPoint
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import FoldScore, State
@@ -100,7 +101,8 @@ class TestLeaderboard:
 
     def test_thresholds_from_the_other_folds_are_never_mixed_with_fixed_ones(self) -> None:
         projection = projection_of([[0.4, 0.5, 0.6], [0.9]], metrics=DICE)
-        points = {0: {"folds": [{"dice": value} for value in (0.81, 0.82, 0.83)]}}
+        folds = tuple({"dice": value} for value in (0.81, 0.82, 0.83))
+        points = {0: OperatingPoint(folds=folds)}
         dice = leaderboard_info(projection, operating_points=points).panels[1]
         assert dice.note == "threshold from the other folds"
         assert [entry.number for entry in dice.entries] == [0]

@@ -16,7 +16,8 @@ from ptxcore.data.store.case_store import CaseStore
 from ptxcore.metrics import build_table, count_case, save_table
 from ptxcore.models import build_network, save_weights
 from ptxcore.settings import FoldSettings
-from ptxcore.types import Runtime
+from ptxcore.types import Rule, Runtime
+from sweep.analysis.operating_point import OperatingPoint
 from sweep.ledger.projection import Trial
 from sweep.records import FoldScore
 
@@ -75,12 +76,12 @@ def test_each_case_is_predicted_by_the_network_that_never_saw_it(tmp_path: Path)
 
 def test_the_rule_of_a_fold_is_applied_to_its_masks(tmp_path: Path) -> None:
     one, _ = trial(tmp_path / "sweep", tmp_path / "store")
-    strict = {"top": 0.999, "min_area": 0.0, "bottom": 0.999}
+    strict = Rule(top=0.999, bottom=0.999)
     info = collect_predictions(
         one,
         store=CaseStore.open(tmp_path / "store"),
         folder=tmp_path / "sweep",
         runtime=Runtime(),
-        operating_point={"rules": [strict, strict]},
+        operating_point=OperatingPoint(folds=({}, {}), rules=(strict, strict)),
     )
     assert info.num_found == info.num_false_alarms == 0  # sigmoid(5) = 0.993

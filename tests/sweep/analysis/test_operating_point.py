@@ -188,7 +188,9 @@ def test_the_ledger_keeps_it_when_a_trial_is_complete(home: Home, tmp_path: Path
     point = known_point(one)
     assert point is not None
     _, metrics = leave_one_fold_out([table(fold) for fold in range(3)])
-    assert [fold["dice"] for fold in point["folds"]] == [fold["dice"] for fold in metrics]
+    assert point.to_stored() == one.notes[NOTE]
+    assert set(one.notes[NOTE]["rule"]) == {"top", "min_area", "bottom"}
+    assert [fold["dice"] for fold in point.folds] == [fold["dice"] for fold in metrics]
     assert (rule_of(one, "dice"), rule_of(one, "average_precision")) == ("other folds", "none")
     assert rule_of(one, "hausdorff95_mm") == "fixed"  # measured under that rule alone
     again.close()
