@@ -1,11 +1,9 @@
-"""What values settings may have, each by itself, and which are judged together.
+"""Words that settings may be, limits that others share, and which settings are judged together.
 
-Read by `ptxcore.settings`, which refuses, and by all that must stay within the same limits.
+The range of a setting stands at its field in `ptxcore.settings`, which refuses.
 """
 
 from __future__ import annotations
-
-import math
 
 NETWORKS = ("attention_unet", "unet")
 NORMS = ("batch", "instance", "group")
@@ -60,50 +58,4 @@ NEEDS: dict[str, tuple[str, float | str]] = {
     "foreground_share": ("patch_size", 0),
     "elastic_px": ("augmentation_strength", 0),
     "grid_distortion_px": ("augmentation_strength", 0),
-}
-#: Words that a setting may be.
-CHOICES: dict[str, tuple[str, ...]] = {
-    "network": NETWORKS,
-    "norm": NORMS,
-    "resampling": RESAMPLINGS,
-    "schedule": SCHEDULES,
-    "selection": SELECTIONS,
-    "stop_metric": STOP_METRICS,
-    "positive_fraction_schedule": FRACTION_SCHEDULES,
-}
-#: Name: (lowest, highest, whether the highest itself is allowed)
-RANGES: dict[str, tuple[float, float, bool]] = {
-    "channels": (1, 1024, True),
-    "levels": (2, 7, True),
-    "dropout": (0.0, 1.0, False),
-    "image_size": (0, 8192, True),
-    "patch_size": (0, 8192, True),
-    "overlap": (0.0, 0.9, True),
-    "context_factor": (0, 16, True),
-    "bce_weight": (0.0, math.inf, False),
-    "dice_weight": (0.0, math.inf, False),
-    "focal_weight": (0.0, math.inf, False),
-    "focal_gamma": (0.0, 10.0, True),
-    "tversky_weight": (0.0, math.inf, False),
-    "tversky_alpha": (0.0, 1.0, False),
-    "augmentation_strength": (0.0, 1.0, True),
-    "elastic_px": (-1.0, math.inf, False),
-    "grid_distortion_px": (0.0, math.inf, False),
-    "positive_fraction": (0.0, 1.0, True),
-    "positive_fraction_end": (0.0, 1.0, True),
-    "foreground_share": (0.0, 1.0, True),
-    "hard_negative_share": (0.0, 1.0, True),
-    "learning_rate": (0.0, math.inf, False),
-    "weight_decay": (0.0, math.inf, False),
-    "warmup_epochs": (0, 9_999, True),
-    "batch_size": (1, 65_536, True),
-    "steps_per_epoch": (0, 1_000_000, True),
-    "max_epochs": (1, 9_999, True),
-    "patience": (1, 9_999, True),
-    "min_delta": (0.0, math.inf, False),
-    "gradient_clip": (0.0, math.inf, False),
-    "ema_decay": (0.0, 1.0, False),
-    "average_best": (1, 100, True),
-    "swa_start": (0.0, 1.0, False),
-    "threshold": (0.0, 1.0, False),
 }

@@ -17,14 +17,44 @@ from typing import Any
 from ptxcore.errors import SettingsError
 from ptxcore.hints import did_you_mean
 from ptxcore.limits import (
-    CHOICES,
     CONTROL_POINTS,
+    FRACTION_SCHEDULES,
     GRID_CELLS,
     INFERENCE_SETTINGS,
     LOSS_WEIGHTS,
     MAX_ELASTIC_SHARE,
-    RANGES,
+    NETWORKS,
+    NORMS,
+    RESAMPLINGS,
+    SCHEDULES,
+    SELECTIONS,
+    STOP_METRICS,
 )
+
+#: Keys of a field's metadata: its range, and the words that it may be.
+RANGE, CHOICES = "range", "choices"
+
+
+def within(default: float, low: float, high: float, *, closed: bool = True) -> Any:
+    """A setting that is a number.
+
+    Args:
+        default: Its default.
+        low: Lowest value.
+        high: Highest value.
+        closed: Whether the highest value itself is allowed.
+    """
+    return dataclasses.field(default=default, metadata={RANGE: (low, high, closed)})
+
+
+def one_of(default: str, allowed: tuple[str, ...]) -> Any:
+    """A setting that is one of some words.
+
+    Args:
+        default: Its default.
+        allowed: The words.
+    """
+    return dataclasses.field(default=default, metadata={CHOICES: allowed})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,65 +130,68 @@ class FoldSettings:
             and not windows of the patch's size. Not with a `context_factor`.
     """
 
-    network: str = "attention_unet"
-    channels: int = 16
-    levels: int = 5
-    dropout: float = 0.1
-    norm: str = "batch"
+    network: str = one_of("attention_unet", NETWORKS)
+    channels: int = within(16, 1, 1024)
+    levels: int = within(5, 2, 7)
+    dropout: float = within(0.1, 0.0, 1.0, closed=False)
+    norm: str = one_of("batch", NORMS)
     deep_supervision: bool = False
-    image_size: int = 512
-    resampling: str = "lanczos"
-    patch_size: int = 256
-    overlap: float = 0.25
+    image_size: int = within(512, 0, 8192)
+    resampling: str = one_of("lanczos", RESAMPLINGS)
+    patch_size: int = within(256, 0, 8192)
+    overlap: float = within(0.25, 0.0, 0.9)
     position_channels: bool = False
-    context_factor: int = 0
-    bce_weight: float = 1.0
-    dice_weight: float = 1.0
-    focal_weight: float = 0.0
-    focal_gamma: float = 2.0
-    tversky_weight: float = 0.0
-    tversky_alpha: float = 0.3
-    augmentation_strength: float = 0.5
-    elastic_px: float = -1.0
-    grid_distortion_px: float = 0.0
-    positive_fraction: float = 0.5
-    positive_fraction_schedule: str = "constant"
-    positive_fraction_end: float = 0.4
-    foreground_share: float = 0.5
-    hard_negative_share: float = 0.0
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    schedule: str = "cosine"
-    warmup_epochs: int = 1
-    batch_size: int = 8
-    steps_per_epoch: int = 0
-    max_epochs: int = 40
-    patience: int = 12
-    min_delta: float = 0.0
-    stop_metric: str = "average_precision"
-    selection: str = "monitor"
-    gradient_clip: float = 1.0
-    ema_decay: float = 0.0
-    average_best: int = 1
-    swa_start: float = 0.0
-    threshold: float = 0.5
+    context_factor: int = within(0, 0, 16)
+    bce_weight: float = within(1.0, 0.0, math.inf, closed=False)
+    dice_weight: float = within(1.0, 0.0, math.inf, closed=False)
+    focal_weight: float = within(0.0, 0.0, math.inf, closed=False)
+    focal_gamma: float = within(2.0, 0.0, 10.0)
+    tversky_weight: float = within(0.0, 0.0, math.inf, closed=False)
+    tversky_alpha: float = within(0.3, 0.0, 1.0, closed=False)
+    augmentation_strength: float = within(0.5, 0.0, 1.0)
+    elastic_px: float = within(-1.0, -1.0, math.inf, closed=False)
+    grid_distortion_px: float = within(0.0, 0.0, math.inf, closed=False)
+    positive_fraction: float = within(0.5, 0.0, 1.0)
+    positive_fraction_schedule: str = one_of("constant", FRACTION_SCHEDULES)
+    positive_fraction_end: float = within(0.4, 0.0, 1.0)
+    foreground_share: float = within(0.5, 0.0, 1.0)
+    hard_negative_share: float = within(0.0, 0.0, 1.0)
+    learning_rate: float = within(1e-3, 0.0, math.inf, closed=False)
+    weight_decay: float = within(1e-4, 0.0, math.inf, closed=False)
+    schedule: str = one_of("cosine", SCHEDULES)
+    warmup_epochs: int = within(1, 0, 9_999)
+    batch_size: int = within(8, 1, 65_536)
+    steps_per_epoch: int = within(0, 0, 1_000_000)
+    max_epochs: int = within(40, 1, 9_999)
+    patience: int = within(12, 1, 9_999)
+    min_delta: float = within(0.0, 0.0, math.inf, closed=False)
+    stop_metric: str = one_of("average_precision", STOP_METRICS)
+    selection: str = one_of("monitor", SELECTIONS)
+    gradient_clip: float = within(1.0, 0.0, math.inf, closed=False)
+    ema_decay: float = within(0.0, 0.0, 1.0, closed=False)
+    average_best: int = within(1, 1, 100)
+    swa_start: float = within(0.0, 0.0, 1.0, closed=False)
+    threshold: float = within(0.5, 0.0, 1.0, closed=False)
     tta: bool = False
     whole_image: bool = False
 
     def __post_init__(self) -> None:
         """Refuse wrong types, values out of range and combinations that make no sense."""
-        for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _typed(field.name, getattr(self, field.name)))
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                expected = f"one of {', '.join(allowed)}"
-                raise SettingsError(_message(name, getattr(self, name), expected))
-        for name, (low, high, closed) in RANGES.items():
-            value = getattr(self, name)
+        fields = dataclasses.fields(self)
+        for field in fields:
+            object.__setattr__(self, field.name, _typed(field, getattr(self, field.name)))
+        for field in fields:
+            value, allowed = getattr(self, field.name), field.metadata.get(CHOICES)
+            if allowed is not None and value not in allowed:
+                raise SettingsError(_message(field.name, value, f"one of {', '.join(allowed)}"))
+        for field in fields:
+            if (limits := field.metadata.get(RANGE)) is None:
+                continue
+            value, (low, high, closed) = getattr(self, field.name), limits
             inside = low <= value <= high if closed else low <= value < high
             if not inside:
                 end = "]" if closed and high < math.inf else ")"
-                raise SettingsError(_message(name, value, f"a value in [{low}, {high}{end}"))
+                raise SettingsError(_message(field.name, value, f"a value in [{low}, {high}{end}"))
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -292,15 +325,12 @@ def for_inference(settings: FoldSettings, choice: Mapping[str, Any]) -> FoldSett
     return settings
 
 
-_TYPES: dict[str, type] = {
-    field.name: {"str": str, "int": int, "float": float, "bool": bool}[str(field.type)]
-    for field in dataclasses.fields(FoldSettings)
-}
+_TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 
 
-def _typed(name: str, value: object) -> object:
+def _typed(field: dataclasses.Field[Any], value: object) -> object:
     """The value as the field's type: whole numbers pass for floats, and nothing else is bent."""
-    wanted = _TYPES[name]
+    name, wanted = field.name, _TYPES[str(field.type)]
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             return float(value)

@@ -18,9 +18,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ptxcore.limits import CHOICES, RANGES
 from ptxcore.metrics import OBJECTIVES
-from ptxcore.settings import FoldSettings
+from ptxcore.settings import CHOICES, RANGE, FoldSettings
 from sweep.policies import GreedySpec, PolicySpec
 from sweep.pruners import PrunerSpec
 from sweep.space import _models as models
@@ -194,12 +193,12 @@ def test_the_page_of_settings_names_every_setting_with_its_default_and_values() 
         default, values = told[field.name][:2]
         value = field.default
         assert default == f"`{value if isinstance(value, str) else json.dumps(value)}`", field.name
-        if field.name in CHOICES:
-            assert values == ", ".join(CHOICES[field.name])
+        if CHOICES in field.metadata:
+            assert values == ", ".join(field.metadata[CHOICES])
         elif field.type == "bool":
             assert values == "true, false"
         else:
-            low, high, is_closed = RANGES[field.name]
+            low, high, is_closed = field.metadata[RANGE]
             assert number(low) in values, field.name
             if math.isfinite(high):
                 assert number(high) in values, field.name

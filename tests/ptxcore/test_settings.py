@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from ptxcore.errors import SettingsError
 from ptxcore.limits import COMBINED
-from ptxcore.settings import FoldSettings
+from ptxcore.settings import FoldSettings, within
 
 
 @pytest.mark.parametrize(
@@ -132,3 +133,19 @@ def test_what_no_group_of_settings_forbids_is_taken(values: dict[str, Any]) -> N
         neutral | {name: values[name] for name in group if name in values} for group in COMBINED
     ]
     assert is_taken(neutral | values) == all(is_taken(group) for group in groups)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ToySettings(FoldSettings):
+    """A setting more, in one line."""
+
+    toy_px: float = within(2.0, 0.0, 8.0, closed=False)
+
+
+def test_a_setting_is_added_in_one_place() -> None:
+    assert ToySettings().toy_px == 2.0
+    assert ToySettings.from_mapping({"toy_px": 3, "channels": 4}).as_dict()["toy_px"] == 3.0
+    with pytest.raises(SettingsError, match=r"toy_px: found 8.0, expected a value in \[0.0, 8.0\)"):
+        ToySettings(toy_px=8.0)
+    with pytest.raises(SettingsError, match="toy_px: found 'a', expected a value of type float"):
+        ToySettings.from_mapping({"toy_px": "a"})
