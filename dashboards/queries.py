@@ -122,6 +122,11 @@ def num_folds_run(projection: Projection) -> int:
     return sum(len(trial.folds) for trial in projection.trials)
 
 
+def num_folds_stopped(projection: Projection) -> int:
+    """Folds of all trials that were begun and have no score."""
+    return sum(one.num_folds_stopped for one in projection.trials)
+
+
 def varied(projection: Projection) -> list[str]:
     """Names of the parameters that were chosen for some trial, in the space's order."""
     return list(dict.fromkeys(n for trial in projection.trials for n in trial.distributions))

@@ -60,6 +60,15 @@ class Rule:
     min_area: float = 0.0
     bottom: float = 0.5
 
+    @property
+    def words(self) -> str:
+        """For people: which pixels a mask holds, and when it is empty."""
+        pixels = f"the pixels at or above {self.bottom:g}"
+        if self.min_area == 0 and self.top == self.bottom:
+            return pixels
+        least = f"more than {self.min_area:.4g} of the image" if self.min_area else "any pixel"
+        return f"{pixels} where {least} lies above {self.top:g}, else empty"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:

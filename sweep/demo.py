@@ -26,6 +26,7 @@ from sweep.analysis.summary import SweepSummary
 from sweep.errors import GateRefused, UsageError
 from sweep.ledger import list_sweeps
 from sweep.ledger.projection import Projection
+from sweep.promotion.gate import AGAINST_CHAMPION
 from sweep.promotion.promote import Promotion, promote
 from sweep.ray.resources import ResourceRequest
 from sweep.records import SweepState
@@ -39,6 +40,8 @@ SPACE = "demo"
 #: With 240 the network learns its 30 positive training cases by heart; with 600 it learns.
 NUM_CASES = 600
 PHANTOM_SIZE_PX = 256
+#: Larger than usual: a gain of 0.1 over predicting nothing is shown by 150 cases, hardly by 90.
+HOLDOUT_FRACTION = 0.25
 
 Watch = Callable[[str], AbstractContextManager[Callable[[Projection], None]]]
 
@@ -52,7 +55,8 @@ class DemoResult:
         state: State of the sweep; anything but FINISHED means that the rest was not done.
         phantom: Whether the cases are drawn, not real.
         num_trials: Configurations tried.
-        num_folds_run: Folds trained.
+        num_folds_run: Folds trained to their end.
+        num_folds_stopped: Folds that were begun, and stopped with their trial.
         num_folds_full_grid: Folds that a full grid over them takes.
         best: Number of the winner.
         standing: By how much it is ahead of the default, and how sure that is.
@@ -62,12 +66,14 @@ class DemoResult:
         tuned_metrics: The same with each fold's threshold chosen on the other folds.
         baseline: Dice (both empty = 1) of predicting nothing on the same cases.
         holdout: Metrics of the winner's ensemble on the locked hold-out, "dice_all_empty" among
-            them; None if it was not opened.
+            them, whatever the gate said; None if it was not opened.
         mlflow_run_id: MLflow id of the sweep's parent run.
         model_uri: Address of the champion; None if the gate refused it.
         refusals: What the gate said against the winner.
+        stays: Why that was to be expected, where the present champion is all that stood in the way.
         report: HTML file.
-        prediction: Prediction of a file of the hold-out; None without a champion.
+        prediction: Prediction of a file of the hold-out; None without a new champion.
+        true_px: Pixels of that file's true mask.
         home: Folder with all of it.
         seconds: Wall time of each step by name.
     """
@@ -77,6 +83,7 @@ class DemoResult:
     phantom: bool
     num_trials: int
     num_folds_run: int
+    num_folds_stopped: int
     num_folds_full_grid: int
     best: int | None
     standing: Standing
@@ -89,8 +96,10 @@ class DemoResult:
     mlflow_run_id: str | None
     model_uri: str | None
     refusals: tuple[str, ...]
+    stays: str | None
     report: Path | None
     prediction: Prediction | None
+    true_px: int | None
     home: Path
     seconds: Mapping[str, float]
 
@@ -155,21 +164,21 @@ def demo(
             home=home,
             name=name,
             seed=seed,
+            plan_options=launch.PlanOptions(holdout_fraction=HOLDOUT_FRACTION),
             resources=resources,
             precision=precision,
             on_progress=see,
         )
-    promotion, report, prediction = None, None, None
-    refusals: tuple[str, ...] = ()
+    promotion, refusal, report, prediction = None, None, None, None
     if summary.state is SweepState.FINISHED and summary.best is not None:
         with clock.step("promote", "scoring the winner on the locked hold-out"):
-            promotion, refusals = _promote(home, name)
+            promotion, refusal = _promote(home, name)
         with clock.step("report", "writing the report"):
             report = publish_report(home, name)
         if promotion is not None:
             with clock.step("predict", "segmenting a file that no fold has seen"):
                 prediction = _predict(home, name, promotion, dicom, store)
-    return _result(home, summary, promotion, refusals, report, prediction, clock.seconds)
+    return _result(home, summary, promotion, refusal, report, prediction, clock.seconds)
 
 
 def _cases(
@@ -213,20 +222,51 @@ def free_name(home: Home) -> str:
     return next(name for name in names if name not in taken)
 
 
-def _promote(home: Home, name: str) -> tuple[Promotion | None, tuple[str, ...]]:
+def _promote(home: Home, name: str) -> tuple[Promotion | None, GateRefused | None]:
     """A refusal is a result to show: a second demo equals the champion of the first."""
     try:
-        return promote(home, name), ()
+        return promote(home, name), None
     except GateRefused as refusal:
-        return None, refusal.reasons
+        return None, refusal
 
 
-def _predict(home: Home, name: str, promotion: Promotion, dicom: Path, store: Path) -> Prediction:
-    plan = FoldPlan.load(home.sweep_folder(name) / "plan.json")
-    file = holdout_file(dicom, CaseStore.open(store), plan)
+def why_it_stays(refusal: GateRefused) -> str | None:
+    """Plain words for a refusal by the present champion alone; None for any other.
+
+    Args:
+        refusal: Refusal of the gate.
+    """
+    found = refusal.confirmation
+    if found is None or found.challenge is None or len(refusal.reasons) > 1:
+        return None
+    if not refusal.reasons[0].startswith(AGAINST_CHAMPION):
+        return None
+    why = (
+        "the winner equals it (the same seed trains the same networks again), and an equal "
+        "challenger does not replace a champion"
+        if found.challenge == 0
+        else f"a lead of {found.challenge:+.4f} may be chance on {found.num_cases} cases, and a "
+        "challenger has to be shown to be better"
+    )
+    return (
+        f"{found.champion.name} version {found.champion.version} stays. Nothing went wrong, this "
+        f"is the expected answer: {why}."
+    )
+
+
+def _predict(
+    home: Home, name: str, promotion: Promotion, dicom: Path, store: Path
+) -> tuple[Prediction, int]:
+    """A prediction, and the pixels of the true mask."""
+    plan, cases = FoldPlan.load(home.sweep_folder(name) / "plan.json"), CaseStore.open(store)
+    file = holdout_file(dicom, cases, plan)
     out = home.sweep_folder(name) / "predictions"
     (prediction,) = predict_files(home, promotion.model_uri, find_inputs([file]), out)
-    return prediction
+    return prediction, cases.cases[cases.index(_largest(cases, plan))].mask_px
+
+
+def _largest(store: CaseStore, plan: FoldPlan) -> str:
+    return max(plan.holdout, key=lambda case_id: store.cases[store.index(case_id)].mask_px)
 
 
 def holdout_file(dicom: Path, store: CaseStore, plan: FoldPlan) -> Path:
@@ -235,7 +275,7 @@ def holdout_file(dicom: Path, store: CaseStore, plan: FoldPlan) -> Path:
     Raises:
         UsageError: It is not in the folder.
     """
-    wanted = max(plan.holdout, key=lambda case_id: store.cases[store.index(case_id)].mask_px)
+    wanted = _largest(store, plan)
     for path in sorted(dicom.rglob("*")):
         if path.is_file() and not path.name.startswith("._"):
             try:
@@ -251,11 +291,13 @@ def _result(
     home: Home,
     summary: SweepSummary,
     promotion: Promotion | None,
-    refusals: tuple[str, ...],
+    refusal: GateRefused | None,
     report: Published | None,
-    prediction: Prediction | None,
+    predicted: tuple[Prediction, int] | None,
     seconds: Mapping[str, float],
 ) -> DemoResult:
+    judged = promotion or refusal
+    found = None if judged is None else judged.confirmation
     best = None if summary.best is None else summary.trials[summary.best]
     return DemoResult(
         sweep=summary.name,
@@ -263,6 +305,7 @@ def _result(
         phantom=summary.phantom,
         num_trials=len(summary.trials),
         num_folds_run=summary.num_folds_run,
+        num_folds_stopped=summary.num_folds_stopped,
         num_folds_full_grid=summary.num_folds_full_grid,
         best=summary.best,
         standing=summary.standing,
@@ -271,12 +314,14 @@ def _result(
         metrics=None if best is None else best.metrics | best.fixed_metrics,
         tuned_metrics=None if report is None else report.tuned_metrics,
         baseline=summary.baseline,
-        holdout=None if promotion is None else promotion.confirmation.metrics,
+        holdout=None if found is None else found.metrics,
         mlflow_run_id=summary.mlflow_run_id,
         model_uri=None if promotion is None else promotion.model_uri,
-        refusals=refusals,
+        refusals=() if refusal is None else refusal.reasons,
+        stays=None if refusal is None else why_it_stays(refusal),
         report=None if report is None else report.path,
-        prediction=prediction,
+        prediction=None if predicted is None else predicted[0],
+        true_px=None if predicted is None else predicted[1],
         home=home.folder,
         seconds=seconds,
     )

@@ -14,6 +14,8 @@ SweepError
 └── GateRefused        a champion was not promoted; carries the reasons (exit code 3)
 """
 
+from typing import Any
+
 
 class SweepError(Exception):
     """Base class of every error that `sweep` raises on purpose."""
@@ -60,8 +62,17 @@ class ClusterError(SweepError):
 
 
 class GateRefused(SweepError):
-    """The promotion gate said no."""
+    """The promotion gate said no.
 
-    def __init__(self, reasons: tuple[str, ...]) -> None:
+    Attributes:
+        reasons: Each failed check in a sentence.
+        confirmation: The `sweep.promotion.confirmation.Confirmation` that was judged; None where
+            the hold-out was not opened.
+        cautions: What to know of that evidence besides.
+    """
+
+    def __init__(
+        self, reasons: tuple[str, ...], confirmation: Any = None, cautions: tuple[str, ...] = ()
+    ) -> None:
         super().__init__("not promoted: " + "; ".join(reasons))
-        self.reasons = reasons
+        self.reasons, self.confirmation, self.cautions = reasons, confirmation, cautions

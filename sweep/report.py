@@ -17,6 +17,7 @@ from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import MlflowView
 from sweep.promotion.confirmation import last_confirmation
 from sweep.promotion.gate import Check, Verdict
+from sweep.promotion.rollback import rollback_sentence
 from sweep.records import State
 from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.home import Home
@@ -94,7 +95,9 @@ def _verdict(sweep: Sweep) -> Verdict | None:
     return Verdict(
         checks=tuple(Check(**check) for check in last["checks"]),
         eased=tuple(last.get("eased", ())),
+        cautions=tuple(last.get("cautions", ())),
         overruled=(last.get("reason") or "unknown") if last.get("forced") else None,
+        rollbacks=tuple(map(rollback_sentence, sweep.evidence.rollbacks())),
     )
 
 

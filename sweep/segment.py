@@ -130,7 +130,7 @@ def predict_files(
             with speaking_of(file, chosen.labels[file], HINT):
                 read_source(file)
     model, facts = open_model(home, uri)
-    on_model(facts)
+    on_model({**facts, "rule": dataclasses.asdict(model.rule)})
     if attention is not None and not any(network.num_gates for network, _ in model.members):
         raise UsageError(
             f"--attention: found no networks with attention gates in {uri}, expected "

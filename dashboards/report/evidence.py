@@ -6,6 +6,26 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 
+class ChampionBeside(Protocol):
+    """The champion of then on the winner's locked cases."""
+
+    @property
+    def name(self) -> str:
+        """Name of the registered model."""
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+
+    @property
+    def metrics(self) -> Mapping[str, float] | None:
+        """Those of the winner, None if it could not be scored."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it could not."""
+
+
 class Confirmation(Protocol):
     """The winner on a locked hold-out; `sweep.promotion.confirmation.Confirmation` is one."""
 
@@ -22,9 +42,13 @@ class Confirmation(Protocol):
         """Scores of the default trial likewise, None where it is the winner or cannot be scored."""
 
     @property
+    def champion(self) -> ChampionBeside | None:
+        """The champion of then; None if there was none."""
+
+    @property
     def intervals(self) -> Mapping[str, tuple[float, float]]:
-        """Over patients, for metrics, "gain" (Dice above the all-empty baseline) and
-        "difference" (Dice above the default's).
+        """Over patients, for metrics, "gain" (Dice above the all-empty baseline), "difference"
+        (Dice above the default's) and "challenge" (Dice above the champion's).
         """
 
     @property
@@ -80,9 +104,17 @@ class Verdict(Protocol):
         """Every question it asked."""
 
     @property
+    def cautions(self) -> Sequence[str]:
+        """What to know of the evidence besides, without a capital and a stop."""
+
+    @property
     def eased(self) -> Sequence[str]:
         """Margins that asked for less than usual, in words."""
 
     @property
     def overruled(self) -> str | None:
         """Why the winner became champion all the same; None where it did not."""
+
+    @property
+    def rollbacks(self) -> Sequence[str]:
+        """What became of the champion since, in sentences."""

@@ -21,6 +21,7 @@ from dashboards.queries import (
     fold_scores,
     metric_of,
     num_folds_run,
+    num_folds_stopped,
     operating_metric,
 )
 from ptxcore.metrics import SIZES, VIEWS, bounds, needs_threshold
@@ -107,6 +108,7 @@ class Findings:
             recorded.
         num_folds: Folds of a complete trial.
         num_folds_run: Finished folds of all trials.
+        num_folds_stopped: Folds that were begun and have no score.
         num_folds_full_grid: Folds that training every trial completely would have taken.
         states: Trials by state.
         seconds: Training time of all finished folds.
@@ -122,6 +124,7 @@ class Findings:
     groups: tuple[MetricRow, ...]
     num_folds: int
     num_folds_run: int
+    num_folds_stopped: int
     num_folds_full_grid: int
     states: dict[State, int]
     seconds: float
@@ -181,6 +184,7 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
         groups=tuple(groups),
         num_folds=projection.num_folds,
         num_folds_run=num_folds_run(projection),
+        num_folds_stopped=num_folds_stopped(projection),
         num_folds_full_grid=len(projection.trials) * projection.num_folds,
         states=dict(Counter(trial.state for trial in projection.trials)),
         seconds=math.fsum(trial.seconds for trial in projection.trials),

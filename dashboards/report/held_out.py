@@ -52,11 +52,13 @@ def held_out(
             parts.append(
                 tag("p", f"The gate asked for less than usual: {', '.join(verdict.eased)}.")
             )
+        parts += [tag("p", f"Caution: {text}.") for text in verdict.cautions]
         rows = [
             (check.name, check.found, check.expected, "passed" if check.passed else "refused")
             for check in verdict.checks
         ]
         parts.append(table(("the gate asked", "found", "expected", "answer"), rows))
+        parts += [tag("p", sentence) for sentence in verdict.rollbacks]
     return join(parts)
 
 
@@ -77,6 +79,7 @@ def _groups(confirmation: Confirmation) -> Markup:
 
 def _table(confirmation: Confirmation, names: Sequence[str]) -> Markup:
     metrics, default = confirmation.metrics, confirmation.default or {}
+    beside = None if confirmation.champion is None else confirmation.champion.metrics
     rows = [
         (
             metric_name(name) + _num_cases(metrics, name),
@@ -84,6 +87,7 @@ def _table(confirmation: Confirmation, names: Sequence[str]) -> Markup:
             sentences.span(confirmation.intervals.get(name)),
             score(all_empty_on(metrics, name)),
             score(default.get(name)),
+            *(() if beside is None else (score(beside.get(name)),)),
             better(name) or "–",
         )
         for name in names
@@ -95,9 +99,10 @@ def _table(confirmation: Confirmation, names: Sequence[str]) -> Markup:
         f"{confirmation.confidence:.0%} interval",
         "all empty",
         "default",
+        *(() if beside is None else ("champion",)),
         "better",
     )
-    return table(head, rows, numeric=range(1, 5))
+    return table(head, rows, numeric=range(1, len(head) - 1))
 
 
 def _num_cases(metrics: Mapping[str, float], name: str) -> str:

@@ -129,7 +129,7 @@ def held_out(confirmation: Confirmation) -> str:
 
 
 def held_out_gain(confirmation: Confirmation) -> str:
-    """Dice above predicting nothing, and above the default, each with its interval."""
+    """Dice above predicting nothing, the default and the champion, each with its interval."""
     metrics, default = confirmation.metrics, confirmation.default
     gain = metrics["dice"] - metrics["dice_all_empty"]
     text = (
@@ -142,7 +142,22 @@ def held_out_gain(confirmation: Confirmation) -> str:
             f" and {signed(difference)} from the default settings"
             f"{_between(confirmation, 'difference')}"
         )
-    return text + "."
+    return f"{text}.{_challenge(confirmation)}"
+
+
+def _challenge(confirmation: Confirmation) -> str:
+    """The same above the champion of then, which may come from another sweep."""
+    champion = confirmation.champion
+    if champion is None:
+        return ""
+    rival = f"the champion of then ({champion.name} version {champion.version})"
+    if champion.metrics is None:
+        return f" It could not be compared with {rival}, which {champion.problem}."
+    lead = confirmation.metrics["dice"] - champion.metrics["dice"]
+    return (
+        f" On the same cases {rival} has a Dice of {score(champion.metrics['dice'])}, from "
+        f"which it is {signed(lead)}{_between(confirmation, 'challenge')}."
+    )
 
 
 def _between(confirmation: Confirmation, key: str) -> str:
@@ -174,9 +189,11 @@ def effort(found: Findings) -> str:
         if found.num_folds_full_grid
         else ""
     )
+    stopped = f"; {found.num_folds_stopped:,} more stopped on the way"
     return (
         f"{count(total, 'trial')} tried{fates}. {count(found.num_folds_run, 'fold')} trained "
-        f"of the {found.num_folds_full_grid:,} that a full grid would have taken{share}."
+        f"of the {found.num_folds_full_grid:,} that a full grid would have taken{share}"
+        f"{stopped if found.num_folds_stopped else ''}."
     )
 
 

@@ -59,9 +59,39 @@ def of_data(*, phantom: bool | None, positives_alone: bool | None) -> list[Cauti
 def of_model(facts: Mapping[str, Any]) -> list[Caution]:
     """What a model is not, by what its package says of its origin (`model_card.facts_of`)."""
     phantom, alone = facts.get("phantom"), model_positives_alone(facts)
-    if phantom is None and alone is None:
-        return [UNKNOWN_ORIGIN]
-    return of_data(phantom=phantom, positives_alone=alone)
+    unknown = phantom is None and alone is None
+    found = [UNKNOWN_ORIGIN] if unknown else of_data(phantom=phantom, positives_alone=alone)
+    if facts.get("forced"):
+        said = "; ".join(facts.get("reasons") or ()) or "unknown"
+        found.append(
+            Caution(
+                label="against the gate",
+                head="AGAINST THE GATE.",
+                text=f"the model was promoted against the gate, because: "
+                f"{facts.get('force_reason') or 'unknown'}; the gate said: {said}",
+            )
+        )
+    return found
+
+
+def other_versions(
+    facts: Mapping[str, Any], here: Mapping[str, str]
+) -> dict[str, dict[str, str]] | None:
+    """Versions of what changes pixels here that are not those under which a model was trained.
+
+    Args:
+        facts: Facts of its package (`model_card.facts_of`).
+        here: From `sweep.util.provenance.pixel_versions`.
+
+    Returns:
+        By package, "model" and "here"; None where the model does not tell its own.
+    """
+    known = facts.get("versions")
+    if not isinstance(known, Mapping) or not known:
+        return None
+    return {
+        name: {"model": theirs, "here": ours} for name, theirs, ours in differences(known, here)
+    }
 
 
 def model_positives_alone(facts: Mapping[str, Any]) -> bool | None:

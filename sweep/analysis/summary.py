@@ -83,6 +83,7 @@ class SweepSummary:
         metric: The objective.
         threshold: The rule behind its values, one of the words of `sweep.analysis.operating_point`.
         num_folds_run: Finished folds.
+        num_folds_stopped: Folds that were begun and have no score, since their trial was stopped.
         num_folds_full_grid: Folds that training every trial completely would have taken.
         best: Number of the winner, None unless the sweep is over; `standing` has the leader.
         baseline: Dice (both empty = 1) of predicting nothing on the folds of the winner, or of the
@@ -106,6 +107,7 @@ class SweepSummary:
     metric: str
     threshold: str
     num_folds_run: int
+    num_folds_stopped: int
     num_folds_full_grid: int
     best: int | None
     baseline: float | None
@@ -136,6 +138,7 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         metric=projection.header.metric,
         threshold=objective_rule(projection),
         num_folds_run=sum(len(one.folds) for one in projection.trials),
+        num_folds_stopped=sum(one.num_folds_stopped for one in projection.trials),
         num_folds_full_grid=len(projection.trials) * projection.num_folds,
         best=found.winner,
         baseline=led.get("dice_all_empty", {}).get("mean"),

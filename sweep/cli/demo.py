@@ -71,7 +71,8 @@ def _print(result: DemoResult, tracking_uri: str) -> None:
     click.echo(f"\ndata        {source if result.phantom else 'your own'}")
     click.echo(
         f"sweep       {result.sweep}: {count(result.num_trials, 'trial')}, "
-        f"{count(result.num_folds_run, 'fold')} trained, a full grid takes "
+        f"{count(result.num_folds_run, 'fold')} trained and {result.num_folds_stopped} stopped on "
+        "the way, a full grid takes "
         f"{result.num_folds_full_grid}"
     )
     if result.configuration is not None and result.metrics is not None:
@@ -91,11 +92,17 @@ def _print(result: DemoResult, tracking_uri: str) -> None:
             f"({found['num_positive']:.0f} of {found['num_cases']:.0f} cases)"
         )
     for reason in result.refusals:
-        click.echo(f"no champion {reason}")
+        click.echo(f"refused     {reason}")
+    if result.stays is not None:
+        click.echo(f"champion    {result.stays}")
     if result.model_uri is not None:
         click.echo(f"champion    {result.model_uri}")
     if result.prediction is not None:
-        click.echo(f"prediction  {result.prediction.source.name} -> {result.prediction.mask}")
+        one = result.prediction
+        size = f"{one.mask_px} px" if one.mask_px else "nothing"
+        click.echo(
+            f"prediction  {one.source.name}: {size} found, {result.true_px} px true -> {one.mask}"
+        )
     if result.report is not None:
         click.echo(f"report      {result.report}")
     click.echo(f"MLflow      run {result.mlflow_run_id}{_where_to_look(tracking_uri)}")

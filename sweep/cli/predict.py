@@ -84,9 +84,16 @@ def predict_command(
     if (champion is None) == (model is None):
         raise UsageError("predict: give either --champion NAME or --model URI")
 
-    from sweep.analysis.selection_bias import model_positives_alone, of_model, spoken
+    from ptxcore.types import Rule
+    from sweep.analysis.selection_bias import (
+        model_positives_alone,
+        of_model,
+        other_versions,
+        spoken,
+    )
     from sweep.segment import check_formats, predict_files
     from sweep.storage.inputs import find_inputs
+    from sweep.util.provenance import pixel_versions
 
     words = [word for word in formats.replace(" ", "").split(",") if word]
     check_formats(words)
@@ -103,9 +110,13 @@ def predict_command(
             positives_alone=model_positives_alone(facts),
             cohort=facts.get("cohort", {}),
             caution=warned,
+            other_versions=other_versions(facts, pixel_versions()),
+            rule=facts["rule"],
         )
         if warned is not None:
             say(f"caution: {warned}")
+        if (text := _about_versions(origin["other_versions"])) is not None:
+            say(text)
 
     predictions = predict_files(
         open_home(options),
@@ -131,10 +142,14 @@ def predict_command(
             }
         )
         return
+    rule = Rule(**origin["rule"])
+    say(f"masks: {rule.words}")
     for prediction in predictions:
         found = (
             f"{prediction.mask_px} px ({prediction.share:.2%})" if prediction.mask_px else "nothing"
         )
+        if not prediction.mask_px and prediction.highest > rule.top:
+            found = f"nothing (too small an area lies above {rule.top:g})"
         if not prediction.has_contrast:
             found = "no contrast in the picture, so nothing can be said of it"
         written = prediction.mask or prediction.seg or prediction.probability or out / "masks.csv"
@@ -142,3 +157,16 @@ def predict_command(
             f"{prediction.source}: {found}, "
             f"highest probability {prediction.highest:.3f} -> {written}"
         )
+
+
+def _about_versions(others: Mapping[str, Mapping[str, str]] | None) -> str | None:
+    """What to say of versions that are not the model's; None where they are."""
+    if others is None:
+        return "note: the model does not say under which versions it was trained"
+    listed = ", ".join(f"{name} {one['here']}, not {one['model']}" for name, one in others.items())
+    if not listed:
+        return None
+    return (
+        f"caution: the model was trained under other versions than are here ({listed}): the same "
+        "image may give other pixels and another mask"
+    )

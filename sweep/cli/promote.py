@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from sweep.cli._common import (
     STORE,
@@ -14,12 +16,22 @@ from sweep.cli._common import (
     home_options,
     json_option,
     open_home,
+    say,
     verifying,
 )
 from sweep.cli._help import command
+from sweep.errors import GateRefused, UsageError
 
 if TYPE_CHECKING:
+    from sweep.promotion.confirmation import Confirmation
     from sweep.promotion.promote import Promotion
+    from sweep.storage.home import Home
+
+#: Options that mean nothing to a rollback.
+_FOR_THE_GATE = (
+    *("store", "min_gain", "min_dice_positive", "max_loss", "min_lead"),
+    *("force", "again"),
+)
 
 
 @command("promote")
@@ -65,11 +77,15 @@ if TYPE_CHECKING:
 @click.option(
     "--reason",
     metavar="TEXT",
-    help="Why the gate is overruled; kept in the ledger, in MLflow and with the model, so without "
-    "patient data.",
+    help="Why the gate is overruled, or why the champion goes back; kept in the ledger, in MLflow "
+    "and with the model, so without patient data.",
 )
 @click.option("--again", is_flag=True, help="Open the hold-out once more; uses are counted.")
-@click.option("--rollback", is_flag=True, help="Make the previous champion champion again.")
+@click.option(
+    "--rollback",
+    is_flag=True,
+    help="Make the previous champion champion again; who, when and --reason are kept.",
+)
 @home_options
 @json_option
 def promote_command(
@@ -96,66 +112,109 @@ def promote_command(
     home = open_home(options)
 
     if rollback:
-        from sweep.promotion.rollback import rollback as roll_back
-
-        done = roll_back(home, name, model_name=model_name)
-        if as_json:
-            emit(done)
-        else:
-            click.echo(f"{done.model_name}: version {done.version} is champion again")
+        _roll_back(home, name, model_name, reason, as_json)
         return
     from sweep.promotion import promote as promotion
 
-    promoted = promotion.promote(
-        home,
-        name,
-        model_name=model_name,
-        gate=promotion.Gate(
-            min_gain=min_gain,
-            min_dice_positive=min_dice_positive,
-            max_loss=max_loss,
-            min_lead=min_lead,
-        ),
-        force=force,
-        reason=reason,
-        again=again,
-        store=store,
-        on_progress=counter("scored"),
-        on_verify=verifying(),
+    gate = promotion.Gate(
+        min_gain=min_gain,
+        min_dice_positive=min_dice_positive,
+        max_loss=max_loss,
+        min_lead=min_lead,
     )
+    try:
+        promoted = promotion.promote(
+            home,
+            name,
+            model_name=model_name,
+            gate=gate,
+            force=force,
+            reason=reason,
+            again=again,
+            store=store,
+            on_progress=counter("scored"),
+            on_verify=verifying(),
+        )
+    except GateRefused as refusal:
+        if refusal.confirmation is not None and not as_json:
+            print_holdout(refusal.confirmation)
+        _say_cautions(refusal.cautions)
+        raise
     if as_json:
+        _say_cautions(promoted.verdict.cautions)
         emit(promoted)
     else:
         print_promotion(promoted)
 
 
+def _roll_back(
+    home: Home, name: str, model_name: str | None, reason: str | None, as_json: bool
+) -> None:
+    from sweep.promotion.rollback import rollback
+
+    context = click.get_current_context()
+    given = [
+        f"--{one.replace('_', '-')}"
+        for one in _FOR_THE_GATE
+        if context.get_parameter_source(one) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError(
+            f"--rollback asks no gate and opens no hold-out: found {', '.join(given)} beside it, "
+            "expected --model-name and --reason at most"
+        )
+    done = rollback(home, name, model_name=model_name, reason=reason)
+    if as_json:
+        emit(done)
+        return
+    click.echo(
+        f"{done.model_name}: version {done.version} is champion again, and version "
+        f"{done.rolled_back_version} the one before (--rollback once more undoes it)"
+    )
+    kept = f"the evidence of {', '.join(done.sweeps)} and " if done.sweeps else ""
+    click.echo(f"kept in {kept}both versions' tags: {done.reason or 'no reason given'}")
+
+
 def print_promotion(promoted: Promotion) -> None:
     """Which version became champion, and on what evidence."""
-    from sweep.analysis.selection_bias import of_data
-
-    found = promoted.confirmation
-    alone = found.num_positive == found.num_cases
-    labels = ", ".join(one.label for one in of_data(phantom=found.phantom, positives_alone=alone))
     word = "is" if promoted.is_new else "was already"
     click.echo(
         f"trial {promoted.trial} {word} champion: {promoted.model_uri} "
         f"(version {promoted.version})"
         + (f", against the gate: {promoted.reason}" if promoted.forced else "")
     )
+    print_holdout(promoted.confirmation)
+    _say_cautions(promoted.verdict.cautions)
+    if promoted.verdict.eased:
+        click.echo(f"the gate asked for less than usual: {', '.join(promoted.verdict.eased)}")
+    for check in promoted.verdict.checks:
+        click.echo(f"  {'passed' if check.passed else 'FAILED'}  {check}")
+
+
+def _say_cautions(cautions: Sequence[str]) -> None:
+    for text in cautions:
+        say(f"caution: {text}")
+
+
+def print_holdout(found: Confirmation) -> None:
+    """The winner on the locked cases, promoted or not."""
+    from sweep.analysis.selection_bias import of_data
+
+    alone = found.num_positive == found.num_cases
+    labels = ", ".join(one.label for one in of_data(phantom=found.phantom, positives_alone=alone))
     click.echo(
         f"hold-out{f' ({labels})' if labels else ''}: {found.num_cases} cases, "
         f"{found.num_positive} positive; Dice {found.metrics['dice']:.4f} "
         f"({found.span('dice', '.4f')}, both empty = 1), "
         f"predicting nothing {found.baseline:.4f}"
     )
-    click.echo(f"Dice over positive cases {found.metrics['dice_positive']:.4f}")
+    click.echo(
+        f"Dice over positive cases {found.metrics['dice_positive']:.4f} "
+        f"({found.span('dice_positive', '.4f')}); masks are {found.rule.words}"
+    )
     if found.metrics.get("num_with_spacing", 0.0) > 0:
         click.echo(
             "outlines over positive cases: surface Dice at 2 mm "
             f"{found.metrics['surface_dice_positive']:.4f}, 95% Hausdorff distance "
             f"{found.metrics['hausdorff95_positive_mm']:.1f} mm (a miss = the image's diagonal)"
         )
-    if promoted.verdict.eased:
-        click.echo(f"the gate asked for less than usual: {', '.join(promoted.verdict.eased)}")
-    for check in promoted.verdict.checks:
-        click.echo(f"  {'passed' if check.passed else 'FAILED'}  {check}")

@@ -141,9 +141,11 @@ def print_sweep(summary: SweepSummary) -> None:
             ", ".join(f"{key} {_short(value)}" for key, value in trial.parameters.items()),
         )
     console().print(table)
+    num_stopped = summary.num_folds_stopped
+    stopped = f", {num_stopped} stopped on the way" if num_stopped else ""
     click.echo(
         f"{summary.state}{f': {summary.reason}' if summary.reason else ''}; "
-        f"{count(summary.num_folds_run, 'fold')} run, a full grid takes "
+        f"{count(summary.num_folds_run, 'fold')} run{stopped}, a full grid takes "
         f"{summary.num_folds_full_grid}"
     )
     if (cohort := describe(summary.cohort)) is not None:

@@ -1,4 +1,5 @@
-"""The evidence study of a sweep: every use of its hold-out, written before the hold-out is opened.
+"""The evidence study of a sweep: every use of its hold-out, written before the hold-out is opened,
+what the gate said, and every rollback.
 
 It is a second Optuna study, `<sweep>.evidence`, in the ledger's database, because in Optuna a
 finished trial of the first cannot be changed. A use is counted by a compare-and-swap, so two
@@ -35,7 +36,7 @@ from sweep.util.numbers import finite_or_none
 SUFFIX = ".evidence"
 #: Number of uses; a study is an evidence study exactly when it has this attribute.
 COUNT_KEY = "ptxsweep:holdout_uses"
-_USE, _RESULT, _VERDICT = "use", "result", "verdict"
+_USE, _RESULT, _VERDICT, _ROLLBACK = "use", "result", "verdict", "rollback"
 #: Key of a stored use for the trials that were scored; older than the word.
 _TRIALS = "candidates"
 
@@ -176,11 +177,31 @@ class Evidence:
 
     def verdicts(self) -> list[Mapping[str, Any]]:
         """All that the gate said, oldest first."""
+        return self._kept(_VERDICT)
+
+    def add_rollback(self, rollback: Mapping[str, Any]) -> None:
+        """Keep that the champion went back to the one before.
+
+        Args:
+            rollback: Plain JSON values.
+        """
+        study = self._find()
+        if study is None:
+            study = self._make()
+        trial = self._storage.create_new_trial(study, _template({_ROLLBACK: _plain(rollback)}))
+        # The one end of a trial that has no value.
+        self._storage.set_trial_state_values(trial, TrialState.PRUNED)
+
+    def rollbacks(self) -> list[Mapping[str, Any]]:
+        """All rollbacks that concern this sweep, oldest first."""
+        return self._kept(_ROLLBACK)
+
+    def _kept(self, kind: str) -> list[Mapping[str, Any]]:
         with readable():
             study = self._find()
             if study is None:
                 return []
-            return [one.user_attrs[_VERDICT] for one in _trials(self._storage, study, _VERDICT)]
+            return [one.user_attrs[kind] for one in _trials(self._storage, study, kind)]
 
     def _find(self) -> int | None:
         try:

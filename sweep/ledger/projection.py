@@ -170,6 +170,11 @@ class Trial:
         return sum(score.num_epochs for score in self.folds.values()) + sum(unfinished)
 
     @property
+    def num_folds_stopped(self) -> int:
+        """Folds that were begun, have no score and do not run: mostly where it was pruned."""
+        return len({one.fold for one in self.log if one.outcome != "running"} - set(self.folds))
+
+    @property
     def batch_parts(self) -> int:
         """Parts that batches were split into to fit in memory, the most of all folds: 1, 2 or 4.
 

@@ -197,8 +197,11 @@ def roll_back(client: MlflowClient, name: str) -> tuple[str, str]:
     known = aliases(client, name)
     now, before = known.get(CHAMPION), known.get(PREVIOUS)
     if now is None or before is None or now == before:
+        found = "no champion" if now is None else f"version {now} as champion"
+        also = "none" if before is None else f"version {before}"
         raise UsageError(
-            f"model {name!r} has no previous champion to go back to (found aliases {known})"
+            f"model {name!r} has no previous champion to go back to: found {found}, and {also} as "
+            "the one before"
         )
     client.set_registered_model_alias(name, CHAMPION, before)
     client.set_registered_model_alias(name, PREVIOUS, now)

@@ -27,7 +27,7 @@ from sweep.promotion.holdout import holdout_digest, read_plan, score, table_path
 from sweep.promotion.rival import Rival
 from sweep.records import DEFAULT_TRIAL, State
 from sweep.storage.sweep import Sweep
-from sweep.util.provenance import git_sha
+from sweep.util.provenance import git_sha, pixel_versions
 from sweep.util.redaction import redact
 
 #: What the champion's own networks may raise on cases of another kind than theirs.
@@ -105,6 +105,7 @@ def confirm(
     result = {
         **assess(best.number, winner, default[0] if default else None, cases, plan),
         "inference": best.inference,
+        "versions": pixel_versions(),
     }
     if rival is not None:
         result = _beside(result, winner, rival, opened, number, on_progress)

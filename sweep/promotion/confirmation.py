@@ -25,6 +25,9 @@ class ChampionBeside:
         exposure: What is known of its training and these cases; empty if it never saw them.
         metrics: Those of the winner, None if it could not be scored.
         problem: Why it could not; None if it could.
+        versions: Versions of what changes pixels or scores, under which it was scored; None if they
+            are not known.
+        trained_versions: Those under which it was trained.
     """
 
     name: str
@@ -32,6 +35,8 @@ class ChampionBeside:
     exposure: str
     metrics: Mapping[str, float] | None
     problem: str | None
+    versions: Mapping[str, str] | None = None
+    trained_versions: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,8 @@ class Confirmation:
         champion: The champion of that time on the same cases; None if there was none.
         num_positive_groups: Patients with a positive case; None in what earlier versions kept, with
             intervals that are too short.
+        versions: Versions of what changes pixels or scores, under which the winner was scored; None
+            in what earlier versions kept.
     """
 
     sweep: str
@@ -87,6 +94,7 @@ class Confirmation:
     phantom: bool
     champion: ChampionBeside | None = None
     num_positive_groups: int | None = None
+    versions: Mapping[str, str] | None = None
 
     @property
     def baseline(self) -> float:
@@ -120,7 +128,8 @@ class Confirmation:
         low, high = self.intervals.get(key, (float("nan"), float("nan")))
         if not low <= high:
             return TOO_FEW
-        return f"{self.confidence:.0%} interval {low:{form}} to {high:{form}}"
+        note = ", too short, of an earlier version" if self.num_positive_groups is None else ""
+        return f"{self.confidence:.0%} interval {low:{form}} to {high:{form}}{note}"
 
 
 def last_confirmation(sweep: Sweep) -> Confirmation | None:
@@ -163,6 +172,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
         git_sha=use.git_sha,
         phantom=sweep.header.is_phantom,
         champion=_champion(result.get("champion")),
+        versions=result.get("versions"),
     )
 
 

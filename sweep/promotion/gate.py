@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from sweep.analysis.intervals import MIN_PATIENTS, TOO_FEW
 from sweep.ledger.projection import Projection
 from sweep.promotion.confirmation import Confirmation
+from sweep.promotion.versions import version_cautions
 from sweep.records import DEFAULT_TRIAL, State, SweepState
 
+#: How the name of the check against the champion begins.
+AGAINST_CHAMPION = "dice against the champion"
 _SAME_CASES = "both scored on the same cases"
 #: What is expected where there is nothing to ask.
 _NOTHING = "-"
@@ -97,12 +100,16 @@ class Verdict:
     Attributes:
         checks: Every question asked.
         eased: See `Gate.eased`.
+        cautions: What to know of the evidence besides, see `sweep.promotion.versions`.
         overruled: Why the winner was promoted all the same; None where it was not.
+        rollbacks: What became of the champion since, in sentences.
     """
 
     checks: tuple[Check, ...]
     eased: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
     overruled: str | None = None
+    rollbacks: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -186,6 +193,7 @@ def verdict(
             _challenge(confirmation, champion, gate),
         ),
         eased=gate.eased,
+        cautions=version_cautions(confirmation, projection),
     )
 
 
@@ -316,8 +324,7 @@ def _default(confirmation: Confirmation, projection: Projection, gate: Gate) -> 
 
 def _challenge(confirmation: Confirmation, champion: Champion | None, gate: Gate) -> Check:
     if champion is None:
-        name, found = "dice against the champion", "no champion to compare with"
-        return _check(name, True, found, _NOTHING)
+        return _check(AGAINST_CHAMPION, True, "no champion to compare with", _NOTHING)
     name = _against(champion)
     if champion.is_winner:
         return _check(name, True, "it is this trial", _NOTHING)
@@ -334,7 +341,7 @@ def _challenge(confirmation: Confirmation, champion: Champion | None, gate: Gate
 
 
 def _against(champion: Champion) -> str:
-    return f"dice against the champion ({champion.name} version {champion.version})"
+    return f"{AGAINST_CHAMPION} ({champion.name} version {champion.version})"
 
 
 def _bound(

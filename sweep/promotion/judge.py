@@ -9,6 +9,7 @@ which is a use of them and is counted.
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
@@ -32,6 +33,7 @@ from sweep.promotion.holdout import count_patients, read_plan
 from sweep.promotion.model_card import is_same
 from sweep.promotion.rival import load_rival
 from sweep.storage.sweep import Sweep
+from sweep.util.provenance import login
 
 
 def judge(
@@ -134,10 +136,13 @@ def keep_verdict(
         {
             TRIAL_KEY: confirmation.trial,
             "use": confirmation.use,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "by": login(),
             "passed": said.passed,
             "forced": against is not None,
             "reason": against,
             "eased": list(said.eased),
+            "cautions": list(said.cautions),
             "checks": [dataclasses.asdict(check) for check in said.checks],
         },
         confirmation.metrics["dice"],

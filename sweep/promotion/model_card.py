@@ -9,6 +9,7 @@ from typing import Any
 
 from sweep.analysis.cohort import cohort_of, describe
 from sweep.analysis.selection_bias import POSITIVES_ALONE, had_positives_alone
+from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import sweep_id
@@ -18,6 +19,23 @@ from sweep.promotion.gate import Verdict
 PREFIX = "ptxsweep."
 #: Characters; MLflow refuses tags somewhat longer than that.
 MAX_TAG = 4_000
+#: Characters of a reason for a forced promotion, or for a rollback.
+MAX_REASON = 500
+
+
+def one_line(reason: str | None) -> str | None:
+    """A reason as it is kept, None if there is none.
+
+    Raises:
+        UsageError: It is longer than `MAX_REASON` characters.
+    """
+    given = " ".join((reason or "").split())
+    if len(given) > MAX_REASON:
+        raise UsageError(
+            f"reason: found {len(given)} characters, expected at most {MAX_REASON}; the ledger, "
+            "MLflow and the model keep them"
+        )
+    return given or None
 
 
 def facts_of(
@@ -49,7 +67,8 @@ def facts_of(
         "phantom": found.phantom,
         "positives_alone": had_positives_alone(projection),
         "cohort": cohort_of(header),
-        "versions": dict(header.versions or {}),
+        "versions": projection.versions[-1] if projection.versions else {},
+        "holdout_versions": dict(found.versions or {}),
         "data_hash": found.data_hash,
         "plan_digest": found.plan_digest,
         "holdout_digest": found.holdout_digest,
@@ -123,6 +142,7 @@ def description_of(
             + "; ".join(said.reasons)
             + "."
         )
+    lines += [f"Caution: {text}." for text in said.cautions]
     if said.eased:
         lines.append(f"The gate asked for less than usual: {', '.join(said.eased)}.")
     lines.append("Not for clinical use.")

@@ -31,11 +31,13 @@ from sweep.promotion.confirmation import Confirmation
 from sweep.promotion.gate import Gate, Verdict, preliminary, verdict
 from sweep.promotion.judge import judge, keep_verdict
 from sweep.promotion.model_card import (
+    MAX_REASON,
     MAX_TAG,
     PREFIX,
     description_of,
     facts_of,
     is_same,
+    one_line,
     tags_of,
 )
 from sweep.records import SweepState
@@ -44,10 +46,6 @@ from sweep.storage.sweep import Sweep
 from sweep.storage.sweep_files import files_of
 
 __all__ = ["Gate", "Promotion", "Verdict", "promote", "verdict"]
-
-
-#: Characters of a reason for a forced promotion.
-MAX_REASON = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +152,7 @@ def promote(
         with registry.reaching(home.tracking_uri):
             _log_confirmation(client, run_id, confirmation, said, against)
             if not (said.passed or force):
-                raise GateRefused(said.reasons)
+                raise GateRefused(said.reasons, confirmation, said.cautions)
             facts = facts_of(name, projection, best, confirmation, said, against)
             build = _builder(home, name, best, confirmation, projection, facts)
             if present is not None and is_same(present.tags, name, sweep.header, best.number):
@@ -220,15 +218,15 @@ def _parent_run(home: Home, ledger: Ledger) -> str:
 
 def _reason(force: bool, reason: str | None) -> str | None:
     """The reason of a forced promotion in one line, None for one that is not forced."""
-    given = " ".join((reason or "").split())
-    if force != bool(given) or len(given) > MAX_REASON:
+    given = one_line(reason)
+    if force != bool(given):
         found = f"a reason of {len(given)} characters" if given else "no reason"
         raise UsageError(
             f"force: found {found}{'' if force else ' without --force'}, expected --force together "
             f"with --reason and 1 to {MAX_REASON} characters that say why the gate is overruled; "
             "the ledger, MLflow and the model keep them"
         )
-    return given or None
+    return given
 
 
 def _log_confirmation(
@@ -257,6 +255,7 @@ def _log_confirmation(
         "verdict_reasons": "; ".join(said.reasons)[:MAX_TAG],
         "force_reason": against or "",
         "gate_eased": "; ".join(said.eased),
+        "verdict_cautions": "; ".join(said.cautions)[:MAX_TAG],
         "holdout_uses": str(found.use),
         "holdout_uses_by_all_sweeps": str(found.num_uses),
     }

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
@@ -27,6 +28,7 @@ from sweep.promotion.gate import Champion
 from sweep.promotion.holdout import holdout_digest, holdout_names, table_path
 from sweep.promotion.model_card import PREFIX, trial_of
 from sweep.storage.home import Home
+from sweep.util.provenance import pixel_versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +41,27 @@ class Rival:
         scored: Its score from its own confirmation on the same cases, None where that is not at
             hand.
         ensemble: To be scored; None where it is scored already, or cannot be loaded.
+        versions: Versions of what changes pixels or scores, under which it is scored; None if
+            unknown.
+        trained_versions: Likewise, under which it was trained.
     """
 
     champion: Champion
     exposure: str
     scored: ScoredModel | None = None
     ensemble: Ensemble | None = None
+    versions: Mapping[str, str] | None = None
+    trained_versions: Mapping[str, str] | None = None
 
     @property
-    def facts(self) -> dict[str, str]:
+    def facts(self) -> dict[str, Any]:
         """Its version and origin, as the evidence study keeps them."""
         return {
             "name": self.champion.name,
             "version": self.champion.version,
             "exposure": self.exposure,
+            "versions": self.versions,
+            "trained_versions": self.trained_versions,
         }
 
 
@@ -74,7 +83,23 @@ def load_rival(home: Home, version: ModelVersion, plan: FoldPlan) -> Rival:
         except (CoreError, SweepError) as error:
             problem = f"cannot be loaded ({error})"
     champion = Champion(name=name, version=number, problem=problem)
-    return Rival(champion=champion, exposure=exposure, scored=scored, ensemble=ensemble)
+    return Rival(
+        champion=champion,
+        exposure=exposure,
+        scored=scored,
+        ensemble=ensemble,
+        versions=pixel_versions() if scored is None else _versions(tags, "holdout_versions"),
+        trained_versions=_versions(tags, "versions"),
+    )
+
+
+def _versions(tags: Mapping[str, str], key: str) -> Mapping[str, str] | None:
+    """Versions that a model tells; None where it does not, as those of earlier versions."""
+    try:
+        found = json.loads(tags[f"{PREFIX}{key}"])
+    except (KeyError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found else None
 
 
 def _exposure(tags: Mapping[str, str], plan: FoldPlan) -> str:

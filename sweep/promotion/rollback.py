@@ -1,46 +1,134 @@
-"""Go back to the champion before."""
+"""Go back to the champion before, and write down that it was done.
+
+The ledger keeps it beside the verdicts of both champions' sweeps, MLflow with both versions.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
+from mlflow import MlflowClient
+
+from sweep.ledger import list_sweeps
 from sweep.ledger.header import SweepHeader
 from sweep.mlflow import registry
-from sweep.mlflow.view import connect
+from sweep.mlflow.view import connect, sweep_id
 from sweep.promotion import champions
+from sweep.promotion.model_card import PREFIX, one_line
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
+from sweep.util.provenance import login
+
+#: Tag of both versions; holds the last rollback as JSON.
+TAG = f"{PREFIX}rollback"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rollback:
-    """What a rollback did."""
+    """What a rollback did.
+
+    Attributes:
+        model_name: In the registry.
+        version: That is champion again.
+        rolled_back_version: That was, and is previous now.
+        timestamp: ISO 8601 time in UTC.
+        login: User name and machine of the command.
+        reason: Why, if it was said.
+        sweeps: Sweeps that keep it in their evidence; none for a named model from elsewhere.
+    """
 
     model_name: str
     version: str
     rolled_back_version: str
+    timestamp: str
+    login: str
+    reason: str | None
+    sweeps: tuple[str, ...]
 
 
-def rollback(home: Home, name: str, *, model_name: str | None = None) -> Rollback:
+def rollback(
+    home: Home, name: str, *, model_name: str | None = None, reason: str | None = None
+) -> Rollback:
     """Make the previous champion champion again. Done twice, it undoes itself.
 
     Args:
         home: Home with the address of the MLflow that holds the model.
         name: Name of a sweep; its champion's name is the model's.
         model_name: Name in the registry, of any model; the sweep is then not asked for.
+        reason: Why, for whoever asks later; one line without patient data.
 
     Raises:
         UsageError: There is no such sweep, or no previous champion.
         TrackingError: MLflow cannot be reached.
     """
+    why = one_line(reason)
     header = None if model_name else _header(home, name)
-    with registry.reaching(home.tracking_uri):
+    known = list_sweeps(home.ledger_url)  # an outage of the ledger comes before the alias moves
+    with registry.reaching(home.tracking_uri, "nothing was rolled back"):
         client = connect(home.tracking_uri, home.artifacts)
         if header is not None:
             model_name = champions.held_name(client, name, header)
         assert model_name is not None
         now, before = registry.roll_back(client, model_name)
-    return Rollback(model_name=model_name, version=now, rolled_back_version=before)
+    record: dict[str, Any] = {
+        "model": model_name,
+        "from": before,
+        "to": now,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "by": login(),
+        "reason": why,
+    }
+    with registry.reaching(home.tracking_uri, "the alias moved, the versions do not say so"):
+        origins = _tag_versions(client, record)
+    sweeps = [one for one in known if _is_origin(home, one, origins)]
+    if not sweeps and header is not None:
+        sweeps = [name]  # both versions come from elsewhere
+    for one in sweeps:
+        with Sweep.open(home, one) as sweep:
+            sweep.evidence.add_rollback(record)
+    return Rollback(
+        model_name=model_name,
+        version=now,
+        rolled_back_version=before,
+        timestamp=record["at"],
+        login=record["by"],
+        reason=why,
+        sweeps=tuple(sweeps),
+    )
+
+
+def rollback_sentence(record: Mapping[str, Any]) -> str:
+    """A kept rollback in words.
+
+    Args:
+        record: From the evidence study.
+    """
+    why = record.get("reason")
+    return (
+        f"On {record['at']} {record['model']} went back from version {record['from']} to version "
+        f"{record['to']} (by {record['by']}; {f'because: {why}' if why else 'no reason given'})."
+    )
+
+
+def _tag_versions(client: MlflowClient, record: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Both versions say what happened; name and id of the sweeps that they come from."""
+    origins = set()
+    for number in (record["from"], record["to"]):
+        client.set_model_version_tag(record["model"], number, TAG, json.dumps(record))
+        tags = client.get_model_version(record["model"], number).tags
+        origins.add((tags.get(f"{PREFIX}sweep", ""), tags.get(f"{PREFIX}sweep_id", "")))
+    return origins
+
+
+def _is_origin(home: Home, name: str, origins: Collection[tuple[str, str]]) -> bool:
+    """Whether a version comes from this sweep, not from another home's of the same name."""
+    if name not in {sweep for sweep, _ in origins}:
+        return False
+    return (name, sweep_id(name, _header(home, name))) in origins
 
 
 def _header(home: Home, name: str) -> SweepHeader:

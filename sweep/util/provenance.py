@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import importlib.metadata
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -99,6 +101,15 @@ def pins(*names: str) -> list[str]:
     """
     versions = (importlib.metadata.version(name).partition("+")[0] for name in names)
     return [f"{name}=={version}" for name, version in zip(names, versions, strict=True)]
+
+
+def login() -> str:
+    """Who runs this, and on which machine."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, ImportError, OSError):  # a container's user without an entry
+        name = "unknown"
+    return f"{name}@{socket.gethostname()}"
 
 
 def git_sha() -> str:

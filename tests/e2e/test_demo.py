@@ -45,7 +45,7 @@ def test_demo_twice_in_one_home(tmp_path: Path, space_file: Callable[..., Path])
     assert first.sweep == "demo"
     assert first.state == "finished"
     assert first.phantom
-    assert first.num_folds_run <= first.num_folds_full_grid == 9
+    assert first.num_folds_run + first.num_folds_stopped <= first.num_folds_full_grid == 9
     assert first.metrics is not None
     assert first.baseline == pytest.approx(first.metrics["dice_all_empty"]["mean"])
     assert first.mlflow_run_id is not None
@@ -60,7 +60,7 @@ def test_demo_twice_in_one_home(tmp_path: Path, space_file: Callable[..., Path])
     assert second.sweep == "demo-2"
     assert not any("drawing" in line for line in said)
     assert second.metrics == first.metrics
-    assert second.holdout == first.holdout
+    assert second.holdout == first.holdout  # whatever the gate said
 
     folder = tmp_path / "home"
     plan = FoldPlan.load(folder / "sweeps" / "demo" / "plan.json")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from projections import start
 from synthetic_sweeps import operating_points, projection_of
 
 from dashboards.queries import fold_interval
@@ -85,6 +86,16 @@ class TestFindings:
         found = find(projection_of([]))
         assert sentences.effort(found) == (
             "0 trials tried. 0 folds trained of the 0 that a full grid would have taken."
+        )
+
+    def test_folds_that_were_stopped_on_the_way_are_counted(self) -> None:
+        projection = projection_of([[0.5] * 3, [0.4]])
+        start(projection, 1, 1)
+        assert sentences.effort(find(projection)).endswith("have taken (67%).")  # it runs
+        projection.end(1, State.PRUNED, "pruned in fold 1, epoch 2", "then")
+        assert sentences.effort(find(projection)).endswith(
+            "4 folds trained of the 6 that a full grid would have taken (67%); 1 more stopped on "
+            "the way."
         )
 
     def test_folds_without_positive_cases_do_not_count_in_dice_over_positives(self) -> None:

@@ -16,7 +16,7 @@ from dashboards.report.page import report_html, write_report
 from ptxcore.metrics import CONVENTIONS
 from ptxcore.types import Rule
 from sweep.ledger import Ledger
-from sweep.promotion.confirmation import Confirmation
+from sweep.promotion.confirmation import ChampionBeside, Confirmation
 from sweep.promotion.gate import Check, Verdict
 
 AT = datetime(2027, 1, 15, 12, tzinfo=UTC)
@@ -226,6 +226,34 @@ def test_a_hold_out_that_is_worn_out_is_called_so(sweep: Ledger) -> None:
     assert "The gate refused it." in text
     assert "hold-out 4 uses 1 use refused" in text
     assert "from the default settings (" not in text
+
+
+def test_the_champion_it_was_compared_with_stands_beside_it(sweep: Ledger) -> None:
+    champion = ChampionBeside(
+        name="ptxsweep-dice",
+        version="3",
+        exposure="",
+        metrics={"dice": 0.868, "dice_positive": 0.51},
+        problem=None,
+    )
+    intervals = {**CONFIRMED.intervals, "challenge": (-0.012, 0.02)}
+    beside = replace(CONFIRMED, champion=champion, intervals=intervals)
+    html = report_html(sweep.name, sweep.projection, confirmation=beside, written_at=AT)
+    text = Page(html).text
+    assert (
+        "On the same cases the champion of then (ptxsweep-dice version 3) has a Dice of 0.868, "
+        "from which it is +0.003 (95% interval -0.012 to +0.020)." in text.replace("\u2212", "-")
+    )
+    assert "all empty default champion better Dice 0.871 0.820 to 0.910 0.778 0.860 0.868" in text
+    assert (
+        "champion"
+        not in Page(
+            report_html(sweep.name, sweep.projection, confirmation=CONFIRMED, written_at=AT)
+        ).text
+    )
+    gone = replace(beside, champion=replace(champion, metrics=None, problem="cannot be loaded"))
+    html = report_html(sweep.name, sweep.projection, confirmation=gone, written_at=AT)
+    assert "with the champion of then (ptxsweep-dice version 3), which cannot be load" in html
 
 
 def test_a_forced_champion_is_called_so(sweep: Ledger) -> None:

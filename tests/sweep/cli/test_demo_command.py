@@ -51,14 +51,19 @@ def test_each_number_stands_under_the_rule_that_made_it(capfd: pytest.CaptureFix
     one = {"mean": 0.5, "sd": 0.1}
     metrics = {"average_precision": one, "dice": one, "dice_positive": one}
     result = SimpleNamespace(
-        phantom=True, sweep="demo", num_trials=1, num_folds_run=1, num_folds_full_grid=5, best=0,
+        phantom=True, sweep="demo", num_trials=1, num_folds_run=1, num_folds_stopped=2,
+        num_folds_full_grid=5, best=0,
         configuration={}, metrics=metrics, tuned_metrics=metrics, baseline=0.4, verdict="Won.",
-        holdout=None, refusals=(), model_uri=None, prediction=None, report=None,
+        holdout=None, refusals=("no",), stays="m stays.", model_uri=None, prediction=None,
+        report=None,
         mlflow_run_id="none", home="home", seconds={},
     )  # fmt: skip
     _print(cast(Any, result), "sqlite:///mlflow.db")
     shown = capfd.readouterr().out.splitlines()
-    assert shown[2] == "sweep       demo: 1 trial, 1 fold trained, a full grid takes 5"
+    assert shown[2] == (
+        "sweep       demo: 1 trial, 1 fold trained and 2 stopped on the way, a full grid takes 5"
+    )
+    assert {"refused     no", "champion    m stays."} <= set(shown)
     assert [line.strip() for line in shown[4:7]] == [
         "no threshold: average_precision 0.500 +- 0.100",
         "fixed threshold: dice 0.500 +- 0.100, dice_positive 0.500 +- 0.100",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,19 @@ def test_a_refusal_is_exit_code_3_with_its_reasons(
     assert code == 3
     assert printed is None
     assert "error: not promoted: dice above the all-empty baseline: found" in said
+    where = ["--home", str(tiny_home.folder)]
+    assert main(["promote", "tiny", "--min-gain", "0.99", *where]) == 3
+    first, second, *_ = capfd.readouterr().out.splitlines()
+    assert re.search(r"hold-out \(phantom\): 14 cases, 7 positive; Dice 0\.\d+ \(95% interv", first)
+    assert re.search(r"Dice over positive cases .* interval .*; masks are the pixels at or", second)
     code, _, said = call(tiny_home, capfd, "promote", "tiny", "--force")
     assert code == 2
     assert "found no reason, expected --force together with --reason" in said
+    code, _, said = call(
+        tiny_home, capfd, "promote", "tiny", "--rollback", "--force", "--min-gain", "0"
+    )
+    assert code == 2
+    assert "opens no hold-out: found --min-gain, --force beside it, expected --model-name" in said
 
 
 def test_a_model_that_is_not_there_is_bad_input(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import re
@@ -23,8 +24,9 @@ from ptxcore.data.splits.fold_plan import make_plan
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.metrics import load_table
 from ptxcore.types import Rule
+from sweep.demo import why_it_stays
 from sweep.errors import GateRefused, TrackingError, UsageError
-from sweep.ledger import Ledger
+from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.evidence import Evidence
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Projection
@@ -39,9 +41,12 @@ from sweep.promotion.model_card import description_of
 from sweep.promotion.promote import Gate, promote, verdict
 from sweep.promotion.rollback import rollback
 from sweep.records import State, SweepState
+from sweep.report import publish_report
 from sweep.storage.home import Home
+from sweep.util.provenance import pixel_versions
 
 MODEL = "ptxsweep-phantom-average_precision"
+VERSION_TAGS = ("versions", "holdout_versions")
 METRICS = {"dice": 0.85, "dice_positive": 0.5, "dice_all_empty": 0.78}
 
 
@@ -108,6 +113,8 @@ CHAMPION = Champion(name="m", version="3")
 def test_what_holds_passes() -> None:
     said = verdict(confirmed(), won(), champion=CHAMPION)
     assert said.passed
+    older = confirmed(num_positive_groups=None).span("dice", ".2f")
+    assert older == f"{confirmed().span('dice', '.2f')}, too short, of an earlier version"
     assert said.reasons == ()
     assert str(said.checks[0]) == "sweep: found finished, expected finished"
     assert len(said.checks) == 12
@@ -224,6 +231,30 @@ def test_a_default_that_cannot_be_compared_refuses(
         del default.folds[2]
     (said,) = verdict(confirmed(default=None), made, champion=CHAMPION).reasons
     assert re.search(f"dice against the default trial: found {found}", said), said
+
+
+def test_evidence_of_other_versions_than_the_folds_is_said() -> None:
+    """No refusal: a security update must not cost a champion."""
+    made, ours, other = won(), {"opencv": "5.0.0"}, {"opencv": "4.12.0"}
+    made.header = dataclasses.replace(made.header, versions=ours)
+    champion = beside(versions=ours, trained_versions=ours)
+    said = verdict(confirmed(versions=ours, champion=champion), made, champion=CHAMPION)
+    assert said.cautions == ()
+    champion = beside(versions=other, trained_versions=ours)
+    said = verdict(confirmed(versions=ours, champion=champion), made, champion=CHAMPION)
+    start, end = (
+        "the champion was scored under other versions than",
+        "(opencv 4.12.0, not 5.0.0): the",
+    )
+    assert said.passed
+    assert [one.startswith(f"{start} its folds {end}") for one in said.cautions] == [True, False]
+    assert said.cautions[1].startswith(f"{start} the winner {end}")
+    said = verdict(confirmed(versions=other, champion=None), made)
+    (text,) = said.cautions
+    assert text.startswith("the hold-out was scored under other versions than the folds (opencv 4")
+    assert f"Caution: {text}." in description_of(confirmed(), said, made.header)
+    (text,) = verdict(confirmed(champion=None), made).cautions
+    assert text == "it is not known whether the hold-out was scored under the versions of the folds"
 
 
 def test_the_gate_can_ask_for_more() -> None:
@@ -353,6 +384,9 @@ def test_an_equal_challenger_does_not_replace_the_champion(tiny_home: Home) -> N
         promote(tiny_home, "equal")
     (reason,) = refusal.value.reasons
     assert reason.startswith(f"dice against the champion ({MODEL} version 1): found +0.0000 on ")
+    stays = str(why_it_stays(refusal.value))
+    assert stays.startswith(f"{MODEL} version 1 stays. Nothing went wrong, this is the expected")
+    assert "the winner equals it (the same seed trains the same networks again)" in stays
     client = connect(tiny_home.tracking_uri)
     assert aliases(client, MODEL) == {"champion": "1"}
     kept = kept_confirmation(tiny_home, "equal")
@@ -447,6 +481,29 @@ def test_deleting_the_defaults_weights_takes_no_check_away(tiny_home: Home) -> N
     assert mended.confirmation.default is not None
 
 
+def test_a_hold_out_under_other_versions_is_told_by_all_that_tell_of_it(tiny_home: Home) -> None:
+    folds_had = {**pixel_versions(), "opencv": "4.12.0"}
+    copy_sweep(tiny_home, "older", [0, 1], versions=folds_had)
+    promoted = promote(tiny_home, "older")
+    (text,) = promoted.verdict.cautions
+    assert f"the folds (opencv {pixel_versions()['opencv']}, not 4.12.0)" in text
+    assert Evidence(tiny_home.ledger_url, "older").verdicts()[0]["cautions"] == [text]
+    client = connect(tiny_home.tracking_uri)
+    assert client.get_run(promoted.run_id).data.tags["ptxsweep.verdict_cautions"] == text
+    version = client.get_model_version_by_alias(MODEL, "champion")
+    assert text in version.description
+    tags = {key: json.loads(version.tags[f"ptxsweep.{key}"]) for key in VERSION_TAGS}
+    assert tags["versions"] == {**folds_had, "ptxsweep": "0.1.0"}
+    assert tags["holdout_versions"] == pixel_versions()
+    report = publish_report(tiny_home, "older").path.read_text(encoding="utf-8")
+    assert f"Caution: {text}." in report
+    copy_sweep(tiny_home, "next", [0, 1], versions=pixel_versions())
+    with pytest.raises(GateRefused, match="dice against the champion") as refusal:
+        promote(tiny_home, "next")
+    (text,) = refusal.value.cautions
+    assert text.startswith("the champion was scored under other versions than its folds (opencv ")
+
+
 def test_a_hold_out_of_positives_alone_refuses(trained_home: Home) -> None:
     """As of a sweep that was run with `--cases positive`: predicting nothing scores 0 there."""
     ledger = Ledger.open(trained_home.ledger_url, NAME)
@@ -482,6 +539,8 @@ def test_a_refusal_moves_no_alias_and_says_why(tiny_home: Home) -> None:
     with pytest.raises(GateRefused, match="dice over positives") as refusal:
         promote(tiny_home, NAME, gate=Gate(min_dice_positive=0.999))
     assert len(refusal.value.reasons) == 1
+    assert refusal.value.confirmation == kept_confirmation(tiny_home, NAME)
+    assert why_it_stays(refusal.value) is None
     client = connect(tiny_home.tracking_uri)
     assert list(client.search_registered_models()) == []
     confirmation = kept_confirmation(tiny_home, NAME)
@@ -489,7 +548,9 @@ def test_a_refusal_moves_no_alias_and_says_why(tiny_home: Home) -> None:
     run = next(iter(client.search_runs(_experiments(client), "metrics.`holdout/dice` > 0")))
     assert run.data.tags["ptxsweep.verdict"] == "refused"
     assert run.data.tags["ptxsweep.force_reason"] == ""
-    for given in ({}, {"reason": "  \n"}, {"reason": "x" * 501}):
+    with pytest.raises(UsageError, match="reason: found 501 characters, expected at most 500"):
+        promote(tiny_home, NAME, force=True, reason="x" * 501)
+    for given in ({}, {"reason": "  \n"}):
         with pytest.raises(UsageError, match=r"force: found .*reason.*expected --force together"):
             promote(tiny_home, NAME, force=True, **given)
     with pytest.raises(UsageError, match="found a reason of 3 characters without --force"):
@@ -521,20 +582,49 @@ def test_an_unfinished_sweep_spends_no_hold_out(tiny_home: Home) -> None:
 
 
 def test_rollback_and_back_again(tiny_home: Home) -> None:
-    with pytest.raises(UsageError, match="no previous champion"):
+    with pytest.raises(UsageError, match="found no champion, and none as the one before"):
         rollback(tiny_home, NAME)
     copy_sweep(tiny_home, "weak", [0])
     promote(tiny_home, "weak", force=True, reason="of the test")
-    with pytest.raises(UsageError, match="no previous champion"):
+    with pytest.raises(UsageError, match="found version 1 as champion, and none as the one before"):
         rollback(tiny_home, NAME)
     better = promote(tiny_home, NAME)
     assert better.verdict.checks[-1].name == f"dice against the champion ({MODEL} version 1)"
     client = connect(tiny_home.tracking_uri)
-    for now, before in (("1", "2"), ("2", "1")):
-        done = rollback(tiny_home, NAME)
+    for now, before, why in (("1", "2", "it misses\nlarge ones"), ("2", "1", None)):
+        done = rollback(tiny_home, NAME, reason=why)
         assert (done.version, done.rolled_back_version) == (now, before)
         found = aliases(client, MODEL)
         assert found == {"champion": now, "previous": before}
+    with pytest.raises(UsageError, match="reason: found 501 characters"):
+        rollback(tiny_home, NAME, reason="x" * 501)
+
+
+def test_a_rollback_is_kept_where_promotions_are(tiny_home: Home) -> None:
+    copy_sweep(tiny_home, "weak", [0])
+    copy_sweep(tiny_home, "bystander", [0])
+    promote(tiny_home, "weak", force=True, reason="of the test")
+    promote(tiny_home, NAME)
+    first = rollback(tiny_home, NAME, reason="it misses\nlarge ones")
+    second = rollback(tiny_home, "bystander", model_name=MODEL)
+    assert (first.reason, second.reason) == ("it misses large ones", None)
+    assert set(first.sweeps) == set(second.sweeps) == {NAME, "weak"}
+    for name in (NAME, "weak"):
+        kept = Evidence(tiny_home.ledger_url, name).rollbacks()
+        assert [(one["model"], one["from"], one["to"], one["reason"]) for one in kept] == [
+            (MODEL, "2", "1", "it misses large ones"),
+            (MODEL, "1", "2", None),
+        ]
+        assert all("@" in one["by"] and one["at"] for one in kept)
+    assert Evidence(tiny_home.ledger_url, "bystander").rollbacks() == []
+    client = connect(tiny_home.tracking_uri)
+    for version in ("1", "2"):  # the last one stands with both versions
+        tag = client.get_model_version(MODEL, version).tags["ptxsweep.rollback"]
+        assert json.loads(tag)["to"] == "2"
+    published = publish_report(tiny_home, NAME).path.read_text(encoding="utf-8")
+    assert f"{MODEL} went back from version 2 to version 1 (by " in published
+    assert "because: it misses large ones)" in published
+    assert list_sweeps(tiny_home.ledger_url) == [NAME, "weak", "bystander"]
 
 
 def test_all_sweeps_of_a_home_compete_under_one_name(tiny_home: Home) -> None:
