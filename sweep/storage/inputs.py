@@ -68,8 +68,8 @@ def find_inputs(
             found.append(source)
     labels = _labels(found, sources, name_files=name_files)
     subjects, problems, num_no_images = _read_headers(found, labels, any_modality=any_modality)
-    candidates = [file for file in found if file in subjects or file in problems]
-    _check_names(candidates, labels, sources, name_files=name_files)
+    images = [file for file in found if file in subjects or file in problems]
+    _check_names(images, labels, sources, name_files=name_files)
     is_named = name_files or set(found) <= set(sources)
     refuse_all(list(problems.values()), len(found), "" if is_named else HINT)
     skipped = {
@@ -85,7 +85,7 @@ def find_inputs(
         )
     contents = count_subjects(subjects.values())
     return Inputs(
-        files=tuple(candidates),
+        files=tuple(images),
         labels=labels,
         contents=contents,
         skipped=skipped,
