@@ -124,7 +124,7 @@ def num_folds_run(projection: Projection) -> int:
 
 def num_folds_stopped(projection: Projection) -> int:
     """Folds of all trials that were begun and have no score."""
-    return sum(one.num_folds_stopped for one in projection.trials)
+    return sum(trial.num_folds_stopped for trial in projection.trials)
 
 
 def varied(projection: Projection) -> list[str]:

@@ -280,7 +280,7 @@ def _drive(
                 min_gain=spec.min_gain,
             ),
             seed=ledger.header.seed,
-            final_notes=keeper(folder, lambda one: files.bring_folds([one])),
+            final_notes=keeper(folder, lambda trial: files.bring_folds([trial])),
         )
         limit = _limit(budget, ledger, resources)
         with feed.running():

@@ -138,14 +138,14 @@ class FoldScore:
 
     def with_choice(self, choice: int) -> FoldScore:
         """The same fold with the score, metrics and cases of one choice, by its place."""
-        one = self.choices[choice]
+        chosen = self.choices[choice]
         return replace(
             self,
-            value=one.value,
-            score=one.score,
-            metrics=one.metrics,
-            cases=one.cases,
-            inference=one.inference,
+            value=chosen.value,
+            score=chosen.score,
+            metrics=chosen.metrics,
+            cases=chosen.cases,
+            inference=chosen.inference,
         )
 
 

@@ -62,7 +62,7 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
 
     with Sweep.open(home, name) as sweep:
         ledger, folder = sweep.ledger, sweep.folder
-        complete = [one for one in ledger.projection.trials if one.state is State.COMPLETE]
+        complete = [trial for trial in ledger.projection.trials if trial.state is State.COMPLETE]
         sweep.files.bring_folds(complete)
         if (led := _complete_leader(ledger.projection)) is not None:
             sweep.files.bring_folds([led], weights=True)
@@ -104,8 +104,8 @@ def _verdict(sweep: Sweep) -> Verdict | None:
 def _complete_leader(projection: Projection) -> Trial | None:
     """The winner; of a sweep that is not over, the leader if all its folds are finished."""
     leader = standing(projection).leader
-    one = None if leader is None else projection.trials[leader]
-    return one if one is not None and one.state is State.COMPLETE else None
+    trial = None if leader is None else projection.trials[leader]
+    return trial if trial is not None and trial.state is State.COMPLETE else None
 
 
 def _pictures(

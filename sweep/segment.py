@@ -142,12 +142,12 @@ def predict_files(
     found = []
     try:
         for file in chosen.files:
-            one, image, mask = _predict(model, file, chosen.labels[file], writer)
+            prediction, image, mask = _predict(model, file, chosen.labels[file], writer)
             if attention is not None:
                 path = attention / f"{base_name(file)}.attention.png"
                 _draw_attention(model, image, mask, path)
-                one = dataclasses.replace(one, attention=path)
-            found.append(one)
+                prediction = dataclasses.replace(prediction, attention=path)
+            found.append(prediction)
     finally:
         writer.finish()
     return found

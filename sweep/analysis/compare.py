@@ -93,26 +93,26 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
     """
     objective = projection.header.metric
     name = metric or objective
-    complete = [one for one in projection.trials if one.state is State.COMPLETE]
-    base = next((one for one in complete if one.number == reference), None)
+    complete = [trial for trial in projection.trials if trial.state is State.COMPLETE]
+    base = next((trial for trial in complete if trial.number == reference), None)
     if base is None:
         raise UsageError(
             f"--against: found trial {reference}, expected one of the complete trials: "
-            f"{', '.join(str(one.number) for one in complete) or 'there is none yet'}"
+            f"{', '.join(str(trial.number) for trial in complete) or 'there is none yet'}"
         )
     is_objective = metric is None or (not needs_threshold(name) and name == objective)
-    rules = {rule_of(one, name) for one in complete}
+    rules = {rule_of(trial, name) for trial in complete}
     rule = FIXED if needs_threshold(name) and (is_objective or len(rules) > 1) else rules.pop()
     known = [
-        _scores(projection, one) if is_objective else fold_values(one, name, rule)
-        for one in complete
+        _scores(projection, trial) if is_objective else fold_values(trial, name, rule)
+        for trial in complete
     ]
     usable = [
-        (one, tuple(values.values()))
-        for one, values in zip(complete, known, strict=True)
+        (trial, tuple(values.values()))
+        for trial, values in zip(complete, known, strict=True)
         if values and all_finite(values.values())
     ]
-    own = next((values for one, values in usable if one is base), None)
+    own = next((values for trial, values in usable if trial is base), None)
     if own is None:
         raise UsageError(
             f"--metric: found {name!r}, expected one that trial {reference} has on every fold: "
@@ -128,14 +128,14 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
         num_compared=number,
         correction=correction(number, is_default=reference == DEFAULT_TRIAL),
         trials=tuple(
-            _compared(one, values, base, None if one is base else own, number, bounds(name))
-            for one, values in usable
+            _compared(trial, values, base, None if trial is base else own, number, bounds(name))
+            for trial, values in usable
         ),
     )
 
 
 def _compared(
-    one: Trial,
+    trial: Trial,
     values: tuple[float, ...],
     base: Trial,
     own: tuple[float, ...] | None,
@@ -146,10 +146,10 @@ def _compared(
     if own is not None:
         difference = paired_difference(values, own, num_compared=num_compared).within(*limits)
     return Compared(
-        number=one.number,
-        changed=_changed(one, base),
-        num_epochs=_mean_epochs(one),
-        seconds=one.seconds,
+        number=trial.number,
+        changed=_changed(trial, base),
+        num_epochs=_mean_epochs(trial),
+        seconds=trial.seconds,
         values=values,
         interval=corrected_interval(values).within(*limits),
         difference=difference,
@@ -157,21 +157,23 @@ def _compared(
     )
 
 
-def _scores(projection: Projection, one: Trial) -> dict[int, float]:
-    return {fold: one.folds[fold].value for fold in sorted(one.folds)}
+def _scores(projection: Projection, trial: Trial) -> dict[int, float]:
+    return {fold: trial.folds[fold].value for fold in sorted(trial.folds)}
 
 
-def _names(one: Trial) -> list[str]:
+def _names(trial: Trial) -> list[str]:
     """Metrics with a finite value on every fold."""
-    shared = set.intersection(*(set(score.metrics) for score in one.folds.values()))
+    shared = set.intersection(*(set(score.metrics) for score in trial.folds.values()))
     return sorted(
-        name for name in shared if all_finite(score.metrics[name] for score in one.folds.values())
+        name for name in shared if all_finite(score.metrics[name] for score in trial.folds.values())
     )
 
 
-def _changed(one: Trial, base: Trial) -> dict[str, Any]:
-    return {name: value for name, value in one.settings.items() if value != base.settings.get(name)}
+def _changed(trial: Trial, base: Trial) -> dict[str, Any]:
+    return {
+        name: value for name, value in trial.settings.items() if value != base.settings.get(name)
+    }
 
 
-def _mean_epochs(one: Trial) -> float:
-    return sum(score.num_epochs for score in one.folds.values()) / len(one.folds)
+def _mean_epochs(trial: Trial) -> float:
+    return sum(score.num_epochs for score in trial.folds.values()) / len(trial.folds)

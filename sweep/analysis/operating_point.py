@@ -65,7 +65,7 @@ class OperatingPoint:
                 {name: math.nan if value is None else float(value) for name, value in own.items()}
                 for own in stored.get("folds", ())
             ),
-            rules=tuple(Rule(**one) for one in stored.get("rules", ())),
+            rules=tuple(Rule(**rule) for rule in stored.get("rules", ())),
             rule=None if rule is None else Rule(**rule),
         )
 
@@ -118,14 +118,14 @@ def keeper(folder: Path, bring: Callable[[Trial], None]) -> Callable[[Trial], di
         bring: Has a trial's tables in it.
     """
 
-    def notes(one: Trial) -> dict[str, Any]:
+    def notes(trial: Trial) -> dict[str, Any]:
         try:
-            bring(one)
-            point = operating_point(one, folder)
+            bring(trial)
+            point = operating_point(trial, folder)
         except (CoreError, StorageError, OSError) as error:
             _log.warning(
                 "trial %d stays at the fixed threshold of its settings, since a table of its cases "
-                "cannot be read: %s", one.number, redact(str(error)),
+                "cannot be read: %s", trial.number, redact(str(error)),
             )  # fmt: skip
             return {}
         return {} if point is None else {NOTE: point.to_stored()}
@@ -140,11 +140,11 @@ def fill(projection: Projection, folder: Path) -> None:
         projection: Changed in place.
         folder: Folder of the sweep; trials without a table in it stay as they are.
     """
-    notes = keeper(folder, lambda one: None)
-    for one in projection.trials:
-        if one.state is State.COMPLETE and NOTE not in one.notes:
-            for key, value in notes(one).items():
-                projection.note(one.number, key, value)
+    notes = keeper(folder, lambda other: None)
+    for trial in projection.trials:
+        if trial.state is State.COMPLETE and NOTE not in trial.notes:
+            for key, value in notes(trial).items():
+                projection.note(trial.number, key, value)
 
 
 def known_point(trial: Trial) -> OperatingPoint | None:
@@ -218,7 +218,7 @@ def rule_text(rule: str, settings: Mapping[str, Any] | None = None) -> str:
 def operating_points(projection: Projection, folder: Path) -> dict[int, OperatingPoint]:
     """Thresholds of every complete trial, as the ledger keeps them or from its case tables."""
     fill(projection, folder)
-    points = {one.number: known_point(one) for one in projection.trials}
+    points = {trial.number: known_point(trial) for trial in projection.trials}
     return {number: point for number, point in points.items() if point is not None}
 
 

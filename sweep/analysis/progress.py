@@ -77,7 +77,7 @@ def make_overview(projection: Projection) -> Overview:
     trials = projection.trials
     found = standing(projection)
     leader = None if found.leader is None else trials[found.leader]
-    folds = sum(len(one.folds) for one in trials)
+    folds = sum(len(trial.folds) for trial in trials)
     policy = _policy(projection.header.space_text or "")
     expected, warned = _expected_folds(projection, policy), cautions(projection)
     return Overview(
@@ -87,7 +87,7 @@ def make_overview(projection: Projection) -> Overview:
         states={
             str(state): count
             for state in State
-            if (count := sum(one.state is state for one in trials))
+            if (count := sum(trial.state is state for trial in trials))
         },
         num_folds_run=folds,
         num_folds_expected=expected,
@@ -98,21 +98,21 @@ def make_overview(projection: Projection) -> Overview:
         if policy.min_gain is not None
         else _seconds_left(trials, folds, expected),
         caution=spoken(warned),
-        cautions=tuple(one.label for one in warned),
+        cautions=tuple(caution.label for caution in warned),
     )
 
 
-def mean_dice(one: Trial) -> MeanDice | None:
+def mean_dice(trial: Trial) -> MeanDice | None:
     """A trial's Dice: with the threshold from the other folds once it has all, as it is deployed.
 
     Returns:
         None before the first fold, and where a fold has no Dice.
     """
-    value = finite_or_none(mean_or(fold_values(one, "dice").values()))
+    value = finite_or_none(mean_or(fold_values(trial, "dice").values()))
     if value is None:
         return None
-    baseline = finite_or_none(mean_or(fold_values(one, "dice_all_empty").values()))
-    threshold = rule_text(rule_of(one, "dice"), one.settings)
+    baseline = finite_or_none(mean_or(fold_values(trial, "dice_all_empty").values()))
+    threshold = rule_text(rule_of(trial, "dice"), trial.settings)
     return MeanDice(value=value, threshold=threshold, baseline=baseline)
 
 
@@ -130,15 +130,15 @@ def listing(projection: Projection) -> list[tuple[Trial, float]]:
         reference = trials[found.leader]
     rank = {State.RUNNING: 0, State.COMPLETE: 1, State.PARKED: 2}
     able = [
-        (one, math.nan if reference is None else ahead_of(one, reference))
-        for one in trials
-        if one.state in rank
+        (trial, math.nan if reference is None else ahead_of(trial, reference))
+        for trial in trials
+        if trial.state in rank
     ]
 
     def key(pair: tuple[Trial, float]) -> tuple[int, float, int]:
-        one, ahead = pair
-        score = one.mean if one.state is State.COMPLETE else ahead
-        return rank[one.state], -score if math.isfinite(score) else math.inf, one.number
+        trial, ahead = pair
+        score = trial.mean if trial.state is State.COMPLETE else ahead
+        return rank[trial.state], -score if math.isfinite(score) else math.inf, trial.number
 
     return sorted(able, key=key)
 
@@ -153,13 +153,13 @@ def _expected_folds(projection: Projection, policy: PolicySpec) -> int:
     trials lack until enough are complete. Pruning makes it fewer, a change of rank more.
     """
     trials, num_folds = projection.trials, projection.num_folds
-    done = sum(len(one.folds) for one in trials)
-    open_ones = sorted(projection.open_trials(), key=lambda one: -len(one.folds))
-    lacking = [num_folds - len(one.folds) for one in open_ones]
+    done = sum(len(trial.folds) for trial in trials)
+    open_ones = sorted(projection.open_trials(), key=lambda trial: -len(trial.folds))
+    lacking = [num_folds - len(trial.folds) for trial in open_ones]
     lacking += [num_folds] * max(0, policy.num_trials - len(trials))
     if policy.num_completions is None:
         return done + sum(lacking)
-    complete = sum(one.state is State.COMPLETE for one in trials)
+    complete = sum(trial.state is State.COMPLETE for trial in trials)
     missing = max(0, policy.num_completions - complete)
     if policy.name == "standard":
         return done + sum(lacking[:missing])
@@ -170,6 +170,6 @@ def _expected_folds(projection: Projection, policy: PolicySpec) -> int:
 def _seconds_left(trials: list[Trial], folds: int, expected: int) -> float | None:
     if folds == 0:
         return None
-    at_once = max(1, sum(one.running_fold is not None for one in trials))
-    mean = math.fsum(one.seconds for one in trials) / folds
+    at_once = max(1, sum(trial.running_fold is not None for trial in trials))
+    mean = math.fsum(trial.seconds for trial in trials) / folds
     return max(0, expected - folds) * mean / at_once

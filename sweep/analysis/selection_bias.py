@@ -108,7 +108,7 @@ def model_positives_alone(facts: Mapping[str, Any]) -> bool | None:
 def cautions(projection: Projection) -> list[Caution]:
     """All that holds of a sweep, finished or not, but for phantoms, which the header tells."""
     found = of_data(phantom=False, positives_alone=had_positives_alone(projection))
-    chosen = [one.settings.get("selection") == "fold" for one in projection.trials]
+    chosen = [trial.settings.get("selection") == "fold" for trial in projection.trials]
     if any(chosen):
         of = "" if all(chosen) else f" of {sum(chosen)} of {len(chosen)} trials"
         found.append(
@@ -159,8 +159,8 @@ def had_positives_alone(projection: Projection) -> bool | None:
         return known
     counts = [
         (score.metrics.get("num_cases"), score.metrics.get("num_positive"))
-        for one in projection.trials
-        for score in one.folds.values()
+        for trial in projection.trials
+        for score in trial.folds.values()
     ]
     if not counts or any(None in pair for pair in counts):
         return None

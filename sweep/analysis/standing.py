@@ -85,7 +85,7 @@ def standing(projection: Projection) -> Standing:
     leader = best if over else _front_runner(projection, best)
     default = projection.default
     ahead = [] if leader is None else [
-        one for one in projection.open_trials() if _lead(one, leader) > 0
+        trial for trial in projection.open_trials() if _lead(trial, leader) > 0
     ]  # fmt: skip
     is_default = leader is default
     known = default is not None and (not over or default.state is State.COMPLETE)
@@ -108,7 +108,7 @@ def standing(projection: Projection) -> Standing:
         shared_folds=shared,
         difference=difference,
         num_looked_at=num_looked_at(projection),
-        num_open=dict(Counter(str(one.state) for one in projection.open_trials())),
+        num_open=dict(Counter(str(trial.state) for trial in projection.open_trials())),
         num_ahead=len(ahead),
         sweep_state=projection.sweep_state,
         maximize=projection.maximize,
@@ -122,7 +122,7 @@ def is_over(projection: Projection) -> bool:
 
 def num_looked_at(projection: Projection) -> int:
     """Trials that had any value, a fold's score or an epoch's."""
-    return sum(_is_looked_at(one) for one in projection.trials)
+    return sum(_is_looked_at(trial) for trial in projection.trials)
 
 
 def num_compared(projection: Projection, reference: int = DEFAULT_TRIAL) -> int:
@@ -163,44 +163,45 @@ def compare_folds(
     )
 
 
-def ahead_of(one: Trial, other: Trial) -> float:
+def ahead_of(trial: Trial, other: Trial) -> float:
     """Mean difference of two trials on the folds that both have, higher is better; NaN of none."""
-    return mean_or(one.folds[f].score - other.folds[f].score for f in _shared(one, other))
+    return mean_or(trial.folds[f].score - other.folds[f].score for f in _shared(trial, other))
 
 
-def _is_looked_at(one: Trial) -> bool:
-    return bool(one.folds) or any(one.epochs.values())
+def _is_looked_at(trial: Trial) -> bool:
+    return bool(trial.folds) or any(trial.epochs.values())
 
 
 def _front_runner(projection: Projection, best: Trial | None) -> Trial | None:
     """The leader while trials may still run."""
-    able = [one for one in projection.open_trials() if math.isfinite(one.mean)]
-    able += [one for one in projection.trials if one.state is State.COMPLETE]
+    able = [trial for trial in projection.open_trials() if math.isfinite(trial.mean)]
+    able += [trial for trial in projection.trials if trial.state is State.COMPLETE]
     if not able:
         return None
     default = projection.trials[DEFAULT_TRIAL]
-    leads = {one.number: ahead_of(one, default) for one in able}
-    front = [one for one in able if leads[one.number] > 0]
+    leads = {trial.number: ahead_of(trial, default) for trial in able}
+    front = [trial for trial in able if leads[trial.number] > 0]
     if front:
         return max(
-            front, key=lambda one: (len(_shared(one, default)), leads[one.number], -one.number)
+            front,
+            key=lambda trial: (len(_shared(trial, default)), leads[trial.number], -trial.number),
         )
     if default in able:
         return default
-    return best or max(able, key=lambda one: (len(one.folds), one.mean, -one.number))
+    return best or max(able, key=lambda trial: (len(trial.folds), trial.mean, -trial.number))
 
 
-def _lead(one: Trial, leader: Trial) -> float:
-    return 0.0 if one is leader else ahead_of(one, leader)
+def _lead(trial: Trial, leader: Trial) -> float:
+    return 0.0 if trial is leader else ahead_of(trial, leader)
 
 
-def _shared(one: Trial, other: Trial) -> tuple[int, ...]:
+def _shared(trial: Trial, other: Trial) -> tuple[int, ...]:
     """Folds on which both have a finite score."""
     return tuple(
         fold
-        for fold in sorted(one.folds)
+        for fold in sorted(trial.folds)
         if fold in other.folds
-        and math.isfinite(one.folds[fold].score)
+        and math.isfinite(trial.folds[fold].score)
         and math.isfinite(other.folds[fold].score)
     )
 

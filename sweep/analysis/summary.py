@@ -126,8 +126,8 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
     """The state of a sweep as its ledger has it."""
     projection = ledger.projection
     found = standing(projection)
-    trials = [summarise_trial(one, projection) for one in projection.trials]
-    names = dict.fromkeys(name for one in trials for name in one.metrics)
+    trials = [summarise_trial(trial, projection) for trial in projection.trials]
+    names = dict.fromkeys(name for trial in trials for name in trial.metrics)
     names[projection.header.metric] = None
     led = {} if found.leader is None else trials[found.leader].metrics
     return SweepSummary(
@@ -137,8 +137,8 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         phantom=projection.header.is_phantom,
         metric=projection.header.metric,
         threshold=objective_rule(projection),
-        num_folds_run=sum(len(one.folds) for one in projection.trials),
-        num_folds_stopped=sum(one.num_folds_stopped for one in projection.trials),
+        num_folds_run=sum(len(trial.folds) for trial in projection.trials),
+        num_folds_stopped=sum(trial.num_folds_stopped for trial in projection.trials),
         num_folds_full_grid=len(projection.trials) * projection.num_folds,
         best=found.winner,
         baseline=led.get("dice_all_empty", {}).get("mean"),
@@ -192,48 +192,48 @@ def baseline_warning(
     )
 
 
-def summarise_trial(one: Trial, projection: Projection) -> TrialSummary:
+def summarise_trial(trial: Trial, projection: Projection) -> TrialSummary:
     """One trial as its summary shows it."""
-    folds = [one.folds.get(fold) for fold in range(projection.num_folds)]
+    folds = [trial.folds.get(fold) for fold in range(projection.num_folds)]
     return TrialSummary(
-        number=one.number,
-        state=str(one.state),
-        reason=one.reason,
-        parameters=dict(one.parameters),
-        settings=dict(one.settings),
+        number=trial.number,
+        state=str(trial.state),
+        reason=trial.reason,
+        parameters=dict(trial.parameters),
+        settings=dict(trial.settings),
         fold_scores=[None if s is None else s.value for s in folds],
         fold_seconds=[None if s is None else s.seconds for s in folds],
-        mean=one.mean_value if one.folds else None,
-        metrics=_metrics(one),
+        mean=trial.mean_value if trial.folds else None,
+        metrics=_metrics(trial),
         fixed_metrics={
-            name: found for name, found in _metrics(one, FIXED).items() if needs_threshold(name)
+            name: found for name, found in _metrics(trial, FIXED).items() if needs_threshold(name)
         },
-        inference=one.inference,
-        choices=_choices(one),
-        batch_parts=one.batch_parts,
-        seconds=one.total_seconds,
-        num_epochs=one.num_epochs,
+        inference=trial.inference,
+        choices=_choices(trial),
+        batch_parts=trial.batch_parts,
+        seconds=trial.total_seconds,
+        num_epochs=trial.num_epochs,
     )
 
 
-def _metrics(one: Trial, rule: str | None = None) -> dict[str, dict[str, Any]]:
+def _metrics(trial: Trial, rule: str | None = None) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    if one.state is not State.COMPLETE:
+    if trial.state is not State.COMPLETE:
         return found
-    names = sorted(set.intersection(*(set(score.metrics) for score in one.folds.values())))
+    names = sorted(set.intersection(*(set(score.metrics) for score in trial.folds.values())))
     for name in names:
-        values = list(fold_values(one, name, rule).values())
+        values = list(fold_values(trial, name, rule).values())
         if values and all_finite(values):  # NaN: the folds hold no such case
             mean, sd = mean_sd(values)
-            found[name] = {"mean": mean, "sd": sd, "threshold": rule or rule_of(one, name)}
+            found[name] = {"mean": mean, "sd": sd, "threshold": rule or rule_of(trial, name)}
     return found
 
 
-def _choices(one: Trial) -> list[dict[str, Any]]:
+def _choices(trial: Trial) -> list[dict[str, Any]]:
     found = []
-    for place, by_fold in enumerate(values_by_choice(one.folds)):
+    for place, by_fold in enumerate(values_by_choice(trial.folds)):
         values = list(by_fold.values())
-        first = next(iter(one.folds.values()))
+        first = next(iter(trial.folds.values()))
         found.append(
             {
                 "inference": dict(first.choices[place].inference),

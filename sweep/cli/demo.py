@@ -98,10 +98,11 @@ def _print(result: DemoResult, tracking_uri: str) -> None:
     if result.model_uri is not None:
         click.echo(f"champion    {result.model_uri}")
     if result.prediction is not None:
-        one = result.prediction
-        size = f"{one.mask_px} px" if one.mask_px else "nothing"
+        prediction = result.prediction
+        size = f"{prediction.mask_px} px" if prediction.mask_px else "nothing"
         click.echo(
-            f"prediction  {one.source.name}: {size} found, {result.true_px} px true -> {one.mask}"
+            f"prediction  {prediction.source.name}: {size} found, {result.true_px} px true "
+            f"-> {prediction.mask}"
         )
     if result.report is not None:
         click.echo(f"report      {result.report}")

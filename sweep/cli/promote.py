@@ -154,9 +154,9 @@ def _roll_back(
 
     context = click.get_current_context()
     given = [
-        f"--{one.replace('_', '-')}"
-        for one in _FOR_THE_GATE
-        if context.get_parameter_source(one) is ParameterSource.COMMANDLINE
+        f"--{option.replace('_', '-')}"
+        for option in _FOR_THE_GATE
+        if context.get_parameter_source(option) is ParameterSource.COMMANDLINE
     ]
     if given:
         raise UsageError(
@@ -201,7 +201,9 @@ def print_holdout(found: Confirmation) -> None:
     from sweep.analysis.selection_bias import of_data
 
     alone = found.num_positive == found.num_cases
-    labels = ", ".join(one.label for one in of_data(phantom=found.phantom, positives_alone=alone))
+    labels = ", ".join(
+        caution.label for caution in of_data(phantom=found.phantom, positives_alone=alone)
+    )
     click.echo(
         f"hold-out{f' ({labels})' if labels else ''}: {found.num_cases} cases, "
         f"{found.num_positive} positive; Dice {found.metrics['dice']:.4f} "

@@ -9,9 +9,9 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from sweep.errors import LedgerError, NameTaken, UnknownSweep
+from sweep.ledger.connection import close_storage, compare_and_swap, open_storage, readable
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.quiet import quiet_optuna
-from sweep.ledger.store import close_storage, compare_and_swap, open_storage, readable
 from sweep.util.sqlite import missing_file
 
 #: A study is a sweep exactly when it has this attribute.
@@ -102,4 +102,6 @@ def read_header(text: str) -> SweepHeader:
 
 
 def _names(storage: RDBStorage) -> list[str]:
-    return [one.study_name for one in storage.get_all_studies() if HEADER_KEY in one.user_attrs]
+    return [
+        study.study_name for study in storage.get_all_studies() if HEADER_KEY in study.user_attrs
+    ]

@@ -60,12 +60,12 @@ def score_row(score: FoldScore) -> dict[str, Any]:
     """A fold score for JSON; what a row calls its score is the value, in the metric's own sign."""
     choices = [
         {
-            "inference": dict(one.inference),
-            "score": _plain(one.value),
-            "metrics": {name: _plain(value) for name, value in one.metrics.items()},
-            "cases": one.cases,
+            "inference": dict(choice.inference),
+            "score": _plain(choice.value),
+            "metrics": {name: _plain(value) for name, value in choice.metrics.items()},
+            "cases": choice.cases,
         }
-        for one in score.choices
+        for choice in score.choices
     ]
     return {
         "attempt": score.attempt,
@@ -103,7 +103,7 @@ def load(projection: Projection, trials: list[FrozenTrial]) -> int:
     """
     try:
         entries = sorted(
-            (entry for trial in trials for entry in _entries(trial)), key=lambda one: one.seq
+            (entry for trial in trials for entry in _entries(trial)), key=lambda entry: entry.seq
         )
         by_number = {trial.number: trial for trial in trials}
         for entry in entries:
@@ -165,7 +165,7 @@ def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
 def _score(projection: Projection, entry: _Entry) -> FoldScore:
     row, maximize = entry.row, projection.maximize
     value = _number(row["score"])
-    choices = [(one, _number(one["score"])) for one in row.get("choices", ())]
+    choices = [(choice, _number(choice["score"])) for choice in row.get("choices", ())]
     return FoldScore(
         trial=entry.trial,
         fold=entry.fold,
@@ -181,13 +181,13 @@ def _score(projection: Projection, entry: _Entry) -> FoldScore:
         weights=_file(row["weights"]),
         choices=tuple(
             ChoiceScore(
-                inference=dict(one["inference"]),
+                inference=dict(choice["inference"]),
                 value=own,
                 score=as_score(own, maximize=maximize),
-                metrics={name: _number(value) for name, value in one["metrics"].items()},
-                cases=_file(one["cases"]),
+                metrics={name: _number(value) for name, value in choice["metrics"].items()},
+                cases=_file(choice["cases"]),
             )
-            for one, own in choices
+            for choice, own in choices
         ),
     )
 

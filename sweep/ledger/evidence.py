@@ -22,15 +22,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import HoldoutUsed
 from sweep.ledger.compat import study_id, trial_id
-from sweep.ledger.quiet import quiet_optuna
-from sweep.ledger.sql import LedgerStorage
-from sweep.ledger.store import (
+from sweep.ledger.connection import (
     close_storage,
     compare_and_swap,
     open_storage,
     read_attribute,
     readable,
 )
+from sweep.ledger.quiet import quiet_optuna
+from sweep.ledger.sql import LedgerStorage
 from sweep.util.numbers import finite_or_none
 
 SUFFIX = ".evidence"
@@ -158,7 +158,9 @@ class Evidence:
         """
         study = self._find()
         assert study is not None, "begin comes first"
-        trial = next(one for one in _trials(self._storage, study, _USE) if _number(one) == number)
+        trial = next(
+            trial for trial in _trials(self._storage, study, _USE) if _number(trial) == number
+        )
         self._storage.set_trial_user_attr(trial_id(trial), _RESULT, _plain(result))
         self._storage.set_trial_state_values(trial_id(trial), TrialState.COMPLETE, [score])
 
@@ -201,7 +203,7 @@ class Evidence:
             study = self._find()
             if study is None:
                 return []
-            return [one.user_attrs[kind] for one in _trials(self._storage, study, kind)]
+            return [trial.user_attrs[kind] for trial in _trials(self._storage, study, kind)]
 
     def _find(self) -> int | None:
         try:
@@ -232,7 +234,7 @@ def _uses(storage: RDBStorage, study: int) -> list[HoldoutUse]:
 
 def _trials(storage: RDBStorage, study: int, kind: str) -> list[FrozenTrial]:
     trials = storage.get_all_trials(study, deepcopy=False)
-    return [one for one in trials if kind in one.user_attrs]
+    return [trial for trial in trials if kind in trial.user_attrs]
 
 
 def _number(trial: FrozenTrial) -> int:
@@ -258,7 +260,7 @@ def _template(attributes: dict[str, Any]) -> FrozenTrial:
 def _plain(value: Any) -> Any:
     """JSON has no NaN; it is kept as null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return finite_or_none(value) if isinstance(value, float) else value

@@ -32,9 +32,9 @@ def common_choice(scores: Sequence[Sequence[float]]) -> int:
 
 def at_common(folds: Mapping[int, FoldScore]) -> dict[int, FoldScore]:
     """Finished folds of one trial, all at its common choice; as they are without choices."""
-    if not folds or not all(one.choices for one in folds.values()):
+    if not folds or not all(fold.choices for fold in folds.values()):
         return dict(folds)
-    choice = common_choice([[one.score for one in fold.choices] for fold in folds.values()])
+    choice = common_choice([[choice.score for choice in fold.choices] for fold in folds.values()])
     return {number: fold.with_choice(choice) for number, fold in folds.items()}
 
 
@@ -44,5 +44,5 @@ def values_by_choice(folds: Mapping[int, FoldScore]) -> list[dict[int, float]]:
     Empty without choices.
     """
     numbers = sorted(folds)
-    by_fold = [[one.value for one in folds[number].choices] for number in numbers]
+    by_fold = [[choice.value for choice in folds[number].choices] for number in numbers]
     return [dict(zip(numbers, own, strict=True)) for own in zip(*by_fold, strict=True)]

@@ -24,8 +24,8 @@ from typing import Any
 from optuna.storages import RDBStorage
 
 from sweep.errors import LeaseHeld
+from sweep.ledger.connection import compare_and_swap, patiently, read_attribute
 from sweep.ledger.sql import Fence
-from sweep.ledger.store import compare_and_swap, patiently, read_attribute
 
 LEASE_KEY = "ptxsweep:lease"
 _LOOK_SECONDS = 0.5

@@ -30,6 +30,14 @@ from optuna.trial import FrozenTrial, TrialState
 from sweep.errors import LedgerError, UnknownSweep
 from sweep.ledger import catalog, entries
 from sweep.ledger.compat import trial_id
+from sweep.ledger.connection import (
+    close_storage,
+    open_storage,
+    patiently,
+    read_attribute,
+    readable,
+    shared_clock,
+)
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.lease import Lease, await_silence
 from sweep.ledger.projection import NAN_REASON, Projection, Trial
@@ -41,14 +49,6 @@ from sweep.ledger.sql import (
     Fenced,
     LedgerStorage,
     StudyAttribute,
-)
-from sweep.ledger.store import (
-    close_storage,
-    open_storage,
-    patiently,
-    read_attribute,
-    readable,
-    shared_clock,
 )
 from sweep.records import Epoch, FoldScore, State, SweepState
 
@@ -236,10 +236,10 @@ class Ledger:
         Returns:
             The one-based number of this attempt, which its reports must carry.
         """
-        one = self.projection.trials[number]
-        if one.running_fold is not None or fold in one.folds or one.state.is_final:
-            raise LedgerError(f"trial {number} ({one.state}) cannot start fold {fold}")
-        attempt = one.attempts.get(fold, 0) + 1
+        trial = self.projection.trials[number]
+        if trial.running_fold is not None or fold in trial.folds or trial.state.is_final:
+            raise LedgerError(f"trial {number} ({trial.state}) cannot start fold {fold}")
+        attempt = trial.attempts.get(fold, 0) + 1
         at = self._write(number, entries.attempt_key(fold, attempt), {})
         self.projection.start(number, fold, attempt, at)
         return attempt
@@ -258,11 +258,11 @@ class Ledger:
 
     def record_resumption(self, epoch: Epoch) -> None:
         """Keep where a try after the first goes on; only its first report changes anything."""
-        one = self.projection.trials[epoch.trial]
-        is_later = epoch.attempt > 1 and one.accepts(epoch.fold, epoch.attempt)
-        if not is_later or one.log[-1].first_epoch is not None:
+        trial = self.projection.trials[epoch.trial]
+        is_later = epoch.attempt > 1 and trial.accepts(epoch.fold, epoch.attempt)
+        if not is_later or trial.log[-1].first_epoch is not None:
             return
-        known = max(one.epochs.get(epoch.fold, {}), default=0)
+        known = max(trial.epochs.get(epoch.fold, {}), default=0)
         key = entries.resumed_key(epoch.fold, epoch.attempt)
         self._write(epoch.trial, key, {"epoch": epoch.epoch, "known": known})
         self.projection.resume(epoch.trial, epoch.epoch, known)
@@ -280,8 +280,8 @@ class Ledger:
         Returns:
             False when both were dropped: of an older attempt.
         """
-        one = self.projection.trials[score.trial]
-        if not one.accepts(score.fold, score.attempt):
+        trial = self.projection.trials[score.trial]
+        if not trial.accepts(score.fold, score.attempt):
             return False
         row = entries.score_row(score)
         self._held().check()
@@ -295,11 +295,11 @@ class Ledger:
 
     def lose_fold(self, number: int, reason: str) -> None:
         """Note that the running fold ended without a score; it may be tried again."""
-        one = self.projection.trials[number]
-        fold = one.running_fold
+        trial = self.projection.trials[number]
+        fold = trial.running_fold
         if fold is None:
             raise LedgerError(f"trial {number}: no fold is running, none can be lost")
-        key = entries.lost_key(fold, one.attempts[fold])
+        key = entries.lost_key(fold, trial.attempts[fold])
         at = self._write(number, key, {"reason": reason})
         self.projection.lose(number, fold, at, reason)
 
@@ -350,11 +350,11 @@ class Ledger:
             self._held().check()
             self._commit(self._ended(number, self.projection.trials[number].state))
         self._not_told_optuna = []
-        for one in list(self.projection.open_trials()):
-            if one.is_diverged:
-                self.end(one.number, State.FAILED, NAN_REASON)
-            elif one.next_fold(self.projection.num_folds) is None:
-                self.end(one.number, State.COMPLETE)
+        for trial in list(self.projection.open_trials()):
+            if trial.is_diverged:
+                self.end(trial.number, State.FAILED, NAN_REASON)
+            elif trial.next_fold(self.projection.num_folds) is None:
+                self.end(trial.number, State.COMPLETE)
 
     # Reading.
 
@@ -429,9 +429,9 @@ class Ledger:
 
     def _is_new(self, epoch: Epoch) -> bool:
         """Whether an epoch is of the attempt that is running, and not known yet."""
-        one = self.projection.trials[epoch.trial]
-        known = one.epochs.get(epoch.fold, {})
-        return one.accepts(epoch.fold, epoch.attempt) and epoch.epoch not in known
+        trial = self.projection.trials[epoch.trial]
+        known = trial.epochs.get(epoch.fold, {})
+        return trial.accepts(epoch.fold, epoch.attempt) and epoch.epoch not in known
 
     def _unreported(self, score: FoldScore) -> list[Epoch]:
         """Epochs on the curve of a running fold that were never reported."""

@@ -140,7 +140,7 @@ class Trial:
     @property
     def mean_value(self) -> float:
         """The same in the metric's own sign."""
-        return mean_or(one.value for one in self.folds.values())
+        return mean_or(fold.value for fold in self.folds.values())
 
     @property
     def inference(self) -> dict[str, Any]:
@@ -155,7 +155,7 @@ class Trial:
     @property
     def unfinished_seconds(self) -> float:
         """Wall time of ended tries at folds that have no score, as far as it is known."""
-        tries = (one.seconds for one in self.log if one.fold not in self.folds)
+        tries = (attempt.seconds for attempt in self.log if attempt.fold not in self.folds)
         return math.fsum(seconds for seconds in tries if seconds is not None)
 
     @property
@@ -172,7 +172,9 @@ class Trial:
     @property
     def num_folds_stopped(self) -> int:
         """Folds that were begun, have no score and do not run: mostly where it was pruned."""
-        return len({one.fold for one in self.log if one.outcome != "running"} - set(self.folds))
+        return len(
+            {attempt.fold for attempt in self.log if attempt.outcome != "running"} - set(self.folds)
+        )
 
     @property
     def batch_parts(self) -> int:
@@ -255,7 +257,7 @@ class Projection:
 
     def open_trials(self) -> Iterator[Trial]:
         """Trials that may still run."""
-        return (one for one in self.trials if not one.state.is_final)
+        return (trial for trial in self.trials if not trial.state.is_final)
 
     def best(self) -> Trial | None:
         """The complete trial with the highest mean, the lower number on a tie.
@@ -264,9 +266,11 @@ class Projection:
         those with a number on every fold.
         """
         complete = [
-            one for one in self.trials if one.state is State.COMPLETE and math.isfinite(one.mean)
+            trial
+            for trial in self.trials
+            if trial.state is State.COMPLETE and math.isfinite(trial.mean)
         ]
-        return max(complete, key=lambda one: (one.mean, -one.number), default=None)
+        return max(complete, key=lambda trial: (trial.mean, -trial.number), default=None)
 
     # The entries, applied in the order of commitment.
 
@@ -281,13 +285,13 @@ class Projection:
 
     def start(self, number: int, fold: int, attempt: int, timestamp: str) -> None:
         """A slot was given to a fold."""
-        one = self._open(number)
-        if one.running_fold is not None or fold in one.folds:
+        trial = self._open(number)
+        if trial.running_fold is not None or fold in trial.folds:
             raise LedgerError(f"trial {number} cannot start fold {fold} now")
-        one.state, one.running_fold = State.RUNNING, fold
-        one.attempts[fold] = attempt
-        one.log.append(Attempt(fold=fold, attempt=attempt, started_at=timestamp))
-        one.revision += 1
+        trial.state, trial.running_fold = State.RUNNING, fold
+        trial.attempts[fold] = attempt
+        trial.log.append(Attempt(fold=fold, attempt=attempt, started_at=timestamp))
+        trial.revision += 1
         self.history.append(FoldStarted(trial=number, fold=fold))
 
     def resume(self, number: int, first_epoch: int, known_epochs: int) -> None:
@@ -297,32 +301,32 @@ class Projection:
 
     def epoch(self, epoch: Epoch) -> None:
         """An epoch was reported."""
-        one = self.trials[epoch.trial]
-        one.epochs.setdefault(epoch.fold, {})[epoch.epoch] = epoch.value
-        one.revision += 1
+        trial = self.trials[epoch.trial]
+        trial.epochs.setdefault(epoch.fold, {})[epoch.epoch] = epoch.value
+        trial.revision += 1
 
     def lose(self, number: int, fold: int, timestamp: str, reason: str) -> None:
         """The running fold ended without a score."""
-        one = self._leave(number, fold, timestamp, "lost", reason)
-        one.state = State.PARKED
+        trial = self._leave(number, fold, timestamp, "lost", reason)
+        trial.state = State.PARKED
         self.history.append(FoldLost(trial=number, fold=fold))
 
     def finish(self, score: FoldScore, timestamp: str) -> None:
         """The running fold was scored."""
-        one = self._leave(score.trial, score.fold, timestamp, "finished", None)
-        one.state = State.PARKED
-        before = one.inference
-        one.folds = at_common({**one.folds, score.fold: score})
-        has_changed = before != one.inference
+        trial = self._leave(score.trial, score.fold, timestamp, "finished", None)
+        trial.state = State.PARKED
+        before = trial.inference
+        trial.folds = at_common({**trial.folds, score.fold: score})
+        has_changed = before != trial.inference
         self.history.append(
             FoldFinished(
                 trial=score.trial,
                 fold=score.fold,
-                score=one.folds[score.fold].score,
+                score=trial.folds[score.fold].score,
                 seconds=score.seconds,
                 revised={
                     fold: earlier.score
-                    for fold, earlier in one.folds.items()
+                    for fold, earlier in trial.folds.items()
                     if has_changed and fold != score.fold
                 },
             )
@@ -330,11 +334,11 @@ class Projection:
 
     def end(self, number: int, state: State, reason: str | None, timestamp: str) -> None:
         """A trial ended; complete ones leave no event, their last fold was it."""
-        one = self._open(number)
-        if one.running_fold is not None:
-            self._leave(number, one.running_fold, timestamp, "stopped", reason)
-        one.state, one.reason, one.ended_at = state, reason, timestamp
-        one.revision += 1
+        trial = self._open(number)
+        if trial.running_fold is not None:
+            self._leave(number, trial.running_fold, timestamp, "stopped", reason)
+        trial.state, trial.reason, trial.ended_at = state, reason, timestamp
+        trial.revision += 1
         if state is not State.COMPLETE:
             self.history.append(TrialStopped(trial=number, state=state))
 
@@ -344,21 +348,21 @@ class Projection:
         self.trials[number].revision += 1
 
     def _open(self, number: int) -> Trial:
-        one = self.trials[number]
-        if one.state.is_final:
-            raise LedgerError(f"trial {number} is {one.state}, it cannot change any more")
-        return one
+        trial = self.trials[number]
+        if trial.state.is_final:
+            raise LedgerError(f"trial {number} is {trial.state}, it cannot change any more")
+        return trial
 
     def _leave(
         self, number: int, fold: int, timestamp: str, outcome: str, reason: str | None
     ) -> Trial:
-        one = self._open(number)
-        if one.running_fold != fold:
+        trial = self._open(number)
+        if trial.running_fold != fold:
             raise LedgerError(
-                f"trial {number}: fold {fold} is not running, found {one.running_fold}"
+                f"trial {number}: fold {fold} is not running, found {trial.running_fold}"
             )
-        last = one.log[-1]
+        last = trial.log[-1]
         last.ended_at, last.outcome, last.reason = timestamp, outcome, reason
-        one.running_fold = None
-        one.revision += 1
-        return one
+        trial.running_fold = None
+        trial.revision += 1
+        return trial

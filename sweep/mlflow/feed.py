@@ -67,7 +67,7 @@ class MlflowFeed:
         assert self._process is not None
         projection, now = self._ledger.projection, self._clock()
         events = len(projection.history)
-        revisions = sum(one.revision for one in projection.trials)
+        revisions = sum(trial.revision for trial in projection.trials)
         period = EPOCHS_PERIOD_SECONDS if events == self._seen else PERIOD_SECONDS
         if revisions == self._seen_revisions and events == self._seen:
             return

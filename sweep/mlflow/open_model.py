@@ -113,5 +113,7 @@ def _version(
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        known = ", ".join(one.name for one in client.search_registered_models())
+        known = ", ".join(
+            registered_model.name for registered_model in client.search_registered_models()
+        )
         raise UsageError(f"model {uri}: {error.message}; registered: {known or 'none'}") from error

@@ -103,8 +103,10 @@ class MlflowProcess:
 
     def _changes(self, projection: Projection, *, is_last: bool) -> bytes:
         """The projection with the changed trials alone, and without its history."""
-        changed = [one for one in projection.trials if self._sent.get(one.number) != one.revision]
-        self._sent |= {one.number: one.revision for one in changed}
+        changed = [
+            trial for trial in projection.trials if self._sent.get(trial.number) != trial.revision
+        ]
+        self._sent |= {trial.number: trial.revision for trial in changed}
         part = dataclasses.replace(projection, trials=changed, history=[])
         return pickle.dumps((part, is_last))
 

@@ -66,7 +66,10 @@ def check_name(name: str) -> str:
 def aliases(client: MlflowClient, name: str) -> dict[str, str]:
     """Version of each alias; empty for a model that is not registered."""
     try:
-        return {alias: str(one) for alias, one in client.get_registered_model(name).aliases.items()}
+        return {
+            alias: str(version)
+            for alias, version in client.get_registered_model(name).aliases.items()
+        }
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return {}

@@ -123,37 +123,37 @@ class IndexedPolicy:
         if isinstance(event, TrialAdded):
             assert event.trial not in self._trials, "a trial was added twice"
             self._trials[event.trial] = TrialProgress(event.trial)
-        one = self._trials[event.trial]
+        trial = self._trials[event.trial]
         match event:
             case FoldStarted(fold=fold):
-                assert one.running is None, "two folds of one trial at once"
-                one.running, one.is_retry = fold, False
+                assert trial.running is None, "two folds of one trial at once"
+                trial.running, trial.is_retry = fold, False
             case FoldFinished(fold=fold, score=score, seconds=seconds, revised=revised):
-                assert fold not in one.scores, "a fold was finished twice"
-                one.running = None
-                one.seconds += seconds
-                one.take({fold: score, **revised})
-                one.is_over = one.is_over or len(one.scores) == self.num_folds
+                assert fold not in trial.scores, "a fold was finished twice"
+                trial.running = None
+                trial.seconds += seconds
+                trial.take({fold: score, **revised})
+                trial.is_over = trial.is_over or len(trial.scores) == self.num_folds
             case FoldLost():
-                one.running, one.is_retry = None, True
+                trial.running, trial.is_retry = None, True
             case TrialStopped():
-                one.running, one.is_over = None, True
+                trial.running, trial.is_over = None, True
             case TrialAdded():
                 pass
-        if one.running is None and not one.is_over:
-            self._waiting.put(one.number, self.rank(one))
+        if trial.running is None and not trial.is_over:
+            self._waiting.put(trial.number, self.rank(trial))
         else:
-            self._waiting.discard(one.number)
+            self._waiting.discard(trial.number)
 
     def decide(self, free_slots: int) -> list[Decision]:
         """The best waiting trials, with new ones where they belong; O(slots log n)."""
         waiting = [self._trials[number] for number in self._waiting.first(free_slots)]
-        before = [one for one in waiting if self.precedes_new(one)]
+        before = [trial for trial in waiting if self.precedes_new(trial)]
         after = waiting[len(before) :]
         num_new = max(0, min(self.num_trials - len(self._trials), free_slots - len(before)))
-        decisions: list[Decision] = [_run(one) for one in before]
+        decisions: list[Decision] = [_run(trial) for trial in before]
         decisions += [NewTrial() for _ in range(num_new)]
-        decisions += [_run(one) for one in after]
+        decisions += [_run(trial) for trial in after]
         return decisions[: max(0, free_slots)]
 
 

@@ -180,10 +180,10 @@ class ExpectedImprovement(IndexedPolicy):
         elif isinstance(event, TrialStopped):
             self._gains.pop(event.trial, None)
 
-    def _is_forced(self, one: TrialProgress) -> bool:
+    def _is_forced(self, trial: TrialProgress) -> bool:
         """Whether a trial gets its next fold whatever its gain."""
-        wanted = (one.number in self._forced) + (one.number in self._forced_twice)
-        return not one.is_over and len(one.scores) < wanted
+        wanted = (trial.number in self._forced) + (trial.number in self._forced_twice)
+        return not trial.is_over and len(trial.scores) < wanted
 
     def _enter(self, event: TrialAdded) -> None:
         number = event.trial
@@ -227,7 +227,7 @@ class ExpectedImprovement(IndexedPolicy):
         count = 1
         while True:  # most slots stay idle, so most waiting trials need not be looked at
             decisions = super().decide(min(count, free_slots))
-            good = [one for one in decisions if not self._is_below_min_gain(one)]
+            good = [decision for decision in decisions if not self._is_below_min_gain(decision)]
             if len(good) < count or count >= free_slots:
                 return good
             count *= 4
@@ -235,22 +235,22 @@ class ExpectedImprovement(IndexedPolicy):
     def _with_few_deepened(self, decisions: list[Decision], free_slots: int) -> list[Decision]:
         room = self._max_deepened - sum(map(self._is_deepened, self._running))
         kept: list[Decision] = []
-        for one in decisions:
-            is_deepened = isinstance(one, RunFold) and self._is_deepened(one.trial)
+        for decision in decisions:
+            is_deepened = isinstance(decision, RunFold) and self._is_deepened(decision.trial)
             if room > 0 or not is_deepened:
-                kept.append(one)
+                kept.append(decision)
                 room -= is_deepened
         if len(kept) >= free_slots:
             return kept
-        chosen = {one.trial for one in kept if isinstance(one, RunFold)}
+        chosen = {decision.trial for decision in kept if isinstance(decision, RunFold)}
         good = (n for n in self._unstarted - chosen if self._gains.get(n, 0.0) >= self.min_gain)
         firsts = [RunFold(trial=n, fold=0) for n in self._highest_gains(good)]
         return [*kept, *firsts[: free_slots - len(kept)]]
 
     def _is_deepened(self, number: int) -> bool:
         """Whether a trial has scores, and its next fold is not forced but by gain."""
-        one = self._trials[number]
-        return bool(one.scores) and number != self.pinned and not self._is_forced(one)
+        trial = self._trials[number]
+        return bool(trial.scores) and number != self.pinned and not self._is_forced(trial)
 
     def _is_below_min_gain(self, decision: Decision) -> bool:
         if isinstance(decision, NewTrial) or decision.trial == self.pinned:
@@ -280,17 +280,17 @@ class ExpectedImprovement(IndexedPolicy):
         return max((self._gains.get(n, 0.0) for n in (*self._running, *waiting)), default=0.0)
 
     def _take(self, event: FoldFinished) -> None:
-        one = self._trials[event.trial]
+        trial = self._trials[event.trial]
         self._num_scores += 1
         self._seconds += event.seconds
-        if len(one.scores) == 1:
-            self._scored.append(one)
-        if one.is_over and len(one.scores) == self.num_folds:
+        if len(trial.scores) == 1:
+            self._scored.append(trial)
+        if trial.is_over and len(trial.scores) == self.num_folds:
             self._num_complete += 1
-            self._best = max(self._best, one.mean * self.num_folds)
-            self._gains.pop(one.number, None)
-        if not math.isfinite(one.mean):
-            self._gains.pop(one.number, None)
+            self._best = max(self._best, trial.mean * self.num_folds)
+            self._gains.pop(trial.number, None)
+        if not math.isfinite(trial.mean):
+            self._gains.pop(trial.number, None)
             return
         if self.lookahead:
             is_first_wave = self._num_scores < len(self._forced)
@@ -323,8 +323,8 @@ class ExpectedImprovement(IndexedPolicy):
     def _build(self, *, learn: bool) -> None:
         """Choose which trials are modelled, and take in all their scores."""
         self._pending = []
-        known = [one for one in self._scored if math.isfinite(one.mean)]
-        known.sort(key=lambda one: (-one.mean, one.number))
+        known = [trial for trial in self._scored if math.isfinite(trial.mean)]
+        known.sort(key=lambda trial: (-trial.mean, trial.number))
         known = known[: self.capacity]
         if len(known) < 2:
             return
@@ -351,23 +351,23 @@ class ExpectedImprovement(IndexedPolicy):
         """Every trial's gain, and place in the index."""
         ranks = {}
         for number, gain in self._model.expected_improvement(self._best).items():
-            one = self._trials[number]
-            if one.is_over:
+            trial = self._trials[number]
+            if trial.is_over:
                 continue
-            self._gains[number] = gain / self._relative_cost(one)
-            if one.running is None:
-                ranks[number] = self.rank(one)
+            self._gains[number] = gain / self._relative_cost(trial)
+            if trial.running is None:
+                ranks[number] = self.rank(trial)
             if number in self._unstarted and number not in self._forced:
                 (self._not_promising.add if gain < self.min_gain else self._not_promising.discard)(
                     number
                 )
         self._waiting.put_all(ranks)
 
-    def _relative_cost(self, one: TrialProgress) -> float:
+    def _relative_cost(self, trial: TrialProgress) -> float:
         """What a trial's fold takes, in average folds; 1 while that is not known."""
-        if not one.scores or self._seconds <= 0:
+        if not trial.scores or self._seconds <= 0:
             return 1.0
-        cost = one.seconds / len(one.scores) * self._num_scores / self._seconds
+        cost = trial.seconds / len(trial.scores) * self._num_scores / self._seconds
         return min(max(cost, 1 / _MAX_COST), _MAX_COST)
 
 

@@ -91,8 +91,8 @@ def distances(parameters: Sequence[Mapping[str, Any]]) -> Floats:
     """
     count = len(parameters)
     squares = np.zeros((count, count))
-    for name in sorted({name for one in parameters for name in one}):
-        column = [one.get(name) for one in parameters]
+    for name in sorted({name for parameter in parameters for name in parameter}):
+        column = [parameter.get(name) for parameter in parameters]
         if all(isinstance(value, int | float) for value in column):
             values = np.array(column, np.float64)
             if values.min() > 0 and values.max() >= 20 * values.min():
@@ -305,7 +305,9 @@ def _floors(
     for (row, fold), score in scores.items():
         if row in first:
             differences[fold].append(score - first[row])
-    return np.array([floor + np.mean(one) if one else -math.inf for one in differences])
+    return np.array(
+        [floor + np.mean(difference) if difference else -math.inf for difference in differences]
+    )
 
 
 @dataclass(frozen=True)

@@ -111,16 +111,16 @@ class Halving(IndexedPolicy):
             old, self._members = self._members, set()
         else:
             alive = [self._trials[n] for n in self._arrived if self._trials[n].scores]
-            alive.sort(key=lambda one: (-one.mean, one.number))
+            alive.sort(key=lambda trial: (-trial.mean, trial.number))
             self._rung += 1
             old, kept = self._members, alive[: self._num_kept()]
-            self._members = {one.number for one in kept}
+            self._members = {trial.number for trial in kept}
             depth = self._depths[self._rung]
             self._arrived = {o.number for o in kept if o.is_over or len(o.scores) >= depth}
         for number in old:
-            one = self._trials[number]
-            if one.running is None and not one.is_over:
-                self._waiting.put(number, self.rank(one))
+            trial = self._trials[number]
+            if trial.running is None and not trial.is_over:
+                self._waiting.put(number, self.rank(trial))
 
 
 class GreedyHalving(Halving):

@@ -67,16 +67,16 @@ class ImprovementModel:
         Returns:
             Numbers of trials that are not modelled any more.
         """
-        left = self._rows.keys() - {one.number for one in trials}
-        self._rows = {one.number: row for row, one in enumerate(trials)}
+        left = self._rows.keys() - {trial.number for trial in trials}
+        self._rows = {trial.number: row for row, trial in enumerate(trials)}
         scores = {
-            (self._rows[one.number], fold): score
-            for one in trials
-            for fold, score in one.scores.items()
+            (self._rows[trial.number], fold): score
+            for trial in trials
+            for fold, score in trial.scores.items()
         }
         num_steps = 0 if not learn else _NEXT_STEPS if self._models else _FIRST_STEPS
         inputs: list[list[Mapping[str, object]]] = [
-            [parameters[one.number] for one in trials],
+            [parameters[trial.number] for trial in trials],
             [{} for _ in trials],
         ]
         self._models = [

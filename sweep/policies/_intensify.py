@@ -53,15 +53,15 @@ class Intensify(IndexedPolicy):
     def _observe(self, event: Event) -> None:
         """Take note; a score can reject its trial or make it the incumbent."""
         if isinstance(event, FoldFinished):
-            one = self._trials[event.trial]
-            self._compare(one, {**one.scores, **event.revised, event.fold: event.score})
+            trial = self._trials[event.trial]
+            self._compare(trial, {**trial.scores, **event.revised, event.fold: event.score})
         super()._observe(event)
 
-    def _compare(self, one: TrialProgress, scores: dict[int, float]) -> None:
+    def _compare(self, trial: TrialProgress, scores: dict[int, float]) -> None:
         if self._incumbent is None:
-            self._incumbent = one.number
+            self._incumbent = trial.number
             return
-        if one.number == self._incumbent:
+        if trial.number == self._incumbent:
             return
         incumbent = self._trials[self._incumbent]
         count = len(scores)
@@ -72,9 +72,9 @@ class Intensify(IndexedPolicy):
         own = rounded_mean([scores[fold] for fold in common])
         bound = rounded_mean([incumbent.scores[fold] for fold in common])
         if own < bound or own == -math.inf:
-            self._rejected.add(one.number)
+            self._rejected.add(trial.number)
         elif own > bound and count == self.num_folds:
-            self._incumbent = one.number
+            self._incumbent = trial.number
 
 
 class IntensifySpec(PolicySpec):

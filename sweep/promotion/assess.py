@@ -160,14 +160,14 @@ def paired_interval(
     return _interval(dice - other, groups, positive, DIFFERENCE)
 
 
-def patients(one: ScoredModel, store: CaseStore) -> list[str]:
+def patients(model: ScoredModel, store: CaseStore) -> list[str]:
     """The patient of each case, in the order of the table.
 
     Args:
-        one: The model on the locked cases.
+        model: The model on the locked cases.
         store: Store of the cases.
     """
-    return [store.cases[store.index(name)].group for name in one.table.case_ids.tolist()]
+    return [store.cases[store.index(name)].group for name in model.table.case_ids.tolist()]
 
 
 def surface_intervals(

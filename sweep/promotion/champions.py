@@ -48,7 +48,7 @@ def in_force(client: MlflowClient, header: SweepHeader) -> ModelVersion | None:
     if found is not None:
         return found
     older = _older(client, header)
-    return max(older, key=lambda one: one.creation_timestamp, default=None)
+    return max(older, key=lambda version: version.creation_timestamp, default=None)
 
 
 def held_name(client: MlflowClient, sweep: str, header: SweepHeader) -> str:
@@ -80,7 +80,7 @@ def _names(client: MlflowClient) -> Iterator[str]:
     token = None
     while True:
         page = client.search_registered_models("name LIKE 'ptxsweep-%'", page_token=token)
-        yield from (one.name for one in page)
+        yield from (version.name for version in page)
         token = page.token
         if not token:
             return

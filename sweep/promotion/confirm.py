@@ -90,16 +90,16 @@ def confirm(
         purpose=purpose,
         git_sha=git_sha(),
         holdout_digest=holdout_digest(plan),
-        trials=[one.trial.number for one in models],
+        trials=[model.trial.number for model in models],
         again=again,
     )
-    ensembles = [one.ensemble for one in models]
+    ensembles = [model.ensemble for model in models]
     tables = score(ensembles, cases, plan, on_progress)
     for one, table in zip(models, tables, strict=True):
         save_table(table_path(sweep.folder, number, one.trial.number), table)
     winner, *default = (
-        ScoredModel(table=table, rule=one.rule)
-        for one, table in zip(ensembles, tables, strict=True)
+        ScoredModel(table=table, rule=ensemble.rule)
+        for ensemble, table in zip(ensembles, tables, strict=True)
     )
     best = models[0].trial
     result = {
@@ -142,7 +142,7 @@ def challenge(
     opened = _Opened(sweep=sweep, cases=cases, plan=plan)
     sweep.files.bring_folder(f"confirmation/use-{known.use}")
     winner = ScoredModel(table=_kept_table(sweep.folder, known), rule=known.rule)
-    before = next(one for one in sweep.evidence.uses() if one.number == known.use).result
+    before = next(use for use in sweep.evidence.uses() if use.number == known.use).result
     assert before is not None, "a confirmation came to an end"
     number = sweep.evidence.begin(
         purpose=f"{rival.champion} beside the winner",
@@ -182,7 +182,7 @@ def _finished(sweep: Sweep, number: int, result: Mapping[str, Any]) -> Confirmat
     evidence = sweep.evidence
     sweep.files.save_folder(f"confirmation/use-{number}")
     evidence.finish(number, result, result["metrics"]["dice"])
-    use = next(one for one in evidence.uses() if one.number == number)
+    use = next(use for use in evidence.uses() if use.number == number)
     return read_confirmation(sweep, use)
 
 
@@ -200,7 +200,7 @@ def weight_folders(trial: Trial, folder: Path) -> list[Path] | None:
     """The weights of a trial's folds in order; None where they were not kept."""
     names = [trial.folds[fold].weights for fold in sorted(trial.folds)]
     folders = [folder / name for name in names if name is not None]
-    kept = len(folders) == len(names) and all(one.is_dir() for one in folders)
+    kept = len(folders) == len(names) and all(folder.is_dir() for folder in folders)
     return folders if folders and kept else None
 
 
@@ -213,12 +213,12 @@ def default_without_weights(sweep: Sweep) -> str | None:
     Raises:
         StorageError: Object storage cannot be used.
     """
-    for one in _contestants(sweep.projection)[1:]:
-        sweep.files.bring_folds([one], weights=True)
-        if weight_folders(one, sweep.folder) is None:
+    for contestant in _contestants(sweep.projection)[1:]:
+        sweep.files.bring_folds([contestant], weights=True)
+        if weight_folders(contestant, sweep.folder) is None:
             return (
-                f"whose weights are gone from {sweep.folder} (trial {one.number}; bring them back, "
-                "the hold-out was not opened)"
+                f"whose weights are gone from {sweep.folder} (trial {contestant.number}; bring "
+                "them back, the hold-out was not opened)"
             )
     return None
 
@@ -238,17 +238,17 @@ def _models(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Model
     best = trials[0]
     runtime = usable_runtime(Runtime(**(projection.header.runtime or {})))
     models = []
-    for one in trials:
-        weights = weight_folders(one, folder)
-        if weights is None and one is best:
+    for trial in trials:
+        weights = weight_folders(trial, folder)
+        if weights is None and trial is best:
             raise UsageError(
-                f"the weights of trial {one.number} are gone from {folder}; the winner "
+                f"the weights of trial {trial.number} are gone from {folder}; the winner "
                 "cannot be scored any more"
             )
         if weights is not None:
-            rule = _rule(one, folder, plan)
-            ensemble = Ensemble.load(weights, rule=rule, runtime=runtime, inference=one.inference)
-            models.append(_Model(trial=one, ensemble=ensemble))
+            rule = _rule(trial, folder, plan)
+            ensemble = Ensemble.load(weights, rule=rule, runtime=runtime, inference=trial.inference)
+            models.append(_Model(trial=trial, ensemble=ensemble))
     return models
 
 

@@ -50,10 +50,10 @@ class Gate:
         """Margins that ask for less than the usual ones, in words; empty if none does."""
         usual = Gate()
         return tuple(
-            f"{one.name} {getattr(self, one.name):g} (usually {getattr(usual, one.name):g})"
-            for one in dataclasses.fields(self)
-            if (getattr(self, one.name) - getattr(usual, one.name))
-            * (-1 if one.name == "max_loss" else 1)
+            f"{field.name} {getattr(self, field.name):g} (usually {getattr(usual, field.name):g})"
+            for field in dataclasses.fields(self)
+            if (getattr(self, field.name) - getattr(usual, field.name))
+            * (-1 if field.name == "max_loss" else 1)
             < 0
         )
 
@@ -140,7 +140,7 @@ def preliminary(projection: Projection) -> Verdict:
     ]
     best = projection.best()
     if best is None:
-        num_folds = max((len(one.folds) for one in projection.trials), default=0)
+        num_folds = max((len(trial.folds) for trial in projection.trials), default=0)
         found = f"none; the furthest has {num_folds} of {projection.num_folds} folds"
         return Verdict(
             checks=(*checks, _check("winner", False, found, "a trial with all its folds"))

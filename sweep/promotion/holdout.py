@@ -129,10 +129,10 @@ def score(
         index = store.index(name)
         image, truth = store.image(index), store.mask(index)
         spacing = store.cases[index].pixel_spacing_mm
-        for one, own, outlines in zip(ensembles, rows, surfaces, strict=True):
-            logits = one.logits(image)
+        for ensemble, own, outlines in zip(ensembles, rows, surfaces, strict=True):
+            logits = ensemble.logits(image)
             own.append(count_case(logits, truth))
-            outlines.append(measure_surface(logits_to_mask(logits, one.rule), truth, spacing))
+            outlines.append(measure_surface(logits_to_mask(logits, ensemble.rule), truth, spacing))
         on_progress(done, len(names))
     views = [store.cases[store.index(name)].view for name in names]
     return [

@@ -1,4 +1,8 @@
-"""Which trials stop: real Optuna pruners, each in one file with its arguments."""
+"""Which trials stop: real Optuna pruners, each in one file with its arguments.
+
+To add one, put a file here with a `PrunerSpec` that has a `name` and builds it (`_bergman` is the
+shortest to copy): every file of this folder is imported, and search spaces know it by that name.
+"""
 
 from sweep.pruners._base import NoPruner, PrunerPair, PrunerSpec, pruner_spec
 from sweep.pruners._bergman import BergmanPruner

@@ -75,8 +75,8 @@ def pruner_spec(name: str, given: Mapping[str, Any]) -> PrunerSpec:
         return choose(PrunerSpec, {"name": name, **given})
     except ValidationError as error:
         told = (
-            f"pruner {name}: {'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}"
-            for one in error.errors()
+            f"pruner {name}: {'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}"
+            for problem in error.errors()
         )
         raise SpaceError("\n".join(told)) from error
     except Problem as error:

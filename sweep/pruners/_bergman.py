@@ -32,12 +32,12 @@ class BergmanPruner(BasePruner):
         sign = 1.0 if study.direction is StudyDirection.MAXIMIZE else -1.0
         own = [sign * value for value in trial.intermediate_values.values()]
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        complete = [one for one in complete if one.intermediate_values and is_finite(one)]
+        complete = [trial for trial in complete if trial.intermediate_values and is_finite(trial)]
         if not own or not complete:
             return False
         if not is_finite(trial):  # diverged
             return True
-        best = max(complete, key=lambda one: (sign * float(one.value or 0.0), -one.number))
+        best = max(complete, key=lambda trial: (sign * float(trial.value or 0.0), -trial.number))
         folds = [sign * value for value in best.intermediate_values.values()]
         bound = min(folds) if self._is_forgiving else sum(folds) / len(folds)
         return sum(own) / len(own) <= bound

@@ -59,23 +59,25 @@ class PairedFoldPruner(BasePruner):
         sign = 1.0 if study.direction is StudyDirection.MAXIMIZE else -1.0
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         num_folds = self._num_folds or max(
-            (len(one.intermediate_values) for one in complete), default=0
+            (len(trial.intermediate_values) for trial in complete), default=0
         )
         complete = [
-            one
-            for one in complete
-            if len(one.intermediate_values) == num_folds > 0 and is_finite(one)
+            trial
+            for trial in complete
+            if len(trial.intermediate_values) == num_folds > 0 and is_finite(trial)
         ]
         if not complete:
             return False
         if not is_finite(trial):  # diverged
             return True
-        best = max(complete, key=lambda one: (_mean(one, sign), -one.number))
+        best = max(complete, key=lambda trial: (_mean(trial, sign), -trial.number))
         own = _differences(trial, best, sign)
         missing = num_folds - len(own)
         if len(own) < self._min_folds or missing < 1:
             return False
-        others = [_differences(one, best, sign) for one in complete if one.number != best.number]
+        others = [
+            _differences(trial, best, sign) for trial in complete if trial.number != best.number
+        ]
         squares = [_squares(values) for values in [*others, own]]
         freedom = sum(count for _, count in squares)
         if freedom < 1:

@@ -91,7 +91,7 @@ class SameEpochPruner(BasePruner):
         """Mean of the last values of the step's fold, its own among them."""
         first = max(step - step % _FOLD + 1, step - self._window + 1)
         values = trial.intermediate_values
-        known = [values[one] for one in range(first, step + 1) if one in values]
+        known = [values[epoch] for epoch in range(first, step + 1) if epoch in values]
         return mean_or(known)
 
 

@@ -92,8 +92,8 @@ def _refuse_other_pixels() -> None:
                 f"host {host.name} cannot tell its versions ({type(found).__name__}); install the "
                 "driver's packages there, or take the host out of the cluster"
             ) from found
-        for one in differences(here, found):
-            other.setdefault(one, []).append(host.name)
+        for difference in differences(here, found):
+            other.setdefault(difference, []).append(host.name)
     if other:
         listed = "; ".join(
             f"{name} {theirs} on {len(names)} of {num_hosts} hosts ({', '.join(names[:3])}"

@@ -318,12 +318,12 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             weights=None if result.weights is None else str(folder / result.weights.name),
             choices=tuple(
                 ChoiceScore(
-                    inference=dict(one.inference),
-                    value=one.metrics[metric],
-                    score=as_score(one.metrics[metric], maximize=maximize),
-                    metrics=dict(one.metrics),
+                    inference=dict(choice.inference),
+                    value=choice.metrics[metric],
+                    score=as_score(choice.metrics[metric], maximize=maximize),
+                    metrics=dict(choice.metrics),
                     cases=str(folder / cases_name(number)),
                 )
-                for number, one in enumerate(result.choices)
+                for number, choice in enumerate(result.choices)
             ),
         )

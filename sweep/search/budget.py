@@ -70,8 +70,8 @@ def attempt_seconds(projection: Projection, now: datetime | None = None) -> floa
     """
     now = now or datetime.now(UTC)
     total = 0.0
-    for one in projection.trials:
-        for attempt in one.log:
+    for trial in projection.trials:
+        for attempt in trial.log:
             end = now if attempt.ended_at is None else datetime.fromisoformat(attempt.ended_at)
             total += max(0.0, (end - datetime.fromisoformat(attempt.started_at)).total_seconds())
     return total

@@ -54,13 +54,13 @@ class Controller:
         self._num_seen = 0
         self._ended: str | None = None
         self._final_notes = final_notes
-        for one in list(ledger.projection.open_trials()):
-            if one.next_fold(ledger.projection.num_folds) is None and not one.is_diverged:
-                self._keep_final_notes(one)
+        for trial in list(ledger.projection.open_trials()):
+            if trial.next_fold(ledger.projection.num_folds) is None and not trial.is_diverged:
+                self._keep_final_notes(trial)
         ledger.settle()
-        for one in list(ledger.projection.open_trials()):
-            if one.running_fold is not None:
-                ledger.lose_fold(one.number, DRIVER_STOPPED)
+        for trial in list(ledger.projection.open_trials()):
+            if trial.running_fold is not None:
+                ledger.lose_fold(trial.number, DRIVER_STOPPED)
         self._pass_on()
         if ledger.projection.sweep_state is not SweepState.FINISHED:
             ledger.set_sweep_state(SweepState.RUNNING)
@@ -73,7 +73,11 @@ class Controller:
         if free_slots < 1 or self.stop_reason() is not None:
             return []
         decisions = self._policy.decide(free_slots)
-        while waiting := [one for one in decisions if isinstance(one, NewTrial) and not one.start]:
+        while waiting := [
+            decision
+            for decision in decisions
+            if isinstance(decision, NewTrial) and not decision.start
+        ]:
             for _ in waiting:  # these take no slot, so none has to be asked for
                 self._propose()
             decisions = self._policy.decide(free_slots)
@@ -103,12 +107,12 @@ class Controller:
 
     def start(self, number: int) -> Assignment:
         """Start the next unfinished fold of a trial."""
-        one = self._ledger.projection.trials[number]
-        fold = one.next_fold(self._ledger.projection.num_folds)
+        trial = self._ledger.projection.trials[number]
+        fold = trial.next_fold(self._ledger.projection.num_folds)
         assert fold is not None, "a complete trial has no fold to start"
         attempt = self._ledger.start_fold(number, fold)
         self._pass_on()
-        return Assignment(trial=number, fold=fold, attempt=attempt, settings=dict(one.settings))
+        return Assignment(trial=number, fold=fold, attempt=attempt, settings=dict(trial.settings))
 
     def on_epoch(self, epoch: Epoch) -> bool:
         """Take the value of an epoch that is not the fold's last.
@@ -121,14 +125,14 @@ class Controller:
             older attempt change nothing.
         """
         number = epoch.trial
-        one = self._ledger.projection.trials[number]
+        trial = self._ledger.projection.trials[number]
         self._ledger.record_resumption(epoch)
         is_new = self._ledger.record_epoch(epoch)
         if not is_new and not self._is_newest(epoch):
-            return one.state.is_final
+            return trial.state.is_final
         if not math.isfinite(epoch.value):
             return self._end(number, State.FAILED, NAN_REASON).is_final
-        if one.is_default:
+        if trial.is_default:
             return False
         prune = self._pruner.should_prune_epoch(self._ledger.projection, number, epoch.fold)
         marks = self._pruner.take_rung_marks(self._ledger.projection, number)
@@ -150,18 +154,18 @@ class Controller:
             attempt changes nothing.
         """
         number, projection = score.trial, self._ledger.projection
-        one = projection.trials[number]
+        trial = projection.trials[number]
         if not self._ledger.finish_fold(score, last):
-            return one.state
+            return trial.state
         self._pass_on()
-        if one.is_diverged:
+        if trial.is_diverged:
             return self._end(number, State.FAILED, NAN_REASON)
-        if one.next_fold(projection.num_folds) is None:
-            self._keep_final_notes(one)
+        if trial.next_fold(projection.num_folds) is None:
+            self._keep_final_notes(trial)
             return self._end(number, State.COMPLETE, None)
-        if not one.is_default and self._pruner.should_prune_fold(projection, number):
+        if not trial.is_default and self._pruner.should_prune_fold(projection, number):
             return self._end(number, State.PRUNED, f"pruned after fold {score.fold}")
-        return one.state
+        return trial.state
 
     def on_failure(self, number: int, reason: str, *, final: bool) -> None:
         """Take the loss of a running fold.
@@ -171,12 +175,12 @@ class Controller:
             reason: What happened.
             final: Whether the trial failed for good; if not, the fold is tried again.
         """
-        one = self._ledger.projection.trials[number]
-        if one.state.is_final:
+        trial = self._ledger.projection.trials[number]
+        if trial.state.is_final:
             return
         if final:
             self._end(number, State.FAILED, reason)
-        elif one.running_fold is not None:
+        elif trial.running_fold is not None:
             self._ledger.lose_fold(number, reason)
             self._pass_on()
 
@@ -198,11 +202,11 @@ class Controller:
             reason: Why; of a sweep that is over the stop rule's own reason is kept instead.
         """
         over = self.stop_reason()
-        for one in list(self._ledger.projection.open_trials()):
-            if one.running_fold is not None:
-                self._ledger.lose_fold(one.number, over or reason)
+        for trial in list(self._ledger.projection.open_trials()):
+            if trial.running_fold is not None:
+                self._ledger.lose_fold(trial.number, over or reason)
             if over is not None:
-                self._ledger.end(one.number, State.ABANDONED, over)
+                self._ledger.end(trial.number, State.ABANDONED, over)
         self._pass_on()
         state = SweepState.INTERRUPTED if over is None else SweepState.FINISHED
         self._ledger.set_sweep_state(state, over or reason)
@@ -212,14 +216,14 @@ class Controller:
 
         A driver may have died between writing it and asking the pruner, which is asked again.
         """
-        one = self._ledger.projection.trials[epoch.trial]
-        known = one.epochs.get(epoch.fold, {})
-        return one.accepts(epoch.fold, epoch.attempt) and epoch.epoch == max(known, default=0)
+        trial = self._ledger.projection.trials[epoch.trial]
+        known = trial.epochs.get(epoch.fold, {})
+        return trial.accepts(epoch.fold, epoch.attempt) and epoch.epoch == max(known, default=0)
 
-    def _keep_final_notes(self, one: Trial) -> None:
-        notes = {} if self._final_notes is None else self._final_notes(one)
+    def _keep_final_notes(self, trial: Trial) -> None:
+        notes = {} if self._final_notes is None else self._final_notes(trial)
         for key, value in notes.items():
-            self._ledger.annotate(one.number, key, value)
+            self._ledger.annotate(trial.number, key, value)
 
     def _end(self, number: int, state: State, reason: str | None) -> State:
         self._ledger.end(number, state, reason)

@@ -38,7 +38,7 @@ def propose(space: SearchSpace, projection: Projection, seed: int) -> dict[str, 
     Returns:
         Chosen values by name; inactive parameters are absent.
     """
-    tried = [one.parameters for one in projection.trials]
+    tried = [trial.parameters for trial in projection.trials]
     for draw in range(_MAX_DRAWS):
         sampler = make_sampler(space.sampler.name, space.sampler.settings(), seed, len(tried), draw)
         trial = sampler_study(projection, sampler).ask()

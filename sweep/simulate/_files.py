@@ -78,7 +78,7 @@ def save_table(table: Table, path: Path) -> None:
     arrays: dict[str, NDArray[Any]] = {
         "scores": table.scores.astype(np.float32),
         "fit_s": table.seconds.astype(np.float32),
-        "params": np.array(json.dumps([dict(one) for one in table.params])),
+        "params": np.array(json.dumps([dict(param) for param in table.params])),
     }
     if table.curves is not None:
         arrays["curves"] = table.curves.astype(np.float32)

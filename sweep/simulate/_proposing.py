@@ -49,8 +49,8 @@ class Proposer:
             UsageError: There is no such sampler, or no param varies.
         """
         make_sampler(name, {}, seed, 0)  # refuses an unknown name before anything is replayed
-        names = sorted({key for one in table.params for key in one} - {UNRECORDED})
-        columns = {key: _column([one.get(key) for one in table.params]) for key in names}
+        names = sorted({key for param in table.params for key in param} - {UNRECORDED})
+        columns = {key: _column([param.get(key) for param in table.params]) for key in names}
         self._columns = {key: column for key, column in columns.items() if column is not None}
         if not self._columns:
             raise UsageError(
@@ -110,10 +110,10 @@ def _column(values: list[Any]) -> _Column | None:
     choices = sorted(set(texts))
     if len(choices) == 1:
         return None
-    is_number = all(isinstance(one, int | float) and math.isfinite(one) for one in values)
-    if not is_number or all(isinstance(one, bool) for one in values):
+    is_number = all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+    if not is_number or all(isinstance(value, bool) for value in values):
         return _Column(values=texts, distribution=CategoricalDistribution(choices))
-    numbers = [float(one) for one in values]
+    numbers = [float(value) for value in values]
     low, high = min(numbers), max(numbers)
     if low == high:  # 1 and 1.0
         return None

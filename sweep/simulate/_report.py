@@ -43,7 +43,7 @@ def outcome(table: Table, layout: ReplayOrder, run: Run, cluster: Cluster) -> Ou
     """Account for a run."""
     own, partition = searched_means(table, layout), layout.partitions[0]
     others = [p for p in range(table.num_partitions) if p not in layout.partitions]
-    fresh = [regret(full_means(table, one), run.chosen) for one in others]
+    fresh = [regret(full_means(table, other), run.chosen) for other in others]
     fresh = [value for value in fresh if value == value]
     worker_seconds = run.makespan_seconds * cluster.num_workers
     epochs = [
@@ -119,8 +119,8 @@ def is_best(means: NDArray[np.float64], chosen: int) -> bool:
 def mean_outcome(outcomes: Sequence[Outcome]) -> Outcome:
     """Mean of every figure, NaN left out."""
     means = {}
-    for one in fields(Outcome):
-        values = [getattr(found, one.name) for found in outcomes]
+    for field in fields(Outcome):
+        values = [getattr(found, field.name) for found in outcomes]
         kept = [value for value in values if value == value]
-        means[one.name] = float(np.mean(kept)) if kept else float("nan")
+        means[field.name] = float(np.mean(kept)) if kept else float("nan")
     return Outcome(**means)

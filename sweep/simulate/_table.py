@@ -101,13 +101,13 @@ def table_of(name: str, projection: Projection) -> Table:
     Raises:
         UsageError: No trial is complete.
     """
-    complete = [one for one in projection.trials if one.state is State.COMPLETE]
+    complete = [trial for trial in projection.trials if trial.state is State.COMPLETE]
     if not complete:
         raise UsageError(f"{name}: no trial is complete, there is nothing to replay")
     num_left_out = len(projection.trials) - len(complete)
     note = f"{num_left_out} of {len(projection.trials)} trials are left out: not complete"
     folds = range(projection.num_folds)
-    longest = max(len(one.epochs.get(fold, {})) for one in complete for fold in folds)
+    longest = max(len(trial.epochs.get(fold, {})) for trial in complete for fold in folds)
     curves = np.full((1, len(complete), len(folds), max(longest, 1)), np.nan)
     for row, one in enumerate(complete):
         for fold in folds:
@@ -115,9 +115,9 @@ def table_of(name: str, projection: Projection) -> Table:
                 curves[0, row, fold, epoch - 1] = as_score(value, maximize=projection.maximize)
     return Table(
         name=name,
-        scores=np.array([[[one.folds[fold].score for fold in folds] for one in complete]]),
-        seconds=np.array([[[one.folds[fold].seconds for fold in folds] for one in complete]]),
+        scores=np.array([[[trial.folds[fold].score for fold in folds] for trial in complete]]),
+        seconds=np.array([[[trial.folds[fold].seconds for fold in folds] for trial in complete]]),
         curves=curves if longest else None,
-        params=tuple(one.parameters for one in complete),
+        params=tuple(trial.parameters for trial in complete),
         notes=(note,) if num_left_out else (),
     )

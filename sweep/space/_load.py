@@ -128,7 +128,7 @@ def parse_space(
     try:
         file = SpaceFile.model_validate(data)
     except ValidationError as error:
-        problems = [_told(where, one, data) for one in error.errors()]
+        problems = [_told(where, problem, data) for problem in error.errors()]
         raise SpaceError("\n".join(dict.fromkeys(problems))) from error
     order, cyclic = order_of(file, where)
     problems = [*cyclic, *name_problems(file, where, known, metrics)]

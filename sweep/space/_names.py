@@ -16,9 +16,9 @@ def order_of(file: SpaceFile, where: Where) -> tuple[list[str], list[str]]:
     """Parameters with parents before children, otherwise as in the file; and what is wrong."""
     problems = []
     graph: dict[str, list[str]] = {}
-    for name, one in file.parameters.items():
+    for name, spec in file.parameters.items():
         graph[name] = []
-        for parent, allowed in one.conditions().items():
+        for parent, allowed in spec.conditions().items():
             place = where("parameters", name, "when", parent)
             if parent not in file.parameters:
                 hint = did_you_mean(parent, file.parameters)

@@ -23,24 +23,24 @@ Place = tuple[str | int, ...]
 
 def parameter_problems(file: SpaceFile) -> Iterator[tuple[Place, str]]:
     """Where each parameter by itself, or a single condition, cannot work as it is written."""
-    for name, one in file.parameters.items():
-        if isinstance(one, CategoricalParameter):
-            for index, choice in enumerate(one.choices):
-                if choice in one.choices[:index]:  # is 0, or 1, after false or true
-                    twin = one.choices[one.choices.index(choice)]
+    for name, spec in file.parameters.items():
+        if isinstance(spec, CategoricalParameter):
+            for index, choice in enumerate(spec.choices):
+                if choice in spec.choices[:index]:  # is 0, or 1, after false or true
+                    twin = spec.choices[spec.choices.index(choice)]
                     yield (
                         ("parameters", name, "choices"),
                         f"found {twin!r} and {choice!r}, which the ledger keeps as one value, "
                         "expected one of them, or words",
                     )
-        for parent, allowed in one.conditions().items():
+        for parent, allowed in spec.conditions().items():
             place = ("parameters", name, "when", parent)
             if not allowed:
                 yield place, "found [], expected at least one value"
             elif _is_continuous(file.parameters.get(parent)):
                 yield (
                     place,
-                    f"found {one.when[parent]!r} of a continuous range, which is never drawn at "
+                    f"found {spec.when[parent]!r} of a continuous range, which is never drawn at "
                     "one value, expected a parent of type categorical or int, or one with a `step`",
                 )
 
@@ -78,8 +78,8 @@ def _given_problems(space: SearchSpace, file: SpaceFile) -> Iterator[tuple[Place
         known[f"candidates.{index}"] = chosen
 
 
-def _is_continuous(one: ParameterSpec | None) -> bool:
-    return isinstance(one, FloatParameter) and one.step is None and one.low < one.high
+def _is_continuous(spec: ParameterSpec | None) -> bool:
+    return isinstance(spec, FloatParameter) and spec.step is None and spec.low < spec.high
 
 
 def _told(space: SearchSpace, name: str) -> str:

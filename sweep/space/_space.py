@@ -77,7 +77,7 @@ class SearchSpace:
             "sampler": self.sampler.model_dump(),
             "candidates": self.candidates,
             "fixed": self.fixed,
-            "parameters": {name: one.model_dump() for name, one in self.parameters.items()},
+            "parameters": {name: spec.model_dump() for name, spec in self.parameters.items()},
         }
         if self.inference:  # a space without keeps the digest it always had
             content["inference"] = self.inference
@@ -96,11 +96,11 @@ class SearchSpace:
 
     def defaults(self) -> dict[str, Any]:
         """The default of every parameter, active or not."""
-        return {name: one.default for name, one in self.parameters.items()}
+        return {name: spec.default for name, spec in self.parameters.items()}
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Optuna's view of every parameter."""
-        return {name: one.distribution for name, one in self.parameters.items()}
+        return {name: spec.distribution for name, spec in self.parameters.items()}
 
     def is_active(self, name: str, values: Mapping[str, Any]) -> bool:
         """Whether a parameter's conditions hold. A parent that is not active is at its default."""
@@ -113,10 +113,10 @@ class SearchSpace:
         """Values of active parameters alone; missing ones take their default."""
         whole: dict[str, Any] = {}
         chosen: dict[str, Any] = {}
-        for name, one in self.parameters.items():
-            whole[name] = one.default
+        for name, spec in self.parameters.items():
+            whole[name] = spec.default
             if self.is_active(name, whole):
-                whole[name] = chosen[name] = values.get(name, one.default)
+                whole[name] = chosen[name] = values.get(name, spec.default)
         return chosen
 
     def activating(self, chosen: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -166,24 +166,24 @@ class SearchSpace:
 
     def _kinds_of(self, name: str) -> list[Any]:
         """Values of a parameter that conditions tell apart: those they name, and one other."""
-        one = self.parameters[name]
+        spec = self.parameters[name]
         named = [
             value
             for other in self.parameters.values()
             for value in other.conditions().get(name, [])
         ]
-        if isinstance(one, CategoricalParameter):
-            others = iter(one.choices)
+        if isinstance(spec, CategoricalParameter):
+            others = iter(spec.choices)
         else:
-            step = one.step or (one.high - one.low) / (len(named) + 1)
+            step = spec.step or (spec.high - spec.low) / (len(named) + 1)
             count = len(named) + 1
             others = (
-                one.low + index * step
+                spec.low + index * step
                 for index in range(count)
-                if one.low + index * step <= one.high
+                if spec.low + index * step <= spec.high
             )
-        unnamed = (value for value in others if not one.is_at(value, named))
-        return [one.default, *named, *itertools.islice(unnamed, 1)]
+        unnamed = (value for value in others if not spec.is_at(value, named))
+        return [spec.default, *named, *itertools.islice(unnamed, 1)]
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Let Optuna choose the active parameters.
@@ -193,10 +193,10 @@ class SearchSpace:
             choice for inference.
         """
         whole: dict[str, Any] = {}
-        for name, one in self.parameters.items():
-            whole[name] = one.default
+        for name, spec in self.parameters.items():
+            whole[name] = spec.default
             if self.is_active(name, whole):
-                whole[name] = _ask(trial, name, one)
+                whole[name] = _ask(trial, name, spec)
         return {**self.fixed, **self._first_choice(), **whole}
 
     def complete(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def build(
 ) -> SearchSpace:
     """Put a checked file into its final form; `order` has parents before children."""
     parameters = {name: file.parameters[name] for name in order}
-    defaults = {name: one.default for name, one in parameters.items()}
+    defaults = {name: spec.default for name, spec in parameters.items()}
     return SearchSpace(
         name=file.name,
         description=file.description,
@@ -232,16 +232,16 @@ def build(
         policy=file.policy,
         pruner=file.pruner,
         sampler=file.sampler,
-        candidates=tuple({**defaults, **one} for one in file.candidates),
+        candidates=tuple({**defaults, **given} for given in file.candidates),
         fixed=dict(file.fixed),
         inference=file.inference.choices(),
         parameters=parameters,
     )
 
 
-def _ask(trial: Trial, name: str, one: ParameterSpec) -> Any:
-    if isinstance(one, CategoricalParameter):
-        return trial.suggest_categorical(name, one.choices)
-    if isinstance(one, FloatParameter):
-        return trial.suggest_float(name, one.low, one.high, log=one.log, step=one.step)
-    return trial.suggest_int(name, one.low, one.high, log=one.log, step=one.step)
+def _ask(trial: Trial, name: str, spec: ParameterSpec) -> Any:
+    if isinstance(spec, CategoricalParameter):
+        return trial.suggest_categorical(name, spec.choices)
+    if isinstance(spec, FloatParameter):
+        return trial.suggest_float(name, spec.low, spec.high, log=spec.log, step=spec.step)
+    return trial.suggest_int(name, spec.low, spec.high, log=spec.log, step=spec.step)

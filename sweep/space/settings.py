@@ -159,21 +159,21 @@ def _refusal(
 
 def _values(space: SearchSpace, name: str) -> Iterator[Any]:
     """Every choice, or every whole number: between two that are fine may lie one that is not."""
-    one = space.parameters[name]
-    if one.type == "int" and (one.high - one.low) // one.step < _MAX_VALUES:
-        yield from range(one.low, one.high + 1, one.step)
+    spec = space.parameters[name]
+    if spec.type == "int" and (spec.high - spec.low) // spec.step < _MAX_VALUES:
+        yield from range(spec.low, spec.high + 1, spec.step)
     else:
         yield from _ends(space, name)
 
 
 def _ends(space: SearchSpace, name: str) -> tuple[Any, ...]:
-    one = space.parameters[name]
-    return tuple(one.choices) if one.type == "categorical" else (one.low, one.high)
+    spec = space.parameters[name]
+    return tuple(spec.choices) if spec.type == "categorical" else (spec.low, spec.high)
 
 
 def _is_continuous(space: SearchSpace, name: str) -> bool:
-    one = space.parameters[name]
-    return one.type == "float" and one.step is None
+    spec = space.parameters[name]
+    return spec.type == "float" and spec.step is None
 
 
 def _field(error: str) -> str:
@@ -182,18 +182,18 @@ def _field(error: str) -> str:
 
 def image_grids(space: SearchSpace) -> list[tuple[int, str]]:
     """Every image size with every resampling filter that the space can ask for."""
-    one = space.parameters.get("resampling")
-    if one is None or one.type != "categorical":  # text cannot be anything else
+    spec = space.parameters.get("resampling")
+    if spec is None or spec.type != "categorical":  # text cannot be anything else
         filters = [FoldSettings.from_mapping(space.complete(space.defaults())).resampling]
     else:
-        filters = [str(value) for value in one.choices]
+        filters = [str(value) for value in spec.choices]
     return [(size, name) for size in _image_sizes(space) for name in filters]
 
 
 def _image_sizes(space: SearchSpace) -> list[int]:
-    one = space.parameters.get("image_size")
-    if one is None:
+    spec = space.parameters.get("image_size")
+    if spec is None:
         return [FoldSettings.from_mapping(space.complete(space.defaults())).image_size]
-    if one.type == "categorical":
-        return [int(str(value)) for value in one.choices]
-    return list(range(int(one.low), int(one.high) + 1, int(one.step or 1)))
+    if spec.type == "categorical":
+        return [int(str(value)) for value in spec.choices]
+    return list(range(int(spec.low), int(spec.high) + 1, int(spec.step or 1)))

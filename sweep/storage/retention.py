@@ -11,9 +11,9 @@ from sweep.records import State
 
 def kept_trials(projection: Projection, num_kept: int) -> set[int]:
     """Numbers of the trials that keep their weights: the best complete ones and the default."""
-    complete = [one for one in projection.trials if one.state is State.COMPLETE]
-    complete.sort(key=lambda one: (-one.mean, one.number))
-    return {one.number for one in complete[:num_kept]} | {0}
+    complete = [trial for trial in projection.trials if trial.state is State.COMPLETE]
+    complete.sort(key=lambda trial: (-trial.mean, trial.number))
+    return {trial.number for trial in complete[:num_kept]} | {0}
 
 
 def keep_weights(projection: Projection, folder: Path, *, num_kept: int) -> None:
@@ -22,12 +22,12 @@ def keep_weights(projection: Projection, folder: Path, *, num_kept: int) -> None
     Case tables and fold results stay for every trial, of the attempts that gave a score.
     """
     kept = kept_trials(projection, num_kept)
-    for one in projection.trials:
-        for path in sorted((folder / "trials" / f"{one.number:04d}").glob("fold-*/attempt-*")):
-            score = one.folds.get(int(path.parent.name.removeprefix("fold-")))
+    for trial in projection.trials:
+        for path in sorted((folder / "trials" / f"{trial.number:04d}").glob("fold-*/attempt-*")):
+            score = trial.folds.get(int(path.parent.name.removeprefix("fold-")))
             if score is None or path.name != f"attempt-{score.attempt}":
                 shutil.rmtree(path, ignore_errors=True)
                 continue
             shutil.rmtree(path / "last", ignore_errors=True)
-            if one.number not in kept:
+            if trial.number not in kept:
                 shutil.rmtree(path / "best", ignore_errors=True)

@@ -149,7 +149,7 @@ def _read(bucket: Bucket, key: str) -> Files | None:
         whole = json.loads(content)
         version, files = (
             whole["format"],
-            {str(name): str(one) for name, one in whole["files"].items()},
+            {str(name): str(entry) for name, entry in whole["files"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         kind = type(error).__name__

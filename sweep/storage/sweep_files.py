@@ -158,7 +158,7 @@ class BucketFiles(SweepFiles):
 
     def bring_folds(self, trials: Iterable[Trial], *, weights: bool = False) -> None:
         """See `SweepFiles`."""
-        scores = (score for one in trials for score in one.folds.values())
+        scores = (score for trial in trials for score in trial.folds.values())
         for cases in (score.cases for score in scores if score.cases is not None):
             place = str(PurePosixPath(cases).parent)
             snapshots.fetch(

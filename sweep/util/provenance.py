@@ -26,8 +26,8 @@ OPENCV = "opencv"
 def installed_packages() -> list[str]:
     """Every installed distribution as `name==version`, sorted: what `constraints.txt` pins."""
     found = {
-        (one.name.lower().replace("_", "-"), one.version)
-        for one in importlib.metadata.distributions()
+        (distribution.name.lower().replace("_", "-"), distribution.version)
+        for distribution in importlib.metadata.distributions()
     }
     return [f"{name}=={version}" for name, version in sorted(found)]
 
@@ -57,7 +57,9 @@ def recorded_versions(installed: Sequence[str]) -> dict[str, str]:
     Returns:
         Nothing unless the list names one OpenCV: that of two is not known.
     """
-    known = {name: version for name, _, version in (one.partition("==") for one in installed)}
+    known = {
+        name: version for name, _, version in (package.partition("==") for package in installed)
+    }
     opencv = [version for name, version in known.items() if name.startswith("opencv-")]
     if len(opencv) != 1:
         return {}

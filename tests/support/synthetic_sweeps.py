@@ -19,9 +19,9 @@ from synthetic_scores import NUM_CASES, fold_score, seconds_per_epoch
 from ptxcore.types import Rule
 from sweep.analysis.operating_point import OperatingPoint
 from sweep.ledger import Ledger
+from sweep.ledger.connection import open_storage
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Projection, Trial
-from sweep.ledger.store import open_storage
 from sweep.policies import make_policy
 from sweep.records import (
     Assignment,

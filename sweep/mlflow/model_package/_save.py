@@ -71,5 +71,5 @@ def save_model(
         )
         (folder / WHEELS).mkdir()
         shutil.copy(wheel, folder / WHEELS)
-    (one,) = mlflow.pyfunc.load_model(str(folder)).predict(example)
-    assert one["probability"].shape == one["mask"].shape == (64, 64)
+    (prediction,) = mlflow.pyfunc.load_model(str(folder)).predict(example)
+    assert prediction["probability"].shape == prediction["mask"].shape == (64, 64)

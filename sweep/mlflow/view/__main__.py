@@ -50,7 +50,7 @@ def main() -> None:
     trials: dict[int, Trial] = {}
     while True:
         part, is_last = inbox.get()
-        trials |= {one.number: one for one in part.trials}
+        trials |= {trial.number: trial for trial in part.trials}
         if not inbox.empty():  # more to send at once
             continue
         whole = [trials[number] for number in sorted(trials)]

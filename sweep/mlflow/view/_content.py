@@ -115,7 +115,9 @@ def data_description(header: SweepHeader) -> str:
     """Which cases took part and what to mind of them, as Markdown; empty if nothing is known."""
     cohort = cohort_of(header)
     found = of_data(phantom=header.is_phantom, positives_alone=has_positives_alone(cohort))
-    lines = [f"**{one.head}** {one.text[0].upper()}{one.text[1:]}." for one in found]
+    lines = [
+        f"**{caution.head}** {caution.text[0].upper()}{caution.text[1:]}." for caution in found
+    ]
     lines += [f"Cases: {text}." for text in (describe(cohort),) if text is not None]
     return "".join(f"{line}\n\n" for line in lines)
 
@@ -165,67 +167,68 @@ def sweep_files(projection: Projection) -> dict[str, str]:
     return files
 
 
-def trial_tags(name: str, one: Trial, projection: Projection) -> dict[str, str]:
+def trial_tags(name: str, trial: Trial, projection: Projection) -> dict[str, str]:
     """Tags of a child run that never change."""
     tags = {
-        "mlflow.runName": f"{name}-{one.number:04d}",
+        "mlflow.runName": f"{name}-{trial.number:04d}",
         "ptxsweep.sweep": name,
         SWEEP_ID: sweep_id(name, projection.header),
-        TRIAL: str(one.number),
-        "ptxsweep.varied": ", ".join(sorted(one.parameters)),
+        TRIAL: str(trial.number),
+        "ptxsweep.varied": ", ".join(sorted(trial.parameters)),
         "ptxsweep.phantom": str(projection.header.is_phantom),
         LOWER: ", ".join(sorted(LOWER_IS_BETTER)),
-        "ptxsweep.selection": str(one.settings.get("selection", "monitor")),
+        "ptxsweep.selection": str(trial.settings.get("selection", "monitor")),
     } | _data_tags(projection.header)
-    return tags | ({"ptxsweep.default": "True"} if one.is_default else {})
+    return tags | ({"ptxsweep.default": "True"} if trial.is_default else {})
 
 
-def trial_params(one: Trial) -> dict[str, str]:
+def trial_params(trial: Trial) -> dict[str, str]:
     """The whole configuration."""
-    return dict(_flat({**one.settings, **one.parameters}))
+    return dict(_flat({**trial.settings, **trial.parameters}))
 
 
-def inference_text(one: Trial) -> str:
+def inference_text(trial: Trial) -> str:
     """The common choice for inference; empty without one."""
-    return json.dumps(one.inference, sort_keys=True) if one.inference else ""
+    return json.dumps(trial.inference, sort_keys=True) if trial.inference else ""
 
 
-def threshold_text(one: Trial) -> str:
+def threshold_text(trial: Trial) -> str:
     """Which rule makes the masks behind a trial's metrics."""
-    fixed = f"{FIXED_PREFIX}...: {rule_text(FIXED, one.settings)}"
-    return fixed if known_point(one) is None else f"{rule_text(OTHER_FOLDS)}; {fixed}"
+    fixed = f"{FIXED_PREFIX}...: {rule_text(FIXED, trial.settings)}"
+    return fixed if known_point(trial) is None else f"{rule_text(OTHER_FOLDS)}; {fixed}"
 
 
-def standing_tags(one: Trial) -> dict[str, str]:
+def standing_tags(trial: Trial) -> dict[str, str]:
     """Tags of a child run that change with its trial."""
-    parts = [*map(str, sorted(one.folds)), *([END] if one.state.is_final else [])]
-    unfinished = sorted(set(one.epochs) - set(one.folds))
+    parts = [*map(str, sorted(trial.folds)), *([END] if trial.state.is_final else [])]
+    unfinished = sorted(set(trial.epochs) - set(trial.folds))
     tags = {
-        TRIAL: str(one.number),  # here too, for runs of builds that gave it another name
-        "ptxsweep.state": one.state.value,
+        TRIAL: str(trial.number),  # here too, for runs of builds that gave it another name
+        "ptxsweep.state": trial.state.value,
         LAYOUT_TAG: LAYOUT,
         LOGGED: ",".join(parts),
-        EPOCHS: ",".join(f"{fold}:{num_reported(one.epochs[fold])}" for fold in unfinished) or "-",
-        THRESHOLD: threshold_text(one),
+        EPOCHS: ",".join(f"{fold}:{num_reported(trial.epochs[fold])}" for fold in unfinished)
+        or "-",
+        THRESHOLD: threshold_text(trial),
     }
-    if one.inference:
-        tags[INFERENCE] = inference_text(one)
-    if one.batch_parts > 1:
-        tags["ptxsweep.batch_parts"] = str(one.batch_parts)
-    if one.reason:
-        tags["ptxsweep.reason"] = one.reason[:_MAX_TAG]
+    if trial.inference:
+        tags[INFERENCE] = inference_text(trial)
+    if trial.batch_parts > 1:
+        tags["ptxsweep.batch_parts"] = str(trial.batch_parts)
+    if trial.reason:
+        tags["ptxsweep.reason"] = trial.reason[:_MAX_TAG]
     return tags
 
 
-def sent_to(tags: Mapping[str, str], one: Trial) -> Sent:
+def sent_to(tags: Mapping[str, str], trial: Trial) -> Sent:
     """What was sent by the tags of a trial's run; nothing where its keys are of another layout,
     or all folds stand at another choice for inference by now.
     """
     is_ours = LOGGED in tags and tags.get(LAYOUT_TAG) == LAYOUT
-    if not is_ours or tags.get(INFERENCE, "") != inference_text(one):
+    if not is_ours or tags.get(INFERENCE, "") != inference_text(trial):
         return Sent()
     parts = set(tags[LOGGED].split(",")) - {""}
-    if tags.get(THRESHOLD) != threshold_text(one):
+    if tags.get(THRESHOLD) != threshold_text(trial):
         parts -= {END}
     pairs = (pair.partition(":") for pair in tags.get(EPOCHS, "").split(",") if ":" in pair)
     epochs = {int(fold): int(number) for fold, _, number in pairs}
@@ -241,7 +244,7 @@ def winner_metrics(projection: Projection) -> list[Metric]:
     if winner is None:
         return []
     best = projection.trials[winner]
-    complete = [one for one in projection.trials if one.state is State.COMPLETE]
+    complete = [trial for trial in projection.trials if trial.state is State.COMPLETE]
     at, step = max(milliseconds(one.ended_at or "") for one in complete), len(complete)
     at += int(LAYOUT)  # newer to MLflow than what another layout said of the same winner
     metrics = []
@@ -274,7 +277,7 @@ def winner_tags(projection: Projection) -> dict[str, str]:
     winner = standing(projection).winner
     if winner is None:
         return {WINNER: "none yet"}
-    num_complete = sum(one.state is State.COMPLETE for one in projection.trials)
+    num_complete = sum(trial.state is State.COMPLETE for trial in projection.trials)
     return {
         WINNER: str(winner),
         "ptxsweep.complete": str(num_complete),
@@ -288,7 +291,7 @@ def progress_tags(projection: Projection) -> dict[str, str]:
     """Where the sweep stands."""
     tags = {
         "ptxsweep.state": projection.sweep_state.value,
-        "ptxsweep.folds_run": str(sum(len(one.folds) for one in projection.trials)),
+        "ptxsweep.folds_run": str(sum(len(trial.folds) for trial in projection.trials)),
         "ptxsweep.trials": str(len(projection.trials)),
         "ptxsweep.standing": sentence(standing(projection)),
     }
@@ -300,16 +303,16 @@ def progress_tags(projection: Projection) -> dict[str, str]:
     return tags
 
 
-def last_time(one: Trial) -> int:
+def last_time(trial: Trial) -> int:
     """When something last happened to a trial, in milliseconds."""
-    times = [one.ended_at, *(attempt.ended_at for attempt in one.log), one.created_at]
+    times = [trial.ended_at, *(attempt.ended_at for attempt in trial.log), trial.created_at]
     return max(milliseconds(at) for at in times if at is not None)
 
 
 def sweep_time(projection: Projection) -> int:
     """When something last happened in a sweep, in milliseconds."""
     created = milliseconds(projection.header.created_at or "")
-    return max([created, *(last_time(one) for one in projection.trials)])
+    return max([created, *(last_time(trial) for trial in projection.trials)])
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -62,24 +62,24 @@ class Sent:
     epochs: Mapping[int, int] = field(default_factory=dict)
 
 
-def trial_metrics(one: Trial, projection: Projection, sent: Sent | None = None) -> list[Metric]:
+def trial_metrics(trial: Trial, projection: Projection, sent: Sent | None = None) -> list[Metric]:
     """What a trial's run lacks, the score first."""
     sent = sent or Sent()
     metrics = []
-    if one.state.is_final and END not in sent.parts:
-        metrics += _end(one, projection)
+    if trial.state.is_final and END not in sent.parts:
+        metrics += _end(trial, projection)
     if sent.is_new:
-        metrics.append(_metric("folds_done", 0, milliseconds(one.created_at), 0))
-    for fold in sorted({*one.folds, *one.epochs}):
+        metrics.append(_metric("folds_done", 0, milliseconds(trial.created_at), 0))
+    for fold in sorted({*trial.folds, *trial.epochs}):
         if str(fold) in sent.parts:
             continue
-        metrics += _curves(one, fold, projection, after=sent.epochs.get(fold, 0))
-        if fold in one.folds:
-            metrics += _fold(one, fold, projection)
+        metrics += _curves(trial, fold, projection, after=sent.epochs.get(fold, 0))
+        if fold in trial.folds:
+            metrics += _fold(trial, fold, projection)
     return [metric for metric in metrics if math.isfinite(metric.value)]
 
 
-def metric_values(one: Trial, projection: Projection) -> dict[str, list[float]]:
+def metric_values(trial: Trial, projection: Projection) -> dict[str, list[float]]:
     """Values over the finished folds of all that is a number on each of them.
 
     Returns:
@@ -87,12 +87,12 @@ def metric_values(one: Trial, projection: Projection) -> dict[str, list[float]]:
         `sweep.analysis.operating_point` where that is known, and as "fixed/..." under that of the
         settings.
     """
-    found = {"objective": [one.folds[f].value for f in sorted(one.folds)]}
-    for key in one.folds[min(one.folds)].metrics:
-        if (rule := rule_of(one, key)) != FIXED:
-            found[key] = list(fold_values(one, key, rule).values())
+    found = {"objective": [trial.folds[f].value for f in sorted(trial.folds)]}
+    for key in trial.folds[min(trial.folds)].metrics:
+        if (rule := rule_of(trial, key)) != FIXED:
+            found[key] = list(fold_values(trial, key, rule).values())
         if needs_threshold(key):
-            found[FIXED_PREFIX + key] = list(fold_values(one, key, FIXED).values())
+            found[FIXED_PREFIX + key] = list(fold_values(trial, key, FIXED).values())
     return {key: list(own) for key, own in found.items() if own and all_finite(own)}
 
 
@@ -109,13 +109,13 @@ def bounds_of(key: str, projection: Projection) -> tuple[float, float]:
     return bounds(projection.header.metric if key == "objective" else _metric_of(key))
 
 
-def fold_table(one: Trial, projection: Projection) -> str:
+def fold_table(trial: Trial, projection: Projection) -> str:
     """Finished folds as a table in JSON: a row per fold and rule, NaN as null."""
-    names = sorted({key for score in one.folds.values() for key in score.metrics})
-    point = known_point(one)
+    names = sorted({key for score in trial.folds.values() for key in score.metrics})
+    point = known_point(trial)
     rows: list[list[Any]] = []
-    for place, fold in enumerate(sorted(one.folds)):
-        score = one.folds[fold]
+    for place, fold in enumerate(sorted(trial.folds)):
+        score = trial.folds[fold]
         effort = [score.value, score.seconds]
         effort += [score.num_epochs, score.best_epoch]
         sources = {FIXED: score.metrics} | (
@@ -141,12 +141,12 @@ def milliseconds(timestamp: str) -> int:
         return 0
 
 
-def _end(one: Trial, projection: Projection) -> list[Metric]:
+def _end(trial: Trial, projection: Projection) -> list[Metric]:
     """Means, and what a fold took that was not finished."""
-    at, step = milliseconds(one.ended_at or one.created_at), len(one.folds)
-    is_whole = one.state is State.COMPLETE
+    at, step = milliseconds(trial.ended_at or trial.created_at), len(trial.folds)
+    is_whole = trial.state is State.COMPLETE
     part, prefix = ("complete", "") if is_whole else ("partial", "partial/")
-    values = metric_values(one, projection) if one.folds else {}
+    values = metric_values(trial, projection) if trial.folds else {}
     found: dict[str, float] = {}
     for key, own in values.items():
         mean, sd = mean_sd(own)
@@ -156,48 +156,48 @@ def _end(one: Trial, projection: Projection) -> list[Metric]:
             found[f"{part}/mean/{key}"] = mean
             if not is_plain(key):
                 found[f"{part}/sd/{key}"] = sd
-    for number, by_fold in enumerate(values_by_choice(one.folds)):
-        choice = one.folds[min(one.folds)].choices[number].inference
+    for number, by_fold in enumerate(values_by_choice(trial.folds)):
+        choice = trial.folds[min(trial.folds)].choices[number].inference
         name = "_".join(f"{key}-{str(value).lower()}" for key, value in choice.items())
         found[f"{part}/inference/{name}"] = mean_or(by_fold.values())
     metrics = [_metric(key, value, at, step) for key, value in found.items()]
-    if any(fold not in one.folds for fold in one.attempts):
-        metrics.append(_metric("epochs_done", one.num_epochs, at, step))
-        metrics.append(_metric("seconds", one.total_seconds, at, step))
+    if any(fold not in trial.folds for fold in trial.attempts):
+        metrics.append(_metric("epochs_done", trial.num_epochs, at, step))
+        metrics.append(_metric("seconds", trial.total_seconds, at, step))
     return metrics
 
 
-def _fold(one: Trial, fold: int, projection: Projection) -> list[Metric]:
+def _fold(trial: Trial, fold: int, projection: Projection) -> list[Metric]:
     """What a finished fold adds besides its curves."""
-    at = _fold_time(one, fold)
-    done = [one.folds[number] for number in sorted(one.folds) if number <= fold]
+    at = _fold_time(trial, fold)
+    done = [trial.folds[number] for number in sorted(trial.folds) if number <= fold]
     return [
-        _metric(f"score/fold-{fold}", one.folds[fold].value, max(at, _choice_time(one)), 0),
+        _metric(f"score/fold-{fold}", trial.folds[fold].value, max(at, _choice_time(trial)), 0),
         _metric("folds_done", len(done), at, len(done)),
         _metric("epochs_done", sum(each.num_epochs for each in done), at, len(done)),
         _metric("seconds", math.fsum(each.seconds for each in done), at, len(done)),
     ]
 
 
-def _curves(one: Trial, fold: int, projection: Projection, *, after: int) -> list[Metric]:
+def _curves(trial: Trial, fold: int, projection: Projection, *, after: int) -> list[Metric]:
     """Curves of a fold; of one that is not finished the objective alone, epoch by epoch.
 
     Their time is the start of the fold, which is the same before and after it is finished.
 
     Args:
-        one: The trial.
+        trial: The trial.
         fold: Finished or not.
         projection: Projection of the sweep.
         after: Epochs of the objective that were sent already.
     """
-    tries = [milliseconds(each.started_at) for each in one.log if each.fold == fold]
-    at = min(tries, default=milliseconds(one.created_at))
+    tries = [milliseconds(each.started_at) for each in trial.log if each.fold == fold]
+    at = min(tries, default=milliseconds(trial.created_at))
     curves = {
         key: dict(enumerate(curve, start=1))
-        for key, curve in (one.folds[fold].curves.items() if fold in one.folds else ())
+        for key, curve in (trial.folds[fold].curves.items() if fold in trial.folds else ())
     }
     own = f"monitor_{projection.header.metric}"
-    told = one.epochs.get(fold, {})
+    told = trial.epochs.get(fold, {})
     curves[own] = {
         epoch: value for epoch, value in (curves.get(own, {}) | told).items() if epoch > after
     }
@@ -212,26 +212,26 @@ def _metric_of(key: str) -> str:
     return key.removeprefix(FIXED_PREFIX)
 
 
-def _fold_time(one: Trial, fold: int) -> int:
-    for attempt in one.log:
+def _fold_time(trial: Trial, fold: int) -> int:
+    for attempt in trial.log:
         if attempt.fold == fold and attempt.outcome == "finished":
-            return milliseconds(attempt.ended_at or one.created_at)
-    return milliseconds(one.created_at)
+            return milliseconds(attempt.ended_at or trial.created_at)
+    return milliseconds(trial.created_at)
 
 
-def _choice_time(one: Trial) -> int:
+def _choice_time(trial: Trial) -> int:
     """When a trial's scores came to stand at its present choice for inference; 0 without one.
 
     Scores sent again after a change are newer to MLflow, and by a time that the ledger tells.
     """
     since, known, before = 0, dict[int, FoldScore](), None
-    for attempt in one.log:
-        if attempt.outcome != "finished" or not one.inference:
+    for attempt in trial.log:
+        if attempt.outcome != "finished" or not trial.inference:
             continue
-        known[attempt.fold] = one.folds[attempt.fold]
+        known[attempt.fold] = trial.folds[attempt.fold]
         now = at_common(known)[attempt.fold].inference
         if now != before:
-            since, before = milliseconds(attempt.ended_at or one.created_at), now
+            since, before = milliseconds(attempt.ended_at or trial.created_at), now
     return since
 
 

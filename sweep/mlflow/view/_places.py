@@ -87,5 +87,5 @@ def _move(database: sqlite3.Connection, old: str, new: str) -> None:
         )
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
+def _is_same(path: Path, other: Path) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other)

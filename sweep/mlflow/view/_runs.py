@@ -106,9 +106,9 @@ class SweepRuns:
             for run in page:
                 tags = run.data.tags
                 number = int(tags.get(TRIAL, tags.get(OLD_TRIAL, PARENT)))
-                one = Run(run_id=run.info.run_id, status=run.info.status, tags=dict(tags))
-                if self.found.setdefault(number, one) is not one:
-                    self.client.delete_run(one.run_id)
+                known = Run(run_id=run.info.run_id, status=run.info.status, tags=dict(tags))
+                if self.found.setdefault(number, known) is not known:
+                    self.client.delete_run(known.run_id)
             token = page.token
             if not token:
                 return

@@ -169,18 +169,18 @@ class MlflowView:
         runs = self._reach(projection)
         runs.make(
             {
-                one.number: (
-                    content.trial_tags(self.name, one, projection)
+                trial.number: (
+                    content.trial_tags(self.name, trial, projection)
                     | {"mlflow.parentRunId": str(self.run_id)},
-                    milliseconds(one.created_at),
+                    milliseconds(trial.created_at),
                 )
-                for one in projection.trials
-                if one.number not in runs.found
+                for trial in projection.trials
+                if trial.number not in runs.found
             }
         )
         over = final or projection.sweep_state in (SweepState.FINISHED, SweepState.INTERRUPTED)
-        for one in projection.trials:
-            self._send_trial(runs, one, projection, over=over)
+        for trial in projection.trials:
+            self._send_trial(runs, trial, projection, over=over)
         self._send_sweep(runs, projection, over=over)
 
     def _reach(self, projection: Projection) -> SweepRuns:
@@ -201,22 +201,22 @@ class MlflowView:
         return self._runs
 
     def _send_trial(
-        self, runs: SweepRuns, one: Trial, projection: Projection, *, over: bool
+        self, runs: SweepRuns, trial: Trial, projection: Projection, *, over: bool
     ) -> None:
-        is_cut_off = over and not one.state.is_final
-        status = "KILLED" if is_cut_off else content.STATUS[one.state]
-        if self._done.get(one.number) == (one.revision, status):
+        is_cut_off = over and not trial.state.is_final
+        status = "KILLED" if is_cut_off else content.STATUS[trial.state]
+        if self._done.get(trial.number) == (trial.revision, status):
             return
-        run = runs.found[one.number]
-        params = {} if content.LOGGED in run.tags else content.trial_params(one)
-        sent = content.sent_to(run.tags, one)
-        if one.state.is_final and one.folds and END not in sent.parts:
-            runs.write_text(run, fold_table(one, projection), FOLDS_FILE)
-        metrics = trial_metrics(one, projection, sent)
-        tags = content.standing_tags(one) | {"mlflow.parentRunId": str(self.run_id)}
+        run = runs.found[trial.number]
+        params = {} if content.LOGGED in run.tags else content.trial_params(trial)
+        sent = content.sent_to(run.tags, trial)
+        if trial.state.is_final and trial.folds and END not in sent.parts:
+            runs.write_text(run, fold_table(trial, projection), FOLDS_FILE)
+        metrics = trial_metrics(trial, projection, sent)
+        tags = content.standing_tags(trial) | {"mlflow.parentRunId": str(self.run_id)}
         runs.send(run, metrics=metrics, params=params, tags=tags)
-        runs.set_status(run, status, content.last_time(one))
-        self._done[one.number] = (one.revision, status)
+        runs.set_status(run, status, content.last_time(trial))
+        self._done[trial.number] = (trial.revision, status)
 
     def _send_sweep(self, runs: SweepRuns, projection: Projection, *, over: bool) -> None:
         run = runs.found[PARENT]

@@ -40,15 +40,15 @@ class ReadOnlyStorage(BaseStorage):
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """The trial as Optuna sees it, built anew where its revision has changed."""
-        one = self._projection.trials[trial_id]
+        ours = self._projection.trials[trial_id]
         while len(self._trials) <= trial_id:
             self._revisions.append(-1)
             self._trials.append(self._trial_of(self._projection.trials[len(self._trials)]))
-        if self._revisions[trial_id] != one.revision:
-            trial = self._trial_of(one)
-            marks = one.notes.get(MARKS_NOTE, {})
+        if self._revisions[trial_id] != ours.revision:
+            trial = self._trial_of(ours)
+            marks = ours.notes.get(MARKS_NOTE, {})
             trial.system_attrs = dict(marks.get(self._scope, {}))
-            self._trials[trial_id], self._revisions[trial_id] = trial, one.revision
+            self._trials[trial_id], self._revisions[trial_id] = trial, ours.revision
         return self._trials[trial_id]
 
     def get_all_trials(

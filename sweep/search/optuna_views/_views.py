@@ -64,18 +64,18 @@ class _SharedTrial(FrozenTrial):
 def epoch_view(projection: Projection, fold: int) -> OptunaView:
     """Step = epoch of one fold; trials that never began it are WAITING."""
 
-    def trial_of(one: Trial) -> FrozenTrial:
-        steps = one.epochs.get(fold, {})
-        if fold in one.folds:
-            state, value = TrialState.COMPLETE, one.folds[fold].value
+    def trial_of(trial: Trial) -> FrozenTrial:
+        steps = trial.epochs.get(fold, {})
+        if fold in trial.folds:
+            state, value = TrialState.COMPLETE, trial.folds[fold].value
             if not math.isfinite(value):
                 state = TrialState.FAIL
-        elif fold not in one.attempts:
+        elif fold not in trial.attempts:
             state, value = TrialState.WAITING, math.nan
         else:
-            state = _ended_or_running(one)
+            state = _ended_or_running(trial)
             value = math.nan
-        return _trial(one, state, value, steps)
+        return _trial(trial, state, value, steps)
 
     return OptunaView(projection, trial_of, f"fold {fold}")
 
@@ -91,13 +91,13 @@ def fold_view(projection: Projection, *, raw: bool, parked_count: bool) -> Optun
             not, they are RUNNING, so that the best trial is a whole one.
     """
 
-    def trial_of(one: Trial) -> FrozenTrial:
-        values = {fold: one.folds[fold].value for fold in sorted(one.folds)}
-        state = _ended_or_running(one)
+    def trial_of(trial: Trial) -> FrozenTrial:
+        values = {fold: trial.folds[fold].value for fold in sorted(trial.folds)}
+        state = _ended_or_running(trial)
         if state is TrialState.RUNNING and parked_count and values:
             state = TrialState.COMPLETE
         steps = values if raw else _running_means(values)
-        return _trial(one, state, one.mean_value, steps)
+        return _trial(trial, state, trial.mean_value, steps)
 
     return OptunaView(projection, trial_of, "folds")
 
@@ -112,29 +112,29 @@ def sampler_study(projection: Projection, sampler: optuna.samplers.BaseSampler) 
     storage = InMemoryStorage()
     with quiet_optuna():
         study_id = storage.create_new_study([direction(projection)], VIEW_NAME)
-    for one in projection.trials:
-        storage.create_new_trial(study_id, _estimate(one))
+    for trial in projection.trials:
+        storage.create_new_trial(study_id, _estimate(trial))
     return optuna.Study(VIEW_NAME, storage, sampler=sampler)
 
 
-def _estimate(one: Trial) -> FrozenTrial:
-    if one.state is State.FAILED:
-        diverged = one.reason == NAN_REASON
+def _estimate(trial: Trial) -> FrozenTrial:
+    if trial.state is State.FAILED:
+        diverged = trial.reason == NAN_REASON
         state = TrialState.PRUNED if diverged else TrialState.FAIL
-        return _trial(one, state, math.nan, {})
-    if one.state is State.PRUNED:
-        steps = {len(one.folds): one.mean_value} if one.folds else {}
-        if not steps and one.epochs.get(0):
-            steps = {0: one.epochs[0][max(one.epochs[0])]}
-        return _trial(one, TrialState.PRUNED, math.nan, steps)
-    if one.folds and math.isfinite(one.mean):
-        return _trial(one, TrialState.COMPLETE, one.mean_value, {})
-    state = TrialState.FAIL if one.state is State.ABANDONED else TrialState.RUNNING
-    return _trial(one, state, math.nan, {})
+        return _trial(trial, state, math.nan, {})
+    if trial.state is State.PRUNED:
+        steps = {len(trial.folds): trial.mean_value} if trial.folds else {}
+        if not steps and trial.epochs.get(0):
+            steps = {0: trial.epochs[0][max(trial.epochs[0])]}
+        return _trial(trial, TrialState.PRUNED, math.nan, steps)
+    if trial.folds and math.isfinite(trial.mean):
+        return _trial(trial, TrialState.COMPLETE, trial.mean_value, {})
+    state = TrialState.FAIL if trial.state is State.ABANDONED else TrialState.RUNNING
+    return _trial(trial, state, math.nan, {})
 
 
-def _ended_or_running(one: Trial) -> TrialState:
-    match one.state:
+def _ended_or_running(trial: Trial) -> TrialState:
+    match trial.state:
         case State.COMPLETE:
             return TrialState.COMPLETE
         case State.PRUNED:
@@ -153,17 +153,17 @@ def _running_means(values: dict[int, float]) -> dict[int, float]:
     return means
 
 
-def _trial(one: Trial, state: TrialState, value: float, steps: dict[int, float]) -> FrozenTrial:
+def _trial(trial: Trial, state: TrialState, value: float, steps: dict[int, float]) -> FrozenTrial:
     has_value = state is TrialState.COMPLETE
     return _SharedTrial(
-        number=one.number,
-        trial_id=one.number,
+        number=trial.number,
+        trial_id=trial.number,
         state=state,
         value=value if has_value else None,
         datetime_start=None if state is TrialState.WAITING else _NEVER,
         datetime_complete=_NEVER if state.is_finished() else None,
-        params=one.parameters,
-        distributions=one.distributions,
+        params=trial.parameters,
+        distributions=trial.distributions,
         user_attrs={},
         system_attrs={},
         intermediate_values=dict(steps),

@@ -23,10 +23,10 @@ from optuna.trial import TrialState
 
 from sweep.errors import LeaseHeld, LedgerError, NameTaken, UnknownSweep
 from sweep.ledger import Ledger, list_sweeps
+from sweep.ledger.connection import compare_and_swap, open_storage, read_attribute
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.lease import LEASE_KEY, Lease, await_silence
 from sweep.ledger.sql import Change, Ended, Fence
-from sweep.ledger.store import compare_and_swap, open_storage, read_attribute
 from sweep.records import (
     Epoch,
     FoldFinished,

@@ -19,9 +19,9 @@ from in_process import Driver, make_controller, toy_fold, toy_space
 from postgres_server import PostgresServer, why_not
 
 from sweep.errors import LeaseHeld, LedgerError
-from sweep.ledger import Ledger, list_sweeps, sql, store
+from sweep.ledger import Ledger, connection, list_sweeps, sql
+from sweep.ledger.connection import close_storage, open_storage, patiently, shared_clock
 from sweep.ledger.header import SweepHeader
-from sweep.ledger.store import close_storage, open_storage, patiently, shared_clock
 
 _numbers = itertools.count()
 
@@ -140,7 +140,7 @@ def test_a_driver_that_freezes_before_its_commit_does_not_keep_the_lease(
 ) -> None:
     Ledger.create(url, name, header=HEADER).close()
     soon = "SET idle_in_transaction_session_timeout = '2s'"
-    monkeypatch.setattr(store, "_IDLE_IN_TRANSACTION", soon)
+    monkeypatch.setattr(connection, "_IDLE_IN_TRANSACTION", soon)
     frozen, other = Ledger.open(url, name), Ledger.open(url, name)
     frozen.acquire("frozen", 1.0)
     frozen.add_trial({}, {})

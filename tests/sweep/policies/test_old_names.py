@@ -16,7 +16,7 @@ from in_process import (
 )
 
 from sweep.ledger import Ledger
-from sweep.ledger.store import open_storage
+from sweep.ledger.connection import open_storage
 from sweep.policies import PolicySpec, make_policy
 from sweep.simulate import parse_arm
 from sweep.space import parse_space
