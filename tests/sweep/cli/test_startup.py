@@ -32,6 +32,7 @@ COMMANDS = (
     ("promote",),
     ("predict",),
     ("evaluate",),
+    ("export-model",),
     ("simulate",),
     ("export-table",),
     ("demo",),

@@ -121,7 +121,7 @@ def test_mlflows_own_loading_in_place_changes_no_digest(
 
 @pytest.mark.parametrize("uri", ["runs:/0123/model", f"models:/{MODEL}/latest", "models:/m-0123"])
 def test_other_addresses_are_refused(tiny_home: Home, uri: str) -> None:
-    with pytest.raises(UsageError, match="expected models:/NAME@ALIAS, models:/NAME/VERSION or"):
+    with pytest.raises(UsageError, match="expected models:/NAME@ALIAS, models:/NAME/VERSION, the"):
         load_champion(tiny_home, uri)
 
 
