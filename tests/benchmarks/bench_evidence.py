@@ -170,7 +170,7 @@ def confirmation(cases: Cases, dice: Mapping[str, Values]) -> Confirmation:
         **{"num_cases": len(sick), "num_positive": int(sick.sum())},
         **{"num_groups": len(set(cases.groups)), "confidence": CONFIDENCE},
         **{"data_hash": "d", "plan_digest": "p", "holdout_digest": "h"},
-        **{"at": "now", "git_sha": "unknown", "phantom": True},
+        **{"timestamp": "now", "git_sha": "unknown", "phantom": True},
         champion=ChampionBeside(
             name="m",
             version="1",
