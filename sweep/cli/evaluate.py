@@ -61,9 +61,10 @@ def evaluate_command(
 ) -> None:
     """Score SUBJECT on every case of a labelled store: the external test.
 
-    SUBJECT is a model (models:/NAME@champion, models:/NAME/VERSION, or a model's folder), a folder
-    of predicted masks (<stem>.mask.png or <stem>.png, named as the images are, or DICOM
-    Segmentations, of this or of any other program), or a CSV of run lengths as SIIM-ACR has them.
+    SUBJECT is a model (models:/NAME@champion, models:/NAME/VERSION, a model's folder, or a file of
+    export-model), a folder of predicted masks (<stem>.mask.png or <stem>.png, named as the images
+    are, or DICOM Segmentations, of this or of any other program), or a CSV of run lengths as
+    SIIM-ACR has them.
     Nothing is tuned: a model keeps its rule, masks are taken as they are. Cases that the model's
     own sweep had are refused. All metrics stand beside what predicting nothing scores, with
     intervals over patients.
@@ -71,12 +72,14 @@ def evaluate_command(
     from ptxcore.metrics import convention
     from sweep.analysis.selection_bias import of_model, spoken
     from sweep.evaluate import SEEN, UNKNOWN, evaluate_masks, evaluate_model
+    from sweep.mlflow.open_model import ONNX
     from sweep.storage.case_stores import open_store
 
     cases = open_store(store)
     cases.verify(verifying())
     path = Path(subject)
-    if path.is_file() or (path.is_dir() and not (path / "MLmodel").exists()):
+    is_graph, is_package = path.suffix == ONNX, (path / "MLmodel").exists()
+    if path.exists() and not is_graph and not is_package:
         found = evaluate_masks(
             path, cases, missing_as_empty=missing_as_empty, on_progress=counter("scored")
         )

@@ -122,6 +122,8 @@ def test_what_is_missing_or_of_another_size_is_refused(
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / f"{dicom_set.uids[0]}.png")
     with pytest.raises(DataError, match=r"found two or more of 1 case\(s\)"):
         evaluate_masks(folder, labelled)
+    with pytest.raises(DataError, match=r"masks: found the file .*\.png, expected a folder of"):
+        evaluate_masks(folder / f"{dicom_set.uids[1]}.mask.png", labelled)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="masks: found 0, none of them of a case of the store"):
         evaluate_masks(tmp_path / "empty", labelled)
@@ -142,7 +144,8 @@ def test_a_segmentation_without_a_pneumothorax_is_refused(
     seg.SegmentSequence = lungs
     (tmp_path / "seg").mkdir()
     seg.save_as(tmp_path / "seg" / "1.dcm")
-    with pytest.raises(MaskError, match="found 2 segments, 0 of them a pneumothorax by code or"):
+    said = r"^the mask of case \w{16}: found 2 segments, 0 of them a pneumothorax by code or"
+    with pytest.raises(MaskError, match=said):
         evaluate_masks(tmp_path / "seg", labelled, missing_as_empty=True)
 
 

@@ -113,6 +113,10 @@ def test_from_champion_to_masks(
     store = drawn_store(tmp_path / "store", num_cases=12, num_positive=6, side_px=32, first=99)
     before = evaluate_model(tiny_home, URI, store)
     after = evaluate_model(tiny_home, str(path), store)
+    words = ["evaluate", str(path), "--store", str(store.folder), "--home", str(tiny_home.folder)]
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert told["metrics"]["dice"] == pytest.approx(after.metrics["dice"])
     assert after.metrics["dice"] == pytest.approx(before.metrics["dice"], abs=1e-3)
     assert (after.rule, after.facts["sweep"]) == (before.rule, "tiny")
     file = write_dicom(tmp_path / "a.dcm", rng.integers(0, 255, (48, 64), dtype=np.uint8))

@@ -14,12 +14,13 @@ from ptxcore.data.formats.dicom_seg import read_seg, source_uids
 from ptxcore.data.formats.files import list_files
 from ptxcore.data.formats.png_mask import read_png_mask
 from ptxcore.data.formats.rle import decode, read_csv
-from ptxcore.data.importing.sources import case_id_of
+from ptxcore.data.importing.sources import case_id_of, speaking_of
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import DataError, MaskError
 
 #: How `predict` and others end the names of masks, longest first.
 _ENDINGS = (".mask.png", "_mask.png", ".png")
+_TABLES = (".csv", ".csv.gz")
 _OTHER_OUTPUTS = (".probability.png", ".attention.png")
 
 
@@ -50,10 +51,12 @@ class PredictedMasks:
         path = self.files.get(case_id)
         if path is None:
             return np.zeros(shape, dtype=bool)
-        if path.suffix == ".png":
-            found = read_png_mask(path)
-        else:
-            found = next(mask for uid, mask in read_seg(path).items() if case_id_of(uid) == case_id)
+        with speaking_of(path, f"the mask of case {case_id}"):  # a name can be a patient's
+            if path.suffix == ".png":
+                found = read_png_mask(path)
+            else:
+                masks = {case_id_of(uid): mask for uid, mask in read_seg(path).items()}
+                found = masks[case_id]
         if found.shape != shape:
             raise MaskError(
                 f"case {case_id}: found a mask of {found.shape[0]} x {found.shape[1]} px, expected "
@@ -78,7 +81,12 @@ def find_masks(source: Path, store: CaseStore) -> PredictedMasks:
     files: dict[str, Path] = {}
     rows: dict[str, list[str]] = {}
     times: Counter[str] = Counter()
-    if source.is_file() and source.suffix.lower() == ".csv":
+    if source.is_file():
+        if not source.name.lower().endswith(_TABLES):
+            raise DataError(
+                f"masks: found the file {source.name}, expected a folder of masks, or a table "
+                f"whose name ends in {' or '.join(_TABLES)}"
+            )
         rows = {case_id_of(uid): encodings for uid, encodings in read_csv(source).items()}
         times.update(list(rows))
     else:
