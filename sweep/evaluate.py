@@ -6,7 +6,7 @@ they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,6 @@ from ptxcore.data.studies.predicted_masks import PredictedMasks, find_masks
 from ptxcore.errors import FoldPlanError
 from ptxcore.metrics import (
     apply_rule,
-    build_table,
-    count_case,
-    logits_to_mask,
-    measure_surface,
     per_case_dice,
     probability_to_logits,
     size_quartiles,
@@ -35,6 +31,7 @@ from sweep.analysis.intervals import SHARE, TOO_FEW, grouped_interval, num_posit
 from sweep.errors import UsageError
 from sweep.mlflow.open_model import open_model
 from sweep.promotion.assess import CONFIDENCE, dice_intervals, surface_intervals
+from sweep.promotion.holdout import score_cases
 from sweep.storage.home import Home
 
 if TYPE_CHECKING:
@@ -124,8 +121,10 @@ def evaluate_model(
             "seen (--allow-seen scores it all the same, and says so)"
         )
     seen = UNKNOWN if num_seen is None else SEEN if num_seen else UNSEEN
-    table = _table(store, ensemble.logits, ensemble.rule, on_progress)
-    return _evaluation(uri, table, ensemble.rule, store, seen=seen, facts=facts, rule_is_ours=True)
+    names = [case.case_id for case in store.cases]
+    models = [(lambda _, image: ensemble.logits(image), ensemble.rule)]
+    (table,) = score_cases(models, store, names, on_progress)
+    return _evaluation(uri, table, ensemble.rule, store, seen=seen, facts=facts)
 
 
 def evaluate_masks(
@@ -154,12 +153,12 @@ def evaluate_masks(
             f"{source.name}, expected one each (--missing-as-empty counts them as empty)"
         )
 
-    def predicted(index: int) -> NDArray[np.float32]:
-        case = store.cases[index]
-        mask = masks.mask(case.case_id, (case.height, case.width))
-        return probability_to_logits(mask.astype(np.float32))
+    def predicted(name: str, image: NDArray[Any]) -> NDArray[np.float32]:
+        height, width = image.shape
+        return probability_to_logits(masks.mask(name, (height, width)).astype(np.float32))
 
-    table = _table(store, predicted, Rule(), on_progress, of_index=True)
+    names = [case.case_id for case in store.cases]
+    (table,) = score_cases([(predicted, Rule())], store, names, on_progress)
     return _evaluation(source.name, table, Rule(), store, masks=masks)
 
 
@@ -185,27 +184,6 @@ def count_seen(home: Home, facts: Mapping[str, Any], store: CaseStore) -> int | 
     return len({case.case_id for case in store.cases} & (searched | set(plan.holdout)))
 
 
-def _table(
-    store: CaseStore,
-    logits_of: Callable[..., NDArray[np.float32]],
-    rule: Rule,
-    on_progress: OnProgress,
-    *,
-    of_index: bool = False,
-) -> CaseTable:
-    rows, surfaces = [], []
-    for index, case in enumerate(store.cases):
-        truth = store.mask(index)
-        logits = logits_of(index if of_index else store.image(index))
-        rows.append(count_case(logits, truth))
-        mask = logits_to_mask(logits, rule)
-        surfaces.append(measure_surface(mask, truth, case.pixel_spacing_mm))
-        on_progress(index + 1, len(store))
-    names = [case.case_id for case in store.cases]
-    views = [case.view for case in store.cases]
-    return build_table(names, rows, views=views, surfaces=surfaces)
-
-
 def _evaluation(
     subject: str,
     table: CaseTable,
@@ -215,7 +193,6 @@ def _evaluation(
     masks: PredictedMasks | None = None,
     seen: str = UNKNOWN,
     facts: Mapping[str, Any] | None = None,
-    rule_is_ours: bool = False,
 ) -> Evaluation:
     groups = [case.group for case in store.cases]
     dice, counts = per_case_dice(table, rule), apply_rule(table, rule)
@@ -253,7 +230,7 @@ def _evaluation(
             "case_specificity": share(found == 0, ~positive),
         },
         confidence=CONFIDENCE,
-        rule=rule if rule_is_ours else None,
+        rule=rule if masks is None else None,
         seen=seen,
         data_hash=store.data_hash,
         facts=dict(facts or {}),

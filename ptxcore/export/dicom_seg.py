@@ -69,7 +69,6 @@ def make_seg(
     Raises:
         SettingsError: Another type.
     """
-    import highdicom as hd
     from highdicom.seg import Segmentation
 
     if seg_type not in SEG_TYPES:
@@ -110,7 +109,6 @@ def make_seg(
             plane = Dataset()
             plane.ImageOrientationPatient = list(OHIF_ORIENTATION)
             seg.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = Sequence([plane])
-    assert isinstance(seg, hd.seg.Segmentation)
     return seg
 
 

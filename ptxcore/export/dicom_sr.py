@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,70 +61,24 @@ def make_sr(source: SourceImage, seg: Dataset, mask: NDArray[np.bool_], *, maker
         pixels where the image says no size of a pixel.
     """
     import highdicom as hd
-    from highdicom.sr import (
-        CodedConcept,
-        FindingSite,
-        Measurement,
-        MeasurementReport,
-        ObservationContext,
-        ObserverContext,
-        PlanarROIMeasurementsAndQualitativeEvaluations,
-        ReferencedSegmentationFrame,
-        RelationshipTypeValues,
-        SourceImageForSegmentation,
-        TextContentItem,
-        TrackingIdentifier,
-    )
+    from highdicom.sr import MeasurementReport, RelationshipTypeValues, TextContentItem
     from pydicom.sr.codedict import codes
 
     area = area_of(source, mask)
-    series, instance, tracking = (
+    series, instance = (
         generate_uid(entropy_srcs=[str(seg.SOPInstanceUID), role])
-        for role in ("report series", "report", "tracking")
+        for role in ("report series", "report")
     )
-    device = hd.sr.DeviceObserverIdentifyingAttributes(
-        uid=generate_uid(entropy_srcs=[maker.model, maker.version, maker.software]),
-        name=f"{maker.model} version {maker.version}",
-        manufacturer_name="ptxsweep",
-        model_name=maker.model,
-    )
-    in_mm = area.mm2 is not None
     with silent():
-        group = PlanarROIMeasurementsAndQualitativeEvaluations(
-            tracking_identifier=TrackingIdentifier(uid=tracking, identifier=CODE[2]),
-            referenced_segment=ReferencedSegmentationFrame(
-                sop_class_uid=seg.SOPClassUID,
-                sop_instance_uid=seg.SOPInstanceUID,
-                frame_number=1,
-                segment_number=1,
-                source_image=SourceImageForSegmentation.from_source_image(source.header),
-            ),
-            finding_type=CodedConcept(*CODE),
-            finding_sites=[FindingSite(anatomic_location=codes.SCT.PleuralStructure)],
-            algorithm_id=hd.sr.AlgorithmIdentification(name=maker.model, version=maker.version),
-            measurements=[
-                Measurement(
-                    name=codes.SCT.Area,
-                    value=float(area.pixels if area.mm2 is None else round(area.mm2, 3)),
-                    unit=CodedConcept(*(_MM2 if in_mm else _PIXELS)),
-                )
-            ],
-        )
-        _refer_to_the_whole(group)
         report = MeasurementReport(
-            observation_context=ObservationContext(
-                observer_device_context=ObserverContext(
-                    observer_type=codes.DCM.Device, observer_identifying_attributes=device
-                )
-            ),
-            procedure_reported=CodedConcept(*_PROCEDURE),
-            imaging_measurements=[group],
+            observation_context=_observer(maker),
+            procedure_reported=hd.sr.CodedConcept(*_PROCEDURE),
+            imaging_measurements=[_measured(source, seg, area, maker)],
         )
-        said = f"{RESEARCH}. Size of a pixel: {area.basis}."
         report[0].ContentSequence.append(
             TextContentItem(
                 name=codes.DCM.Comment,
-                value=said,
+                value=f"{RESEARCH}. Size of a pixel: {area.basis}.",
                 relationship_type=RelationshipTypeValues.CONTAINS,
             )
         )
@@ -137,6 +92,53 @@ def make_sr(source: SourceImage, seg: Dataset, mask: NDArray[np.bool_], *, maker
             manufacturer="ptxsweep",
             series_description=f"{CODE[2]}: {RESEARCH}",
         )
+
+
+def _observer(maker: Maker) -> Any:
+    """The model, as the device that observed."""
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    device = hd.sr.DeviceObserverIdentifyingAttributes(
+        uid=generate_uid(entropy_srcs=[maker.model, maker.version, maker.software]),
+        name=f"{maker.model} version {maker.version}",
+        manufacturer_name="ptxsweep",
+        model_name=maker.model,
+    )
+    return hd.sr.ObservationContext(
+        observer_device_context=hd.sr.ObserverContext(
+            observer_type=codes.DCM.Device, observer_identifying_attributes=device
+        )
+    )
+
+
+def _measured(source: SourceImage, seg: Dataset, area: Area, maker: Maker) -> Any:
+    """The group of measurements (TID 1410): of one segment, its area."""
+    from highdicom import sr
+    from pydicom.sr.codedict import codes
+
+    value, unit = (area.pixels, _PIXELS) if area.mm2 is None else (round(area.mm2, 3), _MM2)
+    group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(
+            uid=generate_uid(entropy_srcs=[str(seg.SOPInstanceUID), "tracking"]),
+            identifier=CODE[2],
+        ),
+        referenced_segment=sr.ReferencedSegmentationFrame(
+            sop_class_uid=seg.SOPClassUID,
+            sop_instance_uid=seg.SOPInstanceUID,
+            frame_number=1,
+            segment_number=1,
+            source_image=sr.SourceImageForSegmentation.from_source_image(source.header),
+        ),
+        finding_type=sr.CodedConcept(*CODE),
+        finding_sites=[sr.FindingSite(anatomic_location=codes.SCT.PleuralStructure)],
+        algorithm_id=sr.AlgorithmIdentification(name=maker.model, version=maker.version),
+        measurements=[
+            sr.Measurement(name=codes.SCT.Area, value=float(value), unit=sr.CodedConcept(*unit))
+        ],
+    )
+    _refer_to_the_whole(group)
+    return group
 
 
 def _refer_to_the_whole(group: Sequence[Dataset]) -> None:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.errors import FoldPlanError
 from ptxcore.inference import Ensemble
 from ptxcore.metrics import build_table, count_case, logits_to_mask, measure_surface
-from ptxcore.types import CaseTable
+from ptxcore.types import CaseTable, Rule
 from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
 from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.home import Home
 from sweep.storage.sweep_files import files_of
+
+#: Logits, float32 of shape (H, W), for a case's id and its image.
+Logits = Callable[[str, NDArray[Any]], NDArray[np.float32]]
 
 
 def holdout_digest(plan: FoldPlan) -> str:
@@ -122,23 +128,44 @@ def score(
         plan: Fold plan with the hold-out that is scored.
         on_progress: Called after every case.
     """
-    names = holdout_names(plan)
-    rows: list[list[Any]] = [[] for _ in ensembles]
-    surfaces: list[list[tuple[float, float, float]]] = [[] for _ in ensembles]
+    models = [(_logits_of(ensemble), ensemble.rule) for ensemble in ensembles]
+    return score_cases(models, store, holdout_names(plan), on_progress)
+
+
+def score_cases(
+    models: Sequence[tuple[Logits, Rule]],
+    store: CaseStore,
+    names: Sequence[str],
+    on_progress: OnProgress,
+) -> list[CaseTable]:
+    """One table for each model, of the same cases in the same order.
+
+    Args:
+        models: What gives logits for a case's id and image, and the rule that makes masks of them.
+        store: Where the cases are.
+        names: Ids of the cases.
+        on_progress: Called after every case.
+    """
+    rows: list[list[Any]] = [[] for _ in models]
+    surfaces: list[list[tuple[float, float, float]]] = [[] for _ in models]
     for done, name in enumerate(names, start=1):
         index = store.index(name)
         image, truth = store.image(index), store.mask(index)
         spacing = store.cases[index].pixel_spacing_mm
-        for ensemble, own, outlines in zip(ensembles, rows, surfaces, strict=True):
-            logits = ensemble.logits(image)
+        for (logits_of, rule), own, outlines in zip(models, rows, surfaces, strict=True):
+            logits = logits_of(name, image)
             own.append(count_case(logits, truth))
-            outlines.append(measure_surface(logits_to_mask(logits, ensemble.rule), truth, spacing))
+            outlines.append(measure_surface(logits_to_mask(logits, rule), truth, spacing))
         on_progress(done, len(names))
     views = [store.cases[store.index(name)].view for name in names]
     return [
         build_table(names, own, views=views, surfaces=outlines)
         for own, outlines in zip(rows, surfaces, strict=True)
     ]
+
+
+def _logits_of(ensemble: Ensemble) -> Logits:
+    return lambda _, image: ensemble.logits(image)
 
 
 def table_path(folder: Path, use: int, of: int | str) -> Path:
