@@ -98,8 +98,8 @@ def slide(
         weighted = split_forward(windows) * weight
         if sums is None:
             sums = weighted.new_zeros((weighted.shape[1], height, width))
-        for (top, left), one in zip(places, weighted, strict=True):
-            sums[:, top : top + rows, left : left + columns] += one
+        for (top, left), window_logits in zip(places, weighted, strict=True):
+            sums[:, top : top + rows, left : left + columns] += window_logits
     assert sums is not None
     return sums[None] / total
 

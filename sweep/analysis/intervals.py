@@ -101,7 +101,9 @@ def grouped_interval(
     within = sum(variances)
     if within == 0:
         return mean, mean
-    freedom = within**2 / sum(one**2 / many for one, many in zip(variances, freedoms, strict=True))
+    freedom = within**2 / sum(
+        variance**2 / many for variance, many in zip(variances, freedoms, strict=True)
+    )
     _, unstratified, _ = _stratum(sums, sizes, None)
     half = float(stdtrit(freedom, (1 + confidence) / 2)) * max(within, unstratified) ** 0.5
     return float(max(low, mean - half)), float(min(high, mean + half))
@@ -124,8 +126,8 @@ def _patients(
     counts = np.isfinite(values)
     _, member_of = np.unique(np.asarray(groups), return_inverse=True)
     sums, sizes, num_positive = (
-        np.bincount(member_of, one).astype(np.float64)
-        for one in (np.where(counts, values, 0.0), counts, positive)
+        np.bincount(member_of, weights).astype(np.float64)
+        for weights in (np.where(counts, values, 0.0), counts, positive)
     )
     kinds = (num_positive > 0).astype(np.int64)
     return sums[sizes > 0], sizes[sizes > 0], kinds[sizes > 0]

@@ -147,7 +147,7 @@ def caution(projection: Projection) -> str | None:
 
 def spoken(found: Sequence[Caution]) -> str | None:
     """Cautions as one text without its capital and its stop; None where there are none."""
-    return "; ".join(one.text for one in found) or None
+    return "; ".join(caution.text for caution in found) or None
 
 
 def had_positives_alone(projection: Projection) -> bool | None:

@@ -163,7 +163,9 @@ def _about_versions(others: Mapping[str, Mapping[str, str]] | None) -> str | Non
     """What to say of versions that are not the model's; None where they are."""
     if others is None:
         return "note: the model does not say under which versions it was trained"
-    listed = ", ".join(f"{name} {one['here']}, not {one['model']}" for name, one in others.items())
+    listed = ", ".join(
+        f"{name} {versions['here']}, not {versions['model']}" for name, versions in others.items()
+    )
     if not listed:
         return None
     return (

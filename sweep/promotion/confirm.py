@@ -95,8 +95,8 @@ def confirm(
     )
     ensembles = [model.ensemble for model in models]
     tables = score(ensembles, cases, plan, on_progress)
-    for one, table in zip(models, tables, strict=True):
-        save_table(table_path(sweep.folder, number, one.trial.number), table)
+    for model, table in zip(models, tables, strict=True):
+        save_table(table_path(sweep.folder, number, model.trial.number), table)
     winner, *default = (
         ScoredModel(table=table, rule=ensemble.rule)
         for ensemble, table in zip(ensembles, tables, strict=True)

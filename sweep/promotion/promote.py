@@ -242,7 +242,7 @@ def _log_confirmation(
         "difference": found.difference,
         "challenge": found.challenge,
     }
-    values |= {f"holdout/{key}": one for key, one in differences.items() if one is not None}
+    values |= {f"holdout/{key}": value for key, value in differences.items() if value is not None}
     for key, (low, high) in found.intervals.items():
         values |= {f"holdout/{key}_low": low, f"holdout/{key}_high": high}
     timestamp = milliseconds(found.timestamp)

@@ -84,11 +84,11 @@ def rollback(
     }
     with registry.reaching(home.tracking_uri, "the alias moved, the versions do not say so"):
         origins = _tag_versions(client, record)
-    sweeps = [one for one in known if _is_origin(home, one, origins)]
+    sweeps = [sweep_name for sweep_name in known if _is_origin(home, sweep_name, origins)]
     if not sweeps and header is not None:
         sweeps = [name]  # both versions come from elsewhere
-    for one in sweeps:
-        with Sweep.open(home, one) as sweep:
+    for sweep_name in sweeps:
+        with Sweep.open(home, sweep_name) as sweep:
             sweep.evidence.add_rollback(record)
     return Rollback(
         model_name=model_name,

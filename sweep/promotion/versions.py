@@ -36,7 +36,7 @@ def version_cautions(found: Confirmation, projection: Projection) -> tuple[str, 
             ),
             _others("the champion was scored", "the winner", found.versions, beside.versions),
         ]
-    return tuple(dict.fromkeys(one for one in said if one is not None))
+    return tuple(dict.fromkeys(sentence for sentence in said if sentence is not None))
 
 
 def _others(

@@ -76,9 +76,9 @@ class SameEpochPruner(BasePruner):
         sign = 1.0 if study.direction is StudyDirection.MAXIMIZE else -1.0
         own = sign * self._level(trial, step)
         others = [
-            sign * self._level(one, step) if step in one.intermediate_values else math.nan
-            for one in study.get_trials(deepcopy=False)
-            if one.number != trial.number and _has_come_to(one, step)
+            sign * self._level(other, step) if step in other.intermediate_values else math.nan
+            for other in study.get_trials(deepcopy=False)
+            if other.number != trial.number and _has_come_to(other, step)
         ]
         if len(others) < self._startup:
             return False

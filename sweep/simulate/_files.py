@@ -115,8 +115,8 @@ def _params(
     rows = parts[0] if len(parts) == 1 and isinstance(parts[0], list) else parts
     if not all(isinstance(row, dict) for row in rows):
         raise UsageError(f"{path}: params: expected a list of objects, or an object for each row")
-    for row, one in enumerate(rows):
-        for key, value in one.items():
+    for row, params in enumerate(rows):
+        for key, value in params.items():
             if isinstance(value, int | float) and abs(value) > _LARGEST_PARAM:
                 raise UsageError(
                     f"{path}: params: {key} of configuration {row}: found a number beyond "

@@ -74,9 +74,9 @@ def replayable(table: Table) -> Table:
 def _unrecorded(table: Table) -> dict[int, str]:
     """A name for what was not recorded of a row, the same for rows with the same scores."""
     alike: dict[str, dict[bytes, list[int]]] = {}
-    for row, one in enumerate(table.params):
-        if one:
-            scores = alike.setdefault(repr(sorted(one.items())), {})
+    for row, params in enumerate(table.params):
+        if params:
+            scores = alike.setdefault(repr(sorted(params.items())), {})
             scores.setdefault(table.scores[:, row].tobytes(), []).append(row)
     return {
         # A text: numbers would be near or far from each other.

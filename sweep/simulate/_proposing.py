@@ -96,7 +96,7 @@ class _Column:
     def squares(self, value: Any) -> NDArray[np.float64]:
         """[N] squared distances of all rows to a value, at most 1, as in the policies' model."""
         if not isinstance(self.distribution, FloatDistribution):
-            return np.array([one != value for one in self.values], np.float64)
+            return np.array([known != value for known in self.values], np.float64)
         low, high = self.distribution.low, self.distribution.high
         numbers = np.array([low, high, value, *self.values])
         low, high, at, *rows = np.log(numbers) if self.distribution.log else numbers

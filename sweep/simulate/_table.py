@@ -109,9 +109,9 @@ def table_of(name: str, projection: Projection) -> Table:
     folds = range(projection.num_folds)
     longest = max(len(trial.epochs.get(fold, {})) for trial in complete for fold in folds)
     curves = np.full((1, len(complete), len(folds), max(longest, 1)), np.nan)
-    for row, one in enumerate(complete):
+    for row, trial in enumerate(complete):
         for fold in folds:
-            for epoch, value in one.epochs.get(fold, {}).items():
+            for epoch, value in trial.epochs.get(fold, {}).items():
                 curves[0, row, fold, epoch - 1] = as_score(value, maximize=projection.maximize)
     return Table(
         name=name,

@@ -199,7 +199,9 @@ class InferenceSpec(Strict):
         ]
         overlaps = values.get("overlap", [None])  # the whole image has none: one of them stands
         return tuple(
-            one for one in found if not one.get("whole_image") or one.get("overlap") == overlaps[0]
+            choice
+            for choice in found
+            if not choice.get("whole_image") or choice.get("overlap") == overlaps[0]
         )
 
 

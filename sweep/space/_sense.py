@@ -87,10 +87,10 @@ def _told(space: SearchSpace, name: str) -> str:
     told: dict[str, Any] = {}
     waiting = [name]
     while waiting:
-        one = waiting.pop(0)
-        conditions = space.parameters[one].conditions()
+        child = waiting.pop(0)
+        conditions = space.parameters[child].conditions()
         for parent, allowed in conditions.items():
             values = " or ".join(map(repr, allowed))
-            told[f"{parent} {values}" + (f" for {one}" if one != name else "")] = None
+            told[f"{parent} {values}" + (f" for {child}" if child != name else "")] = None
         waiting += conditions
     return ", ".join(told)

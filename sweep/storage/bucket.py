@@ -192,7 +192,7 @@ class Bucket:
             where = FileSelector(self._path(folder), allow_not_found=True, recursive=True)
             found = self._files.get_file_info(where)
             start = len(self._root) + 1
-            return {one.path[start:]: one.size for one in found if one.type == FileType.File}
+            return {file.path[start:]: file.size for file in found if file.type == FileType.File}
 
         return self._asking(find)
 

@@ -245,7 +245,7 @@ def winner_metrics(projection: Projection) -> list[Metric]:
         return []
     best = projection.trials[winner]
     complete = [trial for trial in projection.trials if trial.state is State.COMPLETE]
-    at, step = max(milliseconds(one.ended_at or "") for one in complete), len(complete)
+    at, step = max(milliseconds(trial.ended_at or "") for trial in complete), len(complete)
     at += int(LAYOUT)  # newer to MLflow than what another layout said of the same winner
     metrics = []
     for key, scores in metric_values(best, projection).items():
