@@ -28,6 +28,7 @@ from sweep.analysis.intervals import (
 )
 from sweep.promotion.confirmation import TRIAL_KEY
 
+#: Of intervals on cases that nothing was decided on before.
 CONFIDENCE = 0.95
 Intervals = dict[str, list[float]]
 
@@ -61,6 +62,7 @@ def assess(
     default: ScoredModel | None,
     store: CaseStore,
     plan: FoldPlan,
+    confidence: float = CONFIDENCE,
 ) -> dict[str, Any]:
     """The winner's result and the default's, as the evidence study keeps it; plain JSON values.
 
@@ -70,14 +72,17 @@ def assess(
         default: Likewise, None where it is the winner or cannot be scored.
         store: Store of the cases.
         plan: Fold plan of the sweep.
+        confidence: Confidence of the intervals, see `sweep.promotion.spending`.
     """
     groups, positive = patients(winner, store), winner.positive
     intervals = {
-        **dice_intervals(winner.dice, positive, groups),
-        **surface_intervals(winner.table, positive, groups),
+        **dice_intervals(winner.dice, positive, groups, confidence),
+        **surface_intervals(winner.table, positive, groups, confidence),
     }
     if default is not None:
-        intervals["difference"] = paired_interval(winner.dice, default.dice, positive, groups)
+        intervals["difference"] = paired_interval(
+            winner.dice, default.dice, positive, groups, confidence
+        )
     return {
         TRIAL_KEY: number,
         "metrics": held_metrics(winner.table, store, plan.search, winner.rule),
@@ -88,7 +93,7 @@ def assess(
         "intervals": intervals,
         "num_groups": len(set(groups)),
         "num_positive_groups": num_positive_patients(groups, positive),
-        "confidence": CONFIDENCE,
+        "confidence": confidence,
         "data_hash": store.data_hash,
         "plan_digest": plan.digest,
     }
@@ -101,6 +106,7 @@ def challenged(
     facts: Mapping[str, Any],
     store: CaseStore,
     plan: FoldPlan,
+    confidence: float = CONFIDENCE,
 ) -> dict[str, Any]:
     """A winner's result with the champion beside it.
 
@@ -112,6 +118,7 @@ def challenged(
             result.
         store: Store of the cases.
         plan: Fold plan of the sweep.
+        confidence: Confidence of the interval of the difference to the champion.
     """
     intervals, metrics = dict(result["intervals"]), None
     intervals.pop("challenge", None)
@@ -121,13 +128,21 @@ def challenged(
         metrics = held_metrics(champion.table, store, plan.search, champion.rule)
         groups = patients(winner, store)
         intervals["challenge"] = paired_interval(
-            winner.dice, champion.dice, winner.positive, groups
+            winner.dice, champion.dice, winner.positive, groups, confidence
         )
-    return {**result, "intervals": intervals, "champion": {**facts, "metrics": metrics}}
+    return {
+        **result,
+        "intervals": intervals,
+        "champion": {**facts, "metrics": metrics},
+        "challenge_confidence": confidence,
+    }
 
 
 def dice_intervals(
-    dice: NDArray[np.float64], positive: NDArray[np.bool_], groups: Sequence[str]
+    dice: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    groups: Sequence[str],
+    confidence: float = CONFIDENCE,
 ) -> Intervals:
     """Intervals of a model's Dice, of that over positive cases, and of its gain over nothing.
 
@@ -135,11 +150,14 @@ def dice_intervals(
         dice: Dice of each case (both empty = 1), shape (N,).
         positive: Whether each case has a true mask.
         groups: The patient of each case.
+        confidence: Confidence of the intervals.
     """
+    of_positives = np.where(positive, dice, np.nan)
+    ends = gain_ends(groups, positive)
     return {
-        "dice": _interval(dice, groups, positive, SHARE),
-        "dice_positive": _interval(np.where(positive, dice, np.nan), groups, positive, SHARE),
-        "gain": _interval(dice - ~positive, groups, positive, gain_ends(groups, positive)),
+        "dice": _interval(dice, groups, positive, SHARE, confidence),
+        "dice_positive": _interval(of_positives, groups, positive, SHARE, confidence),
+        "gain": _interval(dice - ~positive, groups, positive, ends, confidence),
     }
 
 
@@ -148,6 +166,7 @@ def paired_interval(
     other: NDArray[np.float64],
     positive: NDArray[np.bool_],
     groups: Sequence[str],
+    confidence: float = CONFIDENCE,
 ) -> list[float]:
     """Interval of the Dice of one model above that of another on the same cases.
 
@@ -156,8 +175,9 @@ def paired_interval(
         other: Dice of the other.
         positive: Whether each case has a true mask.
         groups: The patient of each case.
+        confidence: Confidence of the interval.
     """
-    return _interval(dice - other, groups, positive, DIFFERENCE)
+    return _interval(dice - other, groups, positive, DIFFERENCE, confidence)
 
 
 def patients(model: ScoredModel, store: CaseStore) -> list[str]:
@@ -171,7 +191,10 @@ def patients(model: ScoredModel, store: CaseStore) -> list[str]:
 
 
 def surface_intervals(
-    table: CaseTable, positive: NDArray[np.bool_], groups: Sequence[str]
+    table: CaseTable,
+    positive: NDArray[np.bool_],
+    groups: Sequence[str],
+    confidence: float = CONFIDENCE,
 ) -> Intervals:
     """Intervals of the distances between outlines, over all cases and over positive ones.
 
@@ -179,6 +202,7 @@ def surface_intervals(
         table: Table with distances.
         positive: Whether each case has a true mask.
         groups: The patient of each case.
+        confidence: Confidence of the intervals.
     """
     assert table.surfaces is not None, "they are measured with the score"
     distance, surface_dice, _ = table.surfaces.T
@@ -186,14 +210,18 @@ def surface_intervals(
     found = {}
     for name, (values, ends) in over.items():
         unit = "_mm" if name == "hausdorff95" else ""
-        found[name + unit] = _interval(values, groups, positive, ends)
+        found[name + unit] = _interval(values, groups, positive, ends, confidence)
         found[f"{name}_positive{unit}"] = _interval(
-            np.where(positive, values, np.nan), groups, positive, ends
+            np.where(positive, values, np.nan), groups, positive, ends, confidence
         )
     return found
 
 
 def _interval(
-    values: NDArray[np.float64], groups: Sequence[str], positive: NDArray[np.bool_], ends: Any
+    values: NDArray[np.float64],
+    groups: Sequence[str],
+    positive: NDArray[np.bool_],
+    ends: Any,
+    confidence: float,
 ) -> list[float]:
-    return list(grouped_interval(values, groups, positive, ends=ends, confidence=CONFIDENCE))
+    return list(grouped_interval(values, groups, positive, ends=ends, confidence=confidence))
