@@ -33,9 +33,9 @@ from sweep.analysis.standing import (
     compare_folds,
     num_compared,
     num_looked_at,
-    standing,
 )
 from sweep.analysis.statistics import Interval, PairedDifference
+from sweep.analysis.verdict import SweepVerdict, verdict
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State
 
@@ -101,7 +101,7 @@ class Findings:
     Attributes:
         metric: The objective.
         maximize: Whether higher is better.
-        standing: The leading trial, by how much it leads and how sure that is.
+        verdict: The leading trial, by how much it leads and how sure that is, and the words of it.
         rows: Scores of the winner, or of the leader so far, the objective first; empty without
             either.
         groups: Scores of parts of the cases, by mask size and by view; empty where none was
@@ -119,7 +119,7 @@ class Findings:
 
     metric: str
     maximize: bool
-    standing: Standing
+    verdict: SweepVerdict
     rows: tuple[MetricRow, ...]
     groups: tuple[MetricRow, ...]
     num_folds: int
@@ -131,6 +131,11 @@ class Findings:
     caution: str | None
     cautions: tuple[Caution, ...] = ()
     cohort: str | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """Where the sweep stands."""
+        return self.verdict.standing
 
     @property
     def objective(self) -> MetricRow | None:
@@ -159,7 +164,8 @@ class Findings:
 
 def find(projection: Projection, operating_points: OperatingPoints | None = None) -> Findings:
     """Collect the findings of a sweep, finished or not."""
-    led, default = standing(projection), projection.default
+    said, default = verdict(projection), projection.default
+    led = said.standing
     winner = None if led.leader is None else projection.trials[led.leader]
     if default is not None and led.winner is not None and default.state is not State.COMPLETE:
         default = None
@@ -179,7 +185,7 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
     return Findings(
         metric=metric_of(projection),
         maximize=projection.maximize,
-        standing=led,
+        verdict=said,
         rows=tuple(rows),
         groups=tuple(groups),
         num_folds=projection.num_folds,

@@ -141,14 +141,12 @@ def _chapter(title: str, *content: object) -> Markup:
 
 
 def _top(name: str, written: str, found: Findings, confirmation: Confirmation | None) -> Markup:
+    lead, *rest = found.verdict.sentences
     return tag(
         "header",
         tag("h1", f"Sweep {name}"),
-        tag("p", sentences.headline(found), class_="lead"),
-        tag("p", sentences.against_nothing(found.row("dice"), sentences.subject(found)))
-        if found.row("dice")
-        else None,
-        tag("p", text) if (text := sentences.against_default(found)) else None,
+        tag("p", lead, class_="lead"),
+        tag("p", " ".join(rest)) if rest else None,
         sections.tiles(found, confirmation),
         tag("p", sentences.effort(found)),
         None if found.cohort is None else tag("p", f"Cases: {found.cohort}."),
@@ -205,7 +203,7 @@ def _evidence(
         (
             _chapter(
                 "Is it true?",
-                tag("p", sentences.caution(found)),
+                tag("p", " ".join(found.verdict.cautions)),
                 held_out(confirmation, verdict, subject=sentences.subject(found)),
             ),
             _chapter(

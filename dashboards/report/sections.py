@@ -17,10 +17,10 @@ from dashboards.report.markup import Markup, join, table, tag
 from dashboards.text import duration, in_sentence, listed, metric_name, score, setting, signed
 from ptxcore.metrics import better
 from sweep.analysis.cohort import cohort_of, describe
+from sweep.analysis.phrases import correction
 from sweep.analysis.selection_bias import PHANTOM
 from sweep.analysis.standing import is_over, standing
 from sweep.analysis.statistics import corrected_interval, paired_difference
-from sweep.analysis.verdict import correction
 from sweep.ledger.inference_choice import values_by_choice
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State, SweepState
@@ -39,10 +39,9 @@ def banners(projection: Projection, found: Findings) -> Markup:
             ("This sweep is not over.", f"Its state is {projection.sweep_state}{why}; what "
              "follows is what the ledger held when the report was written.")
         )  # fmt: skip
-    if (
-        warning := sentences.no_better_than_nothing(found.row("dice"), sentences.subject(found))
-    ) is not None:
-        notes.append(("WARNING: no better than predicting nothing.", warning))
+    if (warning := found.verdict.warning) is not None:
+        text = f"{sentences.sentence(warning)} Do not use it."
+        notes.append(("WARNING: no better than predicting nothing.", text))
     notes += [(caution.head, sentences.sentence(caution.text)) for caution in found.cautions]
     if split := [trial for trial in projection.trials if trial.batch_parts > 1]:
         listing = ", ".join(f"{label(trial)} in {trial.batch_parts} parts" for trial in split)

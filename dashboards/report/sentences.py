@@ -1,111 +1,22 @@
-"""The sentences of the report's first screen: every claim with its number beside it."""
+"""The report's sentences beside the verdict, which `sweep.analysis.verdict` words."""
 
 from __future__ import annotations
 
 import math
 
 from dashboards.report.evidence import Confirmation
-from dashboards.report.findings import Findings, MetricRow
+from dashboards.report.findings import Findings
 from dashboards.text import in_sentence, listed, score, signed
 from ptxcore.metrics import needs_threshold
-from sweep.analysis.standing import Outcome
 from sweep.analysis.statistics import Interval, PairedDifference
-from sweep.analysis.verdict import correction
-from sweep.analysis.verdict import sentence as verdict
 from sweep.records import State
 from sweep.util.numbers import all_finite
 from sweep.util.words import count
 
 
-def headline(found: Findings) -> str:
-    """The winner and its score; while the sweep is not over, the leader, and on which folds."""
-    row = found.objective
-    if found.is_open:
-        return verdict(found.standing)
-    if row is None:
-        return "No trial is complete, so there is no winner."
-    subject = "The default settings won" if found.default_won else f"Trial #{found.winner} won"
-    return (
-        f"{subject} with {_article(in_sentence(found.metric))} of {plus_minus(row.winner)} over "
-        f"{count(row.winner.num_folds, 'fold')}."
-    )
-
-
-def _article(name: str) -> str:
-    """The name after "an" or "a", as it is spoken."""
-    return f"{'an' if name[0] in 'aeio' or name.startswith('IoU') else 'a'} {name}"
-
-
 def subject(found: Findings) -> str:
     """What the trial is called that the numbers are of."""
     return "the winner" if found.winner is not None else "the trial in the lead"
-
-
-def against_nothing(row: MetricRow | None, subject: str = "the winner") -> str | None:
-    """The winner, or the leader so far, beside predicting nothing, in Dice with both-empty = 1."""
-    if row is None or row.all_empty is None:
-        return None
-    gain = row.winner.mean - row.all_empty
-    start = (
-        f"Predicting nothing at all scores a Dice of {score(row.all_empty)} on these folds "
-        f"(both empty counts as 1); {subject} scores {score(row.winner.mean)}"
-    )
-    if gain <= 0:
-        return f"{start}. It does not beat an empty answer, whatever its other scores say."
-    if row.gain is None or math.isnan(row.gain.low):
-        return f"{start}, {signed(gain)}; one fold cannot tell whether that is chance."
-    words = f"{start}, {signed(gain)} ({reach(row.gain)}, {correction(row.gain.num_compared)})"
-    if row.gain.low <= 0:
-        return f"{words}: the interval includes the empty answer."
-    return f"{words}: the whole interval lies above the empty answer."
-
-
-def no_better_than_nothing(row: MetricRow | None, subject: str = "the winner") -> str | None:
-    """A warning for the top of the page; None where that trial's mean Dice is higher."""
-    if row is None or row.all_empty is None or row.winner.mean - row.all_empty > 1e-9:
-        return None
-    return (
-        f"{subject.capitalize()} has a Dice of {score(row.winner.mean)} where an empty mask for "
-        f"every case scores {score(row.all_empty)} (both empty counts as 1). Do not use it."
-    )
-
-
-def against_default(found: Findings) -> str | None:
-    """The winner beside the default trial, on the same folds; None while there is no winner."""
-    row = found.objective
-    if row is None or found.winner is None:
-        return None
-    if found.default_won:
-        return "The search found no complete trial that scores higher than the defaults."
-    if row.difference is None:
-        return "The default trial is not complete, so the winner cannot be compared with it."
-    difference = row.difference
-    start = (
-        f"Its difference to the default settings on the same folds is {signed(difference.mean)} "
-        f"({reach(difference)}, p {p_value(difference)}, {correction(difference.num_compared)})"
-    )
-    if found.standing.outcome is Outcome.UNKNOWN:
-        return f"{start}: one fold cannot tell them apart."
-    if found.standing.outcome is Outcome.BETTER:
-        return (
-            f"{start}: better than the default by more than the folds' own spread and the choice "
-            "of the best explain."
-        )
-    return f"{start}: the folds do not tell the two apart."
-
-
-def caution(found: Findings) -> str:
-    """What the score of the winner, or of the leader, does not show."""
-    tried = sum(found.states.values())
-    text = (
-        f"{'The leader so far' if found.is_open else 'The winner'} is the best of "
-        f"{count(tried, 'trial')} on these very folds, so its score here is somewhat too high. "
-        "The score to believe is the one on cases that the search "
-        "never saw."
-    )
-    if found.caution is not None:
-        text += f" {sentence(found.caution)}"
-    return text
 
 
 def sentence(text: str) -> str:
@@ -238,10 +149,3 @@ def span(interval: tuple[float, float] | None) -> str:
     if interval is None or not all_finite(interval):
         return "–"
     return f"{score(interval[0])} to {score(interval[1])}"
-
-
-def p_value(difference: PairedDifference) -> str:
-    """With its sign of comparison: two digits, never a bare zero."""
-    if math.isnan(difference.p_value):
-        return "unknown"
-    return "below 0.001" if difference.p_value < 0.001 else f"= {difference.p_value:.2g}"

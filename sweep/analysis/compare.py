@@ -14,6 +14,7 @@ from typing import Any
 
 from ptxcore.metrics import bounds, needs_threshold
 from sweep.analysis.operating_point import FIXED, fold_values, rule_of
+from sweep.analysis.phrases import correction
 from sweep.analysis.standing import num_compared
 from sweep.analysis.statistics import (
     Interval,
@@ -21,7 +22,6 @@ from sweep.analysis.statistics import (
     corrected_interval,
     paired_difference,
 )
-from sweep.analysis.verdict import correction
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import DEFAULT_TRIAL, State

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptxcore.metrics import better, convention, needs_threshold
+from sweep.analysis.beside import BesideNothing, BesideSecond
 from sweep.analysis.cohort import cohort_of
 from sweep.analysis.operating_point import (
     FIXED,
@@ -17,9 +18,9 @@ from sweep.analysis.operating_point import (
     rule_text,
 )
 from sweep.analysis.selection_bias import caution
-from sweep.analysis.standing import Standing, standing
+from sweep.analysis.standing import Standing
 from sweep.analysis.statistics import mean_sd
-from sweep.analysis.verdict import sentence
+from sweep.analysis.verdict import verdict
 from sweep.ledger import Ledger
 from sweep.ledger.inference_choice import values_by_choice
 from sweep.ledger.projection import Projection, Trial
@@ -91,8 +92,12 @@ class SweepSummary:
         warning: What a reader must know of that trial, None if nothing.
         caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
         cohort: Which cases took part, see `sweep.analysis.cohort`; empty of an older sweep.
-        standing: The leading trial, by how much it leads and how sure that is.
-        verdict: The same in words.
+        standing: The leading trial, by how much it leads the default and how sure that is.
+        second: The winner beside the second, None without either.
+        nothing: The leader beside predicting nothing, None where that is not known.
+        verdict: The same in words, see `sweep.analysis.verdict`.
+        sentences: The same by sentence.
+        short: The same as a phrase.
         trials: All of them.
         mlflow_run_id: MLflow id of the parent run, None if MLflow was not reached.
         better: Which way each metric here is better, "higher" or "lower"; counts and baselines
@@ -112,7 +117,11 @@ class SweepSummary:
     best: int | None
     baseline: float | None
     standing: Standing
+    second: BesideSecond | None
+    nothing: BesideNothing | None
     verdict: str
+    sentences: tuple[str, ...]
+    short: str
     trials: list[TrialSummary]
     warning: str | None = None
     caution: str | None = None
@@ -125,7 +134,8 @@ class SweepSummary:
 def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSummary:
     """The state of a sweep as its ledger has it."""
     projection = ledger.projection
-    found = standing(projection)
+    said = verdict(projection)
+    found = said.standing
     trials = [summarise_trial(trial, projection) for trial in projection.trials]
     names = dict.fromkeys(name for trial in trials for name in trial.metrics)
     names[projection.header.metric] = None
@@ -143,9 +153,13 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         best=found.winner,
         baseline=led.get("dice_all_empty", {}).get("mean"),
         standing=found,
-        verdict=sentence(found),
+        second=said.second,
+        nothing=said.nothing,
+        verdict=said.text,
+        sentences=said.sentences,
+        short=said.short,
         trials=trials,
-        warning=baseline_warning(led, subject=_called(found)),
+        warning=said.warning,
         caution=caution(projection),
         cohort=cohort_of(projection.header),
         mlflow_run_id=mlflow_run_id,
@@ -157,10 +171,6 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
 def _known(say: Callable[[str], str | None], names: Iterable[str]) -> dict[str, str]:
     """What is said of those metrics of which something can be said."""
     return {name: text for name in names if (text := say(name)) is not None}
-
-
-def _called(found: Standing) -> str:
-    return "the winner" if found.winner is not None else f"trial {found.leader}, in the lead,"
 
 
 def baseline_warning(

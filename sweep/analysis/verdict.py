@@ -1,82 +1,103 @@
-"""Where a sweep stands, in the words that every view says."""
+"""Where a sweep stands, in numbers and in the words that every view says.
+
+`list` and the live table take the short form, `show`, `compare`, the report, MLflow and the card
+of a model the sentences. None of them has words or numbers of its own.
+"""
 
 from __future__ import annotations
 
-from sweep.analysis.standing import Outcome, Standing
-from sweep.records import DEFAULT_TRIAL
+import math
+from dataclasses import dataclass
+
+from ptxcore.metrics import bounds
+from sweep.analysis import phrases
+from sweep.analysis.beside import BesideNothing, BesideSecond, beside_nothing, beside_second
+from sweep.analysis.selection_bias import cautions, of_data
+from sweep.analysis.standing import Standing, standing
+from sweep.analysis.statistics import Interval, corrected_interval
+from sweep.ledger.projection import Projection, Trial
 from sweep.util.words import count
 
 
-def correction(num_compared: int, *, is_default: bool = True) -> str:
-    """What intervals and p-values are corrected for, in words.
+@dataclass(frozen=True, kw_only=True)
+class SweepVerdict:
+    """What can be said of a sweep.
+
+    Attributes:
+        standing: The leading trial, by how much it leads the default, and how sure that is.
+        score: Mean of the leader's finished folds in the objective, with its SD and interval; None
+            without a leader.
+        second: The winner beside the second; None without either.
+        nothing: The leader beside predicting nothing; None where a fold has no Dice.
+        short: A phrase for a row of a list.
+        sentences: The whole verdict, the first sentence says which trial leads.
+        warning: That the leader is no better than predicting nothing, without capital and stop;
+            None where it is, or that is not known.
+        cautions: What the scores are not, in sentences.
+    """
+
+    standing: Standing
+    score: Interval | None
+    second: BesideSecond | None
+    nothing: BesideNothing | None
+    short: str
+    sentences: tuple[str, ...]
+    warning: str | None
+    cautions: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The sentences as one paragraph."""
+        return " ".join(self.sentences)
+
+
+def verdict(projection: Projection) -> SweepVerdict:
+    """The verdict so far, a pure function of what the ledger holds.
 
     Args:
-        num_compared: See the function of that name in `sweep.analysis.standing`.
-        is_default: Whether the reference is the default.
+        projection: Projection of the sweep; masks of complete trials stand under the threshold from
+            the other folds where it has the note of it.
     """
-    if is_default:
-        return f"corrected for {count(num_compared, 'trial')}"
-    return f"corrected for {count(num_compared, 'pair')} of trials"
-
-
-def sentence(found: Standing) -> str:
-    """The verdict as every view says it."""
-    if found.outcome is Outcome.OPEN:
-        return f"No winner yet: {_open_trials(found)}; {leading(found)}."
-    if found.outcome is Outcome.NONE:
-        return "No trial is complete, so there is no winner."
-    if found.outcome is Outcome.DEFAULT:
-        return "The default settings won: no complete trial scores higher."
-    difference = found.difference
-    if difference is None:
-        return f"Trial #{found.winner} won. There is no complete default to compare it with."
-    start = (
-        f"Trial #{found.winner} won. Its difference to the default on the same "
-        f"{count(len(found.shared_folds), 'fold')} is {difference.mean:+.3f}"
-    )
-    if found.outcome is Outcome.UNKNOWN:
-        return f"{start}: one fold cannot tell them apart."
-    start += (
-        f" ({difference.confidence:.0%} interval {difference.low:+.3f} to {difference.high:+.3f}, "
-        f"p {_p_value(difference.p_value)}, {correction(difference.num_compared)})"
-    )
-    if found.outcome is Outcome.BETTER:
-        return f"{start}: better than the default by more than the folds and the search explain."
-    return (
-        f"{start}: the folds do not show that it is better than the default, once the best of "
-        f"{found.num_looked_at:,} was chosen on them."
+    found = standing(projection)
+    leader = None if found.leader is None else projection.trials[found.leader]
+    score = None if leader is None else _score(projection, leader)
+    second = beside_second(projection, found)
+    nothing = None if leader is None else beside_nothing(projection, leader)
+    subject = "the winner" if found.winner is not None else "the trial in the lead"
+    sentences = [phrases.lead(found, projection.header.metric, score)]
+    sentences += [] if (text := phrases.against_default(found)) is None else [text]
+    sentences += [] if second is None else [phrases.against_second(second, maximize=found.maximize)]
+    sentences += [] if nothing is None else [phrases.against_nothing(nothing, subject)]
+    return SweepVerdict(
+        standing=found,
+        score=score,
+        second=second,
+        nothing=nothing,
+        short=phrases.short(found, projection.header.metric),
+        sentences=tuple(sentences),
+        warning=phrases.no_better(nothing, subject),
+        cautions=tuple(_cautions(projection, found)),
     )
 
 
-def leading(found: Standing) -> str:
-    """The leader of a sweep that is not over, by how much and on which folds."""
+def _score(projection: Projection, leader: Trial) -> Interval | None:
+    values = [fold.value for fold in leader.folds.values() if math.isfinite(fold.value)]
+    metric = projection.header.metric
+    return corrected_interval(values).within(*bounds(metric)) if values else None
+
+
+def _cautions(projection: Projection, found: Standing) -> list[str]:
+    known = [
+        *of_data(phantom=projection.header.is_phantom, positives_alone=False),
+        *cautions(projection),
+    ]
+    said = [f"{caution.text[0].upper()}{caution.text[1:]}." for caution in known]
     if found.leader is None:
-        return "no fold is finished"
-    difference = found.difference
-    if found.leader == DEFAULT_TRIAL:
-        text = "the default leads"
-    elif difference is None:
-        folds = count(found.num_folds, "fold")
-        text = f"#{found.leader} leads on {folds}, none of which the default has"
-    else:
-        text = (
-            f"#{found.leader} leads the default by {difference.mean:+.3f}"
-            f"{'' if found.maximize else ' (lower is better)'} on the "
-            f"{count(len(found.shared_folds), 'fold')} both have"
-        )
-    if found.num_ahead:
-        text += f"; {count(found.num_ahead, 'open trial is', 'open trials are')} ahead "
-        text += "of it where both have folds"
-    return text
-
-
-def _open_trials(found: Standing) -> str:
-    if not found.num_open:
-        return f"the sweep is {found.sweep_state}"
-    (state, number), *rest = sorted(found.num_open.items(), reverse=True)  # running, parked
-    first = f"{count(number, 'trial is', 'trials are')} {state}"
-    return " and ".join([first, *(f"{number:,} {state}" for state, number in rest)])
-
-
-def _p_value(value: float) -> str:
-    return "below 0.001" if value < 0.001 else f"= {value:.2g}"
+        return said
+    subject = "The winner" if found.winner is not None else "The leader so far"
+    tried = count(found.num_looked_at, "trial")
+    return [
+        f"{subject} is the best of {tried} on these very folds, so its score here is somewhat too "
+        "high. The score to believe is the one on cases that the search never saw.",
+        *said,
+    ]

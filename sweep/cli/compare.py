@@ -52,6 +52,7 @@ def compare_command(
     from sweep.analysis.compare import compare
     from sweep.analysis.operating_point import fill
     from sweep.analysis.selection_bias import caution
+    from sweep.analysis.verdict import verdict
     from sweep.ledger import Ledger
 
     home = open_home(options)
@@ -59,6 +60,7 @@ def compare_command(
     projection = ledger.projection
     ledger.close()
     fill(projection, home.sweep_folder(name))
+    said = verdict(projection)
     wanted = metrics or (None, "dice_positive", "dice")  # None: the objective
     made = [
         compare(projection, metric=metric, reference=against) for metric in dict.fromkeys(wanted)
@@ -74,6 +76,10 @@ def compare_command(
                 "name": name,
                 "phantom": projection.header.is_phantom,
                 "caution": caution(projection),
+                "standing": said.standing,
+                "second": said.second,
+                "nothing": said.nothing,
+                "verdict": said.text,
                 "conventions": {
                     comparison.metric: convention(comparison.metric) for comparison in found
                 },
@@ -84,6 +90,8 @@ def compare_command(
     title = f"{name}{' (phantom)' if projection.header.is_phantom else ''}"
     for comparison in found:
         _print(title, comparison, caution(projection))
+    for sentence in said.sentences:
+        click.echo(sentence)
     if found[0].num_left_out:
         click.echo(f"{count(found[0].num_left_out, 'trial')} left out: not complete, or not finite")
 

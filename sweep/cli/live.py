@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sweep.analysis.operating_point import objective_name
+from sweep.analysis.phrases import short
 from sweep.analysis.progress import MeanDice, Overview, listing, make_overview, mean_dice
-from sweep.analysis.standing import Outcome
-from sweep.analysis.verdict import leading
 from sweep.records import State
 
 if TYPE_CHECKING:
@@ -64,10 +63,7 @@ def line(now: Overview) -> str:
         f"folds {now.num_folds_run}/{'at most ' if now.is_bound else '~'}{now.num_folds_expected}",
     ]
     found = now.standing
-    if found.winner is not None:
-        parts.append(f"winner #{found.winner} {objective_name(now.metric)} {_number(found.mean)}")
-    elif found.outcome is Outcome.OPEN:
-        parts.append(f"no winner yet: {leading(found)}")
+    parts.append(short(found, now.metric))
     if now.dice is not None:
         parts.append(f"Dice of #{found.leader} {_dice(now.dice)}")
     parts += now.cautions

@@ -33,10 +33,9 @@ _OFFICIAL = (
 def list_command(as_json: bool, **options: Any) -> None:
     """List the sweeps of a ledger with their state."""
     from sweep.analysis.cohort import cohort_of
-    from sweep.analysis.operating_point import objective_name, objective_rule
+    from sweep.analysis.operating_point import objective_rule
     from sweep.analysis.selection_bias import cautions, spoken
-    from sweep.analysis.standing import Outcome, standing
-    from sweep.analysis.verdict import leading, sentence
+    from sweep.analysis.verdict import verdict
     from sweep.ledger import Ledger, list_sweeps, require_ledger
 
     home = open_home(options)
@@ -45,7 +44,8 @@ def list_command(as_json: bool, **options: Any) -> None:
     for name in list_sweeps(home.ledger_url):
         ledger = Ledger.open(home.ledger_url, name)
         projection = ledger.projection
-        found, warned = standing(projection), cautions(projection)
+        said, warned = verdict(projection), cautions(projection)
+        found = said.standing
         sweeps.append(
             {
                 "name": name,
@@ -57,7 +57,10 @@ def list_command(as_json: bool, **options: Any) -> None:
                 "threshold": objective_rule(projection),
                 "best": None if found.winner is None else found.mean,
                 "standing": found,
-                "verdict": sentence(found),
+                "second": said.second,
+                "nothing": said.nothing,
+                "verdict": said.text,
+                "short": said.short,
                 "phantom": projection.header.is_phantom,
                 "caution": spoken(warned),
                 "cautions": [label.label for label in warned],
@@ -71,15 +74,9 @@ def list_command(as_json: bool, **options: Any) -> None:
         return
     click.echo(f"{'sweep':24} {'state':12} {'trials':>6} {'folds':>6}  who leads, on which cases")
     for sweep in sweeps:
-        found = sweep["standing"]
-        led = f"no winner yet: {leading(found)}"
-        if sweep["best"] is not None:
-            led = f"winner #{found.winner} {objective_name(sweep['metric'])} {sweep['best']:.4f}"
-        elif found.outcome is Outcome.NONE:
-            led = "no winner"
         click.echo(
             f"{sweep['name']:24} {sweep['state']:12} {sweep['num_trials']:6} "
-            f"{sweep['num_folds_run']:6}  {led}"
+            f"{sweep['num_folds_run']:6}  {sweep['short']}"
             + _cases(sweep["cohort"])
             + ("  phantom" if sweep["phantom"] else "")
             + "".join(f"  {label}" for label in sweep["cautions"])
@@ -150,7 +147,8 @@ def print_sweep(summary: SweepSummary) -> None:
     )
     if (cohort := describe(summary.cohort)) is not None:
         click.echo(f"cases: {cohort}")
-    click.echo(summary.verdict)
+    for sentence in summary.sentences:
+        click.echo(sentence)
     if summary.best is not None:
         _print_winner(summary)
     if summary.warning is not None:

@@ -21,7 +21,7 @@ from sweep.analysis.operating_point import FIXED, OTHER_FOLDS, known_point, rule
 from sweep.analysis.selection_bias import cautions, of_data, spoken
 from sweep.analysis.standing import num_compared, standing
 from sweep.analysis.statistics import corrected_interval, mean_sd, paired_difference
-from sweep.analysis.verdict import sentence
+from sweep.analysis.verdict import SweepVerdict, verdict
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view._metrics import (
@@ -97,7 +97,6 @@ def sweep_tags(name: str, projection: Projection) -> dict[str, str]:
             f"{header.metric}",
             "ptxsweep.empty_masks": "; ".join(f"{name}: {CONVENTIONS[name]}" for name in _SAID),
             LOWER: ", ".join(sorted(LOWER_IS_BETTER)),
-            DESCRIPTION: data_description(header) + sweep_description(),
         }
         | _data_tags(header)
     )
@@ -122,8 +121,14 @@ def data_description(header: SweepHeader) -> str:
     return "".join(f"{line}\n\n" for line in lines)
 
 
+def verdict_description(said: SweepVerdict) -> str:
+    """What every view says of a sweep, as Markdown."""
+    lead, *rest = said.sentences
+    return f"**{lead}** {' '.join((*rest, *said.cautions[:1]))}\n\n"
+
+
 def sweep_description() -> str:
-    """What MLflow shows above a sweep's metrics, as Markdown: how to read each of them."""
+    """How to read a sweep's metrics, as Markdown."""
     head = (
         "Trials: `score` is the mean of the objective over all folds, of complete trials "
         "alone; `partial/...` are means over fewer folds and do not compare with it. Masks behind "
@@ -289,15 +294,17 @@ def winner_tags(projection: Projection) -> dict[str, str]:
 
 def progress_tags(projection: Projection) -> dict[str, str]:
     """Where the sweep stands."""
+    said, header = verdict(projection), projection.header
     tags = {
         "ptxsweep.state": projection.sweep_state.value,
         "ptxsweep.folds_run": str(sum(len(trial.folds) for trial in projection.trials)),
         "ptxsweep.trials": str(len(projection.trials)),
-        "ptxsweep.standing": sentence(standing(projection)),
+        "ptxsweep.standing": said.text[:_MAX_TAG],
+        DESCRIPTION: verdict_description(said) + data_description(header) + sweep_description(),
     }
     if projection.sweep_reason:
         tags["ptxsweep.reason"] = projection.sweep_reason[:_MAX_TAG]
-    found = of_data(phantom=projection.header.is_phantom, positives_alone=False)
+    found = of_data(phantom=header.is_phantom, positives_alone=False)
     if (warned := spoken([*found, *cautions(projection)])) is not None:
         tags["ptxsweep.caution"] = warned[:_MAX_TAG]
     return tags

@@ -33,7 +33,7 @@ class TestFindings:
     def test_a_difference_that_changes_sign_beats_nobody(self) -> None:
         found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.5, 0.6]]))
         assert found.standing.outcome is Outcome.NOT_SHOWN
-        assert "do not tell the two apart" in str(sentences.against_default(found))
+        assert "do not show that it is better than the default" in found.verdict.text
 
     def test_lower_is_better_for_a_minimised_metric(self) -> None:
         found = find(
@@ -50,15 +50,15 @@ class TestFindings:
         assert found.default_won
         assert found.objective is not None
         assert found.objective.difference is None
-        assert sentences.headline(found).startswith("The default settings won")
-        assert "nothing" not in str(sentences.against_default(found))
+        assert found.verdict.sentences[0].startswith("The default settings won")
+        assert "found no complete trial that scores higher" in found.verdict.text
 
     def test_one_fold_has_no_interval(self) -> None:
         found = find(projection_of([[0.5], [0.6]], num_folds=1))
         assert found.objective is not None
         assert math.isnan(found.objective.winner.low)
         assert found.standing.outcome is Outcome.UNKNOWN
-        assert sentences.headline(found) == (
+        assert found.verdict.sentences[0] == (
             "Trial #1 won with an average precision of 0.600 over 1 fold."
         )
 
@@ -66,21 +66,21 @@ class TestFindings:
         found = find(projection_of([[0.5], [0.6]], ends={0: State.FAILED, 1: State.PRUNED}))
         assert found.winner is None
         assert found.rows == ()
-        assert "no winner" in sentences.headline(found)
+        assert "no winner" in found.verdict.sentences[0]
 
     def test_who_leads_an_open_sweep_has_not_won(self) -> None:
         found = find(projection_of([[0.5] * 3, [0.54, 0.56], [0.4]]))
         assert found.winner is None
-        assert sentences.headline(found) == (
+        assert found.verdict.sentences[0] == (
             "No winner yet: 2 trials are parked; #1 leads the default by +0.050 on the 2 folds "
-            "both have."
+            "both have (0, 1)."
         )
         row = found.objective  # of the trial in the lead, the default on the same folds
         assert row is not None
         assert row.default is not None
         assert (row.winner.num_folds, row.default.num_folds) == (2, 2)
-        assert sentences.against_default(found) is None
-        assert "The leader so far is the best of 3 trials" in sentences.caution(found)
+        assert len(found.verdict.sentences) == 1
+        assert "The leader so far is the best of 3 trials" in found.verdict.cautions[0]
 
     def test_nothing_at_all(self) -> None:
         found = find(projection_of([]))
@@ -124,12 +124,12 @@ class TestFindings:
 class TestSentences:
     def dice(self, value: float) -> str:
         found = find(projection_of([[0.5] * 3], metrics={**METRICS, "dice": value}))
-        return str(sentences.against_nothing(found.row("dice")))
+        return found.verdict.text
 
     def test_above_the_empty_answer(self) -> None:
-        assert "+0.070 (95% interval +0.070 to +0.070, corrected for 1 trial): the whole" in (
-            self.dice(0.85)
-        )
+        text = self.dice(0.85)
+        assert "+0.070 (95% interval +0.070 to +0.070, p below 0.001, corrected for 1" in text
+        assert text.endswith("the interval lies above the empty answer.")
 
     def test_below_the_empty_answer_is_said_plainly(self) -> None:
         assert "does not beat an empty answer" in self.dice(0.78)
@@ -138,34 +138,32 @@ class TestSentences:
         projection = projection_of([[0.5] * 3], metrics=METRICS)
         for fold, value in enumerate((0.70, 0.80, 0.90)):
             projection.trials[0].folds[fold].metrics["dice"] = value  # type: ignore[index]
-        text = sentences.against_nothing(find(projection).row("dice"))
-        assert text is not None
-        assert "includes the empty answer" in text
+        assert "includes the empty answer" in find(projection).verdict.text
 
     def test_checkpoint_selected_scores_are_labelled(self) -> None:
         projection = projection_of([[0.5] * 3])
         projection.trials[0].settings["selection"] = "fold"
-        assert "checkpoint-selected" in sentences.caution(find(projection))
+        assert "checkpoint-selected" in find(projection).verdict.cautions[1]
 
     def test_p_values_are_never_zero(self) -> None:
         found = find(projection_of([[0.4, 0.6, 0.5], [0.5, 0.7, 0.6]]))
-        assert "p below 0.001" in str(sentences.against_default(found))
+        assert "p below 0.001" in found.verdict.text
 
 
 class TestWarning:
     def warning(self, value: float) -> str | None:
         found = find(projection_of([[0.5] * 3], metrics={**METRICS, "dice": value}))
-        return sentences.no_better_than_nothing(found.row("dice"))
+        return found.verdict.warning
 
     @pytest.mark.parametrize("value", [0.6, 0.78])
     def test_a_model_that_does_not_beat_an_empty_answer(self, value: float) -> None:
         text = self.warning(value)
         assert text is not None
-        assert f"a Dice of {value:.3f} where an empty mask for every case scores 0.780" in text
+        assert f"Dice {value:.4f} against 0.7800 (both empty = 1, fixed threshold 0.5)" in text
 
     def test_silence_where_it_does_or_nothing_is_known(self) -> None:
         assert self.warning(0.79) is None
-        assert sentences.no_better_than_nothing(None) is None
+        assert find(projection_of([[0.5] * 3])).verdict.warning is None
 
 
 def test_no_interval_leaves_what_a_metric_can_be() -> None:

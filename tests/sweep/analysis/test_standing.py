@@ -18,7 +18,7 @@ from dashboards.report.findings import find
 from dashboards.report.page import write_report
 from sweep.analysis.standing import Outcome, compare_folds, num_compared, standing
 from sweep.analysis.statistics import paired_difference
-from sweep.analysis.verdict import sentence
+from sweep.analysis.verdict import verdict
 from sweep.cli import main
 from sweep.ledger import Ledger
 from sweep.mlflow.view._content import progress_tags, winner_metrics, winner_tags
@@ -115,7 +115,7 @@ class TestOpenSweep:
 
     def test_nobody_has_won_and_who_leads_is_said_with_its_folds(self, opened: Ledger) -> None:
         projection = opened.projection
-        found = standing(projection)
+        found, text = standing(projection), verdict(projection).text
         assert projection.best() is projection.trials[0]  # what used to be called the winner
         assert (found.outcome, found.winner) == (Outcome.OPEN, None)
         assert found.leader
@@ -126,9 +126,10 @@ class TestOpenSweep:
             [leader.folds[f].score - projection.trials[0].folds[f].score for f in shared]
         )
         assert lead > 0
-        assert sentence(found).startswith(
+        assert text.startswith(
             f"No winner yet: {found.num_open['parked']} trials are parked; #{found.leader} leads "
-            f"the default by {lead:+.3f} on the {len(shared)} folds both have"
+            f"the default by {lead:+.3f} on the {len(shared)} folds both have "
+            f"({', '.join(map(str, shared))})"
         )
 
     def test_no_view_has_a_winner(
@@ -138,7 +139,8 @@ class TestOpenSweep:
         tmp_path: Path,
         capfd: pytest.CaptureFixture[str],
     ) -> None:
-        text = sentence(standing(opened.projection))
+        said_here = verdict(opened.projection)
+        text = said_here.text
         home = str(open_home)
         shown = said(capfd, "show", "synthetic", "--home", home)
         assert (shown["best"], shown["verdict"]) == (None, text)
@@ -152,7 +154,7 @@ class TestOpenSweep:
             assert "winner" not in printed.replace("no winner yet", "")
         page = write_report(opened, tmp_path / "report.html").read_text(encoding="utf-8")
         body = re.sub(r"<(script|style).*?</\1>|<pre>.*?</pre>", "", page, flags=re.DOTALL)
-        assert text in html.unescape(body)
+        assert all(part in html.unescape(body) for part in said_here.sentences)
         assert "winner" not in body.lower().replace("no winner yet", "")
         assert 'class="tile"' not in body
         assert winner_metrics(opened.projection) == []
@@ -160,25 +162,27 @@ class TestOpenSweep:
         assert progress_tags(opened.projection)["ptxsweep.standing"] == text
 
     def test_lower_is_better_is_said(self) -> None:
-        found = standing(projection_of([[0.5] * 3, [0.4] * 2], maximize=False, metric="loss"))
-        assert found.leader == 1
-        assert "#1 leads the default by -0.100 (lower is better) on the 2 folds" in sentence(found)
+        made = projection_of([[0.5] * 3, [0.4] * 2], maximize=False, metric="loss")
+        assert standing(made).leader == 1
+        assert "by -0.100 (lower is better) on the 2 folds" in verdict(made).text
 
     def test_without_the_defaults_folds_there_is_a_lead_and_no_difference(self) -> None:
         projection = projection_of([[], [0.4], [0.6]])
-        assert sentence(standing(projection)) == (
+        assert verdict(projection).text == (
             "No winner yet: 3 trials are parked; #2 leads on 1 fold, none of which the default has."
         )
 
     def test_values_that_are_not_finite_lead_nobody(self) -> None:
-        found = standing(projection_of([[0.5, 0.5], [math.nan], [0.4]]))
+        made = projection_of([[0.5, 0.5], [math.nan], [0.4]])
+        found = standing(made)
         assert (found.leader, found.num_ahead) == (0, 0)
-        assert sentence(found).endswith("the default leads.")
+        assert verdict(made).text.endswith("the default leads.")
 
     def test_a_lead_on_fewer_folds_is_said_and_leads_not(self) -> None:
-        found = standing(projection_of([[0.5] * 3, [0.51] * 3, [0.9]]))
+        made = projection_of([[0.5] * 3, [0.51] * 3, [0.9]])
+        found = standing(made)
         assert (found.leader, found.num_ahead) == (1, 1)
-        assert "1 open trial is ahead of it where both have folds" in sentence(found)
+        assert "1 open trial is ahead of it where both have folds" in verdict(made).text
 
 
 @pytest.mark.parametrize("size", [8, 40])
@@ -227,4 +231,4 @@ def test_a_clear_gain_is_called_so() -> None:
     found = standing(projection)
     assert (found.winner, found.outcome) == (1, Outcome.BETTER)
     assert found.difference == paired_difference(better, default, num_compared=2)
-    assert "corrected for 2 trials): better than the default" in sentence(found)
+    assert "corrected for 2 trials): better than the default" in verdict(projection).text

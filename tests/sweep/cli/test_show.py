@@ -83,7 +83,7 @@ def test_show_text_names_winner_and_baseline(home: Home, capfd: pytest.CaptureFi
     head, row = capfd.readouterr().out.splitlines()
     assert head.split()[:4] == ["sweep", "state", "trials", "folds"]
     assert row.split()[:4] == ["small", "finished", "3", "3"]
-    assert "winner #0 average_precision 0.6000" in row
+    assert "winner #0 average_precision 0.600, the default" in row
 
 
 @pytest.mark.usefixtures("finished")
