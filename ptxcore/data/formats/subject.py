@@ -138,6 +138,24 @@ def refuse_foreign(name: str, subject: Subject, advice: str) -> None:
         )
 
 
+def refuse_lateral(name: str, subject: Subject, advice: str) -> None:
+    """Refuse a lateral or oblique view.
+
+    Args:
+        name: What the message calls the file.
+        subject: What it is of.
+        advice: What to do if it is meant.
+
+    Raises:
+        DicomError: Its view position says that it is one.
+    """
+    if subject.view in _NOT_FRONTAL:
+        raise DicomError(
+            f"{name}: ViewPosition: found {subject.view}, expected a frontal view (PA or AP); "
+            f"{advice}"
+        )
+
+
 def count_subjects(subjects: Iterable[Subject]) -> dict[str, dict[str, int]]:
     """How often each word was found, by "modality", "view" and "body_part", the commonest first."""
     known = list(subjects)

@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel  # type: ignore[attr-defined]
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 from numpy.typing import NDArray
 
 from ptxcore.data.formats.contrast import has_contrast
 from ptxcore.data.formats.dicom import read_dicom
-from ptxcore.data.formats.subject import refuse_foreign
-from ptxcore.errors import DicomError
+from ptxcore.data.formats.rle import encode
+from ptxcore.data.formats.subject import (
+    count_subjects,
+    doubts_about,
+    refuse_foreign,
+    refuse_lateral,
+)
+from ptxcore.errors import DataError, DicomError, SettingsError
 from ptxcore.inference import Ensemble
 from ptxcore.metrics import logits_to_mask, probability_to_logits
 from sweep.analysis.selection_bias import of_model, spoken
@@ -32,6 +40,8 @@ _log = logging.getLogger(__name__)
 ARTIFACT = "ensemble"
 ENSEMBLE_FOLDER = f"artifacts/{ARTIFACT}"
 _ANY = AnyType()  # type: ignore[no-untyped-call]  # half annotated
+#: What an answer holds of the mask: all pixels, or run lengths, a thousandth of the size.
+ARRAYS, RLE = "arrays", "rle"
 #: A row has one of the two inputs. Arrays have no type of their own in MLflow that would keep
 #: them arrays, hence "any".
 SIGNATURE = ModelSignature(
@@ -43,12 +53,22 @@ SIGNATURE = ModelSignature(
     ),
     outputs=Schema(
         [
-            ColSpec(_ANY, "probability"),
-            ColSpec(_ANY, "mask"),
+            ColSpec(_ANY, "probability", required=False),
+            ColSpec(_ANY, "mask", required=False),
+            ColSpec(DataType.string, "mask_rle", required=False),
             ColSpec(DataType.boolean, "case_positive"),
+            ColSpec(DataType.long, "mask_px"),
+            ColSpec(DataType.double, "highest"),
+            ColSpec(DataType.boolean, "has_contrast"),
+            ColSpec(DataType.string, "caution", required=False),
         ]
     ),
+    params=ParamSchema([ParamSpec("output", DataType.string, ARRAYS)]),
 )
+
+
+class RefusedRow(MlflowException, DicomError):
+    """A row that cannot be segmented: a `DicomError`, which MLflow's server answers with 400."""
 
 
 class EnsembleModel(PythonModel):
@@ -66,8 +86,9 @@ class EnsembleModel(PythonModel):
         """
         folder = Path(context.artifacts[ARTIFACT])
         self._ensemble: Ensemble = load_ensemble(folder)
-        if (warned := spoken(of_model(load_facts(folder)))) is not None:
-            _log.warning("caution: %s", warned)
+        self._caution = spoken(of_model(load_facts(folder)))
+        if self._caution is not None:
+            _log.warning("caution: %s", self._caution)
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -77,24 +98,47 @@ class EnsembleModel(PythonModel):
         Args:
             context: Context of MLflow, not used.
             model_input: A row per image.
-            params: None are known.
+            params: "output": "arrays" (the default) or "rle".
 
         Returns:
-            Per row: "probability", float32 of shape (H, W) in [0, 1]; "mask", bool of the same
-            shape under the ensemble's rule; "case_positive", whether the mask has any pixel. H
-            and W are those of the image.
+            Per row, with arrays: "probability", float32 of shape (H, W) in [0, 1], and "mask", bool
+            of the same shape under the ensemble's rule; H and W are those of the image. With rle:
+            "mask_rle", run lengths as SIIM-ACR has them. And "case_positive", whether the mask has
+            any pixel; "mask_px", how many; "highest", the highest probability; "has_contrast",
+            whether the image shows anything; "caution", what to know of the model or the image.
 
         Raises:
-            DicomError: A row has no image, two, one that cannot be read, or a DICOM file of what is
-            no projection radiograph.
+            RefusedRow: A row has no image, two, one that cannot be read, or a DICOM file of what is
+                no frontal projection radiograph; or another output is asked for.
         """
-        return [self._segment(_pixels(row, number), number) for number, row in _rows(model_input)]
+        output = (params or {}).get("output", ARRAYS)
+        if output not in (ARRAYS, RLE):
+            raise _refused(f"output: found {output!r}, expected {ARRAYS} or {RLE}")
+        found = []
+        for number, row in _rows(model_input):
+            try:
+                pixels, doubts = _pixels(row, number)
+                found.append(self._segment(pixels, doubts, output))
+            except DataError as error:
+                raise _refused(str(error)) from error
+            except SettingsError as error:
+                raise _refused(f"row {number}: {error}") from error
+        return found
 
-    def _segment(self, pixels: NDArray[Any], number: int) -> dict[str, Any]:
-        if not has_contrast(pixels):
-            _log.warning("row %d: no contrast in the picture, so nothing can be said of it", number)
+    def _segment(self, pixels: NDArray[Any], doubts: list[str], output: str) -> dict[str, Any]:
         probability, mask = segment(self._ensemble, pixels)
-        return {"probability": probability, "mask": mask, "case_positive": bool(mask.any())}
+        answer = {"probability": probability, "mask": mask}
+        if not (is_clear := has_contrast(pixels)):
+            doubts = [*doubts, "no contrast in the picture, so nothing can be said of it"]
+        cautions = [*doubts, *([self._caution] if self._caution else [])]
+        return {
+            **(answer if output == ARRAYS else {"mask_rle": encode(mask)}),
+            "case_positive": bool(mask.any()),
+            "mask_px": int(mask.sum()),
+            "highest": float(probability.max()),
+            "has_contrast": is_clear,
+            "caution": "; ".join(cautions) or None,
+        }
 
 
 def segment(
@@ -114,7 +158,12 @@ def _rows(table: pd.DataFrame) -> list[tuple[int, dict[str, Any]]]:
     return [(number, dict(zip(columns, row, strict=True))) for number, row in enumerate(rows)]
 
 
-def _pixels(row: dict[str, Any], number: int) -> NDArray[Any]:
+def _refused(message: str) -> RefusedRow:
+    return RefusedRow(message, error_code=INVALID_PARAMETER_VALUE)
+
+
+def _pixels(row: dict[str, Any], number: int) -> tuple[NDArray[Any], list[str]]:
+    """An image, and what is doubtful about it."""
     given = {name: value for name, value in row.items() if not _is_missing(value)}
     if len(given) != 1:
         raise DicomError(
@@ -132,10 +181,10 @@ def _pixels(row: dict[str, Any], number: int) -> NDArray[Any]:
             f"row {number}: image: found {pixels.dtype} of shape {pixels.shape}, expected numbers "
             "of shape (height, width)"
         )
-    return pixels
+    return pixels, []
 
 
-def _decode(content: Any, number: int) -> NDArray[Any]:
+def _decode(content: Any, number: int) -> tuple[NDArray[Any], list[str]]:
     if not isinstance(content, (bytes, bytearray, memoryview)):
         raise DicomError(
             f"row {number}: dicom: found {type(content).__name__}, expected the bytes of a file"
@@ -146,7 +195,8 @@ def _decode(content: Any, number: int) -> NDArray[Any]:
         radiograph = read_dicom(path)
     advice = "pass its pixels as 'image' if it is meant"
     refuse_foreign(f"row {number}", radiograph.subject, advice)
-    return radiograph.pixels
+    refuse_lateral(f"row {number}", radiograph.subject, advice)
+    return radiograph.pixels, [*doubts_about(count_subjects([radiograph.subject]))]
 
 
 def _is_missing(value: Any) -> bool:

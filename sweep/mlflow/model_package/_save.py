@@ -24,7 +24,10 @@ CODE = Path(__file__).with_name("champion.py")
 #: What prediction needs beside this package, in the versions that scored the hold-out. Given
 #: outright, because MLflow's own search for requirements starts a process, loads the model and asks
 #: the network.
-REQUIREMENTS = ("torch", "monai", "numpy", "pandas", "pydicom", "pillow", "mlflow")
+REQUIREMENTS = (
+    *("torch", "monai", "numpy", "pandas", "pydicom", "pillow", "mlflow"),
+    *("scipy", "simpleitk", "highdicom", "pyjpegls", "safetensors"),
+)
 
 
 def save_model(

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from ptxcore.data.formats.dicom import read_dicom
+from ptxcore.data.formats.rle import decode
 from ptxcore.errors import CheckpointError, DicomError
 from ptxcore.inference import Ensemble
 from ptxcore.models import build_network, save_weights
@@ -110,7 +111,9 @@ def test_signature_example_and_requirements_are_there(saved: Path) -> None:
     model = mlflow.pyfunc.load_model(str(saved))
     signature = model.metadata.signature
     assert signature.inputs.input_names() == ["dicom", "image"]
-    assert signature.outputs.input_names() == ["probability", "mask", "case_positive"]
+    names = ["probability", "mask", "mask_rle", "case_positive", "mask_px", "highest"]
+    assert signature.outputs.input_names() == [*names, "has_contrast", "caution"]
+    assert [param.name for param in signature.params] == ["output"]
     pd.testing.assert_frame_equal(model.input_example, input_example())
     lines = (saved / "requirements.txt").read_text(encoding="utf-8").split()
     # No index has this package, and whoever puts something there under its name is not asked.
@@ -119,6 +122,7 @@ def test_signature_example_and_requirements_are_there(saved: Path) -> None:
     assert f"  - {own[0]}\n" in (saved / "conda.yaml").read_text(encoding="utf-8")
     assert "ptxsweep" not in (saved / "python_env.yaml").read_text(encoding="utf-8")
     assert not any("+" in line or "://" in line for line in lines)
+    assert {"pydicom", "simpleitk", "pyjpegls"} <= {line.partition("==")[0] for line in lines}
     assert model.metadata.metadata == {"phantom": True}
 
 
@@ -157,6 +161,19 @@ def test_the_package_travels_with_the_model(saved: Path, tmp_path: Path) -> None
     assert members == "3"
     # What was installed from a wheel packs the same one again.
     assert digest == hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+def test_where_the_package_is_missing_it_says_what_to_do(saved: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, mlflow.pyfunc\n"
+        "sys.modules['sweep'] = None\n"  # as where nothing of that name is installed
+        "mlflow.pyfunc.load_model(sys.argv[1])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(saved)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode
+    assert "in the model's folder run `pip install -r requirements.txt`" in done.stderr
 
 
 def test_nothing_in_a_model_is_pickled(saved: Path) -> None:
@@ -207,14 +224,50 @@ def test_what_cannot_be_segmented_is_refused(
         mlflow.pyfunc.load_model(str(saved)).predict([row])
 
 
-def test_what_is_no_projection_radiograph_is_refused(saved: Path) -> None:
+def example_with(**elements: str) -> bytes:
     dataset = pydicom.dcmread(io.BytesIO(input_example()["dicom"][0]))
-    dataset.Modality = "CT"
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
     file = io.BytesIO()
     dataset.save_as(file)
-    expected = r"row 0: Modality: found CT, expected a projection radiograph .* as 'image'"
-    with pytest.raises(DicomError, match=expected):
-        mlflow.pyfunc.load_model(str(saved)).predict([{"dicom": file.getvalue()}])
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("elements", "message"),
+    [
+        ({"Modality": "CT"}, r"row 0: Modality: found CT, expected a projection .* as 'image'"),
+        ({"Modality": "MG"}, r"row 0: Modality: found MG, expected a projection radiograph"),
+        ({"ViewPosition": "LL"}, r"row 0: ViewPosition: found LL, expected a frontal view"),
+        ({"BitsAllocated": 32}, r"row-0\.dcm: BitsAllocated: found 32, expected 8 or 16"),
+    ],
+)
+def test_what_is_no_frontal_radiograph_is_refused(
+    saved: Path, elements: dict[str, str], message: str
+) -> None:
+    with pytest.raises(DicomError, match=message):
+        mlflow.pyfunc.load_model(str(saved)).predict([{"dicom": example_with(**elements)}])
+
+
+def test_an_answer_of_run_lengths_holds_the_same_mask(saved: Path, image: np.ndarray) -> None:
+    model = mlflow.pyfunc.load_model(str(saved))
+    (whole,) = model.predict([{"image": image}])
+    (short,) = model.predict([{"image": image}], params={"output": "rle"})
+    np.testing.assert_array_equal(decode([short["mask_rle"]], *image.shape), whole["mask"])
+    assert not {"mask", "probability"} & {*short}
+    assert (short["mask_px"], short["highest"]) == (whole["mask"].sum(), whole["probability"].max())
+    with pytest.raises(DicomError, match="output: found 'png', expected arrays or rle"):
+        model.predict([{"image": image}], params={"output": "png"})
+
+
+def test_what_is_doubtful_stands_in_the_answer(saved: Path) -> None:
+    """A client of a server sees no log."""
+    model = mlflow.pyfunc.load_model(str(saved))
+    (knee,) = model.predict([{"dicom": example_with(BodyPartExamined="KNEE")}])
+    assert "names another body part than the chest (KNEE 1); these radiographs" in knee["caution"]
+    (blank,) = model.predict([{"image": np.zeros((40, 50), dtype=np.uint8)}])
+    assert blank["has_contrast"] is False
+    assert "no contrast in the picture, so nothing can be said of it" in blank["caution"]
 
 
 def test_two_images_in_one_row_are_refused(saved: Path, image: np.ndarray) -> None:
