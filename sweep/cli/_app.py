@@ -48,6 +48,7 @@ _COMMANDS = {
     "compare": ("sweep.cli.compare", "Compare the complete trials of a sweep, fold by fold."),
     "simulate": ("sweep.cli.simulate", "Replay fold policies over tables or finished sweeps."),
     "export-table": ("sweep.cli.export", "Write a sweep's fold scores as a table to replay."),
+    "export-optuna": ("sweep.cli.export", "Write a sweep as a study for Optuna Dashboard."),
     "report": ("sweep.cli.report", "Write a sweep's report as one HTML file."),
     "promote": ("sweep.cli.promote", "Make a sweep's winner the champion, if the evidence holds."),
     "predict": ("sweep.cli.predict", "Segment DICOM files with a champion."),

@@ -35,6 +35,7 @@ COMMANDS = (
     ("export-model",),
     ("simulate",),
     ("export-table",),
+    ("export-optuna",),
     ("demo",),
     ("doctor",),
 )
