@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
@@ -27,9 +27,6 @@ from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
 from sweep.ledger.quiet import quiet_optuna
 from sweep.records import State
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 #: The fold that every trial begins with, so that its epochs compare.
 _FIRST_FOLD = 0
@@ -62,7 +59,7 @@ class ExportedStudy:
 
 
 def export_optuna(
-    ledger: Ledger, path: Path, figures: Mapping[str, go.Figure] | None = None
+    ledger: Ledger, path: Path, figures: Mapping[str, Any] | None = None
 ) -> ExportedStudy:
     """Write a sweep, in whatever state it is, as a study in a new SQLite file.
 
@@ -73,7 +70,7 @@ def export_optuna(
     Args:
         ledger: Ledger of the sweep.
         path: Path of the file; one that is there is not replaced.
-        figures: Shown by Optuna Dashboard beside its own, by an id of letters and hyphens.
+        figures: Plotly's, by an id of letters and hyphens, for Optuna Dashboard.
 
     Raises:
         UsageError: The file is there.
@@ -156,9 +153,7 @@ def _timestamps(trial: Trial, projection: Projection) -> tuple[datetime, datetim
     return min(stamps), max(stamps)
 
 
-def _annotate(
-    study: optuna.Study, projection: Projection, figures: Mapping[str, go.Figure]
-) -> bool:
+def _annotate(study: optuna.Study, projection: Projection, figures: Mapping[str, Any]) -> bool:
     """Verdict and figures where Optuna Dashboard shows them; False without its package."""
     try:
         from optuna_dashboard import save_note, save_plotly_graph_object

@@ -6,13 +6,65 @@ import functools
 
 import click
 
+#: What is typed, by command; the tests parse each with its own command.
+EXAMPLES = {
+    "data import": ("ptxsweep data import --dicom dicom --rle train-rle.csv --store store",),
+    "data check": ("ptxsweep data check store",),
+    "data upload": ("ptxsweep data upload store s3://bucket/store",),
+    "data info": ("ptxsweep data info store",),
+    "data phantom": ("ptxsweep data phantom phantom --num-cases 60 --size 256",),
+    "data preview": ("ptxsweep data preview store --out preview.png",),
+    "data fidelity": ("ptxsweep data fidelity --rle train-rle.csv --figure fidelity.html",),
+    "run": ("ptxsweep run attention_unet --store store --name first --hours 8",),
+    "submit": (
+        "ptxsweep submit attention_unet --store /shared/store --home /shared/home --name first "
+        "--address http://head:8265",
+    ),
+    "resume": ("ptxsweep resume first --hours 8",),
+    "list": ("ptxsweep list",),
+    "show": ("ptxsweep show first",),
+    "compare": (
+        "ptxsweep compare report_ablation --metric average_precision --metric dice_positive",
+    ),
+    "simulate": (
+        "ptxsweep simulate a.npz b.npz --policy default,greedy:10 --workers 16 --seeds 20 --json",
+    ),
+    "export-table": (
+        "ptxsweep export-table first --out first.npz",
+        "ptxsweep simulate first.npz",
+    ),
+    "export-optuna": (
+        "ptxsweep export-optuna first --out view.db",
+        "optuna-dashboard sqlite:///view.db",
+    ),
+    "report": ("ptxsweep report first --out first.html",),
+    "promote": ("ptxsweep promote first",),
+    "predict": ("ptxsweep predict images --champion ptxsweep-average_precision --out masks",),
+    "evaluate": (
+        "ptxsweep evaluate models:/ptxsweep-average_precision@champion --store other-store",
+    ),
+    "export-model": (
+        "ptxsweep export-model models:/ptxsweep-average_precision@champion --out champion.onnx",
+    ),
+    "demo": ("ptxsweep demo --home runs/demo",),
+    "doctor": ("ptxsweep doctor",),
+}
+
 
 class SharedOption(click.Option):
     """An option that most commands take."""
 
 
 class Command(click.Command):
-    """A command whose help shows its shared options below its own."""
+    """A command whose help shows its shared options below its own, and examples last."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the epilog, then the examples as they would be typed."""
+        super().format_epilog(ctx, formatter)
+        if lines := EXAMPLES.get(ctx.command_path.partition(" ")[2]):
+            with formatter.section("Example"):
+                for line in lines:
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections; one without options is left out."""

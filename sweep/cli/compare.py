@@ -23,10 +23,7 @@ _EPILOG = """\b
 difference  mean over folds of the trial minus the reference, on the same folds
 95%         its interval, corrected for overlapping training parts (Nadeau and Bengio 2003) and
             for the number of trials looked at, those stopped or parked too
-p           of the difference, corrected likewise: below 0.05 where the interval leaves out 0
-\b
-Example:
-  ptxsweep compare report_ablation --metric average_precision --metric dice_positive"""
+p           of the difference, corrected likewise: below 0.05 where the interval leaves out 0"""
 
 
 @command("compare", epilog=_EPILOG)

@@ -71,15 +71,10 @@ def export_table_command(name: str, out: Path | None, as_json: bool, **options: 
 @home_options
 @json_option
 def export_optuna_command(name: str, out: Path | None, as_json: bool, **options: Any) -> None:
-    r"""Write the sweep NAME as a clean Optuna study, for Optuna Dashboard.
+    """Write the sweep NAME as a clean Optuna study, for Optuna Dashboard.
 
     A copy: what is changed or deleted there changes nothing in the sweep. Opened on the ledger
     itself, Optuna Dashboard misleads, and can delete.
-
-    \b
-    Example:
-      ptxsweep export-optuna first --out view.db
-      optuna-dashboard sqlite:///view.db
     """
     home = open_home(options)
 

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from sweep.cli._common import emit, home_options, json_option, open_home, say
+from sweep.cli._help import command
 
 
-@click.command("export-model")
+@command("export-model")
 @click.argument("model")
 @click.option(
     "--out",

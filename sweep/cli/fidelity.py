@@ -38,10 +38,7 @@ ones count 1; `positive` the mean over cases with a mask.
 Masks are those of
   --rle CSV               every image of the table
   --store STORE           every case of the store, as it was imported
-  --rle CSV --store STORE those images of the table that the store holds, on their own grids
-\b
-Example:
-  ptxsweep data fidelity --rle train-rle.csv --figure fidelity.html"""
+  --rle CSV --store STORE those images of the table that the store holds, on their own grids"""
 
 
 @command("fidelity", epilog=_EPILOG)

@@ -39,10 +39,7 @@ proposes from the scores so far; default looks ahead only with random. Takes lon
 --json gives a list of objects; with several tables their mean comes first, as table "mean".
 Keys of each: table, policy, cost (share of all folds), cost_epochs, cost_seconds (shares likewise),
 regret ((best - chosen) / (best - median), same folds), regret_fresh (likewise, other partitions),
-hit (chosen = best), makespan_seconds, idle: means over the seeds.
-\b
-Example:
-  ptxsweep simulate a.npz b.npz --policy default,greedy:10 --workers 16 --seeds 20 --json"""
+hit (chosen = best), makespan_seconds, idle: means over the seeds."""
 
 
 @command("simulate", epilog=_EPILOG)
