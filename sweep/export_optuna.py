@@ -19,9 +19,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from ptxcore.atomic_file import whole_file
-from sweep.analysis.selection_bias import caution
-from sweep.analysis.standing import standing
-from sweep.analysis.verdict import sentence
+from sweep.analysis.verdict import verdict
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
@@ -159,10 +157,10 @@ def _annotate(study: optuna.Study, projection: Projection, figures: Mapping[str,
         from optuna_dashboard import save_note, save_plotly_graph_object
     except ImportError:
         return False
-    warned = caution(projection)
+    said = verdict(projection)
     lines = [
-        f"**{sentence(standing(projection))}**",
-        f"Caution: {warned}." if warned else "",
+        f"**{said.sentences[0]}** {' '.join(said.sentences[1:])}",
+        " ".join(said.cautions),
         "A copy for looking at: trials have a value where all folds are finished, steps are the "
         "epochs of the first fold, and what is changed or deleted here changes nothing in the "
         "sweep. Trials that were abandoned count as failed in Optuna's words; the attribute "
