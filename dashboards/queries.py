@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 
 from ptxcore.metrics import bounds
+from sweep.analysis.cohort import overlap_ratio
 from sweep.analysis.operating_point import OperatingPoint
 from sweep.analysis.standing import standing
 from sweep.analysis.statistics import Interval, corrected_interval
@@ -76,9 +77,11 @@ def fold_metric(trial: Trial, metric: str) -> dict[int, float]:
     }
 
 
-def fold_interval(metric: str, folds: Mapping[int, float]) -> Interval:
+def fold_interval(projection: Projection, metric: str, folds: Mapping[int, float]) -> Interval:
     """The corrected interval of a metric's mean over folds, within what the metric can be."""
-    return corrected_interval(list(folds.values())).within(*bounds(metric))
+    ratio = overlap_ratio(projection.header)
+    found = corrected_interval(list(folds.values()), test_train_ratio=ratio)
+    return found.within(*bounds(metric))
 
 
 def operating_metric(

@@ -167,7 +167,7 @@ def _entries(
         complete = trial.state is State.COMPLETE
         low = high = None
         if complete and len(folds) > 1:
-            interval = fold_interval(metric, folds)
+            interval = fold_interval(projection, metric, folds)
             low, high = interval.low, interval.high
         found.append(
             Entry(

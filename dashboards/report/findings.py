@@ -25,7 +25,7 @@ from dashboards.queries import (
     operating_metric,
 )
 from ptxcore.metrics import SIZES, VIEWS, bounds, needs_threshold
-from sweep.analysis.cohort import cohort_of, describe
+from sweep.analysis.cohort import cohort_of, describe, overlap_ratio, ratio_text
 from sweep.analysis.selection_bias import Caution, caution, cautions
 from sweep.analysis.standing import (
     Outcome,
@@ -115,6 +115,7 @@ class Findings:
         caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
         cautions: The same one by one.
         cohort: Which cases took part, in one line; None of an older sweep.
+        overlap: How intervals over folds reckon with overlapping training parts, in words.
     """
 
     metric: str
@@ -131,6 +132,7 @@ class Findings:
     caution: str | None
     cautions: tuple[Caution, ...] = ()
     cohort: str | None = None
+    overlap: str = ""
 
     @property
     def standing(self) -> Standing:
@@ -197,6 +199,7 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
         caution=caution(projection),
         cautions=tuple(cautions(projection)),
         cohort=describe(cohort_of(projection.header)),
+        overlap=ratio_text(projection.header),
     )
 
 
@@ -227,15 +230,20 @@ def _row(
     if not values:
         return None
     same = default is not None and default.number == winner.number
-    difference = compare_folds(values, others, num_compared=num_compared(projection))
+    ratio = overlap_ratio(projection.header)
+    difference = compare_folds(
+        values, others, test_train_ratio=ratio, num_compared=num_compared(projection)
+    )
     empty = {fold: all_empty_on(winner.folds[fold].metrics, metric) for fold in values}
     known = {fold: value for fold, value in empty.items() if value is not None}
-    gain = compare_folds(values, known, num_compared=num_looked_at(projection))
+    gain = compare_folds(
+        values, known, test_train_ratio=ratio, num_compared=num_looked_at(projection)
+    )
     return MetricRow(
         metric=metric,
         threshold=threshold,
-        winner=fold_interval(metric, values),
-        default=fold_interval(metric, others) if others else None,
+        winner=fold_interval(projection, metric, values),
+        default=fold_interval(projection, metric, others) if others else None,
         difference=None if same or difference is None else difference.within(*bounds(metric)),
         all_empty=all_empty(winner, metric),
         gain=None if gain is None else gain.within(*bounds(metric)),

@@ -187,7 +187,8 @@ def _evidence(
                     "p",
                     "Mean ± sample SD over the held folds, each scored once on the original mask "
                     "grid. Intervals widen the folds' spread because their training parts overlap "
-                    "(Nadeau and Bengio 2003); differences are taken fold by fold, and since they "
+                    f"(Nadeau and Bengio 2003, with {found.overlap}); differences are taken fold "
+                    "by fold, and since they "
                     "are of the best of many, their intervals are corrected for the number of "
                     "trials looked at, stopped and parked ones included. “All empty” is "
                     "what predicting nothing would score. “Threshold” says which cases chose "

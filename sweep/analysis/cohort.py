@@ -52,6 +52,41 @@ def describe(cohort: Mapping[str, Any]) -> str | None:
     return "; ".join(parts)
 
 
+def overlap_ratio(header: SweepHeader) -> float:
+    """Scored cases per trained case, mean over the folds: n_test / n_train of Nadeau and Bengio.
+
+    The monitor is neither scored nor trained on, so that it is more than 1 / (k - 1), which is
+    returned where the ledger does not tell, as older ones do not. Checkpoints that are chosen on
+    the scored fold are trained on the monitor too; their ratio is taken as the same, which makes
+    their intervals wider than need be.
+
+    Args:
+        header: Header of a sweep.
+    """
+    counted = _num_scored_and_trained(header)
+    if not counted:
+        return 1 / max(1, header.num_folds - 1)
+    return sum(num_scored / num_trained for num_scored, num_trained in counted) / len(counted)
+
+
+def ratio_text(header: SweepHeader) -> str:
+    """How overlapping training parts are reckoned with, in words."""
+    text = f"{overlap_ratio(header):.3f} scored cases for each that a fold is trained on"
+    if _num_scored_and_trained(header):
+        return text
+    return (
+        f"{text}, as 1/(k-1), because the ledger of an earlier version does not tell how many "
+        "cases watched instead"
+    )
+
+
+def _num_scored_and_trained(header: SweepHeader) -> list[tuple[int, int]]:
+    """By fold; empty where it is not known."""
+    cohort = cohort_of(header)
+    pairs = list(zip(cohort.get("num_scored", ()), cohort.get("num_trained", ()), strict=False))
+    return pairs if all(num_trained > 0 for _, num_trained in pairs) else []
+
+
 def how_grouped(cohort: Mapping[str, Any]) -> str:
     """How the patients were known, for people."""
     ways = str(cohort.get("groups", "unknown")).split(", ")
@@ -67,7 +102,8 @@ def take_part(store: CaseStore, plan: FoldPlan) -> dict[str, Any]:
 
     Returns:
         Plain values: counts of cases, positive cases and patients ("groups"), of all and of the
-        hold-out; the shares that were asked for; "num_monitor", the most cases that watch a fold.
+        hold-out; the shares that were asked for; "num_monitor", the most cases that watch a fold;
+        "num_scored" and "num_trained", cases by fold.
     """
     holdout = [store.cases[store.index(name)] for name in plan.holdout]
     searched = [store.cases[store.index(name)] for fold in plan.search.folds for name in fold]
@@ -86,4 +122,6 @@ def take_part(store: CaseStore, plan: FoldPlan) -> dict[str, Any]:
         "num_holdout_groups": len({case.group for case in holdout}),
         "monitor_fraction": plan.settings["monitor_fraction"],
         "num_monitor": max(len(names) for names in plan.search.monitors),
+        "num_scored": [len(names) for names in plan.search.folds],
+        "num_trained": [len(plan.search.training(fold)) for fold in range(plan.num_folds)],
     }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptxcore.metrics import bounds, needs_threshold
+from sweep.analysis.cohort import overlap_ratio, ratio_text
 from sweep.analysis.operating_point import FIXED, fold_values, rule_of
 from sweep.analysis.phrases import correction
 from sweep.analysis.standing import num_compared
@@ -68,6 +69,7 @@ class Comparison:
         num_compared: Differences that intervals and p-values are corrected for, those of trials
             that were stopped or parked included.
         correction: The correction in words.
+        overlap: How overlapping training parts are reckoned with, in words.
         trials: Trials by number, the reference first.
     """
 
@@ -77,6 +79,7 @@ class Comparison:
     num_left_out: int
     num_compared: int
     correction: str
+    overlap: str
     trials: tuple[Compared, ...]
 
 
@@ -120,6 +123,7 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
         )
     usable.sort(key=lambda pair: pair[0] is not base)  # stable: the others stay by number
     number = num_compared(projection, reference)
+    ratio = overlap_ratio(projection.header)
     return Comparison(
         metric=name,
         threshold=rule,
@@ -127,8 +131,11 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
         num_left_out=len(projection.trials) - len(usable),
         num_compared=number,
         correction=correction(number, is_default=reference == DEFAULT_TRIAL),
+        overlap=ratio_text(projection.header),
         trials=tuple(
-            _compared(trial, values, base, None if trial is base else own, number, bounds(name))
+            _compared(
+                trial, values, base, None if trial is base else own, ratio, number, bounds(name)
+            )
             for trial, values in usable
         ),
     )
@@ -139,19 +146,22 @@ def _compared(
     values: tuple[float, ...],
     base: Trial,
     own: tuple[float, ...] | None,
+    test_train_ratio: float,
     num_compared: int,
     limits: tuple[float, float],
 ) -> Compared:
     difference = None
     if own is not None:
-        difference = paired_difference(values, own, num_compared=num_compared).within(*limits)
+        difference = paired_difference(
+            values, own, test_train_ratio=test_train_ratio, num_compared=num_compared
+        ).within(*limits)
     return Compared(
         number=trial.number,
         changed=_changed(trial, base),
         num_epochs=_mean_epochs(trial),
         seconds=trial.seconds,
         values=values,
-        interval=corrected_interval(values).within(*limits),
+        interval=corrected_interval(values, test_train_ratio=test_train_ratio).within(*limits),
         difference=difference,
         p_adjusted=math.nan if difference is None else difference.p_value,
     )

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ptxcore.metrics import bounds
+from sweep.analysis.cohort import overlap_ratio
 from sweep.analysis.statistics import PairedDifference, paired_difference
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import DEFAULT_TRIAL, State, SweepState
@@ -95,6 +96,7 @@ def standing(projection: Projection) -> Standing:
         difference = compare_folds(
             {f: leader.folds[f].value for f in shared},
             {f: default.folds[f].value for f in shared},
+            test_train_ratio=overlap_ratio(projection.header),
             num_compared=num_compared(projection),
         )
     if difference is not None:
@@ -140,13 +142,18 @@ def num_compared(projection: Projection, reference: int = DEFAULT_TRIAL) -> int:
 
 
 def compare_folds(
-    first: Mapping[int, float], second: Mapping[int, float], *, num_compared: int
+    first: Mapping[int, float],
+    second: Mapping[int, float],
+    *,
+    test_train_ratio: float,
+    num_compared: int,
 ) -> PairedDifference | None:
     """First minus second on the folds where both are finite; None where there are none.
 
     Args:
         first: Values by fold.
         second: Likewise.
+        test_train_ratio: See `sweep.analysis.cohort.overlap_ratio`.
         num_compared: See the function of that name.
     """
     shared = [
@@ -159,6 +166,7 @@ def compare_folds(
     return paired_difference(
         [first[fold] for fold in shared],
         [second[fold] for fold in shared],
+        test_train_ratio=test_train_ratio,
         num_compared=num_compared,
     )
 

@@ -2,8 +2,8 @@
 
 The scores of k folds are correlated, because any two training parts share most of their cases, so
 SD / sqrt(k) understates the error of their mean. Nadeau and Bengio (Machine Learning 52, 2003)
-correct it: SE^2 = (1/k + n_test/n_train) s^2, which is (1/k + 1/(k-1)) s^2 for k-fold
-cross-validation. At k = 5 the 95% half-width is 1.86 SD instead of 1.24.
+correct it: SE^2 = (1/k + n_test/n_train) s^2, which is (1/k + 1/(k-1)) s^2 where a fold is trained
+on all cases that it does not score. At k = 5 the 95% half-width then is 1.86 SD instead of 1.24.
 
 Where the best of m differences is shown, each of them had its chance to look large, so interval and
 p-value are corrected for m by one rule (Bonferroni): the interval has confidence 1 - 0.05/m, p is m

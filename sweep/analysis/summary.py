@@ -8,7 +8,7 @@ from typing import Any
 
 from ptxcore.metrics import better, convention, needs_threshold
 from sweep.analysis.beside import BesideNothing, BesideSecond
-from sweep.analysis.cohort import cohort_of
+from sweep.analysis.cohort import cohort_of, ratio_text
 from sweep.analysis.operating_point import (
     FIXED,
     OTHER_FOLDS,
@@ -92,6 +92,7 @@ class SweepSummary:
         warning: What a reader must know of that trial, None if nothing.
         caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
         cohort: Which cases took part, see `sweep.analysis.cohort`; empty of an older sweep.
+        overlap: How intervals over folds reckon with overlapping training parts, in words.
         standing: The leading trial, by how much it leads the default and how sure that is.
         second: The winner beside the second, None without either.
         nothing: The leader beside predicting nothing, None where that is not known.
@@ -126,6 +127,7 @@ class SweepSummary:
     warning: str | None = None
     caution: str | None = None
     cohort: dict[str, Any] = field(default_factory=dict)
+    overlap: str = ""
     mlflow_run_id: str | None = None
     better: dict[str, str] = field(default_factory=dict)
     conventions: dict[str, str] = field(default_factory=dict)
@@ -162,6 +164,7 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         warning=said.warning,
         caution=caution(projection),
         cohort=cohort_of(projection.header),
+        overlap=ratio_text(projection.header),
         mlflow_run_id=mlflow_run_id,
         better=_known(better, names),
         conventions=_known(convention, names),

@@ -91,6 +91,7 @@ def compare_command(
         click.echo(sentence)
     if found[0].num_left_out:
         click.echo(f"{count(found[0].num_left_out, 'trial')} left out: not complete, or not finite")
+    click.echo(f"intervals reckon with {found[0].overlap}")
 
 
 def _print(name: str, found: Comparison, warned: str | None) -> None:

@@ -42,7 +42,7 @@ def is_claimed_as_single(projection: Projection) -> bool:
     if best is None or best is default or default.state != "complete":
         return False
     mine, theirs = ({fold: one.folds[fold].score for fold in one.folds} for one in (best, default))
-    found = compare_folds(mine, theirs, num_compared=1)
+    found = compare_folds(mine, theirs, test_train_ratio=0.25, num_compared=1)
     return found is not None and found.low > 0
 
 

@@ -16,7 +16,7 @@ import yaml
 from mlflow.entities import Metric
 
 from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
-from sweep.analysis.cohort import cohort_of, describe, has_positives_alone
+from sweep.analysis.cohort import cohort_of, describe, has_positives_alone, overlap_ratio
 from sweep.analysis.operating_point import FIXED, OTHER_FOLDS, known_point, rule_text
 from sweep.analysis.selection_bias import cautions, of_data, spoken
 from sweep.analysis.standing import num_compared, standing
@@ -252,12 +252,14 @@ def winner_metrics(projection: Projection) -> list[Metric]:
     complete = [trial for trial in projection.trials if trial.state is State.COMPLETE]
     at, step = max(milliseconds(trial.ended_at or "") for trial in complete), len(complete)
     at += int(LAYOUT)  # newer to MLflow than what another layout said of the same winner
+    ratio = overlap_ratio(projection.header)
     metrics = []
     for key, scores in metric_values(best, projection).items():
         if is_plain(key):
             metrics.append(Metric(f"winner/mean/{key}", mean_sd(scores)[0], at, step))
             continue
-        interval = corrected_interval(scores).within(*bounds_of(key, projection))
+        interval = corrected_interval(scores, test_train_ratio=ratio)
+        interval = interval.within(*bounds_of(key, projection))
         for part in ("mean", "sd", "low", "high"):
             metrics.append(Metric(f"winner/{part}/{key}", getattr(interval, part), at, step))
     default = projection.trials[DEFAULT_TRIAL]
@@ -267,7 +269,10 @@ def winner_metrics(projection: Projection) -> list[Metric]:
             if is_plain(key) or key not in theirs:
                 continue
             difference = paired_difference(
-                scores, theirs[key], num_compared=num_compared(projection)
+                scores,
+                theirs[key],
+                test_train_ratio=ratio,
+                num_compared=num_compared(projection),
             ).within(*bounds_of(key, projection))
             for part in ("mean", "low", "high", "p_value"):
                 value = getattr(difference, part)

@@ -167,9 +167,10 @@ class TestWarning:
 
 
 def test_no_interval_leaves_what_a_metric_can_be() -> None:
-    share = fold_interval("dice", {0: 0.9, 1: 0.4})
+    made = projection_of([[0.9, 0.4]], num_folds=2)
+    share = fold_interval(made, "dice", {0: 0.9, 1: 0.4})
     assert (share.low, share.high) == (0.0, 1.0)
-    distance = fold_interval("hausdorff95_mm", {0: 5.0, 1: 60.0})
+    distance = fold_interval(made, "hausdorff95_mm", {0: 5.0, 1: 60.0})
     assert distance.low == 0.0  # no distance is negative
     assert distance.high > 60
-    assert fold_interval("loss", {0: 0.1, 1: 0.9}).low < 0
+    assert fold_interval(made, "loss", {0: 0.1, 1: 0.9}).low < 0

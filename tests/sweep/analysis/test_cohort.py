@@ -5,19 +5,23 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import projections as hand
 import pytest
 from tiny_store import drawn_store
 
+from dashboards.report.findings import find
 from dashboards.report.page import report_html
 from ptxcore.data.splits.fold_plan import make_plan
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.types import Runtime
-from sweep.analysis.cohort import cohort_of, describe, take_part
+from sweep.analysis.cohort import cohort_of, describe, overlap_ratio, ratio_text, take_part
+from sweep.analysis.compare import compare
 from sweep.analysis.selection_bias import POSITIVES_ALONE, caution
+from sweep.analysis.standing import standing
 from sweep.ledger.header import SweepHeader, build_header
 from sweep.ledger.projection import Projection, Trial
-from sweep.mlflow.view._content import sweep_params, sweep_tags
-from sweep.records import FoldScore
+from sweep.mlflow.view._content import sweep_params, sweep_tags, winner_metrics
+from sweep.records import FoldScore, State, SweepState
 from sweep.space import load_space
 
 
@@ -64,6 +68,8 @@ def test_the_header_says_who_took_part(store: CaseStore) -> None:
         "num_holdout_groups": 4,
         "monitor_fraction": 0.15,
         "num_monitor": 1,
+        "num_scored": [6, 6],
+        "num_trained": [5, 5],
     }
     everybody = cohort_of(header_of(store, "all"))
     assert (everybody["num_cases"], everybody["num_positive"]) == (40, 16)
@@ -84,6 +90,32 @@ def test_positive_cases_alone_are_said_everywhere(store: CaseStore) -> None:
     html = report_html("one", projection)
     assert POSITIVES_ALONE.head in html
     assert "16 of the store&#x27;s 40 cases" in html.replace("&#39;", "&#x27;")
+
+
+def test_what_watches_is_not_trained_on(store: CaseStore) -> None:
+    """So more is scored for each trained case than 1/(k-1) of it, and intervals are wider."""
+    header = header_of(store, "positive")
+    assert overlap_ratio(header) == pytest.approx(6 / 5)
+    assert ratio_text(header) == "1.200 scored cases for each that a fold is trained on"
+    old = dataclasses.replace(header, cohort={"num_cases": 16})
+    assert overlap_ratio(old) == 1
+    assert "as 1/(k-1), because the ledger of an earlier version does not" in ratio_text(old)
+    widths = []
+    for one in (header, old):
+        made = Projection(header=dataclasses.replace(one, metric="dice"))
+        for scores in ((0.50, 0.52), (0.51, 0.53001)):
+            made.end(hand.folds(made, scores), State.COMPLETE, None, "then")
+        made.sweep_state = SweepState.FINISHED
+        difference = standing(made).difference
+        assert difference is not None
+        sent = {metric.key: metric.value for metric in winner_metrics(made)}
+        compared = compare(made)
+        assert compared.overlap == ratio_text(one)
+        assert compared.trials[1].difference == difference
+        assert sent["difference/low/objective"] == pytest.approx(difference.low)
+        assert find(made).overlap == ratio_text(one)
+        widths.append(difference.high - difference.low)
+    assert widths[0] / widths[1] == pytest.approx(((1 / 2 + 6 / 5) / (1 / 2 + 1)) ** 0.5)
 
 
 def test_all_cases_need_no_caution(store: CaseStore) -> None:

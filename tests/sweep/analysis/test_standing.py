@@ -198,7 +198,7 @@ def test_equal_trials_are_rarely_called_better(size: int) -> None:
         assert best is not None
         if default.state is State.COMPLETE:
             values = [{f: s.score for f, s in each.folds.items()} for each in (best, default)]
-            raw = compare_folds(*values, num_compared=1)
+            raw = compare_folds(*values, test_train_ratio=0.25, num_compared=1)
             single += raw is not None and raw.low > 0
     assert single / len(sweeps) > 0.04  # tested as if it were the only one
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -33,6 +34,24 @@ def test_without_correlation_it_is_students_interval() -> None:
     interval = corrected_interval(SCORES, test_train_ratio=0.0, confidence=0.9)
     low, high = stats.t.interval(0.9, 4, loc=0.5, scale=math.sqrt(0.001 / 5))
     assert (interval.low, interval.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_coverage_with_the_true_ratio_of_scored_to_trained(rng: np.random.Generator) -> None:
+    """Scores of folds whose errors are correlated by n_test / (n_test + n_train), as they assume.
+
+    Five folds of which 15% of each training part, and no more, watch instead.
+    """
+    ratio = 0.2 / (0.8 * 0.85)
+    correlation = ratio / (1 + ratio)
+    for assumed, lowest, highest in ((ratio, 0.945, 0.955), (None, 0.93, 0.945)):
+        shared = rng.normal(size=(20_000, 1)) * math.sqrt(correlation)
+        scores = shared + rng.normal(size=(20_000, 5)) * math.sqrt(1 - correlation)
+        found = [corrected_interval(one.tolist(), test_train_ratio=assumed) for one in scores[:4]]
+        half = np.array([one.high - one.mean for one in found])
+        factor = half / scores[:4].std(axis=1, ddof=1)  # one number: it serves all samples
+        assert np.ptp(factor) < 1e-9
+        covered = np.abs(scores.mean(1)) <= factor[0] * scores.std(axis=1, ddof=1)
+        assert lowest < covered.mean() < highest
 
 
 def test_paired_difference_against_a_hand_computed_t() -> None:
