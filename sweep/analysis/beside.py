@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ptxcore.metrics import bounds
+from sweep.analysis.cohort import overlap_ratio
 from sweep.analysis.operating_point import fold_values, rule_of, rule_text
 from sweep.analysis.standing import Standing, compare_folds, num_compared, num_looked_at
 from sweep.analysis.statistics import PairedDifference
@@ -76,6 +77,7 @@ def beside_second(projection: Projection, found: Standing) -> BesideSecond | Non
     winner = projection.trials[found.winner]
     difference = compare_folds(
         *({fold: score.value for fold, score in trial.folds.items()} for trial in (winner, other)),
+        test_train_ratio=overlap_ratio(projection.header),
         num_compared=num_compared(projection, reference),
     )
     if difference is not None:
@@ -91,7 +93,12 @@ def beside_nothing(projection: Projection, leader: Trial) -> BesideNothing | Non
         leader: Trial with finished folds.
     """
     own, empty = fold_values(leader, "dice"), fold_values(leader, "dice_all_empty")
-    gain = compare_folds(own, empty, num_compared=max(1, num_looked_at(projection)))
+    gain = compare_folds(
+        own,
+        empty,
+        test_train_ratio=overlap_ratio(projection.header),
+        num_compared=max(1, num_looked_at(projection)),
+    )
     if gain is None:
         return None
     known = [fold for fold in own if math.isfinite(own[fold] - empty.get(fold, math.nan))]

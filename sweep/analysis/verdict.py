@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ptxcore.metrics import bounds
 from sweep.analysis import phrases
 from sweep.analysis.beside import BesideNothing, BesideSecond, beside_nothing, beside_second
+from sweep.analysis.cohort import overlap_ratio
 from sweep.analysis.selection_bias import cautions, of_data
 from sweep.analysis.standing import Standing, standing
 from sweep.analysis.statistics import Interval, corrected_interval
@@ -83,7 +84,10 @@ def verdict(projection: Projection) -> SweepVerdict:
 def _score(projection: Projection, leader: Trial) -> Interval | None:
     values = [fold.value for fold in leader.folds.values() if math.isfinite(fold.value)]
     metric = projection.header.metric
-    return corrected_interval(values).within(*bounds(metric)) if values else None
+    if not values:
+        return None
+    ratio = overlap_ratio(projection.header)
+    return corrected_interval(values, test_train_ratio=ratio).within(*bounds(metric))
 
 
 def _cautions(projection: Projection, found: Standing) -> list[str]:
