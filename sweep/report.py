@@ -94,6 +94,7 @@ def _verdict(sweep: Sweep) -> Verdict | None:
     last = kept[-1]
     return Verdict(
         checks=tuple(Check(**check) for check in last["checks"]),
+        gate=last.get("gate"),
         eased=tuple(last.get("eased", ())),
         cautions=tuple(last.get("cautions", ())),
         overruled=(last.get("reason") or "unknown") if last.get("forced") else None,

@@ -33,7 +33,9 @@ REFERENCE = ROOT / "docs" / "reference"
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-_FILE = re.compile(r"`((?:sweep|ptxcore|dashboards|tests|docs|examples|search_spaces)/[\w./-]+)`")
+_FILE = re.compile(
+    r"`((?:sweep|ptxcore|dashboards|tests|docs|examples|search_spaces|gates)/[\w./-]+)`"
+)
 _DOTTED = re.compile(r"`((?:sweep|ptxcore|dashboards)(?:\.\w+)+)`")
 
 

@@ -21,7 +21,16 @@ CORE_LAYERS = (
     {"inference", "export"},
     {"training"},
 )
-CORE_FORBIDDEN = {"sweep", "dashboards", "search_spaces", "ray", "optuna", "mlflow", "plotly"}
+CORE_FORBIDDEN = {
+    "sweep",
+    "dashboards",
+    "search_spaces",
+    "gates",
+    "ray",
+    "optuna",
+    "mlflow",
+    "plotly",
+}
 #: The rooms of `ptxcore.data`, bottom up: each imports those before it.
 DATA_ROOMS = ("formats", "store", "splits", "importing", "phantom", "patches", "studies")
 
@@ -75,7 +84,7 @@ CORE_ONLY_IN = {"ray": {"trainable", "measure"}}
 
 #: A view of the ledger, which never trains or schedules.
 DASHBOARDS_MAY = {"errors", "records", "util", "ledger", "analysis", "promotion"}
-DASHBOARDS_FORBIDDEN = {"ray", "torch", "monai", "search_spaces"}
+DASHBOARDS_FORBIDDEN = {"ray", "torch", "monai", "search_spaces", "gates"}
 
 
 def files(package: str) -> list[str]:
@@ -174,8 +183,8 @@ def test_dashboards_read_the_ledger_and_nothing_else(file: str) -> None:
             assert part_of(module, "dashboards") != "report", f"{file} imports {module}"
 
 
-def test_search_spaces_hold_no_code() -> None:
-    assert files("search_spaces") == []
+def test_search_spaces_and_gates_hold_no_code() -> None:
+    assert files("search_spaces") == files("gates") == []
 
 
 def test_no_part_is_imported_in_a_circle() -> None:

@@ -73,6 +73,7 @@ def test_wheel_holds_packages_types_and_search_spaces(wheel: list[str]) -> None:
         "sweep/mlflow/model_package/champion.py",
         "dashboards/report/report.css",
         "search_spaces/attention_unet.yaml",
+        "gates/superior.yaml",
     ):
         assert name in wheel
     tops = {name.split("/")[0] for name in wheel}
@@ -81,6 +82,7 @@ def test_wheel_holds_packages_types_and_search_spaces(wheel: list[str]) -> None:
         "ptxcore",
         "dashboards",
         "search_spaces",
+        "gates",
     }
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Options that mean nothing to a rollback.
 _FOR_THE_GATE = (
-    *("store", "min_gain", "min_dice_positive", "max_loss", "min_lead"),
+    *("store", "gate_name", "min_gain", "min_dice_positive", "max_loss", "min_lead"),
     *("force", "again"),
 )
 
@@ -43,33 +43,34 @@ _FOR_THE_GATE = (
 )
 @click.option("--store", type=STORE, help="Where the case store is now, if it moved.")
 @click.option(
+    "--gate",
+    "gate_name",
+    metavar="FILE|NAME",
+    default="superior",
+    show_default=True,
+    help="What the winner must show: a YAML file, or a shipped gate (superior, cheaper, strict). "
+    "The four margins below stand in it.",
+)
+@click.option(
     "--min-gain",
     type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="By how much Dice on the hold-out must exceed predicting nothing; as for all of these "
-    "margins, the lower end of its interval decides.",
+    help="By how much Dice on the hold-out must exceed predicting nothing [superior: 0]; as for "
+    "all of these margins, the lower end of its interval decides.",
 )
 @click.option(
     "--min-dice-positive",
     type=click.FloatRange(0, 1),
-    default=0.1,
-    show_default=True,
-    help="Least Dice over the positive cases of the hold-out.",
+    help="Least Dice over the positive cases of the hold-out [superior: 0.1].",
 )
 @click.option(
     "--max-loss",
     type=click.FloatRange(0, 1),
-    default=0.02,
-    show_default=True,
-    help="How far Dice may fall below the default configuration's.",
+    help="How far Dice may fall below the default configuration's [superior: 0.02].",
 )
 @click.option(
     "--min-lead",
     type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="By how much Dice must exceed the champion's on the same cases.",
+    help="By how much Dice must exceed the champion's on the same cases [superior: 0].",
 )
 @click.option(
     "--force", is_flag=True, help="Promote against the gate; needs --reason, and the model says so."
@@ -92,10 +93,11 @@ def promote_command(
     name: str,
     model_name: str | None,
     store: Path | str | None,
-    min_gain: float,
-    min_dice_positive: float,
-    max_loss: float,
-    min_lead: float,
+    gate_name: str,
+    min_gain: float | None,
+    min_dice_positive: float | None,
+    max_loss: float | None,
+    min_lead: float | None,
     force: bool,
     reason: str | None,
     again: bool,
@@ -116,12 +118,13 @@ def promote_command(
         return
     from sweep.promotion import promote as promotion
 
-    gate = promotion.Gate(
-        min_gain=min_gain,
-        min_dice_positive=min_dice_positive,
-        max_loss=max_loss,
-        min_lead=min_lead,
-    )
+    margins = {
+        "min_gain": min_gain,
+        "min_dice_positive": min_dice_positive,
+        "max_loss": max_loss,
+        "min_lead": min_lead,
+    }
+    gate = promotion.load_gate(gate_name).overridden(margins)
     try:
         promoted = promotion.promote(
             home,
@@ -154,7 +157,7 @@ def _roll_back(
 
     context = click.get_current_context()
     given = [
-        f"--{option.replace('_', '-')}"
+        f"--{option.removesuffix('_name').replace('_', '-')}"
         for option in _FOR_THE_GATE
         if context.get_parameter_source(option) is ParameterSource.COMMANDLINE
     ]
@@ -185,6 +188,8 @@ def print_promotion(promoted: Promotion) -> None:
     )
     print_holdout(promoted.confirmation)
     _say_cautions(promoted.verdict.cautions)
+    if (gate := promoted.verdict.gate) is not None:
+        click.echo(f"gate {gate['name']} ({gate['digest'][:12]})")
     if promoted.verdict.eased:
         click.echo(f"the gate asked for less than usual: {', '.join(promoted.verdict.eased)}")
     for check in promoted.verdict.checks:

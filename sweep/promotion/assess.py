@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore
-from ptxcore.metrics import per_case_dice
+from ptxcore.metrics import apply_rule, per_case_dice
 from ptxcore.training.scoring import held_metrics
 from ptxcore.types import CaseTable, Rule
 from sweep.analysis.intervals import (
@@ -77,6 +77,7 @@ def assess(
     groups, positive = patients(winner, store), winner.positive
     intervals = {
         **dice_intervals(winner.dice, positive, groups, confidence),
+        **rate_intervals(winner, groups, confidence),
         **surface_intervals(winner.table, positive, groups, confidence),
     }
     if default is not None:
@@ -188,6 +189,36 @@ def patients(model: ScoredModel, store: CaseStore) -> list[str]:
         store: Store of the cases.
     """
     return [store.cases[store.index(name)].group for name in model.table.case_ids.tolist()]
+
+
+def rate_intervals(
+    model: ScoredModel, groups: Sequence[str], confidence: float = CONFIDENCE
+) -> Intervals:
+    """Intervals of overlap and rates besides Dice, by the names of `ptxcore.metrics.CONVENTIONS`.
+
+    Args:
+        model: The model on the cases.
+        groups: The patient of each case.
+        confidence: Confidence in (0, 1).
+    """
+    hit, extra, missed = apply_rule(model.table, model.rule)
+    truth, marked = hit + missed, hit + extra
+    union = hit + extra + missed
+    iou = np.where(union > 0, hit / np.maximum(union, 1), 1.0)
+    positive, predicted = truth > 0, marked > 0
+    values = {
+        "iou": (iou, np.ones_like(positive)),
+        "iou_positive": (iou, positive),
+        "pixel_sensitivity": (hit / np.maximum(truth, 1), positive),
+        "precision": (hit / np.maximum(marked, 1), predicted),
+        "case_sensitivity": (predicted, positive),
+        "case_specificity": (~predicted, ~positive),
+        "case_precision": (positive, predicted),
+    }
+    return {
+        name: _interval(np.where(counts, found, np.nan), groups, positive, SHARE, confidence)
+        for name, (found, counts) in values.items()
+    }
 
 
 def surface_intervals(

@@ -13,6 +13,12 @@ from sweep.storage.sweep import Sweep
 
 #: Number of the trial in what the evidence study keeps; older than the word.
 TRIAL_KEY = "candidate"
+#: Metrics that are means over cases, so that they have an interval over patients.
+METRICS_WITH_INTERVAL = (
+    *("dice", "dice_positive", "iou", "iou_positive", "pixel_sensitivity", "precision"),
+    *("case_sensitivity", "case_specificity", "case_precision"),
+    *("surface_dice", "surface_dice_positive", "hausdorff95_mm", "hausdorff95_positive_mm"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +57,10 @@ class Confirmation:
         rule: Chosen on the winner's out-of-fold cases, never on the hold-out.
         default: The same metrics of the default trial's ensemble under a rule of its own;
             None where it is the winner, is not complete, or its weights are gone.
-        intervals: Over patients: "dice", "dice_positive", "gain" (dice above predicting nothing),
-            the distances (NaN without pixel spacing), with a default "difference" (dice above the
-            default's), with a champion "challenge" (dice above the champion's). NaN where there
-            are too few patients.
+        intervals: Over patients: those of `METRICS_WITH_INTERVAL` (of distances NaN without pixel
+            spacing; earlier versions kept some of them), "gain" (dice above predicting nothing),
+            with a default "difference" (dice above the default's), with a champion "challenge"
+            (dice above the champion's). NaN where there are too few patients.
         num_cases: Number of cases in the hold-out.
         num_positive: Number of them with a mask.
         num_groups: Patients.

@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sweep.analysis.intervals import MIN_PATIENTS, TOO_FEW
+from ptxcore.metrics import better
+from sweep.analysis.intervals import TOO_FEW
 from sweep.ledger.projection import Projection
+from sweep.promotion.checks import NOTHING, Check, bound, check
 from sweep.promotion.confirmation import Confirmation
+from sweep.promotion.gate_file import Gate
 from sweep.promotion.versions import version_cautions
 from sweep.records import DEFAULT_TRIAL, State, SweepState
+
+__all__ = ["Champion", "Check", "Gate", "Verdict", "preliminary", "verdict"]
 
 #: How the name of the check against the champion begins.
 AGAINST_CHAMPION = "dice against the champion"
 _SAME_CASES = "both scored on the same cases"
-#: What is expected where there is nothing to ask.
-_NOTHING = "-"
 _DEFAULT = "dice against the default trial"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gate:
-    """What a champion must show on the hold-out.
-
-    Every comparison decides on the lower end of its interval, not on the number itself: of two
-    equal models either one is ahead on half of all hold-outs.
-
-    Attributes:
-        min_gain: Dice (both empty = 1) must lie above predicting nothing by more than this.
-        min_dice_positive: Least mean Dice over cases with a mask. Far below what is useful; it
-            stops a network that finds nothing.
-        max_loss: How far Dice may fall below the default trial's (non-inferiority). Above 0,
-            because a winner that equals the default must be able to pass: with some two hundred
-            cases, for on 90 even equal networks differ by 0 +- 0.043.
-        min_lead: Dice must lie above the champion's by more than this (superiority).
-        min_patients: Patients with a positive case, and patients without; with fewer of either
-            nothing can be said, or a comparison could not fail.
-    """
-
-    min_gain: float = 0.0
-    min_dice_positive: float = 0.1
-    max_loss: float = 0.02
-    min_lead: float = 0.0
-    min_patients: int = MIN_PATIENTS
-
-    @property
-    def eased(self) -> tuple[str, ...]:
-        """Margins that ask for less than the usual ones, in words; empty if none does."""
-        usual = Gate()
-        return tuple(
-            f"{field.name} {getattr(self, field.name):g} (usually {getattr(usual, field.name):g})"
-            for field in dataclasses.fields(self)
-            if (getattr(self, field.name) - getattr(usual, field.name))
-            * (-1 if field.name == "max_loss" else 1)
-            < 0
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,26 +45,12 @@ class Champion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
-    """One question of the gate."""
-
-    name: str
-    passed: bool
-    found: str
-    expected: str
-
-    def __str__(self) -> str:
-        if self.expected == _NOTHING:
-            return f"{self.name}: {self.found}"
-        return f"{self.name}: found {self.found}, expected {self.expected}"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What the gate says.
 
     Attributes:
         checks: Every question asked.
+        gate: Name, digest and content of the gate, see `Gate.facts`; None where it is not known.
         eased: See `Gate.eased`.
         cautions: What to know of the evidence besides, see `sweep.promotion.versions`.
         overruled: Why the winner was promoted all the same; None where it was not.
@@ -106,6 +58,7 @@ class Verdict:
     """
 
     checks: tuple[Check, ...]
+    gate: Mapping[str, Any] | None = None
     eased: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     overruled: str | None = None
@@ -114,12 +67,12 @@ class Verdict:
     @property
     def passed(self) -> bool:
         """Whether every check passed."""
-        return all(check.passed for check in self.checks)
+        return all(one.passed for one in self.checks)
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """The failed checks as sentences; empty for a verdict that passed."""
-        return tuple(str(check) for check in self.checks if not check.passed)
+        return tuple(str(one) for one in self.checks if not one.passed)
 
 
 def preliminary(projection: Projection) -> Verdict:
@@ -134,7 +87,7 @@ def preliminary(projection: Projection) -> Verdict:
         "with `--hours 0.001` it ends as it stands)"
     )
     checks = [
-        _check(
+        check(
             "sweep", is_over, f"{projection.sweep_state}{'' if is_over else no_winner}", "finished"
         )
     ]
@@ -143,19 +96,19 @@ def preliminary(projection: Projection) -> Verdict:
         num_folds = max((len(trial.folds) for trial in projection.trials), default=0)
         found = f"none; the furthest has {num_folds} of {projection.num_folds} folds"
         return Verdict(
-            checks=(*checks, _check("winner", False, found, "a trial with all its folds"))
+            checks=(*checks, check("winner", False, found, "a trial with all its folds"))
         )
     selection = str(best.settings.get("selection", "monitor"))
     return Verdict(
         checks=(
             *checks,
-            _check(
+            check(
                 "winner",
                 set(best.folds) == set(range(projection.num_folds)),
                 f"{len(best.folds)} folds",
                 f"all {projection.num_folds}",
             ),
-            _check(
+            check(
                 "selection",
                 selection == "monitor",
                 f"{selection!r} (checkpoints chosen on the scored cases)"
@@ -189,9 +142,11 @@ def verdict(
             *_identity(confirmation, projection),
             *_population(confirmation, gate),
             *_quality(confirmation, gate),
+            *_floors(confirmation, gate),
             _default(confirmation, projection, gate),
             _challenge(confirmation, champion, gate),
         ),
+        gate=gate.facts,
         eased=gate.eased,
         cautions=version_cautions(confirmation, projection),
     )
@@ -208,7 +163,7 @@ def population(num_positive: int, num_negative: int, gate: Gate | None = None) -
     least = (gate or Gate()).min_patients
     empty = " (so predicting nothing scores 0 by construction, and is beaten by anything)"
     return [
-        _check(
+        check(
             f"patients {kind} a pneumothorax in the hold-out",
             number >= least,
             f"{number}{note if number == 0 else ''}",
@@ -239,7 +194,7 @@ def comparable(problem: str | None) -> list[Check]:
     Args:
         problem: What is the matter with the default; None if nothing, or if it is the winner.
     """
-    return [] if problem is None else [_check(_DEFAULT, False, f"one {problem}", _SAME_CASES)]
+    return [] if problem is None else [check(_DEFAULT, False, f"one {problem}", _SAME_CASES)]
 
 
 def loadable(champion: Champion | None) -> list[Check]:
@@ -250,21 +205,21 @@ def loadable(champion: Champion | None) -> list[Check]:
     """
     if champion is None or champion.problem is None:
         return []
-    return [_check(_against(champion), False, f"one that {champion.problem}", _SAME_CASES)]
+    return [check(_against(champion), False, f"one that {champion.problem}", _SAME_CASES)]
 
 
 def _identity(confirmation: Confirmation, projection: Projection) -> list[Check]:
     """That the confirmed one is the winner, on the data and the plan of its sweep."""
     best, header = projection.best(), projection.header
     return [
-        _check(
+        check(
             "confirmed trial",
             best is not None and best.number == confirmation.trial,
             str(confirmation.trial),
             f"the winner, {None if best is None else best.number}",
         ),
         *(
-            _check(what, found == expected, found[:12], f"{str(expected)[:12]} (ledger)")
+            check(what, found == expected, found[:12], f"{str(expected)[:12]} (ledger)")
             for what, expected, found in (
                 ("plan digest", header.plan_digest, confirmation.plan_digest),
                 ("data hash", header.data_hash, confirmation.data_hash),
@@ -277,7 +232,7 @@ def _population(confirmation: Confirmation, gate: Gate) -> list[Check]:
     num_positive = confirmation.num_positive_groups
     if num_positive is None:
         return [
-            _check(
+            check(
                 "intervals",
                 False,
                 "those of an earlier version, which are too short",
@@ -290,14 +245,14 @@ def _population(confirmation: Confirmation, gate: Gate) -> list[Check]:
 def _quality(confirmation: Confirmation, gate: Gate) -> list[Check]:
     metrics = confirmation.metrics
     return [
-        _bound(
+        bound(
             confirmation,
             "dice above the all-empty baseline",
             "gain",
             f"{confirmation.gain:+.4f} ({metrics['dice']:.4f} against {confirmation.baseline:.4f}",
             gate.min_gain,
         ),
-        _bound(
+        bound(
             confirmation,
             "dice over positives",
             "dice_positive",
@@ -307,11 +262,23 @@ def _quality(confirmation: Confirmation, gate: Gate) -> list[Check]:
     ]
 
 
+def _floors(confirmation: Confirmation, gate: Gate) -> list[Check]:
+    return [
+        bound(
+            confirmation,
+            f"{name} above its floor" if better(name) == "higher" else f"{name} below its limit",
+            name,
+            f"{confirmation.metrics.get(name, math.nan):.4f} (",
+            value,
+            below=better(name) == "lower",
+        )
+        for name, value in gate.floors.items()
+    ]
+
+
 def _default(confirmation: Confirmation, projection: Projection, gate: Gate) -> Check:
     if confirmation.trial == DEFAULT_TRIAL:
-        return _check(
-            _DEFAULT, True, "nothing to compare with: the winner is the default", _NOTHING
-        )
+        return check(_DEFAULT, True, "nothing to compare with: the winner is the default", NOTHING)
     if confirmation.difference is None:
         problem = unfinished_default(projection) or (
             "whose weights were gone when the hold-out was opened (where they are back, `--again` "
@@ -319,45 +286,26 @@ def _default(confirmation: Confirmation, projection: Projection, gate: Gate) -> 
         )
         return comparable(problem)[0]
     found = f"{confirmation.difference:+.4f} ("
-    return _bound(confirmation, _DEFAULT, "difference", found, -gate.max_loss)
+    return bound(confirmation, _DEFAULT, "difference", found, -gate.max_loss)
 
 
 def _challenge(confirmation: Confirmation, champion: Champion | None, gate: Gate) -> Check:
     if champion is None:
-        return _check(AGAINST_CHAMPION, True, "no champion to compare with", _NOTHING)
+        return check(AGAINST_CHAMPION, True, "no champion to compare with", NOTHING)
     name = _against(champion)
     if champion.is_winner:
-        return _check(name, True, "it is this trial", _NOTHING)
+        return check(name, True, "it is this trial", NOTHING)
     if champion.problem is not None:
         return loadable(champion)[0]
     beside = confirmation.champion
     if beside is None or (beside.name, beside.version) != (champion.name, champion.version):
-        return _check(name, False, "one that was not scored on them", _SAME_CASES)
+        return check(name, False, "one that was not scored on them", _SAME_CASES)
     if confirmation.challenge is None:
-        return _check(name, False, f"one that {beside.problem}", _SAME_CASES)
+        return check(name, False, f"one that {beside.problem}", _SAME_CASES)
     note = f"; {beside.exposure}" if beside.exposure else ""
     found = f"{confirmation.challenge:+.4f} on the same cases ("
-    return _bound(confirmation, name, "challenge", found, gate.min_lead, note)
+    return bound(confirmation, name, "challenge", found, gate.min_lead, note)
 
 
 def _against(champion: Champion) -> str:
     return f"{AGAINST_CHAMPION} ({champion.name} version {champion.version})"
-
-
-def _bound(
-    confirmation: Confirmation, name: str, key: str, found: str, above: float, note: str = ""
-) -> Check:
-    """Whether the lower end of an interval lies above a margin. NaN does not."""
-    low, _ = confirmation.intervals.get(key, (math.nan, math.nan))
-    glue = "" if found.endswith("(") else ", "
-    form = ".4f" if key == "dice_positive" else "+.4f"  # a share has no sign, a difference has one
-    return _check(
-        name,
-        low > above,
-        f"{found}{glue}{confirmation.span(key, form)}{note})",
-        f"a lower end above {above:{form}}",
-    )
-
-
-def _check(name: str, passed: bool, found: str, expected: str) -> Check:
-    return Check(name=name, passed=passed, found=found, expected=expected)

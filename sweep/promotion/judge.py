@@ -141,6 +141,7 @@ def keep_verdict(
             "passed": said.passed,
             "forced": against is not None,
             "reason": against,
+            "gate": said.gate,
             "eased": list(said.eased),
             "cautions": list(said.cautions),
             "checks": [dataclasses.asdict(check) for check in said.checks],

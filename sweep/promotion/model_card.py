@@ -83,6 +83,7 @@ def facts_of(
         "version": header.version or "unknown",
         "forced": not said.passed,
         "reasons": list(said.reasons),
+        "gate": said.gate,
         "gate_eased": list(said.eased),
         **({} if against is None else {"force_reason": against}),
         "intended_use": "research; not for clinical use",

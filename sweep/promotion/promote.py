@@ -29,6 +29,7 @@ from sweep.promotion import champions
 from sweep.promotion.confirm import weight_folders
 from sweep.promotion.confirmation import Confirmation
 from sweep.promotion.gate import Gate, Verdict, preliminary, verdict
+from sweep.promotion.gate_file import load_gate
 from sweep.promotion.judge import judge, keep_verdict
 from sweep.promotion.model_card import (
     MAX_REASON,
@@ -45,7 +46,7 @@ from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
 from sweep.storage.sweep_files import files_of
 
-__all__ = ["Gate", "Promotion", "Verdict", "promote", "verdict"]
+__all__ = ["Gate", "Promotion", "Verdict", "load_gate", "promote", "verdict"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ def promote(
         home: Where the sweep lives.
         name: Name of the sweep.
         model_name: Name in the registry; `champions.model_name` unless given, one for each metric.
-        gate: What the gate asks for.
+        gate: What the gate asks for, see `load_gate`; without one, the shipped `superior`.
         force: Promote the winner against the gate; the reasons are written on the model.
         reason: Why it is forced, for those who read the model later: one line of at most
             `MAX_REASON` characters, without patient data. Needed with `force`, and only there.
@@ -140,7 +141,7 @@ def promote(
             sweep,
             best,
             present,
-            gate=gate or Gate(),
+            gate=gate or load_gate(),
             force=force,
             again=again,
             store=store,
@@ -254,6 +255,7 @@ def _log_confirmation(
         "verdict": word,
         "verdict_reasons": "; ".join(said.reasons)[:MAX_TAG],
         "force_reason": against or "",
+        "gate": "" if said.gate is None else str(said.gate["name"]),
         "gate_eased": "; ".join(said.eased),
         "verdict_cautions": "; ".join(said.cautions)[:MAX_TAG],
         "holdout_uses": str(found.use),

@@ -15,7 +15,6 @@ from ptxcore.hints import did_you_mean
 from sweep.errors import SpaceError
 from sweep.policies import PolicySpec
 from sweep.pruners import PrunerSpec
-from sweep.space import _yaml
 from sweep.space._models import (
     DEFAULT_POLICY,
     CategoricalParameter,
@@ -30,9 +29,10 @@ from sweep.space._names import name_problems, order_of
 from sweep.space._sense import parameter_problems, space_problems
 from sweep.space._space import SearchSpace, build
 from sweep.util.strict import Problem, find
+from sweep.util.yaml_lines import Path as YamlPath
+from sweep.util.yaml_lines import Where, dotted, load_yaml, read_text
 
 _SUFFIX = ".yaml"
-_MAX_BYTES = 2**20
 _TYPES: dict[str, type[BaseModel]] = {
     "float": FloatParameter,
     "int": IntParameter,
@@ -81,7 +81,9 @@ def load_space(
     path = Path(path_or_name)
     shipped = shipped_spaces()
     if path.is_file():
-        return parse_space(_text(path), str(path), known, metrics, has_begun=has_begun)
+        return parse_space(
+            read_text(path, SpaceError), str(path), known, metrics, has_begun=has_begun
+        )
     if str(path_or_name) in shipped:
         entry = shipped[str(path_or_name)]
         text = entry.read_text(encoding="utf-8")
@@ -90,17 +92,6 @@ def load_space(
     raise SpaceError(
         f"{path_or_name}: found neither a file nor a shipped search space of that name; {hint}"
     )
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise SpaceError(f"{path}:1: found more than {_MAX_BYTES} bytes, expected a small file")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise SpaceError(f"{path}:1: found bytes that are not UTF-8, expected YAML") from error
-    except OSError as error:
-        raise SpaceError(f"{path}: found no readable file ({error.strerror})") from error
 
 
 def parse_space(
@@ -123,8 +114,8 @@ def parse_space(
     Raises:
         SpaceError: Every problem in a line of its own, as `file:line: key: found, expected`.
     """
-    data, lines = _yaml.load_yaml(text, source)
-    where = _Where(source, lines)
+    data, lines = load_yaml(text, source, SpaceError)
+    where = Where(source, lines)
     try:
         file = SpaceFile.model_validate(data)
     except ValidationError as error:
@@ -141,8 +132,8 @@ def parse_space(
             {"metric": file.objective.metric, "direction": metrics[file.objective.metric]}
         )
         file = file.model_copy(update={"objective": objective})
-    dotted = {_yaml.dotted(path): line for path, line in lines.items()}
-    space = build(file, order, text=text, source=source, lines=dotted)
+    places = {dotted(path): line for path, line in lines.items()}
+    space = build(file, order, text=text, source=source, lines=places)
     if not has_begun:
         problems = [f"{where(*path)}: {text}" for path, text in space_problems(space, file)]
         if problems:
@@ -150,20 +141,7 @@ def parse_space(
     return space
 
 
-class _Where:
-    """Turns a path into `file:line: key`."""
-
-    def __init__(self, source: str, lines: Mapping[_yaml.Path, int]) -> None:
-        self._source, self._lines = source, lines
-
-    def __call__(self, *path: str | int) -> str:
-        nearest = path
-        while nearest not in self._lines:
-            nearest = nearest[:-1]
-        return f"{self._source}:{self._lines[nearest]}: {_yaml.dotted(path)}"
-
-
-def _told(where: _Where, error: ErrorDetails, data: dict[str, Any]) -> str:
+def _told(where: Where, error: ErrorDetails, data: dict[str, Any]) -> str:
     """A pydantic error as `file:line: key: found, expected`."""
     path = _in_file(error["loc"], data)
     problem = error.get("ctx", {}).get("error")
@@ -189,7 +167,7 @@ def _told(where: _Where, error: ErrorDetails, data: dict[str, Any]) -> str:
     return f"{where(*path)}: found {error['input']!r}, expected {expected}"
 
 
-def _in_file(location: tuple[str | int, ...], data: dict[str, Any]) -> _yaml.Path:
+def _in_file(location: tuple[str | int, ...], data: dict[str, Any]) -> YamlPath:
     """The place in the file: pydantic adds the chosen member of a union to the path."""
     path = list(location)
     if path[0] == "parameters" and len(path) > 2 and path[2] in _TYPES:
@@ -205,12 +183,12 @@ def _in_file(location: tuple[str | int, ...], data: dict[str, Any]) -> _yaml.Pat
     return tuple(path[: _SCALARS_BELOW.get(path[0], len(path)) + 1])
 
 
-def _is_scalar_slot(path: _yaml.Path) -> bool:
+def _is_scalar_slot(path: YamlPath) -> bool:
     depth = _SCALARS_BELOW.get(path[0], len(path))
     return len(path) > depth or "when" in path[:-1] or "choices" in path[:-1]
 
 
-def _fields(path: _yaml.Path, data: Any) -> list[str]:
+def _fields(path: YamlPath, data: Any) -> list[str]:
     """Names that the mapping at a path may hold."""
     here = data
     for part in path:

@@ -13,6 +13,7 @@ from typing import Any
 from optuna import Trial
 from optuna.distributions import BaseDistribution
 
+from sweep.errors import SpaceError
 from sweep.policies import PolicySpec
 from sweep.pruners import PrunerSpec
 from sweep.space._models import (
@@ -23,7 +24,7 @@ from sweep.space._models import (
     SamplerSpec,
     SpaceFile,
 )
-from sweep.space._yaml import load_yaml
+from sweep.util.yaml_lines import load_yaml
 
 #: Steps of the search for values under which a parameter is asked for.
 _MAX_TRIES = 100_000
@@ -85,7 +86,7 @@ class SearchSpace:
 
     def tree(self) -> dict[str, Any]:
         """The file's content as plain values, to be changed and written as another space."""
-        return load_yaml(self.text, self.source)[0]
+        return load_yaml(self.text, self.source, SpaceError)[0]
 
     def locate(self, key: str) -> str:
         """`file:line` of a dotted key, of the file alone when it is not in it."""

@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 
 NAME = "ptxsweep"
-PACKAGES = ("dashboards", "ptxcore", "search_spaces", "sweep")
+PACKAGES = ("dashboards", "gates", "ptxcore", "search_spaces", "sweep")
 #: Of the files of a checkout, those that are code or that code reads.
 SUFFIXES = frozenset((".css", ".py", ".typed", ".yaml"))
 #: Where the packages lie: beside each other, installed or not.

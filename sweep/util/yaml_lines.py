@@ -8,17 +8,19 @@ wants `1.0e-4` and makes text of the rest), `yes`, `no`, `on` and `off` are text
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
 
-from sweep.errors import SpaceError
+from sweep.errors import UsageError
 
 Path = tuple[str | int, ...]
 
 
 _READ_OTHERWISE = (":bool", ":int", ":float")
-_MAX_DEPTH, _MAX_LINES = 20, 20_000
+_MAX_BYTES, _MAX_DEPTH, _MAX_LINES = 2**20, 20, 20_000
 _TOO_DEEP = f"found more than {_MAX_DEPTH} levels, expected keys inside keys a few times"
 
 
@@ -46,36 +48,74 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load_yaml(text: str, source: str) -> tuple[dict[str, Any], dict[Path, int]]:
+class Where:
+    """Turns a path into `file:line: key`."""
+
+    def __init__(self, source: str, lines: Mapping[Path, int]) -> None:
+        """Args: `source`, the file's name, and `lines` from `load_yaml`."""
+        self._source, self._lines = source, lines
+
+    def __call__(self, *path: str | int) -> str:
+        """The place of a key, or of what it would stand in."""
+        nearest = path
+        while nearest not in self._lines:
+            nearest = nearest[:-1]
+        return f"{self._source}:{self._lines[nearest]}: {dotted(path)}"
+
+
+def read_text(path: FilePath, error_type: type[UsageError] = UsageError) -> str:
+    """The content of a small file.
+
+    Args:
+        path: The file.
+        error_type: What is raised; `UsageError` or a subclass.
+
+    Raises:
+        UsageError: It cannot be read, is too large, or is not UTF-8.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise error_type(f"{path}:1: found more than {_MAX_BYTES} bytes, expected a small file")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise error_type(f"{path}:1: found bytes that are not UTF-8, expected YAML") from error
+    except OSError as error:
+        raise error_type(f"{path}: found no readable file ({error.strerror})") from error
+
+
+def load_yaml(
+    text: str, source: str, error_type: type[UsageError] = UsageError
+) -> tuple[dict[str, Any], dict[Path, int]]:
     """Read a mapping and the one-based line of every key and item.
 
     Args:
         text: The file's content.
         source: Its name, for messages.
+        error_type: What is raised; `UsageError` or a subclass.
 
     Raises:
-        SpaceError: It is not YAML, not a mapping, or gives a key twice.
+        UsageError: It is not YAML, not a mapping, or gives a key twice.
     """
     loader: _Loader | None = None
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
-            raise SpaceError(f"{source}:1: found no keys, expected a mapping with `name`, ...")
+            raise error_type(f"{source}:1: found no keys, expected a mapping with `name`, ...")
         lines: dict[Path, int] = {}
-        _note_lines(node, (), lines, source)
+        _note_lines(node, (), lines, source, error_type)
         data = loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SpaceError(f"{source}:{line}: not YAML: {error.problem}") from error
+        raise error_type(f"{source}:{line}: not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise SpaceError(f"{source}:1: not YAML: {' '.join(str(error).split())}") from error
+        raise error_type(f"{source}:1: not YAML: {' '.join(str(error).split())}") from error
     except RecursionError:
-        raise SpaceError(f"{source}:1: {_TOO_DEEP}") from None
+        raise error_type(f"{source}:1: {_TOO_DEEP}") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # What PyYAML's constructors raise: a date in month 13, a number without digits.
         kind = type(error).__name__
-        raise SpaceError(
+        raise error_type(
             f"{source}:1: found a value that does not fit its type ({kind}), expected plain "
             "numbers, text, true, false or null"
         ) from error
@@ -85,33 +125,39 @@ def load_yaml(text: str, source: str) -> tuple[dict[str, Any], dict[Path, int]]:
     return data, lines
 
 
-def _note_lines(node: yaml.Node, path: Path, lines: dict[Path, int], source: str) -> None:
+def _note_lines(
+    node: yaml.Node,
+    path: Path,
+    lines: dict[Path, int],
+    source: str,
+    error_type: type[UsageError],
+) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
     if len(path) > _MAX_DEPTH:
-        raise SpaceError(f"{source}:{node.start_mark.line + 1}: {_TOO_DEEP}")
+        raise error_type(f"{source}:{node.start_mark.line + 1}: {_TOO_DEEP}")
     if len(lines) > _MAX_LINES:  # aliases of aliases grow beyond any memory
-        raise SpaceError(
+        raise error_type(
             f"{source}:{node.start_mark.line + 1}: found more than {_MAX_LINES} keys and items, "
             "expected fewer; aliases count each time"
         )
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            _note_lines(item, (*path, index), lines, source)
+            _note_lines(item, (*path, index), lines, source, error_type)
     elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if not key.tag.endswith((":str", ":merge")):
-                raise SpaceError(
+                raise error_type(
                     f"{source}:{key.start_mark.line + 1}: found a key that is no text, expected a "
                     "name; put it in quotes if it is one"
                 )
             inner = (*path, str(key.value))
             if inner in lines:
-                raise SpaceError(
+                raise error_type(
                     f"{source}:{key.start_mark.line + 1}: {dotted(inner)}: found a second time, "
                     f"expected once (first on line {lines[inner]})"
                 )
             lines[inner] = key.start_mark.line + 1
-            _note_lines(value, inner, lines, source)
+            _note_lines(value, inner, lines, source, error_type)
 
 
 def dotted(path: Path) -> str:
