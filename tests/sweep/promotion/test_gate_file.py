@@ -62,7 +62,7 @@ def test_what_is_no_gate(text: str, expected: str) -> None:
 
 
 def test_a_name_that_no_gate_has() -> None:
-    with pytest.raises(UsageError, match="gate supperior: found neither .* mean 'superior'"):
+    with pytest.raises(UsageError, match=r"gate supperior: found neither .* mean 'superior'"):
         load_gate("supperior")
 
 
