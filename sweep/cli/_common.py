@@ -73,6 +73,8 @@ class _OutputFile(click.ParamType[Any]):
 OUTPUT_FILE = _OutputFile()
 
 _STDOUT = "ptxsweep.stdout"
+#: Columns of tables where there is no terminal.
+_NO_TERMINAL = 200
 
 
 def _reserve_stdout(context: click.Context, _: click.Parameter, as_json: bool) -> bool:
@@ -247,8 +249,29 @@ def verifying() -> Callable[[int, int], None]:
     return counter("verified the store: case", quiet_seconds=3.0)
 
 
-def console() -> Console:
-    """Standard output for tables: as wide as they need when it is no screen."""
+def console(width: int | None = None) -> Console:
+    """Standard output for tables: as wide as the terminal, also where `less` reads them.
+
+    Without a terminal, as in a file that a job writes, as wide as they need.
+
+    Args:
+        width: Columns, where they are known.
+    """
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    if width is None and not sys.stdout.isatty():
+        width = _piped_width()
+    return Console(width=width, highlight=False)
+
+
+def _piped_width() -> int:
+    """COLUMNS, else the width of the terminal that standard error or input is, else 200."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    for descriptor in (2, 0):
+        try:
+            return os.get_terminal_size(descriptor).columns or _NO_TERMINAL
+        except OSError:
+            continue
+    return _NO_TERMINAL

@@ -13,6 +13,7 @@ from sweep.analysis.operating_point import objective_name
 from sweep.analysis.phrases import short
 from sweep.analysis.progress import MeanDice, Overview, listing, make_overview, mean_dice
 from sweep.records import State
+from sweep.util.words import duration
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -129,14 +130,6 @@ def _cells(trial: Trial, ahead: float, projection: Projection) -> list[str]:
         _number(None if dice is None else dice.baseline),
         f"{trial.total_seconds:.0f}",
     ]
-
-
-def duration(seconds: float) -> str:
-    """A time span for people: "45 s", "12 min", "3 h 20 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _number(value: float | None) -> str:

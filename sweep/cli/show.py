@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from sweep.cli._common import (
     console,
@@ -15,11 +18,14 @@ from sweep.cli._common import (
     say,
 )
 from sweep.cli._help import command
-from sweep.util.words import count
+from sweep.cli.trial_table import NUM_ROWS, ORDERS, Selection, trial_table
+from sweep.util.words import count, duration
 
 if TYPE_CHECKING:
-    from sweep.analysis.summary import SweepSummary, TrialSummary
+    from sweep.analysis.summary import SweepSummary
 
+#: Columns that no table needs.
+_WIDE = 1_000
 #: Shown for the winner, in this order, beside the objective.
 _OFFICIAL = (
     *("dice", "dice_positive", "iou", "case_sensitivity", "case_specificity", "case_precision"),
@@ -37,10 +43,12 @@ def list_command(as_json: bool, **options: Any) -> None:
     from sweep.analysis.selection_bias import cautions, spoken
     from sweep.analysis.verdict import verdict
     from sweep.ledger import Ledger, list_sweeps, require_ledger
+    from sweep.records import State
 
     home = open_home(options)
     require_ledger(home.ledger_url)
     sweeps: list[dict[str, Any]] = []
+    stopped = (State.PRUNED, State.FAILED, State.ABANDONED)
     for name in list_sweeps(home.ledger_url):
         ledger = Ledger.open(home.ledger_url, name)
         projection = ledger.projection
@@ -53,6 +61,8 @@ def list_command(as_json: bool, **options: Any) -> None:
                 "reason": projection.sweep_reason,
                 "num_trials": len(projection.trials),
                 "num_folds_run": sum(len(trial.folds) for trial in projection.trials),
+                "num_stopped": sum(trial.state in stopped for trial in projection.trials),
+                "seconds": math.fsum(trial.total_seconds for trial in projection.trials),
                 "metric": projection.header.metric,
                 "threshold": objective_rule(projection),
                 "best": None if found.winner is None else found.mean,
@@ -72,11 +82,15 @@ def list_command(as_json: bool, **options: Any) -> None:
     if as_json:
         emit({"sweeps": sweeps})
         return
-    click.echo(f"{'sweep':24} {'state':12} {'trials':>6} {'folds':>6}  who leads, on which cases")
+    click.echo(
+        f"{'sweep':24} {'state':12} {'trials':>6} {'folds':>6} {'stopped':>7} {'time':>10}  "
+        "which leads, on which cases"
+    )
     for sweep in sweeps:
         click.echo(
             f"{sweep['name']:24} {sweep['state']:12} {sweep['num_trials']:6} "
-            f"{sweep['num_folds_run']:6}  {sweep['short']}"
+            f"{sweep['num_folds_run']:6} {sweep['num_stopped']:7} "
+            f"{duration(sweep['seconds']):>10}  {sweep['short']}"
             + _cases(sweep["cohort"])
             + ("  phantom" if sweep["phantom"] else "")
             + "".join(f"  {label}" for label in sweep["cautions"])
@@ -85,59 +99,79 @@ def list_command(as_json: bool, **options: Any) -> None:
 
 @command("show")
 @click.argument("name")
+@click.option("--all", "is_all", is_flag=True, help=f"Every trial, not the first {NUM_ROWS}.")
+@click.option("--wide", "is_wide", is_flag=True, help="All parameters, however wide the lines get.")
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(ORDERS),
+    default="score",
+    show_default=True,
+    help="The best first, the lowest number, or what took most.",
+)
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    metavar="STATE",
+    help="Only trials in this state (complete, running, parked, pruned, failed, abandoned); may be "
+    "given many times.",
+)
 @home_options
 @json_option
-def show_command(name: str, as_json: bool, **options: Any) -> None:
-    """Show every trial of the sweep NAME: state, configuration, fold scores, seconds.
+def show_command(
+    name: str,
+    is_all: bool,
+    is_wide: bool,
+    order: str,
+    states: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Show the trials of the sweep NAME, best first: state, why it stopped, scores, parameters.
 
-    Seconds of a fold that was not finished are those from its start to its end.
+    Complete trials come before those that miss folds. The time of a fold that was not finished is
+    that from its start to its end. With --json all trials are there, by number, unless --sort or
+    --state is given.
     """
     from sweep.analysis.operating_point import fill
     from sweep.analysis.summary import summarise
     from sweep.ledger import Ledger
 
     home = open_home(options)
+    selection = Selection(order=order, states=_known(states), num_rows=None if is_all else NUM_ROWS)
     ledger = Ledger.open(home.ledger_url, name)
     fill(ledger.projection, home.sweep_folder(name))
     summary = summarise(ledger)
     ledger.close()
-    if as_json:
-        emit(summary)
-    else:
-        print_sweep(summary)
+    if not as_json:
+        print_sweep(summary, selection, _WIDE if is_wide else None)
+        return
+    order_given = click.get_current_context().get_parameter_source("order")
+    if states or order_given is ParameterSource.COMMANDLINE:
+        summary = dataclasses.replace(summary, trials=selection.of(summary))
+    emit(summary)
 
 
-def print_sweep(summary: SweepSummary) -> None:
+def _known(states: tuple[str, ...]) -> tuple[str, ...]:
+    from sweep.errors import UsageError
+    from sweep.records import State
+
+    for state in states:
+        if state not in list(State):
+            known = ", ".join(State)
+            raise UsageError(f"--state: found {state!r}, expected one of {known}")
+    return states
+
+
+def print_sweep(
+    summary: SweepSummary, selection: Selection | None = None, width: int | None = None
+) -> None:
     """A sweep as a table, and what it found in a few lines."""
-    from rich.table import Table
-
     from sweep.analysis.cohort import describe
-    from sweep.analysis.operating_point import objective_name
 
-    num_folds = max((len(trial.fold_scores) for trial in summary.trials), default=0)
-    table = Table(
-        title=f"{summary.name}{' (phantom)' if summary.phantom else ''}",
-        caption=f"in brackets: means of fewer than {count(num_folds, 'fold')}, which cannot win "
-        "and do not compare with the others"
-        if any(_mean(trial).startswith("(") for trial in summary.trials)
-        else None,
-    )
-    objective = objective_name(summary.metric)
-    for heading in ("trial", "state", objective, "folds", "seconds", "parameters"):
-        table.add_column(heading, justify="right" if heading in ("trial", "seconds") else "left")
-    for trial in summary.trials:
-        scores = " ".join("-" if score is None else f"{score:.3f}" for score in trial.fold_scores)
-        table.add_row(
-            f"{trial.number}{' *' if trial.number == summary.best else ''}",
-            trial.state
-            + (f": {trial.reason}" if trial.reason and trial.state == "failed" else "")
-            + (f", batches in {trial.batch_parts} parts" if trial.batch_parts > 1 else ""),
-            _mean(trial),
-            scores,
-            f"{trial.seconds:.1f}",
-            ", ".join(f"{key} {_short(value)}" for key, value in trial.parameters.items()),
-        )
-    console().print(table)
+    screen = console(width)
+    screen.print(trial_table(summary, selection or Selection(), screen.width))
     num_stopped = summary.num_folds_stopped
     stopped = f", {num_stopped} stopped on the way" if num_stopped else ""
     click.echo(
@@ -155,15 +189,6 @@ def print_sweep(summary: SweepSummary) -> None:
         say(f"warning: {summary.warning}")
     if summary.caution is not None:
         say(f"caution: {summary.caution}")
-
-
-def _mean(trial: TrialSummary) -> str:
-    """In brackets where folds are missing: the easy ones may be there, the hard ones not."""
-    from sweep.records import State
-
-    if trial.mean is None:
-        return "-"
-    return f"{trial.mean:.4f}" if trial.state == State.COMPLETE else f"({trial.mean:.4f})"
 
 
 def _print_winner(summary: SweepSummary) -> None:
@@ -201,7 +226,3 @@ def _cases(cohort: dict[str, Any]) -> str:
     if not cohort:
         return ""
     return f"  cases {cohort['num_cases']} ({cohort['num_positive']} positive)"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -11,10 +11,11 @@ from rich.console import Console
 from synthetic_sweeps import SPACE, projection_of
 
 from sweep.analysis.progress import MeanDice, listing, make_overview
-from sweep.cli.live import NUM_ROWS, duration, line, table, watching
+from sweep.cli.live import NUM_ROWS, line, table, watching
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection
 from sweep.records import State
+from sweep.util.words import duration
 
 
 def test_overview_counts_and_estimates(ledger: Ledger) -> None:

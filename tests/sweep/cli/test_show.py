@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from synthetic_sweeps import projection_of, stamp
+from synthetic_sweeps import Story, projection_of, run_sweep, stamp
 
 from sweep.analysis.summary import baseline_warning, summarise, summarise_trial
 from sweep.cli import main
@@ -93,8 +94,8 @@ def test_a_mean_of_fewer_folds_does_not_look_like_one_of_all(
     """Trial 1 has 0.8 on its one fold, more than the winner on both."""
     assert main(["show", "small", "--home", str(home.folder)]) == 0
     shown = capfd.readouterr().out
-    assert "│ 0.6000 " in shown
-    assert "│ (0.8000) " in shown
+    assert "complete      0.6000  0.500 0.700" in shown
+    assert "abandoned   (0.8000)  0.800 -" in shown
     assert "in brackets: means of fewer than 2 folds, which cannot win" in shown
 
 
@@ -153,3 +154,72 @@ def test_list_json(home: Home, ledger: Ledger, capfd: pytest.CaptureFixture[str]
     assert one["num_trials"] == 3
     assert one["best"] is None
     assert one["standing"]["leader"] == 1
+
+
+@pytest.fixture(scope="module")
+def forty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a sweep of forty trials, most of them pruned."""
+    folder = tmp_path_factory.mktemp("home")
+    story = Story(diverges=frozenset({3}))
+    run_sweep(
+        f"sqlite:///{folder / 'ledger.db'}", "done", num_trials=40, num_completions=6, story=story
+    ).close()
+    return folder
+
+
+def shown(
+    forty: Path, capfd: pytest.CaptureFixture[str], *words: str, name: str = "done"
+) -> list[str]:
+    """The rows of `show`, without what stands above and below them."""
+    assert main(["show", name, "--home", str(forty), *words]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    return [line for line in lines if line[:6].strip(" *").isdecimal()]
+
+
+def test_show_begins_with_the_best_and_fits_a_screen(
+    forty: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    rows = shown(forty, capfd)
+    assert len(rows) == 20
+    assert " * " in rows[0]
+    scores = [float(row[27:43].split()[-1]) for row in rows if "complete" in row]
+    assert scores == sorted(scores, reverse=True)
+    states = ["complete" in row for row in rows]
+    assert states == sorted(states, reverse=True)  # partial means below, however high
+    assert any("pruned in fold" in row for row in rows)
+    everything = shown(forty, capfd, "--all")
+    assert (everything[:20], len(everything)) == (rows, 40)
+
+
+def test_show_takes_an_order_and_states(forty: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (row,) = shown(forty, capfd, "--state", "failed")
+    assert "failed: objective is NaN" in row
+    assert shown(forty, capfd, "--sort", "number")[0].split()[0] == "0"
+    words = ["show", "done", "--home", str(forty), "--json"]
+    assert main([*words, "--sort", "seconds", "--state", "pruned"]) == 0
+    seconds = [trial["seconds"] for trial in json.loads(capfd.readouterr().out)["trials"]]
+    assert seconds == sorted(seconds, reverse=True)
+    assert min(seconds) > 0  # also those stopped in their first fold
+    assert main(words) == 0
+    numbers = [trial["number"] for trial in json.loads(capfd.readouterr().out)["trials"]]
+    assert numbers == list(range(40))
+    assert main([*words, "--state", "lost"]) == 2
+    assert "--state: found 'lost', expected one of running," in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("columns", [70, 100, 160])
+def test_a_trial_takes_one_line_however_narrow_the_terminal(
+    forty: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    columns: int,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rows = shown(forty, capfd)
+    assert len(rows) == 20
+    assert max(map(len, rows)) <= columns
+    assert ("0.0028" in rows[0]) == (columns > 70)  # a parameter
+    wide = shown(forty, capfd, "--wide")
+    assert len(wide) == 20
+    assert all(row.count("0.") > 5 for row in wide[:5])
