@@ -67,7 +67,7 @@ def trial_table(summary: SweepSummary, selection: Selection, width: int) -> Tabl
     """The chosen trials, a line each; the caption says what is in brackets or left out.
 
     Args:
-        summary: Of the sweep.
+        summary: Summary of the sweep.
         selection: Which trials.
         width: Columns of the terminal. Parameters have columns of their own where they fit.
     """
