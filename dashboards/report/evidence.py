@@ -51,9 +51,8 @@ class Confirmation(Protocol):
         (Dice above the default's) and "challenge" (Dice above the champion's).
         """
 
-    @property
-    def confidence(self) -> float:
-        """Confidence of the intervals."""
+    def confidence_in(self, key: str) -> str:
+        """The confidence of an interval in words, "95%"."""
 
     @property
     def num_cases(self) -> int:

@@ -96,7 +96,7 @@ def _table(confirmation: Confirmation, names: Sequence[str]) -> Markup:
     head = (
         "metric",
         f"#{confirmation.trial}",
-        f"{confirmation.confidence:.0%} interval",
+        f"{confirmation.confidence_in('dice')} interval",
         "all empty",
         "default",
         *(() if beside is None else ("champion",)),

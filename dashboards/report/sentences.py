@@ -34,8 +34,8 @@ def held_out(confirmation: Confirmation) -> str:
     if confirmation.num_uses == 1:
         return text + "It was the first use of these cases."
     return text + (
-        f"These cases have been used {confirmation.num_uses} times by now, so they are no longer "
-        "quite unseen."
+        f"It was use {confirmation.num_uses} of these cases, so its intervals are wider than 95%: "
+        "all uses together share one chance of an error."
     )
 
 
@@ -77,7 +77,7 @@ def _between(confirmation: Confirmation, key: str) -> str:
     low, high = confirmation.intervals[key]
     if not low <= high:
         return " (too few patients for an interval)"
-    return f" ({confirmation.confidence:.0%} interval {signed(low)} to {signed(high)})"
+    return f" ({confirmation.confidence_in(key)} interval {signed(low)} to {signed(high)})"
 
 
 def effort(found: Findings) -> str:

@@ -219,6 +219,12 @@ def print_holdout(found: Confirmation) -> None:
         f"Dice over positive cases {found.metrics['dice_positive']:.4f} "
         f"({found.span('dice_positive', '.4f')}); masks are {found.rule.words}"
     )
+    if found.num_uses > 1:
+        spent = found.confidence_in("dice")
+        click.echo(
+            f"use {found.num_uses} of these cases, so intervals are at {spent} instead of 95%: all "
+            "uses together share one chance of an error"
+        )
     if found.metrics.get("num_with_spacing", 0.0) > 0:
         click.echo(
             "outlines over positive cases: surface Dice at 2 mm "

@@ -53,6 +53,7 @@ class HoldoutUse:
         holdout_digest: SHA-256 of the hold-out's cases.
         trials: Numbers of the scored trials.
         result: What came out, None if it never ended.
+        id: Names this use beside the case store, too; None in what earlier versions kept.
     """
 
     number: int
@@ -62,6 +63,7 @@ class HoldoutUse:
     holdout_digest: str
     trials: tuple[int, ...]
     result: Mapping[str, Any] | None = None
+    id: str | None = None
 
 
 class Evidence:
@@ -90,15 +92,18 @@ class Evidence:
             study = self._find()
             return [] if study is None else _uses(self._storage, study)
 
-    def num_uses_of(self, holdout_digest: str) -> int:
-        """Uses of these very cases by all sweeps of this database."""
-        total = 0
+    def ids_of_uses(self, holdout_digest: str) -> set[str]:
+        """What tells uses of these very cases apart, by all sweeps of this database."""
+        found = set()
         with readable():
             for study in self._storage.get_all_studies():
                 if COUNT_KEY in study.user_attrs:
-                    uses = _uses(self._storage, study_id(study))
-                    total += sum(use.holdout_digest == holdout_digest for use in uses)
-        return total
+                    found |= {
+                        use.id or f"{study.study_name} {use.number}"
+                        for use in _uses(self._storage, study_id(study))
+                        if use.holdout_digest == holdout_digest
+                    }
+        return found
 
     def begin(
         self,
@@ -108,6 +113,7 @@ class Evidence:
         holdout_digest: str,
         trials: Sequence[int],
         again: bool = False,
+        use_id: str | None = None,
     ) -> int:
         """Write down a use of the hold-out. Only then may it be opened.
 
@@ -117,6 +123,7 @@ class Evidence:
             holdout_digest: SHA-256 of its cases.
             trials: Numbers of the trials to be scored.
             again: Whether a use after the first is meant.
+            use_id: Names the use beside the case store, too.
 
         Returns:
             The number of the use, 1 for the first.
@@ -144,6 +151,7 @@ class Evidence:
             "git_sha": git_sha,
             "holdout_digest": holdout_digest,
             _TRIALS: list(trials),
+            "id": use_id,
         }
         self._storage.create_new_trial(study, _template({_USE: use}))
         return count + 1

@@ -23,11 +23,12 @@ from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.model_package import usable_runtime
 from sweep.promotion.assess import ScoredModel, assess, challenged
 from sweep.promotion.confirmation import Confirmation, read_confirmation
-from sweep.promotion.holdout import holdout_digest, read_plan, score, table_path
+from sweep.promotion.holdout import place_of, read_plan, score, table_path
 from sweep.promotion.rival import Rival
+from sweep.promotion.spending import Opening, open_holdout
 from sweep.records import DEFAULT_TRIAL, State
 from sweep.storage.sweep import Sweep
-from sweep.util.provenance import git_sha, pixel_versions
+from sweep.util.provenance import pixel_versions
 from sweep.util.redaction import redact
 
 #: What the champion's own networks may raise on cases of another kind than theirs.
@@ -44,11 +45,12 @@ class _Model:
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """A sweep with a hold-out that may be used: its plan and its cases are what they were."""
+    """A sweep with an open hold-out: its plan and its cases are what they were."""
 
     sweep: Sweep
     cases: CaseStore
     plan: FoldPlan
+    use: Opening
 
 
 def confirm(
@@ -82,34 +84,36 @@ def confirm(
         CheckpointError: Weights are damaged.
     """
     cases, plan = read_plan(sweep.home, sweep.name, sweep.header, store, on_verify)
-    opened = _Opened(sweep=sweep, cases=cases, plan=plan)
     projection = sweep.projection
     sweep.files.bring_folds(_contestants(projection), weights=True)
     models = _models(projection, sweep.folder, plan)
-    number = sweep.evidence.begin(
+    use = open_holdout(
+        sweep,
+        plan,
+        place_of(sweep, store),
         purpose=purpose,
-        git_sha=git_sha(),
-        holdout_digest=holdout_digest(plan),
         trials=[model.trial.number for model in models],
         again=again,
     )
     ensembles = [model.ensemble for model in models]
     tables = score(ensembles, cases, plan, on_progress)
     for model, table in zip(models, tables, strict=True):
-        save_table(table_path(sweep.folder, number, model.trial.number), table)
+        save_table(table_path(sweep.folder, use.number, model.trial.number), table)
     winner, *default = (
         ScoredModel(table=table, rule=ensemble.rule)
         for ensemble, table in zip(ensembles, tables, strict=True)
     )
     best = models[0].trial
+    beside = default[0] if default else None
     result = {
-        **assess(best.number, winner, default[0] if default else None, cases, plan),
+        **assess(best.number, winner, beside, cases, plan, use.confidence),
         "inference": best.inference,
         "versions": pixel_versions(),
     }
     if rival is not None:
-        result = _beside(result, winner, rival, opened, number, on_progress)
-    return _finished(sweep, number, result)
+        opened = _Opened(sweep=sweep, cases=cases, plan=plan, use=use)
+        result = _beside(result, winner, rival, opened, on_progress)
+    return _finished(sweep, use, result)
 
 
 def challenge(
@@ -139,21 +143,22 @@ def challenge(
         StorageError: Object storage cannot be used.
     """
     cases, plan = read_plan(sweep.home, sweep.name, sweep.header, store, on_verify)
-    opened = _Opened(sweep=sweep, cases=cases, plan=plan)
     sweep.files.bring_folder(f"confirmation/use-{known.use}")
     winner = ScoredModel(table=_kept_table(sweep.folder, known), rule=known.rule)
     before = next(use for use in sweep.evidence.uses() if use.number == known.use).result
     assert before is not None, "a confirmation came to an end"
-    number = sweep.evidence.begin(
+    use = open_holdout(
+        sweep,
+        plan,
+        place_of(sweep, store),
         purpose=f"{rival.champion} beside the winner",
-        git_sha=git_sha(),
-        holdout_digest=known.holdout_digest,
         trials=[known.trial],
         again=True,
     )
-    save_table(table_path(sweep.folder, number, known.trial), winner.table)
-    result = _beside(before, winner, rival, opened, number, on_progress)
-    return _finished(sweep, number, result)
+    save_table(table_path(sweep.folder, use.number, known.trial), winner.table)
+    opened = _Opened(sweep=sweep, cases=cases, plan=plan, use=use)
+    result = _beside(before, winner, rival, opened, on_progress)
+    return _finished(sweep, use, result)
 
 
 def _beside(
@@ -161,7 +166,6 @@ def _beside(
     winner: ScoredModel,
     rival: Rival,
     opened: _Opened,
-    number: int,
     on_progress: OnProgress,
 ) -> dict[str, Any]:
     """The winner's result with the champion on the same cases, or with why it is not there."""
@@ -173,17 +177,21 @@ def _beside(
         except _UNSCORED as error:
             problem = redact(f"cannot be scored on these cases ({type(error).__name__}: {error})")
     if scored is not None:
-        save_table(table_path(opened.sweep.folder, number, _CHAMPION), scored.table)
+        path = table_path(opened.sweep.folder, opened.use.number, _CHAMPION)
+        save_table(path, scored.table)
     facts = {**rival.facts, "problem": problem}
-    return challenged(result, winner, scored, facts, opened.cases, opened.plan)
+    return challenged(
+        result, winner, scored, facts, opened.cases, opened.plan, opened.use.confidence
+    )
 
 
-def _finished(sweep: Sweep, number: int, result: Mapping[str, Any]) -> Confirmation:
+def _finished(sweep: Sweep, use: Opening, result: Mapping[str, Any]) -> Confirmation:
     evidence = sweep.evidence
-    sweep.files.save_folder(f"confirmation/use-{number}")
-    evidence.finish(number, result, result["metrics"]["dice"])
-    use = next(use for use in evidence.uses() if use.number == number)
-    return read_confirmation(sweep, use)
+    sweep.files.save_folder(f"confirmation/use-{use.number}")
+    counted = {"num_uses": use.num_uses, "is_count_shared": use.is_shared}
+    evidence.finish(use.number, {**result, **counted}, result["metrics"]["dice"])
+    kept = next(kept for kept in evidence.uses() if kept.number == use.number)
+    return read_confirmation(sweep, kept)
 
 
 def _kept_table(folder: Path, known: Confirmation) -> CaseTable:

@@ -9,6 +9,7 @@ from typing import Any
 from ptxcore.types import Rule
 from sweep.analysis.intervals import TOO_FEW
 from sweep.ledger.evidence import HoldoutUse
+from sweep.storage.holdout_uses import UNSHARED
 from sweep.storage.sweep import Sweep
 
 #: Number of the trial in what the evidence study keeps; older than the word.
@@ -64,12 +65,14 @@ class Confirmation:
         num_cases: Number of cases in the hold-out.
         num_positive: Number of them with a mask.
         num_groups: Patients.
-        confidence: Confidence of the intervals.
+        confidence: Confidence of the intervals, the one that is decided at: 95% at the first use of
+            these cases, more at later ones (`sweep.promotion.spending`).
         data_hash: Hash of the case store.
         plan_digest: Digest of the fold plan.
         holdout_digest: SHA-256 of the hold-out's cases.
         use: Number of this use of the hold-out by this sweep, 1 for the first.
-        num_uses: Uses of these cases by all sweeps of the ledger, this one included.
+        num_uses: Uses of these cases by all sweeps that share the store, this one included, when
+            it was used; in what earlier versions kept, by all sweeps of the ledger so far.
         timestamp: ISO 8601 time in UTC.
         git_sha: Commit of the code that scored.
         phantom: Whether the cases are drawn, not real.
@@ -78,6 +81,10 @@ class Confirmation:
             intervals that are too short.
         versions: Versions of what changes pixels or scores, under which the winner was scored; None
             in what earlier versions kept.
+        challenge_confidence: Confidence of the interval "challenge", which may be of a later use;
+            None where it is `confidence`.
+        is_count_shared: Whether the use is kept beside the store too, where other homes see it;
+            None in what earlier versions kept.
     """
 
     sweep: str
@@ -101,6 +108,8 @@ class Confirmation:
     champion: ChampionBeside | None = None
     num_positive_groups: int | None = None
     versions: Mapping[str, str] | None = None
+    challenge_confidence: float | None = None
+    is_count_shared: bool | None = None
 
     @property
     def baseline(self) -> float:
@@ -124,6 +133,20 @@ class Confirmation:
             return None
         return self.metrics["dice"] - self.champion.metrics["dice"]
 
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What to know of the use itself, without a capital and a stop."""
+        return (UNSHARED,) if self.is_count_shared is False else ()
+
+    def confidence_in(self, key: str) -> str:
+        """The confidence of an interval in words, "95%".
+
+        Args:
+            key: A key of `intervals`.
+        """
+        of_challenge = self.challenge_confidence if key == "challenge" else None
+        return f"{100 * (of_challenge or self.confidence):.4g}%"
+
     def span(self, key: str, form: str = "+.4f") -> str:
         """An interval in words, or that there are too few patients for one.
 
@@ -135,7 +158,7 @@ class Confirmation:
         if not low <= high:
             return TOO_FEW
         note = ", too short, of an earlier version" if self.num_positive_groups is None else ""
-        return f"{self.confidence:.0%} interval {low:{form}} to {high:{form}}{note}"
+        return f"{self.confidence_in(key)} interval {low:{form}} to {high:{form}}{note}"
 
 
 def last_confirmation(sweep: Sweep) -> Confirmation | None:
@@ -173,13 +196,21 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
         plan_digest=str(result["plan_digest"]),
         holdout_digest=use.holdout_digest,
         use=use.number,
-        num_uses=sweep.evidence.num_uses_of(use.holdout_digest),
+        num_uses=_num_uses(sweep, use),
         timestamp=use.timestamp,
         git_sha=use.git_sha,
         phantom=sweep.header.is_phantom,
         champion=_champion(result.get("champion")),
         versions=result.get("versions"),
+        challenge_confidence=result.get("challenge_confidence"),
+        is_count_shared=result.get("is_count_shared"),
     )
+
+
+def _num_uses(sweep: Sweep, use: HoldoutUse) -> int:
+    assert use.result is not None
+    kept = use.result.get("num_uses")
+    return len(sweep.evidence.ids_of_uses(use.holdout_digest)) if kept is None else int(kept)
 
 
 def _champion(kept: Mapping[str, Any] | None) -> ChampionBeside | None:

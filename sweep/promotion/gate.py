@@ -148,7 +148,7 @@ def verdict(
         ),
         gate=gate.facts,
         eased=gate.eased,
-        cautions=version_cautions(confirmation, projection),
+        cautions=(*version_cautions(confirmation, projection), *confirmation.cautions),
     )
 
 

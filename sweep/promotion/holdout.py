@@ -19,8 +19,9 @@ from ptxcore.metrics import build_table, count_case, logits_to_mask, measure_sur
 from ptxcore.types import CaseTable, Rule
 from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
-from sweep.storage.case_stores import open_store, store_of
+from sweep.storage.case_stores import locate, open_store, store_of
 from sweep.storage.home import Home
+from sweep.storage.sweep import Sweep
 from sweep.storage.sweep_files import files_of
 
 #: Logits, float32 of shape (H, W), for a case's id and its image.
@@ -31,6 +32,19 @@ def holdout_digest(plan: FoldPlan) -> str:
     """SHA-256 that tells hold-outs apart: the data and the ids of its cases."""
     text = json.dumps([plan.data_hash, sorted(plan.holdout)])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def place_of(sweep: Sweep, store: Path | str | None) -> str:
+    """Where the case store of a sweep is: the folder or the address, not a host's copy.
+
+    Args:
+        sweep: The sweep.
+        store: Where the store is now, if it moved.
+
+    Raises:
+        StoreError: The ledger does not say it.
+    """
+    return locate(store or store_of(sweep.header, sweep.home.folder))
 
 
 def read_plan(

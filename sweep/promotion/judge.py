@@ -1,9 +1,9 @@
 """The evidence about a winner, gathered once, and what the gate says of it.
 
-What can refuse it without the hold-out comes first: too few patients of a kind, a default or a
-champion that cannot be scored. The champion is scored when the hold-out is opened; a winner that
-was confirmed before there was this champion gets it beside it on the cases that are open already,
-which is a use of them and is counted.
+What can refuse it without the hold-out comes first: too many uses of its cases, too few patients
+of a kind, a default or a champion that cannot be scored. The champion is scored when the hold-out
+is opened; a winner that was confirmed before there was this champion gets it beside it on the cases
+that are open already, which is a use of them and is counted.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from sweep.promotion.gate import (
     unfinished_default,
     verdict,
 )
-from sweep.promotion.holdout import count_patients, read_plan
+from sweep.promotion.holdout import count_patients, place_of, read_plan
 from sweep.promotion.model_card import is_same
 from sweep.promotion.rival import load_rival
+from sweep.promotion.spending import count_uses, unspent
 from sweep.storage.sweep import Sweep
 from sweep.util.provenance import login
 
@@ -82,10 +83,12 @@ def judge(
         if present is not None and champion is not None and not champion.is_winner:
             rival = load_rival(home, present, plan)
             champion = rival.champion
+        spent = unspent(count_uses(sweep, plan, place_of(sweep, store)))
         if known is None:
             problem = unfinished_default(sweep.projection) or default_without_weights(sweep)
             first = Verdict(
                 checks=(
+                    *spent,
                     *population(*count_patients(plan, cases), gate),
                     *comparable(problem),
                     *loadable(champion),
@@ -107,6 +110,8 @@ def judge(
             and rival.champion.problem is None
             and (force or verdict(known, sweep.projection, gate=gate).passed)  # else in vain
         ):
+            if spent and not force:
+                raise GateRefused(Verdict(checks=tuple(spent)).reasons)
             known = challenge(
                 sweep, known, rival, store=store, on_progress=on_progress, on_verify=on_verify
             )

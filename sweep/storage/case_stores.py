@@ -16,6 +16,7 @@ from ptxcore.errors import StoreError
 from sweep.ledger.header import SweepHeader
 from sweep.storage import snapshots
 from sweep.storage.bucket import Bucket, check_address, is_bucket
+from sweep.storage.holdout_uses import copy_uses
 
 #: Below the address of a store.
 PLACE = "store"
@@ -94,7 +95,7 @@ def on_host(store: str, data_hash: str) -> Path:
 
 
 def upload(folder: Path, address: str) -> tuple[CaseStore, bool]:
-    """Put a store into object storage, whole or not at all.
+    """Put a store into object storage, whole or not at all, and how often its cases were used.
 
     Args:
         folder: Folder of the store; every case is read and checked first.
@@ -116,8 +117,10 @@ def upload(folder: Path, address: str) -> tuple[CaseStore, bool]:
                 f"{address}: found another store there (data hash {found[:12]}, this one has "
                 f"{store.data_hash[:12]}), which a sweep may need; give another prefix"
             )
+        copy_uses(folder, address)
         return store, False
     store.verify()
+    copy_uses(folder, address)  # first: the cases must not be there as if they were unused
     snapshots.save(bucket, PLACE, folder, lambda name: name in (MANIFEST, CASES, IMAGES, MASKS))
     return store, True
 

@@ -289,7 +289,7 @@ def read_ledger(data: bytes) -> None:
             evidence = Evidence(url, "first")
             try:
                 evidence.uses()
-                evidence.num_uses_of("d")
+                evidence.ids_of_uses("d")
             finally:
                 evidence.close()
 

@@ -30,9 +30,10 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture
 def tiny_home(trained_home: Home, mlflow_template: Path, tmp_path: Path) -> Home:
-    """A copy of the finished sweep, and a fresh MLflow store."""
+    """A copy of the finished sweep, a fresh MLflow store, and cases that were never used."""
     from tiny_sweep import home_at
 
+    shutil.rmtree(trained_home.folder.parent / "store" / "holdout_uses", ignore_errors=True)
     folder = tmp_path / "home"
     shutil.copytree(trained_home.folder, folder)
     shutil.copy(mlflow_template, folder / "mlflow.db")

@@ -215,7 +215,7 @@ def test_the_file_appears_whole(sweep: Ledger, tmp_path: Path) -> None:
 
 
 def test_a_hold_out_that_is_worn_out_is_called_so(sweep: Ledger) -> None:
-    used = replace(CONFIRMED, default=None, num_uses=4)
+    used = replace(CONFIRMED, default=None, num_uses=4, confidence=0.995)
     refused = Verdict(
         checks=(Check(name="hold-out", passed=False, found="4 uses", expected="1 use"),)
     )
@@ -223,7 +223,8 @@ def test_a_hold_out_that_is_worn_out_is_called_so(sweep: Ledger) -> None:
         sweep.name, sweep.projection, confirmation=used, verdict=refused, written_at=AT
     )
     text = Page(html).text
-    assert "used 4 times by now" in text
+    assert "It was use 4 of these cases" in text
+    assert "99.5% interval" in text
     assert "The gate refused it." in text
     assert "hold-out 4 uses 1 use refused" in text
     assert "from the default settings (" not in text

@@ -216,17 +216,3 @@ def test_only_one_of_two_processes_is_the_first(tiny_home: Home) -> None:
         one.join()
     assert sorted(outcomes) == ["first", "refused"]
     assert len(Evidence(tiny_home.ledger_url, "other").uses()) == 1
-
-
-def test_uses_by_other_sweeps_are_counted_too(tiny_home: Home) -> None:
-    found = confirm_now(tiny_home, NAME)
-    other = Evidence(tiny_home.ledger_url, "another-sweep")
-    other.begin(
-        purpose="its own winner",
-        git_sha="",
-        holdout_digest=found.holdout_digest,
-        trials=[4],
-    )
-    again = kept_confirmation(tiny_home, NAME)
-    assert again is not None
-    assert (again.use, again.num_uses) == (1, 2)

@@ -16,6 +16,7 @@ from sweep.errors import StorageError, UsageError
 from sweep.storage import snapshots
 from sweep.storage.bucket import Bucket
 from sweep.storage.case_stores import PLACE, locate, on_host, open_store, upload
+from sweep.storage.holdout_uses import note_use, noted_uses
 
 
 @pytest.fixture
@@ -46,6 +47,17 @@ def test_every_host_reads_the_same_cases_and_nobody_gets_the_salt(
     assert sorted(path.name for path in found.folder.iterdir()) == [
         "cases.csv", "images.bin", "manifest.json", "masks.bin",
     ]  # fmt: skip
+
+
+def test_how_often_cases_were_used_comes_along(store: CaseStore, s3: str) -> None:
+    """Into object storage, once for each use; what is used there is kept there."""
+    note_use(str(store.folder), "a", ["x", "y"])
+    upload(store.folder, s3)
+    assert note_use(s3, "b", ["y"])
+    note_use(str(store.folder), "c", ["x"])
+    upload(store.folder, s3)
+    assert noted_uses(s3) == {"a": {"x", "y"}, "b": {"y"}, "c": {"x"}}
+    assert not note_use(f"{s3.rpartition('/')[0].replace('ptxsweep', 'no-bucket')}", "d", ["x"])
 
 
 def test_a_copy_that_is_there_asks_nobody(
