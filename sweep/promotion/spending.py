@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ptxcore.data.splits.fold_plan import FoldPlan
-from sweep.promotion.gate import Check
+from sweep.promotion.checks import Check, check
 from sweep.promotion.holdout import holdout_digest
 from sweep.storage.holdout_uses import note_use, noted_uses
 from sweep.storage.sweep import Sweep
@@ -34,7 +34,7 @@ class Opening:
     """A use of a hold-out that is written down, so that it may be opened.
 
     Attributes:
-        number: Of this sweep, 1 for the first.
+        number: Number among the uses by this sweep, 1 for the first.
         num_uses: Uses of these cases by all sweeps, this one included.
         is_shared: Whether the record beside the store has it, too.
     """
@@ -127,11 +127,11 @@ def unspent(num_uses: int) -> list[Check]:
     if num_uses < MAX_USES:
         return []
     return [
-        Check(
-            name="uses of the hold-out",
-            passed=False,
-            found=f"{count(num_uses, 'use')} of the same cases",
-            expected=f"fewer than {MAX_USES}: nothing can be shown on them any more, and new cases "
+        check(
+            "uses of the hold-out",
+            False,
+            f"{count(num_uses, 'use')} of the same cases",
+            f"fewer than {MAX_USES}: nothing can be shown on them any more, and new cases "
             "are needed (`--force --reason` opens them all the same)",
         )
     ]
