@@ -13,7 +13,13 @@ from ptxcore.metrics._counts import (
     probability_to_logits,
     quantise,
 )
-from ptxcore.metrics._groups import SIZES, VIEWS, size_quartiles, summarize_groups
+from ptxcore.metrics._groups import (
+    SIZES,
+    VIEWS,
+    case_groups,
+    size_quartiles,
+    summarize_groups,
+)
 from ptxcore.metrics._ranking import average_precision
 from ptxcore.metrics._rule import apply_rule, check_rule, logits_to_mask, per_case_dice
 from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, LOWER_IS_BETTER, OBJECTIVES, summarize
@@ -33,6 +39,7 @@ __all__ = [
     "better",
     "bounds",
     "build_table",
+    "case_groups",
     "check_rule",
     "choose_rule",
     "concatenate",

@@ -52,17 +52,29 @@ def summarize_groups(
     Raises:
         SettingsError: The rule is not valid.
     """
+    found: dict[str, float] = {}
+    for name, part in case_groups(table, quartiles).items():
+        metrics = _BY_SIZE if name.startswith("size_") else _BY_VIEW
+        found |= _named(table, part, rule, metrics, name)
+    return found
+
+
+def case_groups(table: CaseTable, quartiles: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+    """Which cases belong to which group: "size_q1" to "size_q4" of positive ones, "view_ap", ...
+
+    Args:
+        table: Counts of N cases on the original mask grid.
+        quartiles: As for `summarize_groups`.
+
+    Returns:
+        By name of the group, bool of shape (N,).
+    """
     areas = table.truth.sum(1)
     size = np.searchsorted(quartiles, areas)
     views = np.full(len(areas), "") if table.views is None else table.views
     view = np.where(views == "AP", 0, np.where(views == "PA", 1, 2))
-    found: dict[str, float] = {}
-    for number, name in enumerate(SIZES):
-        part = (areas > 0) & (size == number)
-        found |= _named(table, part, rule, _BY_SIZE, f"size_{name}")
-    for number, name in enumerate(VIEWS):
-        found |= _named(table, view == number, rule, _BY_VIEW, f"view_{name}")
-    return found
+    of_size = {f"size_{name}": (areas > 0) & (size == number) for number, name in enumerate(SIZES)}
+    return of_size | {f"view_{name}": view == number for number, name in enumerate(VIEWS)}
 
 
 def _named(

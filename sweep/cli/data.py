@@ -49,6 +49,12 @@ data_command.add_command(fidelity_command)
     "--groups", type=EXISTING_FILE, help="CSV `image_id,group`: the patient of each image."
 )
 @click.option(
+    "--subgroups",
+    type=EXISTING_FILE,
+    help="CSV `image_id,subgroup`: site, scanner or the like of each image, for the gate; the "
+    "labels are shown.",
+)
+@click.option(
     "--unannotated",
     type=click.Choice(["exclude", "negative"]),
     default="exclude",
@@ -80,6 +86,7 @@ def import_command(
     png: Path | None,
     rle: Path | None,
     groups: Path | None,
+    subgroups: Path | None,
     unannotated: str,
     any_modality: bool,
     mask_threshold: float | None,
@@ -107,6 +114,7 @@ def import_command(
         rle,
         store,
         groups=groups,
+        subgroups=subgroups,
         unannotated=unannotated,
         any_modality=any_modality,
         mask_threshold=mask_threshold,

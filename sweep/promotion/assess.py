@@ -27,6 +27,7 @@ from sweep.analysis.intervals import (
     num_positive_patients,
 )
 from sweep.promotion.confirmation import TRIAL_KEY
+from sweep.promotion.subgroups import compare_parts, kept_parts, parts_of
 
 #: Of intervals on cases that nothing was decided on before.
 CONFIDENCE = 0.95
@@ -84,6 +85,7 @@ def assess(
         intervals["difference"] = paired_interval(
             winner.dice, default.dice, positive, groups, confidence
         )
+    parts = {} if default is None else {"default": _parts(winner, default, store, plan, confidence)}
     return {
         TRIAL_KEY: number,
         "metrics": held_metrics(winner.table, store, plan.search, winner.rule),
@@ -92,6 +94,7 @@ def assess(
         if default is None
         else held_metrics(default.table, store, plan.search, default.rule),
         "intervals": intervals,
+        "subgroups": parts,
         "num_groups": len(set(groups)),
         "num_positive_groups": num_positive_patients(groups, positive),
         "confidence": confidence,
@@ -123,6 +126,8 @@ def challenged(
     """
     intervals, metrics = dict(result["intervals"]), None
     intervals.pop("challenge", None)
+    parts = {**(result.get("subgroups") or {})}
+    parts.pop("champion", None)
     if champion is not None:
         same = winner.table.case_ids.tolist() == champion.table.case_ids.tolist()
         assert same, "both were scored in the plan's order"
@@ -131,9 +136,11 @@ def challenged(
         intervals["challenge"] = paired_interval(
             winner.dice, champion.dice, winner.positive, groups, confidence
         )
+        parts["champion"] = _parts(winner, champion, store, plan, confidence)
     return {
         **result,
         "intervals": intervals,
+        "subgroups": parts,
         "champion": {**facts, "metrics": metrics},
         "challenge_confidence": confidence,
     }
@@ -246,6 +253,19 @@ def surface_intervals(
             np.where(positive, values, np.nan), groups, positive, ends, confidence
         )
     return found
+
+
+def _parts(
+    winner: ScoredModel, other: ScoredModel, store: CaseStore, plan: FoldPlan, confidence: float
+) -> list[dict[str, Any]]:
+    found = compare_parts(
+        winner.dice - other.dice,
+        parts_of(winner.table, store, plan.search),
+        patients(winner, store),
+        winner.positive,
+        confidence,
+    )
+    return kept_parts(found)
 
 
 def _interval(

@@ -9,6 +9,7 @@ from typing import Any
 from ptxcore.types import Rule
 from sweep.analysis.intervals import TOO_FEW
 from sweep.ledger.evidence import HoldoutUse
+from sweep.promotion.subgroups import PartDifference, read_parts
 from sweep.storage.holdout_uses import UNSHARED
 from sweep.storage.sweep import Sweep
 
@@ -85,6 +86,8 @@ class Confirmation:
             None where it is `confidence`.
         is_count_shared: Whether the use is kept beside the store too, where other homes see it;
             None in what earlier versions kept.
+        subgroups: Dice on parts of the cases above that of the "default" and of the "champion", by
+            which of them was scored; None in what earlier versions kept.
     """
 
     sweep: str
@@ -110,6 +113,7 @@ class Confirmation:
     versions: Mapping[str, str] | None = None
     challenge_confidence: float | None = None
     is_count_shared: bool | None = None
+    subgroups: Mapping[str, tuple[PartDifference, ...]] | None = None
 
     @property
     def baseline(self) -> float:
@@ -204,6 +208,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
         versions=result.get("versions"),
         challenge_confidence=result.get("challenge_confidence"),
         is_count_shared=result.get("is_count_shared"),
+        subgroups=read_parts(result.get("subgroups")),
     )
 
 

@@ -13,6 +13,7 @@ from sweep.ledger.projection import Projection
 from sweep.promotion.checks import NOTHING, Check, bound, check
 from sweep.promotion.confirmation import Confirmation
 from sweep.promotion.gate_file import Gate
+from sweep.promotion.subgroups import KINDS
 from sweep.promotion.versions import version_cautions
 from sweep.records import DEFAULT_TRIAL, State, SweepState
 
@@ -143,6 +144,7 @@ def verdict(
             *_population(confirmation, gate),
             *_quality(confirmation, gate),
             *_floors(confirmation, gate),
+            *_subgroups(confirmation, champion, gate),
             _default(confirmation, projection, gate),
             _challenge(confirmation, champion, gate),
         ),
@@ -273,6 +275,29 @@ def _floors(confirmation: Confirmation, gate: Gate) -> list[Check]:
             below=better(name) == "lower",
         )
         for name, value in gate.floors.items()
+    ]
+
+
+def _subgroups(confirmation: Confirmation, champion: Champion | None, gate: Gate) -> list[Check]:
+    """Each part of the cases against the champion, or the default where there is none."""
+    if gate.subgroups is None:
+        return []
+    if confirmation.subgroups is None:
+        again = "those that are measured since (`--again` opens the hold-out once more)"
+        return [check("subgroups", False, "none, in what an earlier version kept", again)]
+    is_against = champion is not None and not champion.is_winner
+    than = "champion" if is_against else "default"
+    starts = tuple(KINDS[kind] for kind in gate.subgroups.by)
+    least = 0.0 - gate.subgroups.max_loss
+    return [
+        check(
+            f"dice against the {than}, {part.words}",
+            part.high is None or part.high >= least,
+            part.span,
+            NOTHING if part.high is None else f"an upper end of at least {least:+.4f}",
+        )
+        for part in confirmation.subgroups.get(than, ())
+        if part.name.startswith(starts)
     ]
 
 

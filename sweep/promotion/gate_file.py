@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -31,6 +31,21 @@ _SUFFIX = ".yaml"
 USUAL = "superior"
 #: What asks for less when it is larger; all other margins when they are smaller.
 _MORE_IS_LESS = ("max_loss",)
+
+
+class Subgroups(Strict):
+    """None of the parts of the cases may be worse with confidence.
+
+    Attributes:
+        by: What cases are parted by: view, quartile of mask size, subgroup given at import.
+        max_loss: How far Dice on a part may fall below the champion's, or the default's where
+            there is no champion; a part fails if the upper end lies below that.
+    """
+
+    by: tuple[Literal["view", "mask_size", "subgroup"], ...] = Field(
+        default=("view", "mask_size", "subgroup"), min_length=1, strict=False
+    )
+    max_loss: float = Field(default=0.0, ge=0, le=1)
 
 
 class Gate(Strict):
@@ -52,6 +67,7 @@ class Gate(Strict):
         min_patients: Patients with a positive case, and patients without; with fewer of either
             nothing can be said, or a comparison could not fail.
         floors: Least value by metric; the largest where lower is better.
+        subgroups: On which parts of the cases it may not be worse; None asks for none.
     """
 
     name: str = Field(default="own", pattern=r"^[\w .,+-]{1,100}$")
@@ -62,6 +78,7 @@ class Gate(Strict):
     min_lead: float = Field(default=0.0, ge=-1, le=1)
     min_patients: int = Field(default=MIN_PATIENTS, ge=0)
     floors: dict[str, float] = Field(default_factory=dict)
+    subgroups: Subgroups | None = Field(default_factory=Subgroups)
 
     @field_validator("floors")
     @classmethod
@@ -90,12 +107,26 @@ class Gate(Strict):
     def eased(self) -> tuple[str, ...]:
         """What asks for less than the usual gate, in words; empty if nothing does."""
         usual = Gate()
-        return tuple(
+        margins = tuple(
             f"{name} {getattr(self, name):g} (usually {getattr(usual, name):g})"
             for name in ("min_gain", "min_dice_positive", "max_loss", "min_lead", "min_patients")
             if (getattr(self, name) - getattr(usual, name)) * (-1 if name in _MORE_IS_LESS else 1)
             < 0
         )
+        return (*margins, *self._eased_subgroups(usual))
+
+    def _eased_subgroups(self, usual: Gate) -> list[str]:
+        assert usual.subgroups is not None
+        if self.subgroups is None:
+            return ["no subgroups"]
+        left_out = [kind for kind in usual.subgroups.by if kind not in self.subgroups.by]
+        told = [f"no subgroups by {', '.join(left_out)}"] if left_out else []
+        if self.subgroups.max_loss > usual.subgroups.max_loss:
+            told.append(
+                f"subgroups.max_loss {self.subgroups.max_loss:g} (usually "
+                f"{usual.subgroups.max_loss:g})"
+            )
+        return told
 
     def overridden(self, margins: Mapping[str, float | None]) -> Gate:
         """The gate with other margins, which its name tells.
@@ -182,7 +213,8 @@ def _told(where: Where, error: ErrorDetails) -> str:
 
 def _fields(path: tuple[int | str, ...]) -> list[str]:
     """Names that the mapping at a path may hold."""
-    return list(Gate.model_fields)
+    sections: dict[str, type[Strict]] = {"subgroups": Subgroups}
+    return list((sections[str(path[0])] if path else Gate).model_fields)
 
 
 def _floor_problems(name: str, value: float) -> list[str]:

@@ -179,6 +179,7 @@ def confirmation(cases: Cases, dice: Mapping[str, Values]) -> Confirmation:
             problem=None,
         ),
         num_positive_groups=num_positive_patients(cases.groups, sick),
+        subgroups={},
     )
 
 

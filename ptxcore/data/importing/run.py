@@ -15,8 +15,9 @@ import math
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from ptxcore.data.importing.sources import (
     choose_sources,
     how_grouped,
     read_groups,
+    read_subgroups,
     speaking_of,
 )
 from ptxcore.data.parallel import in_order, num_processors
@@ -69,6 +71,7 @@ def import_cases(
     store: Path,
     *,
     groups: Path | None = None,
+    subgroups: Path | None = None,
     unannotated: str = "exclude",
     any_modality: bool = False,
     mask_threshold: float | None = None,
@@ -86,6 +89,8 @@ def import_cases(
         store: Folder to make; it must not exist, or be empty.
         groups: Table `image_id,group` that says which images belong to one patient, for data with a
             PatientID that does not.
+        subgroups: Table `image_id,subgroup` of sites, scanners or the like, which the gate compares
+            one by one; labels are kept as they are.
         unannotated: "exclude" leaves images without a row out; "negative" takes them as empty.
         any_modality: Whether images with headers that say that they are no projection radiographs
             (CT, MR, ultrasound ...) are taken too, rather than refused.
@@ -110,6 +115,7 @@ def import_cases(
     _check_place(store)
     rows = None if rle is None else rle_codec.read_csv(rle)
     group_of = None if groups is None else read_groups(groups)
+    subgroup_of = None if subgroups is None else read_subgroups(subgroups)
     files = find_images(images)
     if rows is None and not files.masks:
         raise DataError(
@@ -124,9 +130,21 @@ def import_cases(
         any_modality=any_modality,
         name_files=name_files,
     )
+    if subgroup_of is not None:
+        unnamed = sum(source.case_id not in subgroup_of for source in sources.chosen)
+        if unnamed:
+            raise DataError(
+                f"{subgroups}: found no row for {unnamed} of {len(sources.chosen)} images, "
+                "expected one for each"
+            )
     with _building(store) as folder:
         cases, blank = _write(
-            folder, sources.chosen, mask_threshold, workers or num_processors(), on_progress
+            folder,
+            sources.chosen,
+            subgroup_of or {},
+            mask_threshold,
+            workers or num_processors(),
+            on_progress,
         )
     return make_report(store, cases, blank, files, sources)
 
@@ -166,6 +184,7 @@ def _building(store: Path) -> Iterator[Path]:
 def _write(
     folder: Path,
     sources: tuple[Source, ...],
+    subgroup_of: Mapping[str, str],
     mask_threshold: float | None,
     workers: int,
     on_progress: OnProgress,
@@ -188,7 +207,7 @@ def _write(
         for pixels, packed, case, is_blank in in_order(decoded, sources, workers):
             images.write(pixels.data)
             masks.write(packed.data)
-            cases.append(case)
+            cases.append(replace(case, subgroup=subgroup_of.get(case.case_id, "")))
             blank += [sources[len(cases) - 1].label] if is_blank else []
             on_progress(len(cases), len(sources))
     (folder / SALT).touch(mode=0o600)

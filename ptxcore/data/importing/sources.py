@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from ptxcore.data.formats.subject import Subject, refuse_foreign
 from ptxcore.errors import DataError, NoImageError
 
 _MAX_LISTED = 10
+MAX_SUBGROUPS, MIN_IN_SUBGROUP = 20, 5
 #: A file's name can hold that of a patient.
 HINT = " (--name-files tells which file)"
 ANY_MODALITY = "leave it out, or give --any-modality if it is meant"
@@ -252,11 +254,41 @@ def how_grouped(sources: Iterable[Source]) -> str:
     return ", ".join(sorted({ways[source.person.partition(" ")[0]] for source in sources}))
 
 
-def read_groups(path: Path) -> dict[str, str]:
+def read_subgroups(path: Path) -> dict[str, str]:
+    """Label by case id, from a table `image_id,subgroup`: a site, a scanner, a sex.
+
+    The label is shown as it is, so it must be that of many: few labels, each of several images.
+
+    Args:
+        path: Path of the file, UTF-8.
+
+    Raises:
+        DataError: It is no such table, or its labels are those of few images.
+    """
+    labels = read_groups(path, "subgroup")
+    counts = Counter(labels.values())
+    if len(counts) > MAX_SUBGROUPS or min(counts.values(), default=MIN_IN_SUBGROUP) < (
+        MIN_IN_SUBGROUP
+    ):
+        raise DataError(
+            f"{path.name}: found {len(counts)} subgroups, the smallest of "
+            f"{min(counts.values())} images, expected at most {MAX_SUBGROUPS} of at least "
+            f"{MIN_IN_SUBGROUP} each: their names are shown, so they must not tell of a patient"
+        )
+    if any(re.fullmatch(r"[\w .+-]{1,40}", label) is None for label in counts):
+        raise DataError(
+            f"{path.name}: found a subgroup of other characters, expected up to 40 letters, "
+            "digits, blanks and .+-"
+        )
+    return {case_id_of(name): label for name, label in labels.items()}
+
+
+def read_groups(path: Path, column: str = "group") -> dict[str, str]:
     """Patient by image id, from a table `image_id,group` with or without that header.
 
     Args:
         path: Path of the file, UTF-8.
+        column: Name of the second column.
 
     Raises:
         DataError: It is no such table, or an image stands in it twice.
@@ -269,12 +301,12 @@ def read_groups(path: Path) -> dict[str, str]:
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if any(row)]
     except csv.Error as error:
-        raise DataError(f"{path.name}: found no csv file, expected 'image_id,group'") from error
-    if rows and [cell.lower() for cell in rows[0]] == ["image_id", "group"]:
+        raise DataError(f"{path.name}: found no csv file, expected 'image_id,{column}'") from error
+    if rows and [cell.lower() for cell in rows[0]] == ["image_id", column]:
         rows = rows[1:]
     for number, row in enumerate(rows, start=1):
         if len(row) != 2 or not all(row):
-            raise DataError(f"{path.name}: row {number}: expected 'image_id,group'")
+            raise DataError(f"{path.name}: row {number}: expected 'image_id,{column}'")
     twice = [name for name, count in Counter(row[0] for row in rows).items() if count > 1]
     if twice:
         raise DataError(f"{path.name}: found {len(twice)} images in several rows, expected one row")

@@ -64,6 +64,7 @@ class Case:
         spacing_width_mm: Width of a pixel, NaN where unknown.
         mask_px: Pixels of the mask on the original grid; 0 for a negative case.
         digest: SHA-256 of shape, pixels and mask: 64 hexadecimal digits.
+        subgroup: Label given at import, such as a site; "" where none was.
     """
 
     case_id: str
@@ -75,6 +76,7 @@ class Case:
     spacing_width_mm: float
     mask_px: int
     digest: str
+    subgroup: str = ""
 
     @property
     def is_positive(self) -> bool:
@@ -374,4 +376,5 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def _case(row: dict[str, str]) -> Case:
     kinds: dict[str, Any] = {"int": int, "float": float, "str": str}
+    row = {"subgroup": "", **row}  # stores of earlier versions have no such column
     return Case(**{field.name: kinds[str(field.type)](row[field.name]) for field in fields(Case)})

@@ -92,6 +92,7 @@ def confirmed(**changes: Any) -> Confirmation:
         "git_sha": "unknown",
         "phantom": True,
         "champion": beside(),
+        "subgroups": {},
     }
     return Confirmation(**{**values, **changes})
 

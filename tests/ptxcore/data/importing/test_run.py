@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import signal
 import stat
@@ -351,6 +352,43 @@ def test_external_groups(dicom_set: DicomSet, tmp_path: Path) -> None:
     table.write_text("just one column")
     with pytest.raises(DataError, match=r"groups\.csv: row 1: expected 'image_id,group'"):
         import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "b", groups=table)
+
+
+def test_subgroups_are_kept_and_must_be_those_of_many(dicom_set: DicomSet, tmp_path: Path) -> None:
+    table = tmp_path / "sites.csv"
+    rows = [
+        f"{uid},{'north' if number % 2 else 'south'}" for number, uid in enumerate(dicom_set.uids)
+    ]
+    table.write_text("image_id,subgroup\n" + "\n".join(rows), encoding="utf-8")
+    import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "a", subgroups=table)
+    cases = CaseStore.open(tmp_path / "a").cases
+    assert {case.subgroup for case in cases} == {"north", "south"}
+    import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "plain")
+    assert {case.subgroup for case in CaseStore.open(tmp_path / "plain").cases} == {""}
+    for content, expected in (
+        (rows[:-1], "found no row for 1 of 12 images"),
+        ([*rows[:-1], f"{dicom_set.uids[-1]},Doe"], "found 3 subgroups, the smallest of 1 images"),
+        ([row.replace("north", "a/b") for row in rows], "found a subgroup of other characters"),
+        (["x"], "row 1: expected 'image_id,subgroup'"),
+    ):
+        table.write_text("\n".join(content), encoding="utf-8")
+        with pytest.raises(DataError, match=expected):
+            import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "b", subgroups=table)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_store_of_an_earlier_version_has_no_subgroups(
+    dicom_set: DicomSet, tmp_path: Path
+) -> None:
+    import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "a")
+    table = tmp_path / "a" / "cases.csv"
+    lines = [line.rpartition(",")[0] for line in table.read_text(encoding="utf-8").splitlines()]
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    manifest = tmp_path / "a" / "manifest.json"
+    known = json.loads(manifest.read_text(encoding="utf-8"))
+    known["cases_sha256"] = hashlib.sha256(table.read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(known), encoding="utf-8")
+    assert {case.subgroup for case in CaseStore.open(tmp_path / "a").cases} == {""}
 
 
 @pytest.mark.parametrize(
