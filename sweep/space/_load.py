@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import copy
+import re
+from collections.abc import Collection, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -120,6 +122,7 @@ def parse_space(
         file = SpaceFile.model_validate(data)
     except ValidationError as error:
         problems = [_told(where, problem, data) for problem in error.errors()]
+        problems += _problems_of_the_rest(data, error.errors(), where, known, metrics)
         raise SpaceError("\n".join(dict.fromkeys(problems))) from error
     order, cyclic = order_of(file, where)
     problems = [*cyclic, *name_problems(file, where, known, metrics)]
@@ -139,6 +142,38 @@ def parse_space(
         if problems:
             raise SpaceError("\n".join(problems))
     return space
+
+
+def _problems_of_the_rest(
+    data: dict[str, Any],
+    errors: Sequence[ErrorDetails],
+    where: Where,
+    known: Collection[str] | None,
+    metrics: Mapping[str, str] | None,
+) -> list[str]:
+    """What is wrong with the parts that have the right form, so that all is told at once.
+
+    What names a part without it is left out: it may be right once that part is.
+    """
+    rest, broken = copy.deepcopy(data), set()
+    for error in errors:
+        section, *path = _in_file(error["loc"], data) or ("",)
+        items = rest.get(str(section))
+        if section in ("parameters", "fixed") and path and isinstance(items, dict):
+            items.pop(path[0], None)
+            broken.add(str(path[0]))
+        else:
+            rest.pop(section, None)
+            broken.add(str(section))
+    try:
+        file = SpaceFile.model_validate({"name": "rest", "objective": {"metric": ""}, **rest})
+    except ValidationError:
+        return []
+    problems = [*order_of(file, where)[1]]
+    problems += name_problems(file, where, known, None if "objective" in broken else metrics)
+    problems += [f"{where(*path)}: {text}" for path, text in parameter_problems(file)]
+    names = re.compile(rf"\b(?:{'|'.join(map(re.escape, broken - {'name'})) or '(?!)'})\b")
+    return [problem for problem in problems if not names.search(problem)]
 
 
 def _told(where: Where, error: ErrorDetails, data: dict[str, Any]) -> str:

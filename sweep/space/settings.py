@@ -31,28 +31,38 @@ def check_settings(space: SearchSpace) -> None:
         space: A sound one.
 
     Raises:
-        SpaceError: One of them is no setting; the message names place, value and field.
+        SpaceError: Some of them are no settings; the message has a line `file:line: ...` for each,
+            with value and field.
     """
+    if problems := list(dict.fromkeys(_problems(space))):
+        raise SpaceError("\n".join(problems))
+
+
+def _problems(space: SearchSpace) -> Iterator[str]:
+    """What is wrong; of what can only follow from something that is told already, nothing."""
     defaults = space.complete(space.defaults())
-    _check_defaults(space, defaults)
+    if (error := _refusal(defaults)) is not None:
+        yield f"{space.locate(_field(error))}: at the defaults: {error}"
+        return
     for choice in space.inference:
-        error = _refusal({**defaults, **choice})
-        if error is not None:
-            raise SpaceError(f"{space.locate(_field(error))}: {error}")
+        if (error := _refusal({**defaults, **choice})) is not None:
+            yield f"{space.locate(_field(error))}: {error}"
     for index, given in enumerate(space.candidates):
-        error = _refusal(space.complete(given), space.inference)
-        if error is not None:
+        if (error := _refusal(space.complete(given), space.inference)) is not None:
             place = f"candidates.{index}"
-            raise SpaceError(f"{space.locate(place)}: {place}: {error}")
-    _check_pruner(space)
-    _check_effects(space, FoldSettings.from_mapping(defaults))
+            yield f"{space.locate(place)}: {place}: {error}"
+    yield from _pruner_problems(space)
+    yield from _effect_problems(space, FoldSettings.from_mapping(defaults))
+    refused = False
     for name in space.parameters:
         for value in _values(space, name):
-            error = _refusal_of(space, {name: value})
-            if error is not None:
-                raise SpaceError(f"{space.locate(name)}: at {value!r}: {error}")
-    if space.policy.num_trials > 1 + len(space.candidates):  # else the sampler proposes none
-        _check_combinations(space)
+            if (error := _refusal_of(space, {name: value})) is not None:
+                yield f"{space.locate(name)}: at {value!r}: {error}"
+                refused = True
+                break
+    # The sampler draws none where all are given.
+    if not refused and space.policy.num_trials > 1 + len(space.candidates):
+        yield from itertools.islice(_combination_problems(space), 1)
 
 
 def check_measurable(space: SearchSpace, *, has_negatives: bool) -> None:
@@ -80,14 +90,8 @@ def check_measurable(space: SearchSpace, *, has_negatives: bool) -> None:
                 )
 
 
-def _check_defaults(space: SearchSpace, defaults: Mapping[str, Any]) -> None:
-    error = _refusal(defaults)
-    if error is not None:
-        raise SpaceError(f"{space.locate(_field(error))}: at the defaults: {error}")
-
-
-def _check_effects(space: SearchSpace, settings: FoldSettings) -> None:
-    """Refuse to search what changes nothing, because what it belongs to is off for good."""
+def _effect_problems(space: SearchSpace, settings: FoldSettings) -> Iterator[str]:
+    """What is searched and changes nothing, because what it belongs to is off for good."""
     for name, (switch, off) in NEEDS.items():
         if name not in space.parameters:
             continue
@@ -95,32 +99,28 @@ def _check_effects(space: SearchSpace, settings: FoldSettings) -> None:
         if switch in space.parameters:
             held = space.parameters[name].conditions().get(switch, [])
         if held and all(value == off for value in held):
-            raise SpaceError(
+            yield (
                 f"{space.locate(name)}: {name}: found among what varies, and counts for nothing "
                 f"while {switch} is {off}; expected another {switch}, or {name} left out"
             )
 
 
-def _check_pruner(space: SearchSpace) -> None:
-    """Refuse arguments that count for nothing, and those with which no trial can stop."""
+def _pruner_problems(space: SearchSpace) -> Iterator[str]:
+    """Arguments that count for nothing, and those with which no trial can stop."""
     for key, expected in space.pruner.refuses(space.num_folds):
-        raise _refused(space, key, expected)
+        found = getattr(space.pruner, key)
+        place = space.locate(f"pruner.{key}" if f"pruner.{key}" in space.lines else "pruner")
+        yield f"{place}: pruner.{key}: found {found!r} for {space.pruner.name}, {expected}"
 
 
-def _refused(space: SearchSpace, key: str, expected: str) -> SpaceError:
-    found = getattr(space.pruner, key)
-    place = space.locate(f"pruner.{key}" if f"pruner.{key}" in space.lines else "pruner")
-    return SpaceError(f"{place}: pruner.{key}: found {found!r} for {space.pruner.name}, {expected}")
-
-
-def _check_combinations(space: SearchSpace) -> None:
+def _combination_problems(space: SearchSpace) -> Iterator[str]:
     for names in _combinations(space):
         for values in itertools.product(*(_ends(space, name) for name in names)):
             error = _refusal_of(space, dict(zip(names, values, strict=True)))
             if error is not None:
                 pairs = zip(names, values, strict=True)
                 chosen = " and ".join(f"{value!r} of {name}" for name, value in pairs)
-                raise SpaceError(
+                yield (
                     f"{space.locate(names[-1])}: at {chosen}: {error}; "
                     "leave one of the values out, or give one of them a `when`"
                 )
