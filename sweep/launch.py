@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptxcore.data.splits.fold_plan import make_plan
+from ptxcore.data.splits.fold_plan import FoldPlan, make_plan
 from ptxcore.data.store.case_store import CaseStore, no_progress
 from ptxcore.data.store.verified import verify_once
 from ptxcore.errors import StoreError
@@ -112,16 +112,7 @@ def run(
     name = name or space.name
     folder = home.sweep_folder(name)
     cases = open_store(store)
-    plan = make_plan(
-        cases,
-        num_folds=space.num_folds,
-        seed=seed,
-        cases=options.cases,
-        holdout_fraction=options.holdout_fraction,
-        monitor_fraction=options.monitor_fraction,
-    )
-    held = (cases.cases[cases.index(case)] for fold in plan.search.folds for case in fold)
-    check_measurable(space, has_negatives=not all(case.is_positive for case in held))
+    plan = split(cases, space, options, seed)
     home.folder.mkdir(parents=True, exist_ok=True)
     if folder.exists() or name in list_sweeps(home.ledger_url):
         raise NameTaken(
@@ -163,6 +154,32 @@ def run(
             files.forget_plan()
             raise
         return _drive(home, ledger, space, cases, locate(store), found, budget, on_progress)
+
+
+def split(cases: CaseStore, space: SearchSpace, options: PlanOptions, seed: int) -> FoldPlan:
+    """The fold plan of a sweep.
+
+    Args:
+        cases: Case store.
+        space: Search space, which says how many folds.
+        options: How to split.
+        seed: Seed of the sweep.
+
+    Raises:
+        FoldPlanError: There are too few positive patients for the parts asked for.
+        SpaceError: A metric cannot be measured on these cases.
+    """
+    plan = make_plan(
+        cases,
+        num_folds=space.num_folds,
+        seed=seed,
+        cases=options.cases,
+        holdout_fraction=options.holdout_fraction,
+        monitor_fraction=options.monitor_fraction,
+    )
+    held = (cases.cases[cases.index(case)] for fold in plan.search.folds for case in fold)
+    check_measurable(space, has_negatives=not all(case.is_positive for case in held))
+    return plan
 
 
 def resume(

@@ -52,7 +52,7 @@ _FOLDERS = {
 #: A folder is a noun; a file beside the folders is a verb, what one command does.
 VERBS = (
     *("launch", "segment", "evaluate", "export_model", "report", "preview"),
-    "export_optuna",
+    *("export_optuna", "forecast"),
     *("load", "doctor", "demo"),
 )
 SWEEP = {
@@ -72,6 +72,7 @@ SWEEP = {
         VERBS[:6], Row(_FOLDERS | {"simulate", "promotion"}, {"ptxcore", "mlflow", "dashboards"})
     ),
     "export_optuna": Row({"util", "ledger", "analysis"}, {"optuna", "ptxcore"}),
+    "forecast": Row(_FOLDERS | {"launch"}, {"ptxcore"}),
     "load": Row({"ledger", "analysis", "storage"}),
     "doctor": Row(_FOLDERS, GUARDED - {"dashboards"}),
     "demo": Row({*_FOLDERS, "promotion", *VERBS}, {"ptxcore"}),

@@ -4,7 +4,7 @@ from ptxcore.models import load_weights, save_weights
 from ptxcore.training.attempts import attempt_folder, continue_from
 from ptxcore.training.checkpoint import cases_name
 from ptxcore.training.fold import train_fold
-from ptxcore.training.runtime import measure_runtime
+from ptxcore.training.runtime import measure_runtime, measure_step
 
 __all__ = [
     "attempt_folder",
@@ -12,6 +12,7 @@ __all__ = [
     "continue_from",
     "load_weights",
     "measure_runtime",
+    "measure_step",
     "save_weights",
     "train_fold",
 ]

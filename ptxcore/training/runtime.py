@@ -64,6 +64,26 @@ def measure_runtime(settings: FoldSettings, *, device: str, num_threads: int) ->
     return min(seconds, key=lambda runtime: seconds[runtime])
 
 
+def measure_step(settings: FoldSettings, runtime: Runtime) -> float:
+    """Seconds that a training step of a configuration takes here, by a few of them.
+
+    On a CPU what is too large to be timed is taken to cost as much for each pixel.
+
+    Args:
+        settings: Settings of the fold.
+        runtime: How it would be computed.
+
+    Returns:
+        Infinity where a step does not fit in memory.
+    """
+    seconds = _seconds_per_step(settings, runtime, limit=math.inf)
+    if runtime.device == "cuda":
+        return seconds
+    side = _side(settings)
+    timed = min(side, MAX_TIMED_PX) ** 2 * min(settings.batch_size, MAX_TIMED_BATCH)
+    return seconds * side**2 * settings.batch_size / timed
+
+
 def _seconds_per_step(settings: FoldSettings, runtime: Runtime, *, limit: float) -> float:
     """The fastest of a few steps; on a CPU the first alone where even that is past the limit."""
     on_gpu = runtime.device == "cuda"
@@ -87,8 +107,12 @@ def _seconds_per_step(settings: FoldSettings, runtime: Runtime, *, limit: float)
     return min(times)
 
 
+def _side(settings: FoldSettings) -> int:
+    return settings.patch_size or settings.image_size or MAX_TIMED_PX
+
+
 def _batch(settings: FoldSettings, *, is_whole: bool) -> Batch:
-    side, count = settings.patch_size or settings.image_size or MAX_TIMED_PX, settings.batch_size
+    side, count = _side(settings), settings.batch_size
     if not is_whole:
         side, count = min(side, MAX_TIMED_PX), min(count, MAX_TIMED_BATCH)
     shape = (count, settings.num_channels, side, side)

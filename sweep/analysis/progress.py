@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -79,7 +80,8 @@ def make_overview(projection: Projection) -> Overview:
     leader = None if found.leader is None else trials[found.leader]
     folds = sum(len(trial.folds) for trial in trials)
     policy = _policy(projection.header.space_text or "")
-    expected, warned = _expected_folds(projection, policy), cautions(projection)
+    expected = expected_folds(trials, projection.num_folds, policy)
+    warned = cautions(projection)
     return Overview(
         metric=projection.header.metric,
         num_trials=len(trials),
@@ -148,13 +150,18 @@ def _policy(space_text: str) -> PolicySpec:
     return parse_space(space_text, "ledger", has_begun=True).policy
 
 
-def _expected_folds(projection: Projection, policy: PolicySpec) -> int:
+def expected_folds(trials: Sequence[Trial], num_folds: int, policy: PolicySpec) -> int:
     """Finished folds, a first fold for each trial still to come, and what the best unfinished
     trials lack until enough are complete. Pruning makes it fewer, a change of rank more.
+
+    Args:
+        trials: Trials so far; none before a sweep begins.
+        num_folds: Folds of a complete trial.
+        policy: Settings of its policy.
     """
-    trials, num_folds = projection.trials, projection.num_folds
     done = sum(len(trial.folds) for trial in trials)
-    open_ones = sorted(projection.open_trials(), key=lambda trial: -len(trial.folds))
+    still_open = [trial for trial in trials if not trial.state.is_final]
+    open_ones = sorted(still_open, key=lambda trial: -len(trial.folds))
     lacking = [num_folds - len(trial.folds) for trial in open_ones]
     lacking += [num_folds] * max(0, policy.num_trials - len(trials))
     if policy.num_completions is None:

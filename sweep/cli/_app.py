@@ -21,6 +21,7 @@ from sweep.errors import (
     GateRefused,
     LeaseHeld,
     LedgerError,
+    SpaceError,
     StorageError,
     SweepError,
     TrackingError,
@@ -40,6 +41,7 @@ ABORTED = 130  # as shells have it: 128 + SIGINT
 
 _COMMANDS = {
     "data": ("sweep.cli.data", "Import images and masks into a case store, check it, describe it."),
+    "space": ("sweep.cli.space", "List the shipped search spaces, or check one of your own."),
     "run": ("sweep.cli.run", "Start a sweep."),
     "submit": ("sweep.cli.submit", "Run a sweep as a job of a Ray cluster, or go on with it."),
     "resume": ("sweep.cli.run", "Go on with an interrupted sweep."),
@@ -147,5 +149,8 @@ def _explain(error: Exception) -> int:
     text = str(error) or type(error).__name__
     if not isinstance(error, (SweepError, CoreError)):
         text = f"{type(error).__name__}: {text} (PTXSWEEP_DEBUG=1 shows where)"
-    click.echo("error: " + redact(" ".join(text.split())), err=True)
+    # A search space has a line for each of its mistakes; other line ends are of libraries.
+    lines = text.splitlines() if isinstance(error, SpaceError) else [text]
+    for line in lines:
+        click.echo("error: " + redact(" ".join(line.split())), err=True)
     return exit_code(error)

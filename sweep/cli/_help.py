@@ -15,7 +15,12 @@ EXAMPLES = {
     "data phantom": ("ptxsweep data phantom phantom --num-cases 60 --size 256",),
     "data preview": ("ptxsweep data preview store --out preview.png",),
     "data fidelity": ("ptxsweep data fidelity --rle train-rle.csv --figure fidelity.html",),
-    "run": ("ptxsweep run attention_unet --store store --name first --hours 8",),
+    "space list": ("ptxsweep space list",),
+    "space check": ("ptxsweep space check space.yaml",),
+    "run": (
+        "ptxsweep run attention_unet --store store --dry-run",
+        "ptxsweep run attention_unet --store store --name first --hours 8",
+    ),
     "submit": (
         "ptxsweep submit attention_unet --store /shared/store --home /shared/home --name first "
         "--address http://head:8265",

@@ -135,6 +135,12 @@ def _budget(options: dict[str, Any]) -> Budget:
     help="Share of each training part that early stopping watches.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check everything, time a few training steps here, say how many folds and about how long; "
+    "nothing is started or written.",
+)
 @precision_option
 @_resource_options
 @home_options
@@ -176,6 +182,23 @@ def run_command(
         monitor_fraction=options.pop("monitor_fraction"),
     )
     home, resources, budget = open_home(options), _resources(options), _budget(options)
+    if options.pop("dry_run"):
+        from sweep.cli.space import print_forecast
+        from sweep.forecast import forecast
+
+        told = forecast(
+            space,
+            store=store,
+            home=home,
+            name=name,
+            seed=seed,
+            overrides=overrides,
+            plan_options=plan,
+            num_threads=resources.cpus or 1,
+            budget=budget,
+        )
+        emit(told) if as_json else print_forecast(told)
+        return 0
     if options.pop("or_resume"):
         known = name or load_space(space, has_begun=True).name
         if (found := launch.find(known, home)) is not None:

@@ -123,13 +123,13 @@ def parse_space(
     except ValidationError as error:
         problems = [_told(where, problem, data) for problem in error.errors()]
         problems += _problems_of_the_rest(data, error.errors(), where, known, metrics)
-        raise SpaceError("\n".join(dict.fromkeys(problems))) from error
+        raise SpaceError("\n".join(_in_order(problems, source))) from error
     order, cyclic = order_of(file, where)
     problems = [*cyclic, *name_problems(file, where, known, metrics)]
     if not has_begun:
         problems += [f"{where(*path)}: {text}" for path, text in parameter_problems(file)]
     if problems:
-        raise SpaceError("\n".join(problems))
+        raise SpaceError("\n".join(_in_order(problems, source)))
     if metrics is not None and file.objective.direction is None:
         objective = Objective.model_validate(
             {"metric": file.objective.metric, "direction": metrics[file.objective.metric]}
@@ -142,6 +142,16 @@ def parse_space(
         if problems:
             raise SpaceError("\n".join(problems))
     return space
+
+
+def _in_order(problems: Sequence[str], source: str) -> list[str]:
+    """Each problem once, in the order of the file's lines."""
+
+    def line(problem: str) -> int:
+        number = problem.removeprefix(f"{source}:").partition(":")[0]
+        return int(number) if number.isdecimal() else 0
+
+    return sorted(dict.fromkeys(problems), key=line)
 
 
 def _problems_of_the_rest(
@@ -163,7 +173,7 @@ def _problems_of_the_rest(
             items.pop(path[0], None)
             broken.add(str(path[0]))
         else:
-            rest.pop(section, None)
+            rest.pop(str(section), None)
             broken.add(str(section))
     try:
         file = SpaceFile.model_validate({"name": "rest", "objective": {"metric": ""}, **rest})
