@@ -133,3 +133,38 @@ def num_folds_stopped(projection: Projection) -> int:
 def varied(projection: Projection) -> list[str]:
     """Names of the parameters that were chosen for some trial, in the space's order."""
     return list(dict.fromkeys(n for trial in projection.trials for n in trial.distributions))
+
+
+def trial_state(trial: Trial) -> str:
+    """Where a trial stands, in a word or two."""
+    return {State.ABANDONED: "left unfinished"}.get(trial.state, str(trial.state))
+
+
+def fold_states(trial: Trial, num_folds: int) -> tuple[str, ...]:
+    """What became of each fold.
+
+    "scored", "NaN" (scored, not a finite number), "pruned in epoch 3" and likewise "failed",
+    "lost" and "left" (unfinished), "running", or "" for a fold that was never run.
+    """
+    found = []
+    for fold in range(num_folds):
+        if fold in trial.folds:
+            found.append("scored" if math.isfinite(trial.folds[fold].value) else "NaN")
+        else:
+            found.append(_without_score(trial, fold))
+    return tuple(found)
+
+
+def _without_score(trial: Trial, fold: int) -> str:
+    attempts = [attempt for attempt in trial.log if attempt.fold == fold]
+    if not attempts:
+        return ""
+    outcome = attempts[-1].outcome
+    if outcome == "running":
+        return "running"
+    if outcome == "lost":
+        word = "left" if trial.state is State.ABANDONED else "lost"
+    else:
+        word = "pruned" if trial.state is State.PRUNED else "failed"
+    epoch = max(trial.epochs.get(fold, {}), default=None)
+    return word if epoch is None else f"{word} in epoch {epoch}"

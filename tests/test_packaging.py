@@ -72,6 +72,9 @@ def test_wheel_holds_packages_types_and_search_spaces(wheel: list[str]) -> None:
         "sweep/cli/__init__.py",
         "sweep/mlflow/model_package/champion.py",
         "dashboards/report/report.css",
+        "dashboards/report/report.js",
+        "dashboards/vendor/plotly-cartesian.min.js",
+        "dashboards/vendor/plotly-cartesian.LICENSE.txt",
         "search_spaces/attention_unet.yaml",
         "gates/superior.yaml",
     ):

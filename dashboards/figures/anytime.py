@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from dashboards import theme
+from dashboards.plot import Plot, panels
 
 Floats = NDArray[np.float64]
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_DASHES = theme.DASHES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,30 +64,22 @@ def anytime_info(curves: Mapping[str, tuple[Floats, Sequence[Floats]]]) -> tuple
     return tuple(found)
 
 
-def anytime_figure(info: Sequence[AnytimeCurve]) -> go.Figure:
+def anytime_figure(info: Sequence[AnytimeCurve]) -> Plot:
     """Lines with bands from the 10th to the 90th percentile over seeds."""
-    figure = go.Figure()
+    plot = panels(row_px=380)
     for index, curve in enumerate(info):
         color = theme.FOLDS[index % len(theme.FOLDS)]
-        figure.add_scatter(
-            x=np.concatenate([curve.costs, curve.costs[::-1]]),
-            y=np.concatenate([curve.high, curve.low[::-1]]),
-            fill="toself",
-            fillcolor=color,
-            opacity=0.12,
-            line={"width": 0},
-            hoverinfo="skip",
-            legendgroup=curve.label,
-            showlegend=False,
-        )
-        figure.add_scatter(
-            x=curve.costs,
-            y=curve.mean,
-            name=curve.label,
-            legendgroup=curve.label,
+        plot.add(
+            x=np.concatenate([curve.costs, curve.costs[::-1]]).tolist(),
+            y=np.concatenate([curve.high, curve.low[::-1]]).tolist(),
+            fill="toself", fillcolor=color, opacity=0.12, mode="lines", line={"width": 0},
+            hoverinfo="skip", legendgroup=curve.label,
+        )  # fmt: skip
+        plot.add(
+            x=curve.costs.tolist(), y=curve.mean.tolist(), name=curve.label, mode="lines",
             line={"color": color, "dash": _DASHES[index % len(_DASHES)], "width": 2},
             hovertemplate="cost %{x:.3f}, regret %{y:.3f}<extra>" + curve.label + "</extra>",
-        )
-    figure.update_xaxes(title_text="cost (share of all folds)", range=[0, 0.6])
-    figure.update_yaxes(title_text="regret (share of best minus median)", range=[0, 0.6])
-    return theme.dress(figure, height=460)
+        )  # fmt: skip
+    plot.x(title="cost (share of all folds)", range=[0, 0.6])
+    plot.y(title="regret (share of best minus median)", range=[0, 0.6])
+    return plot.finished()

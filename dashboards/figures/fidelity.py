@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
-
 from dashboards import theme
+from dashboards.plot import Plot, panels, plain
 from ptxcore.data.studies.fidelity import Study
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
@@ -45,42 +43,33 @@ def quarter_labels(edges_px: tuple[float, float, float]) -> list[str]:
     return [f"up to {low}", f"to {middle}", f"to {high}", "larger"]
 
 
-def ceiling_figure(study: Study) -> go.Figure:
+def ceiling_figure(study: Study) -> Plot:
     """A panel for each size; lines for the bilinear return, small open marks for the nearest."""
     info = ceiling_info(study)
     sizes = list(dict.fromkeys(line.size for line in info))
     methods = list(dict.fromkeys(line.method for line in info))
     labels = quarter_labels(study.quartile_edges_px)
-    figure = make_subplots(
-        rows=1,
-        cols=len(sizes),
-        shared_yaxes=True,
-        horizontal_spacing=0.03,
-        subplot_titles=[f"{size} px" for size in sizes],
+    plot = panels(
+        [f"{size} px" for size in sizes], columns=len(sizes), row_px=340, gap=0.03, shared_y=True
     )
     for line in info:
         place = methods.index(line.method)
         color = theme.FOLDS[place % len(theme.FOLDS)]
         is_smooth = line.back == "bilinear"
-        figure.add_scatter(
-            x=labels,
-            y=line.dice,
+        plot.add(
+            sizes.index(line.size), x=labels, y=list(line.dice),
             mode="lines+markers" if is_smooth else "markers",
-            name=line.method,
-            legendgroup=line.method,
-            showlegend=is_smooth and line.size == sizes[0],
+            legendgroup=line.method, **({"name": line.method} if is_smooth else {}),
             line={"color": color, "dash": _DASHES[place % len(_DASHES)], "width": 2},
             marker={
-                "color": color,
-                "size": 7,
+                "color": color, "size": 7,
                 "symbol": _SYMBOLS[place % len(_SYMBOLS)] + ("" if is_smooth else "-open"),
             },
             hovertemplate=(
-                f"{theme.plain(line.method)}, back {line.back}: %{{y:.4f}}<extra>%{{x}} px</extra>"
+                f"{plain(line.method)}, back {line.back}: %{{y:.4f}}<extra>%{{x}} px</extra>"
             ),
-            row=1,
-            col=sizes.index(line.size) + 1,
-        )
-    figure.update_xaxes(title_text="mask size (px), a quarter of the masks each")
-    figure.update_yaxes(title_text="Dice of a perfect network", row=1, col=1)
-    return theme.dress(figure, height=460)
+        )  # fmt: skip
+    for panel in range(len(sizes)):
+        plot.x(panel, title="mask size (px), a quarter of the masks each")
+    plot.y(title="Dice of a perfect network")
+    return plot.finished()

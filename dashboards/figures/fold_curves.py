@@ -6,10 +6,8 @@ import math
 from dataclasses import dataclass
 from statistics import stdev
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
-
 from dashboards import theme
+from dashboards.plot import Plot, panels, plain, rounded
 from dashboards.queries import fold_metric, label, metric_of
 from dashboards.text import metric_name
 from ptxcore.metrics import bounds
@@ -45,10 +43,12 @@ class CurvePanel:
         curves: Training and monitor where they exist.
         best_epochs: One-based epoch that was best on the monitor, by fold.
         held: Score of those weights on the held fold, empty where the metric has none.
+        fold_numbers: Numbers of the folds.
     """
 
     metric: str
     curves: tuple[Curve, ...]
+    fold_numbers: tuple[int, ...]
     best_epochs: tuple[int, ...]
     held: tuple[float, ...]
 
@@ -79,6 +79,7 @@ def _panel(trial: Trial, metric: str) -> CurvePanel:
     return CurvePanel(
         metric=metric,
         curves=tuple(curves),
+        fold_numbers=tuple(score.fold for score in scores),
         best_epochs=tuple(score.best_epoch for score in scores),
         held=held if len(held) == len(scores) else (),
     )
@@ -95,79 +96,89 @@ def curve_of(name: str, folds: tuple[tuple[float, ...], ...]) -> Curve:
     return Curve(name=name, folds=folds, mean=tuple(means), sd=tuple(sds), num_folds=tuple(counts))
 
 
-_LOOK = {"training": (theme.OTHER, "dash"), "monitor": (theme.WINNER, "solid")}
+_LOOK = {"training": (theme.OTHER, "dash"), "monitor": (theme.INK, "solid")}
+_CONVENTION = {"dice": ", both empty = 1", "iou": ", both empty = 1"}
 
 
-def fold_curves(info: CurvesInfo) -> go.Figure:
-    """Draw it: thin lines are folds, thick ones the mean, the band is one SD to each side."""
-    columns = 2 if len(info.panels) > 1 else 1
-    rows = max(1, math.ceil(len(info.panels) / columns))
-    figure = make_subplots(
-        rows=rows, cols=columns, horizontal_spacing=0.09, vertical_spacing=0.16,
-        subplot_titles=[theme.plain(metric_name(panel.metric)) for panel in info.panels],
-    )  # fmt: skip
-    named: set[str] = set()
+def fold_curves(info: CurvesInfo) -> Plot:
+    """Draw it: thick lines are means, bands one SD, thin lines the monitor of single folds."""
+    plot = panels(
+        [titled(panel.metric) for panel in info.panels],
+        columns=2 if len(info.panels) > 1 else 1,
+        row_px=240,
+    )
     for number, panel in enumerate(info.panels):
-        place = {"row": number // columns + 1, "col": number % columns + 1}
         for curve in panel.curves:
-            first = curve.name not in named
-            add_curve(figure, curve, place, metric=panel.metric, first=first)
-            named.add(curve.name)
+            add_curve(plot, curve, number, metric=panel.metric)
+            if curve.name == "monitor":
+                _add_folds(plot, curve, panel.fold_numbers, number)
         if panel.held:
-            figure.add_trace(
-                go.Scatter(
-                    x=list(panel.best_epochs), y=list(panel.held), mode="markers",
-                    name="held fold, scored once", legendgroup="held",
-                    showlegend="held" not in named,
-                    marker={"symbol": "x", "size": 8, "color": theme.DEFAULT},
-                    hovertemplate="held fold %{y:.3f}, weights of epoch %{x}<extra></extra>",
-                ),
-                **place,
+            plot.add(
+                number, x=list(panel.best_epochs), y=rounded(panel.held), mode="markers",
+                name="held fold, scored once",
+                marker={
+                    "symbol": "x", "size": 9,
+                    "color": [_fold_color(fold) for fold in panel.fold_numbers],
+                    "line": {"width": 1, "color": "#ffffff"},
+                },
+                customdata=None, hovertext=[f"fold {fold}" for fold in panel.fold_numbers],
+                hovertemplate="%{hovertext} held: %{y}, weights of epoch %{x}<extra></extra>",
             )  # fmt: skip
-            named.add("held")
-        figure.update_xaxes(title_text="epoch", rangemode="tozero", **place)
-    return theme.dress(figure, height=110 + 270 * rows)
+        plot.x(number, title="epoch")
+        plot.y(number, title=plain(metric_name(panel.metric)))
+    return plot.finished()
 
 
-def add_curve(
-    figure: go.Figure, curve: Curve, place: dict[str, int], *, metric: str, first: bool
-) -> None:
-    """Draw a curve into a panel, its band within what the metric can be.
+def titled(metric: str) -> str:
+    """A metric as the title of a panel, with what it does with empty masks."""
+    return metric_name(metric) + _CONVENTION.get(metric, "")
 
-    The `first` of its name stands in the legend.
-    """
-    color, dash = _LOOK[curve.name]
-    for fold in curve.folds:
-        figure.add_trace(
-            go.Scatter(
-                x=list(range(1, len(fold) + 1)), y=list(fold), mode="lines", showlegend=False,
-                line={"color": color, "width": 0.8}, opacity=0.35, hoverinfo="skip",
-            ),
-            **place,
+
+def _fold_color(fold: int) -> str:
+    return theme.FOLDS[fold % len(theme.FOLDS)]
+
+
+def _add_folds(plot: Plot, curve: Curve, folds: tuple[int, ...], panel: int) -> None:
+    """Single folds, told apart by colour and dash; the legend names them once."""
+    numbers = folds if len(folds) == len(curve.folds) else range(len(curve.folds))
+    for fold, values in zip(numbers, curve.folds, strict=True):
+        plot.add(
+            panel, x=list(range(1, len(values) + 1)), y=rounded(values), mode="lines",
+            name=f"monitor of fold {fold}",
+            line={
+                "color": _fold_color(fold), "width": 1.2,
+                "dash": theme.DASHES[fold % len(theme.DASHES)],
+            },
+            hovertemplate=f"fold {fold}, epoch %{{x}}: %{{y}}<extra></extra>",
         )  # fmt: skip
+
+
+def add_curve(plot: Plot, curve: Curve, panel: int, *, metric: str) -> None:
+    """Draw mean and band of a curve into a panel, the band within what the metric can be."""
+    color, dash = _LOOK[curve.name]
     epochs = list(range(1, len(curve.mean) + 1))
     least, most = bounds(metric)
-    upper = [min(m + s, most) for m, s in zip(curve.mean, curve.sd, strict=True)]
-    lower = [max(m - s, least) for m, s in zip(curve.mean, curve.sd, strict=True)]
-    figure.add_trace(
-        go.Scatter(
-            x=epochs + epochs[::-1], y=upper + lower[::-1], fill="toself", mode="lines",
-            line={"width": 0}, fillcolor=color, opacity=0.15, hoverinfo="skip", showlegend=False,
-        ),
-        **place,
+    known = [
+        (epoch, max(m - s, least), min(m + s, most))
+        for epoch, m, s in zip(epochs, curve.mean, curve.sd, strict=True)
+        if math.isfinite(m)
+    ]
+    plot.add(
+        panel, x=[e for e, _, _ in known] + [e for e, _, _ in reversed(known)],
+        y=rounded([high for _, _, high in known] + [low for _, low, _ in reversed(known)]),
+        fill="toself", mode="lines", line={"width": 0}, fillcolor=color, opacity=0.12,
+        hoverinfo="skip",
     )  # fmt: skip
     # Once folds stop early the mean is one of fewer folds: dotted, so that a jump is no surprise.
     full = sum(number == max(curve.num_folds) for number in curve.num_folds)
     for part, style in ((slice(0, full), dash), (slice(max(full - 1, 0), None), "dot")):
-        figure.add_trace(
-            go.Scatter(
-                x=epochs[part], y=list(curve.mean[part]), mode="lines",
-                name=f"{curve.name}, mean over folds", legendgroup=curve.name,
-                showlegend=first and part.start == 0,
-                line={"color": color, "width": 2.5, "dash": style},
-                customdata=list(zip(curve.sd[part], curve.num_folds[part], strict=True)),
-                hovertemplate="epoch %{x}: %{y:.3f} ± %{customdata[0]:.3f} "
-                "(%{customdata[1]} folds)<extra></extra>",
-            ),
-            **place,
+        plot.add(
+            panel, x=epochs[part], y=rounded(curve.mean[part]), mode="lines",
+            name=f"{curve.name}, mean over folds",
+            line={"color": color, "width": 2.5, "dash": style},
+            hovertext=[
+                f"± {sd:.3f} ({number} folds)"
+                for sd, number in zip(curve.sd[part], curve.num_folds[part], strict=True)
+            ],
+            hovertemplate="epoch %{x}: %{y} %{hovertext}<extra></extra>",
         )  # fmt: skip

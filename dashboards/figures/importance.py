@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import optuna
-import plotly.graph_objects as go
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, create_trial
 
 from dashboards import theme
+from dashboards.plot import Plot, note, panels, plain, rounded
 from dashboards.text import listed
 from sweep.ledger.projection import Projection
 from sweep.ledger.quiet import quiet_optuna
@@ -151,39 +151,35 @@ def _study(trials: list[FrozenTrial]) -> optuna.Study:
     return study
 
 
-def importance(info: ImportanceInfo) -> go.Figure:
+def importance(info: ImportanceInfo) -> Plot:
     """Draw it; without importances the figure says why.
 
     Bars are the shares, the black ticks what chance gives; bars that stay below are pale.
     """
     if info.reason is not None:
-        return theme.note(info.reason)
-    names = [theme.plain(bar.parameter) for bar in info.importances]
-    figure = go.Figure(
-        go.Bar(
-            orientation="h", y=names, x=[bar.share for bar in info.importances],
-            name="share of the parameter",
-            marker={
-                "color": [theme.WINNER if bar.stands_out else "#c3ccd5" for bar in info.importances]
-            },
-            hovertemplate="%{y}: %{x:.0%}<extra></extra>",
-        )
+        return note(info.reason)
+    names = [plain(bar.parameter) for bar in info.importances]
+    plot = panels(row_px=30 * len(names) + 10, bottom=32)
+    plot.add(
+        type="bar", orientation="h", y=names, x=rounded(bar.share for bar in info.importances),
+        name="share of the parameter",
+        marker={
+            "color": [theme.WINNER if bar.stands_out else theme.PALE for bar in info.importances]
+        },
+        hovertemplate="%{y}: %{x:.0%}<extra></extra>",
     )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=[bar.chance for bar in info.importances], y=names, mode="markers",
-            name="what chance alone may give",
-            marker={
-                "symbol": "line-ns", "size": 18, "color": theme.INK,
-                "line": {"width": 2.5, "color": theme.INK},
-            },
-            hovertemplate="chance alone: %{x:.0%}<extra></extra>",
-        )
+    plot.add(
+        x=rounded(bar.chance for bar in info.importances), y=names, mode="markers",
+        name="what chance alone may give",
+        marker={
+            "symbol": "line-ns-open", "size": 18, "color": theme.INK,
+            "line": {"width": 2.5, "color": theme.INK},
+        },
+        hovertemplate="chance alone: %{x:.0%}<extra></extra>",
     )  # fmt: skip
-    theme.dress(figure, height=150 + 30 * len(names))
-    figure.update_xaxes(tickformat=".0%", rangemode="tozero")
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    return figure
+    plot.x(tickformat=".0%", rangemode="tozero")
+    plot.y(autorange="reversed", showgrid=False, ticksuffix="  ")
+    return plot.finished()
 
 
 def sentence(info: ImportanceInfo) -> str:

@@ -1,19 +1,20 @@
-"""Trials best first, beside what predicting nothing at all would score.
+"""Trials best first: by how much each differs from the default on the same folds.
 
-The all-empty baseline is drawn because a score near it means nothing: with 78% of cases empty, a
-network that finds no pneumothorax at all reaches a Dice of 0.78 under the convention "both empty
-counts as 1".
+Folds differ far more from each other than trials do, so means with their own intervals overlap
+wherever there is something to see. What can be compared is the difference on the same folds; it is
+drawn wide, with the corrected interval that `compare` and the verdict have, and the absolute means
+thin beside it: the objective, and Dice with what predicting nothing at all would score, because a
+Dice near that line means nothing.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
-
 from dashboards import theme
+from dashboards.plot import Plot, panels, plain, rounded
 from dashboards.queries import (
     OperatingPoints,
     all_empty,
@@ -26,8 +27,11 @@ from dashboards.queries import (
     operating_metric,
     ordered,
 )
-from dashboards.text import metric_name, score
-from sweep.analysis.standing import is_over
+from dashboards.text import in_sentence, metric_name, score, signed
+from ptxcore.metrics import bounds
+from sweep.analysis.cohort import overlap_ratio
+from sweep.analysis.phrases import correction
+from sweep.analysis.standing import compare_folds, is_over, num_compared
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import DEFAULT_TRIAL, State
 from sweep.util.numbers import mean_or
@@ -40,7 +44,7 @@ class Entry:
     Attributes:
         number: Number of the trial.
         name: Name, as the axis shows it.
-        mean: Over its finished folds.
+        mean: Over its finished folds; of a difference over those that the reference has too.
         low: End of the corrected interval, None unless the trial is complete.
         high: Likewise.
         folds: Value of each finished fold, in order of fold.
@@ -83,7 +87,10 @@ class LeaderboardInfo:
         num_folds: Folds of a complete trial.
         leader: Number of the winner (or of the leader so far), None without any score.
         is_over: Whether the leader has won.
-        panels: The objective first, then Dice if that is not the objective itself.
+        differences: To the default trial on the same folds, better is positive or negative as the
+            metric has it; empty where the default has no score.
+        num_compared: What their intervals are corrected for.
+        panels: Absolute means: the objective first, then Dice if that is not the objective itself.
         names: Names of the trials shown, best first.
         num_omitted: Scored trials that did not fit.
         num_unscored: Trials without a mean: no fold is finished, or one is NaN.
@@ -92,6 +99,8 @@ class LeaderboardInfo:
     num_folds: int
     leader: int | None
     is_over: bool
+    differences: tuple[Entry, ...]
+    num_compared: int
     panels: tuple[Panel, ...]
     names: tuple[str, ...]
     num_omitted: int
@@ -126,11 +135,48 @@ def leaderboard_info(
         num_folds=projection.num_folds,
         leader=None if leader is None else leader.number,
         is_over=is_over(projection),
+        differences=_differences(projection, shown),
+        num_compared=num_compared(projection),
         panels=tuple(panels),
         names=tuple(_name(trial, projection) for trial in shown),
         num_omitted=len(scored) - len(shown),
         num_unscored=len(projection.trials) - len(scored),
     )
+
+
+def _differences(projection: Projection, shown: Sequence[Trial]) -> tuple[Entry, ...]:
+    default = projection.default
+    reference = {} if default is None else fold_scores(projection, default)
+    entries = []
+    for trial in shown:
+        values = fold_scores(projection, trial)
+        found = compare_folds(
+            values,
+            reference,
+            test_train_ratio=overlap_ratio(projection.header),
+            num_compared=num_compared(projection),
+        )
+        if found is None:
+            continue
+        found = found.within(*bounds(metric_of(projection)))
+        complete = trial.state is State.COMPLETE
+        judged = complete and not trial.is_default and math.isfinite(found.low)
+        entries.append(
+            Entry(
+                number=trial.number,
+                name=_name(trial, projection),
+                mean=found.mean,
+                low=found.low if judged else None,
+                high=found.high if judged else None,
+                folds=tuple(
+                    value - reference[fold]
+                    for fold, value in values.items()
+                    if math.isfinite(reference.get(fold, math.nan))
+                ),
+                complete=complete,
+            )
+        )
+    return tuple(entries)
 
 
 def _dice_panel(
@@ -186,50 +232,62 @@ def _entries(
 def _name(trial: Trial, projection: Projection) -> str:
     if trial.state is State.COMPLETE:
         return label(trial)
-    return f"{label(trial)} · {len(trial.folds)} of {projection.num_folds} folds"
-
-
-def leaderboard(info: LeaderboardInfo) -> go.Figure:
-    """Draw it: filled marks are complete, hollow ones partial, dots single folds."""
-    titles = [
-        f"{theme.plain(panel.title)}<br>"
-        f'<span style="font-size:12px;color:{theme.MUTED}">{theme.plain(panel.note)}</span>'
-        for panel in info.panels
-    ]
-    figure = make_subplots(
-        rows=1, cols=len(info.panels), shared_yaxes=True, subplot_titles=titles,
-        horizontal_spacing=0.04,
-    )  # fmt: skip
-    for column, panel in enumerate(info.panels, start=1):
-        for kind in ("winner", "leader", "default", "complete", "partial"):
-            entries = [e for e in panel.entries if _kind(e, info) == kind]
-            _add_marks(figure, entries, kind, column, first=column == 1)
-        if panel.baseline is not None:
-            figure.add_vline(
-                panel.baseline, row=1, col=column,
-                line={"color": theme.BASELINE, "width": 1.5, "dash": "dash"},
-                annotation={
-                    "text": f"all empty {score(panel.baseline)}", "yref": "y domain", "y": 0.0,
-                    "yanchor": "bottom", "bgcolor": "rgba(255,255,255,0.85)",
-                    "font": {"size": 12, "color": theme.BASELINE},
-                },
-            )  # fmt: skip
-    theme.dress(figure, top=56, height=150 + 24 * max(4, len(info.names) + 1))
-    # One empty row below the last trial keeps the baseline's label clear of the marks.
-    figure.update_yaxes(
-        categoryorder="array", categoryarray=[theme.plain(name) for name in info.names],
-        range=[len(info.names) + 0.2, -0.7], showgrid=False,
-    )  # fmt: skip
-    return figure
+    return f"{label(trial)} · {len(trial.folds)}/{projection.num_folds}"
 
 
 _LOOK = {
-    "winner": ("Winner", theme.WINNER, "diamond", 12),
-    "leader": ("In the lead, not over", theme.WINNER, "diamond-open", 12),
-    "default": ("Default settings", theme.DEFAULT, "square", 10),
-    "complete": ("Other complete trials", theme.OTHER, "circle", 9),
-    "partial": ("Partial: fewer folds", theme.OTHER, "circle-open", 9),
+    "winner": ("Winner", theme.WINNER, "diamond", 11),
+    "leader": ("In the lead, not over", theme.WINNER, "diamond-open", 11),
+    "default": ("Default settings", theme.DEFAULT, "square", 9),
+    "complete": ("Other complete trials", theme.INK, "circle", 8),
+    "partial": ("Partial: fewer folds", theme.OTHER, "circle-open", 8),
 }
+
+
+def leaderboard(info: LeaderboardInfo) -> Plot:
+    """Draw it: filled marks are complete, hollow ones partial, ticks single folds."""
+    titles = ["Difference to the default", *(panel.title for panel in info.panels)]
+    notes = ["on the same folds", *(panel.note for panel in info.panels)]
+    widths = (2.2, *(1.0 for _ in info.panels))
+    plot = panels(
+        titles, notes=notes, columns=len(titles), widths=widths, gap=0.035, shared_y=True,
+        row_px=22 * max(3, len(info.names)) + 12, bottom=28,
+    )  # fmt: skip
+    reach = _reach(info.differences)
+    names = [plain(name) for name in info.names]
+    for column in range(len(titles)):
+        plot.y(
+            column, type="category", categoryorder="array", categoryarray=names, showgrid=False,
+            range=[len(names) - 0.4, -0.6], ticksuffix="  ",
+        )  # fmt: skip
+    plot.vertical(0.0, color=theme.DEFAULT, width=1.5)
+    plot.x(range=list(reach), tickformat="+.3~f", nticks=7)
+    for kind in _LOOK:
+        entries = [entry for entry in info.differences if _kind(entry, info) == kind]
+        _add_marks(plot, entries, kind, 0, reach)
+    for number, panel in enumerate(info.panels, start=1):
+        whole = [entry for entry in panel.entries if entry.complete]
+        for kind in _LOOK:
+            _add_marks(plot, [e for e in whole if _kind(e, info) == kind], kind, number, None)
+        plot.x(number, nticks=5)
+        if panel.baseline is not None:
+            plot.vertical(panel.baseline, number, color=theme.BASELINE, width=1.5, dash="dash")
+            plot.text(
+                f"all empty {score(panel.baseline)}", number, domain="y", x=panel.baseline, y=0,
+                yanchor="bottom", bgcolor="rgba(255,255,255,0.85)",
+            )  # fmt: skip
+            # One empty row below the last trial keeps the label clear of the marks.
+            for each in range(len(titles)):
+                plot.y(each, range=[len(names) + 0.4, -0.6])
+    return plot.finished()
+
+
+def _reach(entries: Sequence[Entry]) -> tuple[float, float]:
+    """What the axis shows: every fold, not every end of a wide interval."""
+    values = [0.0, *(value for entry in entries for value in entry.folds)]
+    low, high = min(values), max(values)
+    room = 0.12 * (high - low) or 0.01
+    return low - room, high + room
 
 
 def _kind(entry: Entry, info: LeaderboardInfo) -> str:
@@ -243,33 +301,77 @@ def _kind(entry: Entry, info: LeaderboardInfo) -> str:
 
 
 def _add_marks(
-    figure: go.Figure, entries: list[Entry], kind: str, column: int, *, first: bool
+    plot: Plot,
+    entries: Sequence[Entry],
+    kind: str,
+    panel: int,
+    reach: tuple[float, float] | None,
 ) -> None:
     if not entries:
         return
     name, color, symbol, size = _LOOK[kind]
-    figure.add_trace(
-        go.Scatter(
-            x=[value for e in entries for value in e.folds],
-            y=[theme.plain(e.name) for e in entries for _ in e.folds],
-            mode="markers", marker={"size": 4, "color": color, "opacity": 0.45},
-            hovertemplate="%{y}: one fold %{x:.3f}<extra></extra>", showlegend=False,
-        ),
-        row=1, col=column,
+    write = score if panel else signed
+    plot.add(
+        panel,
+        x=rounded(value for entry in entries for value in entry.folds),
+        y=[plain(entry.name) for entry in entries for _ in entry.folds],
+        mode="markers",
+        marker={"size": 9, "symbol": "line-ns-open", "color": color, "line": {"width": 1}},
+        hovertemplate="%{y}: one fold %{x}<extra></extra>",
+    )
+    judged = [entry for entry in entries if entry.low is not None and entry.high is not None]
+    xs: list[float | None] = []
+    for entry in judged:
+        assert entry.low is not None
+        assert entry.high is not None
+        ends = (entry.low, entry.high) if reach is None else (
+            max(entry.low, reach[0]), min(entry.high, reach[1]))  # fmt: skip
+        xs += [*ends, None]
+    plot.add(
+        panel, x=rounded(xs), y=[y for e in judged for y in (plain(e.name), plain(e.name), None)],
+        mode="lines", line={"color": color, "width": 1.5}, hoverinfo="skip",
     )  # fmt: skip
-    bars = None
-    if kind != "partial":
-        bars = {
-            "type": "data", "symmetric": False, "thickness": 1.5, "width": 4,
-            "array": [0.0 if e.high is None else e.high - e.mean for e in entries],
-            "arrayminus": [0.0 if e.low is None else e.mean - e.low for e in entries],
-        }  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=[e.mean for e in entries], y=[theme.plain(e.name) for e in entries],
-            error_x=bars, mode="markers", name=name, legendgroup=kind, showlegend=first,
-            marker={"size": size, "color": color, "symbol": symbol, "line": {"width": 1.5}},
-            hovertemplate="%{y}: mean %{x:.3f}<extra></extra>",
-        ),
-        row=1, col=column,
+    if reach is not None:
+        _add_ends(plot, judged, color, reach)
+    texts = [
+        f"{entry.name}: {write(entry.mean)}"
+        + ("" if entry.low is None else f" ({write(entry.low)} to {write(entry.high)})")
+        for entry in entries
+    ]
+    plot.add(
+        panel, x=rounded(entry.mean for entry in entries), y=[plain(e.name) for e in entries],
+        mode="markers", name=name, legendgroup=kind, showlegend=panel == 0,
+        marker={"size": size, "color": color, "symbol": symbol, "line": {"width": 1.5}},
+        customdata=[entry.number for entry in entries], hovertext=[plain(text) for text in texts],
+        hovertemplate="%{hovertext}<extra></extra>",
     )  # fmt: skip
+
+
+def _add_ends(plot: Plot, entries: Sequence[Entry], color: str, reach: tuple[float, float]) -> None:
+    """Arrows where an interval goes on beyond the axis."""
+    for side, symbol in ((0, "triangle-left"), (1, "triangle-right")):
+        beyond = [
+            entry.name
+            for entry in entries
+            if entry.low is not None
+            and entry.high is not None
+            and (entry.low < reach[0] if side == 0 else entry.high > reach[1])
+        ]
+        if beyond:
+            plot.add(
+                x=[reach[side]] * len(beyond), y=[plain(name) for name in beyond], mode="markers",
+                marker={"symbol": symbol, "size": 8, "color": color}, cliponaxis=False,
+                hoverinfo="skip",
+            )  # fmt: skip
+
+
+def sentence(info: LeaderboardInfo, metric: str) -> str:
+    """How to read the leaderboard."""
+    return (
+        f"Left the difference in {in_sentence(metric)} to the default on the folds that both have: "
+        "marks are means, ticks single folds, lines 95% intervals "
+        f"({correction(info.num_compared)}; an arrow where one goes on). An interval that crosses "
+        "the line at 0 does not tell the two apart. Hollow marks have fewer folds (2/5: two of "
+        "five), no interval, and cannot win. Right the absolute means of complete trials with "
+        "plain 95% intervals, which must not be compared by overlap."
+    )

@@ -6,12 +6,10 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
-
 from dashboards import theme
 from dashboards.figures.diagnosis import FoldDiagnosis, diagnose, stop_metric
-from dashboards.figures.fold_curves import Curve, add_curve, curve_of
+from dashboards.figures.fold_curves import Curve, add_curve, curve_of, titled
+from dashboards.plot import Plot, panels, rounded
 from dashboards.queries import label
 from dashboards.text import duration, in_sentence, listed, metric_name, score, signed
 from sweep.ledger.projection import Trial
@@ -78,51 +76,41 @@ def overfitting_info(trial: Trial) -> OverfittingInfo | None:
     )
 
 
-def overfitting(info: OverfittingInfo) -> go.Figure:
+def overfitting(info: OverfittingInfo) -> Plot:
     """Draw it: lines are means over the folds, bands one SD; departures and kept epochs marked."""
     columns = 1 if info.watched is None else 2
-    titles = [metric_name("loss"), metric_name(info.stop_metric)][:columns]
-    figure = make_subplots(
-        rows=1, cols=columns, horizontal_spacing=0.09, subplot_titles=list(map(theme.plain, titles))
-    )
-    place = {"row": 1, "col": 1}
+    titles = [titled(metric) for metric in ("loss", info.stop_metric)][:columns]
+    plot = panels(titles, columns=columns, row_px=250)
     for curve in info.losses:
-        add_curve(figure, curve, place, metric="loss", first=True)
-    _add_marks(figure, info.departures, "monitor departs", "diamond", place)
-    if info.median_departure is not None:
-        figure.add_vline(
-            x=info.median_departure, line={"color": theme.DEFAULT, "width": 1.5, "dash": "dash"},
-            annotation={"text": f"median of {count(len(info.departures), 'departure')}: epoch "
-                                f"{info.median_departure:g}",
-                        "font": {"size": 12, "color": theme.DEFAULT}},
-            annotation_position="top right", **place,
+        add_curve(plot, curve, 0, metric="loss")
+    _add_marks(plot, info.departures, "monitor departs", "diamond", 0)
+    # A line for all folds would say of one departure what it does not show of the others.
+    if info.median_departure is not None and 2 * len(info.departures) > len(info.folds):
+        plot.vertical(info.median_departure, color=theme.DEFAULT, width=1.5, dash="dash")
+        plot.text(
+            f"median of {count(len(info.departures), 'departure')}: epoch "
+            f"{info.median_departure:g}",
+            domain="y", x=info.median_departure, y=1, xanchor="left", yanchor="top", xshift=4,
+            bgcolor="rgba(255,255,255,0.8)",
         )  # fmt: skip
     if info.watched is not None:
-        place = {"row": 1, "col": 2}
-        add_curve(figure, info.watched, place, metric=info.stop_metric, first=False)
-        _add_marks(figure, info.kept, "best epoch", "x", place)
-    elif info.kept:
-        _add_marks(figure, info.kept, "best epoch", "x", place)
-    figure.update_xaxes(title_text="epoch", rangemode="tozero")
-    return theme.dress(figure, height=380)
+        add_curve(plot, info.watched, 1, metric=info.stop_metric)
+    _add_marks(plot, info.kept, "best epoch", "x", columns - 1)
+    for panel, metric in enumerate(("loss", info.stop_metric)[:columns]):
+        plot.x(panel, title="epoch")
+        plot.y(panel, title=metric_name(metric))
+    return plot.finished()
 
 
 def _add_marks(
-    figure: go.Figure,
-    points: tuple[tuple[int, float], ...],
-    name: str,
-    symbol: str,
-    place: dict[str, int],
+    plot: Plot, points: tuple[tuple[int, float], ...], name: str, symbol: str, panel: int
 ) -> None:
     if points:
-        figure.add_trace(
-            go.Scatter(
-                x=[epoch for epoch, _ in points], y=[value for _, value in points],
-                mode="markers", name=f"{name}, one a fold",
-                marker={"symbol": symbol, "size": 9, "color": theme.DEFAULT},
-                hovertemplate=f"{name}: epoch %{{x}}, %{{y:.3f}}<extra></extra>",
-            ),
-            **place,
+        plot.add(
+            panel, x=[epoch for epoch, _ in points], y=rounded(value for _, value in points),
+            mode="markers", name=f"{name}, one a fold",
+            marker={"symbol": symbol, "size": 9, "color": theme.DEFAULT},
+            hovertemplate=f"{name}: epoch %{{x}}, %{{y}}<extra></extra>",
         )  # fmt: skip
 
 

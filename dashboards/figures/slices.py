@@ -1,8 +1,7 @@
 """Score against each parameter: where in the space the good trials lie.
 
-As in the importance figure, trials are compared on the one fold that all of them ran. Small
-multiples rather than parallel coordinates: sixty crossing lines show nothing that a reader could
-check, and a point shows its value.
+As in the importance figure, trials are compared on the one fold that all of them ran. Those stopped
+in it have no score and are often the worst of all, so they stand in a strip below the others.
 """
 
 from __future__ import annotations
@@ -11,26 +10,29 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import plotly.graph_objects as go
 from optuna.distributions import CategoricalDistribution
-from plotly.subplots import make_subplots
 
 from dashboards import theme
+from dashboards.plot import Plot, note, panels, plain, rounded
 from dashboards.queries import fold_scores, leader_of, metric_of, varied
-from dashboards.text import in_sentence, listed, metric_name, score, setting
+from dashboards.text import in_sentence, listed, metric_name, setting
 from sweep.analysis.standing import is_over
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State
+from sweep.util.numbers import finite_or_none
 from sweep.util.words import count
+
+#: Stopped or parked trials that are drawn; more hide each other and make paper heavy.
+_MAX_CROWD = 400
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One trial in one panel; `kind` is a key of `_LOOK`."""
+    """One trial in one panel; `kind` is a key of `_LOOK`, the score None where it was stopped."""
 
     number: int
     value: Any
-    score: float
+    score: float | None
     kind: str
 
 
@@ -52,25 +54,36 @@ class SlicesInfo:
         metric: The objective.
         fold: The one that all trials here have.
         slices: A panel each.
-        num_unscored: Trials without a score on that fold.
-        equal: Parameters that varied, of which all trials here have one value.
+        num_stopped: Trials that were begun and have no score on that fold.
+        num_omitted: Trials that are not drawn, evenly chosen among those that are not complete.
+        num_unscored: Trials that were never begun.
+        equal: Parameters of which all trials here have one value.
     """
 
     metric: str
     fold: int
     slices: tuple[Slice, ...]
+    num_stopped: int
+    num_omitted: int
     num_unscored: int
     equal: tuple[str, ...]
 
 
 def slices_info(projection: Projection) -> SlicesInfo:
-    """Collect trials with a finite score on the first fold."""
+    """Collect trials that were begun; a score that is not finite is none."""
     leader, over = leader_of(projection), is_over(projection)
-    scored = [
-        (trial, fold_scores(projection, trial)[0])
+    scored: list[tuple[Trial, float | None]] = [
+        (trial, finite_or_none(fold_scores(projection, trial).get(0, math.nan)))
         for trial in projection.trials
-        if 0 in trial.folds and math.isfinite(trial.folds[0].score)
+        if trial.folds or trial.log
     ]
+    kinds = {
+        trial.number: "stopped" if value is None else _kind(trial, leader, over=over)
+        for trial, value in scored
+    }
+    crowd = [trial.number for trial, _ in scored if kinds[trial.number] in ("other", "stopped")]
+    step = max(1, math.ceil(len(crowd) / _MAX_CROWD))
+    omitted = {number for place, number in enumerate(crowd) if place % step}
     slices = []
     for name in varied(projection):
         points = tuple(
@@ -78,10 +91,10 @@ def slices_info(projection: Projection) -> SlicesInfo:
                 number=trial.number,
                 value=trial.parameters[name],
                 score=value,
-                kind=_kind(trial, leader, over=over),
+                kind=kinds[trial.number],
             )
             for trial, value in scored
-            if name in trial.parameters
+            if name in trial.parameters and trial.number not in omitted
         )
         if len({str(point.value) for point in points}) > 1:
             distribution = next(
@@ -102,6 +115,8 @@ def slices_info(projection: Projection) -> SlicesInfo:
         metric=metric_of(projection),
         fold=0,
         slices=tuple(slices),
+        num_omitted=len(omitted),
+        num_stopped=sum(value is None for _, value in scored),
         num_unscored=len(projection.trials) - len(scored),
         equal=tuple(name for name in varied(projection) if name not in shown),
     )
@@ -118,7 +133,8 @@ def _kind(trial: Trial, leader: Trial | None, *, over: bool) -> str:
 
 
 _LOOK = {
-    "other": ("Stopped or parked", theme.OTHER, "circle-open", 7),
+    "stopped": ("Without a score on this fold", theme.DEFAULT, "line-ns-open", 8),
+    "other": ("Stopped or parked later", theme.OTHER, "circle-open", 7),
     "complete": ("Complete", theme.OTHER, "circle", 7),
     "default": ("Default settings", theme.DEFAULT, "square", 10),
     "leader": ("In the lead", theme.WINNER, "diamond-open", 11),
@@ -126,54 +142,63 @@ _LOOK = {
 }
 
 
-def slices(info: SlicesInfo) -> go.Figure:
+def slices(info: SlicesInfo) -> Plot:
     """Draw it: a panel per parameter, one point per trial."""
     if not info.slices:
-        return theme.note("No parameter took more than one value.")
-    columns = 3 if len(info.slices) in (3, 5, 6, 9) else min(4, len(info.slices))
-    rows = math.ceil(len(info.slices) / columns)
-    figure = make_subplots(
-        rows=rows, cols=columns, shared_yaxes=True, horizontal_spacing=0.025,
-        vertical_spacing=0.3 / rows,
+        return note("No parameter took more than one value.")
+    columns = min(3, len(info.slices))
+    plot = panels(
+        [""] * len(info.slices), columns=columns, row_px=200, gap=0.03 if columns > 1 else 0.0,
+        shared_y=True,
     )  # fmt: skip
-    named: set[str] = set()
+    scores = [p.score for panel in info.slices for p in panel.points if p.score is not None]
+    low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
+    room = (high - low) or 0.1
+    strip = low - 0.16 * room
     for number, panel in enumerate(info.slices):
-        place = {"row": number // columns + 1, "col": number % columns + 1}
+        crowded = len(panel.points) > 150
         for kind, (name, color, symbol, size) in _LOOK.items():
             points = [point for point in panel.points if point.kind == kind]
             if not points:
                 continue
-            figure.add_trace(
-                go.Scatter(
-                    x=[theme.plain(setting(p.value)) if panel.is_categorical else p.value
-                       for p in points],
-                    y=[p.score for p in points], mode="markers", name=name, legendgroup=kind,
-                    showlegend=kind not in named,
-                    marker={"color": color, "symbol": symbol, "size": size},
-                    customdata=[
-                        [f"#{p.number}: {theme.plain(setting(p.value))}, {score(p.score)}"]
-                        for p in points
-                    ],
-                    hovertemplate="%{customdata[0]}<extra></extra>",
-                ),
-                **place,
+            is_crowd = crowded and kind in ("other", "complete", "stopped")
+            plot.add(
+                number,
+                x=[plain(setting(p.value)) for p in points] if panel.is_categorical
+                else rounded(p.value for p in points),
+                y=rounded(strip if p.score is None else p.score for p in points),
+                mode="markers", name=name,
+                marker={
+                    "color": color, "symbol": symbol, "size": 5 if is_crowd else size,
+                    "opacity": 0.45 if is_crowd else 1.0,
+                },
+                customdata=[p.number for p in points],
+                hovertemplate="#%{customdata}: %{x}, %{y}<extra></extra>"
+                if kind != "stopped"
+                else "#%{customdata}: %{x}, no score<extra></extra>",
             )  # fmt: skip
-            named.add(kind)
-        figure.update_xaxes(title_text=theme.plain(panel.parameter), **place)
-        if panel.is_categorical:
-            values = sorted({point.value for point in panel.points}, key=_sortable)
-            shown = [theme.plain(setting(value)) for value in values]
-            figure.update_xaxes(
-                type="category", categoryorder="array", categoryarray=shown,
-                range=[-0.6, len(shown) - 0.4], **place,
-            )  # fmt: skip
-        elif panel.is_log:
-            figure.update_xaxes(type="log", dtick=1, exponentformat="power", **place)
-        else:
-            figure.update_xaxes(nticks=5, **place)
-        if place["col"] == 1:
-            figure.update_yaxes(title_text=theme.plain(metric_name(info.metric)), **place)
-    return theme.dress(figure, height=110 + 230 * rows)
+        plot.x(number, title=plain(panel.parameter))
+        _scale(plot, panel, number)
+        plot.y(number, range=[strip - 0.08 * room, high + 0.08 * room])
+        if number % columns == 0:
+            plot.y(number, title=plain(metric_name(info.metric)))
+        if info.num_stopped:
+            plot.horizontal(low - 0.08 * room, number, color=theme.PALE, width=1, dash="dot")
+    return plot.finished()
+
+
+def _scale(plot: Plot, panel: Slice, number: int) -> None:
+    if panel.is_categorical:
+        values = sorted({point.value for point in panel.points}, key=_sortable)
+        shown = [plain(setting(value)) for value in values]
+        plot.x(
+            number, type="category", categoryorder="array", categoryarray=shown,
+            range=[-0.6, len(shown) - 0.4],
+        )  # fmt: skip
+    elif panel.is_log:
+        plot.x(number, type="log", dtick=1, tickformat="~g")
+    else:
+        plot.x(number, nticks=5)
 
 
 def _sortable(value: Any) -> tuple[bool, float, str]:
@@ -183,18 +208,26 @@ def _sortable(value: Any) -> tuple[bool, float, str]:
 
 def sentence(info: SlicesInfo) -> str:
     """How to read the figure."""
-    return (
+    text = (
         f"The {in_sentence(info.metric)} on fold {info.fold} against each parameter. A cloud "
         "without a slope means that the parameter made no visible difference; points crowd where "
-        "the sampler expected good values." + _missing(info)
+        "the sampler expected good values."
     )
+    if info.num_stopped:
+        text += (
+            f" {count(info.num_stopped, 'trial')} without a score on this fold, mostly stopped in "
+            "it, stand in the strip below: their height says nothing."
+        )
+    return text + _missing(info)
 
 
 def _missing(info: SlicesInfo) -> str:
-    """What the figure cannot show: the worst trials are often stopped in their first fold."""
+    """What the figure cannot show."""
     missing = []
+    if info.num_omitted:
+        missing.append(f"{count(info.num_omitted, 'trial')} of those not complete, left out evenly")
     if info.num_unscored:
-        missing.append(f"{count(info.num_unscored, 'trial')} without a score on this fold")
+        missing.append(f"{count(info.num_unscored, 'trial')} that never ran")
     if info.equal:
-        missing.append(f"{listed(info.equal)}, of which the others have one value")
+        missing.append(f"{listed(info.equal)}, of which all have one value")
     return f" Not shown: {'; '.join(missing)}." if missing else ""

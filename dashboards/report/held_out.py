@@ -57,7 +57,8 @@ def held_out(
             (check.name, check.found, check.expected, "passed" if check.passed else "refused")
             for check in verdict.checks
         ]
-        parts.append(table(("the gate asked", "found", "expected", "answer"), rows))
+        head = ("the gate asked", "found", "expected", "answer")
+        parts.append(table(head, rows, label="What the gate asked"))
         parts += [tag("p", sentence) for sentence in verdict.rollbacks]
     return join(parts)
 
@@ -102,7 +103,8 @@ def _table(confirmation: Confirmation, names: Sequence[str]) -> Markup:
         *(() if beside is None else ("champion",)),
         "better",
     )
-    return table(head, rows, numeric=range(1, len(head) - 1))
+    label = "The hold-out by group" if names is GROUPS else "Scores on the hold-out"
+    return table(head, rows, label=label, numeric=range(1, len(head) - 1))
 
 
 def _num_cases(metrics: Mapping[str, float], name: str) -> str:

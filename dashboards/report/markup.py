@@ -52,40 +52,55 @@ def table(
     header: Sequence[object],
     rows: Iterable[Sequence[object]],
     *,
+    label: str,
     numeric: Iterable[int] = (),
     row_classes: Sequence[str | None] | None = None,
+    row_ids: Sequence[str] | None = None,
+    sortable: bool = False,
 ) -> Markup:
-    """A table that scrolls sideways where the page is too narrow for it.
+    """A table that scrolls where the page is too small for it, with the keyboard too.
 
     Args:
         header: One cell per column.
         rows: Cells by row; the first cell of each heads its row.
+        label: What it shows, for those that cannot see it.
         numeric: Columns to align at their right.
         row_classes: CSS class of each row.
+        row_ids: Id of each row, for links to it.
+        sortable: Whether the page's script lets a reader sort and filter it; a tall one scrolls.
     """
     right = set(numeric)
     head = [
         tag("th", cell, scope="col", class_="num" if i in right else None)
         for i, cell in enumerate(header)
     ]
+    # Written without `tag`: a thousand rows are most of a report's cells.
+    starts = ['<th scope="row"' if not i else "<td" for i in range(len(header))]
+    starts = [s + (' class="num">' if i in right else ">") for i, s in enumerate(starts)]
     body = []
     for number, row in enumerate(rows):
-        cells = [
+        cells = "".join(
+            f"{start}{escape(cell)}{'</td>' if i else '</th>'}"
+            for i, (start, cell) in enumerate(zip(starts, row, strict=True))
+        )
+        body.append(
             tag(
-                "td" if i else "th",
-                cell,
-                scope=None if i else "row",
-                class_="num" if i in right else None,
+                "tr",
+                Markup(cells),
+                class_=row_classes[number] if row_classes else None,
+                id=row_ids[number] if row_ids else None,
             )
-            for i, cell in enumerate(row)
-        ]
-        body.append(tag("tr", *cells, class_=row_classes[number] if row_classes else None))
+        )
     return tag(
         "div",
         tag(
             "table",
             tag("thead", tag("tr", *head)),
             tag("tbody", *body),
+            class_="sortable" if sortable else None,
         ),
-        class_="scroll",
+        class_="scroll tall" if sortable else "scroll",
+        tabindex="0",
+        role="region",
+        aria_label=label,
     )

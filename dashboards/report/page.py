@@ -8,45 +8,36 @@ hold all numbers of the figures, for readers without scripts and for print.
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
-
-from dashboards import theme
-from dashboards.figures import overfitting
-from dashboards.figures.fold_curves import fold_curves, fold_curves_info
-from dashboards.figures.fold_heatmap import fold_heatmap, fold_heatmap_info
-from dashboards.figures.fold_heatmap import sentence as heatmap_sentence
-from dashboards.figures.importance import importance, importance_info
-from dashboards.figures.importance import sentence as importance_sentence
-from dashboards.figures.leaderboard import leaderboard, leaderboard_info
-from dashboards.figures.schedule import schedule, schedule_info
-from dashboards.figures.schedule import sentence as schedule_sentence
-from dashboards.figures.slices import sentence as slices_sentence
-from dashboards.figures.slices import slices, slices_info
-from dashboards.queries import OperatingPoints, label, leader_of
+from dashboards.plot import Plot, as_json
+from dashboards.queries import OperatingPoints, leader_of
 from dashboards.report import sections, sentences
 from dashboards.report.evidence import Confirmation, Verdict
 from dashboards.report.findings import Findings, find
 from dashboards.report.held_out import held_out
 from dashboards.report.markup import Markup, join, tag
+from dashboards.report.pictures import Picture, pictures
 from dashboards.report.predictions import PredictionsInfo, gallery
-from dashboards.text import metric_name
+from dashboards.report.provenance import provenance
+from dashboards.report.trials import trials_table
 from ptxcore.atomic_file import whole_file
 from ptxcore.metrics import CONVENTIONS
 from sweep.ledger import Ledger
-from sweep.ledger.projection import Projection, Trial
+from sweep.ledger.projection import Projection
 
 #: Nothing may be loaded: scripts, styles and pictures are all inside the file.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
+_PICTURES = "The sweep in pictures"
 
 
 def write_report(
@@ -104,23 +95,36 @@ def report_html(
     """The report as text; see `write_report`."""
     found = find(projection, operating_points)
     written = (written_at or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M %Z").strip()
+    drawn = pictures(projection, found, operating_points)
+    chapters = {
+        **_evidence(projection, found, confirmation, verdict),
+        _PICTURES: join((_no_script(), *_figures(drawn))),
+        "What it sees": None if predictions is None else gallery(predictions),
+        "What was searched": sections.searched(projection),
+        "All trials": tag("div", trials_table(projection), class_="all"),
+        "Where the numbers come from": provenance(name, projection, _versions()),
+    }
+    shown = {title: content for title, content in chapters.items() if content is not None}
     body = tag(
         "main",
         sections.banners(projection, found),
         _top(name, written, found, confirmation),
-        _evidence(projection, found, confirmation, verdict),
-        _figures(projection, found, operating_points),
-        None if predictions is None else _chapter("What it sees", gallery(predictions)),
-        _chapter("What was searched", sections.searched(projection)),
-        _chapter("All trials", tag("div", sections.trials_table(projection), class_="all")),
-        _chapter("Where the numbers come from", sections.provenance(projection, _versions())),
+        _contents(shown, drawn),
+        *(_chapter(title, content) for title, content in shown.items()),
     )
     phantom = " (phantom)" if projection.header.is_phantom else ""
-    return _page(f"{name}{phantom}: ptxsweep report", body)
+    plots = {picture.key: picture.plot for picture in drawn if picture.plot is not None}
+    return page_of(f"{name}{phantom}: ptxsweep report", body, plots)
 
 
-def _page(title: str, body: Markup) -> str:
-    style = Markup(files("dashboards.report").joinpath("report.css").read_text(encoding="utf-8"))
+def page_of(title: str, body: Markup, plots: Mapping[str, Plot]) -> str:
+    """A page that needs nothing else; text first, so that it is read while scripts still load.
+
+    Args:
+        title: Title of the window.
+        body: With an element "plot-KEY" for each figure.
+        plots: Figures by key.
+    """
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -130,14 +134,50 @@ def _page(title: str, body: Markup) -> str:
         # An empty icon inside the page keeps browsers from asking a server for one.
         tag("link", rel="icon", href="data:,"),
         tag("title", title),
-        tag("style", style),
-        tag("script", Markup(get_plotlyjs())),
+        tag("style", Markup(_own("report", "report.css"))),
     )
-    return f"<!DOCTYPE html>\n{tag('html', head, tag('body', body), lang='en')}\n"
+    # In a script only "</script" and "<!--" mean something, and JSON can write both otherwise.
+    found = json.dumps(as_json(plots), ensure_ascii=False, separators=(",", ":"))
+    scripts = (
+        tag("script", Markup(found.replace("<", "\\u003c")), type="application/json", id="plots"),
+        tag("script", Markup(_own("vendor", "plotly-cartesian.min.js"))),
+        tag("script", Markup(_own("report", "report.js"))),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', head, tag('body', body, *scripts), lang='en')}\n"
 
 
-def _chapter(title: str, *content: object) -> Markup:
-    return tag("section", tag("h2", title), *content)
+def figure_page(title: str, plot: Plot) -> str:
+    """A page of one figure, as `page_of` makes it."""
+    place = tag("div", class_="plot", id="plot-figure", role="img", aria_label=title)
+    return page_of(title, tag("main", tag("h1", title), place), {"figure": plot})
+
+
+def _own(folder: str, name: str) -> str:
+    return files("dashboards").joinpath(folder, name).read_text(encoding="utf-8")
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z]+", "-", title.lower()).strip("-")
+
+
+def _chapter(title: str, content: Markup) -> Markup:
+    return tag("section", tag("h2", title), content, id=_slug(title))
+
+
+def _contents(titles: Iterable[str], drawn: Sequence[Picture]) -> Markup:
+    """Links to every chapter and every figure."""
+    figures = tag(
+        "ul", *(tag("li", tag("a", one.title, href=f"#figure-{one.key}")) for one in drawn)
+    )
+    chapters = (
+        tag(
+            "li",
+            tag("a", title, href=f"#{_slug(title)}"),
+            figures if title == _PICTURES else None,
+        )
+        for title in titles
+    )
+    return tag("nav", tag("ul", *chapters), class_="contents", aria_label="Contents")
 
 
 def _top(name: str, written: str, found: Findings, confirmation: Confirmation | None) -> Markup:
@@ -177,7 +217,7 @@ def _evidence(
     found: Findings,
     confirmation: Confirmation | None,
     verdict: Verdict | None,
-) -> Markup:
+) -> dict[str, Markup | None]:
     table = None
     if found.rows:
         table = join(
@@ -200,25 +240,28 @@ def _evidence(
                 _by_groups(found),
             )
         )
-    return join(
+    subject = sentences.subject(found)
+    numbers = join(
         (
-            _chapter(
-                "Is it true?",
-                tag("p", " ".join(found.verdict.cautions)),
-                held_out(confirmation, verdict, subject=sentences.subject(found)),
-            ),
-            _chapter(
-                f"{sentences.subject(found).capitalize()} in numbers",
-                tag("p", sentences.objective(found)),
-                table,
-                _choices(projection),
-                tag("h3", "Empty masks"),
+            tag("p", sentences.objective(found)),
+            table,
+            _choices(projection),
+            tag(
+                "details",
+                tag("summary", "What each metric counts, and what empty masks do"),
                 sections.conventions(found, CONVENTIONS),
-            )
-            if found.rows
-            else None,
+            ),
         )
     )
+    return {
+        "Is it true?": join(
+            (
+                tag("p", " ".join(found.verdict.cautions)),
+                held_out(confirmation, verdict, subject=subject),
+            )
+        ),
+        f"{subject.capitalize()} in numbers": numbers if found.rows else None,
+    }
 
 
 def _choices(projection: Projection) -> Markup | None:
@@ -226,87 +269,38 @@ def _choices(projection: Projection) -> Markup | None:
     return None if leader is None else sections.choices_table(projection, leader)
 
 
-def _figures(
-    projection: Projection, found: Findings, operating_points: OperatingPoints | None
-) -> Markup:
-    board = leaderboard_info(projection, operating_points=operating_points)
-    heat = fold_heatmap_info(projection)
-    parts = [
-        _figure(
-            "leaderboard",
-            "Leaderboard",
-            sections.leaderboard_sentence(found, projection.num_folds)
-            + sections.counted(board.num_omitted, board.num_unscored),
-            leaderboard(board),
-        ),
-        _figure(
-            "folds",
-            "Trials × folds",
-            heatmap_sentence(heat) + sections.counted(heat.num_omitted, heat.num_unscored),
-            fold_heatmap(heat),
-        ),
-    ]
-    if not any(trial.folds for trial in projection.trials):
-        parts = [tag("p", "No fold is finished yet.")]
-    leader = leader_of(projection)
-    if leader is not None:
-        curves = fold_curves_info(projection, leader)
-        if curves.panels:
-            parts.append(
-                _figure(
-                    "curves",
-                    f"Training of {sentences.subject(found)}, {label(leader)}",
-                    "Thick lines are means over the folds (dotted once some have stopped early), "
-                    "bands one SD to each side, thin lines single folds. The monitor cases lie "
-                    "inside the training part and choose the epoch; crosses are the held "
-                    "fold, scored once with the weights of that epoch. Dice and IoU count both "
-                    "empty as 1 and stand at the fixed threshold of the settings.",
-                    fold_curves(curves),
-                )
-            )
-        parts += _overfitting(leader)
-    times = schedule_info(projection)
-    if times.bars:
-        parts.append(
-            _figure("schedule", "What ran when", schedule_sentence(times), schedule(times))
+def _figures(drawn: Sequence[Picture]) -> list[Markup]:
+    """Two halves beside each other, every other figure alone."""
+    shown: list[Markup] = []
+    left = list(drawn)
+    while left:
+        picture = left.pop(0)
+        if picture.half and left and left[0].half:
+            shown.append(tag("div", _figure(picture), _figure(left.pop(0)), class_="pair"))
+        else:
+            shown.append(_figure(picture))
+    return shown
+
+
+def _figure(picture: Picture) -> Markup:
+    if picture.plot is None:
+        return tag(
+            "div", tag("h3", picture.title), tag("p", picture.text), id=f"figure-{picture.key}"
         )
-    matters, slice_plot = importance_info(projection), slices_info(projection)
-    if slice_plot.slices:
-        parts.append(
-            _figure(
-                "slices",
-                f"{metric_name(found.metric)} against each parameter",
-                slices_sentence(slice_plot),
-                slices(slice_plot),
-            )
-        )
-    title, text = "Which parameters matter", importance_sentence(matters)
-    parts.append(
-        tag("div", tag("h3", title), tag("p", text))
-        if matters.reason
-        else _figure("importance", title, text, importance(matters))
-    )
-    return _chapter("The sweep in pictures", _no_script(), *parts)
-
-
-def _overfitting(leader: Trial) -> list[Markup]:
-    info = overfitting.overfitting_info(leader)
-    if info is None:
-        return []
-    title, text = f"Overfitting of {info.trial}", overfitting.sentence(info)
-    picture = _figure("overfitting", title, text, overfitting.overfitting(info))
-    return [picture, sections.diagnosis_table(info)]
-
-
-def _figure(key: str, title: str, text: str, figure: go.Figure) -> Markup:
-    plot = figure.to_html(
-        full_html=False, include_plotlyjs=False, div_id=f"plot-{key}", config=theme.CONFIG
+    plot = tag(
+        "div",
+        class_="plot",
+        id=f"plot-{picture.key}",
+        role="img",
+        aria_label=picture.title,
+        style=f"min-height:{picture.plot.height}px",
     )
     return tag(
         "figure",
-        tag("figcaption", tag("b", title), text),
-        tag("div", Markup(plot), class_="plot", role="img", aria_label=f"{title}. {text}"),
-        id=f"figure-{key}",
+        tag("figcaption", tag("b", picture.title), picture.text),
+        plot,
+        picture.after,
+        id=f"figure-{picture.key}",
     )
 
 
@@ -318,7 +312,7 @@ def _no_script() -> Markup:
 
 
 def _versions() -> Mapping[str, str]:
-    names = ("torch", "monai", "optuna", "ray", "mlflow", "plotly", "pydicom", "numpy")
+    names = ("torch", "monai", "optuna", "ray", "mlflow", "pydicom", "numpy")
     found = {"python": platform.python_version()}
     for name in names:
         found[name] = importlib.metadata.version(name)

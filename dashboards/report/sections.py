@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from dashboards.figures.overfitting import OverfittingInfo
-from dashboards.queries import fold_scores, label, leader_of, ordered, varied
+from dashboards.queries import label, leader_of, varied
 from dashboards.report import sentences
 from dashboards.report.evidence import Confirmation
 from dashboards.report.findings import Findings, MetricRow
 from dashboards.report.markup import Markup, join, table, tag
-from dashboards.text import duration, in_sentence, listed, metric_name, score, setting, signed
+from dashboards.text import in_sentence, metric_name, score, setting, signed
 from ptxcore.metrics import better
-from sweep.analysis.cohort import cohort_of, describe
 from sweep.analysis.phrases import correction
 from sweep.analysis.selection_bias import PHANTOM
-from sweep.analysis.standing import is_over, standing
-from sweep.analysis.statistics import corrected_interval, paired_difference
+from sweep.analysis.standing import is_over
+from sweep.analysis.statistics import corrected_interval
 from sweep.ledger.inference_choice import values_by_choice
 from sweep.ledger.projection import Projection, Trial
-from sweep.records import State, SweepState
-from sweep.util.numbers import all_finite
+from sweep.records import SweepState
 from sweep.util.words import count
 
 
@@ -147,7 +144,8 @@ def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
         f"{name} − default{of_many}", "threshold", "better",
     )  # fmt: skip
     classes = ["objective" if row.metric == found.metric else None for row in shown]
-    return table(head, rows, numeric=range(1, 6), row_classes=classes)
+    label = "By size of the mask and by view" if shown is found.groups else "Metrics of the winner"
+    return table(head, rows, label=label, numeric=range(1, 6), row_classes=classes)
 
 
 def _difference(row: MetricRow, *, is_open: bool) -> str:
@@ -165,7 +163,8 @@ def conventions(found: Findings, known: Mapping[str, str]) -> Markup:
     rows = [
         (metric_name(row.metric), known[row.metric]) for row in found.rows if row.metric in known
     ]
-    return table(("metric", "what it counts, and what empty masks do"), rows) if rows else Markup()
+    head = ("metric", "what it counts, and what empty masks do")
+    return table(head, rows, label="What metrics do with empty masks") if rows else Markup()
 
 
 def searched(projection: Projection) -> Markup:
@@ -187,7 +186,8 @@ def searched(projection: Projection) -> Markup:
             )
         )
     name = "in the lead" if not over and best is not None else "winner"
-    parts = [table(("parameter", "searched", "default", name), rows, numeric=(2, 3))]
+    head = ("parameter", "searched", "default", name)
+    parts = [table(head, rows, label="Parameters that were searched", numeric=(2, 3))]
     if default is not None:
         fixed = [
             f"{name} = {setting(value)}"
@@ -223,7 +223,8 @@ def choices_table(projection: Projection, trial: Trial) -> Markup | None:
         "marked one, the best mean over folds, as does the promoted model; taking the best of them "
         "is a small selection on these folds."
     )
-    cells = table(("choice", "mean ± SD"), rows, numeric=(1,), row_classes=classes)
+    head = ("choice", "mean ± SD")
+    cells = table(head, rows, label="Choices for inference", numeric=(1,), row_classes=classes)
     return join((tag("h3", "Inference"), tag("p", text, class_="small"), cells))
 
 
@@ -239,127 +240,6 @@ def _range(distribution: object) -> str:
             return text + (", logarithmic" if distribution.log else "")
         case _:
             return str(distribution)
-
-
-def trials_table(projection: Projection) -> Markup:
-    """All trials, best first; partial means are marked, and compared on shared folds."""
-    names = varied(projection)
-    winner = standing(projection).winner
-    default = projection.default
-    rows, classes = [], []
-    for trial in ordered(projection):
-        rows.append(
-            (
-                label(trial),
-                _state(trial),
-                f"{len(trial.folds)} of {projection.num_folds}",
-                *_statistics(projection, trial, default),
-                duration(trial.total_seconds) if trial.log else "–",
-                *(setting(trial.parameters[n]) if n in trial.parameters else "–" for n in names),
-            )
-        )
-        classes.append("winner" if trial.number == winner else None)
-    head = (
-        "trial", "state", "folds", "mean ± SD", "− default", "trained", *names,
-    )  # fmt: skip
-    text = (
-        f"{metric_name(projection.header.metric)}; means of fewer than "
-        f"{projection.num_folds} folds are in brackets and cannot win. The difference to the "
-        "default is taken on the folds that the trial has."
-    )
-    cells = table(head, rows, numeric=range(2, len(head)), row_classes=classes)
-    return join((tag("p", text, class_="small"), cells))
-
-
-def _state(trial: Trial) -> str:
-    if trial.reason and trial.state in (State.PRUNED, State.FAILED):
-        reason = trial.reason if len(trial.reason) <= 120 else trial.reason[:117] + "..."
-        return reason if reason.startswith(str(trial.state)) else f"{trial.state}: {reason}"
-    return {State.ABANDONED: "left unfinished"}.get(trial.state, str(trial.state))
-
-
-def _statistics(projection: Projection, trial: Trial, default: Trial | None) -> tuple[str, str]:
-    values = fold_scores(projection, trial)
-    if not values or not all_finite(values.values()):
-        return "–", "–"
-    mean = sentences.plus_minus(corrected_interval(list(values.values())))
-    if trial.state is not State.COMPLETE:
-        mean = f"({mean})"
-    others = {} if default is None else fold_scores(projection, default)
-    shared = [fold for fold in values if math.isfinite(others.get(fold, math.nan))]
-    if not shared or default is None or trial.number == default.number:
-        return mean, "–"
-    difference = paired_difference([values[f] for f in shared], [others[f] for f in shared])
-    return mean, signed(difference.mean)
-
-
-#: Header keys by the words of the report; what is not listed here is shown under its own name.
-_PROVENANCE = {
-    "created_at": "Sweep created",
-    "num_cases": "Cases that took part",
-    "data_hash": "Data (SHA-256 of pixels, masks and case ids)",
-    "plan_digest": "Fold plan, hold-out included",
-    "search_plan_digest": "Fold plan of the search",
-    "space_digest": "Search space",
-    "seed": "Seed",
-    "runtime": "Runtime",
-    "versions": "What changes pixels or scores",
-    "version": "ptxsweep",
-    "git_sha": "Code revision",
-}
-#: Shown elsewhere, or addresses that mean nothing to a reader of the report.
-_NOT_SHOWN = frozenset(
-    ("space_text", "metric", "maximize", "num_folds", "phantom", "store", "cohort")
-)
-
-
-def provenance(projection: Projection, versions: Mapping[str, str]) -> Markup:
-    """What one needs to run the same sweep again."""
-    header = projection.header
-    known = header.to_stored()
-    keys = [key for key in _PROVENANCE if key in known]
-    keys += sorted(key for key in known if key not in _PROVENANCE and key not in _NOT_SHOWN)
-    names = dict(_PROVENANCE)
-    if (cohort := describe(cohort_of(header))) is None:
-        names["num_cases"] = "Cases in the store"  # which older sweeps noted alone
-    rows = [(names.get(key, key), tag("code", _value(known[key]))) for key in keys]
-    if cohort is not None:
-        rows.insert(0, ("Cases", tag("code", cohort)))
-    rows.append(
-        ("Report written with", tag("code", ", ".join(f"{k} {v}" for k, v in versions.items())))
-    )
-    return table(("", "value"), rows)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} = {setting(part)}" for key, part in value.items())
-    return setting(value)
-
-
-def counted(num_omitted: int, num_unscored: int) -> str:
-    """A sentence about trials that a figure does not show; empty if it shows all.
-
-    Args:
-        num_omitted: Those that it has no room for.
-        num_unscored: Those that have nothing to show.
-    """
-    left_out = [f"{count(num_omitted, 'trial')} further down"] if num_omitted else []
-    left_out += [f"{count(num_unscored, 'trial')} without a score"] if num_unscored else []
-    if not left_out:
-        return ""
-    return f" Left out here: {listed(left_out)}; the table below has all."
-
-
-def leaderboard_sentence(found: Findings, num_folds: int) -> str:
-    """How to read the leaderboard."""
-    return (
-        f"Filled marks are means over all {num_folds} folds with their corrected 95% interval, "
-        f"hollow ones means of fewer folds (no interval, they cannot win), small dots single "
-        f"folds. A partial mean can look high because its folds were the easy ones. The "
-        f"{in_sentence(found.metric)} differs between folds too, so overlapping intervals do not "
-        "mean equal trials: compare on the same folds, below."
-    )
 
 
 def diagnosis_table(info: OverfittingInfo) -> Markup:
@@ -383,4 +263,4 @@ def diagnosis_table(info: OverfittingInfo) -> Markup:
         )
         for fold in info.folds
     ]
-    return table(head, rows, numeric=range(len(head)))
+    return table(head, rows, label="Overfitting by fold", numeric=range(len(head)))

@@ -165,9 +165,10 @@ def _cells(found: Study) -> Iterator[list[str]]:
 
 
 def _draw(path: Path, found: Study) -> None:
-    from dashboards import theme
     from dashboards.figures.fidelity import ceiling_figure
+    from dashboards.report.page import figure_page
     from ptxcore.atomic_file import whole_file
 
     with whole_file(path) as draft:
-        ceiling_figure(found).write_html(draft, include_plotlyjs=True, config=theme.CONFIG)
+        page = figure_page("Dice that a perfect network reaches", ceiling_figure(found))
+        draft.write_text(page, encoding="utf-8")

@@ -155,8 +155,8 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
 
 def _draw(path: Path, found: list[tuple[str, list[ReplayResult]]]) -> None:
-    from dashboards import theme
     from dashboards.figures.anytime import anytime_figure, anytime_info
+    from dashboards.report.page import figure_page
     from ptxcore.atomic_file import whole_file
 
     curves = {
@@ -164,6 +164,5 @@ def _draw(path: Path, found: list[tuple[str, list[ReplayResult]]]) -> None:
         for label, comparisons in found
     }
     with whole_file(path) as draft:
-        anytime_figure(anytime_info(curves)).write_html(
-            draft, include_plotlyjs=True, config=theme.CONFIG
-        )
+        figure = anytime_figure(anytime_info(curves))
+        draft.write_text(figure_page("Regret against cost", figure), encoding="utf-8")

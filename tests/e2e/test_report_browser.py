@@ -47,7 +47,17 @@ def test_it_draws_every_figure_and_asks_nobody(report: Path) -> None:
     seen = visit(BROWSER, report)
     assert seen.console == ()
     assert seen.requests == ()
-    for key in ("leaderboard", "folds", "curves", "schedule", "slices", "importance"):
+    keys = (
+        "leaderboard",
+        "folds",
+        "curves",
+        "regret",
+        "schedule",
+        "slices",
+        "parallel",
+        "importance",
+    )
+    for key in keys:
         _, _, plot = seen.dom.partition(f'id="plot-{key}"')
         assert 'class="main-svg"' in plot.partition("</figure>")[0], key
 

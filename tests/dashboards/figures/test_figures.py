@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
 import math
 
 import numpy as np
@@ -15,22 +17,27 @@ from dashboards.figures.anytime import anytime_figure, anytime_info
 from dashboards.figures.fold_curves import fold_curves, fold_curves_info
 from dashboards.figures.fold_heatmap import fold_heatmap, fold_heatmap_info
 from dashboards.figures.leaderboard import leaderboard, leaderboard_info
+from dashboards.figures.parallel import parallel, parallel_info
+from dashboards.figures.regret import regret, regret_info
 from dashboards.figures.schedule import schedule, schedule_info
 from dashboards.figures.schedule import sentence as schedule_sentence
 from dashboards.figures.slices import sentence as slices_sentence
 from dashboards.figures.slices import slices, slices_info
+from dashboards.plot import Plot, as_json
 from dashboards.queries import leader_of, ordered
 from sweep.analysis.operating_point import OperatingPoint
+from sweep.analysis.statistics import paired_difference
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
-from sweep.records import FoldScore, State
+from sweep.records import Epoch, FoldScore, State
 
 DICE = {"dice": 0.8, "dice_all_empty": 0.78}
 
 
-def texts(figure: go.Figure) -> str:
-    """Everything a figure would write, as one string."""
-    return str(figure.to_json())
+def texts(plot: Plot) -> str:
+    """Everything a figure would write, as one string, and what plotly itself makes of it."""
+    go.Figure(plot.data, plot.layout).update_layout(plot.narrow)
+    return json.dumps(as_json({"figure": plot}))
 
 
 class TestOrder:
@@ -75,16 +82,32 @@ class TestLeaderboard:
         assert whole.high - whole.mean == pytest.approx(4.302653 * 0.1 * math.sqrt(5 / 6), rel=1e-5)
         assert not part.complete
         assert (part.low, part.high) == (None, None)
-        assert info.names == ("#0 default", "#1 · 1 of 3 folds")
+        assert info.names == ("#0 default", "#1 · 1/3")
 
     def test_who_leads_an_open_sweep_is_shown_and_is_no_winner(self) -> None:
         scores = [[0.5] * 3, *([0.4 + n / 100] * 3 for n in range(5)), [0.6]]
         info = leaderboard_info(projection_of(scores), limit=2)
         assert info.leader == 6
-        assert "#6 · 1 of 3 folds" in info.names
+        assert "#6 · 1/3" in info.names
         shown = texts(leaderboard(info))
         assert "In the lead, not over" in shown
         assert "Winner" not in shown
+
+    def test_differences_stand_on_the_same_folds_with_the_corrected_interval(self) -> None:
+        """As `compare` and the verdict have it, the partial one without an interval."""
+        projection = projection_of(
+            [[0.4, 0.5, 0.6], [0.5, 0.61, 0.69], [0.45]], ends={2: State.ABANDONED}
+        )
+        info = leaderboard_info(projection)
+        best, default, part = info.differences
+        wanted = paired_difference([0.5, 0.61, 0.69], [0.4, 0.5, 0.6], num_compared=2)
+        assert (best.number, info.num_compared) == (1, 2)
+        assert (best.mean, best.low, best.high) == pytest.approx(
+            (wanted.mean, wanted.low, wanted.high)
+        )
+        assert best.folds == pytest.approx((0.1, 0.11, 0.09))
+        assert (default.mean, default.low) == (0.0, None)
+        assert (part.number, part.low, part.folds) == (2, None, pytest.approx((0.05,)))
 
     def test_dice_stands_beside_another_objective_with_the_all_empty_baseline(self) -> None:
         info = leaderboard_info(projection_of([[0.4, 0.5, 0.6]], metrics=DICE))
@@ -146,10 +169,38 @@ class TestHeatmap:
         assert info.differences[0][0] == pytest.approx(0.1)  # 0.6, the better one, comes first
 
     def test_it_draws_real_and_empty_sweeps(self, sweep: Ledger) -> None:
-        (cells,) = fold_heatmap(fold_heatmap_info(sweep.projection)).data
-        assert len(cells.z) == sum(bool(one.folds) for one in sweep.projection.trials)
+        cells, *marks = fold_heatmap(fold_heatmap_info(sweep.projection)).data
+        assert len(cells["z"]) == len(sweep.projection.trials)
+        assert {"pruned", "failed"} <= {mark["name"] for mark in marks}
         (cells,) = fold_heatmap(fold_heatmap_info(projection_of([]))).data
-        assert not cells.z
+        assert not cells["z"]
+
+    def test_every_fold_without_a_score_says_why(self) -> None:
+        projection = projection_of([[0.5] * 3, [0.4], [math.nan], [], [0.6]])
+        projection.start(1, 1, 1, stamp(10))
+        projection.epoch(Epoch(trial=1, fold=1, attempt=1, epoch=4, value=0.1, seconds=1.0))
+        projection.end(1, State.PRUNED, "because", stamp(11))
+        projection.end(2, State.FAILED, "NaN", stamp(11))
+        projection.start(3, 0, 1, stamp(12))
+        projection.start(4, 1, 1, stamp(12))
+        projection.lose(4, 1, stamp(13), "the worker died")
+        info = fold_heatmap_info(projection)
+        cells = dict(zip(info.numbers, info.cells, strict=True))
+        assert cells == {
+            0: ("scored", "scored", "scored"),
+            1: ("scored", "pruned in epoch 4", ""),
+            2: ("NaN", "", ""),
+            3: ("running", "", ""),
+            4: ("scored", "lost", ""),
+        }
+        assert dict(zip(info.numbers, info.states, strict=True))[3] == "running"
+        names = [trace.get("name") for trace in fold_heatmap(info).data]
+        assert {"pruned", "running", "lost, may run again", "scored NaN"} <= set(names)
+
+    def test_rows_are_kept_for_trials_without_a_finished_fold(self) -> None:
+        info = fold_heatmap_info(projection_of([[0.5] * 3] * 20 + [[]] * 20), limit=9)
+        assert info.numbers == (*range(6), 20, 21, 22)
+        assert info.num_omitted == 31
 
 
 class TestCurves:
@@ -234,6 +285,26 @@ class TestSchedule:
         assert busy <= 2 * info.busy_seconds + 1e-6  # two workers
         schedule(info)
 
+    def test_rows_are_workers_and_overlap_never(self, sweep: Ledger) -> None:
+        info = schedule_info(sweep.projection)
+        assert info.num_workers == 2
+        for worker in range(2):
+            own = [bar for bar in info.bars if bar.worker == worker]
+            for before, after in itertools.pairwise(own):
+                assert before.end_seconds <= after.start_seconds + 1e-6
+
+    def test_beyond_fifty_workers_their_number_is_drawn(self) -> None:
+        projection = projection_of([[] for _ in range(60)])
+        for number in range(60):
+            projection.start(number, 0, 1, stamp(0))
+            projection.end(number, State.PRUNED, "because", stamp(1 if number % 2 else 2))
+        info = schedule_info(projection)
+        assert info.num_workers == 60
+        assert info.share_busy == pytest.approx(0.75)
+        (line,) = schedule(info).data
+        assert (line["y"][0], line["y"][-1]) == pytest.approx((60, 30))
+        assert "How many of 60 workers" in schedule_sentence(info)
+
     def test_no_fold_at_all(self) -> None:
         assert schedule_info(projection_of([[]])).bars == ()
 
@@ -267,8 +338,8 @@ class TestSlices:
         assert [p.number for p in info.slices[1].points] == [0, 1]
         slices(info)
 
-    def test_what_is_not_drawn_is_said(self) -> None:
-        """A parameter of which only the survivors' value is left, and those without a score."""
+    def test_those_stopped_in_the_fold_are_drawn_and_what_is_not_is_said(self) -> None:
+        """Survivors alone would hide a parameter of which they share one value."""
         projection = projection_of(
             [[0.5] * 3, [0.6], []],
             parameters=[{"lr": 1e-3, "patch": 256}, {"lr": 1e-2, "patch": 256}, {"patch": 128}],
@@ -276,14 +347,32 @@ class TestSlices:
                 "lr": FloatDistribution(1e-4, 1e-2, log=True),
                 "patch": CategoricalDistribution((128, 256)),
             },
-            ends={1: State.PRUNED, 2: State.PRUNED},
+            ends={1: State.PRUNED},
         )
         info = slices_info(projection)
         assert [one.parameter for one in info.slices] == ["lr"]
         assert slices_sentence(info).endswith(
-            "Not shown: 1 trial without a score on this fold; patch, of which the others have "
-            "one value."
+            "Not shown: 1 trial that never ran; patch, of which all have one value."
         )
+        projection.start(2, 0, 1, stamp(10))
+        projection.end(2, State.PRUNED, "because", stamp(11))
+        info = slices_info(projection)
+        assert [one.parameter for one in info.slices] == ["lr", "patch"]
+        stopped = info.slices[1].points[2]
+        assert (stopped.number, stopped.score, stopped.kind) == (2, None, "stopped")
+        assert "1 trial without a score on this fold" in slices_sentence(info)
+        assert "Without a score on this fold" in texts(slices(info))
+
+    def test_of_many_an_even_part_is_drawn(self) -> None:
+        projection = projection_of(
+            [[0.5] * 3, *([0.4 + n / 2000] for n in range(900))],
+            parameters=[{"lr": (n + 1) / 1000} for n in range(901)],
+            distributions={"lr": FloatDistribution(0.0, 1.0)},
+            ends=dict.fromkeys(range(1, 901), State.PRUNED),
+        )
+        info = slices_info(projection)
+        assert len(info.slices[0].points) == 1 + 300
+        assert "600 trials of those not complete, left out evenly" in slices_sentence(info)
 
     def test_names_are_text_and_never_markup(self) -> None:
         projection = projection_of(
@@ -292,12 +381,54 @@ class TestSlices:
             distributions={"<b>n</b>": CategoricalDistribution(("<a href='x'>1</a>", "2"))},
         )
         figure = slices(slices_info(projection))
-        assert figure.layout.xaxis.title.text == "&lt;b&gt;n&lt;/b&gt;"
-        assert "<a" not in str([trace.x for trace in figure.data])
+        assert figure.layout["xaxis"]["title"]["text"] == "&lt;b&gt;n&lt;/b&gt;"
+        assert "<a" not in str([trace["x"] for trace in figure.data])
 
     def test_a_real_sweep(self, sweep: Ledger) -> None:
         names = {one.parameter for one in slices_info(sweep.projection).slices}
         assert {"learning_rate", "dropout", "patch_size"} <= names
+
+
+class TestParallel:
+    def test_lines_go_from_parameters_to_the_score(self) -> None:
+        projection = projection_of(
+            [[0.5] * 3, [0.6], [0.7]],
+            parameters=[{"lr": 1e-3, "patch": 256}, {"lr": 1e-2, "patch": 128}, {"lr": 1e-4}],
+            distributions={
+                "lr": FloatDistribution(1e-4, 1e-2, log=True),
+                "patch": CategoricalDistribution((128, 256)),
+            },
+            ends={1: State.PRUNED, 2: State.ABANDONED},
+        )
+        info = parallel_info(projection)
+        assert [axis.name for axis in info.axes] == ["lr", "patch", "Average precision"]
+        assert info.axes[1].ticks[0][1] == "not active"
+        lines = {line.number: line for line in info.lines}
+        assert lines[0].places == pytest.approx((0.5, 1.0, 0.0))
+        assert lines[1].places == pytest.approx((1.0, 0.0, 0.5))
+        assert lines[2].places == pytest.approx((0.0, info.axes[1].ticks[0][0], 1.0))
+        assert (lines[0].kind, lines[1].kind) == ("winner", "other")
+        assert "Winner" in texts(parallel(info))
+
+    def test_without_parameters_it_says_so(self) -> None:
+        assert "No parameter" in texts(parallel(parallel_info(projection_of([[0.5]]))))
+
+
+class TestRegret:
+    def test_a_step_for_each_new_best_at_what_all_folds_had_cost(self) -> None:
+        info = regret_info(projection_of([[0.5] * 3, [0.4] * 3, [0.7] * 3, [0.6] * 3]))
+        assert info.numbers == (0, 2)
+        assert info.hours == pytest.approx((3 / 60, 9 / 60))  # a fold a minute
+        assert info.regrets == pytest.approx((0.2, 0.0))
+        assert (info.default, info.total_hours) == pytest.approx((0.2, 12 / 60))
+        assert "#2" in texts(regret(info))
+
+    def test_of_a_minimised_metric_regret_is_positive_too(self) -> None:
+        info = regret_info(projection_of([[0.5] * 3, [0.4] * 3], maximize=False, metric="loss"))
+        assert info.regrets == pytest.approx((0.1, 0.0))
+
+    def test_without_a_complete_trial_it_says_so(self) -> None:
+        assert "No trial is complete" in texts(regret(regret_info(projection_of([[0.5]]))))
 
 
 def test_operating_points_of_a_real_sweep_reach_the_leaderboard(sweep: Ledger) -> None:
@@ -318,7 +449,7 @@ def test_anytime_shows_a_line_and_a_band_for_each_policy() -> None:
     assert curve.low == pytest.approx([0.5, 0.12])
     assert curve.high == pytest.approx([0.5, 0.28])
     figure = anytime_figure([curve, dataclasses.replace(curve, label="halving")])
-    lines = [trace for trace in figure.data if trace.showlegend is not False]
-    assert [trace.name for trace in lines] == ["greedy", "halving"]
-    assert list(lines[0].y) == pytest.approx([0.5, 0.2])
+    lines = [trace for trace in figure.data if trace.get("showlegend", True)]
+    assert [trace["name"] for trace in lines] == ["greedy", "halving"]
+    assert lines[0]["y"] == pytest.approx([0.5, 0.2])
     assert len(figure.data) == 4

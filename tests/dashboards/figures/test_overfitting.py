@@ -176,21 +176,21 @@ class TestFigure:
 
     def test_the_departure_is_marked(self) -> None:
         figure = overfitting(info_of(6, 10))
-        (marks,) = (one for one in figure.data if one.name == "monitor departs, one a fold")
-        assert list(marks.x) == [6, 10]
-        assert any(line.x0 == line.x1 == 8 for line in figure.layout.shapes)
-        assert "median of 2 departures: epoch 8" in str(figure.to_json())
+        (marks,) = (one for one in figure.data if one.get("name") == "monitor departs, one a fold")
+        assert marks["x"] == [6, 10]
+        assert any(line["x0"] == line["x1"] == 8 for line in figure.layout["shapes"])
+        assert "median of 2 departures: epoch 8" in str(figure.layout)
 
     def test_without_departures_nothing_is_marked(self) -> None:
         figure = overfitting(info_of(0, 0))
-        assert not figure.layout.shapes
-        assert not any("departs" in (one.name or "") for one in figure.data)
+        assert not figure.layout["shapes"]
+        assert not any("departs" in one.get("name", "") for one in figure.data)
 
     def test_a_loss_that_stops_training_has_one_panel(self) -> None:
         info = info_of(6, stop_metric="loss")
         assert info.watched is None
         assert info.kept == ((6, pytest.approx(0.5)),)
-        assert "yaxis2" not in overfitting(info).to_dict()["layout"]
+        assert "yaxis2" not in overfitting(info).layout
 
     def test_nothing_to_diagnose(self) -> None:
         assert overfitting_info(projection_of([[0.5]]).trials[0]) is None

@@ -29,7 +29,7 @@ def test_none_is_left_out() -> None:
 
 
 def test_table_marks_heads_numbers_and_rows() -> None:
-    html = table(("name", "n"), [("<a>", 1)], numeric=(1,), row_classes=["winner"])
+    html = table(("name", "n"), [("<a>", 1)], label="Names", numeric=(1,), row_classes=["winner"])
     assert '<th scope="col" class="num">n</th>' in html
     assert '<tr class="winner"><th scope="row">&lt;a&gt;</th><td class="num">1</td></tr>' in html
 

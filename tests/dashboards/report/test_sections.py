@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from synthetic_sweeps import projection_of, stamp
 
-from dashboards.report.sections import counted, trials_table
+from dashboards.report.trials import trials_table
 from sweep.analysis.summary import summarise_trial
 from sweep.records import State
-
-
-def test_those_that_a_figure_does_not_show_are_counted() -> None:
-    assert counted(0, 0) == ""
-    assert counted(1, 0) == " Left out here: 1 trial further down; the table below has all."
-    assert counted(854, 125) == (
-        " Left out here: 854 trials further down and 125 trials without a score; the table "
-        "below has all."
-    )
 
 
 def test_a_trial_that_was_stopped_in_its_first_fold_took_time() -> None:

@@ -1,0 +1,172 @@
+"""Every figure of the report with its title and what it says, in order: pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashboards.figures import (
+    fold_curves,
+    fold_heatmap,
+    importance,
+    leaderboard,
+    overfitting,
+    parallel,
+    regret,
+    schedule,
+    slices,
+)
+from dashboards.plot import Plot
+from dashboards.queries import OperatingPoints, label, leader_of
+from dashboards.report import sections, sentences
+from dashboards.report.findings import Findings
+from dashboards.report.markup import Markup
+from dashboards.text import metric_name
+from sweep.analysis import phrases
+from sweep.ledger.projection import Projection, Trial
+from sweep.util.words import count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One figure of a page.
+
+    Attributes:
+        key: Short name, that of the file when it is exported.
+        title: Heading.
+        text: What it shows and how to read it.
+        plot: The figure; None where the text says why there is none.
+        after: What stands below it.
+        half: Whether two such figures stand beside each other where the page is wide.
+    """
+
+    key: str
+    title: str
+    text: str
+    plot: Plot | None
+    after: Markup | None = None
+    half: bool = False
+
+
+def pictures(
+    projection: Projection, found: Findings, operating_points: OperatingPoints | None = None
+) -> list[Picture]:
+    """The figures of a sweep, those that have something to show."""
+    drawn = []
+    if any(trial.log for trial in projection.trials):
+        drawn += _comparisons(projection, found, operating_points)
+    leader = leader_of(projection)
+    if leader is not None:
+        drawn += _training(projection, found, leader)
+    drawn += _search(projection, found)
+    return drawn
+
+
+def _comparisons(
+    projection: Projection, found: Findings, points: OperatingPoints | None
+) -> list[Picture]:
+    heat = fold_heatmap.fold_heatmap_info(projection)
+    matrix = Picture(
+        key="folds",
+        title="Trials × folds",
+        text=fold_heatmap.sentence(heat),
+        plot=fold_heatmap.fold_heatmap(heat),
+    )
+    board = leaderboard.leaderboard_info(projection, operating_points=points)
+    if not board.names:
+        return [matrix]
+    text = leaderboard.sentence(board, projection.header.metric)
+    if (second := found.verdict.second) is not None:
+        text += f" {phrases.against_second(second, maximize=found.maximize)}"
+    left_out = board.num_omitted + board.num_unscored
+    if left_out:
+        text += f" {count(left_out, 'trial')} more stand in the table of all trials."
+    return [
+        Picture(
+            key="leaderboard", title="Leaderboard", text=text, plot=leaderboard.leaderboard(board)
+        ),
+        matrix,
+    ]
+
+
+def _training(projection: Projection, found: Findings, leader: Trial) -> list[Picture]:
+    drawn = []
+    curves = fold_curves.fold_curves_info(projection, leader)
+    if curves.panels:
+        drawn.append(
+            Picture(
+                key="curves",
+                title=f"Training of {sentences.subject(found)}, {label(leader)}",
+                text="Thick lines are means over the folds (dotted once some have stopped early), "
+                "bands one SD to each side within what the metric can be, thin lines the monitor "
+                "of single folds. The monitor cases lie inside the training part and choose the "
+                "epoch; crosses are the held fold, scored once with the weights of that epoch. "
+                "Dice and IoU stand at the fixed threshold of the settings.",
+                plot=fold_curves.fold_curves(curves),
+            )
+        )
+    info = overfitting.overfitting_info(leader)
+    if info is not None:
+        drawn.append(
+            Picture(
+                key="overfitting",
+                title=f"Overfitting of {info.trial}",
+                text=overfitting.sentence(info),
+                plot=overfitting.overfitting(info),
+                after=sections.diagnosis_table(info),
+            )
+        )
+    return drawn
+
+
+def _search(projection: Projection, found: Findings) -> list[Picture]:
+    drawn = []
+    times, spent = schedule.schedule_info(projection), regret.regret_info(projection)
+    if spent.numbers:
+        drawn.append(
+            Picture(
+                key="regret",
+                title="Regret against cost",
+                text=regret.sentence(spent),
+                plot=regret.regret(spent),
+                half=True,
+            )
+        )
+    if times.bars:
+        drawn.append(
+            Picture(
+                key="schedule",
+                title="Which worker ran when",
+                text=schedule.sentence(times),
+                plot=schedule.schedule(times),
+                half=times.num_workers <= 4,
+            )
+        )
+    sliced, lines = slices.slices_info(projection), parallel.parallel_info(projection)
+    if sliced.slices:
+        drawn.append(
+            Picture(
+                key="slices",
+                title=f"{metric_name(found.metric)} against each parameter",
+                text=slices.sentence(sliced),
+                plot=slices.slices(sliced),
+            )
+        )
+    if lines.axes:
+        drawn.append(
+            Picture(
+                key="parallel",
+                title="Parameters together",
+                text=parallel.sentence(lines),
+                plot=parallel.parallel(lines),
+            )
+        )
+    matters = importance.importance_info(projection)
+    drawn.append(
+        Picture(
+            key="importance",
+            title="Which parameters matter",
+            text=importance.sentence(matters),
+            plot=None if matters.reason else importance.importance(matters),
+        )
+    )
+    return drawn
