@@ -2,7 +2,7 @@
 
 `plotly.graph_objects` checks and copies every value; that was two thirds of a report's time. What a
 figure needs of it is a grid of panels, which also has to stand in one column on a narrow screen.
-`go.Figure(plot.data, plot.layout)` is the same figure for those with plotly at hand.
+`Plot.figure` gives what plotly itself makes of it.
 """
 
 from __future__ import annotations
@@ -92,6 +92,12 @@ class Plot:
         if isinstance(title := settings.get("title"), str):
             settings["title"] = {**axis["title"], "text": title}
         axis.update(settings)
+
+    def figure(self) -> Any:
+        """The same as a `plotly.graph_objects.Figure`, for notebooks and other viewers."""
+        import plotly.graph_objects as go
+
+        return go.Figure(self.data, self.layout)
 
     def finished(self) -> Plot:
         """Room for the legend on a wide page, by its entries; called last.

@@ -101,12 +101,14 @@ def _figures(projection: Projection) -> dict[str, Any]:
     from dashboards.figures.leaderboard import leaderboard, leaderboard_info
 
     info = leaderboard_info(projection, limit=_NUM_ROWS)
-    found = {"leaderboard": leaderboard(info).update_layout(title="Leaderboard with intervals")}
+    found = {
+        "leaderboard": leaderboard(info).figure().update_layout(title="Leaderboard with intervals")
+    }
     rows = fold_heatmap_info(projection, limit=_NUM_ROWS)
-    found["fold-scores"] = fold_heatmap(rows).update_layout(title="Scores by fold")
+    found["fold-scores"] = fold_heatmap(rows).figure().update_layout(title="Scores by fold")
     matters = importance_info(projection)
     if matters.importances:
-        picture = importance(matters)
+        picture = importance(matters).figure()
         found["importance"] = picture.update_layout(title="What matters, and what chance gives")
     for figure in found.values():
         figure.update_layout(height=_HEIGHT, margin_t=_TITLE)

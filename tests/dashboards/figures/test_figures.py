@@ -8,7 +8,6 @@ import json
 import math
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from synthetic_sweeps import operating_points, projection_of, stamp
@@ -36,7 +35,7 @@ DICE = {"dice": 0.8, "dice_all_empty": 0.78}
 
 def texts(plot: Plot) -> str:
     """Everything a figure would write, as one string, and what plotly itself makes of it."""
-    go.Figure(plot.data, plot.layout).update_layout(plot.narrow)
+    plot.figure().update_layout(plot.narrow)
     return json.dumps(as_json({"figure": plot}))
 
 
