@@ -20,7 +20,7 @@ from sweep.analysis.selection_bias import POSITIVES_ALONE, caution
 from sweep.analysis.standing import standing
 from sweep.ledger.header import SweepHeader, build_header
 from sweep.ledger.projection import Projection, Trial
-from sweep.mlflow.view._content import sweep_params, sweep_tags, winner_metrics
+from sweep.mlflow.view._content import data_description, sweep_params, sweep_tags
 from sweep.records import FoldScore, State, SweepState
 from sweep.space import load_space
 
@@ -84,7 +84,7 @@ def test_positive_cases_alone_are_said_everywhere(store: CaseStore) -> None:
     tags, params = sweep_tags("one", projection), sweep_params(projection)
     assert tags["ptxsweep.positives_alone"] == "True"
     assert POSITIVES_ALONE.text in tags["ptxsweep.caution"]
-    assert POSITIVES_ALONE.head in tags["mlflow.note.content"]
+    assert POSITIVES_ALONE.head in data_description(projection.header)
     assert (params["num_cases"], params["cohort.num_store_cases"]) == ("16", "40")
     assert params["cohort.cases"] == "positive"
     html = report_html("one", projection)
