@@ -20,7 +20,12 @@ from sweep.analysis.selection_bias import POSITIVES_ALONE, caution
 from sweep.analysis.standing import standing
 from sweep.ledger.header import SweepHeader, build_header
 from sweep.ledger.projection import Projection, Trial
-from sweep.mlflow.view._content import data_description, sweep_params, sweep_tags
+from sweep.mlflow.view._content import (
+    data_description,
+    sweep_params,
+    sweep_tags,
+    winner_metrics,
+)
 from sweep.records import FoldScore, State, SweepState
 from sweep.space import load_space
 
