@@ -1,4 +1,4 @@
-"""Write a registered model as one file that other programs run."""
+"""Write a registered model in a form that other programs run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from sweep.errors import UsageError
 from sweep.mlflow.open_model import ONNX, need_onnx, open_model
 from sweep.storage.home import Home
 
+#: An ONNX graph in one file, or the folder of a MONAI bundle.
+FORMATS = ("onnx", "bundle")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """A model as a file.
+    """A model in another form.
 
     Attributes:
-        path: The file.
-        num_networks: Networks in the graph.
-        difference: Largest difference of mean logits between graph and networks on a trial image.
-        num_bytes: Size of the file.
+        path: The file or folder.
+        num_networks: Networks in it.
+        difference: Largest difference of its mean logits from the networks' on a trial image.
+        num_bytes: Size of the file, or of all files.
     """
 
     path: Path
@@ -27,33 +30,48 @@ class Exported:
     num_bytes: int
 
 
-def export_model(home: Home, uri: str, path: Path) -> Exported:
-    """Write a model as an ONNX graph, compared with the networks that it was made of.
+def export_model(home: Home, uri: str, path: Path, *, form: str = FORMATS[0]) -> Exported:
+    """Write a model in another form, compared with the networks that it was made of.
 
     Args:
         home: Home with the address of the registry.
         uri: Address of the model, see `open_model`.
-        path: Path of the file, which ends in `.onnx`; one that is there is replaced.
+        path: Path of a file that ends in `.onnx`, one that is there is replaced; or of a folder
+            that is not there yet.
+        form: One of `FORMATS`.
 
     Raises:
-        UsageError: There is no such model, it is a graph already, or the packages are missing.
+        UsageError: There is no such model, it is a graph already, the packages are missing, or the
+            path does not suit.
         SettingsError: Its networks have different settings.
-        CheckpointError: Its files are damaged, or the graph differs from the networks.
+        CheckpointError: Its files are damaged, or the result differs from the networks.
         TrackingError: MLflow cannot be reached.
     """
-    if path.suffix != ONNX:
-        raise UsageError(f"--out: found {path.name}, expected a name that ends in {ONNX}")
-    need_onnx()
-    from ptxcore.export.onnx_graph import export_onnx
+    if form == "onnx":
+        if path.suffix != ONNX:
+            raise UsageError(f"--out: found {path.name}, expected a name that ends in {ONNX}")
+        need_onnx()
+    elif path.exists():
+        raise UsageError(f"--out: found {path} there already, expected a new folder for the bundle")
     from ptxcore.inference import Ensemble
 
     model, facts = open_model(home, uri)
     if not isinstance(model, Ensemble):
         raise UsageError(f"{uri} is a graph already, expected a model with its networks")
-    difference = export_onnx(model, path, facts=facts)
+    if form == "onnx":
+        from ptxcore.export.onnx_graph import export_onnx
+
+        difference = export_onnx(model, path, facts=facts)
+    else:
+        from ptxcore.export.monai_bundle import write_bundle
+        from sweep.mlflow.model_package import write_wheel
+
+        difference = write_bundle(model, path, facts=facts)
+        write_wheel(path / "wheels")
+    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
     return Exported(
         path=path,
         num_networks=len(model.members),
         difference=difference,
-        num_bytes=path.stat().st_size,
+        num_bytes=sum(one.stat().st_size for one in files),
     )

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from ptxcore.atomic_file import whole_file
 from ptxcore.data.formats.contrast import has_contrast
@@ -21,6 +20,7 @@ from ptxcore.data.formats.rle import encode
 from ptxcore.data.importing.sources import HINT, speaking_of
 from ptxcore.export.dicom_seg import SEG_TYPES, make_seg
 from ptxcore.export.dicom_sr import make_sr
+from ptxcore.export.pictures import write_mask, write_probability
 from ptxcore.export.source_image import Maker, SourceImage, read_source, silent
 from sweep.errors import UsageError
 from sweep.mlflow.open_model import REGISTERED, open_model
@@ -45,8 +45,6 @@ FORMATS = {
     "sr": ".sr.dcm",
 }
 DEFAULT_FORMATS = ("png", "probability")
-#: What a probability of 1 is in a 16-bit PNG.
-FULL_SCALE = 65_535
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +53,7 @@ class Prediction:
 
     Attributes:
         source: The DICOM file.
-        probability: 16-bit PNG, `FULL_SCALE` is a probability of 1; None if not asked for.
+        probability: 16-bit PNG, 65535 is a probability of 1; None if not asked for.
         mask: 8-bit PNG, 0 or 255; likewise.
         mask_px: Pixels of the mask.
         share: Share of the image inside the mask, in [0, 1].
@@ -217,10 +215,9 @@ class _Writer:
         """Where each format of one image was written."""
         paths = {word: self._out / f"{name}{FORMATS[word]}" for word in self._formats - {"rle"}}
         if "probability" in paths:
-            pixels = np.round(probability * FULL_SCALE).astype(np.uint16)
-            _write_png(paths["probability"], pixels)
+            write_probability(paths["probability"], probability)
         if "png" in paths:
-            _write_png(paths["png"], mask.astype(np.uint8) * 255)
+            write_mask(paths["png"], mask)
         if "rle" in self._formats:
             self._rows.append((name, encode(mask)))
         if source is not None:
@@ -239,11 +236,6 @@ class _Writer:
             draft.open("w", encoding="utf-8", newline="") as file,
         ):
             csv.writer(file).writerows([("ImageId", "EncodedPixels"), *self._rows])
-
-
-def _write_png(path: Path, pixels: NDArray[Any]) -> None:
-    with whole_file(path) as draft:
-        Image.fromarray(pixels).save(draft, format="PNG")
 
 
 def _write_dicom(path: Path, dataset: Dataset) -> None:

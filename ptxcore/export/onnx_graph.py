@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ptxcore.atomic_file import whole_file
 from ptxcore.errors import CheckpointError, SettingsError
+from ptxcore.export.trial_image import trial_image
 from ptxcore.inference import (
     Ensemble,
     mean_logits,
@@ -48,8 +49,6 @@ FORMAT = 1
 #: Mean logits of graph and networks may differ by so much; probabilities then by at most 0.001,
 #: since the logistic function is nowhere steeper than a quarter.
 TOLERANCE = 4e-3
-#: Sides of the image on which both are compared; no multiple of anything.
-_TRIAL_SHAPE = (151, 233)
 
 
 class _SideBySide(nn.Module):
@@ -219,11 +218,8 @@ class _Graph(nn.Module):
 
 
 def _difference(ensemble: Ensemble, graph: OnnxEnsemble) -> float:
-    """Largest difference of mean logits, on noise with a bright disc."""
-    rng = np.random.default_rng(0)
-    rows, columns = np.ogrid[: _TRIAL_SHAPE[0], : _TRIAL_SHAPE[1]]
-    image = rng.normal(100, 20, _TRIAL_SHAPE) + 60 * (np.hypot(rows - 70, columns - 120) < 30)
-    pixels = np.clip(image, 0, 255).astype(np.uint8)
+    """Largest difference of mean logits on the trial image."""
+    pixels = trial_image()
     return float(np.abs(ensemble.logits(pixels) - graph.logits(pixels)).max())
 
 

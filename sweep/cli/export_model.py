@@ -15,24 +15,37 @@ from sweep.cli._help import command
 @click.argument("model")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     required=True,
-    help="File to write, NAME.onnx.",
+    help="File to write, NAME.onnx; for a bundle a new folder.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["onnx", "bundle"]),
+    default="onnx",
+    show_default=True,
+    help="One ONNX graph, or a MONAI bundle.",
 )
 @home_options
 @json_option
-def export_model_command(model: str, out: Path, as_json: bool, **options: Any) -> None:
-    """Write MODEL (models:/NAME@champion, models:/NAME/VERSION, or a folder) as one ONNX file.
+def export_model_command(model: str, out: Path, form: str, as_json: bool, **options: Any) -> None:
+    """Write MODEL (models:/NAME@champion, models:/NAME/VERSION, or a folder) for other programs.
 
-    All networks of the ensemble are in one graph, from windows to logits; how windows are cut and
-    blended and how logits become a mask stands in the file's metadata. The graph is compared with
-    the networks before the file takes its name. `predict --model FILE.onnx` and `evaluate
-    FILE.onnx` run it by ONNX Runtime. Needs the extra `onnx`.
+    onnx: all networks of the ensemble in one graph, from windows to logits; how windows are cut and
+    blended and how logits become a mask stands in the file's metadata. `predict --model FILE.onnx`
+    and `evaluate FILE.onnx` run it by ONNX Runtime. Needs the extra `onnx`.
+
+    bundle: a folder that `python -m monai.bundle run` takes from DICOM files to masks, with the
+    weights as safetensors and this package's wheel; its docs/README.md says how.
+
+    Either is compared with the networks before it takes its name.
     """
     from sweep.export_model import export_model
 
-    say("tracing the networks: about ten seconds each")
-    done = export_model(open_home(options), model, out)
+    if form == "onnx":
+        say("tracing the networks: about ten seconds each")
+    done = export_model(open_home(options), model, out, form=form)
     if as_json:
         emit(done)
         return

@@ -1,6 +1,6 @@
 """An ensemble as an MLflow model: saved from code, without a pickle anywhere."""
 
-from sweep.mlflow.model_package._ensemble import (
+from ptxcore.inference.ensemble_folder import (
     load_ensemble,
     load_facts,
     usable_runtime,
@@ -8,6 +8,7 @@ from sweep.mlflow.model_package._ensemble import (
 )
 from sweep.mlflow.model_package._model import ENSEMBLE_FOLDER, EnsembleModel, segment
 from sweep.mlflow.model_package._save import save_model
+from sweep.mlflow.model_package._wheel import write_wheel
 
 __all__ = [
     "ENSEMBLE_FOLDER",
@@ -18,4 +19,5 @@ __all__ = [
     "segment",
     "usable_runtime",
     "write_ensemble",
+    "write_wheel",
 ]

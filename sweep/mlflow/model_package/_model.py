@@ -27,10 +27,10 @@ from ptxcore.data.formats.subject import (
     refuse_lateral,
 )
 from ptxcore.errors import DataError, DicomError, SettingsError
-from ptxcore.inference import Ensemble
-from ptxcore.metrics import logits_to_mask, probability_to_logits
+from ptxcore.inference import Ensemble, sigmoid
+from ptxcore.inference.ensemble_folder import load_ensemble, load_facts
+from ptxcore.metrics import logits_to_mask
 from sweep.analysis.selection_bias import of_model, spoken
-from sweep.mlflow.model_package._ensemble import load_ensemble, load_facts
 
 if TYPE_CHECKING:
     from ptxcore.export.onnx_graph import OnnxEnsemble
@@ -145,11 +145,9 @@ def segment(
     ensemble: Ensemble | OnnxEnsemble, pixels: NDArray[Any]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Probability in [0, 1] and mask under the ensemble's rule, both of shape (H, W)."""
-    probability = ensemble.probability(pixels)
-    if len(ensemble.members) == 1:
-        return probability, ensemble.mask(pixels)
-    # What `mask` does, without predicting twice.
-    return probability, logits_to_mask(probability_to_logits(probability), ensemble.rule)
+    logits = ensemble.logits(pixels)
+    # Of the logits, as the hold-out was scored: on their way to probabilities some change side.
+    return sigmoid(logits), logits_to_mask(logits, ensemble.rule)
 
 
 def _rows(table: pd.DataFrame) -> list[tuple[int, dict[str, Any]]]:

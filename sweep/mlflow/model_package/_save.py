@@ -11,8 +11,8 @@ from typing import Any
 import mlflow.pyfunc
 from mlflow.models import Model
 
+from ptxcore.inference.ensemble_folder import write_ensemble
 from ptxcore.types import Rule, Runtime
-from sweep.mlflow.model_package._ensemble import write_ensemble
 from sweep.mlflow.model_package._example import input_example
 from sweep.mlflow.model_package._model import ARTIFACT, SIGNATURE
 from sweep.mlflow.model_package._wheel import write_wheel

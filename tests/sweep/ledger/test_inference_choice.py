@@ -23,12 +23,12 @@ from dashboards.report.sections import choices_table
 from ptxcore.data.splits.fold_plan import FoldPlan, make_plan
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.inference import Ensemble
+from ptxcore.inference.ensemble_folder import load_ensemble, write_ensemble
 from ptxcore.metrics import load_table
 from ptxcore.types import Runtime
 from sweep.analysis.summary import summarise
 from sweep.ledger import Ledger
 from sweep.ledger.inference_choice import at_common, common_choice, values_by_choice
-from sweep.mlflow.model_package._ensemble import load_ensemble, write_ensemble
 from sweep.mlflow.view._metrics import trial_metrics
 from sweep.policies import make_policy
 from sweep.promotion.confirm import weight_folders

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ptxcore.errors import CheckpointError, SettingsError
-from ptxcore.inference import Ensemble
+from ptxcore.inference._ensemble import Ensemble
 from ptxcore.models import load_weights, save_weights
-from ptxcore.settings import for_inference
+from ptxcore.settings import FoldSettings, for_inference
 from ptxcore.types import Rule, Runtime
 
 DESCRIPTION = "ensemble.json"
@@ -51,11 +52,33 @@ def write_ensemble(
     Raises:
         CheckpointError: Weights are missing or damaged.
     """
+    loaded = [load_weights(source) for source in weights]
+    members = [(network, for_inference(one, inference or {})) for network, one in loaded]
+    _write(folder, members, rule, runtime, facts or {})
+
+
+def save_ensemble(folder: Path, ensemble: Ensemble, *, facts: Mapping[str, Any]) -> None:
+    """Write an ensemble that is in memory to a new folder.
+
+    Args:
+        folder: Must not exist.
+        ensemble: Networks on the CPU.
+        facts: Plain JSON values about where it comes from.
+    """
+    _write(folder, ensemble.members, ensemble.rule, ensemble.runtime, facts)
+
+
+def _write(
+    folder: Path,
+    members: Sequence[tuple[nn.Module, FoldSettings]],
+    rule: Rule,
+    runtime: Runtime,
+    facts: Mapping[str, Any],
+) -> None:
     folder.mkdir(parents=True)
-    names = [f"fold-{number}" for number in range(len(weights))]
-    for name, source in zip(names, weights, strict=True):
-        network, settings = load_weights(source)
-        save_weights(folder / name, network, for_inference(settings, inference or {}))
+    names = [f"fold-{number}" for number in range(len(members))]
+    for name, (network, settings) in zip(names, members, strict=True):
+        save_weights(folder / name, network, settings)
     description = {
         "format": FORMAT,
         "folds": names,
@@ -66,7 +89,7 @@ def write_ensemble(
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         },
-        "facts": dict(facts or {}),
+        "facts": dict(facts),
     }
     text = json.dumps(description, indent=2, sort_keys=True)
     (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
