@@ -24,6 +24,7 @@ from ptxcore.export.pictures import write_mask, write_probability
 from ptxcore.export.source_image import Maker, SourceImage, read_source, silent
 from sweep.errors import UsageError
 from sweep.mlflow.open_model import REGISTERED, open_model
+from sweep.shadow import TABLE, Disagreement, Shadow
 from sweep.storage.home import Home
 from sweep.storage.inputs import Inputs, find_inputs
 
@@ -62,6 +63,7 @@ class Prediction:
         attention: Picture of what the attention gates let through, None if not asked for.
         seg: DICOM Segmentation, which carries the patient's identity; likewise.
         sr: Structured report on it, with the area; likewise.
+        shadow: Where a second model disagrees, None if there was none.
     """
 
     source: Path
@@ -74,6 +76,7 @@ class Prediction:
     attention: Path | None = None
     seg: Path | None = None
     sr: Path | None = None
+    shadow: Disagreement | None = None
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -99,7 +102,10 @@ def predict_files(
     seg_type: str = SEG_TYPES[0],
     ohif: bool = False,
     attention: Path | None = None,
+    shadow: str | None = None,
+    shadow_pictures: Path | None = None,
     on_model: Callable[[Mapping[str, Any]], None] = lambda facts: None,
+    on_shadow: Callable[[Mapping[str, Any]], None] = lambda facts: None,
 ) -> list[Prediction]:
     """Segment files one by one; memory does not grow with their number.
 
@@ -112,7 +118,11 @@ def predict_files(
         seg_type: One of `ptxcore.export.dicom_seg.SEG_TYPES`.
         ohif: Whether segmentations have the orientation that the viewer OHIF asks for.
         attention: Folder for pictures of the attention gates, likewise; None draws none.
+        shadow: Alias or address of a second model that is compared with the first, see
+            `sweep.shadow`; `out` gets a table of where they disagree, and none of its masks.
+        shadow_pictures: Folder for pictures of both outlines where they do; None draws none.
         on_model: Called with what the model says of its origin, before the first file is read.
+        on_shadow: Likewise with what the shadow says.
 
     Raises:
         UsageError: No such model, or pictures of gates are asked of one that has none; no image;
@@ -128,26 +138,35 @@ def predict_files(
             with speaking_of(file, chosen.labels[file], HINT):
                 read_source(file)
     model, facts = open_model(home, uri)
+    beside = None if shadow is None else Shadow(home, shadow, uri, facts, shadow_pictures)
     on_model({**facts, "rule": dataclasses.asdict(model.rule)})
+    if beside is not None:
+        on_shadow(beside.facts)
     if attention is not None and not any(network.num_gates for network, _ in model.members):
         raise UsageError(
             f"--attention: found no networks with attention gates in {uri}, expected "
             "network=attention_unet, and no graph; leave the option out"
         )
-    for folder in (out, attention or out):
+    for folder in (out, attention or out, shadow_pictures or out):
         folder.mkdir(parents=True, exist_ok=True)
     writer = _Writer(out, frozenset(formats), seg_type, ohif, _maker(facts))
     found = []
     try:
         for file in chosen.files:
-            prediction, image, mask = _predict(model, file, chosen.labels[file], writer)
+            label = chosen.labels[file]
+            prediction, image, probability, mask = _predict(model, file, label, writer)
             if attention is not None:
                 path = attention / f"{base_name(file)}.attention.png"
                 _draw_attention(model, image, mask, path)
                 prediction = dataclasses.replace(prediction, attention=path)
+            if beside is not None:
+                both = beside.compare(file, label, image, probability, mask)
+                prediction = dataclasses.replace(prediction, shadow=both)
             found.append(prediction)
     finally:
         writer.finish()
+        if beside is not None:
+            beside.write_table(out / TABLE)
     return found
 
 
@@ -170,9 +189,9 @@ def _draw_attention(
 
 def _predict(
     ensemble: Model, file: Path, label: str, writer: _Writer
-) -> tuple[Prediction, NDArray[Any], NDArray[np.bool_]]:
-    """The prediction, with the image and the mask it is of."""
-    from sweep.mlflow.model_package import segment
+) -> tuple[Prediction, NDArray[Any], NDArray[np.float32], NDArray[np.bool_]]:
+    """The prediction, with the image, its probabilities and its mask."""
+    from ptxcore.inference import segment
 
     with speaking_of(file, label, "" if label == file.name else HINT):
         image = read_dicom(file).pixels
@@ -190,7 +209,7 @@ def _predict(
         seg=paths.get("seg"),
         sr=paths.get("sr"),
     )
-    return done, image, mask
+    return done, image, probability, mask
 
 
 class _Writer:

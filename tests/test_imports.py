@@ -52,7 +52,7 @@ _FOLDERS = {
 #: A folder is a noun; a file beside the folders is a verb, what one command does.
 VERBS = (
     *("launch", "segment", "evaluate", "export_model", "report", "preview"),
-    *("export_optuna", "forecast"),
+    *("export_optuna", "forecast", "shadow"),
     *("load", "doctor", "demo"),
 )
 SWEEP = {
@@ -69,10 +69,12 @@ SWEEP = {
     "simulate": Row({"policies", "pruners", "ledger", "search"}, {"optuna", "ptxcore"}),
     "promotion": Row({"util", "ledger", "analysis", "storage", "mlflow"}, {"mlflow", "ptxcore"}),
     **dict.fromkeys(
-        VERBS[:6], Row(_FOLDERS | {"simulate", "promotion"}, {"ptxcore", "mlflow", "dashboards"})
+        VERBS[:6],
+        Row(_FOLDERS | {"simulate", "promotion", "shadow"}, {"ptxcore", "mlflow", "dashboards"}),
     ),
     "export_optuna": Row({"util", "ledger", "analysis"}, {"optuna", "ptxcore"}),
     "forecast": Row(_FOLDERS | {"launch"}, {"ptxcore"}),
+    "shadow": Row({"storage", "mlflow"}, {"ptxcore"}),
     "load": Row({"ledger", "analysis", "storage"}),
     "doctor": Row(_FOLDERS, GUARDED - {"dashboards"}),
     "demo": Row({*_FOLDERS, "promotion", *VERBS}, {"ptxcore"}),

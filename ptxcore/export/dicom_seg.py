@@ -93,7 +93,7 @@ def make_seg(
             manufacturer=_MANUFACTURER,
             manufacturer_model_name=_MANUFACTURER,
             software_versions=maker.software,
-            device_serial_number=maker.version,
+            device_serial_number=f"{maker.model} {maker.version}"[:64],
             content_description=RESEARCH,
             content_label="PNEUMOTHORAX",
             series_description=f"{LABEL}: {RESEARCH}",

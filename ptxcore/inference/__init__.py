@@ -1,7 +1,7 @@
 """Whole images through networks: logits, probabilities and masks on the original grid."""
 
 from ptxcore.inference._attention import predict_attention
-from ptxcore.inference._ensemble import Ensemble, mean_logits, sigmoid
+from ptxcore.inference._ensemble import Ensemble, mean_logits, segment, sigmoid
 from ptxcore.inference._micro_batches import is_out_of_memory
 from ptxcore.inference._predict import (
     Passes,
@@ -25,5 +25,6 @@ __all__ = [
     "predict_logits",
     "predict_prepared",
     "prepared_for",
+    "segment",
     "sigmoid",
 ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,6 +145,31 @@ class Ensemble:
             TrainingDiverged: A logit is NaN or infinite.
         """
         return logits_to_mask(self.logits(image), self.rule)
+
+
+class Segmenter(Protocol):
+    """What gives logits and has a rule: networks, or a graph of them."""
+
+    @property
+    def rule(self) -> Rule:
+        """How the mean logit, as a probability, becomes a mask."""
+
+    def logits(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
+        """See `Ensemble.logits`."""
+
+
+def segment(
+    model: Segmenter, image: NDArray[np.generic]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Probability in [0, 1] and mask under the model's rule, in one pass, both of shape (H, W).
+
+    Args:
+        model: Networks or a graph.
+        image: Shape (H, W), bright = dense, any real type and range.
+    """
+    logits = model.logits(image)
+    # Of the logits, as the hold-out was scored: on their way to probabilities some change side.
+    return sigmoid(logits), logits_to_mask(logits, model.rule)
 
 
 def mean_logits(found: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -44,7 +44,11 @@ EXAMPLES = {
     ),
     "report": ("ptxsweep report first --out first.html",),
     "promote": ("ptxsweep promote first",),
-    "predict": ("ptxsweep predict images --champion ptxsweep-average_precision --out masks",),
+    "predict": (
+        "ptxsweep predict images --champion ptxsweep-average_precision --out masks",
+        "ptxsweep predict images --champion ptxsweep-average_precision --out masks "
+        "--shadow previous",
+    ),
     "evaluate": (
         "ptxsweep evaluate models:/ptxsweep-average_precision@champion --store other-store",
     ),

@@ -19,6 +19,7 @@ from sweep.cli._common import (
     say,
 )
 from sweep.cli._help import command
+from sweep.util.redaction import redact
 from sweep.util.words import count
 
 if TYPE_CHECKING:
@@ -52,21 +53,25 @@ def demo_command(
     from sweep.demo import demo
     from sweep.records import SweepState
 
+    ledger = options["ledger"]
     home = open_home(options)
+    where = f"--home {home.folder}"
+    if ledger is not None:
+        where += f" --ledger {redact(ledger)}"
     result = demo(
         home, dicom=dicom, rle=rle, seed=seed, precision=precision, say=say, watch=watching
     )
     if as_json:
         emit(result)
     else:
-        _print(result, home.tracking_uri)
+        _print(result, home.tracking_uri, where)
     if result.state is not SweepState.FINISHED:
-        say(f"interrupted; `ptxsweep resume {result.sweep} --home {result.home}` goes on with it")
+        say(f"interrupted; `ptxsweep resume {result.sweep} {where}` goes on with it")
         return INTERRUPTED
     return OK
 
 
-def _print(result: DemoResult, tracking_uri: str) -> None:
+def _print(result: DemoResult, tracking_uri: str, where: str) -> None:
     source = "phantom (a drawing: its scores say nothing about patients)"
     click.echo(f"\ndata        {source if result.phantom else 'your own'}")
     click.echo(
@@ -107,7 +112,7 @@ def _print(result: DemoResult, tracking_uri: str) -> None:
     if result.report is not None:
         click.echo(f"report      {result.report}")
     click.echo(f"MLflow      run {result.mlflow_run_id}{_where_to_look(tracking_uri)}")
-    click.echo(f"next        ptxsweep show {result.sweep} --home {result.home}")
+    click.echo(f"next        ptxsweep show {result.sweep} {where}")
     total = sum(result.seconds.values())
     steps = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.seconds.items())
     click.echo(f"time        {total:.0f} s ({steps})")

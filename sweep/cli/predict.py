@@ -45,6 +45,17 @@ from sweep.errors import UsageError
     help="Draw what the attention gates let through, one PNG per file, into this folder.",
 )
 @click.option(
+    "--shadow",
+    metavar="MODEL",
+    help="A second model that is compared with the first: an alias (challenger) or an address.",
+)
+@click.option(
+    "--shadow-pictures",
+    type=OUTPUT_FOLDER,
+    metavar="FOLDER",
+    help="Draw both outlines, the shadow's in blue, where the two masks differ.",
+)
+@click.option(
     "--any-modality",
     is_flag=True,
     help="Segment images that are no projection radiographs (CT, MR, ...), refused else.",
@@ -65,6 +76,8 @@ def predict_command(
     seg_type: str,
     ohif: bool,
     attention: Path | None,
+    shadow: str | None,
+    shadow_pictures: Path | None,
     any_modality: bool,
     name_files: bool,
     as_json: bool,
@@ -79,10 +92,14 @@ def predict_command(
     (rle), `<stem>.seg.dcm`, a DICOM Segmentation that refers to its image (seg), and
     `<stem>.sr.dcm`, a report with its area (sr); both DICOM files carry the patient's identity, as
     they must. A model of drawings, or one that has seen no healthy image, says so.
+    --shadow runs a second model beside it and writes `shadow.csv`, where the two disagree, the
+    worst first: pixels of both masks, Dice between them, whether one alone found something.
     A picture without contrast is told from one in which nothing was found. Not for clinical use.
     """
     if (champion is None) == (model is None):
         raise UsageError("predict: give either --champion NAME or --model URI")
+    if shadow_pictures is not None and shadow is None:
+        raise UsageError("--shadow-pictures: found no --shadow, expected a model to compare with")
 
     from ptxcore.types import Rule
     from sweep.analysis.selection_bias import (
@@ -92,6 +109,7 @@ def predict_command(
         spoken,
     )
     from sweep.segment import check_formats, predict_files
+    from sweep.shadow import TABLE, in_words, worst_first
     from sweep.storage.inputs import find_inputs
     from sweep.util.provenance import pixel_versions
 
@@ -102,6 +120,7 @@ def predict_command(
         say(f"warning: {warning}")
     uri = model or f"models:/{champion}@champion"
     origin: dict[str, Any] = {}
+    of_shadow: dict[str, Any] = {}
 
     def on_model(facts: Mapping[str, Any]) -> None:
         warned = spoken(of_model(facts))
@@ -118,6 +137,11 @@ def predict_command(
         if (text := _about_versions(origin["other_versions"])) is not None:
             say(text)
 
+    def on_shadow(facts: Mapping[str, Any]) -> None:
+        of_shadow.update(facts, caution=spoken(of_model(facts)))
+        if of_shadow["caution"] not in (None, origin["caution"]):
+            say(f"caution: of the shadow: {of_shadow['caution']}")
+
     predictions = predict_files(
         open_home(options),
         uri,
@@ -127,8 +151,12 @@ def predict_command(
         seg_type=seg_type,
         ohif=ohif,
         attention=attention,
+        shadow=shadow,
+        shadow_pictures=shadow_pictures,
         on_model=on_model,
+        on_shadow=on_shadow,
     )
+    compared = [one.shadow for one in predictions if one.shadow is not None]
     if as_json:
         emit(
             {
@@ -138,6 +166,7 @@ def predict_command(
                 "contents": inputs.contents,
                 "skipped": inputs.skipped,
                 "warnings": inputs.warnings,
+                "shadow": {**of_shadow, "compared": worst_first(compared)} if shadow else None,
                 "predictions": predictions,
             }
         )
@@ -152,11 +181,15 @@ def predict_command(
             found = f"nothing (too small an area lies above {rule.top:g})"
         if not prediction.has_contrast:
             found = "no contrast in the picture, so nothing can be said of it"
-        written = prediction.mask or prediction.seg or prediction.probability or out / "masks.csv"
+        files = (prediction.mask, prediction.probability, prediction.seg, prediction.sr)
+        first, *others = [file for file in files if file is not None] or [out / "masks.csv"]
+        written = ", ".join([str(first), *(file.name for file in others)])
         click.echo(
             f"{prediction.source}: {found}, "
             f"highest probability {prediction.highest:.3f} -> {written}"
         )
+    if shadow:
+        click.echo(f"shadow {of_shadow['model']}: {in_words(compared)} -> {out / TABLE}")
 
 
 def _about_versions(others: Mapping[str, Mapping[str, str]] | None) -> str | None:

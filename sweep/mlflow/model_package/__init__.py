@@ -6,7 +6,7 @@ from ptxcore.inference.ensemble_folder import (
     usable_runtime,
     write_ensemble,
 )
-from sweep.mlflow.model_package._model import ENSEMBLE_FOLDER, EnsembleModel, segment
+from sweep.mlflow.model_package._model import ENSEMBLE_FOLDER, EnsembleModel
 from sweep.mlflow.model_package._save import save_model
 from sweep.mlflow.model_package._wheel import write_wheel
 
@@ -16,7 +16,6 @@ __all__ = [
     "load_ensemble",
     "load_facts",
     "save_model",
-    "segment",
     "usable_runtime",
     "write_ensemble",
     "write_wheel",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,13 +27,9 @@ from ptxcore.data.formats.subject import (
     refuse_lateral,
 )
 from ptxcore.errors import DataError, DicomError, SettingsError
-from ptxcore.inference import Ensemble, sigmoid
+from ptxcore.inference import Ensemble, segment
 from ptxcore.inference.ensemble_folder import load_ensemble, load_facts
-from ptxcore.metrics import logits_to_mask
 from sweep.analysis.selection_bias import of_model, spoken
-
-if TYPE_CHECKING:
-    from ptxcore.export.onnx_graph import OnnxEnsemble
 
 _log = logging.getLogger(__name__)
 #: Name of the artifact that holds the ensemble, and where MLflow puts it in the model's folder.
@@ -139,15 +135,6 @@ class EnsembleModel(PythonModel):
             "has_contrast": is_clear,
             "caution": "; ".join(cautions) or None,
         }
-
-
-def segment(
-    ensemble: Ensemble | OnnxEnsemble, pixels: NDArray[Any]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Probability in [0, 1] and mask under the ensemble's rule, both of shape (H, W)."""
-    logits = ensemble.logits(pixels)
-    # Of the logits, as the hold-out was scored: on their way to probabilities some change side.
-    return sigmoid(logits), logits_to_mask(logits, ensemble.rule)
 
 
 def _rows(table: pd.DataFrame) -> list[tuple[int, dict[str, Any]]]:
