@@ -27,7 +27,8 @@ from ptxcore.metrics import (
     summarize_surfaces,
 )
 from ptxcore.types import CaseTable, Rule
-from sweep.analysis.intervals import SHARE, TOO_FEW, grouped_interval, num_positive_patients
+from sweep.analysis.intervals import TOO_FEW, num_positive_patients
+from sweep.analysis.rates import rate_interval
 from sweep.errors import UsageError
 from sweep.mlflow.open_model import open_model
 from sweep.promotion.assess import CONFIDENCE, dice_intervals, surface_intervals
@@ -210,9 +211,8 @@ def _evaluation(
             name: value for name, value in metrics.items() if not name.startswith(_OF_PROBABILITIES)
         }
 
-    def share(values: NDArray[np.bool_], counts_where: NDArray[np.bool_]) -> list[float]:
-        numbers = np.where(counts_where, values.astype(np.float64), np.nan)
-        return list(grouped_interval(numbers, groups, positive, ends=SHARE, confidence=CONFIDENCE))
+    def rate(hits: NDArray[np.bool_], counts_where: NDArray[np.bool_]) -> list[float]:
+        return list(rate_interval(hits, counts_where, groups, confidence=CONFIDENCE))
 
     return Evaluation(
         subject=subject,
@@ -226,8 +226,9 @@ def _evaluation(
         intervals={
             **dice_intervals(dice, positive, groups),
             **surface_intervals(table, positive, groups),
-            "case_sensitivity": share(found > 0, positive),
-            "case_specificity": share(found == 0, ~positive),
+            "case_sensitivity": rate(found > 0, positive),
+            "case_specificity": rate(found == 0, ~positive),
+            "case_precision": rate(positive, found > 0),
         },
         confidence=CONFIDENCE,
         rule=rule if masks is None else None,

@@ -11,6 +11,7 @@ is called, so that the report of a ledger does not wait for PyTorch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,9 @@ from ptxcore.data.store.case_store import CaseStore
 from ptxcore.metrics import apply_rule, load_table, logits_to_mask, per_case_dice
 from ptxcore.settings import FoldSettings
 from ptxcore.types import CaseTable, Rule, Runtime
+from sweep.analysis.intervals import TOO_FEW
 from sweep.analysis.operating_point import OperatingPoint
+from sweep.analysis.rates import rate_interval
 from sweep.ledger.projection import Trial
 from sweep.util.words import count
 
@@ -78,6 +81,8 @@ class PredictionsInfo:
         num_found: How many of them overlap with their prediction at all.
         num_negative: Cases with an empty truth.
         num_false_alarms: How many of them were predicted not to be empty.
+        found: 95% interval of the share found, over patients; NaN twice where there are too few.
+        false_alarms: Likewise of the share of false alarms.
     """
 
     trial: int
@@ -86,6 +91,8 @@ class PredictionsInfo:
     num_found: int
     num_negative: int
     num_false_alarms: int
+    found: tuple[float, float] = (math.nan, math.nan)
+    false_alarms: tuple[float, float] = (math.nan, math.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,13 +204,17 @@ def collect_predictions(
     scores = score_cases(tables, rules)
     positive = scores.truth_share > 0
     choices = choose(scores, num_each=num_each)
+    hits, alarms = scores.dice > 0, scores.predicted_share > 0
+    groups = [store.cases[store.index(name)].group for name in scores.case_ids.tolist()]
     return PredictionsInfo(
         trial=trial.number,
         examples=_draw(choices, trial, settings, rules, store, folder, runtime),
         num_positive=int(positive.sum()),
-        num_found=int((positive & (scores.dice > 0)).sum()),
+        num_found=int((positive & hits).sum()),
         num_negative=int((~positive).sum()),
-        num_false_alarms=int((~positive & (scores.predicted_share > 0)).sum()),
+        num_false_alarms=int((~positive & alarms).sum()),
+        found=rate_interval(hits, positive, groups),
+        false_alarms=rate_interval(alarms, ~positive, groups),
     )
 
 
@@ -252,8 +263,10 @@ def gallery(info: PredictionsInfo) -> Markup:
             "p",
             f"Out-of-fold predictions of trial #{info.trial}: of "
             f"{count(info.num_positive, 'positive case')}, {info.num_found} overlap with their "
-            f"prediction; of {count(info.num_negative, 'empty case')}, {info.num_false_alarms} "
-            "raised a false alarm. Left the whole image, right a close-up.",
+            f"prediction{_share(info.num_found, info.num_positive, info.found)}; of "
+            f"{count(info.num_negative, 'empty case')}, {info.num_false_alarms} raised a false "
+            f"alarm{_share(info.num_false_alarms, info.num_negative, info.false_alarms)}. Left "
+            "the whole image, right a close-up.",
         ),
         tag(
             "p",
@@ -269,6 +282,16 @@ def gallery(info: PredictionsInfo) -> Markup:
             parts.append(tag("h3", title))
             parts.append(tag("ul", *map(_example, examples), class_="cases"))
     return join(parts)
+
+
+def _share(number: int, total: int, interval: tuple[float, float]) -> str:
+    """A count as a rate with its interval over patients; nothing where there is no case."""
+    if total == 0:
+        return ""
+    low, high = interval
+    if math.isnan(low):
+        return f" ({number / total:.1%}; {TOO_FEW})"
+    return f" ({number / total:.1%}; 95% interval {low:.1%} to {high:.1%})"
 
 
 def _example(example: Example) -> Markup:
