@@ -26,6 +26,7 @@ from sweep.analysis.intervals import (
     grouped_interval,
     num_positive_patients,
 )
+from sweep.analysis.rates import rate_interval
 from sweep.promotion.confirmation import TRIAL_KEY
 from sweep.promotion.subgroups import compare_parts, kept_parts, parts_of
 
@@ -213,18 +214,23 @@ def rate_intervals(
     union = hit + extra + missed
     iou = np.where(union > 0, hit / np.maximum(union, 1), 1.0)
     positive, predicted = truth > 0, marked > 0
-    values = {
+    shares = {
         "iou": (iou, np.ones_like(positive)),
         "iou_positive": (iou, positive),
         "pixel_sensitivity": (hit / np.maximum(truth, 1), positive),
         "precision": (hit / np.maximum(marked, 1), predicted),
+    }
+    rates = {
         "case_sensitivity": (predicted, positive),
         "case_specificity": (~predicted, ~positive),
         "case_precision": (positive, predicted),
     }
     return {
         name: _interval(np.where(counts, found, np.nan), groups, positive, SHARE, confidence)
-        for name, (found, counts) in values.items()
+        for name, (found, counts) in shares.items()
+    } | {
+        name: list(rate_interval(hits, counts, groups, confidence=confidence))
+        for name, (hits, counts) in rates.items()
     }
 
 

@@ -19,6 +19,7 @@ from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import DataError, MaskError
 from ptxcore.export.dicom_seg import SEG_TYPES, make_seg
 from ptxcore.export.source_image import Maker, SourceImage, read_source
+from sweep.analysis.intervals import TOO_FEW
 from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.evaluate import SEEN, UNKNOWN, UNSEEN, evaluate_masks, evaluate_model
@@ -60,6 +61,8 @@ def test_masks_by_hand(dicom_set: DicomSet, labelled: CaseStore, tmp_path: Path)
     assert found.metrics["dice_all_empty"] == pytest.approx(7 / 12)
     assert found.metrics["case_sensitivity"] == pytest.approx(4 / 5)
     assert found.metrics["case_specificity"] == pytest.approx(6 / 7)
+    assert found.num_positive_groups == 3
+    assert found.span("case_sensitivity", ".4f") == TOO_FEW
     assert not {"average_precision", "calibration_error"} & set(found.metrics)
     assert found.rule is None
     by_case = {row["case_id"]: row for row in found.cases}

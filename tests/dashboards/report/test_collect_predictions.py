@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from synthetic_sweeps import projection_of, stamp
 from tiny_store import drawn_store
 
-from dashboards.report.predictions import Example, PredictionsInfo, collect_predictions
+from dashboards.report.predictions import Example, PredictionsInfo, collect_predictions, gallery
 from dashboards.report.thumbnails import PREDICTION_RGB
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.metrics import build_table, count_case, save_table
@@ -62,6 +62,9 @@ def orange(example: Example) -> NDArray[np.bool_]:
 def test_each_case_is_predicted_by_the_network_that_never_saw_it(tmp_path: Path) -> None:
     _, info = trial(tmp_path / "sweep", tmp_path / "store")
     assert (info.num_positive, info.num_found) == (4, 2)
+    assert "2 overlap with their prediction (50.0%; too few patients for an interval)" in str(
+        gallery(info)
+    )
     assert (info.num_negative, info.num_false_alarms) == (4, 2)
     kinds = [example.choice.kind for example in info.examples]
     assert kinds == ["best", "best", "worst", "worst", "false alarm", "false alarm"]
