@@ -55,7 +55,7 @@ def rate_interval(
     sizes = np.bincount(member_of).astype(np.float64)
     if len(sizes) < MIN_PATIENTS:
         return np.nan, np.nan
-    num_hits = np.bincount(member_of, hits[counts])
+    num_hits = np.bincount(member_of, hits[counts]).astype(np.float64)
     rate = float(num_hits.sum() / sizes.sum())
     return wilson(rate, _effective_size(num_hits, sizes, rate), confidence)
 
