@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from ptxcore.metrics import (
     summarize_surfaces,
 )
 from ptxcore.types import CaseTable, Rule
-from sweep.analysis.intervals import TOO_FEW, num_positive_patients
+from sweep.analysis.intervals import TOO_FEW, num_positive_patients, stated_interval
 from sweep.analysis.rates import rate_interval
 from sweep.errors import UsageError
 from sweep.mlflow.open_model import open_model
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 #: Metrics of probabilities, which a mask has none of.
 _OF_PROBABILITIES = ("average_precision", "calibration_error")
+#: Nobody dealt the patients of a store: how many of them are positive is chance.
+_DRAWN = partial(stated_interval, is_dealt=False)
 #: Whether the cases may have trained the model.
 UNSEEN, SEEN, UNKNOWN = "none", "some", "unknown"
 
@@ -224,8 +227,8 @@ def _evaluation(
         num_unknown=0 if masks is None else masks.num_unknown,
         metrics=metrics,
         intervals={
-            **dice_intervals(dice, positive, groups),
-            **surface_intervals(table, positive, groups),
+            **dice_intervals(dice, positive, groups, method=_DRAWN),
+            **surface_intervals(table, positive, groups, method=_DRAWN),
             "case_sensitivity": rate(found > 0, positive),
             "case_specificity": rate(found == 0, ~positive),
             "case_precision": rate(positive, found > 0),

@@ -46,12 +46,12 @@ class Confirmation(Protocol):
         """The champion of then; None if there was none."""
 
     @property
-    def intervals(self) -> Mapping[str, tuple[float, float]]:
-        """Over patients, for metrics, "gain" (Dice above the all-empty baseline), "difference"
-        (Dice above the default's) and "challenge" (Dice above the champion's).
+    def printed(self) -> Mapping[str, tuple[float, float]]:
+        """Intervals over patients, for metrics, "gain" (Dice above the all-empty baseline),
+        "difference" (Dice above the default's) and "challenge" (Dice above the champion's).
         """
 
-    def confidence_in(self, key: str) -> str:
+    def printed_confidence(self, key: str) -> str:
         """The confidence of an interval in words, "95%"."""
 
     @property

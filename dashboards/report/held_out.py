@@ -85,7 +85,7 @@ def _table(confirmation: Confirmation, names: Sequence[str]) -> Markup:
         (
             metric_name(name) + _num_cases(metrics, name),
             score(metrics[name]),
-            sentences.span(confirmation.intervals.get(name)),
+            sentences.span(confirmation.printed.get(name)),
             score(all_empty_on(metrics, name)),
             score(default.get(name)),
             *(() if beside is None else (score(beside.get(name)),)),
@@ -97,7 +97,7 @@ def _table(confirmation: Confirmation, names: Sequence[str]) -> Markup:
     head = (
         "metric",
         f"#{confirmation.trial}",
-        f"{confirmation.confidence_in('dice')} interval",
+        f"{confirmation.printed_confidence('dice')} interval",
         "all empty",
         "default",
         *(() if beside is None else ("champion",)),

@@ -72,12 +72,12 @@ def _challenge(confirmation: Confirmation) -> str:
 
 
 def _between(confirmation: Confirmation, key: str) -> str:
-    if key not in confirmation.intervals:
+    if key not in confirmation.printed:
         return ""
-    low, high = confirmation.intervals[key]
+    low, high = confirmation.printed[key]
     if not low <= high:
         return " (too few patients for an interval)"
-    return f" ({confirmation.confidence_in(key)} interval {signed(low)} to {signed(high)})"
+    return f" ({confirmation.printed_confidence(key)} interval {signed(low)} to {signed(high)})"
 
 
 def effort(found: Findings) -> str:

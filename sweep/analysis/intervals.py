@@ -103,7 +103,7 @@ def stated_interval(
         groups: The patient of each case.
         positive: Whether each case has a true mask.
         is_dealt: Whether the share of positive patients was dealt, as `make_plan` deals it to a
-            hold-out. The interval then is one for patients of whom that share is positive.
+            hold-out. The interval then is one for that share of positive patients.
         ends: What one case can score; None if there are no ends.
         confidence: Confidence in (0, 1).
 

@@ -212,18 +212,18 @@ def print_holdout(found: Confirmation) -> None:
     click.echo(
         f"hold-out{f' ({labels})' if labels else ''}: {found.num_cases} cases, "
         f"{found.num_positive} positive; Dice {found.metrics['dice']:.4f} "
-        f"({found.span('dice', '.4f')}, both empty = 1), "
+        f"({found.stated_span('dice', '.4f')}, both empty = 1), "
         f"predicting nothing {found.baseline:.4f}"
     )
     click.echo(
         f"Dice over positive cases {found.metrics['dice_positive']:.4f} "
-        f"({found.span('dice_positive', '.4f')}); masks are {found.rule.words}"
+        f"({found.stated_span('dice_positive', '.4f')}); masks are {found.rule.words}"
     )
     if found.num_uses > 1:
         spent = found.confidence_in("dice")
         click.echo(
-            f"use {found.num_uses} of these cases, so intervals are at {spent} instead of 95%: all "
-            "uses together share one chance of an error"
+            f"use {found.num_uses} of these cases, so intervals that are decided on are at {spent} "
+            "instead of 95%: all uses together share one chance of an error"
         )
     if found.metrics.get("num_with_spacing", 0.0) > 0:
         click.echo(

@@ -7,8 +7,9 @@ interval over patients.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from sweep.analysis.intervals import (
     gain_ends,
     grouped_interval,
     num_positive_patients,
+    stated_interval,
 )
 from sweep.analysis.rates import rate_interval
 from sweep.promotion.confirmation import TRIAL_KEY
@@ -33,6 +35,10 @@ from sweep.promotion.subgroups import compare_parts, kept_parts, parts_of
 #: Of intervals on cases that nothing was decided on before.
 CONFIDENCE = 0.95
 Intervals = dict[str, list[float]]
+#: `grouped_interval` to decide on, or `stated_interval` to print.
+Method = Callable[..., tuple[float, float]]
+#: A hold-out is dealt.
+_STATED = partial(stated_interval, is_dealt=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +83,6 @@ def assess(
         confidence: Confidence of the intervals, see `sweep.promotion.spending`.
     """
     groups, positive = patients(winner, store), winner.positive
-    intervals = {
-        **dice_intervals(winner.dice, positive, groups, confidence),
-        **rate_intervals(winner, groups, confidence),
-        **surface_intervals(winner.table, positive, groups, confidence),
-    }
-    if default is not None:
-        intervals["difference"] = paired_interval(
-            winner.dice, default.dice, positive, groups, confidence
-        )
     parts = {} if default is None else {"default": _parts(winner, default, store, plan, confidence)}
     return {
         TRIAL_KEY: number,
@@ -94,7 +91,8 @@ def assess(
         "default": None
         if default is None
         else held_metrics(default.table, store, plan.search, default.rule),
-        "intervals": intervals,
+        "intervals": _all_intervals(winner, default, groups, confidence, grouped_interval),
+        "stated": _all_intervals(winner, default, groups, CONFIDENCE, _STATED),
         "subgroups": parts,
         "num_groups": len(set(groups)),
         "num_positive_groups": num_positive_patients(groups, positive),
@@ -126,7 +124,9 @@ def challenged(
         confidence: Confidence of the interval of the difference to the champion.
     """
     intervals, metrics = dict(result["intervals"]), None
-    intervals.pop("challenge", None)
+    stated = dict(result.get("stated") or {})
+    for known in (intervals, stated):
+        known.pop("challenge", None)
     parts = {**(result.get("subgroups") or {})}
     parts.pop("champion", None)
     if champion is not None:
@@ -134,13 +134,15 @@ def challenged(
         assert same, "both were scored in the plan's order"
         metrics = held_metrics(champion.table, store, plan.search, champion.rule)
         groups = patients(winner, store)
-        intervals["challenge"] = paired_interval(
-            winner.dice, champion.dice, winner.positive, groups, confidence
-        )
+        both = winner.dice, champion.dice, winner.positive, groups
+        intervals["challenge"] = paired_interval(*both, confidence)
+        if stated:  # what earlier versions kept has none
+            stated["challenge"] = paired_interval(*both, method=_STATED)
         parts["champion"] = _parts(winner, champion, store, plan, confidence)
     return {
         **result,
         "intervals": intervals,
+        "stated": stated,
         "subgroups": parts,
         "champion": {**facts, "metrics": metrics},
         "challenge_confidence": confidence,
@@ -152,6 +154,7 @@ def dice_intervals(
     positive: NDArray[np.bool_],
     groups: Sequence[str],
     confidence: float = CONFIDENCE,
+    method: Method = grouped_interval,
 ) -> Intervals:
     """Intervals of a model's Dice, of that over positive cases, and of its gain over nothing.
 
@@ -160,13 +163,14 @@ def dice_intervals(
         positive: Whether each case has a true mask.
         groups: The patient of each case.
         confidence: Confidence of the intervals.
+        method: See `sweep.analysis.intervals`: those to decide on, or to print.
     """
     of_positives = np.where(positive, dice, np.nan)
     ends = gain_ends(groups, positive)
     return {
-        "dice": _interval(dice, groups, positive, SHARE, confidence),
-        "dice_positive": _interval(of_positives, groups, positive, SHARE, confidence),
-        "gain": _interval(dice - ~positive, groups, positive, ends, confidence),
+        "dice": _interval(dice, groups, positive, SHARE, confidence, method),
+        "dice_positive": _interval(of_positives, groups, positive, SHARE, confidence, method),
+        "gain": _interval(dice - ~positive, groups, positive, ends, confidence, method),
     }
 
 
@@ -176,6 +180,7 @@ def paired_interval(
     positive: NDArray[np.bool_],
     groups: Sequence[str],
     confidence: float = CONFIDENCE,
+    method: Method = grouped_interval,
 ) -> list[float]:
     """Interval of the Dice of one model above that of another on the same cases.
 
@@ -185,8 +190,9 @@ def paired_interval(
         positive: Whether each case has a true mask.
         groups: The patient of each case.
         confidence: Confidence of the interval.
+        method: As for `dice_intervals`.
     """
-    return _interval(dice - other, groups, positive, DIFFERENCE, confidence)
+    return _interval(dice - other, groups, positive, DIFFERENCE, confidence, method)
 
 
 def patients(model: ScoredModel, store: CaseStore) -> list[str]:
@@ -200,7 +206,10 @@ def patients(model: ScoredModel, store: CaseStore) -> list[str]:
 
 
 def rate_intervals(
-    model: ScoredModel, groups: Sequence[str], confidence: float = CONFIDENCE
+    model: ScoredModel,
+    groups: Sequence[str],
+    confidence: float = CONFIDENCE,
+    method: Method = grouped_interval,
 ) -> Intervals:
     """Intervals of overlap and rates besides Dice, by the names of `ptxcore.metrics.CONVENTIONS`.
 
@@ -208,6 +217,7 @@ def rate_intervals(
         model: The model on the cases.
         groups: The patient of each case.
         confidence: Confidence in (0, 1).
+        method: As for `dice_intervals`; what is yes or no has Wilson's either way.
     """
     hit, extra, missed = apply_rule(model.table, model.rule)
     truth, marked = hit + missed, hit + extra
@@ -226,7 +236,9 @@ def rate_intervals(
         "case_precision": (positive, predicted),
     }
     return {
-        name: _interval(np.where(counts, found, np.nan), groups, positive, SHARE, confidence)
+        name: _interval(
+            np.where(counts, found, np.nan), groups, positive, SHARE, confidence, method
+        )
         for name, (found, counts) in shares.items()
     } | {
         name: list(rate_interval(hits, counts, groups, confidence=confidence))
@@ -239,6 +251,7 @@ def surface_intervals(
     positive: NDArray[np.bool_],
     groups: Sequence[str],
     confidence: float = CONFIDENCE,
+    method: Method = grouped_interval,
 ) -> Intervals:
     """Intervals of the distances between outlines, over all cases and over positive ones.
 
@@ -247,6 +260,7 @@ def surface_intervals(
         positive: Whether each case has a true mask.
         groups: The patient of each case.
         confidence: Confidence of the intervals.
+        method: As for `dice_intervals`.
     """
     assert table.surfaces is not None, "they are measured with the score"
     distance, surface_dice, _ = table.surfaces.T
@@ -254,10 +268,29 @@ def surface_intervals(
     found = {}
     for name, (values, ends) in over.items():
         unit = "_mm" if name == "hausdorff95" else ""
-        found[name + unit] = _interval(values, groups, positive, ends, confidence)
+        found[name + unit] = _interval(values, groups, positive, ends, confidence, method)
         found[f"{name}_positive{unit}"] = _interval(
-            np.where(positive, values, np.nan), groups, positive, ends, confidence
+            np.where(positive, values, np.nan), groups, positive, ends, confidence, method
         )
+    return found
+
+
+def _all_intervals(
+    winner: ScoredModel,
+    default: ScoredModel | None,
+    groups: Sequence[str],
+    confidence: float,
+    method: Method,
+) -> Intervals:
+    positive = winner.positive
+    found = {
+        **dice_intervals(winner.dice, positive, groups, confidence, method),
+        **rate_intervals(winner, groups, confidence, method),
+        **surface_intervals(winner.table, positive, groups, confidence, method),
+    }
+    if default is not None:
+        both = winner.dice, default.dice
+        found["difference"] = paired_interval(*both, positive, groups, confidence, method)
     return found
 
 
@@ -280,5 +313,6 @@ def _interval(
     positive: NDArray[np.bool_],
     ends: Any,
     confidence: float,
+    method: Method,
 ) -> list[float]:
-    return list(grouped_interval(values, groups, positive, ends=ends, confidence=confidence))
+    return list(method(values, groups, positive, ends=ends, confidence=confidence))

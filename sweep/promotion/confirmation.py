@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ptxcore.types import Rule
@@ -15,6 +15,7 @@ from sweep.storage.sweep import Sweep
 
 #: Number of the trial in what the evidence study keeps; older than the word.
 TRIAL_KEY = "candidate"
+_UNKNOWN = (float("nan"), float("nan"))
 #: Metrics that are means over cases, so that they have an interval over patients.
 METRICS_WITH_INTERVAL = (
     *("dice", "dice_positive", "iou", "iou_positive", "pixel_sensitivity", "precision"),
@@ -88,6 +89,8 @@ class Confirmation:
             None in what earlier versions kept.
         subgroups: Dice on parts of the cases above that of the "default" and of the "champion", by
             which of them was scored; None in what earlier versions kept.
+        stated: 95% intervals to print, by the keys of `intervals`, which are decided on and wider;
+            empty in what earlier versions kept.
     """
 
     sweep: str
@@ -114,6 +117,7 @@ class Confirmation:
     challenge_confidence: float | None = None
     is_count_shared: bool | None = None
     subgroups: Mapping[str, tuple[PartDifference, ...]] | None = None
+    stated: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def baseline(self) -> float:
@@ -151,18 +155,46 @@ class Confirmation:
         of_challenge = self.challenge_confidence if key == "challenge" else None
         return f"{100 * (of_challenge or self.confidence):.4g}%"
 
+    @property
+    def printed(self) -> Mapping[str, tuple[float, float]]:
+        """The intervals to print; those that are decided on where there are no others."""
+        return self.stated or self.intervals
+
+    def printed_confidence(self, key: str) -> str:
+        """The confidence of an interval to print in words, "95%".
+
+        Args:
+            key: A key of `printed`.
+        """
+        return "95%" if self.stated else self.confidence_in(key)
+
     def span(self, key: str, form: str = "+.4f") -> str:
-        """An interval in words, or that there are too few patients for one.
+        """An interval to decide on in words, or that there are too few patients for one.
 
         Args:
             key: A key of `intervals`.
             form: Format of its ends.
         """
-        low, high = self.intervals.get(key, (float("nan"), float("nan")))
+        low, high = self.intervals.get(key, _UNKNOWN)
         if not low <= high:
             return TOO_FEW
         note = ", too short, of an earlier version" if self.num_positive_groups is None else ""
+        note += ", on the safe side" if self.stated else ""
         return f"{self.confidence_in(key)} interval {low:{form}} to {high:{form}}{note}"
+
+    def stated_span(self, key: str, form: str = "+.4f") -> str:
+        """An interval to print in words, or that there are too few patients for one.
+
+        Args:
+            key: A key of `intervals`.
+            form: Format of its ends.
+        """
+        if not self.stated:
+            return self.span(key, form)
+        low, high = self.stated.get(key, _UNKNOWN)
+        if not low <= high:
+            return TOO_FEW
+        return f"{self.printed_confidence(key)} interval {low:{form}} to {high:{form}}"
 
 
 def last_confirmation(sweep: Sweep) -> Confirmation | None:
@@ -188,9 +220,8 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
         metrics=metrics,
         rule=Rule(**result["rule"]),
         default=None if default is None else _floats(default),
-        intervals={
-            key: (_float(low), _float(high)) for key, (low, high) in result["intervals"].items()
-        },
+        intervals=_ends(result["intervals"]),
+        stated=_ends(result.get("stated") or {}),
         num_cases=int(metrics["num_cases"]),
         num_positive=int(metrics["num_positive"]),
         num_groups=int(result["num_groups"]),
@@ -223,6 +254,10 @@ def _champion(kept: Mapping[str, Any] | None) -> ChampionBeside | None:
         return None
     metrics = kept["metrics"]
     return ChampionBeside(**{**kept, "metrics": None if metrics is None else _floats(metrics)})
+
+
+def _ends(kept: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    return {key: (_float(low), _float(high)) for key, (low, high) in kept.items()}
 
 
 def _floats(values: Mapping[str, Any]) -> dict[str, float]:

@@ -127,7 +127,7 @@ def description_of(
     lines = [
         f"Sweep {found.sweep}, trial {found.trial}. On {found.num_cases} locked cases "
         f"({found.num_positive} with a pneumothorax) Dice {found.metrics['dice']:.4f} "
-        f"({found.span('dice', '.4f')}; both empty = 1), against "
+        f"({found.stated_span('dice', '.4f')}; both empty = 1), against "
         f"{found.baseline:.4f} for predicting nothing; {found.metrics['dice_positive']:.4f} over "
         "positives."
     ]

@@ -244,7 +244,7 @@ def _log_confirmation(
         "challenge": found.challenge,
     }
     values |= {f"holdout/{key}": value for key, value in differences.items() if value is not None}
-    for key, (low, high) in found.intervals.items():
+    for key, (low, high) in found.printed.items():
         values |= {f"holdout/{key}_low": low, f"holdout/{key}_high": high}
     timestamp = milliseconds(found.timestamp)
     metrics = [
