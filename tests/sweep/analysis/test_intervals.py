@@ -14,6 +14,7 @@ from sweep.analysis.intervals import (
     SHARE,
     grouped_interval,
     num_positive_patients,
+    stated_interval,
 )
 from sweep.errors import UsageError
 from sweep.promotion.assess import dice_intervals
@@ -69,6 +70,48 @@ def test_false_alarms_on_healthy_images_of_positive_patients() -> None:
     dice = np.where(positive, 0.3, np.where(np.arange(150) < 100, 0.0, 1.0))
     low, high = dice_intervals(dice, positive, names(30, 5))["gain"]
     assert -1 < low < (dice - ~positive).mean() < high < 0
+
+
+def test_what_is_printed_by_hand() -> None:
+    """As above with half a case more at either end of each stratum."""
+    positive = np.arange(11) < 5
+    dice = np.where(positive, 0.5, 1.0)
+    low, high = stated_interval(dice, names(11), positive, ends=SHARE, is_dealt=True)
+    # Weighted: 3/6 and 6.5/7; squares around them with N - 1 = 5 and 6 degrees of freedom.
+    share, mean = 5 / 11, 6.5 / 7
+    ill = 2 * 0.5 * 0.5**2 * 6 / 5 / 6**2
+    healthy = (6 * (1 - mean) ** 2 + 0.5 * mean**2 + 0.5 * (1 - mean) ** 2) * 7 / 6 / 7**2
+    parts = share**2 * ill, (1 - share) ** 2 * healthy
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / 5 + parts[1] ** 2 / 6)
+    center = share * 0.5 + (1 - share) * mean
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(sum(parts))
+    assert low == pytest.approx(center - half)
+    assert high == pytest.approx(min(1, center + half))
+    wide = grouped_interval(dice, names(11), positive, ends=SHARE)
+    assert wide[0] < low  # what is decided on is on the safe side
+
+
+@pytest.mark.parametrize("is_dealt", [True, False])
+def test_what_is_printed_covers_as_often_as_it_says(
+    is_dealt: bool, rng: np.random.Generator
+) -> None:
+    """Gain over nothing on 120 cases; the share of positive cases is 0.25, dealt or by chance.
+
+    What is decided on is too wide where it is dealt.
+    """
+    truth = 0.25 * 0.9 * 0.7 - 0.75 * 0.06
+    printed, decided, repeats = 0, 0, 600
+    for _ in range(repeats):
+        positive = np.arange(120) < (30 if is_dealt else rng.binomial(120, 0.25))
+        ill = np.where(rng.random(120) < 0.1, 0.0, rng.beta(7, 3, 120))
+        gain = np.where(positive, ill, (rng.random(120) < 0.06) * -1.0)
+        low, high = stated_interval(gain, names(120), positive, ends=GAIN, is_dealt=is_dealt)
+        printed += low <= truth <= high
+        low, high = grouped_interval(gain, names(120), positive, ends=GAIN)
+        decided += low <= truth <= high
+    assert 0.93 <= printed / repeats <= 0.97
+    if is_dealt:
+        assert decided / repeats > 0.97
 
 
 def test_too_few_patients_of_a_kind_have_no_interval() -> None:

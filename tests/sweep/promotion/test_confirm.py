@@ -30,6 +30,7 @@ from ptxcore.metrics import (
     summarize_surfaces,
 )
 from ptxcore.models import load_weights, save_weights
+from sweep.analysis.intervals import SHARE, stated_interval
 from sweep.errors import HoldoutUsed, UsageError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.evidence import Evidence
@@ -78,6 +79,13 @@ def test_the_hold_out_scores_the_ensemble_of_folds(tiny_home: Home) -> None:
     for key in ("dice", "surface_dice_positive", "hausdorff95_positive_mm"):
         low, high = found.intervals[key]
         assert low <= found.metrics[key] <= high
+    assert found.stated.keys() == found.intervals.keys()
+    groups = [store.cases[store.index(name)].group for name in names]
+    dice = per_case_dice(table, rule)
+    printed = stated_interval(dice, groups, table.truth.sum(1) > 0, is_dealt=True, ends=SHARE)
+    assert found.stated["dice"] == pytest.approx(printed)
+    assert found.stated_span("dice").startswith("95% interval")
+    assert found.span("dice").endswith("on the safe side")
     assert seen[-1] == (len(names), len(names))
     assert (found.use, found.num_uses) == (1, 1)
     assert found.plan_digest == plan.digest

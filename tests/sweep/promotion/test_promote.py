@@ -329,7 +329,7 @@ def test_mlflow_holds_the_evidence(tiny_home: Home) -> None:
     assert run.info.status == "FINISHED"
     metrics = run.data.metrics
     assert metrics["holdout/dice"] == pytest.approx(found.metrics["dice"])
-    assert metrics["holdout/dice_low"] == pytest.approx(found.intervals["dice"][0])
+    assert metrics["holdout/dice_low"] == pytest.approx(found.stated["dice"][0])
     assert metrics["holdout/gain"] == pytest.approx(found.gain)
     assert found.default is not None
     assert metrics["holdout_default/dice"] == pytest.approx(found.default["dice"])
