@@ -24,6 +24,7 @@ from ptxcore.metrics import (
     count_case,
     load_table,
     measure_surface,
+    per_case_dice,
     size_quartiles,
     summarize,
     summarize_groups,
