@@ -58,12 +58,14 @@ def test_each_number_stands_under_the_rule_that_made_it(capfd: pytest.CaptureFix
         report=None,
         mlflow_run_id="none", home="home", seconds={},
     )  # fmt: skip
-    _print(cast(Any, result), "sqlite:///mlflow.db")
+    where = "--home runs/demo --ledger sqlite:///l.db"
+    _print(cast(Any, result), "sqlite:///mlflow.db", where)
     shown = capfd.readouterr().out.splitlines()
     assert shown[2] == (
         "sweep       demo: 1 trial, 1 fold trained and 2 stopped on the way, a full grid takes 5"
     )
     assert {"refused     no", "champion    m stays."} <= set(shown)
+    assert f"next        ptxsweep show demo {where}" in shown
     assert [line.strip() for line in shown[4:7]] == [
         "no threshold: average_precision 0.500 +- 0.100",
         "fixed threshold: dice 0.500 +- 0.100, dice_positive 0.500 +- 0.100",
