@@ -61,6 +61,7 @@ class DemoResult:
         best: Number of the winner.
         standing: By how much it is ahead of the default, and how sure that is.
         verdict: The same in words.
+        short: The same as a phrase.
         configuration: Settings of the winner.
         metrics: Mean and SD over the winner's folds by name, at the threshold of its settings.
         tuned_metrics: The same with each fold's threshold chosen on the other folds.
@@ -88,6 +89,7 @@ class DemoResult:
     best: int | None
     standing: Standing
     verdict: str
+    short: str
     configuration: Mapping[str, Any] | None
     metrics: Mapping[str, Mapping[str, float]] | None
     tuned_metrics: Mapping[str, Mapping[str, float]] | None
@@ -310,6 +312,7 @@ def _result(
         best=summary.best,
         standing=summary.standing,
         verdict=summary.verdict,
+        short=summary.short,
         configuration=None if best is None else best.settings,
         metrics=None if best is None else best.metrics | best.fixed_metrics,
         tuned_metrics=None if report is None else report.tuned_metrics,

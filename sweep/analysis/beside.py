@@ -26,10 +26,12 @@ class BesideSecond:
         difference: Winner minus second on the folds that both have, in the metric's own sign; None
             where they share none. The two were chosen among all, so it is corrected for all pairs,
             or for all trials where one of the two is the default.
+        is_beside_default: Whether one of the two is the default.
     """
 
     number: int
     difference: PairedDifference | None
+    is_beside_default: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +75,16 @@ def beside_second(projection: Projection, found: Standing) -> BesideSecond | Non
     if found.winner is None or not others:
         return None
     other = max(others, key=lambda trial: (trial.mean, -trial.number))
-    reference = DEFAULT_TRIAL if DEFAULT_TRIAL in (found.winner, other.number) else other.number
+    is_default = DEFAULT_TRIAL in (found.winner, other.number)
     winner = projection.trials[found.winner]
     difference = compare_folds(
         *({fold: score.value for fold, score in trial.folds.items()} for trial in (winner, other)),
         test_train_ratio=overlap_ratio(projection.header),
-        num_compared=num_compared(projection, reference),
+        num_compared=num_compared(projection, DEFAULT_TRIAL if is_default else other.number),
     )
     if difference is not None:
         difference = difference.within(*bounds(projection.header.metric))
-    return BesideSecond(number=other.number, difference=difference)
+    return BesideSecond(number=other.number, difference=difference, is_beside_default=is_default)
 
 
 def beside_nothing(projection: Projection, leader: Trial) -> BesideNothing | None:

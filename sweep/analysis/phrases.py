@@ -137,14 +137,14 @@ def against_second(second: BesideSecond, *, maximize: bool) -> str:
         maximize: Whether the metric is better when higher.
     """
     difference = second.difference
-    name = "the default" if second.number == DEFAULT_TRIAL else f"#{second.number}"
+    if second.number == DEFAULT_TRIAL:
+        return "The default is the second of the complete trials."
     if difference is None:
-        return f"The second, {name}, shares no fold with it."
-    pairs = second.number != DEFAULT_TRIAL and difference.num_compared > 1
-    start = f"Its lead over the second, {name}, is {_signed(difference.mean)}"
+        return f"The second, #{second.number}, shares no fold with it."
+    start = f"Its lead over the second, #{second.number}, is {_signed(difference.mean)}"
     if math.isnan(difference.low):
         return f"{start}: one fold cannot tell them apart."
-    start += f" ({reach(difference, is_default=not pairs)})"
+    start += f" ({reach(difference, is_default=second.is_beside_default)})"
     apart = difference.low > 0 if maximize else difference.high < 0
     return f"{start}: the folds {'tell' if apart else 'do not tell'} the two apart."
 

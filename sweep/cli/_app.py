@@ -56,6 +56,7 @@ _COMMANDS = {
     "predict": ("sweep.cli.predict", "Segment DICOM files with a champion."),
     "export-model": ("sweep.cli.export_model", "Write a model as one ONNX file."),
     "evaluate": ("sweep.cli.evaluate", "Score a model, or masks, on a labelled store."),
+    "card": ("sweep.cli.card", "Write a model's card from the evidence."),
     "demo": ("sweep.cli.demo", "Do all of it on a generated chest phantom, or on your own data."),
     "doctor": ("sweep.cli.doctor", "Say what is installed, what works and what is in the way."),
 }

@@ -55,6 +55,10 @@ EXAMPLES = {
     "export-model": (
         "ptxsweep export-model models:/ptxsweep-average_precision@champion --out champion.onnx",
     ),
+    "card": (
+        "ptxsweep card first --out card.md",
+        "ptxsweep card models:/ptxsweep-average_precision@champion",
+    ),
     "demo": ("ptxsweep demo --home runs/demo",),
     "doctor": ("ptxsweep doctor",),
 }

@@ -88,7 +88,7 @@ def _print(result: DemoResult, tracking_uri: str, where: str) -> None:
             _print_metrics("threshold from the other folds", tuned, with_threshold=True)
         click.echo(f"              dice of predicting nothing: {result.baseline:.3f}")
         _warn(result)
-    click.echo(f"verdict     {result.verdict}")
+    click.echo(f"verdict     {result.short}")
     if result.holdout is not None:
         found = result.holdout
         click.echo(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +81,25 @@ def open_model(home: Home, uri: str) -> tuple[Ensemble | OnnxEnsemble, dict[str,
 
         graph = OnnxEnsemble.load(Path(uri))
         return graph, graph.facts
+    with registered_files(home, uri, "nothing was predicted") as (folder, version):
+        model, facts = loaded(folder)
+    return model, facts | {REGISTERED: [str(version.name), str(version.version)]}
+
+
+@contextmanager
+def registered_files(home: Home, uri: str, so: str) -> Iterator[tuple[Path, ModelVersion]]:
+    """A copy of a registered model's files, compared with what the registry says of that version.
+
+    Args:
+        home: Home with the address of the registry.
+        uri: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+        so: What it led to if MLflow cannot be reached, see `reaching`.
+
+    Raises:
+        UsageError: There is no such model, or its files are not those of the digest.
+        CheckpointError: The files are damaged or were exchanged.
+        TrackingError: MLflow cannot be reached.
+    """
     named = _REGISTERED.fullmatch(uri)
     if named is None:
         raise UsageError(
@@ -93,12 +114,12 @@ def open_model(home: Home, uri: str) -> tuple[Ensemble | OnnxEnsemble, dict[str,
     from sweep.mlflow.registry import reaching
     from sweep.mlflow.view import connect
 
-    with reaching(home.tracking_uri, "nothing was predicted"):
-        client = connect(home.tracking_uri, home.artifacts)
-        version = _version(client, uri, **named.groupdict())
-        with tempfile.TemporaryDirectory(prefix="ptxsweep-") as copy:
-            model, facts = loaded(fetch(client, version, Path(copy)))
-        return model, facts | {REGISTERED: [str(version.name), str(version.version)]}
+    with tempfile.TemporaryDirectory(prefix="ptxsweep-") as copy:
+        with reaching(home.tracking_uri, so):
+            client = connect(home.tracking_uri, home.artifacts)
+            version = _version(client, uri, **named.groupdict())
+            folder = fetch(client, version, Path(copy))
+        yield folder, version
 
 
 def _version(

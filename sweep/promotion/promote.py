@@ -26,6 +26,7 @@ from sweep.mlflow import registry
 from sweep.mlflow.model_package import save_model
 from sweep.mlflow.view import MlflowView, connect, milliseconds
 from sweep.promotion import champions
+from sweep.promotion.card import ModelCard, make_card
 from sweep.promotion.confirm import weight_folders
 from sweep.promotion.confirmation import Confirmation
 from sweep.promotion.gate import Gate, Verdict, preliminary, verdict
@@ -155,7 +156,8 @@ def promote(
             if not (said.passed or force):
                 raise GateRefused(said.reasons, confirmation, said.cautions)
             facts = facts_of(name, projection, best, confirmation, said, against)
-            build = _builder(home, name, best, confirmation, projection, facts)
+            card = make_card(sweep)
+            build = _builder(home, name, best, confirmation, projection, facts, card)
             if present is not None and is_same(present.tags, name, sweep.header, best.number):
                 registered = str(present.name)  # which may be an older one
             else:
@@ -272,6 +274,7 @@ def _builder(
     found: Confirmation,
     projection: Projection,
     facts: Mapping[str, Any],
+    card: ModelCard,
 ) -> Callable[[Path, Model], None]:
     """What writes the model's folder, and raises a UsageError if the weights are gone."""
 
@@ -290,5 +293,6 @@ def _builder(
             facts=facts,
             model=model,
         )
+        card.write(target)
 
     return build

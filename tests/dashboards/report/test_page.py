@@ -154,7 +154,7 @@ def test_it_says_what_a_reviewer_asks_first(page: Page) -> None:
         "won with an average precision of",
         "Predicting nothing at all scores a Dice of 0.780",
         "Its difference to the default on the same 5 folds is",
-        "Its lead over the second, ",
+        "The default is the second of the complete trials.",
         "that a full grid would have taken",
         "somewhat too high",
         "locked hold-out: 45 cases of 40 patients, 10 with a pneumothorax",

@@ -54,6 +54,7 @@ def test_each_number_stands_under_the_rule_that_made_it(capfd: pytest.CaptureFix
         phantom=True, sweep="demo", num_trials=1, num_folds_run=1, num_folds_stopped=2,
         num_folds_full_grid=5, best=0,
         configuration={}, metrics=metrics, tuned_metrics=metrics, baseline=0.4, verdict="Won.",
+        short="won",
         holdout=None, refusals=("no",), stays="m stays.", model_uri=None, prediction=None,
         report=None,
         mlflow_run_id="none", home="home", seconds={},

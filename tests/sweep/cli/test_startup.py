@@ -39,6 +39,7 @@ COMMANDS = (
     ("simulate",),
     ("export-table",),
     ("export-optuna",),
+    ("card",),
     ("demo",),
     ("doctor",),
 )

@@ -1,0 +1,86 @@
+"""What a card is written from: a sweep's ledger and its evidence study, as they are now.
+
+Both may be of an earlier version, so every key may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from sweep.analysis.operating_point import fill
+from sweep.analysis.verdict import SweepVerdict, verdict
+from sweep.ledger.evidence import HoldoutUse
+from sweep.ledger.projection import Projection, Trial
+from sweep.promotion.confirmation import TRIAL_KEY, Confirmation, last_confirmation
+from sweep.promotion.rollback import rollback_sentence
+from sweep.storage.sweep import Sweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardEvidence:
+    """What is known of a sweep.
+
+    Attributes:
+        name: Name of the sweep.
+        projection: What its ledger holds.
+        verdict: Where it stands.
+        winner: Winner of the sweep; None without one.
+        confirmation: The winner on the hold-out; None if it was not scored there.
+        judged: What the gate said of the winner last, as the evidence study keeps it; None if it
+            was not asked.
+        uses: Uses of the hold-out by this sweep.
+        rollbacks: What became of champions of this sweep since, in sentences.
+        space: Search space, as its file has it; empty where it is not known.
+    """
+
+    name: str
+    projection: Projection
+    verdict: SweepVerdict
+    winner: Trial | None
+    confirmation: Confirmation | None
+    judged: Mapping[str, Any] | None
+    uses: Sequence[HoldoutUse]
+    rollbacks: tuple[str, ...]
+    space: Mapping[str, Any]
+
+    @property
+    def cohort(self) -> Mapping[str, Any]:
+        """Which cases took part; empty where that is not known."""
+        return self.projection.header.cohort or {}
+
+
+def gather(sweep: Sweep) -> CardEvidence:
+    """What is known of a sweep now; the hold-out is not opened.
+
+    Args:
+        sweep: Open sweep.
+    """
+    projection = sweep.projection
+    fill(projection, sweep.folder)
+    said = verdict(projection)
+    number = said.standing.winner
+    found = last_confirmation(sweep)
+    judged = [kept for kept in sweep.evidence.verdicts() if kept.get(TRIAL_KEY) == number]
+    return CardEvidence(
+        name=sweep.name,
+        projection=projection,
+        verdict=said,
+        winner=None if number is None else projection.trials[number],
+        confirmation=found if found is not None and found.trial == number else None,
+        judged=judged[-1] if judged and number is not None else None,
+        uses=tuple(sweep.evidence.uses()),
+        rollbacks=tuple(map(rollback_sentence, sweep.evidence.rollbacks())),
+        space=_space(projection.header.space_text),
+    )
+
+
+def _space(text: str | None) -> Mapping[str, Any]:
+    try:
+        found = yaml.safe_load(text or "")
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, Mapping) else {}

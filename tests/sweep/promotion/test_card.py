@@ -1,0 +1,173 @@
+"""The card of a model: every item of every checklist is answered, by what the evidence holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic_sweeps import SPACE, run_sweep
+
+from sweep.cli import main
+from sweep.errors import UsageError
+from sweep.ledger.evidence import Evidence
+from sweep.promotion.card import JSON, MARKDOWN, ModelCard, make_card, stored_card
+from sweep.promotion.card._card import card_of
+from sweep.promotion.card._checklists import Status, checklists
+from sweep.promotion.card._evidence import gather
+from sweep.promotion.card._facts import known
+from sweep.promotion.promote import Gate, promote
+from sweep.storage.home import Home
+from sweep.storage.sweep import Sweep
+
+MODEL = "models:/ptxsweep-phantom-average_precision@champion"
+#: What every sweep's header has that begins today; the tiny one's is shorter.
+HEADER: dict[str, Any] = {
+    "space_text": SPACE,
+    "space_digest": "e" * 64,
+    "version": "1.0",
+    "git_sha": "a" * 40,
+    "created_at": "2027-01-15T08:00:00+00:00",
+    "versions": {"torch": "2.13.0", "monai": "1.6.1"},
+    "environment": ["torch==2.13.0", "monai==1.6.1"],
+    "cohort": {
+        "cases": "all", "num_cases": 48, "num_positive": 24, "num_groups": 48, "groups": "image",
+        "num_store_cases": 50, "num_store_positive": 24, "holdout_fraction": 0.3,
+        "num_holdout": 14, "num_holdout_positive": 7, "num_holdout_groups": 14,
+        "monitor_fraction": 0.15, "num_monitor": 6,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def promoted(tiny_home: Home) -> Home:
+    promote(tiny_home, "tiny", gate=Gate(max_loss=1.0))
+    return tiny_home
+
+
+def complete(home: Home) -> ModelCard:
+    """The card of a sweep whose header is whole."""
+    with Sweep.open(home, "tiny") as sweep:
+        evidence = gather(sweep)
+    evidence.projection.header = dataclasses.replace(evidence.projection.header, **HEADER)
+    return card_of(dataclasses.replace(evidence, space={"parameters": {"learning_rate": {}}}))
+
+
+def test_checklists_have_the_items_that_were_published() -> None:
+    claim, tripod, metrics = checklists()
+    assert [item.number for item in claim.items] == [str(number) for number in range(1, 45)]
+    assert {int(re.sub("[a-g]$", "", item.number)) for item in tripod.items} == set(range(1, 28))
+    assert len(tripod.items) == 52
+    assert len({item.number for item in metrics.items}) == len(metrics.items) == 31
+    for item in (*claim.items, *tripod.items, *metrics.items):
+        assert bool(item.because) != bool(item.facts or item.author), item
+
+
+def test_every_item_that_the_evidence_can_fill_is_filled(promoted: Home) -> None:
+    card = complete(promoted)
+    for checklist, answered in zip(checklists(), card.checklists, strict=True):
+        for item, found in zip(checklist.items, answered.items, strict=True):
+            expected = Status.FILLED if item.facts else Status.OPEN
+            assert found.status is (Status.NOT_APPLICABLE if item.because else expected), item
+            assert found.text or found.author
+    assert [found.count(Status.OPEN) for found in card.checklists] == [7, 12, 1]
+
+
+def test_every_fact_is_used_and_every_key_is_a_fact(promoted: Home) -> None:
+    with Sweep.open(promoted, "tiny") as sweep:
+        evidence = gather(sweep)
+    evidence.projection.header = dataclasses.replace(evidence.projection.header, **HEADER)
+    facts = known(dataclasses.replace(evidence, space={"parameters": {"learning_rate": {}}}))
+    asked = {key for found in checklists() for item in found.items for key in item.facts}
+    assert asked == set(facts)
+
+
+def test_the_registered_model_has_the_card(
+    promoted: Home, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kept = stored_card(promoted, MODEL)
+    with Sweep.open(promoted, "tiny") as sweep:
+        now = make_card(sweep)
+    assert kept[MARKDOWN] == now.markdown
+    assert json.loads(kept[JSON]) == json.loads(json.dumps(dataclasses.asdict(now)))
+
+    where = ("--home", str(promoted.folder), "--tracking-uri", promoted.tracking_uri)
+    where += ("--storage", str(promoted.storage))
+    assert main(["card", MODEL, *where]) == 0
+    assert capfd.readouterr().out == kept[MARKDOWN]
+    out = tmp_path / "card.md"
+    assert main(["card", "tiny", *where, "--out", str(out), "--json"]) == 0
+    shown = json.loads(capfd.readouterr().out)
+    assert out.read_text(encoding="utf-8") == kept[MARKDOWN]
+    assert shown == json.loads(kept[JSON])
+
+
+def test_it_says_what_was_found(promoted: Home) -> None:
+    text = complete(promoted).markdown
+    with Sweep.open(promoted, "tiny") as sweep:
+        said = gather(sweep).verdict
+        judged = sweep.evidence.verdicts()[-1]
+        (use,) = sweep.evidence.uses()
+    assert all(sentence in text for sentence in said.sentences)
+    assert all(check["found"] in text for check in judged["checks"])
+    assert f"Gate {judged['gate']['name']}" in text
+    assert use.holdout_digest in text
+    for words in (
+        "## 1. Description of modifications",
+        "| learning_rate |",
+        "## 2. Modification protocol",
+        "## 3. Impact assessment",
+        "The gate asked for less than usual: max_loss 1 (usually 0.02).",
+        "## 4. Limits",
+        "Each image was taken as a patient of its own",
+        "drawn by a program, not taken from patients",
+        "Not for clinical use",
+        "torch 2.13.0, monai 1.6.1",
+        "Dice above predicting nothing",
+    ):
+        assert words in text, words
+    for line in text.splitlines():
+        if line.startswith("|"):
+            assert len(re.findall(r"(?<!\\)\|", line)) in (3, 4, 5, 6)
+
+
+def test_a_forced_model_says_so(tiny_home: Home) -> None:
+    promote(tiny_home, "tiny", gate=Gate(min_gain=0.99), force=True, reason="a test")
+    text = stored_card(tiny_home, MODEL)[MARKDOWN]
+    assert "The gate refused this model." in text
+    assert "It was promoted against the gate: a test." in text
+    assert "| **FAILED** | dice above the all-empty baseline |" in text
+
+
+def test_a_sweep_without_a_winner_or_a_hold_out_has_a_card(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    run_sweep(url, num_trials=1, num_completions=1, header={"space_text": None}).close()
+    home = Home.from_environment(tmp_path)
+    with Sweep.open(home, "synthetic") as sweep:
+        card = make_card(sweep)
+    assert not card.is_confirmed
+    assert "Not scored there yet." in card.markdown
+    assert "The search space is not in the ledger." in card.markdown
+    assert "Groups of cases, of the folds" in card.markdown
+    claim = {answer.number: answer for answer in card.checklists[0].items}
+    assert claim["32"].status is Status.OPEN
+    assert claim["32"].author == "the evidence of this sweep does not hold it"
+    assert not re.search(r"\bnan\b", card.markdown)
+
+
+def test_what_an_older_version_kept_of_a_verdict_is_enough(promoted: Home) -> None:
+    evidence = Evidence(promoted.ledger_url, "tiny")
+    evidence.add_verdict({"candidate": 1, "checks": [], "passed": True}, 0.5)
+    evidence.close()
+    with Sweep.open(promoted, "tiny") as sweep:
+        text = make_card(sweep).markdown
+    assert "Asked at an unknown time by an unknown person." in text
+
+
+def test_a_model_without_a_card_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").write_text("", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"found no card\.md and no card\.json, expected the card"):
+        stored_card(Home.from_environment(tmp_path), str(tmp_path))
