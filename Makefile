@@ -14,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick coverage check audit cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence
+.PHONY: help setup demo test quick coverage check audit cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence bench-see
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
@@ -31,6 +31,7 @@ help:
 	@echo "make bench-policies   fold policies side by side, TABLES=folder SEEDS=20 WORKERS=1"
 	@echo "make bench-scale      policies and simulator at 100,000 trials"
 	@echo "make bench-evidence   do gate and verdict hold: simulated sweeps and promotions with a known truth"
+	@echo "make bench-see        what it costs to look at 1,000 trials, beside an earlier build"
 	@echo "make bench-load       500 trials x 5 folds that only sleep: what the platform itself costs"
 
 setup: $(STAMP)
@@ -109,6 +110,9 @@ bench-scale: setup
 bench-evidence: setup
 	$(BIN)/python tests/benchmarks/bench_selection.py
 	$(BIN)/python tests/benchmarks/bench_evidence.py
+
+bench-see: setup
+	$(BIN)/python tests/benchmarks/bench_see.py
 
 bench-load: setup
 	$(BIN)/python tests/benchmarks/bench_load.py

@@ -35,6 +35,8 @@ class Published:
         path: Path of the HTML file.
         has_pictures: Whether it shows cases.
         is_logged: Whether it was copied to the sweep's MLflow run.
+        pdf: The same on paper, where it was asked for.
+        pngs: Its figures, where they were asked for.
         tuned_metrics: Mean and SD over the winner's folds by metric, each fold under the threshold
             chosen on the other folds; None without a winner or its tables.
         notes: What it had to do without, and why.
@@ -43,22 +45,38 @@ class Published:
     path: Path
     has_pictures: bool
     is_logged: bool
+    pdf: Path | None
+    pngs: tuple[Path, ...]
     tuned_metrics: Mapping[str, Mapping[str, float]] | None
     notes: tuple[str, ...]
 
 
-def publish_report(home: Home, name: str, *, out: Path | None = None) -> Published:
+def publish_report(
+    home: Home,
+    name: str,
+    *,
+    out: Path | None = None,
+    pdf: Path | None = None,
+    pngs: Path | None = None,
+) -> Published:
     """Write the report of a sweep, in whatever state it is.
 
     Args:
         home: Where the sweep lives.
         name: Name of the sweep.
         out: File to write; `report.html` in the sweep's folder unless given.
+        pdf: File for the report on paper; needs an installed Chromium, as do pictures.
+        pngs: Folder for its figures as PNG.
 
     Raises:
         UnknownSweep: There is no sweep of that name.
+        UsageError: Paper or pictures are asked for, and no Chromium is installed, or it failed.
     """
+    from dashboards.report import export
     from dashboards.report.page import write_report
+
+    if pdf is not None or pngs is not None:
+        export.check_browser()
 
     with Sweep.open(home, name) as sweep:
         ledger, folder = sweep.ledger, sweep.folder
@@ -76,12 +94,17 @@ def publish_report(home: Home, name: str, *, out: Path | None = None) -> Publish
             verdict=_verdict(sweep),
             predictions=pictures,
         )
+        if pdf is not None:
+            export.write_pdf(path, pdf)
+        pictures_of_figures = () if pngs is None else export.write_pngs(path, pngs)
         is_logged = MlflowView.for_sweep(home, name).log_artifact(ledger, path)
         winner = standing(ledger.projection).winner
         return Published(
             path=path,
             has_pictures=pictures is not None,
             is_logged=is_logged,
+            pdf=pdf,
+            pngs=pictures_of_figures,
             tuned_metrics=None if winner is None else tuned_metrics(points.get(winner)),
             notes=notes,
         )

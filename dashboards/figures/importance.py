@@ -3,28 +3,23 @@
 Every trial is judged by the same fold, the first that all of them ran. Complete trials
 alone would be few, and chosen for being good; running means would compare different folds.
 
-PED-ANOVA (Watanabe et al., IJCAI 2023), as Optuna has it, measures how far the distribution of a
-parameter among the best trials lies from its distribution among all. Any two small samples
-differ somewhat, so the same number is computed for shuffled scores: a bar that does not pass the
-mark of chance says nothing.
+PED-ANOVA (Watanabe et al., IJCAI 2023) measures how far the distribution of a parameter among the
+best trials lies from its distribution among all. Any two small samples differ somewhat, so the same
+number is computed for shuffled scores: a bar that does not pass the mark of chance says nothing.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import optuna
-from optuna.importance import PedAnovaImportanceEvaluator
-from optuna.trial import FrozenTrial, create_trial
 
 from dashboards import theme
+from dashboards.figures.ped_anova import ped_anova
 from dashboards.plot import Plot, note, panels, plain, rounded
 from dashboards.text import listed
-from sweep.ledger.projection import Projection
-from sweep.ledger.quiet import quiet_optuna
+from sweep.ledger.projection import Projection, Trial
 from sweep.util.words import count
 
 #: Fewer scored trials than this say nothing about several parameters.
@@ -82,8 +77,8 @@ def importance_info(projection: Projection, *, seed: int = 0) -> ImportanceInfo:
         projection: Projection of the sweep.
         seed: Seed of the shuffles.
     """
-    trials = _trials(projection, fold=0)
-    scores = [float(trial.values[0]) for trial in trials]
+    trials = _scored(projection, fold=0)
+    scores = [trial.folds[0].score for trial in trials]
     reason = None
     if len(trials) < MIN_TRIALS:
         reason = (
@@ -98,57 +93,45 @@ def importance_info(projection: Projection, *, seed: int = 0) -> ImportanceInfo:
     return ImportanceInfo(fold=0, num_trials=len(trials), importances=importances, reason=reason)
 
 
-def _trials(projection: Projection, fold: int) -> list[FrozenTrial]:
+def _scored(projection: Projection, fold: int) -> list[Trial]:
     return [
-        create_trial(
-            params=trial.parameters,
-            distributions=trial.distributions,
-            value=trial.folds[fold].score,
-        )
+        trial
         for trial in projection.trials
         if fold in trial.folds and math.isfinite(trial.folds[fold].score)
     ]
 
 
-def _varying(trials: list[FrozenTrial]) -> list[str]:
-    names = dict.fromkeys(name for trial in trials for name in trial.params)
-    return [n for n in names if len({str(t.params[n]) for t in trials if n in t.params}) > 1]
-
-
-def _evaluate(trials: list[FrozenTrial], scores: list[float], seed: int) -> tuple[Importance, ...]:
-    names, study = _varying(trials), _study(trials)
-    found = _raw(study, scores, names)
-    generator = np.random.default_rng(seed)
-    shuffled = [
-        _raw(study, generator.permutation(scores).tolist(), names) for _ in range(_NUM_SHUFFLES)
+def _varying(trials: list[Trial]) -> list[str]:
+    names = dict.fromkeys(name for trial in trials for name in trial.parameters)
+    return [
+        name
+        for name in names
+        if len({str(t.parameters[name]) for t in trials if name in t.parameters}) > 1
     ]
-    total = sum(found.values()) or 1.0
+
+
+def _evaluate(trials: list[Trial], scores: list[float], seed: int) -> tuple[Importance, ...]:
+    names = _varying(trials)
+    generator = np.random.default_rng(seed)
+    shuffled = [generator.permutation(scores) for _ in range(_NUM_SHUFFLES)]
+    found = ped_anova(
+        [trial.parameters for trial in trials],
+        [trial.distributions for trial in trials],
+        np.stack([np.array(scores), *shuffled]),
+        names,
+        top=_TOP,
+    )
+    total = float(sum(found[name][0] for name in names)) or 1.0
     level = 1 - _FALSE_ALARMS / len(names)  # Bonferroni
     importances = [
         Importance(
             parameter=name,
-            share=found[name] / total,
-            chance=float(np.quantile([draw[name] for draw in shuffled], level)) / total,
+            share=float(found[name][0]) / total,
+            chance=float(np.quantile(found[name][1:], level)) / total,
         )
         for name in names
     ]
     return tuple(sorted(importances, key=lambda found: (-found.share, found.parameter)))
-
-
-def _raw(study: optuna.Study, scores: list[float], names: list[str]) -> dict[str, float]:
-    """PED-ANOVA of the study's trials with these scores instead of their own."""
-    evaluator = PedAnovaImportanceEvaluator(target_quantile=_TOP)
-    with warnings.catch_warnings():
-        # It reminds of what we know: a target is minimised, hence the sign.
-        warnings.filterwarnings("ignore", message=".*low `target` values")
-        return evaluator.evaluate(study, names, target=lambda trial: -scores[trial.number])
-
-
-def _study(trials: list[FrozenTrial]) -> optuna.Study:
-    with quiet_optuna():
-        study = optuna.create_study(direction="maximize")
-    study.add_trials(trials)
-    return study
 
 
 def importance(info: ImportanceInfo) -> Plot:

@@ -9,6 +9,7 @@ import click
 
 from sweep.cli._common import (
     OUTPUT_FILE,
+    OUTPUT_FOLDER,
     emit,
     home_options,
     json_option,
@@ -16,14 +17,24 @@ from sweep.cli._common import (
     say,
 )
 from sweep.cli._help import command
+from sweep.util.words import count
 
 
 @command("report")
 @click.argument("name")
 @click.option("--out", type=OUTPUT_FILE, help="File to write [report.html in the sweep's folder].")
+@click.option("--pdf", type=OUTPUT_FILE, help="File for it on A4, by an installed Chromium.")
+@click.option("--png", "pngs", type=OUTPUT_FOLDER, help="Folder for its figures, likewise.")
 @home_options
 @json_option
-def report_command(name: str, out: Path | None, as_json: bool, **options: Any) -> None:
+def report_command(
+    name: str,
+    out: Path | None,
+    pdf: Path | None,
+    pngs: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Write the report of the sweep NAME: one HTML file that works offline.
 
     It is logged to the sweep's MLflow run too.
@@ -32,7 +43,7 @@ def report_command(name: str, out: Path | None, as_json: bool, **options: Any) -
 
     from sweep.report import publish_report
 
-    published = publish_report(home, name, out=out)
+    published = publish_report(home, name, out=out, pdf=pdf, pngs=pngs)
     if as_json:
         emit(published)
         return
@@ -41,3 +52,7 @@ def report_command(name: str, out: Path | None, as_json: bool, **options: Any) -
     if not published.is_logged:
         say("not logged to MLflow, which could not be reached")
     click.echo(published.path)
+    if published.pdf is not None:
+        click.echo(published.pdf)
+    if pngs is not None:
+        click.echo(f"{count(len(published.pngs), 'figure')} in {pngs}")

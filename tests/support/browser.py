@@ -8,16 +8,18 @@ Used to take the README's picture and to test reports; nothing else needs a brow
 from __future__ import annotations
 
 import argparse
+import html
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from dashboards.report.export import BROWSERS, find_browser
+
 _FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -32,7 +34,7 @@ _FLAGS = (
     "--hide-scrollbars",
 )
 #: Of page time, which runs as fast as the machine lets it; the figures are drawn by then.
-_PAGE_MILLISECONDS = 10_000
+_PAGE_MILLISECONDS = 20_000
 _TIMEOUT_SECONDS = 120.0
 
 
@@ -49,11 +51,6 @@ class Visit:
     dom: str
     console: tuple[str, ...]
     requests: tuple[str, ...]
-
-
-def find_browser() -> str | None:
-    """Path of an installed Chromium or Chrome, None without one."""
-    return next((found for name in _NAMES if (found := shutil.which(name))), None)
 
 
 def visit(browser: str, page: Path) -> Visit:
@@ -77,6 +74,38 @@ def visit(browser: str, page: Path) -> Visit:
         requests = _requests(json.loads(log.read_text(encoding="utf-8")))
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     return Visit(dom=done.stdout, console=tuple(console), requests=requests)
+
+
+def measure(browser: str, page: Path, code: str, *, width: int, height: int = 800) -> Any:
+    """What a page says of itself when it is as wide as this.
+
+    Args:
+        browser: See `find_browser`.
+        page: An HTML file that sets `data-drawn` when it is done, as reports do.
+        code: JavaScript for a copy of the page, body of an async function; returns plain values.
+        width: In CSS pixels; a window has a least width, so a frame is as wide.
+        height: Likewise.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        script = (
+            "<script>(async function () {"
+            "while (!document.documentElement.dataset.drawn) "
+            "{ await new Promise(function (go) { setTimeout(go, 50); }); }"
+            f"var found = await (async function () {{ {code} }})();"
+            'parent.postMessage(JSON.stringify(found), "*"); })();</script>'
+        )
+        before, _, after = page.read_text(encoding="utf-8").rpartition("</body>")
+        (folder / "page.html").write_text(f"{before}{script}</body>{after}", encoding="utf-8")
+        (folder / "frame.html").write_text(
+            '<pre id="found"></pre><script>addEventListener("message", function (event) '
+            '{ document.getElementById("found").textContent = event.data; });</script>'
+            f'<iframe src="page.html" width="{width}" height="{height}" frameborder="0"></iframe>',
+            encoding="utf-8",
+        )
+        shown = _run(browser, ["--dump-dom"], folder / "frame.html", folder).stdout
+    _, _, rest = shown.partition('<pre id="found">')
+    return json.loads(html.unescape(rest.partition("</pre>")[0]))
 
 
 def take_picture(browser: str, page: Path, picture: Path, *, width: int, height: int) -> None:
@@ -143,7 +172,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     browser = find_browser()
     if browser is None:
-        print(f"no browser: found none of {', '.join(_NAMES)}; install one", file=sys.stderr)
+        print(f"no browser: found none of {', '.join(BROWSERS)}; install one", file=sys.stderr)
         return 2
     if not given.page.is_file():
         print(f"{given.page}: no such file", file=sys.stderr)

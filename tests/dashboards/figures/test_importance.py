@@ -1,11 +1,19 @@
 from __future__ import annotations
 
 import numpy as np
+import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.importance import PedAnovaImportanceEvaluator
 from synthetic_sweeps import projection_of
 
 from dashboards.figures.importance import MIN_TRIALS, importance, importance_info, sentence
+from dashboards.figures.ped_anova import ped_anova
 from sweep.ledger.projection import Projection
 
 SPACE = {name: FloatDistribution(0.0, 1.0) for name in ("loud", "mute", "idle")}
@@ -63,3 +71,44 @@ def test_equal_scores_are_said_not_drawn() -> None:
 
 def test_the_same_ledger_gives_the_same_picture() -> None:
     assert importance_info(projection(30)) == importance_info(projection(30))
+
+
+MIXED: dict[str, BaseDistribution] = {
+    "log": FloatDistribution(1e-5, 1e-1, log=True),
+    "step": FloatDistribution(0.0, 1.0, step=0.25),
+    "int": IntDistribution(1, 40),
+    "int_log": IntDistribution(1, 64, log=True),
+    "kind": CategoricalDistribution(("a", "b", "c")),
+    "inner": FloatDistribution(0.0, 1.0),  # of kind a
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*low `target` values:UserWarning")
+@pytest.mark.filterwarnings("ignore:Some regimes:UserWarning")
+@pytest.mark.parametrize("num_trials", [20, 61, 300])
+def test_it_is_what_optuna_has(num_trials: int) -> None:
+    draw = np.random.default_rng(num_trials)
+    sampler = optuna.samplers.RandomSampler(seed=num_trials)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for _ in range(num_trials):
+        trial = study.ask({name: MIXED[name] for name in MIXED if name != "inner"})
+        if trial.params["kind"] == "a":
+            trial.suggest_float("inner", 0.0, 1.0)
+        value = trial.params["step"] + trial.params.get("inner", 0.5) + float(draw.normal(0, 0.2))
+        study.tell(trial, round(value, 1))  # some scores are equal
+    trials = study.trials
+    own = np.array([trial.value for trial in trials])
+    scores = np.stack([own, draw.permutation(own), draw.permutation(own)])
+    found = ped_anova(
+        [trial.params for trial in trials],
+        [trial.distributions for trial in trials],
+        scores,
+        list(MIXED),
+        top=0.25,
+    )
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=0.25)
+    for row, values in enumerate(scores):
+        wanted = evaluator.evaluate(
+            study, list(MIXED), target=lambda trial, values=values: -values[trial.number]
+        )
+        assert {name: found[name][row] for name in MIXED} == pytest.approx(wanted, abs=1e-9)

@@ -1,0 +1,144 @@
+"""What it costs to look at a sweep of 1,000 trials x 5 folds, beside an earlier build.
+
+Both builds read the same ledger, each in a process of its own and in turns (A B A B), start of
+Python and opening of the ledger included; CPU seconds, since walls depend on the machine's other
+work. Prints its figures on standard error and one JSON object as its last line on standard output,
+and ends with exit code 1 where a goal is missed:
+
+    report_cpu          CPU of a report over the earlier build's (goal: at most 0.4)
+    report_mb           size of the file without pictures of cases (goal: below 2.5)
+
+Run with `make bench-see`, or `python tests/benchmarks/bench_see.py [TRIALS]`; it needs git's
+history, from which the earlier build (`BEFORE`) is taken.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+#: The build that goals are set against.
+BEFORE = "ccd99fd"
+NUM_TRIALS = 1000
+#: Runs of each build, in turns.
+NUM_TURNS = 3
+ROOT = Path(__file__).resolve().parents[2]
+
+_MAKE = """
+import sys
+from synthetic_sweeps import SPACE, Story, run_sweep
+folder, trials = sys.argv[1], int(sys.argv[2])
+old = "num_trials: 8, num_completions: 3"
+space = SPACE.replace(old, f"num_trials: {trials}, num_completions: {max(1, trials // 5)}")
+assert old not in space
+story = Story(diverges=frozenset(range(7, trials, 20)))
+url = f"sqlite:///{folder}/ledger.db"
+run_sweep(
+    url, "see", num_trials=trials, num_completions=max(1, trials // 5), story=story,
+    space_text=space,
+).close()
+"""
+_REPORT = """
+import sys
+from pathlib import Path
+from dashboards.report.page import write_report
+from sweep.ledger import Ledger
+from sweep.ledger.connection import open_storage
+ledger = Ledger(open_storage(f"sqlite:///{sys.argv[1]}/ledger.db"), "see")
+write_report(ledger, Path(sys.argv[2]))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Builds:
+    """Where both builds and the ledger are.
+
+    Attributes:
+        before: Folder of the earlier build.
+        now: Folder of this one.
+        home: Folder with `ledger.db`, which holds the sweep "see".
+        scratch: Folder for what is written.
+    """
+
+    before: Path
+    now: Path
+    home: Path
+    scratch: Path
+
+
+def cpu_seconds(build: Path, code: str, *words: str | Path) -> float:
+    """CPU of one process that runs code of a build, its children included."""
+    path = [str(build), str(build / "tests" / "support")]
+    done = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"},
+        stdout=sys.stderr,
+    )
+    _, status, used = os.wait4(done.pid, 0)
+    done.returncode = os.waitstatus_to_exitcode(status)
+    if done.returncode:
+        raise RuntimeError(f"a process of {build} ended with exit code {done.returncode}")
+    return used.ru_utime + used.ru_stime
+
+
+def side_by_side(builds: Builds, run: Callable[[Path], float]) -> tuple[float, float]:
+    """Median of the earlier build and of this one, in turns."""
+    turns = [(run(builds.before), run(builds.now)) for _ in range(NUM_TURNS)]
+    return median(before for before, _ in turns), median(now for _, now in turns)
+
+
+def report(builds: Builds) -> dict[str, float]:
+    """A report as one file."""
+    file = builds.scratch / "report.html"
+    before, now = side_by_side(builds, lambda build: cpu_seconds(build, _REPORT, builds.home, file))
+    say = {"report_seconds_before": before, "report_seconds": now}
+    print(json.dumps(say), file=sys.stderr, flush=True)
+    return {**say, "report_cpu": now / before, "report_mb": file.stat().st_size / 1e6}
+
+
+PARTS: tuple[Callable[[Builds], dict[str, float]], ...] = (report,)
+#: Goals by figure: at most this much.
+GOALS = {"report_cpu": 0.4, "report_mb": 2.5}
+
+
+def missed(figures: Mapping[str, float]) -> list[str]:
+    """The goals that figures miss, with what was found; what is not a number misses."""
+    return [
+        f"{name} at most {goal}, found {figures[name]:.3g}"
+        for name, goal in GOALS.items()
+        if not figures[name] <= goal
+    ]
+
+
+def main() -> int:
+    """Make the ledger and the earlier build, measure every part and print the ratios."""
+    num_trials = int(sys.argv[1]) if len(sys.argv) > 1 else NUM_TRIALS
+    figures: dict[str, float] = {"num_trials": num_trials}
+    with tempfile.TemporaryDirectory() as folder:
+        before, home, scratch = (Path(folder) / name for name in ("before", "home", "scratch"))
+        for each in (before, home, scratch):
+            each.mkdir()
+        code = subprocess.run(
+            ["git", "archive", BEFORE], cwd=ROOT, stdout=subprocess.PIPE, check=True
+        )
+        subprocess.run(["tar", "-x", "-C", str(before)], input=code.stdout, check=True)
+        cpu_seconds(before, _MAKE, home, str(num_trials))
+        builds = Builds(before=before, now=ROOT, home=home, scratch=scratch)
+        for part in PARTS:
+            figures |= part(builds)
+    lost = missed(figures)
+    for line in lost:
+        print(f"missed: {line}", file=sys.stderr)
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
