@@ -107,7 +107,8 @@ def _categorical(counts: Floats) -> Floats:
     kernels = (counts > 0).sum(axis=1, keepdims=True) + 1
     share = _PRIOR / kernels
     density: Floats = (number * share + counts) / (1 + num_choices * share) + _PRIOR / num_choices
-    return density / (number + _PRIOR)
+    smoothed: Floats = density / (number + _PRIOR)
+    return smoothed
 
 
 def _grid(counts: Floats) -> Floats:
@@ -120,7 +121,8 @@ def _grid(counts: Floats) -> Floats:
     mass = _mass(points[None, :, None], sigma[:, :, None], points[None, None, :], size)
     prior = _mass(np.array((size - 1) / 2), np.array(float(size)), points, size)
     density: Floats = np.einsum("sk,skg->sg", counts, mass) + _PRIOR * prior
-    return density / (number[:, None] + _PRIOR)
+    smoothed: Floats = density / (number[:, None] + _PRIOR)
+    return smoothed
 
 
 def _mass(center: Floats, sigma: Floats, points: Floats, size: int) -> Floats:
@@ -147,4 +149,5 @@ def _widths(counts: Floats, points: Floats, number: Floats) -> Floats:
         third = int(np.searchsorted(running, total * 3 // 4, side="right"))
         quartiles.append(float(seen[min(len(seen) - 1, third)] - seen[first]))
     width = 1.059 * np.minimum(np.array(quartiles) / 1.34, sd) * safe**-0.2
-    return np.maximum(width, _LEAST_SIGMA)
+    widths: Floats = np.maximum(width, _LEAST_SIGMA)
+    return widths

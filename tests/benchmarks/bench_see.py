@@ -78,6 +78,7 @@ def cpu_seconds(build: Path, code: str, *words: str | Path) -> float:
     path = [str(build), str(build / "tests" / "support")]
     done = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words)],
+        cwd=build,  # which stands first in the path
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"},
         stdout=sys.stderr,
     )
