@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ptxcore.metrics import bounds, needs_threshold
+from ptxcore.metrics import better, bounds, needs_threshold
 from sweep.analysis.cohort import overlap_ratio, ratio_text
+from sweep.analysis.equivalence import MARGIN, Word, equivalence_p, word_of
 from sweep.analysis.operating_point import FIXED, fold_values, rule_of
 from sweep.analysis.phrases import correction
 from sweep.analysis.standing import num_compared
@@ -42,6 +43,8 @@ class Compared:
         interval: Interval of their mean.
         difference: This minus the reference, corrected; None for the reference itself.
         p_adjusted: Its p-value once more; NaN for the reference.
+        p_equivalent: P-value of both one-sided tests against the margin; NaN for the reference.
+        word: What the folds show of the difference; None for the reference.
     """
 
     number: int
@@ -52,6 +55,8 @@ class Compared:
     interval: Interval
     difference: PairedDifference | None
     p_adjusted: float
+    p_equivalent: float
+    word: Word | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,7 @@ class Comparison:
             that were stopped or parked included.
         correction: The correction in words.
         overlap: How overlapping training parts are reckoned with, in words.
+        margin: What makes no difference, in the metric's unit.
         trials: Trials by number, the reference first.
     """
 
@@ -80,19 +86,28 @@ class Comparison:
     num_compared: int
     correction: str
     overlap: str
+    margin: float
     trials: tuple[Compared, ...]
 
 
-def compare(projection: Projection, *, metric: str | None = None, reference: int = 0) -> Comparison:
+def compare(
+    projection: Projection,
+    *,
+    metric: str | None = None,
+    reference: int = 0,
+    margin: float = MARGIN,
+) -> Comparison:
     """Compare every complete trial with one.
 
     Args:
         projection: Projection of the sweep.
         metric: One that every fold recorded; the objective as the search ranks by it without one.
         reference: Number of a complete trial; 0 is the default configuration.
+        margin: Difference that does not matter, above 0, in the metric's unit.
 
     Raises:
-        UsageError: The reference is not complete or does not exist, or no fold has the metric.
+        UsageError: The margin is not above 0, the reference is not complete or does not exist, or
+            no fold has the metric.
     """
     objective = projection.header.metric
     name = metric or objective
@@ -124,6 +139,7 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
     usable.sort(key=lambda pair: pair[0] is not base)  # stable: the others stay by number
     number = num_compared(projection, reference)
     ratio = overlap_ratio(projection.header)
+    maximize = projection.maximize if is_objective else better(name) != "lower"
     return Comparison(
         metric=name,
         threshold=rule,
@@ -132,9 +148,20 @@ def compare(projection: Projection, *, metric: str | None = None, reference: int
         num_compared=number,
         correction=correction(number, is_default=reference == DEFAULT_TRIAL),
         overlap=ratio_text(projection.header),
+        margin=margin,
         trials=tuple(
             _compared(
-                trial, values, base, None if trial is base else own, ratio, number, bounds(name)
+                trial,
+                values,
+                base,
+                None
+                if trial is base
+                else paired_difference(
+                    values, own, test_train_ratio=ratio, num_compared=number
+                ).within(*bounds(name)),
+                corrected_interval(values, test_train_ratio=ratio).within(*bounds(name)),
+                margin,
+                maximize,
             )
             for trial, values in usable
         ),
@@ -145,25 +172,22 @@ def _compared(
     trial: Trial,
     values: tuple[float, ...],
     base: Trial,
-    own: tuple[float, ...] | None,
-    test_train_ratio: float,
-    num_compared: int,
-    limits: tuple[float, float],
+    difference: PairedDifference | None,
+    interval: Interval,
+    margin: float,
+    maximize: bool,
 ) -> Compared:
-    difference = None
-    if own is not None:
-        difference = paired_difference(
-            values, own, test_train_ratio=test_train_ratio, num_compared=num_compared
-        ).within(*limits)
     return Compared(
         number=trial.number,
         changed=_changed(trial, base),
         num_epochs=_mean_epochs(trial),
         seconds=trial.seconds,
         values=values,
-        interval=corrected_interval(values, test_train_ratio=test_train_ratio).within(*limits),
+        interval=interval,
         difference=difference,
         p_adjusted=math.nan if difference is None else difference.p_value,
+        p_equivalent=math.nan if difference is None else equivalence_p(difference, margin),
+        word=None if difference is None else word_of(difference, margin, maximize=maximize),
     )
 
 

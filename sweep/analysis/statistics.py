@@ -64,10 +64,12 @@ class PairedDifference(Interval):
             where a 95% interval leaves out 0.
         num_compared: Differences that this one may be the largest of: interval and p-value are
             corrected for their number.
+        error: Standard error of the mean, corrected for overlap alone; NaN for one fold.
     """
 
     p_value: float
     num_compared: int = 1
+    error: float = math.nan
 
     def within(self, lowest: float, highest: float) -> PairedDifference:
         """Without the part where a difference of two values in [lowest, highest] cannot lie."""
@@ -159,7 +161,7 @@ def paired_difference(
     else:
         single = float(2 * stdtr(plain.num_folds - 1, -abs(plain.mean) / error))
         p_value = min(1.0, num_compared * single)
-    return PairedDifference(**vars(plain), p_value=p_value, num_compared=num_compared)
+    return PairedDifference(**vars(plain), p_value=p_value, num_compared=num_compared, error=error)
 
 
 def _checked(scores: Sequence[float]) -> np.ndarray:

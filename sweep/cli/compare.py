@@ -23,7 +23,9 @@ _EPILOG = """\b
 difference  mean over folds of the trial minus the reference, on the same folds
 95%         its interval, corrected for overlapping training parts (Nadeau and Bengio 2003) and
             for the number of trials looked at, those stopped or parked too
-p           of the difference, corrected likewise: below 0.05 where the interval leaves out 0"""
+p           of the difference, corrected likewise: below 0.05 where the interval leaves out 0
+shown       what the folds show: better, worse, equivalent (two one-sided tests show that the
+            difference is smaller than the margin) or undecided"""
 
 
 @command("compare", epilog=_EPILOG)
@@ -35,10 +37,22 @@ p           of the difference, corrected likewise: below 0.05 where the interval
     multiple=True,
     help="May be given many times [the objective, dice_positive and dice].",
 )
+@click.option(
+    "--margin",
+    default=0.01,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="A difference that does not matter, in the metric's unit.",
+)
 @home_options
 @json_option
 def compare_command(
-    name: str, against: int, metrics: tuple[str, ...], as_json: bool, **options: Any
+    name: str,
+    against: int,
+    metrics: tuple[str, ...],
+    margin: float,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Compare the complete trials of the sweep NAME with one of them, fold by fold.
 
@@ -60,7 +74,8 @@ def compare_command(
     said = verdict(projection)
     wanted = metrics or (None, "dice_positive", "dice")  # None: the objective
     made = [
-        compare(projection, metric=metric, reference=against) for metric in dict.fromkeys(wanted)
+        compare(projection, metric=metric, reference=against, margin=margin)
+        for metric in dict.fromkeys(wanted)
     ]
     found = list(
         {(comparison.metric, comparison.threshold): comparison for comparison in made}.values()
@@ -107,7 +122,7 @@ def _print(name: str, found: Comparison, warned: str | None) -> None:
         ),
     )
     headings = ("trial", "changed", "mean +- SD", "difference", f"95%, {found.correction}", "p",
-                "epochs", "seconds")  # fmt: skip
+                f"shown, margin {found.margin:g}", "epochs", "seconds")  # fmt: skip
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "changed" else "right")
     for trial in found.trials:
@@ -125,6 +140,7 @@ def _cells(trial: Compared) -> list[str]:
         "" if difference is None else f"{difference.mean:+.4f}",
         "" if difference is None else f"{difference.low:+.4f} to {difference.high:+.4f}",
         "" if difference is None else f"{trial.p_adjusted:.3f}",
+        trial.word or "",
         f"{trial.num_epochs:.1f}",
         f"{trial.seconds:.0f}",
     ]
