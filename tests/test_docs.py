@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from ptxcore.metrics import OBJECTIVES
 from ptxcore.settings import CHOICES, RANGE, FoldSettings
 from sweep.policies import GreedySpec, PolicySpec
-from sweep.promotion.gate_file import Gate, Subgroups
+from sweep.promotion.gate_file import Cheaper, Gate, Subgroups
 from sweep.pruners import PrunerSpec
 from sweep.space import _models as models
 from sweep.space import parse_space
@@ -162,7 +162,11 @@ def test_the_page_of_search_spaces_names_every_field(section: str) -> None:
 
 
 GATES = tables(REFERENCE / "gates.md")
-GATE_SECTIONS: dict[str, type[BaseModel]] = {"The file": Gate, "Subgroups": Subgroups}
+GATE_SECTIONS: dict[str, type[BaseModel]] = {
+    "The file": Gate,
+    "Subgroups": Subgroups,
+    "Cheaper": Cheaper,
+}
 
 
 @pytest.mark.parametrize("section", GATE_SECTIONS)

@@ -1,6 +1,7 @@
 """Whole images through networks: logits, probabilities and masks on the original grid."""
 
 from ptxcore.inference._attention import predict_attention
+from ptxcore.inference._costs import EnsembleCosts, measure_costs
 from ptxcore.inference._ensemble import Ensemble, mean_logits, segment, sigmoid
 from ptxcore.inference._micro_batches import is_out_of_memory
 from ptxcore.inference._predict import (
@@ -15,9 +16,11 @@ from ptxcore.inference._predict import (
 
 __all__ = [
     "Ensemble",
+    "EnsembleCosts",
     "Passes",
     "is_out_of_memory",
     "mean_logits",
+    "measure_costs",
     "on_grid",
     "place",
     "predict_attention",

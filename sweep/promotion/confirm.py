@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.errors import CheckpointError, CoreError, FoldPlanError
@@ -23,7 +25,8 @@ from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.model_package import usable_runtime
 from sweep.promotion.assess import ScoredModel, assess, challenged
 from sweep.promotion.confirmation import Confirmation, read_confirmation
-from sweep.promotion.holdout import place_of, read_plan, score, table_path
+from sweep.promotion.costs import CHAMPION, NUM_IMAGES, WINNER, measure
+from sweep.promotion.holdout import holdout_names, place_of, read_plan, score, table_path
 from sweep.promotion.rival import Rival
 from sweep.promotion.spending import Opening, open_holdout
 from sweep.records import DEFAULT_TRIAL, State
@@ -33,8 +36,6 @@ from sweep.util.redaction import redact
 
 #: What the champion's own networks may raise on cases of another kind than theirs.
 _UNSCORED = (CoreError, RuntimeError, ValueError, TypeError, MemoryError)
-#: Name of its table beside those of trials.
-_CHAMPION = "champion"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,7 @@ def confirm(
         **assess(best.number, winner, beside, cases, plan, use.confidence),
         "inference": best.inference,
         "versions": pixel_versions(),
+        "costs": _costs(ensembles[0], rival, cases, plan),
     }
     if rival is not None:
         opened = _Opened(sweep=sweep, cases=cases, plan=plan, use=use)
@@ -136,7 +138,7 @@ def challenge(
         on_verify: Called while the store is read through before the cases are scored.
 
     Raises:
-        UsageError: The winner's table is gone.
+        UsageError: The winner's table is gone, or its weights are.
         HoldoutUsed: Another process uses the hold-out.
         FoldPlanError: The plan is not the one the sweep was run with, or its parts overlap.
         StoreError: The case store is missing or damaged.
@@ -147,6 +149,9 @@ def challenge(
     winner = ScoredModel(table=_kept_table(sweep.folder, known), rule=known.rule)
     before = next(use for use in sweep.evidence.uses() if use.number == known.use).result
     assert before is not None, "a confirmation came to an end"
+    best = sweep.projection.trials[known.trial]
+    sweep.files.bring_folds([best], weights=True)
+    ensemble = _ensemble(best, sweep.projection, sweep.folder, known.rule)
     use = open_holdout(
         sweep,
         plan,
@@ -157,8 +162,8 @@ def challenge(
     )
     save_table(table_path(sweep.folder, use.number, known.trial), winner.table)
     opened = _Opened(sweep=sweep, cases=cases, plan=plan, use=use)
-    result = _beside(before, winner, rival, opened, on_progress)
-    return _finished(sweep, use, result)
+    result = {**before, "costs": _costs(ensemble, rival, cases, plan)}
+    return _finished(sweep, use, _beside(result, winner, rival, opened, on_progress))
 
 
 def _beside(
@@ -170,19 +175,34 @@ def _beside(
 ) -> dict[str, Any]:
     """The winner's result with the champion on the same cases, or with why it is not there."""
     scored, problem = rival.scored, rival.champion.problem
-    if rival.ensemble is not None:
+    if scored is None and rival.ensemble is not None:
         try:
             (table,) = score([rival.ensemble], opened.cases, opened.plan, on_progress)
             scored = ScoredModel(table=table, rule=rival.ensemble.rule)
         except _UNSCORED as error:
             problem = redact(f"cannot be scored on these cases ({type(error).__name__}: {error})")
     if scored is not None:
-        path = table_path(opened.sweep.folder, opened.use.number, _CHAMPION)
+        path = table_path(opened.sweep.folder, opened.use.number, CHAMPION)
         save_table(path, scored.table)
     facts = {**rival.facts, "problem": problem}
     return challenged(
         result, winner, scored, facts, opened.cases, opened.plan, opened.use.confidence
     )
+
+
+def _costs(
+    winner: Ensemble, rival: Rival | None, cases: CaseStore, plan: FoldPlan
+) -> dict[str, Any]:
+    """The winner's and the champion's, on a few images of the hold-out; no mask is looked at."""
+    names = holdout_names(plan)
+    chosen = dict.fromkeys(np.linspace(0, len(names) - 1, NUM_IMAGES).round().astype(int).tolist())
+    images = [cases.image(cases.index(names[number])) for number in chosen]
+    if rival is not None and rival.ensemble is not None:
+        try:
+            return measure({WINNER: winner, CHAMPION: rival.ensemble}, images)
+        except _UNSCORED:
+            pass  # why it fails on these images is said where it is scored
+    return measure({WINNER: winner}, images)
 
 
 def _finished(sweep: Sweep, use: Opening, result: Mapping[str, Any]) -> Confirmation:
@@ -244,20 +264,24 @@ def _models(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Model
     """The winner, then the default trial if it is another one; both ready to be scored."""
     trials = _contestants(projection)
     best = trials[0]
+    return [
+        _Model(
+            trial=trial, ensemble=_ensemble(trial, projection, folder, _rule(trial, folder, plan))
+        )
+        for trial in trials
+        if trial is best or weight_folders(trial, folder) is not None
+    ]
+
+
+def _ensemble(trial: Trial, projection: Projection, folder: Path, rule: Rule) -> Ensemble:
+    weights = weight_folders(trial, folder)
+    if weights is None:
+        raise UsageError(
+            f"the weights of trial {trial.number} are gone from {folder}; the winner "
+            "cannot be scored any more"
+        )
     runtime = usable_runtime(Runtime(**(projection.header.runtime or {})))
-    models = []
-    for trial in trials:
-        weights = weight_folders(trial, folder)
-        if weights is None and trial is best:
-            raise UsageError(
-                f"the weights of trial {trial.number} are gone from {folder}; the winner "
-                "cannot be scored any more"
-            )
-        if weights is not None:
-            rule = _rule(trial, folder, plan)
-            ensemble = Ensemble.load(weights, rule=rule, runtime=runtime, inference=trial.inference)
-            models.append(_Model(trial=trial, ensemble=ensemble))
-    return models
+    return Ensemble.load(weights, rule=rule, runtime=runtime, inference=trial.inference)
 
 
 def _rule(trial: Trial, folder: Path, plan: FoldPlan) -> Rule:

@@ -9,6 +9,7 @@ from typing import Any
 from ptxcore.types import Rule
 from sweep.analysis.intervals import TOO_FEW
 from sweep.ledger.evidence import HoldoutUse
+from sweep.promotion.costs import Costs, read_costs
 from sweep.promotion.subgroups import PartDifference, read_parts
 from sweep.storage.holdout_uses import UNSHARED
 from sweep.storage.sweep import Sweep
@@ -91,6 +92,8 @@ class Confirmation:
             which of them was scored; None in what earlier versions kept.
         stated: 95% intervals to print, by the keys of `intervals`, which are decided on and wider;
             empty in what earlier versions kept.
+        costs: What the "winner" and the "champion" cost, measured side by side, by which of them
+            was at hand; None in what earlier versions kept.
     """
 
     sweep: str
@@ -118,6 +121,7 @@ class Confirmation:
     is_count_shared: bool | None = None
     subgroups: Mapping[str, tuple[PartDifference, ...]] | None = None
     stated: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    costs: Mapping[str, Costs] | None = None
 
     @property
     def baseline(self) -> float:
@@ -240,6 +244,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
         challenge_confidence=result.get("challenge_confidence"),
         is_count_shared=result.get("is_count_shared"),
         subgroups=read_parts(result.get("subgroups")),
+        costs=read_costs(result.get("costs")),
     )
 
 

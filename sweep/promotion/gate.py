@@ -12,6 +12,7 @@ from sweep.analysis.intervals import TOO_FEW
 from sweep.ledger.projection import Projection
 from sweep.promotion.checks import NOTHING, Check, bound, check
 from sweep.promotion.confirmation import Confirmation
+from sweep.promotion.cost_checks import caps, cheaper
 from sweep.promotion.gate_file import Gate
 from sweep.promotion.subgroups import KINDS
 from sweep.promotion.versions import version_cautions
@@ -144,6 +145,8 @@ def verdict(
             *_population(confirmation, gate),
             *_quality(confirmation, gate),
             *_floors(confirmation, gate),
+            *caps(confirmation, gate),
+            *cheaper(confirmation, gate, is_against_champion=_is_another(champion)),
             *_subgroups(confirmation, champion, gate),
             _default(confirmation, projection, gate),
             _challenge(confirmation, champion, gate),
@@ -285,8 +288,7 @@ def _subgroups(confirmation: Confirmation, champion: Champion | None, gate: Gate
     if confirmation.subgroups is None:
         again = "those that are measured since (`--again` opens the hold-out once more)"
         return [check("subgroups", False, "none, in what an earlier version kept", again)]
-    is_against = champion is not None and not champion.is_winner
-    than = "champion" if is_against else "default"
+    than = "champion" if _is_another(champion) else "default"
     starts = tuple(KINDS[kind] for kind in gate.subgroups.by)
     least = 0.0 - gate.subgroups.max_loss
     return [
@@ -330,6 +332,10 @@ def _challenge(confirmation: Confirmation, champion: Champion | None, gate: Gate
     note = f"; {beside.exposure}" if beside.exposure else ""
     found = f"{confirmation.challenge:+.4f} on the same cases ("
     return bound(confirmation, name, "challenge", found, gate.min_lead, note)
+
+
+def _is_another(champion: Champion | None) -> bool:
+    return champion is not None and not champion.is_winner
 
 
 def _against(champion: Champion) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from ptxcore.hints import did_you_mean
@@ -33,6 +33,9 @@ USUAL = "superior"
 _MORE_IS_LESS = ("max_loss",)
 
 
+CostName = Literal["seconds_per_image", "memory_bytes", "size_bytes", "num_networks"]
+
+
 class Subgroups(Strict):
     """None of the parts of the cases may be worse with confidence.
 
@@ -46,6 +49,18 @@ class Subgroups(Strict):
         default=("view", "mask_size", "subgroup"), min_length=1, strict=False
     )
     max_loss: float = Field(default=0.0, ge=0, le=1)
+
+
+class Cheaper(Strict):
+    """What the winner must cost less of than the champion, measured side by side.
+
+    Attributes:
+        any_of: Of which at least one must be lower.
+        by: Share by which it must; of times, the upper end of the interval decides.
+    """
+
+    any_of: tuple[CostName, ...] = Field(default=get_args(CostName), min_length=1, strict=False)
+    by: float = Field(default=0.1, gt=0, lt=1)
 
 
 class Gate(Strict):
@@ -63,11 +78,16 @@ class Gate(Strict):
         max_loss: How far Dice may fall below the default trial's (non-inferiority). Above 0,
             because a winner that equals the default must be able to pass: with some two hundred
             cases, for on 90 even equal networks differ by 0 +- 0.043.
-        min_lead: Dice must lie above the champion's by more than this (superiority).
+        cheaper: What it must cost less of than the champion; None asks for nothing.
+        min_lead: Dice must lie above the champion's by more than this: superiority, or below 0
+            non-inferiority, which needs `cheaper`.
         min_patients: Patients with a positive case, and patients without; with fewer of either
             nothing can be said, or a comparison could not fail.
         floors: Least value by metric; the largest where lower is better.
         subgroups: On which parts of the cases it may not be worse; None asks for none.
+        max_seconds_per_image: Most time for an image, on the machine that promotes.
+        max_memory_bytes: Most memory, weights included.
+        max_size_bytes: Most bytes of weights.
     """
 
     name: str = Field(default="own", pattern=r"^[\w .,+-]{1,100}$")
@@ -75,10 +95,24 @@ class Gate(Strict):
     min_gain: float = Field(default=0.0, ge=-1, le=1)
     min_dice_positive: float = Field(default=0.1, ge=-1, le=1)
     max_loss: float = Field(default=0.02, ge=-1, le=1)
+    cheaper: Cheaper | None = None
     min_lead: float = Field(default=0.0, ge=-1, le=1)
     min_patients: int = Field(default=MIN_PATIENTS, ge=0)
     floors: dict[str, float] = Field(default_factory=dict)
     subgroups: Subgroups | None = Field(default_factory=Subgroups)
+    max_seconds_per_image: float | None = Field(default=None, gt=0)
+    max_memory_bytes: int | None = Field(default=None, gt=0)
+    max_size_bytes: int | None = Field(default=None, gt=0)
+
+    @field_validator("min_lead")
+    @classmethod
+    def _check_lead(cls, lead: float, info: ValidationInfo) -> float:
+        if lead < 0 and info.data.get("cheaper", lead) is None:
+            raise ValueError(
+                f"found {lead:g} without `cheaper`, expected at least 0: a champion that may be "
+                "worse and is no cheaper wins nothing"
+            )
+        return lead
 
     @field_validator("floors")
     @classmethod
@@ -213,7 +247,7 @@ def _told(where: Where, error: ErrorDetails) -> str:
 
 def _fields(path: tuple[int | str, ...]) -> list[str]:
     """Names that the mapping at a path may hold."""
-    sections: dict[str, type[Strict]] = {"subgroups": Subgroups}
+    sections: dict[str, type[Strict]] = {"subgroups": Subgroups, "cheaper": Cheaper}
     return list((sections[str(path[0])] if path else Gate).model_fields)
 
 

@@ -19,6 +19,7 @@ from sweep.errors import GateRefused
 from sweep.ledger.projection import Trial
 from sweep.promotion.confirm import challenge, confirm, default_without_weights
 from sweep.promotion.confirmation import TRIAL_KEY, Confirmation, last_confirmation
+from sweep.promotion.cost_checks import measurable
 from sweep.promotion.gate import (
     Champion,
     Gate,
@@ -92,6 +93,7 @@ def judge(
                     *population(*count_patients(plan, cases), gate),
                     *comparable(problem),
                     *loadable(champion),
+                    *measurable(gate, None if rival is None else rival.unloaded),
                 )
             )
             if not (first.passed or force):

@@ -40,7 +40,9 @@ class Rival:
         exposure: What is known of its training and these cases; empty if it never saw them.
         scored: Its score from its own confirmation on the same cases, None where that is not at
             hand.
-        ensemble: To be scored; None where it is scored already, or cannot be loaded.
+        ensemble: To be scored where it is not yet, and for what it costs; None where it cannot be
+            loaded.
+        unloaded: Why it cannot be loaded, even where it is scored already; None if it can.
         versions: Versions of what changes pixels or scores, under which it is scored; None if
             unknown.
         trained_versions: Likewise, under which it was trained.
@@ -50,6 +52,7 @@ class Rival:
     exposure: str
     scored: ScoredModel | None = None
     ensemble: Ensemble | None = None
+    unloaded: str | None = None
     versions: Mapping[str, str] | None = None
     trained_versions: Mapping[str, str] | None = None
 
@@ -76,18 +79,19 @@ def load_rival(home: Home, version: ModelVersion, plan: FoldPlan) -> Rival:
     name, number, tags = str(version.name), str(version.version), version.tags
     exposure = _exposure(tags, plan)
     scored = _at_hand(home, tags, plan)
-    ensemble, problem = None, None
-    if scored is None:
-        try:
-            ensemble = load_champion(home, f"models:/{name}/{number}")
-        except (CoreError, SweepError) as error:
-            problem = f"cannot be loaded ({error})"
+    ensemble, unloaded = None, None
+    try:
+        ensemble = load_champion(home, f"models:/{name}/{number}")
+    except (CoreError, SweepError) as error:
+        unloaded = f"cannot be loaded ({error})"
+    problem = unloaded if scored is None else None
     champion = Champion(name=name, version=number, problem=problem)
     return Rival(
         champion=champion,
         exposure=exposure,
         scored=scored,
         ensemble=ensemble,
+        unloaded=unloaded,
         versions=pixel_versions() if scored is None else _versions(tags, "holdout_versions"),
         trained_versions=_versions(tags, "versions"),
     )
