@@ -55,7 +55,7 @@ class Cheaper(Strict):
     """What the winner must cost less of than the champion, measured side by side.
 
     Attributes:
-        any_of: Of which at least one must be lower.
+        any_of: Costs of which at least one must be lower.
         by: Share by which it must; of times, the upper end of the interval decides.
     """
 
