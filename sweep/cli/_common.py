@@ -17,6 +17,7 @@ import click
 from sweep.cli._help import SharedOption
 from sweep.cli.profile import profile_option
 from sweep.util.numbers import finite_or_none
+from sweep.util.words import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,6 +74,8 @@ class _OutputFile(click.ParamType[Any]):
 OUTPUT_FILE = _OutputFile()
 
 _STDOUT = "ptxsweep.stdout"
+#: Seconds after which it is worth saying how long something will take.
+_WORTH_SECONDS = 2.0
 #: Columns of tables where there is no terminal.
 _NO_TERMINAL = 200
 
@@ -230,18 +233,32 @@ def say(text: str) -> None:
 
 
 def counter(verb: str, *, quiet_seconds: float = 0.0) -> Callable[[int, int], None]:
-    """A callback (done, total) that says a line at every tenth, once it has taken a while."""
-    said, began = 0, math.inf
+    """A callback (done, total) that says a line at every tenth, once it has taken a while.
+
+    The line ends with the rate and the time left, by what was done since the first call.
+    """
+    said, began, first = 0, math.inf, 0
 
     def on_progress(done: int, total: int) -> None:
-        nonlocal said, began
-        began = min(began, time.monotonic())
+        nonlocal said, began, first
+        now = time.monotonic()
+        if now < began:
+            began, first = now, done
         tenth = 10 * done // max(1, total)
-        if tenth > said and time.monotonic() - began >= quiet_seconds:
+        if tenth > said and now - began >= quiet_seconds:
             said = tenth
-            say(f"{verb} {done} of {total}")
+            say(f"{verb} {done} of {total}{_pace(done - first, total - done, now - began)}")
 
     return on_progress
+
+
+def _pace(done: int, left: int, seconds: float) -> str:
+    """Rate and time left of what takes a while; nothing of what does not, or at its end."""
+    if done < 1 or left < 1 or seconds < _WORTH_SECONDS:
+        return ""
+    rate = done / seconds
+    shown = f"{rate:.3g} a second" if rate >= 1 else f"{1 / rate:.3g} s each"
+    return f", {shown}, about {duration(left / rate)} left"
 
 
 def verifying() -> Callable[[int, int], None]:

@@ -12,6 +12,10 @@ EXAMPLES = {
     "data check": ("ptxsweep data check store",),
     "data upload": ("ptxsweep data upload store s3://bucket/store",),
     "data info": ("ptxsweep data info store",),
+    "data which": (
+        "ptxsweep data which image.dcm --store store",
+        "ptxsweep data which dicom --store store --case 0f3c9a51d2b87e64",
+    ),
     "data phantom": ("ptxsweep data phantom phantom --num-cases 60 --size 256",),
     "data preview": ("ptxsweep data preview store --out preview.png",),
     "data fidelity": ("ptxsweep data fidelity --rle train-rle.csv --figure fidelity.html",),

@@ -211,6 +211,49 @@ def info_command(store: Path, as_json: bool) -> None:
         click.echo(f"{name:22} {shown}")
 
 
+@data_command.command("which")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--store", type=EXISTING_FOLDER, required=True, help="Case store to look in.")
+@click.option(
+    "--case",
+    "case_ids",
+    multiple=True,
+    metavar="ID",
+    help="Only the file of this case, as a report or a table of cases calls it; may be given many "
+    "times.",
+)
+@json_option
+def which_command(
+    paths: tuple[Path, ...], store: Path, case_ids: tuple[str, ...], as_json: bool
+) -> None:
+    """Find the case that a file became, or with --case the file that a case came from.
+
+    PATHS are DICOM or PNG files, or folders of them. A store keeps no names of files, so this asks
+    the files; what it prints names them, and is for you alone.
+    """
+    from ptxcore.data.importing.find_case import find_cases
+    from ptxcore.data.store.case_store import CaseStore
+
+    cases = CaseStore.open(store)
+    if unknown := set(case_ids) - {case.case_id for case in cases.cases}:
+        raise UsageError(
+            f"--case: found {', '.join(sorted(unknown))}, expected the id of a case of the store, "
+            "16 hexadecimal digits"
+        )
+    found = find_cases(paths, cases, case_ids, counter("looked at", quiet_seconds=3.0))
+    if as_json:
+        emit({"store": str(store), "files": found})
+    for file in () if as_json else found:
+        case = file.case
+        text = "not in this store"
+        if case is not None:
+            mask = f"mask of {case.mask_px:,} px" if case.is_positive else "no mask"
+            text = f"{case.height} x {case.width}, view {case.view or 'unknown'}, {mask}"
+        click.echo(f"{file.path}: {file.case_id}, {text}")
+    if not found:
+        say("none of these files is one of those cases" if case_ids else "no image was found")
+
+
 @data_command.command("phantom")
 @click.argument("folder", type=OUTPUT_FOLDER)
 @click.option("--num-cases", type=click.IntRange(1), default=120, show_default=True)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_dicom import rle_of, write_dicom
+from tiny_dicom import rle_of, write_dicom, write_set
 from tiny_store import drawn_store
 
 from sweep.cli import main
+from sweep.cli._common import counter
 
 
 def call(capfd: pytest.CaptureFixture[str], *words: object) -> Any:
@@ -55,3 +56,46 @@ def test_a_store_made_before_pictures_were_counted(
     facts = call(capfd, "data", "info", tmp_path / "store")
     assert facts["modalities"] == facts["body_parts"] == {"unknown": 3}
     assert facts["warnings"] == []
+
+
+def test_a_file_is_found_as_a_case_and_a_case_as_a_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = write_set(tmp_path, num_cases=6, num_positive=2)
+    store = tmp_path / "store"
+    call(capfd, "data", "import", "--dicom", files.dicom, "--rle", files.rle, "--store", store)
+    paths = sorted(files.dicom.rglob("*.dcm"))
+    ill = next(path for path in paths if path.stem == files.uids[0])
+    (found,) = call(capfd, "data", "which", ill, "--store", store)["files"]
+    assert found["case"]["mask_px"] == files.masks[0].sum()
+    (back,) = call(
+        capfd, "data", "which", files.dicom, "--store", store, "--case", found["case_id"]
+    )["files"]
+    assert back["path"] == str(ill)
+    # Of the same file under another id no store knows.
+    other = write_dicom(tmp_path / "other.dcm", files.images[0], uid="1.2.99")
+    assert main(["data", "which", str(files.dicom), str(other), "--store", str(store)]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == 7
+    assert lines[-1].endswith("not in this store")
+    assert sum(", mask of " in line for line in lines) == 2
+    assert main(["data", "which", str(files.rle), "--store", str(store)]) == 2
+    assert "masks.csv" in capfd.readouterr().err
+    words = ["data", "which", str(other), "--store", str(store), "--case", "0" * 16]
+    assert main(words) == 2
+    assert "expected the id of a case of the store" in capfd.readouterr().err
+
+
+def test_progress_says_how_fast_and_how_long(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter([0.0, 5.0, 10.0, 20.0])
+    monkeypatch.setattr("sweep.cli._common.time.monotonic", lambda: next(now))
+    told = counter("scored")
+    for done in (0, 20, 40, 100):
+        told(done, 100)
+    assert capfd.readouterr().err.splitlines() == [
+        "scored 20 of 100, 4 a second, about 20 s left",
+        "scored 40 of 100, 4 a second, about 15 s left",
+        "scored 100 of 100",
+    ]

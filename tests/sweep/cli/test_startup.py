@@ -19,6 +19,7 @@ COMMANDS = (
     ("data", "import"),
     ("data", "check"),
     ("data", "info"),
+    ("data", "which"),
     ("data", "phantom"),
     ("data", "preview"),
     ("data", "fidelity"),
