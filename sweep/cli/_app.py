@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import click
 
 from ptxcore.errors import CoreError, TrainingDiverged
+from sweep.cli._help import GIVEN, with_options
 from sweep.errors import (
     ClusterError,
     GateRefused,
@@ -147,7 +148,7 @@ def exit_code(error: Exception) -> int:
 def _explain(error: Exception) -> int:
     if os.environ.get("PTXSWEEP_DEBUG") == "1":
         click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
-    text = str(error) or type(error).__name__
+    text = with_options(str(error), getattr(error, GIVEN, "")) or type(error).__name__
     if not isinstance(error, (SweepError, CoreError)):
         text = f"{type(error).__name__}: {text} (PTXSWEEP_DEBUG=1 shows where)"
     # A search space has a line for each of its mistakes; other line ends are of libraries.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sweep.cli._help import SharedOption
+from sweep.cli._help import GIVEN, SharedOption, with_options
 from sweep.cli.profile import profile_option
 from sweep.util.numbers import finite_or_none
 from sweep.util.words import duration
@@ -229,7 +229,9 @@ def plain(value: Any) -> Any:
 
 def say(text: str) -> None:
     """A line about progress, on standard error."""
-    click.echo(text, err=True)
+    context = click.get_current_context(silent=True)
+    options = "" if context is None else context.meta.get(GIVEN, "")
+    click.echo(with_options(text, options), err=True)
 
 
 def counter(verb: str, *, quiet_seconds: float = 0.0) -> Callable[[int, int], None]:

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import functools
+import re
+import shlex
+from typing import Any
 
 import click
+from click.core import ParameterSource
+
+from sweep.util.redaction import redact
+
+#: Where a context, and an error, keep the common options that were given.
+GIVEN = "ptxsweep.given"
+_TYPED = ParameterSource.COMMANDLINE
 
 #: What is typed, by command; the tests parse each with its own command.
 EXAMPLES = {
@@ -68,12 +78,58 @@ EXAMPLES = {
 }
 
 
+#: A command with a name, as messages quote what to type next. Those of data take no home.
+_HINT = re.compile(r"`(ptxsweep (?!data |space )[a-z-]+ [^`]+)`")
+
+
 class SharedOption(click.Option):
     """An option that most commands take."""
 
 
+def with_options(text: str, options: str) -> str:
+    """A message whose commands can be copied, since they have the options of this one.
+
+    Args:
+        text: Message, with commands in backticks.
+        options: See `given_options`.
+    """
+    if not options:
+        return text
+
+    def longer(match: re.Match[str]) -> str:
+        return match[0] if "--home" in match[1] else f"`{match[1]} {options}`"
+
+    return _HINT.sub(longer, text)
+
+
+def given_options(context: click.Context) -> str:
+    """The common options that stand on the command line, as they would be typed again.
+
+    An address with a password is left out.
+    """
+    words = []
+    for option in context.command.params:
+        name, source = option.name or "", context.get_parameter_source(option.name or "")
+        is_flag = getattr(option, "is_flag", False)
+        if not isinstance(option, SharedOption) or source is not _TYPED or is_flag:
+            continue
+        value = str(context.params.get(name) or context.meta.get(f"ptxsweep.{name}", ""))
+        if value and redact(value) == value:
+            words += [option.opts[0], value]
+    return shlex.join(words)
+
+
 class Command(click.Command):
     """A command whose help shows its shared options below its own, and examples last."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; an error learns with which options what it says can be typed."""
+        ctx.meta[GIVEN] = given_options(ctx)
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            error.__dict__[GIVEN] = ctx.meta[GIVEN]
+            raise
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the epilog, then the examples as they would be typed."""

@@ -121,6 +121,7 @@ def _first_line(profile: Path, name: str) -> str:
 
 def _apply(context: click.Context, _: click.Parameter, path: Path | None) -> None:
     if path is not None:
+        context.meta["ptxsweep.profile"] = path
         context.default_map = {**(context.default_map or {}), **read_profile(path)}
 
 

@@ -7,11 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from tiny_store import drawn_store
 
 from ptxcore.errors import CheckpointError, MaskError, SettingsError, TrainingDiverged
 from sweep.cli import main
 from sweep.cli._app import exit_code
+from sweep.cli._help import given_options, with_options
+from sweep.cli.show import show_command
 from sweep.errors import (
     ClusterError,
     GateRefused,
@@ -131,3 +135,24 @@ def test_import_without_input_leaves_nothing(
     assert main(["data", "import", "--store", str(tmp_path / "store"), *words]) == 2
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
+
+
+def test_what_a_message_says_to_type_can_be_copied(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    home, profile = tmp_path / "my home", tmp_path / "profile.yaml"
+    profile.write_text("hours: 1\n")
+    drawn_store(tmp_path / "store", num_cases=30, num_positive=12)
+    (tmp_path / "demo").mkdir()  # where --storage has the sweep of that name
+    words = ["run", "demo", "--store", str(tmp_path / "store"), "--profile", str(profile)]
+    ledger = "postgresql+psycopg://u:secret@127.0.0.1:9/x"
+    assert main([*words, "--home", str(home), "--storage", str(tmp_path)]) == 2
+    said = capfd.readouterr().err
+    expected = f"resume demo --profile {profile} --home '{home}' --storage {tmp_path}` goes on"
+    assert expected in " ".join(said.split())
+    assert with_options("`ptxsweep data upload STORE x`, `--name`", "--home h") == (
+        "`ptxsweep data upload STORE x`, `--name`"
+    )
+    context = click.Context(show_command, info_name="show")
+    show_command.parse_args(context, ["x", "--ledger", ledger, "--home", "h"])
+    assert given_options(context) == "--home h"
