@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptxcore.errors import StoreError
+from ptxcore.metrics import load_table
 from ptxcore.types import Runtime
 from sweep.analysis.operating_point import OperatingPoint, operating_points, tuned_metrics
 from sweep.analysis.standing import standing
@@ -24,6 +25,7 @@ from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
 
 if TYPE_CHECKING:
+    from dashboards.figures.thresholds import ThresholdsInfo
     from dashboards.report.predictions import PredictionsInfo
 
 
@@ -93,6 +95,7 @@ def publish_report(
             confirmation=last_confirmation(sweep),
             verdict=_verdict(sweep),
             predictions=pictures,
+            curves=_curves(ledger.projection, folder, points),
         )
         if pdf is not None:
             export.write_pdf(path, pdf)
@@ -130,6 +133,22 @@ def _complete_leader(projection: Projection) -> Trial | None:
     leader = standing(projection).leader
     trial = None if leader is None else projection.trials[leader]
     return trial if trial is not None and trial.state is State.COMPLETE else None
+
+
+def _curves(
+    projection: Projection, folder: Path, points: Mapping[int, OperatingPoint]
+) -> ThresholdsInfo | None:
+    """What thresholds would give the winner or leader; None where a table of its folds is gone."""
+    from dashboards.figures.thresholds import thresholds_info
+
+    best = _complete_leader(projection)
+    names = {} if best is None else {fold: score.cases for fold, score in best.folds.items()}
+    files = {fold: folder / name for fold, name in names.items() if name}
+    if best is None or len(files) < len(best.folds) or not all(map(Path.is_file, files.values())):
+        return None
+    point = points.get(best.number)
+    tables = {fold: load_table(file) for fold, file in files.items()}
+    return thresholds_info(tables, None if point is None else point.rule)
 
 
 def _pictures(

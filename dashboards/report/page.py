@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
+from dashboards.figures.thresholds import ThresholdsInfo
 from dashboards.plot import Plot, as_json
 from dashboards.queries import OperatingPoints, leader_of
 from dashboards.report import sections, sentences
@@ -48,6 +49,7 @@ def write_report(
     confirmation: Confirmation | None = None,
     verdict: Verdict | None = None,
     predictions: PredictionsInfo | None = None,
+    curves: ThresholdsInfo | None = None,
     written_at: datetime | None = None,
 ) -> Path:
     """Write the report of a sweep, whatever state it is in.
@@ -63,6 +65,7 @@ def write_report(
         confirmation: The winner on cases that the search never scored.
         verdict: Verdict of the promotion gate.
         predictions: Pictures of single cases.
+        curves: What thresholds would give the winner, or the leader, and its calibration.
         written_at: Shown in the report; now when None.
 
     Returns:
@@ -75,6 +78,7 @@ def write_report(
         confirmation=confirmation,
         verdict=verdict,
         predictions=predictions,
+        curves=curves,
         written_at=written_at,
     )
     with whole_file(path) as draft:
@@ -90,12 +94,13 @@ def report_html(
     confirmation: Confirmation | None = None,
     verdict: Verdict | None = None,
     predictions: PredictionsInfo | None = None,
+    curves: ThresholdsInfo | None = None,
     written_at: datetime | None = None,
 ) -> str:
     """The report as text; see `write_report`."""
     found = find(projection, operating_points)
     written = (written_at or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M %Z").strip()
-    drawn = pictures(projection, found, operating_points)
+    drawn = pictures(projection, found, operating_points, curves)
     chapters = {
         **_evidence(projection, found, confirmation, verdict),
         _PICTURES: join((_no_script(), *_figures(drawn))),
@@ -194,24 +199,6 @@ def _top(name: str, written: str, found: Findings, confirmation: Confirmation | 
     )
 
 
-def _by_groups(found: Findings) -> Markup | None:
-    if not found.groups:
-        return None
-    return join(
-        (
-            tag("h3", "By size of the mask and by view"),
-            sections.metrics_table(found, found.groups),
-            tag(
-                "p",
-                "Quarters are parted by the areas of the positive cases of all folds on the "
-                "original grid; the hold-out has no part in them. Empty masks count as above; a "
-                "fold without a case of a group is left out of its mean.",
-                class_="small",
-            ),
-        )
-    )
-
-
 def _evidence(
     projection: Projection,
     found: Findings,
@@ -237,7 +224,6 @@ def _evidence(
                     "threshold, and trust the pixel spacing that the images state.",
                     class_="small",
                 ),
-                _by_groups(found),
             )
         )
     subject = sentences.subject(found)

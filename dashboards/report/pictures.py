@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from dashboards.figures import (
     fold_curves,
     fold_heatmap,
+    groups,
     importance,
     leaderboard,
     overfitting,
     parallel,
+    pareto,
     regret,
     schedule,
     slices,
+    thresholds,
 )
 from dashboards.plot import Plot
 from dashboards.queries import OperatingPoints, label, leader_of
 from dashboards.report import sections, sentences
 from dashboards.report.findings import Findings
-from dashboards.report.markup import Markup
+from dashboards.report.markup import Markup, tag
 from dashboards.text import metric_name
 from sweep.analysis import phrases
 from sweep.ledger.projection import Projection, Trial
@@ -48,15 +51,27 @@ class Picture:
 
 
 def pictures(
-    projection: Projection, found: Findings, operating_points: OperatingPoints | None = None
+    projection: Projection,
+    found: Findings,
+    operating_points: OperatingPoints | None = None,
+    curves: thresholds.ThresholdsInfo | None = None,
 ) -> list[Picture]:
-    """The figures of a sweep, those that have something to show."""
+    """The figures of a sweep, those that have something to show.
+
+    Args:
+        projection: Projection of the sweep.
+        found: What was found in it.
+        operating_points: By complete trial.
+        curves: What thresholds would give the leader, where its tables of cases are there.
+    """
     drawn = []
     if any(trial.log for trial in projection.trials):
         drawn += _comparisons(projection, found, operating_points)
     leader = leader_of(projection)
     if leader is not None:
+        drawn += _cases(found, curves)
         drawn += _training(projection, found, leader)
+    drawn += _cost(projection, operating_points)
     drawn += _search(projection, found)
     return drawn
 
@@ -86,6 +101,40 @@ def _comparisons(
         ),
         matrix,
     ]
+
+
+def _cases(found: Findings, curves: thresholds.ThresholdsInfo | None) -> list[Picture]:
+    drawn = []
+    parts = groups.groups_info(found.groups)
+    if parts.panels:
+        table = sections.metrics_table(found, found.groups)
+        drawn.append(
+            Picture(
+                key="groups",
+                title="By size of the mask and by view",
+                text=groups.sentence(),
+                plot=groups.groups(parts, name=sentences.subject(found).capitalize()),
+                after=tag("details", tag("summary", "The same in numbers"), table),
+            )
+        )
+    if curves is not None:
+        drawn += [
+            Picture(
+                key="thresholds",
+                title="What another threshold would give",
+                text=thresholds.thresholds_sentence(curves),
+                plot=thresholds.thresholds(curves),
+                half=True,
+            ),
+            Picture(
+                key="calibration",
+                title="Are its probabilities true?",
+                text=thresholds.calibration_sentence(curves),
+                plot=thresholds.calibration(curves),
+                half=True,
+            ),
+        ]
+    return drawn
 
 
 def _training(projection: Projection, found: Findings, leader: Trial) -> list[Picture]:
@@ -118,9 +167,20 @@ def _training(projection: Projection, found: Findings, leader: Trial) -> list[Pi
     return drawn
 
 
-def _search(projection: Projection, found: Findings) -> list[Picture]:
+def _cost(projection: Projection, points: OperatingPoints | None) -> list[Picture]:
     drawn = []
+    front = pareto.pareto_info(projection, points)
     times, spent = schedule.schedule_info(projection), regret.regret_info(projection)
+    if front.panels:
+        drawn.append(
+            Picture(
+                key="pareto",
+                title="Dice against sensitivity",
+                text=pareto.sentence(front),
+                plot=pareto.pareto(front),
+                half=len(front.panels) == 1,
+            )
+        )
     if spent.numbers:
         drawn.append(
             Picture(
@@ -141,6 +201,11 @@ def _search(projection: Projection, found: Findings) -> list[Picture]:
                 half=times.num_workers <= 4,
             )
         )
+    return drawn
+
+
+def _search(projection: Projection, found: Findings) -> list[Picture]:
+    drawn = []
     sliced, lines = slices.slices_info(projection), parallel.parallel_info(projection)
     if sliced.slices:
         drawn.append(

@@ -41,6 +41,10 @@ KINDS = {
 }
 
 
+#: Side of one panel of attention maps.
+_ATTENTION_PX = 240
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """A case worth a look.
@@ -64,10 +68,19 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A chosen case with its picture, RGB, see `dashboards.report.thumbnails`."""
+    """A chosen case with its picture, RGB, see `dashboards.report.thumbnails`.
+
+    Attributes:
+        choice: The case.
+        picture: Image, truth and prediction.
+        attention: Where the attention gates of its network look, as
+            `ptxcore.inference.attention_sheet` draws it, RGB; None without gates, and of all cases
+            but the first of their kind.
+    """
 
     choice: Choice
     picture: NDArray[np.uint8]
+    attention: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,9 +250,11 @@ def _draw(
     runtime: Runtime,
 ) -> tuple[Example, ...]:
     """Predict fold by fold, so that each network is loaded once."""
-    from ptxcore.inference import place, predict_prepared
+    from ptxcore.inference import place, predict_attention, predict_prepared
+    from ptxcore.inference.attention_sheet import attention_sheet
     from ptxcore.models import load_weights
 
+    firsts = {choice.kind: choice.case_id for choice in reversed(choices)}
     grid = store.resampled(settings.image_size, settings.resampling)
     drawn: dict[str, Example] = {}
     for fold in sorted({choice.fold for choice in choices}):
@@ -252,7 +267,15 @@ def _draw(
             image, truth = store.image(index), store.mask(index)
             logits = predict_prepared(network, grid.image(index), truth.shape, settings, runtime)
             mask = logits_to_mask(logits, rules[fold])
-            drawn[choice.case_id] = Example(choice=choice, picture=thumbnail(image, truth, mask))
+            attention = None
+            if firsts[choice.kind] == choice.case_id:
+                maps = predict_attention(network, image, settings, runtime)
+                if len(maps):
+                    sheet = attention_sheet(image, mask, maps, panel_px=_ATTENTION_PX)
+                    attention = np.asarray(sheet)
+            drawn[choice.case_id] = Example(
+                choice=choice, picture=thumbnail(image, truth, mask), attention=attention
+            )
     return tuple(drawn[choice.case_id] for choice in choices)
 
 
@@ -281,7 +304,20 @@ def gallery(info: PredictionsInfo) -> Markup:
         if examples:
             parts.append(tag("h3", title))
             parts.append(tag("ul", *map(_example, examples), class_="cases"))
+            parts += [_attention(one) for one in examples if one.attention is not None]
     return join(parts)
+
+
+def _attention(example: Example) -> Markup:
+    assert example.attention is not None
+    text = (
+        f"Where the attention gates look at case {example.choice.case_id}: the image with the "
+        "predicted mask, then each gate, the finest grid first. Dark is shut, bright lets the "
+        "skip through; colours span each gate's own range. A map shows what passes, not why."
+    )
+    height, width = example.attention.shape[:2]
+    picture = tag("img", src=data_uri(example.attention), alt=text, width=width, height=height)
+    return tag("figure", tag("figcaption", text), picture, class_="attention")
 
 
 def _share(number: int, total: int, interval: tuple[float, float]) -> str:

@@ -15,8 +15,11 @@ from synthetic_sweeps import operating_points, projection_of, stamp
 from dashboards.figures.anytime import anytime_figure, anytime_info
 from dashboards.figures.fold_curves import fold_curves, fold_curves_info
 from dashboards.figures.fold_heatmap import fold_heatmap, fold_heatmap_info
+from dashboards.figures.groups import groups, groups_info
 from dashboards.figures.leaderboard import leaderboard, leaderboard_info
 from dashboards.figures.parallel import parallel, parallel_info
+from dashboards.figures.pareto import pareto, pareto_info
+from dashboards.figures.pareto import sentence as pareto_sentence
 from dashboards.figures.regret import regret, regret_info
 from dashboards.figures.schedule import schedule, schedule_info
 from dashboards.figures.schedule import sentence as schedule_sentence
@@ -24,6 +27,7 @@ from dashboards.figures.slices import sentence as slices_sentence
 from dashboards.figures.slices import slices, slices_info
 from dashboards.plot import Plot, as_json
 from dashboards.queries import leader_of, ordered
+from dashboards.report.findings import find
 from sweep.analysis.operating_point import OperatingPoint
 from sweep.analysis.statistics import paired_difference
 from sweep.ledger import Ledger
@@ -411,6 +415,49 @@ class TestParallel:
 
     def test_without_parameters_it_says_so(self) -> None:
         assert "No parameter" in texts(parallel(parallel_info(projection_of([[0.5]]))))
+
+
+class TestPareto:
+    def test_the_front_is_what_no_other_beats_on_both(self) -> None:
+        projection = projection_of([[0.5] * 3] * 4)
+        values = [(0.80, 0.9), (0.85, 0.8), (0.79, 0.85), (0.86, 0.7)]
+        for trial, (dice, sensitivity) in zip(projection.trials, values, strict=True):
+            for fold, found in trial.folds.items():
+                metrics = {"dice": dice, "case_sensitivity": sensitivity}
+                trial.folds[fold] = dataclasses.replace(found, metrics=metrics)
+        info = pareto_info(projection)
+        ((metric, spots),) = info.panels
+        assert (metric, info.threshold) == ("case_sensitivity", "fixed threshold")
+        assert [spot.number for spot in spots if spot.is_front] == [0, 1, 3]
+        assert spots[0].kind == "winner"
+        assert "was not measured" in pareto_sentence(info)
+        assert "Pareto front" in texts(pareto(info))
+
+    def test_time_has_a_panel_where_it_was_measured_and_less_is_better(self) -> None:
+        projection = projection_of([[0.5] * 3] * 2)
+        for trial, seconds in zip(projection.trials, (2.0, 1.0), strict=True):
+            for fold, found in trial.folds.items():
+                metrics = {"dice": 0.8, "seconds_per_image": seconds}
+                trial.folds[fold] = dataclasses.replace(found, metrics=metrics)
+        ((metric, spots),) = pareto_info(projection).panels
+        assert metric == "seconds_per_image"
+        assert [spot.is_front for spot in spots] == [False, True]
+
+    def test_one_trial_has_no_front(self) -> None:
+        assert pareto_info(projection_of([[0.5] * 3], metrics=DICE)).panels == ()
+
+
+class TestGroups:
+    def test_rows_stand_in_panels_by_group(self, sweep: Ledger) -> None:
+        info = groups_info(find(sweep.projection).groups)
+        titles = {title: [row.metric for row in rows] for title, rows in info.panels}
+        assert titles["Dice by size of the mask"] == [f"dice_size_q{n}" for n in range(1, 5)]
+        shown = texts(groups(info, name="The winner"))
+        assert "smallest quarter" in shown
+        assert "predicting nothing" in shown
+
+    def test_without_groups_nothing_is_drawn(self) -> None:
+        assert groups_info(()).panels == ()
 
 
 class TestRegret:

@@ -77,6 +77,13 @@ def test_each_case_is_predicted_by_the_network_that_never_saw_it(tmp_path: Path)
         assert example.picture.shape == (360, 726, 3)
 
 
+def test_the_first_of_each_kind_shows_where_the_gates_look(tmp_path: Path) -> None:
+    _, info = trial(tmp_path / "sweep", tmp_path / "store")
+    shown = [example.attention is not None for example in info.examples]
+    assert shown == [True, False] * 3
+    assert str(gallery(info)).count("Where the attention gates look at case") == 2 * 3
+
+
 def test_the_rule_of_a_fold_is_applied_to_its_masks(tmp_path: Path) -> None:
     one, _ = trial(tmp_path / "sweep", tmp_path / "store")
     strict = Rule(top=0.999, bottom=0.999)
