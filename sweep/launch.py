@@ -107,12 +107,61 @@ def run(
             written.
         StoreError: The store is missing, damaged, or not what its manifest says.
     """
-    options, request = plan_options or PlanOptions(), resources or ResourceRequest()
+    options = plan_options or PlanOptions()
     space = effective_space(space_name, overrides or Overrides())
     name = name or space.name
-    folder = home.sweep_folder(name)
+    home.sweep_folder(name)  # a name that cannot be is refused first
     cases = open_store(store)
     plan = split(cases, space, options, seed)
+    return start(
+        space,
+        plan,
+        store=store,
+        home=home,
+        name=name,
+        resources=resources,
+        precision=precision,
+        budget=budget,
+        on_progress=on_progress,
+        on_verify=on_verify,
+    )
+
+
+def start(
+    space: SearchSpace,
+    plan: FoldPlan,
+    *,
+    store: Path | str,
+    home: Home,
+    name: str,
+    resources: ResourceRequest | None,
+    precision: str,
+    budget: Budget | None,
+    on_progress: OnProgress,
+    on_verify: Callable[[int, int], None],
+    confirms: str | None = None,
+) -> SweepSummary:
+    """Start a sweep of a space that was read, on a plan that was made. Its seed is the plan's.
+
+    Args:
+        space: What is tried.
+        plan: Folds and hold-out.
+        store: Store that the plan was made for.
+        home: Where the sweep will live.
+        name: Name of the sweep.
+        resources: Resources, as in `run`.
+        precision: Precision, as in `run`.
+        budget: Budget, as in `run`.
+        on_progress: Callback, as in `run`.
+        on_verify: Callback, as in `run`.
+        confirms: Name of the sweep of which this one trains the best trials again.
+
+    Raises:
+        UsageError: The name or the resources cannot be used; nothing was written.
+        StoreError: The store is missing, damaged, or not what its manifest says.
+    """
+    folder, cases = home.sweep_folder(name), open_store(store)
+    request = resources or ResourceRequest()
     home.folder.mkdir(parents=True, exist_ok=True)
     if folder.exists() or name in list_sweeps(home.ledger_url):
         raise NameTaken(
@@ -133,7 +182,7 @@ def run(
             metric=space.objective.metric,
             maximize=space.objective.maximize,
             num_folds=plan.num_folds,
-            seed=seed,
+            seed=int(plan.settings["seed"]),
             store=locate(store),
             data_hash=cases.data_hash,
             cohort=take_part(cases, plan),
@@ -141,6 +190,7 @@ def run(
             plan_digest=plan.digest,
             search_plan_digest=plan.search_part().digest,
             runtime=dataclasses.asdict(runtime),
+            confirms=confirms,
         )
         folder.mkdir(parents=True)
         try:

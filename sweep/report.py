@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ptxcore.errors import StoreError
 from ptxcore.metrics import load_table
 from ptxcore.types import Runtime
+from sweep.analysis.confirmed import find_confirmed
 from sweep.analysis.operating_point import OperatingPoint, operating_points, tuned_metrics
 from sweep.analysis.standing import standing
 from sweep.errors import StorageError
@@ -96,6 +97,7 @@ def publish_report(
             verdict=_verdict(sweep),
             predictions=pictures,
             curves=_curves(ledger.projection, folder, points),
+            confirmed=_confirmed(home, name, ledger.projection),
         )
         if pdf is not None:
             export.write_pdf(path, pdf)
@@ -111,6 +113,14 @@ def publish_report(
             tuned_metrics=None if winner is None else tuned_metrics(points.get(winner)),
             notes=notes,
         )
+
+
+def _confirmed(home: Home, name: str, projection: Projection) -> str | None:
+    """What fresh folds say, and where the hold-out is; None if the sweep was not confirmed."""
+    found = find_confirmed(home.ledger_url, name, projection)
+    if found is None:
+        return None
+    return f"{found.sentence} The report of {found.sweep} has the hold-out and the gate."
 
 
 def _verdict(sweep: Sweep) -> Verdict | None:

@@ -53,7 +53,7 @@ _FOLDERS = {
 VERBS = (
     *("launch", "segment", "evaluate", "export_model", "report", "preview"),
     *("export_optuna", "forecast", "shadow"),
-    *("load", "doctor", "demo"),
+    *("load", "doctor", "confirm", "demo"),
 )
 SWEEP = {
     "util": Row(set(), {"ptxcore"}),
@@ -77,6 +77,7 @@ SWEEP = {
     "shadow": Row({"storage", "mlflow"}, {"ptxcore"}),
     "load": Row({"ledger", "analysis", "storage"}),
     "doctor": Row(_FOLDERS, GUARDED - {"dashboards"}),
+    "confirm": Row({*_FOLDERS, "promotion", "launch"}, {"mlflow", "ptxcore"}),
     "demo": Row({*_FOLDERS, "promotion", *VERBS}, {"ptxcore"}),
     "cli": Row({*_FOLDERS, "simulate", "promotion", *VERBS}, {"ptxcore", "dashboards"}),
 }

@@ -50,6 +50,7 @@ def write_report(
     verdict: Verdict | None = None,
     predictions: PredictionsInfo | None = None,
     curves: ThresholdsInfo | None = None,
+    confirmed: str | None = None,
     written_at: datetime | None = None,
 ) -> Path:
     """Write the report of a sweep, whatever state it is in.
@@ -66,6 +67,8 @@ def write_report(
         verdict: Verdict of the promotion gate.
         predictions: Pictures of single cases.
         curves: What thresholds would give the winner, or the leader, and its calibration.
+        confirmed: What fresh folds say of the best trials, in a sentence; None if they were not
+            trained again.
         written_at: Shown in the report; now when None.
 
     Returns:
@@ -79,6 +82,7 @@ def write_report(
         verdict=verdict,
         predictions=predictions,
         curves=curves,
+        confirmed=confirmed,
         written_at=written_at,
     )
     with whole_file(path) as draft:
@@ -95,6 +99,7 @@ def report_html(
     verdict: Verdict | None = None,
     predictions: PredictionsInfo | None = None,
     curves: ThresholdsInfo | None = None,
+    confirmed: str | None = None,
     written_at: datetime | None = None,
 ) -> str:
     """The report as text; see `write_report`."""
@@ -102,7 +107,7 @@ def report_html(
     written = (written_at or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M %Z").strip()
     drawn = pictures(projection, found, operating_points, curves)
     chapters = {
-        **_evidence(projection, found, confirmation, verdict),
+        **_evidence(projection, found, confirmation, verdict, confirmed),
         _PICTURES: join((_no_script(), *_figures(drawn))),
         "What it sees": None if predictions is None else gallery(predictions),
         "What was searched": sections.searched(projection),
@@ -204,6 +209,7 @@ def _evidence(
     found: Findings,
     confirmation: Confirmation | None,
     verdict: Verdict | None,
+    confirmed: str | None,
 ) -> dict[str, Markup | None]:
     table = None
     if found.rows:
@@ -243,7 +249,10 @@ def _evidence(
         "Is it true?": join(
             (
                 tag("p", " ".join(found.verdict.cautions)),
-                held_out(confirmation, verdict, subject=subject),
+                None if confirmed is None else tag("p", confirmed),
+                None
+                if confirmed is not None and confirmation is None
+                else held_out(confirmation, verdict, subject=subject),
             )
         ),
         f"{subject.capitalize()} in numbers": numbers if found.rows else None,

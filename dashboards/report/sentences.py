@@ -34,7 +34,7 @@ def held_out(confirmation: Confirmation) -> str:
     if confirmation.num_uses == 1:
         return text + "It was the first use of these cases."
     return text + (
-        f"It was use {confirmation.num_uses} of these cases, so its intervals are wider than 95%: "
+        f"It was use {confirmation.num_uses} of these cases, so the gate asks for more than 95%: "
         "all uses together share one chance of an error."
     )
 

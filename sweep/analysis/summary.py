@@ -9,6 +9,7 @@ from typing import Any
 from ptxcore.metrics import better, convention, needs_threshold
 from sweep.analysis.beside import BesideNothing, BesideSecond
 from sweep.analysis.cohort import cohort_of, ratio_text
+from sweep.analysis.confirmed import ConfirmedScore
 from sweep.analysis.operating_point import (
     FIXED,
     OTHER_FOLDS,
@@ -101,6 +102,7 @@ class SweepSummary:
         short: The same as a phrase.
         trials: All of them.
         mlflow_run_id: MLflow id of the parent run, None if MLflow was not reached.
+        confirmed: What fresh folds say of the best trials; None if they were not trained again.
         better: Which way each metric here is better, "higher" or "lower"; counts and baselines
             have no such way.
         conventions: What each metric here counts, and what it does with empty masks.
@@ -129,11 +131,14 @@ class SweepSummary:
     cohort: dict[str, Any] = field(default_factory=dict)
     overlap: str = ""
     mlflow_run_id: str | None = None
+    confirmed: ConfirmedScore | None = None
     better: dict[str, str] = field(default_factory=dict)
     conventions: dict[str, str] = field(default_factory=dict)
 
 
-def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSummary:
+def summarise(
+    ledger: Ledger, *, mlflow_run_id: str | None = None, confirmed: ConfirmedScore | None = None
+) -> SweepSummary:
     """The state of a sweep as its ledger has it."""
     projection = ledger.projection
     said = verdict(projection)
@@ -166,6 +171,7 @@ def summarise(ledger: Ledger, *, mlflow_run_id: str | None = None) -> SweepSumma
         cohort=cohort_of(projection.header),
         overlap=ratio_text(projection.header),
         mlflow_run_id=mlflow_run_id,
+        confirmed=confirmed,
         better=_known(better, names),
         conventions=_known(convention, names),
     )

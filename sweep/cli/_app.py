@@ -53,6 +53,7 @@ _COMMANDS = {
     "export-table": ("sweep.cli.export", "Write a sweep's fold scores as a table to replay."),
     "export-optuna": ("sweep.cli.export", "Write a sweep as a study for Optuna Dashboard."),
     "report": ("sweep.cli.report", "Write a sweep's report as one HTML file."),
+    "confirm": ("sweep.cli.confirm", "Train a sweep's best trials on fresh folds, as its proof."),
     "promote": ("sweep.cli.promote", "Make a sweep's winner the champion, if the evidence holds."),
     "predict": ("sweep.cli.predict", "Segment DICOM files with a champion."),
     "export-model": ("sweep.cli.export_model", "Write a model as one ONNX file."),
@@ -68,7 +69,7 @@ Exit codes:
   1    unexpected error
   2    bad usage or bad input
   3    the gate refused a promotion
-  4    interrupted, `ptxsweep resume` goes on
+  4    interrupted, `ptxsweep resume` goes on (`ptxsweep confirm` with a confirmation)
   5    another driver is at work on the sweep, or the ledger, MLflow or Ray's job server cannot
        be used
   130  Ctrl-C, with nothing to resume

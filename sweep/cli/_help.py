@@ -57,6 +57,7 @@ EXAMPLES = {
         "optuna-dashboard sqlite:///view.db",
     ),
     "report": ("ptxsweep report first --out first.html",),
+    "confirm": ("ptxsweep confirm first --top 5",),
     "promote": ("ptxsweep promote first",),
     "predict": (
         "ptxsweep predict images --champion ptxsweep-average_precision --out masks",

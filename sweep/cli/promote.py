@@ -182,7 +182,7 @@ def print_promotion(promoted: Promotion) -> None:
     """Which version became champion, and on what evidence."""
     word = "is" if promoted.is_new else "was already"
     click.echo(
-        f"trial {promoted.trial} {word} champion: {promoted.model_uri} "
+        f"trial {promoted.trial} of {promoted.sweep} {word} champion: {promoted.model_uri} "
         f"(version {promoted.version})"
         + (f", against the gate: {promoted.reason}" if promoted.forced else "")
     )

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from sweep.search.budget import Budget
 
 
-def _resource_options(function: Function) -> Function:
+def resource_options(function: Function) -> Function:
+    """Options of every command that trains."""
     options = (
         click.option(
             "--hours",
@@ -70,14 +71,16 @@ def _resource_options(function: Function) -> Function:
     return function
 
 
-def _resources(options: dict[str, Any]) -> ResourceRequest:
+def take_resources(options: dict[str, Any]) -> ResourceRequest:
+    """Take what a trial runs on out of a command's arguments."""
     from sweep.ray.resources import ResourceRequest
 
     names = ("address", "workers", "cpus", "gpus")
     return ResourceRequest(**{name: options.pop(name) for name in names})
 
 
-def _budget(options: dict[str, Any]) -> Budget:
+def take_budget(options: dict[str, Any]) -> Budget:
+    """Take what ends a sweep out of a command's arguments."""
     from sweep.search.budget import Budget
 
     return Budget(hours=options.pop("hours"), gpu_hours=options.pop("gpu_hours"))
@@ -142,7 +145,7 @@ def _budget(options: dict[str, Any]) -> Budget:
     "nothing is started or written.",
 )
 @precision_option
-@_resource_options
+@resource_options
 @home_options
 @json_option
 def run_command(
@@ -181,7 +184,7 @@ def run_command(
         holdout_fraction=options.pop("holdout_fraction"),
         monitor_fraction=options.pop("monitor_fraction"),
     )
-    home, resources, budget = open_home(options), _resources(options), _budget(options)
+    home, resources, budget = open_home(options), take_resources(options), take_budget(options)
     if options.pop("dry_run"):
         from sweep.cli.space import print_forecast
         from sweep.forecast import forecast
@@ -236,7 +239,7 @@ def run_command(
 @command("resume")
 @click.argument("name")
 @click.option("--store", type=STORE, help="Where the case store is now, if it moved.")
-@_resource_options
+@resource_options
 @home_options
 @json_option
 def resume_command(name: str, store: Path | str | None, as_json: bool, **options: Any) -> int:
@@ -246,7 +249,7 @@ def resume_command(name: str, store: Path | str | None, as_json: bool, **options
     from sweep import launch
     from sweep.cli.live import watching
 
-    resources, budget = _resources(options), _budget(options)
+    resources, budget = take_resources(options), take_budget(options)
     with watching(name) as on_progress:
         summary = launch.resume(
             name,

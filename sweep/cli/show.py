@@ -134,6 +134,7 @@ def show_command(
     that from its start to its end. With --json all trials are there, by number, unless --sort or
     --state is given.
     """
+    from sweep.analysis.confirmed import find_confirmed
     from sweep.analysis.operating_point import fill
     from sweep.analysis.summary import summarise
     from sweep.ledger import Ledger
@@ -142,7 +143,8 @@ def show_command(
     selection = Selection(order=order, states=_known(states), num_rows=None if is_all else NUM_ROWS)
     ledger = Ledger.open(home.ledger_url, name)
     fill(ledger.projection, home.sweep_folder(name))
-    summary = summarise(ledger)
+    confirmed = find_confirmed(home.ledger_url, name, ledger.projection)
+    summary = summarise(ledger, confirmed=confirmed)
     ledger.close()
     if not as_json:
         print_sweep(summary, selection, _WIDE if is_wide else None)
@@ -183,6 +185,8 @@ def print_sweep(
         click.echo(f"cases: {cohort}")
     for sentence in summary.sentences:
         click.echo(sentence)
+    if summary.confirmed is not None:
+        click.echo(summary.confirmed.sentence)
     if summary.best is not None:
         _print_winner(summary)
     if summary.warning is not None:

@@ -140,7 +140,8 @@ class Evidence:
         if count and not again:
             raise HoldoutUsed(
                 f"the hold-out of {self._sweep!r} was used {count} time(s) already; a score on it "
-                "is honest once, so a further use must be asked for, and is counted and shown"
+                "is honest once, so a further use must be asked for (`promote --again`), and is "
+                "counted and shown"
             )
         if compare_and_swap(self._storage, study, COUNT_KEY, stored, count + 1) is None:
             raise HoldoutUsed(f"another process is using the hold-out of {self._sweep!r}")

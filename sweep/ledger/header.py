@@ -20,7 +20,7 @@ _NOTED: dict[str, type] = {
     **{"num_cases": int, "cohort": dict, "phantom": bool},
     **dict.fromkeys(("plan_digest", "search_plan_digest"), str),
     **{"runtime": dict, "version": str, "git_sha": str, "versions": dict, "environment": list},
-    "created_at": str,
+    **dict.fromkeys(("created_at", "confirms"), str),
 }
 
 
@@ -48,6 +48,8 @@ class SweepHeader:
         versions: Versions of what changes pixels or scores, by package.
         environment: Every package that was installed, as `name==version`.
         created_at: When, in ISO 8601.
+        confirms: Name of the sweep of which this one trains the best trials on fresh folds; None of
+            a search.
         extra: What else is stored, under its own key.
     """
 
@@ -70,6 +72,7 @@ class SweepHeader:
     versions: Mapping[str, str] | None = None
     environment: Sequence[str] | None = None
     created_at: str | None = None
+    confirms: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -121,6 +124,7 @@ def build_header(
     plan_digest: str,
     search_plan_digest: str,
     runtime: Mapping[str, Any],
+    confirms: str | None = None,
 ) -> SweepHeader:
     """The header of a sweep that begins now, with the code and the packages that run here.
 
@@ -146,4 +150,5 @@ def build_header(
         versions=pixel_versions(),
         environment=installed_packages(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        confirms=confirms,
     )

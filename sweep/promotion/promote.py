@@ -19,6 +19,7 @@ from mlflow.models import Model
 
 from ptxcore.data.store.case_store import OnProgress, no_progress
 from ptxcore.types import Runtime
+from sweep.analysis.confirmed import promoted_sweep
 from sweep.errors import GateRefused, TrackingError, UsageError
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
@@ -100,7 +101,7 @@ def promote(
 
     Args:
         home: Where the sweep lives.
-        name: Name of the sweep.
+        name: Name of the sweep; if it was confirmed, the confirmed winner is promoted.
         model_name: Name in the registry; `champions.model_name` unless given, one for each metric.
         gate: What the gate asks for, see `load_gate`; without one, the shipped `superior`.
         force: Promote the winner against the gate; the reasons are written on the model.
@@ -122,6 +123,7 @@ def promote(
     why = _reason(force, reason)
     if model_name is not None:
         registry.check_name(model_name)
+    name = promoted_sweep(home.ledger_url, name)
     with Sweep.open(home, name) as sweep:
         registered = model_name or champions.model_name(sweep.header)
         projection = sweep.projection

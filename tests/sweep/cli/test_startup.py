@@ -33,6 +33,7 @@ COMMANDS = (
     ("show",),
     ("compare",),
     ("report",),
+    ("confirm",),
     ("promote",),
     ("predict",),
     ("evaluate",),

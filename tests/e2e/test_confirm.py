@@ -1,0 +1,100 @@
+"""A search, its best trials on fresh folds, and the hold-out once; killed on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import ptxsweep, start_ptxsweep
+
+from ptxcore.data.splits.fold_plan import FoldPlan
+from ptxcore.data.store.case_store import CaseStore
+from sweep.analysis.confirmed import cross_selected
+from sweep.ledger import Ledger, list_sweeps
+from sweep.ledger.evidence import Evidence
+from sweep.mlflow.view import connect
+from sweep.storage.holdout_uses import noted_uses
+
+
+@pytest.mark.slow
+def test_confirm_is_killed_goes_on_and_is_promoted(
+    tmp_path: Path, phantom_store: Path, space_file: Callable[..., Path]
+) -> None:
+    home, url = tmp_path / "home", f"sqlite:///{tmp_path / 'home' / 'ledger.db'}"
+    words = ("--store", phantom_store, "--precision", "float32", "--holdout-fraction", "0.3")
+    searched = ptxsweep("run", space_file("standard", 2), *words, home=home)
+    assert searched["state"] == "finished"
+    before = noted_uses(str(phantom_store)).keys()
+
+    driver = start_ptxsweep("confirm", "tiny", "--top", "1", home=home, log=tmp_path / "log")
+    while "tiny.confirm" not in list_sweeps(url) or not _has_a_fold(url):
+        assert driver.poll() is None, (tmp_path / "log").read_text()
+        time.sleep(0.1)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    refused = ptxsweep("promote", "tiny", home=home, check=2)  # neither one nor the other
+    assert refused is None
+    assert ptxsweep("confirm", "tiny", "--top", "3", home=home, check=2) is None
+    assert noted_uses(str(phantom_store)).keys() == before
+
+    found = ptxsweep("confirm", "tiny", home=home)
+    assert found["summary"]["state"] == "finished"
+    search, fresh = Ledger.open(url, "tiny"), Ledger.open(url, "tiny.confirm")
+    assert fresh.header.confirms == "tiny"
+    _check_folds(home, phantom_store)
+    best = sorted(search.projection.trials, key=lambda trial: -trial.mean)[:1]
+    wanted = [search.projection.trials[0], *(trial for trial in best if not trial.is_default)]
+    trials = fresh.projection.trials
+    assert [trial.settings for trial in trials] == [trial.settings for trial in wanted]
+    assert {len(trial.folds) for trial in trials} == {3}
+    score, holdout = found["score"], found["holdout"]
+    rows = [[trial.folds[fold].score for fold in range(3)] for trial in trials]
+    assert score["confirmed_score"] == pytest.approx(cross_selected(rows))
+    assert score["search_score"] == pytest.approx(best[0].mean)
+    assert (holdout["sweep"], holdout["use"]) == ("tiny.confirm", 1)
+    assert Evidence(url, "tiny").uses() == []
+    (use,) = Evidence(url, "tiny.confirm").uses()
+    assert noted_uses(str(phantom_store)).keys() - before == {use.id}
+
+    assert ptxsweep("confirm", "tiny", home=home)["holdout"] == holdout  # opened once
+    shown = ptxsweep("show", "tiny", home=home)["confirmed"]
+    assert shown["confirmed_score"] == pytest.approx(score["confirmed_score"])
+    promoted = ptxsweep("promote", "tiny", "--force", "--reason", "of the test", home=home)
+    assert promoted["sweep"] == "tiny.confirm"
+    assert promoted["confirmation"] == holdout
+    client = connect(f"sqlite:///{home / 'mlflow.db'}")
+    (run,) = client.search_runs(["1"], "tags.mlflow.runName = 'tiny'")
+    assert run.data.metrics["confirmed/score"] == pytest.approx(score["confirmed_score"])
+    assert ptxsweep("report", "tiny", home=home) is not None
+    page = (home / "sweeps" / "tiny" / "report.html").read_text(encoding="utf-8")
+    assert "Confirmed score" in page
+
+
+def _has_a_fold(url: str) -> bool:
+    ledger = Ledger.open(url, "tiny.confirm")
+    try:
+        return any(trial.folds for trial in ledger.projection.trials)
+    finally:
+        ledger.close()
+
+
+def _check_folds(home: Path, place: Path) -> None:
+    """Same hold-out, other folds, and no patient of the one in the other."""
+    plans = [
+        FoldPlan.load(home / "sweeps" / name / "plan.json") for name in ("tiny", "tiny.confirm")
+    ]
+    search, fresh = plans
+    assert fresh.holdout == search.holdout
+    assert set(map(frozenset, fresh.search.folds)).isdisjoint(map(frozenset, search.search.folds))
+    groups = {case.case_id: case.group for case in CaseStore.open(place).cases}
+    trained = [name for fold in fresh.search.folds for name in fold]
+    assert {groups[name] for name in trained}.isdisjoint(groups[name] for name in fresh.holdout)
+    assert sorted(trained) == sorted(name for fold in search.search.folds for name in fold)
+    of_fold = [{groups[name] for name in fold} for fold in fresh.search.folds]
+    assert sum(map(len, of_fold)) == len(set().union(*of_fold))
+    worker = (home / "sweeps" / "tiny.confirm" / "search_plan.json").read_text(encoding="utf-8")
+    assert not any(name in worker for name in fresh.holdout)
