@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sweep.errors import UsageError
-from sweep.mlflow.open_model import ONNX, need_onnx, open_model
+from sweep.mlflow.open_model import ENGINE, ONNX, need_packages, open_model
 from sweep.storage.home import Home
 
 #: An ONNX graph in one file, or the folder of a MONAI bundle.
@@ -22,12 +24,14 @@ class Exported:
         num_networks: Networks in it.
         difference: Largest difference of its mean logits from the networks' on a trial image.
         num_bytes: Size of the file, or of all files.
+        speed: Of a graph what was measured here, see `OnnxEnsemble`; it stands in the file too.
     """
 
     path: Path
     num_networks: int
     difference: float
     num_bytes: int
+    speed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def export_model(home: Home, uri: str, path: Path, *, form: str = FORMATS[0]) -> Exported:
@@ -50,18 +54,21 @@ def export_model(home: Home, uri: str, path: Path, *, form: str = FORMATS[0]) ->
     if form == "onnx":
         if path.suffix != ONNX:
             raise UsageError(f"--out: found {path.name}, expected a name that ends in {ONNX}")
-        need_onnx()
+        need_packages("onnx", "onnxscript", "onnxruntime")
     elif path.exists():
         raise UsageError(f"--out: found {path} there already, expected a new folder for the bundle")
     from ptxcore.inference import Ensemble
 
     model, facts = open_model(home, uri)
+    del facts[ENGINE]  # of now, not of the file
     if not isinstance(model, Ensemble):
         raise UsageError(f"{uri} is a graph already, expected a model with its networks")
+    speed: dict[str, Any] = {}
     if form == "onnx":
-        from ptxcore.export.onnx_graph import export_onnx
+        from ptxcore.export.onnx_graph import OnnxEnsemble, export_onnx
 
         difference = export_onnx(model, path, facts=facts)
+        speed = OnnxEnsemble.load(path).speed
     else:
         from ptxcore.export.monai_bundle import write_bundle
         from sweep.mlflow.model_package import write_wheel
@@ -74,4 +81,5 @@ def export_model(home: Home, uri: str, path: Path, *, form: str = FORMATS[0]) ->
         num_networks=len(model.members),
         difference=difference,
         num_bytes=sum(one.stat().st_size for one in files),
+        speed=speed,
     )

@@ -23,7 +23,7 @@ from ptxcore.export.dicom_sr import make_sr
 from ptxcore.export.pictures import write_mask, write_probability
 from ptxcore.export.source_image import Maker, SourceImage, read_source, silent
 from sweep.errors import UsageError
-from sweep.mlflow.open_model import REGISTERED, open_model
+from sweep.mlflow.open_model import AUTO, ENGINE, REGISTERED, open_model
 from sweep.shadow import TABLE, Disagreement, Shadow
 from sweep.storage.home import Home
 from sweep.storage.inputs import Inputs, find_inputs
@@ -102,6 +102,7 @@ def predict_files(
     seg_type: str = SEG_TYPES[0],
     ohif: bool = False,
     attention: Path | None = None,
+    engine: str = AUTO,
     shadow: str | None = None,
     shadow_pictures: Path | None = None,
     on_model: Callable[[Mapping[str, Any]], None] = lambda facts: None,
@@ -118,6 +119,7 @@ def predict_files(
         seg_type: One of `ptxcore.export.dicom_seg.SEG_TYPES`.
         ohif: Whether segmentations have the orientation that the viewer OHIF asks for.
         attention: Folder for pictures of the attention gates, likewise; None draws none.
+        engine: What computes, see `open_model`.
         shadow: Alias or address of a second model that is compared with the first, see
             `sweep.shadow`; `out` gets a table of where they disagree, and none of its masks.
         shadow_pictures: Folder for pictures of both outlines where they do; None draws none.
@@ -137,7 +139,7 @@ def predict_files(
         for file in chosen.files:  # before anything is written
             with speaking_of(file, chosen.labels[file], HINT):
                 read_source(file)
-    model, facts = open_model(home, uri)
+    model, facts = open_model(home, uri, engine)
     beside = None if shadow is None else Shadow(home, shadow, uri, facts, shadow_pictures)
     on_model({**facts, "rule": dataclasses.asdict(model.rule)})
     if beside is not None:
@@ -172,7 +174,9 @@ def predict_files(
 
 def _maker(facts: Mapping[str, Any]) -> Maker:
     name, number = facts.get(REGISTERED) or (facts.get("sweep") or "a folder", "unregistered")
-    return Maker(model=str(name)[:64], version=str(number)[:64], software=version("ptxsweep"))
+    engine = facts[ENGINE]
+    software = f"{version('ptxsweep')}, {engine['name']} {engine['version']}"
+    return Maker(model=str(name)[:64], version=str(number)[:64], software=software[:64])
 
 
 def _draw_attention(

@@ -16,7 +16,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ptxcore.atomic_file import whole_file
 from ptxcore.errors import CheckpointError, SettingsError
+from ptxcore.export.graph_engines import Run, fastest, installed, machine, measure, start
 from ptxcore.export.trial_image import trial_image
 from ptxcore.inference import (
     Ensemble,
@@ -38,9 +39,6 @@ from ptxcore.metrics import logits_to_mask
 from ptxcore.models import pad_to_multiple
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Rule, Runtime
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 INPUT, OUTPUT = "windows", "logits"
 #: Key of the graph's metadata: JSON of what `load` needs.
@@ -71,7 +69,7 @@ def export_onnx(ensemble: Ensemble, path: Path, *, facts: Mapping[str, Any]) -> 
         facts: What the model says of its origin; plain JSON values.
 
     Returns:
-        The largest difference of mean logits on a trial image.
+        The largest difference of mean logits on a trial image, both in float32.
 
     Raises:
         SettingsError: The networks' settings differ.
@@ -109,13 +107,32 @@ def export_onnx(ensemble: Ensemble, path: Path, *, facts: Mapping[str, Any]) -> 
         assert program is not None, "the exporter of dynamo gives a program"
         program.model.metadata_props[KEY] = json.dumps(about, sort_keys=True)
         program.save(str(draft), external_data=False)
-        difference = _difference(ensemble, OnnxEnsemble.load(draft))
+        difference = _difference(ensemble, OnnxEnsemble.load(draft, engine="onnxruntime"))
         if not difference <= TOLERANCE:
             raise CheckpointError(
                 f"{path.name}: found logits that differ by {difference:.2g} from those of the "
                 f"networks, expected at most {TOLERANCE}; nothing was written"
             )
+        about["speed"] = _speed(ensemble, draft)
+        program.model.metadata_props[KEY] = json.dumps(about, sort_keys=True)
+        program.save(str(draft), external_data=False)
     return difference
+
+
+def _speed(ensemble: Ensemble, path: Path) -> dict[str, Any]:
+    """Which engine is the fastest here, of those that give what the networks give."""
+    graphs = {name: OnnxEnsemble.load(path, engine=name).logits for name in installed()}
+    measured = measure(ensemble, graphs, trial_image())
+    scored = f"pytorch-{ensemble.runtime.precision}"
+    return {
+        "machine": machine(),
+        "scored": scored,
+        "fastest": fastest(measured, measured[scored]),
+        "fastest_graph": fastest(
+            {name: one for name, one in measured.items() if name in graphs}, measured[scored]
+        ),
+        "measured": {name: dataclasses.asdict(one) for name, one in measured.items()},
+    }
 
 
 class OnnxEnsemble:
@@ -125,44 +142,51 @@ class OnnxEnsemble:
         rule: How the mean logit, as a probability, becomes a mask.
         facts: What the model says of its origin.
         members: None: the networks are in the graph.
+        engine: One of `ptxcore.export.graph_engines.ENGINES`.
+        speed: What was measured on export, empty in files of earlier versions: "machine", by
+            engine "measured" (seconds and difference), "fastest" and "fastest_graph".
     """
 
     members: tuple[tuple[nn.Module, FoldSettings], ...] = ()
 
-    def __init__(self, session: InferenceSession, about: Mapping[str, Any]) -> None:
+    def __init__(self, run: Run, about: Mapping[str, Any], engine: str) -> None:
         """Use `load`.
 
         Args:
-            session: Session of the graph.
+            run: Runs the graph.
             about: The graph's metadata.
+            engine: What runs it.
         """
+        self.engine = engine
+        self.speed: dict[str, Any] = about.get("speed", {})
         self.rule = Rule(**about["rule"])
         self.facts: dict[str, Any] = about["facts"]
         self._settings = FoldSettings(**about["settings"])
         self._num_networks = int(about["num_networks"])
-        self._network = _Graph(session, int(about["multiple"]))
+        self._network = _Graph(run, int(about["multiple"]))
 
     @classmethod
-    def load(cls, path: Path, *, num_threads: int | None = None) -> OnnxEnsemble:
-        """Open a file that `export_onnx` wrote.
+    def load(cls, path: Path, *, engine: str | None = None) -> OnnxEnsemble:
+        """Open a file that `export_onnx` wrote, with as many CPU threads as PyTorch has.
 
         Args:
             path: Path of the file.
-            num_threads: CPU threads, at least 1; what PyTorch has if None.
+            engine: One of `ENGINES`; None for the one that was the fastest on export, if that
+                was on this machine and it is installed, else the first that is installed.
 
         Raises:
+            SettingsError: The engine is not installed.
             CheckpointError: It is damaged, or another program's graph.
         """
-        import onnxruntime
+        import onnx
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = num_threads or torch.get_num_threads()
-        options.log_severity_level = 4
         try:
-            session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-            about = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
+            props = onnx.load(str(path), load_external_data=False).metadata_props
+            about = json.loads({prop.key: prop.value for prop in props}[KEY])
+            chosen = engine or _engine_of(about.get("speed", {}))
+            run = start(chosen, path, torch.get_num_threads())
+        except SettingsError:
+            raise
         except Exception as error:  # of many kinds, none of which ONNX Runtime exports
             raise CheckpointError(
                 f"{path.name}: found no graph that ptxsweep wrote ({type(error).__name__}), "
@@ -172,7 +196,7 @@ class OnnxEnsemble:
             raise CheckpointError(
                 f"{path.name}: format: found {about.get('format')}, expected {FORMAT}"
             )
-        return cls(session, about)
+        return cls(run, about, chosen)
 
     def logits(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
         """As `Ensemble.logits`.
@@ -207,20 +231,27 @@ class OnnxEnsemble:
 class _Graph(nn.Module):
     """The graph in a network's place: pads, runs, crops."""
 
-    def __init__(self, session: InferenceSession, multiple: int) -> None:
+    def __init__(self, run: Run, multiple: int) -> None:
         super().__init__()
-        self._session, self._multiple = session, multiple
+        self._run, self._multiple = run, multiple
 
     def forward(self, windows: Tensor) -> Tensor:
         padded, size = pad_to_multiple(windows, self._multiple)
-        (logits,) = self._session.run([OUTPUT], {INPUT: padded.contiguous().numpy()})
+        logits = self._run(padded.contiguous().numpy())
         return torch.from_numpy(logits)[..., : size.height, : size.width]
 
 
+def _engine_of(speed: Mapping[str, Any]) -> str:
+    here = installed()
+    if speed.get("machine") == machine() and speed["fastest_graph"] in here:
+        return str(speed["fastest_graph"])
+    return here[0] if here else "onnxruntime"  # which is then asked for by name
+
+
 def _difference(ensemble: Ensemble, graph: OnnxEnsemble) -> float:
-    """Largest difference of mean logits on the trial image."""
-    pixels = trial_image()
-    return float(np.abs(ensemble.logits(pixels) - graph.logits(pixels)).max())
+    """Largest difference of mean logits on the trial image, both in float32."""
+    pixels, exact = trial_image(), dataclasses.replace(ensemble, runtime=Runtime())
+    return float(np.abs(exact.logits(pixels) - graph.logits(pixels)).max())
 
 
 @contextlib.contextmanager

@@ -34,7 +34,10 @@ def export_model_command(model: str, out: Path, form: str, as_json: bool, **opti
 
     onnx: all networks of the ensemble in one graph, from windows to logits; how windows are cut and
     blended and how logits become a mask stands in the file's metadata. `predict --model FILE.onnx`
-    and `evaluate FILE.onnx` run it by ONNX Runtime. Needs the extra `onnx`.
+    and `evaluate FILE.onnx` run it, by the fastest engine of those whose probabilities are those of
+    the networks: ONNX Runtime, OpenVINO in float32 or bfloat16 (extra `openvino`). All that are
+    installed are measured on this machine, and the figures stand in the file. Needs the extra
+    `onnx`.
 
     bundle: a folder that `python -m monai.bundle run` takes from DICOM files to masks, with the
     weights as safetensors and this package's wheel; its docs/README.md says how.
@@ -53,3 +56,12 @@ def export_model_command(model: str, out: Path, form: str, as_json: bool, **opti
         f"{done.path}: {done.num_networks} networks, {done.num_bytes / 1e6:.1f} MB; logits differ "
         f"from theirs by at most {done.difference:.1g}"
     )
+    if done.speed:
+        scored = done.speed["measured"][done.speed["scored"]]["seconds"]
+        shares = ", ".join(
+            f"{name} {one['seconds'] / scored:.2f}" for name, one in done.speed["measured"].items()
+        )
+        click.echo(
+            f"time of a prediction on {done.speed['machine']}, over that of {done.speed['scored']} "
+            f"(as the networks were scored): {shares}; predict takes {done.speed['fastest_graph']}"
+        )

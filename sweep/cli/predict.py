@@ -45,6 +45,13 @@ from sweep.errors import UsageError
     help="Draw what the attention gates let through, one PNG per file, into this folder.",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["auto", "pytorch", "onnxruntime", "openvino", "openvino-bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="What computes: networks PyTorch, a file of export-model one of the others.",
+)
+@click.option(
     "--shadow",
     metavar="MODEL",
     help="A second model that is compared with the first: an alias (challenger) or an address.",
@@ -76,6 +83,7 @@ def predict_command(
     seg_type: str,
     ohif: bool,
     attention: Path | None,
+    engine: str,
     shadow: str | None,
     shadow_pictures: Path | None,
     any_modality: bool,
@@ -92,6 +100,8 @@ def predict_command(
     (rle), `<stem>.seg.dcm`, a DICOM Segmentation that refers to its image (seg), and
     `<stem>.sr.dcm`, a report with its area (sr); both DICOM files carry the patient's identity, as
     they must. A model of drawings, or one that has seen no healthy image, says so.
+    Networks are computed as they were scored; for a file of export-model --engine auto takes what
+    was the fastest on this machine when it was written, and says so.
     --shadow runs a second model beside it and writes `shadow.csv`, where the two disagree, the
     worst first: pixels of both masks, Dice between them, whether one alone found something.
     A picture without contrast is told from one in which nothing was found. Not for clinical use.
@@ -131,6 +141,7 @@ def predict_command(
             caution=warned,
             other_versions=other_versions(facts, pixel_versions()),
             rule=facts["rule"],
+            engine=facts["engine"],
         )
         if warned is not None:
             say(f"caution: {warned}")
@@ -151,6 +162,7 @@ def predict_command(
         seg_type=seg_type,
         ohif=ohif,
         attention=attention,
+        engine=engine,
         shadow=shadow,
         shadow_pictures=shadow_pictures,
         on_model=on_model,
@@ -173,6 +185,8 @@ def predict_command(
         return
     rule = Rule(**origin["rule"])
     say(f"masks: {rule.words}")
+    used = origin["engine"]
+    say(f"engine: {used['name']} {used['version']}, {used['why']}")
     for prediction in predictions:
         found = (
             f"{prediction.mask_px} px ({prediction.share:.2%})" if prediction.mask_px else "nothing"

@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version as version_of
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,16 +26,23 @@ if TYPE_CHECKING:
 ONNX = ".onnx"
 #: Key of the facts: name and version of a model that the registry knows.
 REGISTERED = "registered"
+#: Key of the facts: "name", "version" and "why" of what computes.
+ENGINE = "engine"
+#: What may be asked for: the best that is known, or one of them.
+AUTO, PYTORCH = "auto", "pytorch"
 _REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<number>[0-9]+))")
 
 
-def need_onnx() -> None:
-    """Refuse to go on without the packages that write and run graphs.
+def need_packages(*names: str) -> None:
+    """Refuse to go on without packages that write and run graphs.
+
+    Args:
+        names: Names of the packages.
 
     Raises:
         UsageError: They are not installed.
     """
-    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+    missing = [name for name in names if find_spec(name) is None]
     if missing:
         raise UsageError(
             f"ONNX: found no package {', '.join(missing)}; pip install 'ptxsweep[onnx]' brings it"
@@ -50,7 +58,9 @@ def load_champion(home: Home, uri: str) -> Ensemble:
     return model
 
 
-def open_model(home: Home, uri: str) -> tuple[Ensemble | OnnxEnsemble, dict[str, Any]]:
+def open_model(
+    home: Home, uri: str, engine: str = AUTO
+) -> tuple[Ensemble | OnnxEnsemble, dict[str, Any]]:
     """The networks of a model, and what it says of its origin; nothing that comes with it is run.
 
     MLflow's own `load_model` runs the code in a model's folder and whatever loader that folder
@@ -61,26 +71,40 @@ def open_model(home: Home, uri: str) -> tuple[Ensemble | OnnxEnsemble, dict[str,
         home: Home with the address of the registry.
         uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the folder of a model on this
             machine, or a file of `export_model`, which have no digest to be compared with.
+        engine: "auto"; "pytorch", which computes networks as their hold-out was scored; or one of
+            `ptxcore.export.graph_engines.ENGINES`, which compute a file of `export_model`.
 
     Raises:
-        UsageError: There is no such model, or its files are not those of the digest.
+        UsageError: There is no such model, its files are not those of the digest, or the engine
+            does not compute it.
         CheckpointError: The files are damaged or were exchanged.
         TrackingError: MLflow cannot be reached.
     """
+    is_graph = uri.endswith(ONNX) and Path(uri).is_file()
+    if engine != AUTO and is_graph == (engine == PYTORCH):
+        raise UsageError(
+            f"--engine: found {engine} for {uri}, expected "
+            + (
+                "onnxruntime, openvino or openvino-bfloat16 for a graph"
+                if is_graph
+                else "pytorch for networks; others run a file of `ptxsweep export-model`"
+            )
+        )
     from sweep.mlflow.model_package import ENSEMBLE_FOLDER, load_ensemble, load_facts
 
     def loaded(folder: Path) -> tuple[Ensemble, dict[str, Any]]:
-        ensemble = folder / ENSEMBLE_FOLDER
-        return load_ensemble(ensemble), load_facts(ensemble)
+        ensemble = load_ensemble(folder / ENSEMBLE_FOLDER)
+        facts = load_facts(folder / ENSEMBLE_FOLDER)
+        return ensemble, facts | {ENGINE: _pytorch(ensemble.runtime.precision)}
 
     if Path(uri).is_dir():
         return loaded(Path(uri))
-    if uri.endswith(ONNX) and Path(uri).is_file():
-        need_onnx()
+    if is_graph:
+        need_packages("onnx")
         from ptxcore.export.onnx_graph import OnnxEnsemble
 
-        graph = OnnxEnsemble.load(Path(uri))
-        return graph, graph.facts
+        graph = OnnxEnsemble.load(Path(uri), engine=None if engine == AUTO else engine)
+        return graph, graph.facts | {ENGINE: _of_graph(graph, engine)}
     with registered_files(home, uri, "nothing was predicted") as (folder, version):
         model, facts = loaded(folder)
     return model, facts | {REGISTERED: [str(version.name), str(version.version)]}
@@ -120,6 +144,31 @@ def registered_files(home: Home, uri: str, so: str) -> Iterator[tuple[Path, Mode
             version = _version(client, uri, **named.groupdict())
             folder = fetch(client, version, Path(copy))
         yield folder, version
+
+
+def _pytorch(precision: str) -> dict[str, str]:
+    return {
+        "name": f"{PYTORCH}-{precision}",
+        "version": version_of("torch"),
+        "why": "as the networks were scored",
+    }
+
+
+def _of_graph(graph: OnnxEnsemble, asked: str) -> dict[str, str]:
+    from ptxcore.export.graph_engines import ENGINES, machine
+
+    found = {"name": graph.engine, "version": version_of(ENGINES[graph.engine])}
+    speed = graph.speed
+    if asked != AUTO:
+        return {**found, "why": "as asked for"}
+    if speed.get("machine") != machine() or graph.engine != speed["fastest_graph"]:
+        return {**found, "why": "not measured on this machine, which export-model does here"}
+    seconds = {name: one["seconds"] for name, one in speed["measured"].items()}
+    share = seconds[graph.engine] / seconds[speed["scored"]]
+    why = f"the fastest of graphs here, {share:.2f} of the time of {speed['scored']}"
+    if speed["fastest"].startswith(PYTORCH):
+        why += f"; {speed['fastest']} is faster, so predict with the model itself"
+    return {**found, "why": why}
 
 
 def _version(

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import onnx
+import pydicom
 import pytest
 from tiny_dicom import write_dicom
 from tiny_store import drawn_store
 
 from ptxcore.errors import CheckpointError, SettingsError
-from ptxcore.export.onnx_graph import KEY, OnnxEnsemble, export_onnx
+from ptxcore.export.graph_engines import PYTORCH, Measured, fastest, installed, machine
+from ptxcore.export.onnx_graph import KEY, TOLERANCE, OnnxEnsemble, export_onnx
+from ptxcore.export.trial_image import trial_image
 from ptxcore.inference import Ensemble
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
-from ptxcore.types import Rule
+from ptxcore.types import Rule, Runtime
 from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.evaluate import evaluate_model
@@ -63,6 +71,101 @@ def test_logits_are_those_of_the_networks(
     np.testing.assert_allclose(opened.logits(image), networks.logits(image), atol=1e-4)
     np.testing.assert_allclose(opened.probability(image), networks.probability(image), atol=1e-5)
     assert (opened.rule, opened.facts) == (networks.rule, {"sweep": "drawn"})
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "openvino-bfloat16"])
+def test_engines_give_what_the_networks_give(
+    networks: Ensemble, graph: Path, engine: str, rng: np.random.Generator
+) -> None:
+    opened = OnnxEnsemble.load(graph, engine=engine)
+    assert opened.engine == engine
+    exact = not engine.endswith("bfloat16")
+    if not exact:  # as in PyTorch
+        runtime = Runtime(precision="bfloat16")
+        networks = dataclasses.replace(networks, runtime=runtime)
+    for shape in ((40, 90), (64, 64), (300, 217)):
+        image = rng.integers(0, 4000, shape).astype(np.uint16)
+        found, expected = opened.probability(image), networks.probability(image)
+        np.testing.assert_allclose(found, expected, atol=1e-5 if exact else 1e-3)
+
+
+def test_the_fastest_that_gives_the_same_is_taken() -> None:
+    measured = {
+        "pytorch-float32": Measured(seconds=2, difference=0),
+        "pytorch-bfloat16": Measured(seconds=1, difference=0.01),
+        "openvino": Measured(seconds=1.5, difference=1e-6),
+        "openvino-bfloat16": Measured(seconds=0.5, difference=0.012),
+    }
+    assert fastest(measured, measured["pytorch-float32"]) == "openvino"
+    assert fastest(measured, measured["pytorch-bfloat16"]) == "openvino-bfloat16"
+
+
+def test_the_choice_stands_in_the_file_and_holds_on_its_machine(graph: Path, home: Home) -> None:
+    speed = OnnxEnsemble.load(graph).speed
+    assert {*speed["measured"]} == {*PYTORCH, *installed()}
+    assert speed["machine"] == machine()
+    _, facts = open_model(home, str(graph))
+    assert facts["engine"]["name"] == speed["fastest_graph"]
+    assert facts["engine"]["why"].startswith("the fastest of graphs here, ")
+    other = with_speed(graph, machine="another")
+    _, facts = open_model(home, str(other))
+    why = "not measured on this machine, which export-model does here"
+    assert (facts["engine"]["name"], facts["engine"]["why"]) == ("onnxruntime", why)
+    _, facts = open_model(home, str(other), "openvino")
+    assert (facts["engine"]["name"], facts["engine"]["why"]) == ("openvino", "as asked for")
+    _, facts = open_model(home, str(with_speed(graph)))  # of an earlier version
+    assert facts["engine"]["name"] == "onnxruntime"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    folder = tmp_path_factory.mktemp("home")
+    return Home.from_environment(folder, tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+
+
+def with_speed(graph: Path, **changes: str) -> Path:
+    """A copy of a graph whose measurement has changes, or without one."""
+    model = onnx.load(graph)
+    about = json.loads({prop.key: prop.value for prop in model.metadata_props}[KEY])
+    speed = about.pop("speed")
+    if changes:
+        about["speed"] = {**speed, **changes}
+    onnx.helper.set_model_props(model, {KEY: json.dumps(about)})
+    path = graph.parent.parent / "changed.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_engines_of_another_kind_are_refused(graph: Path, home: Home, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"found pytorch for .*, expected onnxruntime, openvino"):
+        open_model(home, str(graph), "pytorch")
+    with pytest.raises(UsageError, match=r"found openvino for .*, expected pytorch for networks"):
+        open_model(home, str(tmp_path), "openvino")
+
+
+def test_networks_scored_in_bfloat16_have_a_graph_too(tmp_path: Path) -> None:
+    """Their logits differ from float32 by more than a graph may: as much as bfloat16 has."""
+    network = build_network(SETTINGS, seed=0).eval()
+    network.output.weight.data *= 50
+    runtime = Runtime(precision="bfloat16", channels_last=True)
+    ensemble = Ensemble(members=((network, SETTINGS),), runtime=runtime)
+    image = trial_image()
+    exact = dataclasses.replace(ensemble, runtime=Runtime())
+    assert np.abs(ensemble.logits(image) - exact.logits(image)).max() > TOLERANCE
+    assert export_onnx(ensemble, tmp_path / "model.onnx", facts={}) < 1e-3
+
+
+def test_openvino_reports_nothing(graph: Path, tmp_path: Path) -> None:
+    """Imported as it comes it leaves a number in the user's home and sends what it does."""
+    code = (
+        "import sys, pathlib\n"
+        "from ptxcore.export.graph_engines import start\n"
+        "start('openvino', pathlib.Path(sys.argv[1]), 1)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", code, str(graph)], env=environment, check=True)
+    assert not list(tmp_path.rglob("*openvino*"))
 
 
 def test_one_valid_file_whose_metadata_tells_how_to_use_it(graph: Path) -> None:
@@ -119,9 +222,18 @@ def test_from_champion_to_masks(
     assert told["metrics"]["dice"] == pytest.approx(after.metrics["dice"])
     assert after.metrics["dice"] == pytest.approx(before.metrics["dice"], abs=1e-3)
     assert (after.rule, after.facts["sweep"]) == (before.rule, "tiny")
-    file = write_dicom(tmp_path / "a.dcm", rng.integers(0, 255, (48, 64), dtype=np.uint8))
+    pixels = rng.integers(0, 255, (48, 64), dtype=np.uint8)
+    ids = {"StudyInstanceUID": "1.2.3.1", "SeriesInstanceUID": "1.2.3.2"}
+    file = write_dicom(tmp_path / "a.dcm", pixels, **ids)
     (one,) = predict_files(tiny_home, URI, [file], tmp_path / "networks")
-    (other,) = predict_files(tiny_home, str(path), [file], tmp_path / "graph")
+    seg_of = {"formats": ("png", "seg"), "engine": "openvino"}
+    (other,) = predict_files(tiny_home, str(path), [file], tmp_path / "graph", **seg_of)
+    assert other.seg
+    used = f"{version('ptxsweep')}, openvino {version('openvino')}"
+    assert pydicom.dcmread(other.seg).SoftwareVersions == used
+    words = ["predict", str(file), "--model", str(path), "--out", str(tmp_path / "told")]
+    assert main([*words, "--home", str(tiny_home.folder)]) == 0
+    assert f"engine: {printed['speed']['fastest_graph']} " in capfd.readouterr().err
     assert other.highest == pytest.approx(one.highest, abs=1e-3)
     with pytest.raises(UsageError, match=r"no networks with attention gates in .*champion\.onnx"):
         predict_files(tiny_home, str(path), [file], tmp_path / "x", attention=tmp_path / "y")
