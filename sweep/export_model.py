@@ -24,7 +24,7 @@ class Exported:
         num_networks: Networks in it.
         difference: Largest difference of its mean logits from the networks' on a trial image.
         num_bytes: Size of the file, or of all files.
-        speed: Of a graph what was measured here, see `OnnxEnsemble`; it stands in the file too.
+        speed: Measurements of a graph, see `OnnxEnsemble`; it stands in the file too.
     """
 
     path: Path

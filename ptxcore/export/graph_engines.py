@@ -124,7 +124,7 @@ class Measured:
     """One engine on one picture.
 
     Attributes:
-        seconds: Of a prediction, the shortest of three made in turn with the others'.
+        seconds: Time of a prediction, the shortest of three made in turn with the others'.
         difference: Largest difference of a probability from the networks in float32.
     """
 
