@@ -53,7 +53,7 @@ _FOLDERS = {
 VERBS = (
     *("launch", "segment", "evaluate", "export_model", "report", "preview"),
     *("export_optuna", "forecast", "shadow"),
-    *("load", "doctor", "confirm", "demo"),
+    *("sync", "load", "doctor", "confirm", "demo"),
 )
 SWEEP = {
     "util": Row(set(), {"ptxcore"}),
@@ -76,6 +76,7 @@ SWEEP = {
     "forecast": Row(_FOLDERS | {"launch"}, {"ptxcore"}),
     "shadow": Row({"storage", "mlflow"}, {"ptxcore"}),
     "load": Row({"ledger", "analysis", "storage"}),
+    "sync": Row({"ledger", "mlflow", "storage"}),
     "doctor": Row(_FOLDERS, GUARDED - {"dashboards"}),
     "confirm": Row({*_FOLDERS, "promotion", "launch"}, {"mlflow", "ptxcore"}),
     "demo": Row({*_FOLDERS, "promotion", *VERBS}, {"ptxcore"}),

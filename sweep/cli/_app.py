@@ -54,6 +54,7 @@ _COMMANDS = {
     "export-optuna": ("sweep.cli.export", "Write a sweep as a study for Optuna Dashboard."),
     "report": ("sweep.cli.report", "Write a sweep's report as one HTML file."),
     "confirm": ("sweep.cli.confirm", "Train a sweep's best trials on fresh folds, as its proof."),
+    "sync": ("sweep.cli.sync", "Send a sweep to MLflow."),
     "promote": ("sweep.cli.promote", "Make a sweep's winner the champion, if the evidence holds."),
     "predict": ("sweep.cli.predict", "Segment DICOM files with a champion."),
     "export-model": ("sweep.cli.export_model", "Write a model as one ONNX file."),

@@ -58,6 +58,7 @@ EXAMPLES = {
     ),
     "report": ("ptxsweep report first --out first.html",),
     "confirm": ("ptxsweep confirm first --top 5",),
+    "sync": ("ptxsweep sync first",),
     "promote": ("ptxsweep promote first",),
     "predict": (
         "ptxsweep predict images --champion ptxsweep-average_precision --out masks",

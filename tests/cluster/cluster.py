@@ -351,10 +351,8 @@ class Cluster:
     def _check_tracked(self, name: str, projection: Projection) -> None:
         """MLflow has the sweep's run and one per trial, all ended, with every fold's score."""
         client = MlflowClient(tracking_uri=self.mlflow.url)
-        (experiment,) = [one for one in client.search_experiments() if one.name == "ptxsweep"]
-        runs = client.search_runs(
-            [experiment.experiment_id], f"tags.`ptxsweep.sweep` = '{name}'", max_results=1000
-        )
+        places = [one.experiment_id for one in client.search_experiments()]
+        runs = client.search_runs(places, f"tags.`ptxsweep.sweep` = '{name}'", max_results=1000)
         children = {int(run.data.tags[TRIAL]): run for run in runs if TRIAL in run.data.tags}
         (parent,) = [run for run in runs if TRIAL not in run.data.tags]
         assert parent.info.status == "FINISHED"

@@ -8,53 +8,52 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
-from mlflow.entities import Metric
 
-from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
-from sweep.analysis.cohort import cohort_of, describe, has_positives_alone, overlap_ratio
+from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER
+from sweep.analysis.cohort import cohort_of, has_positives_alone
 from sweep.analysis.operating_point import FIXED, OTHER_FOLDS, known_point, rule_text
 from sweep.analysis.selection_bias import cautions, of_data, spoken
 from sweep.analysis.standing import num_compared, standing
-from sweep.analysis.statistics import corrected_interval, mean_sd, paired_difference
-from sweep.analysis.verdict import SweepVerdict, verdict
+from sweep.analysis.verdict import SweepVerdict
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view._metrics import (
     END,
-    FIXED_PREFIX,
     LAYOUT,
+    Reference,
     Sent,
-    bounds_of,
-    is_plain,
-    metric_values,
     milliseconds,
-    num_reported,
+    parts_of,
 )
-from sweep.records import DEFAULT_TRIAL, State
+from sweep.mlflow.view._words import glossary, progress_text, stopped_text
+from sweep.records import State
 
 #: Tags of runs. `logged` holds what a run has already been sent.
 SWEEP_ID, TRIAL, LOGGED = "ptxsweep.sweep_id", "ptxsweep.trial", "ptxsweep.logged"
 #: Tags of earlier builds: a trial's number, read where the new tag is missing, and how many there
 #: are, which is removed.
 OLD_TRIAL, OLD_TRIALS = "ptxsweep.candidate", "ptxsweep.candidates"
-#: Tags: of which layout a run's keys are; epochs it was sent of folds that were not finished; the
-#: rule that makes the masks behind its metrics.
-LAYOUT_TAG, EPOCHS, THRESHOLD = "ptxsweep.layout", "ptxsweep.epochs", "ptxsweep.threshold"
+#: Tags: of which layout a run's keys are; the rule that makes the masks behind its metrics.
+LAYOUT_TAG, THRESHOLD = "ptxsweep.layout", "ptxsweep.threshold"
 #: Tag: the choice for inference at which a run's scores stand; params hold the first choice.
 INFERENCE = "ptxsweep.inference"
 #: Of which metrics a tag says what empty masks do; the description of the sweep's run has all.
 _SAID = ("dice", "iou", "dice_positive", "iou_positive", "dice_all_empty")
+#: Tag: where and why a trial was stopped, in words.
+STOPPED = "ptxsweep.stopped"
+#: Tag: what a complete trial's model is called in MLflow.
+MODEL = "ptxsweep.model_id"
+#: The whole configuration of a trial. Its run has it from the start: MLflow's page that compares
+#: runs fails if the first run has an artifact and another has none.
+SETTINGS_FILE = "settings.json"
 #: Tag: metrics of which the lowest value is the best; of all others the highest is.
 LOWER = "ptxsweep.lower_is_better"
 #: Tags: number of the winner and its run, "none yet" while the sweep is not over.
 WINNER, WINNER_RUN = "ptxsweep.winner", "ptxsweep.winner_run_id"
-#: The tag that MLflow shows as a run's description.
-DESCRIPTION = "mlflow.note.content"
 #: Facts of the header that identify rather than set something.
 _TAGGED = ("git_sha", "version", "data_hash", "plan_digest", "space_digest", "phantom", "metric")
 _SETTINGS = (
@@ -110,43 +109,6 @@ def _data_tags(header: SweepHeader) -> dict[str, str]:
     return tags | ({} if warned is None else {"ptxsweep.caution": warned})
 
 
-def data_description(header: SweepHeader) -> str:
-    """Which cases took part and what to mind of them, as Markdown; empty if nothing is known."""
-    cohort = cohort_of(header)
-    found = of_data(phantom=header.is_phantom, positives_alone=has_positives_alone(cohort))
-    lines = [
-        f"**{caution.head}** {caution.text[0].upper()}{caution.text[1:]}." for caution in found
-    ]
-    lines += [f"Cases: {text}." for text in (describe(cohort),) if text is not None]
-    return "".join(f"{line}\n\n" for line in lines)
-
-
-def verdict_description(said: SweepVerdict) -> str:
-    """What every view says of a sweep, as Markdown."""
-    lead, *rest = said.sentences
-    return f"**{lead}** {' '.join((*rest, *said.cautions[:1]))}\n\n"
-
-
-def sweep_description() -> str:
-    """How to read a sweep's metrics, as Markdown."""
-    head = (
-        "Trials: `score` is the mean of the objective over all folds, of complete trials "
-        "alone; `partial/...` are means over fewer folds and do not compare with it. Masks behind "
-        "`complete/...` are made with the threshold that the other folds choose, as a model is "
-        "deployed; behind `.../fixed/...` with the fixed one of the settings. The tag "
-        "`ptxsweep.threshold` says which a run has. Steps of `fold-.../...` are epochs; folds.json "
-        "has every metric of every fold.",
-        "",
-        "Metrics by the last part of their names; those that end in `_size_...` or `_view_...` are "
-        "the same of a group of cases.",
-        "",
-        "| metric | better | what it counts, and what empty masks do |",
-        "| --- | --- | --- |",
-    )
-    rows = (f"| {key} | {better(key) or '-'} | {text} |" for key, text in CONVENTIONS.items())
-    return "\n".join((*head, *rows))
-
-
 def digest_of(lines: Sequence[str]) -> str:
     """SHA-256 of a text given by its lines."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -164,7 +126,7 @@ def sweep_params(projection: Projection) -> dict[str, str]:
 def sweep_files(projection: Projection) -> dict[str, str]:
     """Artifacts of the parent run by name."""
     header = projection.header
-    files = {}
+    files = {"metrics.md": glossary()}
     if header.space_text is not None:
         files["space.yaml"] = header.space_text
     if header.environment is not None:
@@ -179,17 +141,20 @@ def trial_tags(name: str, trial: Trial, projection: Projection) -> dict[str, str
         "ptxsweep.sweep": name,
         SWEEP_ID: sweep_id(name, projection.header),
         TRIAL: str(trial.number),
-        "ptxsweep.varied": ", ".join(sorted(trial.parameters)),
         "ptxsweep.phantom": str(projection.header.is_phantom),
-        LOWER: ", ".join(sorted(LOWER_IS_BETTER)),
         "ptxsweep.selection": str(trial.settings.get("selection", "monitor")),
-    } | _data_tags(projection.header)
+    }
     return tags | ({"ptxsweep.default": "True"} if trial.is_default else {})
 
 
 def trial_params(trial: Trial) -> dict[str, str]:
-    """The whole configuration."""
-    return dict(_flat({**trial.settings, **trial.parameters}))
+    """What varies; the rest is the same in all trials and stands in `SETTINGS_FILE`."""
+    return dict(_flat(trial.parameters))
+
+
+def trial_settings(trial: Trial) -> str:
+    """The whole configuration as JSON."""
+    return json.dumps({**trial.settings, **trial.parameters}, sort_keys=True, indent=1)
 
 
 def inference_text(trial: Trial) -> str:
@@ -198,30 +163,29 @@ def inference_text(trial: Trial) -> str:
 
 
 def threshold_text(trial: Trial) -> str:
-    """Which rule makes the masks behind a trial's metrics."""
-    fixed = f"{FIXED_PREFIX}...: {rule_text(FIXED, trial.settings)}"
-    return fixed if known_point(trial) is None else f"{rule_text(OTHER_FOLDS)}; {fixed}"
+    """Which rule makes the masks behind a trial's metrics, where they depend on one."""
+    if known_point(trial) is None:
+        return rule_text(FIXED, trial.settings)
+    return rule_text(OTHER_FOLDS)
 
 
-def standing_tags(trial: Trial) -> dict[str, str]:
+def standing_tags(trial: Trial, reference: Reference) -> dict[str, str]:
     """Tags of a child run that change with its trial."""
-    parts = [*map(str, sorted(trial.folds)), *([END] if trial.state.is_final else [])]
-    unfinished = sorted(set(trial.epochs) - set(trial.folds))
     tags = {
-        TRIAL: str(trial.number),  # here too, for runs of builds that gave it another name
         "ptxsweep.state": trial.state.value,
+        "ptxsweep.progress": progress_text(trial),
         LAYOUT_TAG: LAYOUT,
-        LOGGED: ",".join(parts),
-        EPOCHS: ",".join(f"{fold}:{num_reported(trial.epochs[fold])}" for fold in unfinished)
-        or "-",
+        LOGGED: ",".join(parts_of(trial, reference)),
         THRESHOLD: threshold_text(trial),
     }
+    if (rank := reference.ranks.get(trial.number)) is not None:
+        tags["ptxsweep.rank"] = f"{rank} of {len(reference.ranks)} complete"
     if trial.inference:
         tags[INFERENCE] = inference_text(trial)
     if trial.batch_parts > 1:
         tags["ptxsweep.batch_parts"] = str(trial.batch_parts)
-    if trial.reason:
-        tags["ptxsweep.reason"] = trial.reason[:_MAX_TAG]
+    if (stopped := stopped_text(trial)) is not None:
+        tags[STOPPED] = stopped[:_MAX_TAG]
     return tags
 
 
@@ -235,49 +199,7 @@ def sent_to(tags: Mapping[str, str], trial: Trial) -> Sent:
     parts = set(tags[LOGGED].split(",")) - {""}
     if tags.get(THRESHOLD) != threshold_text(trial):
         parts -= {END}
-    pairs = (pair.partition(":") for pair in tags.get(EPOCHS, "").split(",") if ":" in pair)
-    epochs = {int(fold): int(number) for fold, _, number in pairs}
-    return Sent(is_new=False, parts=frozenset(parts), epochs=epochs)
-
-
-def winner_metrics(projection: Projection) -> list[Metric]:
-    """The winner's statistics over all folds, and its difference to the default trial.
-
-    Nothing while a sweep is not over: what was sent cannot be taken back.
-    """
-    winner = standing(projection).winner
-    if winner is None:
-        return []
-    best = projection.trials[winner]
-    complete = [trial for trial in projection.trials if trial.state is State.COMPLETE]
-    at, step = max(milliseconds(trial.ended_at or "") for trial in complete), len(complete)
-    at += int(LAYOUT)  # newer to MLflow than what another layout said of the same winner
-    ratio = overlap_ratio(projection.header)
-    metrics = []
-    for key, scores in metric_values(best, projection).items():
-        if is_plain(key):
-            metrics.append(Metric(f"winner/mean/{key}", mean_sd(scores)[0], at, step))
-            continue
-        interval = corrected_interval(scores, test_train_ratio=ratio)
-        interval = interval.within(*bounds_of(key, projection))
-        for part in ("mean", "sd", "low", "high"):
-            metrics.append(Metric(f"winner/{part}/{key}", getattr(interval, part), at, step))
-    default = projection.trials[DEFAULT_TRIAL]
-    if default.state is State.COMPLETE and not best.is_default:
-        theirs = metric_values(default, projection)
-        for key, scores in metric_values(best, projection).items():
-            if is_plain(key) or key not in theirs:
-                continue
-            difference = paired_difference(
-                scores,
-                theirs[key],
-                test_train_ratio=ratio,
-                num_compared=num_compared(projection),
-            ).within(*bounds_of(key, projection))
-            for part in ("mean", "low", "high", "p_value"):
-                value = getattr(difference, part)
-                metrics.append(Metric(f"difference/{part}/{key}", value, at, step))
-    return [metric for metric in metrics if math.isfinite(metric.value)]
+    return Sent(is_new=False, parts=frozenset(parts))
 
 
 def winner_tags(projection: Projection) -> dict[str, str]:
@@ -297,22 +219,27 @@ def winner_tags(projection: Projection) -> dict[str, str]:
     }
 
 
-def progress_tags(projection: Projection) -> dict[str, str]:
+def progress_tags(projection: Projection, said: SweepVerdict) -> dict[str, str]:
     """Where the sweep stands."""
-    said, header = verdict(projection), projection.header
     tags = {
         "ptxsweep.state": projection.sweep_state.value,
         "ptxsweep.folds_run": str(sum(len(trial.folds) for trial in projection.trials)),
         "ptxsweep.trials": str(len(projection.trials)),
         "ptxsweep.standing": said.text[:_MAX_TAG],
-        DESCRIPTION: verdict_description(said) + data_description(header) + sweep_description(),
     }
     if projection.sweep_reason:
         tags["ptxsweep.reason"] = projection.sweep_reason[:_MAX_TAG]
-    found = of_data(phantom=header.is_phantom, positives_alone=False)
+    found = of_data(phantom=projection.header.is_phantom, positives_alone=False)
     if (warned := spoken([*found, *cautions(projection)])) is not None:
         tags["ptxsweep.caution"] = warned[:_MAX_TAG]
     return tags
+
+
+def gate_text(tags: Mapping[str, str]) -> str | None:
+    """What the gate said, as `promote` tags the sweep's run; None before."""
+    said = tags.get("ptxsweep.verdict")
+    reasons = tags.get("ptxsweep.verdict_reasons")
+    return f"{said}: {reasons}" if said and reasons else said or None
 
 
 def last_time(trial: Trial) -> int:

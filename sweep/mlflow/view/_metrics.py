@@ -1,50 +1,64 @@
-"""The metrics of a trial's run. No key has folds for its steps.
+"""The metrics of a trial's run: some 25 keys. No key has folds for its steps.
 
 MLflow shows, sorts and compares by one value of a key, that of its highest (step, time, value).
 With folds for steps that would be the last fold, and one trial's fold 4 would stand beside
-another's fold 0. So each fold has keys of its own, and a mean stands under its plain name only
+another's fold 0. So each fold has a key of its own, and a mean stands under its plain name only
 where it is one over all folds:
 
     score, score_sd          the objective over all folds, of complete trials alone
-    complete/mean/NAME, complete/sd/NAME   likewise of every metric: those of masks with the
-                             threshold from the other folds, fixed/NAME at that of the settings
-    partial/score, ...       all of that over fewer folds, of trials that ended without the rest
+    score_vs_default         its mean difference to the default on the same folds
+    vs_default_low, _high    ends of its interval, corrected for the trials looked at; once the
+                             sweep is over
+    dice_both_empty_1, ...   see `NAMES`: some means over all folds at the threshold a model gets
+    partial/score            the mean over fewer folds, of trials that ended without the rest
     score/fold-2             the objective on one fold
-    fold-2/NAME              a curve of one fold, its steps are epochs
-    folds_done, epochs_done, seconds   so far; in the end with those of a fold that was not finished
+    monitor/fold-0           the objective on the monitor split by epoch: of the first fold, which
+                             all trials begin with, and of the fold in which a trial was stopped
+    monitor/loss, train/loss by epoch, means over the folds of a complete trial, as far as all go
+    stopped_at_fold, stopped_at_epoch   of trials that were stopped in a fold
+    folds_done, epochs_done, seconds    the latter two in the end, unfinished folds included
 
-Every metric of every fold stands in the artifact `FOLDS_FILE`.
+Everything else stands in tables among the artifacts, see `sweep.mlflow.view._tables`.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from mlflow.entities import Metric
 
-from ptxcore.metrics import better, bounds, needs_threshold
-from sweep.analysis.operating_point import FIXED, OTHER_FOLDS, fold_values, known_point, rule_of
-from sweep.analysis.statistics import mean_sd
-from sweep.ledger.inference_choice import at_common, values_by_choice
+from ptxcore.metrics import bounds
+from sweep.analysis.cohort import overlap_ratio
+from sweep.analysis.operating_point import fold_values
+from sweep.analysis.standing import compare_folds, is_over, num_compared, standing
+from sweep.analysis.statistics import PairedDifference, mean_sd
+from sweep.ledger.inference_choice import at_common
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import FoldScore, State
-from sweep.util.numbers import all_finite, mean_or
+from sweep.util.numbers import all_finite
 
-#: Version of the keys and of what they mean. Runs of another layout are sent anew; their old keys
-#: (mean/..., sd/..., fold/...) stay, since MLflow deletes no metric, so no key ever gets another
-#: meaning.
-LAYOUT = "2"
-#: Before the name of a metric of masks at the fixed threshold of the settings.
-FIXED_PREFIX = "fixed/"
-#: Among the finished folds that were sent: what the end of a trial adds was, too.
-END = "end"
-FOLDS_FILE = "folds.json"
+#: Version of the keys and of what they mean. Runs of another layout are sent anew; no key ever gets
+#: another meaning, since MLflow deletes none.
+LAYOUT = "3"
+#: Means of complete trials that have a key of their own, by metric. Under the rule of
+#: `sweep.analysis.operating_point`, which the tag `ptxsweep.threshold` names.
+NAMES = {
+    "dice": "dice_both_empty_1",
+    "dice_positive": "dice_positive",
+    "dice_all_empty": "dice_all_empty",
+    "case_sensitivity": "case_sensitivity",
+    "case_specificity": "case_specificity",
+}
+#: Among what was sent: what the end of a trial adds; the mean difference to the default; and with
+#: the number of trials it is corrected for, its interval; and epochs of the first fold.
+END, MEAN_DIFFERENCE, INTERVAL, EPOCHS = "end", "difference", "interval", "epochs"
+#: Before the number of a fold, of which the scores are.
+FOLD_SCORE = "score/fold-"
+_FIRST = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,84 +67,163 @@ class Sent:
 
     Attributes:
         is_new: Whether it holds nothing.
-        parts: Finished folds, and `END`.
-        epochs: The first so many epochs of folds that were not finished then, by fold.
+        parts: Finished folds, and the words above.
     """
 
     is_new: bool = True
     parts: frozenset[str] = frozenset()
-    epochs: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the first fold."""
+        told = [part.removeprefix(f"{EPOCHS}-") for part in self.parts if EPOCHS in part]
+        return max((int(number) for number in told if number.isdecimal()), default=0)
 
 
-def trial_metrics(trial: Trial, projection: Projection, sent: Sent | None = None) -> list[Metric]:
-    """What a trial's run lacks, the score first."""
-    sent = sent or Sent()
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What trials are compared with, found once for all of them.
+
+    Attributes:
+        metric: The objective.
+        default: The default trial, None unless it is complete.
+        num_compared: See `sweep.analysis.standing`.
+        test_train_ratio: See `sweep.analysis.cohort.overlap_ratio`.
+        is_over: Whether no trial can win any more; before that no interval is given.
+        ranks: The place of each complete trial by its score, the best first; empty before that.
+    """
+
+    metric: str
+    default: Trial | None
+    num_compared: int
+    test_train_ratio: float
+    is_over: bool
+    ranks: Mapping[int, int]
+
+    @classmethod
+    def of(cls, projection: Projection) -> Reference:
+        """That of a sweep."""
+        default = projection.default
+        is_known = default is not None and default.state is State.COMPLETE
+        over = is_over(projection)
+        complete = [
+            trial
+            for trial in projection.trials
+            if over and trial.state is State.COMPLETE and math.isfinite(trial.mean)
+        ]
+        complete.sort(key=lambda trial: (-trial.mean, trial.number))
+        return cls(
+            metric=projection.header.metric,
+            default=default if is_known else None,
+            num_compared=num_compared(projection),
+            test_train_ratio=overlap_ratio(projection.header),
+            is_over=over,
+            ranks={trial.number: rank for rank, trial in enumerate(complete, start=1)},
+        )
+
+    def difference(self, trial: Trial) -> PairedDifference | None:
+        """Difference of a complete trial to the default; None for others and for the default."""
+        if self.default is None or trial.is_default or trial.state is not State.COMPLETE:
+            return None
+        found = compare_folds(
+            {fold: score.value for fold, score in trial.folds.items()},
+            {fold: score.value for fold, score in self.default.folds.items()},
+            test_train_ratio=self.test_train_ratio,
+            num_compared=self.num_compared,
+        )
+        return None if found is None else found.within(*bounds(self.metric))
+
+
+def parts_of(trial: Trial, reference: Reference) -> list[str]:
+    """What a trial's run is to hold."""
+    parts = [*map(str, sorted(trial.folds))]
+    if trial.state.is_final:
+        parts.append(END)
+    if reference.difference(trial) is not None:
+        parts.append(MEAN_DIFFERENCE)
+        if reference.is_over:
+            parts.append(f"{INTERVAL}-{reference.num_compared}")
+    if epochs := num_reported(_told(trial, _FIRST)):
+        parts.append(f"{EPOCHS}-{epochs}")
+    return parts
+
+
+def trial_metrics(
+    trial: Trial,
+    projection: Projection,
+    sent: Sent | None = None,
+    reference: Reference | None = None,
+) -> list[Metric]:
+    """What a trial's run lacks, the score first: MLflow's pages offer the first.
+
+    Args:
+        trial: The trial.
+        projection: Projection of its sweep.
+        sent: What its run holds; nothing if None.
+        reference: That of the projection, for those who ask for many trials.
+    """
+    sent, reference = sent or Sent(), reference or Reference.of(projection)
+    new = [part for part in parts_of(trial, reference) if part not in sent.parts]
     metrics = []
-    if trial.state.is_final and END not in sent.parts:
-        metrics += _end(trial, projection)
+    if END in new and trial.folds:
+        metrics += _score(trial)
+    metrics += _versus_default(trial, reference, new)
+    # Of trials that share no score, MLflow's pages offer this one.
+    metrics += _monitor(trial, _FIRST, projection, after=sent.epochs)
+    if END in new:
+        metrics += _end(trial)
     if sent.is_new:
         metrics.append(_metric("folds_done", 0, milliseconds(trial.created_at), 0))
-    for fold in sorted({*trial.folds, *trial.epochs}):
-        if str(fold) in sent.parts:
-            continue
-        metrics += _curves(trial, fold, projection, after=sent.epochs.get(fold, 0))
-        if fold in trial.folds:
-            metrics += _fold(trial, fold, projection)
+    for fold in sorted(trial.folds):
+        if str(fold) in new:
+            metrics += _fold(trial, fold)
+    if END in new:
+        metrics += _last_curves(trial, projection)
     return [metric for metric in metrics if math.isfinite(metric.value)]
 
 
-def metric_values(trial: Trial, projection: Projection) -> dict[str, list[float]]:
-    """Values over the finished folds of all that is a number on each of them.
+def winner_metrics(projection: Projection) -> list[Metric]:
+    """The same of the winner for the sweep's own run, under the same keys.
 
-    Returns:
-        "objective", and metrics by name: those of masks under the rule of
-        `sweep.analysis.operating_point` where that is known, and as "fixed/..." under that of the
-        settings.
+    Nothing while a sweep is not over: what was sent cannot be taken back.
     """
-    found = {"objective": [trial.folds[f].value for f in sorted(trial.folds)]}
-    for key in trial.folds[min(trial.folds)].metrics:
-        if (rule := rule_of(trial, key)) != FIXED:
-            found[key] = list(fold_values(trial, key, rule).values())
-        if needs_threshold(key):
-            found[FIXED_PREFIX + key] = list(fold_values(trial, key, FIXED).values())
-    return {key: list(own) for key, own in found.items() if own and all_finite(own)}
-
-
-def is_plain(key: str) -> bool:
-    """Whether a key of `metric_values` counts cases or restates the baseline.
-
-    Its spread and its interval say nothing.
-    """
-    return key != "objective" and better(_metric_of(key)) is None
-
-
-def bounds_of(key: str, projection: Projection) -> tuple[float, float]:
-    """What a key of `metric_values` can be."""
-    return bounds(projection.header.metric if key == "objective" else _metric_of(key))
-
-
-def fold_table(trial: Trial, projection: Projection) -> str:
-    """Finished folds as a table in JSON: a row per fold and rule, NaN as null."""
-    names = sorted({key for score in trial.folds.values() for key in score.metrics})
-    point = known_point(trial)
-    rows: list[list[Any]] = []
-    for place, fold in enumerate(sorted(trial.folds)):
-        score = trial.folds[fold]
-        effort = [score.value, score.seconds]
-        effort += [score.num_epochs, score.best_epoch]
-        sources = {FIXED: score.metrics} | (
-            {} if point is None else {OTHER_FOLDS: point.folds[place]}
-        )
-        for rule, metrics in sources.items():
-            rows.append([fold, rule, *effort, *(metrics.get(name) for name in names)])
-    columns = ["fold", "threshold", "score", "seconds", "num_epochs", "best_epoch", *names]
-    plain = [[None if cell != cell else cell for cell in row] for row in rows]
-    return json.dumps({"columns": columns, "data": plain})
+    number = standing(projection).winner
+    if number is None:
+        return []
+    winner = projection.trials[number]
+    complete = [trial for trial in projection.trials if trial.state is State.COMPLETE]
+    at, step = max(milliseconds(trial.ended_at or "") for trial in complete), len(complete)
+    reference = Reference.of(projection)
+    new = parts_of(winner, reference)
+    found = [*_score(winner), *_versus_default(winner, reference, new, p_value=True)]
+    found += [_metric(key, value, at, step) for key, value in _means(winner).items()]
+    totals = {
+        "trials": len(projection.trials),
+        "folds_done": sum(len(trial.folds) for trial in projection.trials),
+        "epochs_done": sum(trial.num_epochs for trial in projection.trials),
+        "seconds": math.fsum(trial.total_seconds for trial in projection.trials),
+    }
+    found += [_metric(key, value, at, step) for key, value in totals.items()]
+    return [
+        _metric(metric.key, metric.value, at, step)
+        for metric in found
+        if math.isfinite(metric.value)
+    ]
 
 
 def num_reported(epochs: Mapping[int, float]) -> int:
     """Epochs of a fold up to the first that is not known."""
     return next(number for number in itertools.count() if number + 1 not in epochs)
+
+
+def stopped_in(trial: Trial) -> tuple[int, int] | None:
+    """Fold and epoch in which a trial ended; None where it ended between folds, or was complete."""
+    if not trial.state.is_final or trial.state is State.COMPLETE or not trial.log:
+        return None
+    fold = trial.log[-1].fold
+    if fold in trial.folds:
+        return None
+    return fold, max(trial.epochs.get(fold, {0: 0.0}))
 
 
 def milliseconds(timestamp: str) -> int:
@@ -141,75 +234,105 @@ def milliseconds(timestamp: str) -> int:
         return 0
 
 
-def _end(trial: Trial, projection: Projection) -> list[Metric]:
-    """Means, and what a fold took that was not finished."""
-    at, step = milliseconds(trial.ended_at or trial.created_at), len(trial.folds)
-    is_whole = trial.state is State.COMPLETE
-    part, prefix = ("complete", "") if is_whole else ("partial", "partial/")
-    values = metric_values(trial, projection) if trial.folds else {}
-    found: dict[str, float] = {}
-    for key, own in values.items():
-        mean, sd = mean_sd(own)
-        if key == "objective":
-            found |= {f"{prefix}score": mean, f"{prefix}score_sd": sd}
-        else:
-            found[f"{part}/mean/{key}"] = mean
-            if not is_plain(key):
-                found[f"{part}/sd/{key}"] = sd
-    for number, by_fold in enumerate(values_by_choice(trial.folds)):
-        choice = trial.folds[min(trial.folds)].choices[number].inference
-        name = "_".join(f"{key}-{str(value).lower()}" for key, value in choice.items())
-        found[f"{part}/inference/{name}"] = mean_or(by_fold.values())
-    metrics = [_metric(key, value, at, step) for key, value in found.items()]
-    if any(fold not in trial.folds for fold in trial.attempts):
-        metrics.append(_metric("epochs_done", trial.num_epochs, at, step))
-        metrics.append(_metric("seconds", trial.total_seconds, at, step))
-    return metrics
+def _score(trial: Trial) -> list[Metric]:
+    """Over the finished folds; nothing where a value is no number."""
+    values = [trial.folds[fold].value for fold in sorted(trial.folds)]
+    if not all_finite(values):
+        return []
+    mean, sd = mean_sd(values)
+    if trial.state is State.COMPLETE:
+        return _at_end(trial, {"score": mean, "score_sd": sd})
+    return _at_end(trial, {"partial/score": mean})
 
 
-def _fold(trial: Trial, fold: int, projection: Projection) -> list[Metric]:
-    """What a finished fold adds besides its curves."""
+def _versus_default(
+    trial: Trial, reference: Reference, new: Sequence[str], *, p_value: bool = False
+) -> list[Metric]:
+    found, values = reference.difference(trial), dict[str, float]()
+    if found is None:
+        return []
+    if MEAN_DIFFERENCE in new:
+        values["score_vs_default"] = found.mean
+    if any(part.startswith(INTERVAL) for part in new):
+        values |= {"vs_default_low": found.low, "vs_default_high": found.high}
+        if p_value:
+            values["vs_default_p"] = found.p_value
+    # Corrected for more trials it is newer to MLflow, by a time that follows from the ledger.
+    at = milliseconds(trial.ended_at or trial.created_at) + found.num_compared
+    return [_metric(key, value, at, len(trial.folds)) for key, value in values.items()]
+
+
+def _means(trial: Trial) -> dict[str, float]:
+    """What `NAMES` says, of a complete trial."""
+    found = {}
+    for metric, key in NAMES.items():
+        values = list(fold_values(trial, metric).values())
+        if values and all_finite(values):
+            found[key] = mean_sd(values)[0]
+    return found
+
+
+def _end(trial: Trial) -> list[Metric]:
+    found: dict[str, float] = _means(trial) if trial.state is State.COMPLETE else {}
+    if (place := stopped_in(trial)) is not None:
+        found |= {"stopped_at_fold": place[0], "stopped_at_epoch": place[1]}
+    found |= {"epochs_done": trial.num_epochs, "seconds": trial.total_seconds}
+    return _at_end(trial, found)
+
+
+def _fold(trial: Trial, fold: int) -> list[Metric]:
+    """What a finished fold adds."""
     at = _fold_time(trial, fold)
-    done = [trial.folds[number] for number in sorted(trial.folds) if number <= fold]
+    done = sum(number <= fold for number in trial.folds)
     return [
-        _metric(f"score/fold-{fold}", trial.folds[fold].value, max(at, _choice_time(trial)), 0),
-        _metric("folds_done", len(done), at, len(done)),
-        _metric("epochs_done", sum(each.num_epochs for each in done), at, len(done)),
-        _metric("seconds", math.fsum(each.seconds for each in done), at, len(done)),
+        _metric("folds_done", done, at, done),
+        _metric(f"{FOLD_SCORE}{fold}", trial.folds[fold].value, max(at, _choice_time(trial)), 0),
     ]
 
 
-def _curves(trial: Trial, fold: int, projection: Projection, *, after: int) -> list[Metric]:
-    """Curves of a fold; of one that is not finished the objective alone, epoch by epoch.
+def _monitor(trial: Trial, fold: int, projection: Projection, *, after: int = 0) -> list[Metric]:
+    """The objective on the monitor split of a fold, finished or not.
 
-    Their time is the start of the fold, which is the same before and after it is finished.
-
-    Args:
-        trial: The trial.
-        fold: Finished or not.
-        projection: Projection of the sweep.
-        after: Epochs of the objective that were sent already.
+    Its time is the start of the fold, which is the same before and after it is finished.
     """
-    tries = [milliseconds(each.started_at) for each in trial.log if each.fold == fold]
-    at = min(tries, default=milliseconds(trial.created_at))
-    curves = {
-        key: dict(enumerate(curve, start=1))
-        for key, curve in (trial.folds[fold].curves.items() if fold in trial.folds else ())
-    }
-    own = f"monitor_{projection.header.metric}"
-    told = trial.epochs.get(fold, {})
-    curves[own] = {
-        epoch: value for epoch, value in (curves.get(own, {}) | told).items() if epoch > after
-    }
+    curve = _told(trial, fold)
+    if fold in trial.folds:
+        whole = trial.folds[fold].curves.get(f"monitor_{projection.header.metric}", ())
+        curve = dict(enumerate(whole, start=1)) | curve
+    at = fold_start(trial, fold)
     return [
-        _metric(f"fold-{fold}/{key}", value, at, epoch)
-        for key, curve in curves.items()
+        _metric(f"monitor/fold-{fold}", value, at, epoch)
         for epoch, value in sorted(curve.items())
+        if epoch > after
     ]
 
 
-def _metric_of(key: str) -> str:
-    return key.removeprefix(FIXED_PREFIX)
+def _last_curves(trial: Trial, projection: Projection) -> list[Metric]:
+    """Mean losses of a complete trial, else the objective where it was stopped."""
+    if trial.state is not State.COMPLETE:
+        place = stopped_in(trial)
+        return [] if place is None or place[0] == _FIRST else _monitor(trial, place[0], projection)
+    at, found = milliseconds(trial.ended_at or trial.created_at), []
+    for curve, key in (("monitor_loss", "monitor/loss"), ("train_loss", "train/loss")):
+        folds = [score.curves.get(curve, ()) for score in trial.folds.values()]
+        means = (math.fsum(values) / len(values) for values in zip(*folds, strict=False))
+        found += [_metric(key, value, at, epoch) for epoch, value in enumerate(means, start=1)]
+    return found
+
+
+def _told(trial: Trial, fold: int) -> dict[int, float]:
+    return trial.epochs.get(fold, {})
+
+
+def _at_end(trial: Trial, values: Mapping[str, float]) -> list[Metric]:
+    at, step = milliseconds(trial.ended_at or trial.created_at), len(trial.folds)
+    return [_metric(key, value, at, step) for key, value in values.items()]
+
+
+def fold_start(trial: Trial, fold: int) -> int:
+    """When a fold was first begun, in milliseconds."""
+    tries = [milliseconds(each.started_at) for each in trial.log if each.fold == fold]
+    return min(tries, default=milliseconds(trial.created_at))
 
 
 def _fold_time(trial: Trial, fold: int) -> int:

@@ -24,7 +24,7 @@ from sweep.util.sqlite import sqlite_file
 _PATIENCE_SECONDS = 30.0
 
 
-def settle(tracking_uri: str, artifacts: Path) -> None:
+def settle(tracking_uri: str, artifacts: Path) -> bool:
     """Bring the places in a home's own database in line with where the home is now.
 
     Servers, and databases that lie elsewhere, are left alone, and so are experiments that
@@ -34,34 +34,39 @@ def settle(tracking_uri: str, artifacts: Path) -> None:
         tracking_uri: Address of MLflow; its store is laid out.
         artifacts: The home's folder of artifacts.
 
+    Returns:
+        Whether something was not in line.
+
     Raises:
         OSError: The database cannot be read or written.
     """
     file = sqlite_file(tracking_uri)
     if file is None or not _is_same(file.parent, artifacts.parent):
-        return
+        return False
+    has_moved = False
     try:
         with contextlib.closing(sqlite3.connect(file, _PATIENCE_SECONDS)) as database, database:
             query = "SELECT DISTINCT artifact_location FROM experiments"
             for (place,) in database.execute(query).fetchall():
                 if _has_moved(place, artifacts):
                     _move(database, place, artifacts.absolute().as_uri())
+                    has_moved = True
     except sqlite3.Error as error:
         raise OSError(f"{file}: {error}") from error
+    return has_moved
 
 
-def write_artifact(client: MlflowClient, run_id: str, path: Path, folder: str | None) -> None:
+def write_artifact(client: MlflowClient, place: str, path: Path, folder: str | None) -> None:
     """Copy a file to a run's artifacts.
 
     MLflow's client does the same, but remembers in each process where a run's artifacts were.
 
     Args:
         client: Client of the store.
-        run_id: MLflow id of the run.
+        place: Where the run's artifacts are.
         path: Path of the file.
         folder: Inside the artifacts; None for the top.
     """
-    place = client.get_run(run_id).info.artifact_uri
     keeper: Any = get_artifact_repository(place, tracking_uri=client.tracking_uri)  # half annotated
     keeper.log_artifact(str(path), folder)
 

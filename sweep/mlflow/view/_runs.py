@@ -1,4 +1,9 @@
-"""The runs of one sweep as MLflow has them: found by their tags, made when missing, written to."""
+"""The runs of one sweep as MLflow has them: found by their tags, made when missing, written to.
+
+The sweep's own run stands in an experiment with those of other sweeps, the runs of its trials in an
+experiment of their own, so that a thousand of them hide no sweep. Earlier builds had all in one;
+runs of trials that are found there are `retired` once the new ones are complete.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +17,34 @@ from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
 from sweep.mlflow.view._content import OLD_TRIAL, SWEEP_ID, TRIAL
-from sweep.mlflow.view._places import settle, write_artifact
+from sweep.mlflow.view._places import local_path, settle, write_artifact
 from sweep.mlflow.view._store import connect
 
 #: What MLflow takes in one call is 1000 entries, at most 100 of them params and 100 tags.
 MAX_METRICS, MAX_PARAMS = 800, 100
-#: Trials that are looked up one by one; for more, all runs of the sweep are read.
-FEW = 20
 #: Stands for the parent run where trials have their number.
 PARENT = -1
+#: MLflow opens an experiment without this tag as one of language models. The values are those of
+#: its own pages.
+KIND, TRAINING = "mlflow.experimentKind", "custom_model_development"
 
 
 @dataclass(kw_only=True)
 class Run:
-    """What MLflow holds of one run."""
+    """What MLflow holds of one run.
+
+    Attributes:
+        run_id: Its id.
+        status: Its status.
+        artifact_uri: Where its artifacts are.
+        is_new: Whether it was made by this process.
+        tags: Its tags.
+    """
 
     run_id: str
     status: str
+    artifact_uri: str
+    is_new: bool = False
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -38,6 +54,7 @@ class SweepRuns:
     Attributes:
         client: Client of the store.
         found: Runs by trial, the parent's under `PARENT`, as `search` last saw them.
+        experiments: Id of the experiment of sweeps, and of that of this sweep's trials.
     """
 
     def __init__(self, tracking_uri: str, sweep_id: str) -> None:
@@ -49,39 +66,54 @@ class SweepRuns:
         """
         self.client: MlflowClient = connect(tracking_uri)
         self.found: dict[int, Run] = {}
+        self.experiments: tuple[str, str] = ("", "")
         self._has_server = tracking_uri.startswith(("http:", "https:"))
         self._sweep_id = sweep_id
         self._root: Path | None = None
-        self._experiment_id = ""
+        self._old: list[str] = []
+        self._experiment_tags: dict[str, dict[str, str]] = {}
 
-    def enter(self, experiment: str, artifact_root: Path | None) -> None:
-        """Find the experiment, or make it, and search it.
+    def enter(self, experiment: str, trials: str, artifact_root: Path | None) -> None:
+        """Find the experiments, or make them, and search them.
 
         Args:
-            experiment: Its name.
+            experiment: Name of the experiment of sweeps.
+            trials: Name of that of this sweep's trials.
             artifact_root: Where artifacts are kept if no server does; see `settle`.
         """
         self._root = artifact_root
         self._settle()
-        known = self.client.get_experiment_by_name(experiment)
+        self.experiments = self.experiment(experiment), self.experiment(trials)
+        self.search()
+
+    def experiment(self, name: str) -> str:
+        """The id of an experiment, which is made, or brought back, where it is not there."""
+        known = self.client.get_experiment_by_name(name)
         if known is None:
             local = self._root if not self._has_server else None
             location = None if local is None else local.absolute().as_uri()
             try:
-                self.client.create_experiment(experiment, artifact_location=location)
+                self.client.create_experiment(name, artifact_location=location)
             except MlflowException:
-                known = self.client.get_experiment_by_name(experiment)
+                known = self.client.get_experiment_by_name(name)
                 if known is None:  # no other process was faster: it cannot be made
                     raise
-            known = known or self.client.get_experiment_by_name(experiment)
+            known = known or self.client.get_experiment_by_name(name)
         assert known is not None
-        self._experiment_id = str(known.experiment_id)
-        self.search()
+        if known.lifecycle_stage == "deleted":
+            self.client.restore_experiment(known.experiment_id)
+        found = str(known.experiment_id)
+        self._experiment_tags[found] = dict(known.tags)
+        self.label(found, {KIND: TRAINING})
+        return found
 
-    @property
-    def experiment_id(self) -> str:
-        """The experiment that `enter` found or made."""
-        return self._experiment_id
+    def label(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of an experiment, where they differ."""
+        known = self._experiment_tags[experiment_id]
+        for key, text in tags.items():
+            if known.get(key) != text:
+                self.client.set_experiment_tag(experiment_id, key, text)
+                known[key] = text
 
     def search(self) -> None:
         """Ask MLflow for the runs.
@@ -89,15 +121,26 @@ class SweepRuns:
         Two processes that made the same run at once both see two here. They agree on the one
         with the lower id, and the other goes.
         """
-        self.found = {}
-        self._look("")
+        self.found, self._old = {}, []
+        for experiment_id in self.experiments:
+            self._look(experiment_id)
 
-    def _look(self, condition: str) -> None:
-        query, token = f"tags.`{SWEEP_ID}` = '{self._sweep_id}'{condition}", None
+    def retire(self) -> int:
+        """Delete the runs of trials that earlier builds left among the sweeps; their number.
+
+        MLflow keeps deleted runs, and brings them back when asked, until `mlflow gc`.
+        """
+        for run_id in self._old:
+            self.client.delete_run(run_id)
+        number, self._old = len(self._old), []
+        return number
+
+    def _look(self, experiment_id: str) -> None:
+        token = None
         while True:
             page = self.client.search_runs(
-                [self._experiment_id],
-                query,
+                [experiment_id],
+                f"tags.`{SWEEP_ID}` = '{self._sweep_id}'",
                 ViewType.ACTIVE_ONLY,
                 max_results=1000,
                 order_by=["attributes.run_id"],
@@ -106,28 +149,41 @@ class SweepRuns:
             for run in page:
                 tags = run.data.tags
                 number = int(tags.get(TRIAL, tags.get(OLD_TRIAL, PARENT)))
-                known = Run(run_id=run.info.run_id, status=run.info.status, tags=dict(tags))
+                if experiment_id == self.experiments[0] and number != PARENT:
+                    self._old.append(run.info.run_id)
+                    continue
+                known = Run(
+                    run_id=run.info.run_id,
+                    status=run.info.status,
+                    artifact_uri=run.info.artifact_uri,
+                    tags=dict(tags),
+                )
                 if self.found.setdefault(number, known) is not known:
                     self.client.delete_run(known.run_id)
             token = page.token
             if not token:
                 return
 
-    def make(self, missing: Mapping[int, tuple[dict[str, str], int]]) -> None:
-        """Make runs: tags and start time (milliseconds) by trial or `PARENT`."""
-        for tags, started_at in missing.values():
-            self.client.create_run(
-                self._experiment_id,
-                start_time=started_at,
-                tags=tags,
-                run_name=tags["mlflow.runName"],
-            )
-        if len(missing) > FEW or PARENT in missing:
+    def make(self, number: int, tags: dict[str, str], started_at: int) -> None:
+        """Make the run of a trial or `PARENT`: its tags and start time (milliseconds).
+
+        If another process makes it at the same time, the next `search` sees both.
+        """
+        made = self.client.create_run(
+            self.experiments[number != PARENT],
+            start_time=started_at,
+            tags=tags,
+            run_name=tags["mlflow.runName"],
+        )
+        self.found[number] = Run(
+            run_id=made.info.run_id,
+            status=made.info.status,
+            artifact_uri=made.info.artifact_uri,
+            is_new=True,
+            tags=dict(tags),
+        )
+        if number == PARENT:
             self.search()
-            return
-        # A search reads all metrics of what it finds, and new trials come all the time.
-        for number in missing:
-            self._look(f" AND tags.`{TRIAL}` = '{number}'")
 
     def send(
         self,
@@ -159,20 +215,27 @@ class SweepRuns:
             del run.tags[tag]
 
     def write(self, run: Run, path: Path, folder: str | None = None) -> None:
-        """Copy a file to a run's artifacts, wherever the home is by now."""
-        self._settle()
-        write_artifact(self.client, run.run_id, path, folder)
+        """Copy a file to a run's artifacts; `refresh` first."""
+        write_artifact(self.client, run.artifact_uri, path, folder)
 
     def write_text(self, run: Run, text: str, name: str) -> None:
         """The same for a text."""
+        if (local := local_path(run.artifact_uri)) is not None:  # MLflow would copy it there
+            local.mkdir(parents=True, exist_ok=True)
+            (local / name).write_text(text, encoding="utf-8")
+            return
         with tempfile.TemporaryDirectory(prefix="ptxsweep-") as scratch:
             path = Path(scratch) / name
             path.write_text(text, encoding="utf-8")
             self.write(run, path)
 
-    def _settle(self) -> None:
-        if self._root is not None:
-            settle(self.client.tracking_uri, self._root)
+    def refresh(self) -> None:
+        """Learn where artifacts go, wherever the home is by now."""
+        if self._settle():
+            self.search()
+
+    def _settle(self) -> bool:
+        return self._root is not None and settle(self.client.tracking_uri, self._root)
 
     def set_status(self, run: Run, status: str, at: int) -> None:
         """Move a run to a status; one that is over ends at `at` (milliseconds)."""

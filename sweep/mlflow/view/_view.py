@@ -12,27 +12,42 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweep.analysis.operating_point import fill
+from sweep.analysis.verdict import verdict
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import _content as content
+from sweep.mlflow.view import _words as words
+from sweep.mlflow.view._inputs import fold_datasets, log_folds, make_model, with_model
 from sweep.mlflow.view._metrics import (
     END,
-    FOLDS_FILE,
-    fold_table,
+    LAYOUT,
+    Reference,
     milliseconds,
+    parts_of,
     trial_metrics,
+    winner_metrics,
 )
-from sweep.mlflow.view._runs import PARENT, SweepRuns
+from sweep.mlflow.view._runs import PARENT, Run, SweepRuns
 from sweep.mlflow.view._store import quietly, shown_uri
-from sweep.records import SweepState
+from sweep.mlflow.view._tables import (
+    CURVES_FILE,
+    METRICS_FILE,
+    curves_table,
+    metrics_table,
+    winner_table,
+)
+from sweep.records import State, SweepState
 from sweep.storage.home import Home
 from sweep.util.redaction import redact
 
 EXPERIMENT = "ptxsweep"
+#: MLflow's pages open as those of language models until told otherwise, once in each browser.
+MODEL_TRAINING = "?workflowType=machine_learning"
 #: What MLflow, its server, its database or its artifact folder may do to us.
 OUTAGES = (MlflowException, SQLAlchemyError, OSError)
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -82,7 +97,7 @@ class MlflowView:
         self._failures_in_a_row = 0
         self._next_try = 0.0
         self._runs: SweepRuns | None = None
-        self._done: dict[int, tuple[int, str]] = {}
+        self._done: dict[int, tuple[int, str, str]] = {}
 
     @classmethod
     def for_sweep(cls, home: Home, name: str) -> MlflowView:
@@ -166,74 +181,146 @@ class MlflowView:
             self._runs, self._done = None, {}  # another process may have written: look again
         if self._folder is not None:
             fill(projection, self._folder)
-        runs = self._reach(projection)
-        runs.make(
-            {
-                trial.number: (
-                    content.trial_tags(self.name, trial, projection)
-                    | {"mlflow.parentRunId": str(self.run_id)},
-                    milliseconds(trial.created_at),
-                )
-                for trial in projection.trials
-                if trial.number not in runs.found
-            }
-        )
+        runs, reference = self._reach(projection), Reference.of(projection)
         over = final or projection.sweep_state in (SweepState.FINISHED, SweepState.INTERRUPTED)
         for trial in projection.trials:
-            self._send_trial(runs, trial, projection, over=over)
-        self._send_sweep(runs, projection, over=over)
+            self._send_trial(runs, trial, projection, reference, over=over)
+        self._send_sweep(runs, projection, reference, over=over)
+        if number := runs.retire():
+            _log.info(
+                "MLflow had %d runs of trials of this sweep by an earlier build; they were sent "
+                "anew, and the old ones are among its deleted runs",
+                number,
+            )
 
     def _reach(self, projection: Projection) -> SweepRuns:
         """Connect and learn which runs there are; afterwards there is a parent."""
         runs = self._known_runs(projection)
         if PARENT not in runs.found:
             created = milliseconds(projection.header.created_at or "")
-            runs.make({PARENT: (content.sweep_tags(self.name, projection), created)})
+            runs.make(PARENT, content.sweep_tags(self.name, projection), created)
         self.run_id = runs.found[PARENT].run_id
+        sweeps, trials = runs.experiments
+        runs.label(sweeps, {words.DESCRIPTION: words.sweeps_note()})
+        link = run_link(self.name, sweeps, self.run_id)
+        runs.label(
+            trials, {words.DESCRIPTION: words.trials_note(self.name, projection.header, link)}
+        )
         return runs
 
     def _known_runs(self, projection: Projection) -> SweepRuns:
         """Connect and learn which runs there are."""
         if self._runs is None:
             runs = SweepRuns(self._uri, content.sweep_id(self.name, projection.header))
-            runs.enter(self._experiment, self._root)
+            runs.enter(self._experiment, f"{self._experiment}/{self.name}", self._root)
             self._runs = runs
+        else:
+            self._runs.refresh()
         return self._runs
 
     def _send_trial(
-        self, runs: SweepRuns, trial: Trial, projection: Projection, *, over: bool
+        self,
+        runs: SweepRuns,
+        trial: Trial,
+        projection: Projection,
+        reference: Reference,
+        *,
+        over: bool,
     ) -> None:
         is_cut_off = over and not trial.state.is_final
         status = "KILLED" if is_cut_off else content.STATUS[trial.state]
-        if self._done.get(trial.number) == (trial.revision, status):
+        parts = ",".join(parts_of(trial, reference))
+        if self._done.get(trial.number) == (trial.revision, status, parts):
             return
+        if trial.number not in runs.found:
+            tags = content.trial_tags(self.name, trial, projection) | self._parent_tag
+            runs.make(trial.number, tags, milliseconds(trial.created_at))
         run = runs.found[trial.number]
-        params = {} if content.LOGGED in run.tags else content.trial_params(trial)
         sent = content.sent_to(run.tags, trial)
-        if trial.state.is_final and trial.folds and END not in sent.parts:
-            runs.write_text(run, fold_table(trial, projection), FOLDS_FILE)
-        metrics = trial_metrics(trial, projection, sent)
-        tags = content.standing_tags(trial) | {"mlflow.parentRunId": str(self.run_id)}
+        params = {}
+        if sent.is_new:
+            params = content.trial_params(trial)
+            runs.write_text(run, content.trial_settings(trial), content.SETTINGS_FILE)
+        tags = content.standing_tags(trial, reference) | self._parent_tag
+        sweep_link = run_link(self.name, runs.experiments[0], str(self.run_id))
+        tags[words.DESCRIPTION] = words.trial_note(trial, projection, reference, sweep_link)
+        metrics = trial_metrics(trial, projection, sent, reference)
+        if trial.state.is_final and END not in sent.parts:
+            metrics = self._send_end(runs, run, trial, projection, metrics, tags)
         runs.send(run, metrics=metrics, params=params, tags=tags)
         runs.set_status(run, status, content.last_time(trial))
-        self._done[trial.number] = (trial.revision, status)
+        self._done[trial.number] = (trial.revision, status, parts)
 
-    def _send_sweep(self, runs: SweepRuns, projection: Projection, *, over: bool) -> None:
+    def _send_end(
+        self,
+        runs: SweepRuns,
+        run: Run,
+        trial: Trial,
+        projection: Projection,
+        metrics: list[Metric],
+        tags: dict[str, str],
+    ) -> list[Metric]:
+        """The tables, folds and model of a trial that is over; its metrics with the model."""
+        datasets = fold_datasets(projection.header, sorted({*trial.folds, *trial.attempts}))
+        if datasets:
+            log_folds(runs.client, run.run_id, datasets)
+        if trial.folds:
+            runs.write_text(run, metrics_table(trial), METRICS_FILE)
+        if trial.folds or trial.epochs:
+            runs.write_text(run, curves_table(trial), CURVES_FILE)
+        if trial.state is not State.COMPLETE:
+            return metrics
+        model_id = run.tags.get(content.MODEL) or make_model(
+            runs.client,
+            runs.experiments[1],
+            f"{self.name}-{trial.number:04d}",
+            run,
+            content.trial_params(trial),
+        )
+        tags[content.MODEL] = model_id
+        return with_model(metrics, model_id, datasets)
+
+    @property
+    def _parent_tag(self) -> dict[str, str]:
+        return {"mlflow.parentRunId": str(self.run_id)}
+
+    def _send_sweep(
+        self, runs: SweepRuns, projection: Projection, reference: Reference, *, over: bool
+    ) -> None:
         run = runs.found[PARENT]
-        if content.LOGGED not in run.tags:
+        if run.tags.get(content.LOGGED) != LAYOUT:
             for name, text in content.sweep_files(projection).items():
                 runs.write_text(run, text, name)
-            runs.send(run, params=content.sweep_params(projection), tags={content.LOGGED: "base"})
-        tags, metrics = content.progress_tags(projection), []
+            params = {} if content.LOGGED in run.tags else content.sweep_params(projection)
+            runs.send(run, params=params, tags={content.LOGGED: LAYOUT})
+        said = verdict(projection)
+        tags, metrics = content.progress_tags(projection, said), []
         winner = content.winner_tags(projection)
-        if any(run.tags.get(key) != text for key, text in winner.items()):
-            metrics = content.winner_metrics(projection)
-        tags |= winner
-        if (number := winner[content.WINNER]).isdigit():
-            tags[content.WINNER_RUN] = runs.found[int(number)].run_id
+        number = winner[content.WINNER]
+        links = {"Trials": experiment_link(f"{self._experiment}/{self.name}", runs.experiments[1])}
+        if number.isdigit():
+            best, his = projection.trials[int(number)], runs.found[int(number)].run_id
+            if any(run.tags.get(key) != text for key, text in winner.items()):
+                metrics = winner_metrics(projection)
+                table = winner_table(best, projection.header.metric, reference)
+                runs.write_text(run, table, METRICS_FILE)
+            tags[content.WINNER_RUN] = his
+            links["Winner"] = run_link(f"{self.name}-{best.number:04d}", runs.experiments[1], his)
         elif content.WINNER_RUN in run.tags:  # of an earlier version, which had winners too soon
             tags[content.WINNER_RUN] = number
-        runs.send(run, metrics=metrics, tags=tags)
+        gate = content.gate_text(run.tags)
+        tags[words.DESCRIPTION] = words.sweep_note(projection, said, links, gate)
+        runs.send(run, metrics=metrics, tags=tags | winner)
         runs.drop(run, content.OLD_TRIALS)  # else it would go stale beside the new one
         finished = "FINISHED" if projection.sweep_state is SweepState.FINISHED else "KILLED"
         runs.set_status(run, finished if over else "RUNNING", content.sweep_time(projection))
+
+
+def run_link(text: str, experiment_id: str, run_id: str) -> str:
+    """A link to a run, in Markdown, that works wherever MLflow's pages are."""
+    return f"[{text}](#/experiments/{experiment_id}/runs/{run_id}{MODEL_TRAINING})"
+
+
+def experiment_link(text: str, experiment_id: str) -> str:
+    """The same to an experiment."""
+    return f"[{text}](#/experiments/{experiment_id}/runs{MODEL_TRAINING})"

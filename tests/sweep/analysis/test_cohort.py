@@ -20,12 +20,9 @@ from sweep.analysis.selection_bias import POSITIVES_ALONE, caution
 from sweep.analysis.standing import standing
 from sweep.ledger.header import SweepHeader, build_header
 from sweep.ledger.projection import Projection, Trial
-from sweep.mlflow.view._content import (
-    data_description,
-    sweep_params,
-    sweep_tags,
-    winner_metrics,
-)
+from sweep.mlflow.view._content import sweep_params, sweep_tags
+from sweep.mlflow.view._metrics import winner_metrics
+from sweep.mlflow.view._words import trials_note
 from sweep.records import FoldScore, State, SweepState
 from sweep.space import load_space
 
@@ -89,7 +86,7 @@ def test_positive_cases_alone_are_said_everywhere(store: CaseStore) -> None:
     tags, params = sweep_tags("one", projection), sweep_params(projection)
     assert tags["ptxsweep.positives_alone"] == "True"
     assert POSITIVES_ALONE.text in tags["ptxsweep.caution"]
-    assert POSITIVES_ALONE.head in data_description(projection.header)
+    assert POSITIVES_ALONE.head in trials_note("one", projection.header, "")
     assert (params["num_cases"], params["cohort.num_store_cases"]) == ("16", "40")
     assert params["cohort.cases"] == "positive"
     html = report_html("one", projection)
@@ -117,7 +114,7 @@ def test_what_watches_is_not_trained_on(store: CaseStore) -> None:
         compared = compare(made)
         assert compared.overlap == ratio_text(one)
         assert compared.trials[1].difference == difference
-        assert sent["difference/low/objective"] == pytest.approx(difference.low)
+        assert sent["vs_default_low"] == pytest.approx(difference.low)
         assert find(made).overlap == ratio_text(one)
         widths.append(difference.high - difference.low)
     assert widths[0] / widths[1] == pytest.approx(((1 / 2 + 6 / 5) / (1 / 2 + 1)) ** 0.5)

@@ -84,15 +84,17 @@ def test_every_view_has_the_same_dice_and_names_its_rule(
     view.sync(ledger, final=True)
     client = connect(tiny_home.tracking_uri)
     parent = client.get_run(str(view.run_id))
-    assert parent.data.metrics["winner/mean/dice"] == pytest.approx(dice)
-    assert parent.data.metrics["winner/mean/fixed/dice"] == pytest.approx(fixed)
     child = client.get_run(parent.data.tags["ptxsweep.winner_run_id"])
-    assert child.data.metrics["complete/mean/dice"] == pytest.approx(dice)
-    assert child.data.metrics["complete/mean/fixed/dice"] == pytest.approx(fixed)
     for run in (parent, child):
-        assert run.data.tags["ptxsweep.threshold"] == (
-            "threshold from the other folds; fixed/...: fixed threshold 0.5"
-        )
+        assert run.data.metrics["dice_both_empty_1"] == pytest.approx(dice)
+        assert run.data.tags["ptxsweep.threshold"] == "threshold from the other folds"
+        file = client.download_artifacts(run.info.run_id, "metrics.json")
+        rows = json.loads(Path(file).read_text(encoding="utf-8"))["data"]
+        means = {row[1]: row[2] for row in rows if row[0] == "dice"}
+        assert means == {
+            "threshold from the other folds": pytest.approx(dice, rel=1e-5),
+            "fixed threshold 0.5": pytest.approx(fixed, rel=1e-5),
+        }
     ledger.close()
 
 

@@ -21,7 +21,8 @@ from sweep.analysis.statistics import paired_difference
 from sweep.analysis.verdict import verdict
 from sweep.cli import main
 from sweep.ledger import Ledger
-from sweep.mlflow.view._content import progress_tags, winner_metrics, winner_tags
+from sweep.mlflow.view._content import progress_tags, winner_tags
+from sweep.mlflow.view._metrics import winner_metrics
 from sweep.records import State, SweepState
 
 
@@ -98,7 +99,10 @@ class TestOneVerdict:
         assert {part: shown["difference"][part] for part in parts} == expected  # type: ignore[index]
 
         sent = {metric.key: metric.value for metric in winner_metrics(projection)}
-        assert {part: sent[f"difference/{part}/objective"] for part in parts} == expected
+        names = ("score_vs_default", "vs_default_low", "vs_default_high", "vs_default_p")
+        assert [sent[name] for name in names] == [
+            expected[part] for part in ("mean", "low", "high", "p_value")
+        ]
 
     def test_p_is_below_5_percent_exactly_where_the_interval_leaves_out_0(
         self, ledger: Ledger, home: Path, capfd: pytest.CaptureFixture[str]
@@ -159,7 +163,10 @@ class TestOpenSweep:
         assert 'class="tile"' not in body
         assert winner_metrics(opened.projection) == []
         assert winner_tags(opened.projection)["ptxsweep.winner"] == "none yet"
-        assert progress_tags(opened.projection)["ptxsweep.standing"] == text
+        assert (
+            progress_tags(opened.projection, verdict(opened.projection))["ptxsweep.standing"]
+            == text
+        )
 
     def test_lower_is_better_is_said(self) -> None:
         made = projection_of([[0.5] * 3, [0.4] * 2], maximize=False, metric="loss")

@@ -24,7 +24,8 @@ from sweep.analysis.verdict import SweepVerdict, verdict
 from sweep.cli import main
 from sweep.cli.live import line, table
 from sweep.ledger import Ledger
-from sweep.mlflow.view._content import DESCRIPTION, progress_tags
+from sweep.mlflow.view._content import progress_tags
+from sweep.mlflow.view._words import sweep_note
 from sweep.records import State
 
 #: Sweeps: of which one is over, one interrupted, one has a single trial, one no finished fold.
@@ -102,9 +103,9 @@ def test_every_view_says_the_same(
     Console(width=500, file=stream).print(table(name, projection))
     assert said.short in one_line(stream.getvalue())
 
-    tags = progress_tags(projection)
+    tags = progress_tags(projection, said)
     assert tags["ptxsweep.standing"] == said.text
-    note = tags[DESCRIPTION].replace("**", "")
+    note = sweep_note(projection, said, {}, None).replace("**", "")
     assert note.startswith(said.text)
     assert all(sentence in note for sentence in said.cautions[:1])
 

@@ -34,6 +34,7 @@ COMMANDS = (
     ("compare",),
     ("report",),
     ("confirm",),
+    ("sync",),
     ("promote",),
     ("predict",),
     ("evaluate",),

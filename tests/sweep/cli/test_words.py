@@ -59,6 +59,7 @@ def test_nothing_that_a_user_reads_has_the_old_word(
         ("compare", "tiny"),
         ("promote", "tiny", "--max-loss", "1"),
         ("report", "tiny"),
+        ("sync", "tiny"),
         ("export-table", "tiny"),
     ):
         where = ["--home", tiny_home.folder, "--ledger", tiny_home.ledger_url]
@@ -94,7 +95,7 @@ def in_mlflow(home: Home) -> dict[str, str]:
     client = connect(home.tracking_uri)
     experiment = client.get_experiment_by_name("ptxsweep")
     assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
+    runs = client.search_runs([one.experiment_id for one in client.search_experiments()])
     numbers = {run.data.tags["ptxsweep.trial"] for run in runs if run.info.run_name != "tiny"}
     assert numbers == {"0", "1"}
     found: dict[str, Any] = {

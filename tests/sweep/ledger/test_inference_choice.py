@@ -30,6 +30,7 @@ from sweep.analysis.summary import summarise
 from sweep.ledger import Ledger
 from sweep.ledger.inference_choice import at_common, common_choice, values_by_choice
 from sweep.mlflow.view._metrics import trial_metrics
+from sweep.mlflow.view._tables import metrics_table
 from sweep.policies import make_policy
 from sweep.promotion.confirm import weight_folders
 from sweep.ray.trainable import FoldTrainable, Job
@@ -252,8 +253,9 @@ def test_a_sweep_with_choices_is_all_the_fixed_sweeps_for_one_training(tmp_path:
         assert one.inference == CHOICES[int(np.argmax(means))] == summary.inference
         sent = {metric.key: metric.value for metric in trial_metrics(one, again.projection)}
         assert sent["score"] == pytest.approx(one.mean)
-        key = "complete/inference/overlap-0.75_tta-true_whole_image-false"
-        assert sent[key] == pytest.approx(means[5])
+        rows = {row[0]: row for row in json.loads(metrics_table(one))["data"]}
+        row = rows["score at overlap 0.75, tta True, whole_image False"]
+        assert row[2] == pytest.approx(means[5], rel=1e-5)
     best = again.projection.best()
     assert best is not None
     confirmed = confirm_now(bench.home, "whole")

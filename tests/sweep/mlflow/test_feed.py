@@ -46,7 +46,7 @@ def ledger(tmp_path: Path) -> Ledger:
 def assert_whole(home: Home, ledger: Ledger, run_id: str | None) -> None:
     """MLflow has the sweep's run and every trial's, and none is open."""
     found = SweepRuns(home.tracking_uri, sweep_id(ledger.name, ledger.header))
-    found.enter(EXPERIMENT, None)
+    found.enter(EXPERIMENT, f"{EXPERIMENT}/{ledger.name}", None)
     assert len(found.found) == 1 + len(ledger.projection.trials)
     assert found.found[PARENT].run_id == run_id
     assert "RUNNING" not in {run.status for run in found.found.values()}
@@ -55,8 +55,8 @@ def assert_whole(home: Home, ledger: Ledger, run_id: str | None) -> None:
 @pytest.fixture
 def runs(uri: str, tmp_path: Path) -> SweepRuns:
     found = SweepRuns(uri, "paced")
-    found.enter("ptxsweep", tmp_path / "artifacts")
-    found.make({PARENT: ({"mlflow.runName": "paced", "ptxsweep.sweep_id": "paced"}, 0)})
+    found.enter("ptxsweep", "ptxsweep/paced", tmp_path / "artifacts")
+    found.make(PARENT, {"mlflow.runName": "paced", "ptxsweep.sweep_id": "paced"}, 0)
     return found
 
 

@@ -7,12 +7,14 @@ import dataclasses
 import json
 import logging
 import math
+import re
 import shutil
 import socket
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -20,11 +22,12 @@ from mlflow.entities import Metric, Run, ViewType
 from synthetic_sweeps import Story, run_sweep
 
 from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
-from sweep.analysis.standing import num_compared
-from sweep.analysis.statistics import corrected_interval, paired_difference
+from sweep.analysis.standing import standing
+from sweep.analysis.statistics import corrected_interval
+from sweep.analysis.verdict import verdict
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Attempt, Trial
-from sweep.mlflow.view import MlflowView, connect, shown_uri
+from sweep.mlflow.view import MlflowView, connect, shown_uri, sweep_id
 from sweep.records import State, SweepState
 
 #: One diverged trial, one fold tried twice, several stopped by the pruner.
@@ -59,10 +62,10 @@ def view_of(uri: str, ledger: Ledger) -> MlflowView:
 
 
 def all_runs(uri: str) -> list[Run]:
+    """Of all sweeps and of their trials."""
     client = connect(uri)
-    experiment = client.get_experiment_by_name("ptxsweep")
-    assert experiment is not None
-    return list(client.search_runs([experiment.experiment_id], "", ViewType.ACTIVE_ONLY, 5000))
+    places = [one.experiment_id for one in client.search_experiments()]
+    return list(client.search_runs(places, "", ViewType.ACTIVE_ONLY, 5000))
 
 
 def content_of(uri: str) -> dict[str, object]:
@@ -76,16 +79,29 @@ def content_of(uri: str) -> dict[str, object]:
             )
             for key in run.data.metrics
         }
-        ids = ("mlflow.parentRunId", "ptxsweep.winner_run_id")
+        ids = ("mlflow.parentRunId", "ptxsweep.winner_run_id", "ptxsweep.model_id")
         content[run.info.run_name] = (
             run.info.status,
             run.info.start_time,
             run.info.end_time,
             run.data.params,
-            {key: text for key, text in run.data.tags.items() if key not in ids},
+            {
+                key: re.sub(r"\[[^]]*\]\(#[^)]*\)", "", text)  # links hold ids
+                for key, text in run.data.tags.items()
+                if key not in ids
+            },
             history,
+            sorted(one.path for one in client.list_artifacts(run.info.run_id)),
+            sorted(each.dataset.digest for each in run.inputs.dataset_inputs),
+            num_models(client, run),
         )
     return content
+
+
+def num_models(client: MlflowClient, run: Run) -> int:
+    return len(
+        client.search_logged_models([run.info.experiment_id], f"name = '{run.info.run_name}'")
+    )
 
 
 def parent_of(uri: str) -> Run:
@@ -112,11 +128,19 @@ def test_a_run_per_trial_under_a_run_per_sweep(uri: str, ledger: Ledger) -> None
         assert run.info.status == expected[one.state]
         assert run.info.end_time >= run.info.start_time
         assert run.data.params["learning_rate"] == str(one.settings["learning_rate"])
-        assert run.data.params["network"] == "attention_unet"
+        assert run.data.params.keys() == one.parameters.keys()
+        settings = artifact(uri, run, "settings.json")
+        assert settings["network"] == "attention_unet"
         assert run.data.tags["ptxsweep.state"] == one.state
         assert run.data.tags["ptxsweep.phantom"] == "True"
-        assert "hausdorff95_mm" in run.data.tags["ptxsweep.lower_is_better"]
-        assert run.data.tags.get("ptxsweep.reason") == one.reason
+        assert one.is_diverged or one.state is State.COMPLETE or "ptxsweep.stopped" in run.data.tags
+
+
+def artifact(uri: str, run: Run, name: str) -> dict[str, Any]:
+    file = connect(uri).download_artifacts(run.info.run_id, name)
+    found = json.loads(Path(file).read_text(encoding="utf-8"))
+    assert isinstance(found, dict)
+    return found
 
 
 def run_of(uri: str, number: int) -> Run:
@@ -129,7 +153,7 @@ def points(uri: str, run: Run, key: str) -> list[tuple[int, float]]:
     return sorted((one.step, one.value) for one in history)
 
 
-def test_a_fold_has_keys_of_its_own_and_epochs_are_steps(uri: str, ledger: Ledger) -> None:
+def test_some_25_keys_and_the_rest_in_tables(uri: str, ledger: Ledger) -> None:
     view_of(uri, ledger).sync(ledger, final=True)
     best = ledger.projection.best()
     assert best is not None
@@ -138,24 +162,73 @@ def test_a_fold_has_keys_of_its_own_and_epochs_are_steps(uri: str, ledger: Ledge
     scores = [best.folds[fold].score for fold in range(5)]
     for fold, score in enumerate(scores):
         assert points(uri, run, f"score/fold-{fold}") == [(0, score)]
-    curve = best.folds[2].curves["train_loss"]
-    assert points(uri, run, "fold-2/train_loss") == list(enumerate(curve, start=1))
-    assert points(uri, run, "folds_done") == [(done, done) for done in range(6)]
-    dice = [best.folds[fold].metrics["dice"] for fold in range(5)]
     latest = run.data.metrics
+    assert len(latest) <= 25
+    assert next(iter(latest)) == "score"  # MLflow's page that compares runs shows the first one
+    assert points(uri, run, "folds_done") == [(done, done) for done in range(6)]
     assert latest["score"] == pytest.approx(corrected_interval(scores).mean)
     assert latest["score_sd"] == pytest.approx(corrected_interval(scores).sd)
-    assert latest["complete/mean/fixed/dice"] == pytest.approx(corrected_interval(dice).mean)
-    assert latest["complete/sd/fixed/dice"] == pytest.approx(corrected_interval(dice).sd)
+    dice = [best.folds[fold].metrics["dice"] for fold in range(5)]
+    assert latest["dice_both_empty_1"] == pytest.approx(corrected_interval(dice).mean)
     empty = best.folds[4].metrics["dice_all_empty"]
-    assert latest["complete/mean/dice_all_empty"] == pytest.approx(empty)
-    assert "complete/sd/dice_all_empty" not in latest  # a constant
-    assert run.data.tags["ptxsweep.threshold"] == "fixed/...: fixed threshold 0.5"
-    file = connect(uri).download_artifacts(run.info.run_id, "folds.json")
-    table = json.loads(Path(file).read_text(encoding="utf-8"))
-    place = table["columns"].index("dice")
-    assert [row[:2] for row in table["data"]] == [[fold, "fixed"] for fold in range(5)]
-    assert [row[place] for row in table["data"]] == dice
+    assert latest["dice_all_empty"] == pytest.approx(empty)
+    assert run.data.tags["ptxsweep.threshold"] == "fixed threshold 0.5"
+    assert run.data.tags["ptxsweep.rank"].startswith("1 of ")
+    shortest = min(best.folds[fold].num_epochs for fold in range(5))
+    losses = points(uri, run, "train/loss")
+    assert [epoch for epoch, _ in losses] == list(range(1, shortest + 1))
+    assert losses[1][1] == pytest.approx(
+        sum(score.curves["train_loss"][1] for score in best.folds.values()) / 5
+    )
+    table = artifact(uri, run, "metrics.json")
+    rows = {(row[0], row[1]): row[2:] for row in table["data"]}
+    assert table["columns"][4:] == [f"fold-{fold}" for fold in range(5)]
+    assert rows["dice", "fixed threshold 0.5"][2:] == pytest.approx(dice, rel=1e-5)
+    curves = artifact(uri, run, "curves.json")
+    assert sum(row[0] == 2 for row in curves["data"]) == best.folds[2].num_epochs
+
+
+def test_a_complete_trial_has_folds_and_a_model(uri: str, ledger: Ledger) -> None:
+    view_of(uri, ledger).sync(ledger, final=True)
+    client = connect(uri)
+    digests = set()
+    for one in ledger.projection.trials:
+        run = run_of(uri, one.number)
+        inputs = {each.dataset.name: each for each in run.inputs.dataset_inputs}
+        assert set(inputs) == {f"fold-{fold}" for fold in {*one.folds, *one.attempts}}
+        digests |= {(name, each.dataset.digest) for name, each in inputs.items()}
+        assert num_models(client, run) == (one.state is State.COMPLETE)
+        if one.state is State.COMPLETE:
+            model = client.get_logged_model(run.data.tags["ptxsweep.model_id"])
+            assert model.status == "READY"
+            found = {metric.key: metric for metric in model.metrics or ()}
+            assert found["score"].value == pytest.approx(one.mean_value)
+            fold = found["score/fold-3"]
+            assert (fold.value, fold.dataset_name) == (one.folds[3].value, "fold-3")
+    assert len(digests) == 5
+
+
+def test_sweeps_and_trials_stand_apart_and_lead_to_each_other(uri: str, ledger: Ledger) -> None:
+    view_of(uri, ledger).sync(ledger, final=True)
+    client, parent = connect(uri), parent_of(uri)
+    sweeps = client.get_experiment_by_name("ptxsweep")
+    trials = client.get_experiment_by_name(f"ptxsweep/{ledger.name}")
+    assert sweeps is not None
+    assert trials is not None
+    for one in (sweeps, trials):
+        assert one.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert [run.info.run_id for run in client.search_runs([sweeps.experiment_id])] == [
+        parent.info.run_id
+    ]
+    assert len(client.search_runs([trials.experiment_id])) == len(ledger.projection.trials)
+    said = verdict(ledger.projection)
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith(f"**{said.sentences[0]}**")
+    assert f"](#/experiments/{trials.experiment_id}/runs" in note
+    assert "1 failed: objective is NaN" in note
+    own = run_of(uri, 3).data.tags["mlflow.note.content"]
+    assert own.startswith("**Failed in fold 0 at epoch 3: objective is NaN.**")
+    assert f"](#/experiments/{sweeps.experiment_id}/runs/{parent.info.run_id}" in own
 
 
 def test_no_scalar_is_that_of_a_fold(uri: str, ledger: Ledger) -> None:
@@ -164,7 +237,7 @@ def test_no_scalar_is_that_of_a_fold(uri: str, ledger: Ledger) -> None:
     for one in ledger.projection.trials:
         run = run_of(uri, one.number)
         for key, value in run.data.metrics.items():
-            if key.startswith("fold-") or key in ("folds_done", "epochs_done", "seconds"):
+            if key.startswith(("monitor/", "train/")) or key == "folds_done":
                 continue  # curves, and what only grows
             assert points(uri, run, key) == [(run_step(one, key), value)], key
 
@@ -183,10 +256,10 @@ def test_partial_means_stand_apart(uri: str, ledger: Ledger) -> None:
         assert latest["folds_done"] == len(one.folds)
         assert latest["epochs_done"] == one.num_epochs > 0
         assert ("score" in latest) == is_complete
-        assert any(key.startswith("complete/") for key in latest) == is_complete
+        assert ("dice_both_empty_1" in latest) == is_complete
         has_part = bool(one.folds) and not is_complete
         assert ("partial/score" in latest) == has_part
-        assert (tags.get("ptxsweep.reason") is None) == is_complete
+        assert (tags.get("ptxsweep.stopped") is None) == is_complete
         partial += has_part
     assert partial
 
@@ -200,56 +273,66 @@ def test_a_trial_stopped_in_its_first_fold_keeps_epochs_and_seconds(
     run = run_of(uri, 3)
     known = [(epoch, value) for epoch, value in one.epochs[0].items() if math.isfinite(value)]
     assert len(known) == 2
-    assert points(uri, run, "fold-0/monitor_average_precision") == known
+    assert points(uri, run, "monitor/fold-0") == known
     assert run.data.metrics["folds_done"] == 0
     assert run.data.metrics["epochs_done"] == 3
     assert run.data.metrics["seconds"] == pytest.approx(one.unfinished_seconds)
     assert one.unfinished_seconds > 0
-    assert run.data.tags["ptxsweep.reason"] == "objective is NaN"
+    stopped = (run.data.metrics["stopped_at_fold"], run.data.metrics["stopped_at_epoch"])
+    assert stopped == (0, 3)
+    assert run.data.tags["ptxsweep.stopped"] == "failed in fold 0 at epoch 3: objective is NaN"
 
 
-def test_a_running_fold_shows_its_epochs(uri: str, ledger: Ledger) -> None:
-    """Epochs go one by one, and the finished fold adds the rest without a point twice."""
+def test_the_first_fold_shows_its_epochs_while_it_runs(uri: str, ledger: Ledger) -> None:
+    """Epochs go one by one, and the finished fold adds no point twice."""
     whole = ledger.projection.trials[0]
     begun = copy.deepcopy(ledger.projection)
     one = begun.trials[0]
-    one.state, one.ended_at, one.running_fold = State.RUNNING, None, 1
-    one.folds = {0: whole.folds[0]}
-    one.log = [entry for entry in whole.log if entry.fold == 0]
-    started = next(entry for entry in whole.log if entry.fold == 1)
-    one.log.append(Attempt(fold=1, attempt=1, started_at=started.started_at))
-    view, key = view_of(uri, ledger), "fold-1/monitor_average_precision"
+    one.state, one.ended_at, one.running_fold, one.folds = State.RUNNING, None, 0, {}
+    started = next(entry for entry in whole.log if entry.fold == 0)
+    one.log = [Attempt(fold=0, attempt=1, started_at=started.started_at)]
+    view, key = view_of(uri, ledger), "monitor/fold-0"
     for known in (2, 3):
-        one.epochs = {0: whole.epochs[0], 1: dict(list(whole.epochs[1].items())[:known])}
+        one.epochs = {0: dict(list(whole.epochs[0].items())[:known])}
         one.revision += 1
         view.sync(begun)
-        assert points(uri, run_of(uri, 0), key) == list(one.epochs[1].items())
+        assert points(uri, run_of(uri, 0), key) == list(one.epochs[0].items())
+        progress = run_of(uri, 0).data.tags["ptxsweep.progress"]
+        assert progress.endswith(f"fold 0 is at epoch {known}")
     view_of(uri, ledger).sync(ledger, final=True)
-    assert points(uri, run_of(uri, 0), key) == sorted(whole.epochs[1].items())
+    assert points(uri, run_of(uri, 0), key) == sorted(whole.epochs[0].items())
 
 
 def test_runs_of_an_older_layout_are_sent_anew(uri: str, ledger: Ledger) -> None:
-    """Its keys stay, since MLflow deletes none, but none of ours takes a value from them."""
-    best, client = ledger.projection.best(), connect(uri)
-    assert best is not None
-    view_of(uri, ledger).sync(ledger, final=True)
-    once = {run.info.run_name: run.data.metrics for run in all_runs(uri)}
-    for run in all_runs(uri):
-        client.delete_tag(run.info.run_id, "ptxsweep.layout")
-    old = [Metric("mean/dice", 0.99, 1, 5), Metric("winner/mean/fixed/dice", 0.99, 1, 2)]
-    client.log_batch(parent_of(uri).info.run_id, old)
-    client.log_batch(run_of(uri, best.number).info.run_id, old[:1])
-    view_of(uri, ledger).sync(ledger, final=True)
-    for run in all_runs(uri):
-        assert run.data.metrics.pop("mean/dice", 0.99) == 0.99
-        assert run.data.metrics == once[run.info.run_name]
-        assert run.data.tags["ptxsweep.layout"] == "2"
+    """The sweep's run stays, since models and the gate refer to it; those of trials go."""
+    client, view = connect(uri), view_of(uri, ledger)
+    place = client.create_experiment("ptxsweep", view._root.as_uri())  # type: ignore[union-attr]
+    projection = ledger.projection
+    tags = {"ptxsweep.sweep_id": sweep_id(ledger.name, projection.header), "ptxsweep.layout": "2"}
+    parent = client.create_run(place, tags=tags | {"ptxsweep.logged": "base"}).info.run_id
+    old = [Metric("winner/mean/dice", 0.99, 1, 5), Metric("holdout/dice", 0.5, 1, 1)]
+    client.log_batch(parent, old)
+    child = client.create_run(
+        place, tags=tags | {"ptxsweep.candidate": "0", "mlflow.parentRunId": parent}
+    ).info.run_id
+    assert view.sync(ledger, final=True)
+    assert parent_of(uri).info.run_id == parent
+    assert (
+        parent_of(uri).data.metrics.items()
+        >= {"winner/mean/dice": 0.99, "holdout/dice": 0.5}.items()
+    )
+    assert parent_of(uri).data.tags["ptxsweep.layout"] == "3"
+    assert client.get_run(child).info.lifecycle_stage == "deleted"
+    assert len(all_runs(uri)) == 1 + len(projection.trials)
+    once = content_of(uri)
+    assert view_of(uri, ledger).sync(ledger, final=True)
+    assert content_of(uri) == once
 
 
 def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
     view_of(uri, ledger).sync(ledger, final=True)
     parent, projection = parent_of(uri), ledger.projection
-    best, default = projection.best(), projection.trials[0]
+    best = projection.best()
     assert best is not None
     assert parent.info.status == "FINISHED"
     tags, header = parent.data.tags, projection.header
@@ -260,24 +343,24 @@ def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
     assert tags["ptxsweep.winner"] == str(best.number)
     assert f"dice: {CONVENTIONS['dice']}" in tags["ptxsweep.empty_masks"]
     assert tags["ptxsweep.lower_is_better"] == ", ".join(sorted(LOWER_IS_BETTER))
+    file = connect(uri).download_artifacts(parent.info.run_id, "metrics.md")
+    glossary = Path(file).read_text(encoding="utf-8")
     for name, text in CONVENTIONS.items():
-        assert f"| {name} | {better(name) or '-'} | {text} |" in tags["mlflow.note.content"]
+        assert f"| {name} | {better(name) or '-'} | {text} |" in glossary
     assert parent.data.params["policy.name"] == "greedy"
     assert parent.data.params["runtime.device"] == "cpu"
-    values = {
-        key: [one.folds[fold].metrics["dice"] for fold in range(5)]
-        for key, one in (("best", best), ("default", default))
-    }
-    interval = corrected_interval(values["best"]).within(0.0, 1.0)
-    for part in ("mean", "sd", "low", "high"):
-        found = parent.data.metrics[f"winner/{part}/fixed/dice"]
-        assert found == pytest.approx(getattr(interval, part))
-    assert parent.data.metrics["winner/mean/dice_all_empty"] > 0
-    if default.state is State.COMPLETE and best.number:
-        difference = paired_difference(
-            values["best"], values["default"], num_compared=num_compared(projection)
-        )
-        assert parent.data.metrics["difference/low/fixed/dice"] == pytest.approx(difference.low)
+    latest, found = parent.data.metrics, standing(projection)
+    assert latest["score"] == pytest.approx(best.mean_value)
+    assert latest["dice_all_empty"] > 0
+    if found.difference is not None:
+        numbers = [latest[f"{key}"] for key in ("score_vs_default", "vs_default_low")]
+        assert numbers == [found.difference.mean, found.difference.low]
+    table = artifact(uri, parent, "metrics.json")
+    rows = {(row[0], row[1]): row[2:] for row in table["data"]}
+    interval = corrected_interval([best.folds[fold].metrics["dice"] for fold in range(5)])
+    assert rows["dice", "fixed threshold 0.5"][:3] == pytest.approx(
+        [interval.mean, interval.sd, interval.low], rel=1e-5
+    )
     text = connect(uri).download_artifacts(parent.info.run_id, "space.yaml")
     assert Path(text).read_text(encoding="utf-8") == header.space_text
 
@@ -291,7 +374,7 @@ def test_a_sweep_that_is_not_over_has_no_winner(uri: str, tmp_path: Path) -> Non
     assert parent.tags["ptxsweep.winner"] == "none yet"
     assert "ptxsweep.winner_run_id" not in parent.tags
     assert parent.tags["ptxsweep.standing"].startswith("No winner yet: ")
-    assert not [key for key in parent.metrics if key.startswith(("winner/", "difference/"))]
+    assert not parent.metrics
 
 
 def test_a_second_sync_changes_nothing(uri: str, ledger: Ledger) -> None:
@@ -354,12 +437,10 @@ def test_a_running_sweep_is_shown_as_running(uri: str, ledger: Ledger) -> None:
 def test_runs_that_were_made_twice_become_one(uri: str, ledger: Ledger) -> None:
     view_of(uri, ledger).sync(ledger, final=True)
     client, once = connect(uri), content_of(uri)
-    experiment = client.get_experiment_by_name("ptxsweep")
-    assert experiment is not None
     last = {"ptxsweep.logged", "ptxsweep.winner"}  # sent after what they tell of
     for run in all_runs(uri):
         labels = {key: text for key, text in run.data.tags.items() if key not in last}
-        client.create_run(experiment.experiment_id, run.info.start_time, labels, run.info.run_name)
+        client.create_run(run.info.experiment_id, run.info.start_time, labels, run.info.run_name)
     view_of(uri, ledger).sync(ledger, final=True)
     assert content_of(uri) == once
 
@@ -430,7 +511,7 @@ def test_a_report_goes_to_the_parent(uri: str, ledger: Ledger, tmp_path: Path) -
     assert len(all_runs(uri)) == 1 + len(ledger.projection.trials)
     assert view.sync(ledger, final=True)
     names = {one.path for one in connect(uri).list_artifacts(str(view.run_id))}
-    assert names == {"report.html", "space.yaml"}
+    assert names == {"report.html", "space.yaml", "metrics.md", "metrics.json"}
     assert len([run for run in all_runs(uri) if run.info.run_id == view.run_id]) == 1
 
 

@@ -333,7 +333,7 @@ def test_mlflow_holds_the_evidence(tiny_home: Home) -> None:
     assert metrics["holdout/gain"] == pytest.approx(found.gain)
     assert found.default is not None
     assert metrics["holdout_default/dice"] == pytest.approx(found.default["dice"])
-    assert metrics["winner/mean/dice"] > metrics["winner/mean/dice_all_empty"]
+    assert metrics["dice_both_empty_1"] > metrics["dice_all_empty"]
     assert metrics["winner/sd/dice"] >= 0
     assert run.data.tags["ptxsweep.verdict"] == "passed"
     # The search's own verdict stays beside the gate's.

@@ -73,8 +73,8 @@ def test_batches_are_halved_or_the_trial_says_why_not(
     assert attempt.outcome == "stopped"
     ledger.close()
     client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
-    (experiment,) = [one for one in client.search_experiments() if one.name == "ptxsweep"]
-    tags = [run.data.tags for run in client.search_runs([experiment.experiment_id])]
+    places = [one.experiment_id for one in client.search_experiments()]
+    tags = [run.data.tags for run in client.search_runs(places)]
     parts = {
         one["ptxsweep.trial"]: one.get("ptxsweep.batch_parts")
         for one in tags

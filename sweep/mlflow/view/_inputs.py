@@ -1,0 +1,99 @@
+"""The folds of a sweep as MLflow's datasets, and its complete trials as MLflow's models."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from mlflow import MlflowClient
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    Metric,
+)
+
+from sweep.ledger.header import SweepHeader
+from sweep.mlflow.view._metrics import FOLD_SCORE, NAMES
+from sweep.mlflow.view._runs import Run
+
+#: MLflow's own tag for what a dataset was used for.
+_CONTEXT = "mlflow.data.context"
+#: Metrics of a run that its model has, too.
+_OF_MODEL = ("score", "score_vs_default", *NAMES.values())
+
+
+def fold_datasets(header: SweepHeader, folds: Iterable[int]) -> dict[int, Dataset]:
+    """The cases that each fold holds out, by their digest.
+
+    The digest follows from those of the data and of the plan that deals cases to folds; no path, no
+    name and no number of a patient is in it.
+    """
+    plan = header.search_plan_digest or header.plan_digest or "unknown"
+    found = {}
+    for fold in folds:
+        source = {"data": header.data_hash, "plan": plan, "fold": fold}
+        text = json.dumps(source, sort_keys=True)
+        found[fold] = Dataset(
+            name=f"fold-{fold}",
+            digest=hashlib.sha256(text.encode()).hexdigest()[:32],
+            source_type="ptxsweep",
+            source=text,
+        )
+    return found
+
+
+def log_folds(client: MlflowClient, run_id: str, datasets: Mapping[int, Dataset]) -> None:
+    """Make folds the inputs of a run; what it has already it keeps."""
+    tags = [InputTag(_CONTEXT, "held out")]
+    client.log_inputs(run_id, [DatasetInput(each, tags) for each in datasets.values()])
+
+
+def make_model(
+    client: MlflowClient, experiment_id: str, name: str, run: Run, params: Mapping[str, str]
+) -> str:
+    """Make the model of a complete trial, unless its run has one; the id in MLflow.
+
+    It holds no files: weights lie in the sweep's folder, and a champion's in the registry.
+    """
+    if not run.is_new:
+        known = client.search_logged_models([experiment_id], f"source_run_id = '{run.run_id}'")
+        if known:
+            return str(known[0].model_id)
+    made = client.create_logged_model(
+        experiment_id,
+        name,
+        source_run_id=run.run_id,
+        params=dict(params),
+        model_type="ensemble of folds",
+    )
+    client.finalize_logged_model(made.model_id, "READY")
+    client.log_outputs(run.run_id, [LoggedModelOutput(made.model_id, 0)])
+    return str(made.model_id)
+
+
+def with_model(
+    metrics: Sequence[Metric], model_id: str, datasets: Mapping[int, Dataset]
+) -> list[Metric]:
+    """The same metrics, those that a model has with its id, those of a fold with its dataset."""
+    found = []
+    for metric in metrics:
+        is_fold = metric.key.startswith(FOLD_SCORE)
+        if not is_fold and metric.key not in _OF_MODEL:
+            found.append(metric)
+            continue
+        fold = datasets[int(metric.key.removeprefix(FOLD_SCORE))] if is_fold else None
+        found.append(
+            Metric(
+                metric.key,
+                metric.value,
+                metric.timestamp,
+                metric.step,
+                model_id=model_id,
+                dataset_name=fold.name if fold else None,
+                dataset_digest=fold.digest if fold else None,
+            )
+        )
+    return found

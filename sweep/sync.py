@@ -1,0 +1,60 @@
+"""Send a sweep to MLflow: one that was run while MLflow was away, or by an earlier build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sweep.errors import TrackingError
+from sweep.ledger import Ledger
+from sweep.mlflow.view import MlflowView, shown_uri
+from sweep.storage.home import Home
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synced:
+    """A sweep that MLflow has.
+
+    Attributes:
+        sweep: Its name.
+        run_id: Its run in MLflow.
+        tracking_uri: Address of MLflow, without user and password.
+        num_trials: Trials that MLflow has a run of.
+        num_folds: Finished folds among them.
+    """
+
+    sweep: str
+    run_id: str
+    tracking_uri: str
+    num_trials: int
+    num_folds: int
+
+
+def sync(home: Home, name: str) -> Synced:
+    """Make MLflow like the ledger. What is there already stays, so it may be called again.
+
+    Args:
+        home: Where the sweep lives.
+        name: Name of the sweep.
+
+    Raises:
+        UsageError: There is no such sweep.
+        TrackingError: MLflow cannot be reached.
+    """
+    ledger = Ledger.open(home.ledger_url, name)
+    try:
+        view = MlflowView.for_sweep(home, name)
+        if not view.sync(ledger) or view.run_id is None:
+            raise TrackingError(
+                f"MLflow at {shown_uri(home.tracking_uri)} cannot be used (the log says why); the "
+                "ledger has everything: sync again when MLflow is back"
+            )
+        trials = ledger.projection.trials
+        return Synced(
+            sweep=name,
+            run_id=view.run_id,
+            tracking_uri=shown_uri(home.tracking_uri),
+            num_trials=len(trials),
+            num_folds=sum(len(trial.folds) for trial in trials),
+        )
+    finally:
+        ledger.close()
