@@ -334,7 +334,7 @@ def test_mlflow_holds_the_evidence(tiny_home: Home) -> None:
     assert found.default is not None
     assert metrics["holdout_default/dice"] == pytest.approx(found.default["dice"])
     assert metrics["dice_both_empty_1"] > metrics["dice_all_empty"]
-    assert metrics["winner/sd/dice"] >= 0
+    assert metrics["score_sd"] >= 0
     assert run.data.tags["ptxsweep.verdict"] == "passed"
     # The search's own verdict stays beside the gate's.
     assert run.data.tags["ptxsweep.standing"].startswith(("Trial #", "The default settings won"))
