@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import runpy
 from pathlib import Path
 from types import ModuleType
 
 import optuna
 import pytest
+from synthetic_sweeps import run_sweep
 
-from sweep import Home
+from sweep import Home, load_sweep
+from sweep.analysis.standing import standing
 from sweep.records import State
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,9 +77,32 @@ def test_paired_folds_prune_in_plain_optuna() -> None:
     assert abs(study.best_params["x"] - 0.7) < 0.1
 
 
+def test_the_notebook_draws_three_figures_and_compares_two_trials_in_ten_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_sweep(f"sqlite:///{tmp_path / 'ledger.db'}", "demo").close()
+    notebook = json.loads((EXAMPLES / "look_at_a_sweep.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    lines = [line for cell in cells for line in cell.splitlines() if line]
+    assert len(lines) <= 10
+    names: dict[str, object] = {}
+    shown = []
+    for cell in cells:
+        code = cell.replace('"runs/demo"', repr(str(tmp_path)))
+        *first, last = ast.parse(code).body
+        exec(compile(ast.Module(first, []), "notebook", "exec"), names)
+        shown.append(eval(ast.unparse(last), names))  # what Jupyter shows of a cell
+    assert [type(found).__name__ for found in shown[1:4]] == ["Figure"] * 3
+    projection = load_sweep(tmp_path, "demo").projection
+    assert vars(shown[4])["number"] == standing(projection).leader
+    assert "Trial #" in capsys.readouterr().out
+
+
 def test_every_example_is_run_here() -> None:
-    names = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert names == {"train_fold", "own_policy", "read_ledger", "paired_fold_pruner"}
+    names = {path.stem for path in EXAMPLES.iterdir() if path.is_file()}
+    assert names == {
+        *("train_fold", "own_policy", "read_ledger", "paired_fold_pruner", "look_at_a_sweep")
+    }
 
 
 @pytest.mark.parametrize("name", ["own_policy", "read_ledger", "train_fold"])
