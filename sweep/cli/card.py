@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,18 @@ def card_command(subject: str, out: Path | None, as_json: bool, **options: Any) 
     (models:/NAME@champion, models:/NAME/VERSION, or a model's folder) gives the card that was
     registered with it.
     """
-    from sweep.promotion.card import JSON, MARKDOWN, make_card, stored_card
+    from sweep.promotion.card import make_card, stored_card
 
     home = open_home(options)
     if subject.startswith("models:") or (Path(subject) / "MLmodel").is_file():
         kept = stored_card(home, subject)
-        text, found = kept[MARKDOWN], json.loads(kept[JSON])
+        text, found = kept.text, {**kept.values, "since": kept.since}
     else:
         from sweep.storage.sweep import Sweep
 
         with Sweep.open(home, subject) as sweep:
             card = make_card(sweep)
-        text, found = card.markdown, card
+        text, found = card.markdown, dataclasses.asdict(card)
     if out is not None:
         from ptxcore.atomic_file import whole_file
 

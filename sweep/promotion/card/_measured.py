@@ -29,7 +29,7 @@ def measured(evidence: CardEvidence, names: Sequence[str]) -> list[str]:
     for name in names:
         value = found.metrics.get(name, math.nan)
         if math.isfinite(value):
-            span = f" ({found.span(name, '.4f')})" if name in found.intervals else ""
+            span = f" ({found.stated_span(name, '.4f')})" if name in found.printed else ""
             texts.append(f"{metric_name(name)} {value:.4f}{span}")
     return texts
 
@@ -58,14 +58,33 @@ def beside(found: Confirmation | None) -> list[str]:
         return []
     texts = [
         f"Dice above predicting nothing ({found.baseline:.4f}, both empty = 1) {found.gain:+.4f} "
-        f"({found.span('gain')})"
+        f"({found.stated_span('gain')})"
     ]
     if found.difference is not None:
-        texts.append(f"Dice above the default {found.difference:+.4f} ({found.span('difference')})")
+        texts.append(
+            f"Dice above the default {found.difference:+.4f} ({found.stated_span('difference')})"
+        )
     if found.challenge is not None and found.champion is not None:
         rival = f"{found.champion.name} version {found.champion.version}"
-        texts.append(f"Dice above {rival} {found.challenge:+.4f} ({found.span('challenge')})")
+        texts.append(
+            f"Dice above {rival} {found.challenge:+.4f} ({found.stated_span('challenge')})"
+        )
     return texts
+
+
+def parts(found: Confirmation | None) -> list[str]:
+    """Dice on parts of the locked cases above that of the default and the champion, in words.
+
+    Args:
+        found: The winner on the hold-out; None gives nothing.
+    """
+    if found is None or found.subgroups is None:
+        return []
+    return [
+        f"{part.words}, Dice above the {other}: {part.span}"
+        for other, known in found.subgroups.items()
+        for part in known
+    ]
 
 
 def subgroups(evidence: CardEvidence) -> list[str]:
@@ -95,9 +114,10 @@ def limits(evidence: CardEvidence) -> list[str]:
     else:
         if found.num_uses > 1:
             said.append(
-                f"The hold-out's cases have been used {found.num_uses} times, so they are no "
-                "longer quite unseen."
+                f"It was use {found.num_uses} of the hold-out's cases, so they are no longer quite "
+                "unseen."
             )
+        said += [f"{text[0].upper()}{text[1:]}." for text in found.cautions]
         if found.num_positive == found.num_cases:
             said.append("The hold-out has no healthy case, so false alarms were not measured.")
     if judged is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweep.promotion.card._evidence import CardEvidence
-from sweep.promotion.card._measured import beside, limits, measured, subgroups
+from sweep.promotion.card._measured import beside, limits, measured, parts, subgroups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def make_plan(evidence: CardEvidence, facts: Mapping[str, str]) -> Plan:
         checks=tuple(dict(check) for check in judged.get("checks") or ()),
         verdict=evidence.verdict.sentences,
         holdout=(*measured(evidence, names), *beside(evidence.confirmation), *performance),
-        subgroups=tuple(measured(evidence, subgroups(evidence))),
+        subgroups=(*measured(evidence, subgroups(evidence)), *parts(evidence.confirmation)),
         limits=tuple(limits(evidence)),
         rollbacks=evidence.rollbacks,
     )
@@ -154,13 +154,20 @@ def _gate(judged: Mapping[str, Any] | None) -> str:
     if not isinstance(gate, Mapping):
         return f"Gate: every check below decides on the end of an interval. {said}"
     content = gate.get("content", gate)
-    margins = ", ".join(
-        f"{key} {value}"
-        for key, value in (content.items() if isinstance(content, Mapping) else ())
-        if key not in ("name", "description", "digest") and value not in ({}, [], None)
-    )
+    margins = ", ".join(_margins(content) if isinstance(content, Mapping) else ())
     digest = f" ({str(gate['digest'])[:12]})" if gate.get("digest") else ""
     return f"Gate {gate.get('name', 'unnamed')}{digest}: {margins}. {said}"
+
+
+def _margins(content: Mapping[str, Any], start: str = "") -> list[str]:
+    found = []
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            found += _margins(value, f"{start}{key}.")
+        elif key not in ("name", "description", "digest") and value is not None:
+            listed = " and ".join(map(str, value)) if isinstance(value, list) else value
+            found.append(f"{start}{key} {listed}")
+    return found
 
 
 def _use(evidence: CardEvidence) -> str:
@@ -169,6 +176,7 @@ def _use(evidence: CardEvidence) -> str:
         return f"The hold-out was used {len(evidence.uses)} times by this sweep."
     return (
         f"The hold-out (SHA-256 {found.holdout_digest}) was opened {found.timestamp}: use "
-        f"{found.use} by this sweep, {found.num_uses} of its cases in all; intervals "
-        f"have a confidence of {found.confidence:.4g}."
+        f"{found.use} by this sweep, {found.num_uses} of its cases in all; the gate "
+        f"decided on intervals at {found.confidence_in('dice')}, those printed are at "
+        f"{found.printed_confidence('dice')}."
     )

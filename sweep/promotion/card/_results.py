@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from sweep.promotion.card._data import prevalence
 from sweep.promotion.card._evidence import CardEvidence
-from sweep.promotion.card._measured import beside, limits, measured, subgroups
+from sweep.promotion.card._measured import beside, limits, measured, parts, subgroups
 from sweep.util.words import count
 
 
@@ -28,7 +28,7 @@ def _holdout(evidence: CardEvidence) -> str | None:
         f"{count(found.num_groups, 'patient')}, {found.num_positive} positive, use {found.use} by "
         f"this sweep and {found.num_uses} in all): "
     )
-    gain = f"Dice above predicting nothing {found.gain:+.4f} ({found.span('gain')})"
+    gain = f"Dice above predicting nothing {found.gain:+.4f} ({found.stated_span('gain')})"
     return _sentence([*measured(evidence, ("dice", "dice_positive")), gain], head)
 
 
@@ -71,7 +71,8 @@ def _failures(evidence: CardEvidence) -> str | None:
 
 
 def _subgroups(evidence: CardEvidence) -> str | None:
-    return _scored(evidence, subgroups(evidence))
+    texts = (_scored(evidence, subgroups(evidence)), _sentence(parts(evidence.confirmation)))
+    return " ".join(filter(None, texts)) or None
 
 
 def _sizes(evidence: CardEvidence) -> str | None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from synthetic_sweeps import SPACE, run_sweep
+from tiny_sweep import home_at
 
 from sweep.cli import main
 from sweep.errors import UsageError
-from sweep.ledger.evidence import Evidence
-from sweep.promotion.card import JSON, MARKDOWN, ModelCard, make_card, stored_card
+from sweep.promotion.card import StoredCard, make_card, stored_card
 from sweep.promotion.card._card import card_of
 from sweep.promotion.card._checklists import Status, checklists
-from sweep.promotion.card._evidence import gather
+from sweep.promotion.card._evidence import CardEvidence, gather
 from sweep.promotion.card._facts import known
+from sweep.promotion.card._stored import since
 from sweep.promotion.promote import Gate, promote
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
@@ -42,18 +44,31 @@ HEADER: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def promoted(tiny_home: Home) -> Home:
-    promote(tiny_home, "tiny", gate=Gate(max_loss=1.0))
-    return tiny_home
+@pytest.fixture(scope="module")
+def promoted(
+    trained_home: Home, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Home:
+    """A champion with its card; read it only."""
+    folder = tmp_path_factory.mktemp("promoted") / "home"
+    shutil.copytree(trained_home.folder, folder)
+    shutil.copy(mlflow_template, folder / "mlflow.db")
+    home = home_at(folder)
+    promote(home, "tiny", gate=Gate(max_loss=1.0))
+    return home
 
 
-def complete(home: Home) -> ModelCard:
-    """The card of a sweep whose header is whole."""
-    with Sweep.open(home, "tiny") as sweep:
-        evidence = gather(sweep)
-    evidence.projection.header = dataclasses.replace(evidence.projection.header, **HEADER)
-    return card_of(dataclasses.replace(evidence, space={"parameters": {"learning_rate": {}}}))
+@pytest.fixture(scope="module")
+def evidence(promoted: Home) -> CardEvidence:
+    """What is known of it, and a header that is whole."""
+    with Sweep.open(promoted, "tiny") as sweep:
+        found = gather(sweep)
+    found.projection.header = dataclasses.replace(found.projection.header, **HEADER)
+    return dataclasses.replace(found, space={"parameters": {"learning_rate": {}}})
+
+
+def judged(evidence: CardEvidence, **kept: Any) -> str:
+    """The card where the gate said something else."""
+    return card_of(dataclasses.replace(evidence, judged=kept)).markdown
 
 
 def test_checklists_have_the_items_that_were_published() -> None:
@@ -66,8 +81,8 @@ def test_checklists_have_the_items_that_were_published() -> None:
         assert bool(item.because) != bool(item.facts or item.author), item
 
 
-def test_every_item_that_the_evidence_can_fill_is_filled(promoted: Home) -> None:
-    card = complete(promoted)
+def test_every_item_that_the_evidence_can_fill_is_filled(evidence: CardEvidence) -> None:
+    card = card_of(evidence)
     for checklist, answered in zip(checklists(), card.checklists, strict=True):
         for item, found in zip(checklist.items, answered.items, strict=True):
             expected = Status.FILLED if item.facts else Status.OPEN
@@ -76,13 +91,9 @@ def test_every_item_that_the_evidence_can_fill_is_filled(promoted: Home) -> None
     assert [found.count(Status.OPEN) for found in card.checklists] == [7, 12, 1]
 
 
-def test_every_fact_is_used_and_every_key_is_a_fact(promoted: Home) -> None:
-    with Sweep.open(promoted, "tiny") as sweep:
-        evidence = gather(sweep)
-    evidence.projection.header = dataclasses.replace(evidence.projection.header, **HEADER)
-    facts = known(dataclasses.replace(evidence, space={"parameters": {"learning_rate": {}}}))
+def test_every_fact_is_used_and_every_key_is_a_fact(evidence: CardEvidence) -> None:
     asked = {key for found in checklists() for item in found.items for key in item.facts}
-    assert asked == set(facts)
+    assert asked == set(known(evidence))
 
 
 def test_the_registered_model_has_the_card(
@@ -91,30 +102,29 @@ def test_the_registered_model_has_the_card(
     kept = stored_card(promoted, MODEL)
     with Sweep.open(promoted, "tiny") as sweep:
         now = make_card(sweep)
-    assert kept[MARKDOWN] == now.markdown
-    assert json.loads(kept[JSON]) == json.loads(json.dumps(dataclasses.asdict(now)))
+    assert kept.text == kept.markdown == now.markdown
+    assert kept.values == json.loads(json.dumps(dataclasses.asdict(now)))
 
     where = ("--home", str(promoted.folder), "--tracking-uri", promoted.tracking_uri)
     where += ("--storage", str(promoted.storage))
     assert main(["card", MODEL, *where]) == 0
-    assert capfd.readouterr().out == kept[MARKDOWN]
+    assert capfd.readouterr().out == kept.text
     out = tmp_path / "card.md"
     assert main(["card", "tiny", *where, "--out", str(out), "--json"]) == 0
     shown = json.loads(capfd.readouterr().out)
-    assert out.read_text(encoding="utf-8") == kept[MARKDOWN]
-    assert shown == json.loads(kept[JSON])
+    assert out.read_text(encoding="utf-8") == kept.text
+    assert shown == kept.values
 
 
-def test_it_says_what_was_found(promoted: Home) -> None:
-    text = complete(promoted).markdown
-    with Sweep.open(promoted, "tiny") as sweep:
-        said = gather(sweep).verdict
-        judged = sweep.evidence.verdicts()[-1]
-        (use,) = sweep.evidence.uses()
-    assert all(sentence in text for sentence in said.sentences)
-    assert all(check["found"] in text for check in judged["checks"])
-    assert f"Gate {judged['gate']['name']}" in text
-    assert use.holdout_digest in text
+def test_it_says_what_was_found(evidence: CardEvidence) -> None:
+    text = card_of(evidence).markdown
+    assert evidence.judged
+    assert evidence.confirmation
+    assert all(sentence in text for sentence in evidence.verdict.sentences)
+    assert all(check["found"] in text for check in evidence.judged["checks"])
+    assert f"Gate {evidence.judged['gate']['name']}" in text
+    assert evidence.confirmation.holdout_digest in text
+    assert evidence.confirmation.stated_span("gain") in text
     for words in (
         "## 1. Description of modifications",
         "| learning_rate |",
@@ -134,12 +144,12 @@ def test_it_says_what_was_found(promoted: Home) -> None:
             assert len(re.findall(r"(?<!\\)\|", line)) in (3, 4, 5, 6)
 
 
-def test_a_forced_model_says_so(tiny_home: Home) -> None:
-    promote(tiny_home, "tiny", gate=Gate(min_gain=0.99), force=True, reason="a test")
-    text = stored_card(tiny_home, MODEL)[MARKDOWN]
+def test_a_forced_model_says_so(evidence: CardEvidence) -> None:
+    check = {"name": "dice", "passed": False, "found": "0.1 | 0.2", "expected": "more"}
+    text = judged(evidence, passed=False, forced=True, reason="a test", checks=[check])
     assert "The gate refused this model." in text
     assert "It was promoted against the gate: a test." in text
-    assert "| **FAILED** | dice above the all-empty baseline |" in text
+    assert "| **FAILED** | dice | 0.1 \\| 0.2 | more |" in text
 
 
 def test_a_sweep_without_a_winner_or_a_hold_out_has_a_card(tmp_path: Path) -> None:
@@ -158,12 +168,8 @@ def test_a_sweep_without_a_winner_or_a_hold_out_has_a_card(tmp_path: Path) -> No
     assert not re.search(r"\bnan\b", card.markdown)
 
 
-def test_what_an_older_version_kept_of_a_verdict_is_enough(promoted: Home) -> None:
-    evidence = Evidence(promoted.ledger_url, "tiny")
-    evidence.add_verdict({"candidate": 1, "checks": [], "passed": True}, 0.5)
-    evidence.close()
-    with Sweep.open(promoted, "tiny") as sweep:
-        text = make_card(sweep).markdown
+def test_what_an_older_version_kept_of_a_verdict_is_enough(evidence: CardEvidence) -> None:
+    text = judged(evidence, checks=[], passed=True)
     assert "Asked at an unknown time by an unknown person." in text
 
 
@@ -171,3 +177,16 @@ def test_a_model_without_a_card_is_refused(tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text("", encoding="utf-8")
     with pytest.raises(UsageError, match=r"found no card\.md and no card\.json, expected the card"):
         stored_card(Home.from_environment(tmp_path), str(tmp_path))
+
+
+def test_what_became_of_a_model_stands_at_the_end() -> None:
+    decided = {"decision": "approved", "at": "today", "by": "b@c", "signature": "s"}
+    back = {"at": "then", "model": "m", "from": "2", "to": "1", "by": "a@b", "reason": "worse"}
+    tags = {"ptxsweep.decision": json.dumps(decided), "ptxsweep.rollback": json.dumps(back)}
+    card = StoredCard(markdown="# Card\n", values={}, since=since(tags))
+    assert card.text == (
+        "# Card\n\n# Since it was registered\n\n"
+        "- On today it was approved (by b@c, signed; no reason given).\n"
+        "- On then m went back from version 2 to version 1 (by a@b; because: worse).\n"
+    )
+    assert since({"ptxsweep.decision": "[1]", "ptxsweep.rollback": "no JSON"}) == ()
