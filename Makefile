@@ -108,8 +108,7 @@ bench-scale: setup
 	$(BIN)/python tests/benchmarks/bench_scale.py
 
 bench-evidence: setup
-	$(BIN)/python tests/benchmarks/bench_selection.py
-	$(BIN)/python tests/benchmarks/bench_evidence.py
+	$(BIN)/python tests/benchmarks/bench_evidence.py --workers 2
 
 bench-see: setup
 	$(BIN)/python tests/benchmarks/bench_see.py

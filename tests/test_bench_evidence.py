@@ -17,8 +17,7 @@ def test_equal_challengers_pass_the_gate_as_it_was_and_not_the_gate(
     path = Path(__file__).with_name("benchmarks") / "bench_evidence.py"
     figures = runpy.run_path(str(path))["main"](["--quick"])
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == figures
-    figures.pop("coverage")
-    for found in figures.values():
+    for found in figures["gate"].values():
         for name, one in found.items():
             if name.startswith(("equal", "0.02 worse", "worth")):
                 assert one["now"]["verdict"] <= 0.05, name
@@ -26,3 +25,9 @@ def test_equal_challengers_pass_the_gate_as_it_was_and_not_the_gate(
         assert found["worth predicting nothing"]["before"]["nothing"] >= 0.3
         assert found["worth predicting nothing"]["now"]["nothing"] <= 0.05
         assert found["0.02 worse than the default"]["now"]["default"] <= 0.05
+    (row,) = figures["spending"]["rows"].values()
+    assert row["points"]["false promotion in a row"] >= 0.8
+    assert row["spent"]["false promotion in a row"] <= 0.05
+    assert row["spent"]["last champion's Dice above the truth"] < 0.01
+    for found in figures["confirmed"].values():
+        assert abs(found["confirmed"]) < found["search"]

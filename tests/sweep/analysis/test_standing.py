@@ -194,7 +194,7 @@ class TestOpenSweep:
 
 @pytest.mark.parametrize("size", [8, 40])
 def test_equal_trials_are_rarely_called_better(size: int) -> None:
-    """The whole table, 200 trials included, is `tests/benchmarks/bench_selection.py`."""
+    """The whole table, 200 trials included, is `tests/benchmarks/evidence_selection.py`."""
     rng = np.random.default_rng(size)
     sweeps = [null_sweep(size, rng) for _ in range(200)]
     claims = sum(standing(one).outcome is Outcome.BETTER for one in sweeps)
