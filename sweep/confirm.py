@@ -28,7 +28,7 @@ from ptxcore.types import Runtime
 from sweep import launch
 from sweep.analysis.confirmed import SUFFIX, ConfirmedScore, find_confirmed, open_confirming
 from sweep.analysis.summary import SweepSummary
-from sweep.errors import GateRefused, UsageError
+from sweep.errors import GateRefused, SpaceError, UsageError
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow import registry
@@ -192,8 +192,9 @@ def confirming_space(sweep: Sweep, top: int) -> SearchSpace:
         SpaceError: The ledger does not hold the search space.
     """
     source = f"{sweep.name} (ledger)"
-    text = sweep.header.space_text or ""
-    tree = parse_space(text, source, has_begun=True).tree()
+    if sweep.header.space_text is None:
+        raise SpaceError(f"{source}: the ledger does not hold its search space, expected one")
+    tree = parse_space(sweep.header.space_text, source, has_begun=True).tree()
     best = [trial for trial in best_trials(sweep.projection)[:top] if not trial.is_default]
     tree["policy"] = {"name": "standard", "num_trials": len(best) + 1}
     tree["pruner"] = {"name": "none"}
