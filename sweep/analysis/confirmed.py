@@ -82,7 +82,7 @@ def open_confirming(url: str, name: str) -> Ledger | None:
 def promoted_sweep(url: str, name: str) -> str:
     """Name of the sweep with the winner that is promoted for a sweep.
 
-    It is the sweep's confirmation, if there is one.
+    It is the sweep's confirmation, if there is one with a winner.
 
     Args:
         url: Address of the ledgers.
@@ -95,14 +95,14 @@ def promoted_sweep(url: str, name: str) -> str:
     ledger = open_confirming(url, name)
     if ledger is None:
         return name
-    state = ledger.projection.sweep_state
+    state, best = ledger.projection.sweep_state, ledger.projection.best()
     ledger.close()
     if state is not SweepState.FINISHED:
         raise UsageError(
             f"{name} is being confirmed on fresh folds, and {ledger.name} is {state}: `ptxsweep "
             f"confirm {name}` goes on with it, and with `--hours 0.001` it ends as it stands"
         )
-    return ledger.name
+    return name if best is None else ledger.name  # a budget may end it before anything is complete
 
 
 def find_confirmed(url: str, name: str, search: Projection) -> ConfirmedScore | None:

@@ -120,3 +120,6 @@ def test_which_sweep_is_promoted(tiny_home: Home) -> None:
     ledger.close()
     with pytest.raises(UsageError, match=r"`ptxsweep confirm tiny` goes on with it"):
         promoted_sweep(url, NAME)
+    copy_sweep(tiny_home, "second", [0, 1])
+    copy_sweep(tiny_home, "second.confirm", [], confirms="second")
+    assert promoted_sweep(url, "second") == "second"  # its budget ended before a trial was complete
