@@ -198,7 +198,8 @@ def measured(part: str, num_sweeps: int, is_quick: bool) -> tuple[str, dict[str,
     parts: dict[str, Callable[[], dict[str, Any]]] = {
         "selection": lambda: selection_figures(num_sweeps),
         "gate": lambda: gate_tables(num_sweeps, sizes, is_quick=is_quick),
-        "coverage": lambda: coverage_figures(num_sweeps, sizes),
+        # Its range needs fewer samples than a share that must be small.
+        "coverage": lambda: coverage_figures(num_sweeps if is_quick else num_sweeps // 4, sizes),
         "spending": lambda: spending_figures(num_sweeps, *([[(150, 5)]] if is_quick else [])),
         "confirmed": lambda: confirmation_figures(num_sweeps),
     }
