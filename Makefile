@@ -14,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick coverage check audit cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence bench-see
+.PHONY: help setup demo test quick coverage check audit cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence bench-see bench-predict
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
@@ -32,6 +32,7 @@ help:
 	@echo "make bench-scale      policies and simulator at 100,000 trials"
 	@echo "make bench-evidence   do gate and verdict hold: simulated sweeps and promotions with a known truth"
 	@echo "make bench-see        what it costs to look at 1,000 trials, beside an earlier build"
+	@echo "make bench-predict    a prediction beside its forward passes, and which engine is the fastest"
 	@echo "make bench-load       500 trials x 5 folds that only sleep: what the platform itself costs"
 
 setup: $(STAMP)
@@ -115,3 +116,6 @@ bench-see: setup
 
 bench-load: setup
 	$(BIN)/python tests/benchmarks/bench_load.py
+
+bench-predict: setup
+	$(BIN)/python tests/benchmarks/bench_predict.py

@@ -47,6 +47,8 @@ FORMAT = 1
 #: Mean logits of graph and networks may differ by so much; probabilities then by at most 0.001,
 #: since the logistic function is nowhere steeper than a quarter.
 TOLERANCE = 4e-3
+#: Side of the largest window that engines are measured on.
+_WINDOW_PX = 512
 
 
 class _SideBySide(nn.Module):
@@ -113,16 +115,33 @@ def export_onnx(ensemble: Ensemble, path: Path, *, facts: Mapping[str, Any]) -> 
                 f"{path.name}: found logits that differ by {difference:.2g} from those of the "
                 f"networks, expected at most {TOLERANCE}; nothing was written"
             )
-        about["speed"] = _speed(ensemble, draft)
+        about["speed"] = _speed(ensemble, draft, about)
         program.model.metadata_props[KEY] = json.dumps(about, sort_keys=True)
         program.save(str(draft), external_data=False)
     return difference
 
 
-def _speed(ensemble: Ensemble, path: Path) -> dict[str, Any]:
-    """Which engine is the fastest here, of those that give what the networks give."""
-    graphs = {name: OnnxEnsemble.load(path, engine=name).logits for name in installed()}
-    measured = measure(ensemble, graphs, trial_image())
+def _speed(ensemble: Ensemble, path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Which engine is the fastest here, of those that give what the networks give.
+
+    On a window or two: an image of many would take minutes and tell the same.
+    """
+    settings = ensemble.members[0][1]
+    side = min(settings.patch_size or settings.image_size or _WINDOW_PX, _WINDOW_PX)
+    one = FoldSettings(  # those of training have ranges that depend on the size
+        position_channels=settings.position_channels,
+        context_factor=settings.context_factor,
+        image_size=side + bool(settings.context_factor),  # context is around a window
+        patch_size=side if settings.context_factor else 0,
+        resampling=settings.resampling,
+    )
+    about = {**about, "settings": dataclasses.asdict(one)}
+    graphs = {
+        name: OnnxEnsemble(start(name, path, torch.get_num_threads()), about, name).logits
+        for name in installed()
+    }
+    members = tuple((network, one) for network, _ in ensemble.members)
+    measured = measure(dataclasses.replace(ensemble, members=members), graphs, trial_image())
     scored = f"pytorch-{ensemble.runtime.precision}"
     return {
         "machine": machine(),
