@@ -43,8 +43,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "found $$($(PYTHON) --version), expected Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "python could not make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }
-	@echo "installing about 170 packages into $(VENV): some minutes, 2.8 GB with the CPU build of PyTorch,"
-	@echo "6.6 GB with the one for NVIDIA GPUs, which pip takes on Linux unless it is told otherwise"
+	@echo "installing about 180 packages into $(VENV): some minutes, 3.0 GB with the CPU build of PyTorch,"
+	@echo "6.8 GB with the one for NVIDIA GPUs, which pip takes on Linux unless it is told otherwise"
 	@$(if $(TORCH_INDEX),true,command -v nvidia-smi >/dev/null || \
 	  echo "found no NVIDIA GPU here: make setup TORCH_INDEX=ADDRESS takes the smaller one; the page on installing PyTorch has the address")
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on \
