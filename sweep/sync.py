@@ -29,12 +29,13 @@ class Synced:
     num_folds: int
 
 
-def sync(home: Home, name: str) -> Synced:
+def sync(home: Home, name: str, *, fold_runs: bool = False) -> Synced:
     """Make MLflow like the ledger. What is there already stays, so it may be called again.
 
     Args:
         home: Where the sweep lives.
         name: Name of the sweep.
+        fold_runs: Whether each fold has a run too, as `mlflow: {fold_runs: true}` of a space says.
 
     Raises:
         UsageError: There is no such sweep.
@@ -42,7 +43,7 @@ def sync(home: Home, name: str) -> Synced:
     """
     ledger = Ledger.open(home.ledger_url, name)
     try:
-        view = MlflowView.for_sweep(home, name)
+        view = MlflowView.for_sweep(home, name, fold_runs=fold_runs)
         if not view.sync(ledger) or view.run_id is None:
             raise TrackingError(
                 f"MLflow at {shown_uri(home.tracking_uri)} cannot be used (the log says why); the "

@@ -13,9 +13,10 @@ from sweep.util.words import count
 
 @command("sync")
 @click.argument("name")
+@click.option("--fold-runs", is_flag=True, help="Send a run of each fold too, below its trial.")
 @home_options
 @json_option
-def sync_command(name: str, as_json: bool, **options: Any) -> None:
+def sync_command(name: str, fold_runs: bool, as_json: bool, **options: Any) -> None:
     """Send the sweep NAME to MLflow, from the ledger.
 
     A sweep sends itself while it runs. This is for one that ran while MLflow was away, or whose
@@ -27,7 +28,7 @@ def sync_command(name: str, as_json: bool, **options: Any) -> None:
 
     from sweep.sync import sync
 
-    done = sync(home, name)
+    done = sync(home, name, fold_runs=fold_runs)
     if as_json:
         emit(done)
         return

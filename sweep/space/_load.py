@@ -23,6 +23,7 @@ from sweep.space._models import (
     FloatParameter,
     InferenceSpec,
     IntParameter,
+    MlflowSpec,
     Objective,
     SamplerSpec,
     SpaceFile,
@@ -44,6 +45,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "objective": Objective,
     "sampler": SamplerSpec,
     "inference": InferenceSpec,
+    "mlflow": MlflowSpec,
 }
 #: How deep the sections lie in which values may be any scalar.
 _SCALARS_BELOW: dict[str | int, int] = {"fixed": 1, "candidates": 2}

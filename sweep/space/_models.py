@@ -221,6 +221,16 @@ def _pruner(data: Any) -> PrunerSpec:
     return choose(PrunerSpec, data)
 
 
+class MlflowSpec(Strict):
+    """What MLflow shows; no score depends on it.
+
+    Attributes:
+        fold_runs: Whether each fold has a run of its own below that of its trial.
+    """
+
+    fold_runs: bool = False
+
+
 class SpaceFile(Strict):
     """The whole file."""
 
@@ -234,6 +244,7 @@ class SpaceFile(Strict):
     candidates: list[dict[str, Scalar]] = Field(default_factory=list)
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     inference: InferenceSpec = InferenceSpec()
+    mlflow: MlflowSpec = MlflowSpec()
     parameters: dict[str, Annotated[ParameterSpec, Field(discriminator="type")]] = Field(
         min_length=1
     )

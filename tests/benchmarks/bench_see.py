@@ -7,6 +7,10 @@ and ends with exit code 1 where a goal is missed:
 
     report_cpu          CPU of a report over the earlier build's (goal: at most 0.4)
     report_mb           size of the file without pictures of cases (goal: below 2.5)
+    mlflow_cpu          CPU of a sync with MLflow over the earlier build's, of 100 trials that are
+                        all complete (goal: at most 0.4)
+    mlflow_bytes        what a fold adds to MLflow's database and artifacts, likewise (at most 0.25)
+    mlflow_kb           the same in kB (at most 12)
 
 Run with `make bench-see`, or `python tests/benchmarks/bench_see.py [TRIALS]`; it needs git's
 history, from which the earlier build (`BEFORE`) is taken.
@@ -27,6 +31,8 @@ from statistics import median
 #: The build that goals are set against.
 BEFORE = "ccd99fd"
 NUM_TRIALS = 1000
+#: Complete trials that are sent to MLflow; its cost grows with them evenly.
+NUM_SYNCED = 100
 #: Runs of each build, in turns.
 NUM_TURNS = 3
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +59,45 @@ from sweep.ledger import Ledger
 from sweep.ledger.connection import open_storage
 ledger = Ledger(open_storage(f"sqlite:///{sys.argv[1]}/ledger.db"), "see")
 write_report(ledger, Path(sys.argv[2]))
+"""
+
+
+_MAKE_COMPLETE = """
+import sys
+from synthetic_sweeps import SPACE, run_sweep
+from sweep.mlflow.view import init_store
+folder, trials = sys.argv[1], int(sys.argv[2])
+space = SPACE
+for old, new in (
+    ("{name: greedy, num_trials: 8, num_completions: 3}", "{name: standard, num_trials: 8}"),
+    ("{name: percentile, percentile: 97, scope: epochs, n_startup_trials: 4, n_warmup_steps: 5}",
+     "{name: none}"),
+):
+    assert old in space
+    space = space.replace(old, new)
+url = f"sqlite:///{folder}/complete.db"
+run_sweep(
+    url, "see", num_trials=trials, num_completions=trials, policy="standard", space_text=space
+).close()
+init_store(f"sqlite:///{folder}/empty.db")
+"""
+_SYNC = """
+import json, shutil, sys, time
+from pathlib import Path
+from sweep.ledger import Ledger
+from sweep.mlflow.view import MlflowView
+home, place = Path(sys.argv[1]), Path(sys.argv[2])
+place.mkdir()
+shutil.copy(home / "empty.db", place / "mlflow.db")
+projection = Ledger.open(f"sqlite:///{home}/complete.db", "see").projection
+view = MlflowView(f"sqlite:///{place}/mlflow.db", "see", artifact_root=place / "mlartifacts")
+begun, empty = time.process_time(), (home / "empty.db").stat().st_size
+assert view.sync(projection, final=True)
+seconds = time.process_time() - begun
+num_folds = sum(len(trial.folds) for trial in projection.trials)
+size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file()) - empty
+found = {"seconds": seconds / num_folds, "bytes": size / num_folds}
+(place / "found.json").write_text(json.dumps(found))
 """
 
 
@@ -104,9 +149,37 @@ def report(builds: Builds) -> dict[str, float]:
     return {**say, "report_cpu": now / before, "report_mb": file.stat().st_size / 1e6}
 
 
-PARTS: tuple[Callable[[Builds], dict[str, float]], ...] = (report,)
+def mlflow(builds: Builds) -> dict[str, float]:
+    """A whole sync with an empty MLflow on SQLite: seconds of its own CPU, start left out."""
+    cpu_seconds(builds.before, _MAKE_COMPLETE, builds.home, str(NUM_SYNCED))
+    sizes: dict[Path, float] = {}
+
+    def sync(build: Path) -> float:
+        with tempfile.TemporaryDirectory(dir=builds.scratch) as folder:
+            place = Path(folder) / "mlflow"
+            cpu_seconds(build, _SYNC, builds.home, place)
+            found = json.loads((place / "found.json").read_text(encoding="utf-8"))
+        sizes[build] = found["bytes"]
+        return float(found["seconds"])
+
+    before, now = side_by_side(builds, sync)
+    say = {"mlflow_ms_a_fold_before": before * 1e3, "mlflow_ms_a_fold": now * 1e3}
+    say["mlflow_kb_before"] = sizes[builds.before] / 1e3
+    print(json.dumps(say), file=sys.stderr, flush=True)
+    size = sizes[builds.now]
+    ratios = {"mlflow_cpu": now / before, "mlflow_bytes": size / sizes[builds.before]}
+    return {**say, **ratios, "mlflow_kb": size / 1e3}
+
+
+PARTS: tuple[Callable[[Builds], dict[str, float]], ...] = (report, mlflow)
 #: Goals by figure: at most this much.
-GOALS = {"report_cpu": 0.4, "report_mb": 2.5}
+GOALS = {
+    "report_cpu": 0.4,
+    "report_mb": 2.5,
+    "mlflow_cpu": 0.4,
+    "mlflow_bytes": 0.25,
+    "mlflow_kb": 12.0,
+}
 
 
 def missed(figures: Mapping[str, float]) -> list[str]:

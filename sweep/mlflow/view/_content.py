@@ -235,6 +235,12 @@ def progress_tags(projection: Projection, said: SweepVerdict) -> dict[str, str]:
     return tags
 
 
+def wants_fold_runs(header: SweepHeader) -> bool:
+    """Whether the search space asks for a run of each fold."""
+    space = yaml.safe_load(header.space_text or "") or {}
+    return bool((space.get("mlflow") or {}).get("fold_runs"))
+
+
 def gate_text(tags: Mapping[str, str]) -> str | None:
     """What the gate said, as `promote` tags the sweep's run; None before."""
     said = tags.get("ptxsweep.verdict")

@@ -335,6 +335,14 @@ def fold_start(trial: Trial, fold: int) -> int:
     return min(tries, default=milliseconds(trial.created_at))
 
 
+def fold_end(trial: Trial, fold: int) -> int:
+    """When the score of a fold came to be what it is, in milliseconds; its last end before."""
+    if fold in trial.folds:
+        return max(_fold_time(trial, fold), _choice_time(trial))
+    ends = (each.ended_at for each in trial.log if each.fold == fold)
+    return max((milliseconds(at) for at in ends if at), default=fold_start(trial, fold))
+
+
 def _fold_time(trial: Trial, fold: int) -> int:
     for attempt in trial.log:
         if attempt.fold == fold and attempt.outcome == "finished":

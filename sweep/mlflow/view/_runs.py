@@ -8,7 +8,7 @@ runs of trials that are found there are `retired` once the new ones are complete
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,8 +122,14 @@ class SweepRuns:
         with the lower id, and the other goes.
         """
         self.found, self._old = {}, []
-        for experiment_id in self.experiments:
-            self._look(experiment_id)
+        sweeps, trials = self.experiments
+        for run in self.runs_of(sweeps):
+            if _number_of(run) == PARENT:
+                self._keep(run)
+            else:
+                self._old.append(run.run_id)
+        for run in self.runs_of(trials):
+            self._keep(run)
 
     def retire(self) -> int:
         """Delete the runs of trials that earlier builds left among the sweeps; their number.
@@ -135,7 +141,8 @@ class SweepRuns:
         number, self._old = len(self._old), []
         return number
 
-    def _look(self, experiment_id: str) -> None:
+    def runs_of(self, experiment_id: str) -> Iterator[Run]:
+        """The runs of the sweep in an experiment, those with lower ids first."""
         token = None
         while True:
             page = self.client.search_runs(
@@ -147,43 +154,41 @@ class SweepRuns:
                 page_token=token,
             )
             for run in page:
-                tags = run.data.tags
-                number = int(tags.get(TRIAL, tags.get(OLD_TRIAL, PARENT)))
-                if experiment_id == self.experiments[0] and number != PARENT:
-                    self._old.append(run.info.run_id)
-                    continue
-                known = Run(
+                yield Run(
                     run_id=run.info.run_id,
                     status=run.info.status,
                     artifact_uri=run.info.artifact_uri,
-                    tags=dict(tags),
+                    tags=dict(run.data.tags),
                 )
-                if self.found.setdefault(number, known) is not known:
-                    self.client.delete_run(known.run_id)
             token = page.token
             if not token:
                 return
+
+    def _keep(self, run: Run) -> None:
+        if self.found.setdefault(_number_of(run), run) is not run:
+            self.client.delete_run(run.run_id)
 
     def make(self, number: int, tags: dict[str, str], started_at: int) -> None:
         """Make the run of a trial or `PARENT`: its tags and start time (milliseconds).
 
         If another process makes it at the same time, the next `search` sees both.
         """
+        self.found[number] = self.create(self.experiments[number != PARENT], tags, started_at)
+        if number == PARENT:
+            self.search()
+
+    def create(self, experiment_id: str, tags: dict[str, str], started_at: int) -> Run:
+        """Make a run: its tags and start time (milliseconds)."""
         made = self.client.create_run(
-            self.experiments[number != PARENT],
-            start_time=started_at,
-            tags=tags,
-            run_name=tags["mlflow.runName"],
+            experiment_id, start_time=started_at, tags=tags, run_name=tags["mlflow.runName"]
         )
-        self.found[number] = Run(
+        return Run(
             run_id=made.info.run_id,
             status=made.info.status,
             artifact_uri=made.info.artifact_uri,
             is_new=True,
             tags=dict(tags),
         )
-        if number == PARENT:
-            self.search()
 
     def send(
         self,
@@ -246,3 +251,8 @@ class SweepRuns:
         else:
             self.client.set_terminated(run.run_id, status=status, end_time=at)
         run.status = status
+
+
+def _number_of(run: Run) -> int:
+    """The trial of a run, `PARENT` of the sweep's own."""
+    return int(run.tags.get(TRIAL, run.tags.get(OLD_TRIAL, PARENT)))

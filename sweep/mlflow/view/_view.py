@@ -22,6 +22,7 @@ from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import _content as content
 from sweep.mlflow.view import _words as words
+from sweep.mlflow.view._folds import FoldRuns
 from sweep.mlflow.view._inputs import fold_datasets, log_folds, make_model, with_model
 from sweep.mlflow.view._metrics import (
     END,
@@ -71,6 +72,7 @@ class MlflowView:
         *,
         artifact_root: Path | None = None,
         folder: Path | None = None,
+        fold_runs: bool = False,
         experiment: str = EXPERIMENT,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
@@ -84,6 +86,7 @@ class MlflowView:
                 in the working folder, if None.
             folder: Folder of the sweep, for the tables of trials with thresholds that an older
                 ledger does not keep; they are sent without if None.
+            fold_runs: Whether each fold has a run, also where the search space does not ask for it.
             experiment: Name of the experiment that holds all sweeps.
             clock: Seconds that never go back.
             pause: Waits for some seconds between the tries of a last sync.
@@ -92,7 +95,8 @@ class MlflowView:
         self.run_id: str | None = None
         self.num_failures = 0
         self._uri, self._experiment, self._root = tracking_uri, experiment, artifact_root
-        self._folder = folder
+        self._folder, self._fold_runs = folder, fold_runs
+        self._folds: FoldRuns | None = None
         self._clock, self._pause = clock, pause
         self._failures_in_a_row = 0
         self._next_try = 0.0
@@ -100,10 +104,16 @@ class MlflowView:
         self._done: dict[int, tuple[int, str, str]] = {}
 
     @classmethod
-    def for_sweep(cls, home: Home, name: str) -> MlflowView:
-        """The view of a sweep in a home."""
+    def for_sweep(cls, home: Home, name: str, *, fold_runs: bool = False) -> MlflowView:
+        """The view of a sweep in a home; see the class."""
         folder = home.sweep_folder(name)
-        return cls(home.tracking_uri, name, artifact_root=home.artifacts, folder=folder)
+        return cls(
+            home.tracking_uri,
+            name,
+            artifact_root=home.artifacts,
+            folder=folder,
+            fold_runs=fold_runs,
+        )
 
     def sync(self, source: Ledger | Projection, *, final: bool = False) -> bool:
         """Send what MLflow lacks. An outage is no error; after one, tries come less often.
@@ -213,7 +223,9 @@ class MlflowView:
         if self._runs is None:
             runs = SweepRuns(self._uri, content.sweep_id(self.name, projection.header))
             runs.enter(self._experiment, f"{self._experiment}/{self.name}", self._root)
-            self._runs = runs
+            self._runs, self._folds = runs, None
+            if self._fold_runs or content.wants_fold_runs(projection.header):
+                self._folds = FoldRuns.enter(runs, f"{self._experiment}/{self.name}/folds")
         else:
             self._runs.refresh()
         return self._runs
@@ -249,6 +261,9 @@ class MlflowView:
             metrics = self._send_end(runs, run, trial, projection, metrics, tags)
         runs.send(run, metrics=metrics, params=params, tags=tags)
         runs.set_status(run, status, content.last_time(trial))
+        if self._folds is not None:
+            own = content.trial_tags(self.name, trial, projection)
+            self._folds.send(trial, projection, own, over=over)
         self._done[trial.number] = (trial.revision, status, parts)
 
     def _send_end(

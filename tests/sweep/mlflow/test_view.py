@@ -25,6 +25,7 @@ from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER, better
 from sweep.analysis.standing import standing
 from sweep.analysis.statistics import corrected_interval
 from sweep.analysis.verdict import verdict
+from sweep.cli import main
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Attempt, Trial
 from sweep.mlflow.view import MlflowView, connect, shown_uri, sweep_id
@@ -144,7 +145,12 @@ def artifact(uri: str, run: Run, name: str) -> dict[str, Any]:
 
 
 def run_of(uri: str, number: int) -> Run:
-    (run,) = (one for one in all_runs(uri) if one.data.tags.get("ptxsweep.trial") == f"{number}")
+    (run,) = (
+        one
+        for one in all_runs(uri)
+        if one.data.tags.get("ptxsweep.trial") == f"{number}"
+        and "ptxsweep.fold" not in one.data.tags
+    )
     return run
 
 
@@ -301,6 +307,52 @@ def test_the_first_fold_shows_its_epochs_while_it_runs(uri: str, ledger: Ledger)
         assert progress.endswith(f"fold 0 is at epoch {known}")
     view_of(uri, ledger).sync(ledger, final=True)
     assert points(uri, run_of(uri, 0), key) == sorted(whole.epochs[0].items())
+
+
+def test_folds_have_runs_where_they_are_asked_for(uri: str, ledger: Ledger) -> None:
+    root = view_of(uri, ledger)._root
+    view = MlflowView(uri, ledger.name, artifact_root=root, fold_runs=True)
+    assert view.sync(ledger, final=True)
+    client = connect(uri)
+    place = client.get_experiment_by_name(f"ptxsweep/{ledger.name}/folds")
+    assert place is not None
+    runs = client.search_runs([place.experiment_id])
+    trials = ledger.projection.trials
+    assert len(runs) == sum(len({*one.folds, *one.epochs}) for one in trials)
+    for one in trials:
+        own = [run for run in runs if run.data.tags["ptxsweep.trial"] == str(one.number)]
+        parent = run_of(uri, one.number)
+        assert {run.data.tags["mlflow.parentRunId"] for run in own} == {parent.info.run_id}
+        scores = {
+            int(run.data.tags["ptxsweep.fold"]): run.data.metrics["score"]
+            for run in own
+            if run.info.status == "FINISHED"
+        }
+        assert scores == {fold: score.value for fold, score in one.folds.items()}
+        for run in own:
+            told = one.epochs[int(run.data.tags["ptxsweep.fold"])]
+            sent = dict(points(uri, run, "monitor/score"))
+            assert sent == {epoch: value for epoch, value in told.items() if math.isfinite(value)}
+    once = content_of(uri)
+    assert view.sync(ledger, final=True)
+    assert content_of(uri) == once
+
+
+def test_sync_sends_what_mlflow_lacks(
+    mlflow_template: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make(f"sqlite:///{tmp_path / 'ledger.db'}", STORY).close()
+    words = ["sync", "finished", "--home", str(tmp_path), "--json"]
+    assert main([*words, "--tracking-uri", f"sqlite:///{tmp_path / 'ledger.db' / 'no'}"]) == 5
+    assert "sync again when MLflow is back" in capfd.readouterr().err
+    shutil.copy(mlflow_template, tmp_path / "mlflow.db")
+    for _ in range(2):
+        assert main(words) == 0
+        found = json.loads(capfd.readouterr().out)
+        assert found["num_trials"] == 5
+        runs = all_runs(f"sqlite:///{tmp_path / 'mlflow.db'}")
+        assert len(runs) == 6
+        assert found["run_id"] in {run.info.run_id for run in runs}
 
 
 def test_runs_of_an_older_layout_are_sent_anew(uri: str, ledger: Ledger) -> None:
