@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ptxcore.data.formats.subject import main_subject
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.data.studies.predicted_masks import PredictedMasks, find_masks
@@ -112,11 +113,18 @@ def evaluate_model(
         on_progress: Called after every case.
 
     Raises:
-        UsageError: No such model; or the sweep that it comes from had cases of this store.
+        UsageError: No such model; one of other pictures than the store has; or the sweep that it
+            comes from had cases of this store.
         CheckpointError: The model's files are damaged or were exchanged.
         TrackingError: MLflow cannot be reached.
     """
     ensemble, facts = open_model(home, uri)
+    its, pictures = facts.get("pictures", "unknown"), main_subject(store.contents)
+    if pictures is not None and its not in ("unknown", pictures):
+        raise UsageError(
+            f"evaluate: {uri} is a model of {its}, found {pictures} in the store, expected "
+            "pictures of the same kind"
+        )
     num_seen = count_seen(home, facts, store)
     if num_seen and not allow_seen:
         raise UsageError(

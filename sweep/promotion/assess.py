@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.data.formats.subject import main_subject
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.metrics import apply_rule, per_case_dice
@@ -94,6 +95,7 @@ def assess(
         "intervals": _all_intervals(winner, default, groups, confidence, grouped_interval),
         "stated": _all_intervals(winner, default, groups, CONFIDENCE, _STATED),
         "subgroups": parts,
+        "pictures": main_subject(store.contents),
         "num_groups": len(set(groups)),
         "num_positive_groups": num_positive_patients(groups, positive),
         "confidence": confidence,

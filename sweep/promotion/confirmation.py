@@ -94,6 +94,8 @@ class Confirmation:
             empty in what earlier versions kept.
         costs: What the "winner" and the "champion" cost, measured side by side, by which of them
             was at hand; None in what earlier versions kept.
+        pictures: What most cases are, see `ptxcore.data.formats.subject.main_subject`; None where
+            it is not known.
     """
 
     sweep: str
@@ -122,6 +124,7 @@ class Confirmation:
     subgroups: Mapping[str, tuple[PartDifference, ...]] | None = None
     stated: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     costs: Mapping[str, Costs] | None = None
+    pictures: str | None = None
 
     @property
     def baseline(self) -> float:
@@ -245,6 +248,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
         is_count_shared=result.get("is_count_shared"),
         subgroups=read_parts(result.get("subgroups")),
         costs=read_costs(result.get("costs")),
+        pictures=result.get("pictures"),
     )
 
 

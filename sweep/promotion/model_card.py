@@ -84,6 +84,7 @@ def facts_of(
         "forced": not said.passed,
         "reasons": list(said.reasons),
         "gate": said.gate,
+        "pictures": found.pictures or "unknown",
         "gate_eased": list(said.eased),
         **({} if against is None else {"force_reason": against}),
         "intended_use": "research; not for clinical use",

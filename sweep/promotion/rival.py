@@ -68,16 +68,26 @@ class Rival:
         }
 
 
-def load_rival(home: Home, version: ModelVersion, plan: FoldPlan) -> Rival:
+def load_rival(
+    home: Home, version: ModelVersion, plan: FoldPlan, pictures: str | None = None
+) -> Rival:
     """Make the champion ready. Nothing is scored yet, so what fails here spends no hold-out.
 
     Args:
         home: Home with the address of the registry that knows the champion.
         version: Version of the champion.
         plan: Fold plan of the challenger's sweep.
+        pictures: What its cases are, see `ptxcore.data.formats.subject.main_subject`.
     """
     name, number, tags = str(version.name), str(version.version), version.tags
     exposure = _exposure(tags, plan)
+    other = _of_others(tags, pictures)
+    if other is not None:
+        return Rival(
+            champion=Champion(name=name, version=number, problem=other),
+            exposure=exposure,
+            unloaded=other,
+        )
     scored = _at_hand(home, tags, plan)
     ensemble, unloaded = None, None
     try:
@@ -94,6 +104,20 @@ def load_rival(home: Home, version: ModelVersion, plan: FoldPlan) -> Rival:
         unloaded=unloaded,
         versions=pixel_versions() if scored is None else _versions(tags, "holdout_versions"),
         trained_versions=_versions(tags, "versions"),
+    )
+
+
+def _of_others(tags: Mapping[str, str], pictures: str | None) -> str | None:
+    """Why a champion of other pictures is no champion of these; None where both are alike.
+
+    A model that does not tell, and cases that do not, are taken to be.
+    """
+    its = tags.get(f"{PREFIX}pictures", "unknown")
+    if pictures is None or its in ("unknown", pictures):
+        return None
+    return (
+        f"is one of {its}, where these cases are {pictures} (--model-name gives them a line of "
+        "champions of their own)"
     )
 
 

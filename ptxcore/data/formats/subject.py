@@ -197,6 +197,27 @@ def doubts_about(contents: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
             yield f"{number} {one if number == 1 else many} ({_listed(found)})"
 
 
+def main_subject(contents: Mapping[str, Mapping[str, int]]) -> str | None:
+    """What most pictures are: "radiographs", "lateral radiographs", a modality that has none.
+
+    Args:
+        contents: Contents from `count_subjects`.
+
+    Returns:
+        None where most headers do not say it, as of PNG files and of stores made before it was
+        counted.
+    """
+    modalities, views = contents.get("modality", {}), contents.get("view", {})
+    total = sum(modalities.values())
+    most = max(modalities, key=lambda word: modalities[word], default=UNKNOWN)
+    if most in (UNKNOWN, OTHER):
+        return None
+    if most in _NO_PROJECTIONS:
+        return most
+    is_lateral = 2 * sum(views.get(word, 0) for word in _NOT_FRONTAL) > total
+    return "lateral radiographs" if is_lateral else "radiographs"
+
+
 def describe_contents(contents: Mapping[str, Mapping[str, int]]) -> str:
     """Counts on one line, such as "modality CR 252; view PA 155, AP 97; body part CHEST 252"."""
     return "; ".join(
