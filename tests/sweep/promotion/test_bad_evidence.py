@@ -66,8 +66,8 @@ def without_a_holdout(home: Home) -> None:
     plan.save(home.sweep_folder("bad") / "plan.json")
 
 
-def with_a_network_of_another_version(home: Home) -> None:
-    """Its settings name what this version does not know."""
+def with_weights_of_another_network(home: Home) -> None:
+    """Its settings name a network that this version does not know."""
     copy_sweep(home, "bad", [0, 1])
     for file in home.sweep_folder("bad").glob("trials/0001/*/*/best/*.json"):
         text = file.read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def with_a_network_of_another_version(home: Home) -> None:
     [
         (without_a_fold, r"winner: found none; the furthest has 1 of 2 folds, expected a trial"),
         (without_a_holdout, r"the plan has no hold-out.*--holdout-fraction above 0"),
-        (with_a_network_of_another_version, r"found"),
+        (with_weights_of_another_network, r"settings: found others than were saved"),
     ],
 )
 def test_a_sweep_that_cannot_be_confirmed(
