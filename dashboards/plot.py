@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,8 +140,9 @@ def panels(
     rows = max(1, math.ceil(len(titles) / columns))
     shares = widths or (1.0,) * columns
     free = 1.0 - gap * (columns - 1)
-    has_notes = any(notes)
-    top = (22 if any(titles) else 0) + (18 if has_notes else 0) + 8
+    # Narrow panels wrap what stands above them.
+    lines = [textwrap.wrap(note, 20 if widths else 60) for note in notes]
+    top = (22 if any(titles) else 0) + 18 * max(map(len, lines), default=0) + 8
     between = GAP_PX + (top if any(titles) else 0) - 8
     layout: dict[str, Any] = {**theme.layout(), "annotations": [], "shapes": []}
     narrow: dict[str, Any] = {}
@@ -165,12 +167,10 @@ def panels(
             layout[f"yaxis{number}"]["showticklabels"] = False
             narrow[f"yaxis{number}"]["showticklabels"] = True
         if title:
-            note = notes[panel] if panel < len(notes) else ""
-            words = plain(title) + (
-                f'<br><span style="font-size:12px;color:{theme.MUTED}">{plain(note)}</span>'
-                if note
-                else ""
-            )
+            words = plain(title)
+            if panel < len(lines) and lines[panel]:
+                note = "<br>".join(map(plain, lines[panel]))
+                words += f'<br><span style="font-size:12px;color:{theme.MUTED}">{note}</span>'
             # The last of several narrow panels would write over the edge.
             side = "right" if widths and column == columns - 1 else "left"
             plot.text(

@@ -133,7 +133,7 @@ def fold_heatmap(info: HeatmapInfo) -> Plot:
         hovertemplate="%{y}, fold %{x}: %{hovertext}<extra></extra>",
         colorbar={
             "title": {"text": f"better than {info.reference}", "side": "top", "font": {"size": 12}},
-            "orientation": "h", "thickness": 10, "len": 260, "lenmode": "pixels", "x": 0,
+            "orientation": "h", "thickness": 10, "len": 200, "lenmode": "pixels", "x": 0,
             "xanchor": "left", "y": 0, "yanchor": "top", "ypad": 14, "tickformat": "+.2f",
             "outlinewidth": 0, "nticks": 5,
         },

@@ -58,12 +58,13 @@ def groups_info(rows: Iterable[Row]) -> GroupsInfo:
     return GroupsInfo(panels=tuple(found))
 
 
-def groups(info: GroupsInfo, *, name: str) -> Plot:
+def groups(info: GroupsInfo, *, name: str, is_default: bool = False) -> Plot:
     """Draw it: means with intervals over the folds.
 
     Args:
         info: See `groups_info`.
         name: What the trial is called, as a legend entry.
+        is_default: Whether it is the default itself, which then stands there once.
     """
     most = max((len(rows) for _, rows in info.panels), default=1)
     plot = panels(
@@ -73,6 +74,7 @@ def groups(info: GroupsInfo, *, name: str) -> Plot:
     for number, (_, rows) in enumerate(info.panels):
         labels = [plain(_group(row.metric)) for row in rows]
         defaults = [(n, row.default) for n, row in enumerate(rows) if row.default is not None]
+        defaults = [] if is_default else defaults
         _add(plot, number, defaults, labels, "Default settings", theme.DEFAULT, "square", 0.16)
         winners = [(n, row.winner) for n, row in enumerate(rows)]
         _add(plot, number, winners, labels, name, theme.WINNER, "diamond", -0.16)

@@ -250,7 +250,7 @@ def leaderboard(info: LeaderboardInfo) -> Plot:
     notes = ["on the same folds", *(panel.note for panel in info.panels)]
     widths = (2.2, *(1.0 for _ in info.panels))
     plot = panels(
-        titles, notes=notes, columns=len(titles), widths=widths, gap=0.035, shared_y=True,
+        titles, notes=notes, columns=len(titles), widths=widths, gap=0.05, shared_y=True,
         row_px=22 * max(3, len(info.names)) + 12, bottom=28,
     )  # fmt: skip
     reach = _reach(info.differences)
@@ -261,7 +261,7 @@ def leaderboard(info: LeaderboardInfo) -> Plot:
             range=[len(names) - 0.4, -0.6], ticksuffix="  ",
         )  # fmt: skip
     plot.vertical(0.0, color=theme.DEFAULT, width=1.5)
-    plot.x(range=list(reach), tickformat="+.3~f", nticks=7)
+    plot.x(range=list(reach), tickformat="+.3~f", nticks=5, tickangle=0)
     for kind in _LOOK:
         entries = [entry for entry in info.differences if _kind(entry, info) == kind]
         _add_marks(plot, entries, kind, 0, reach)
@@ -269,7 +269,7 @@ def leaderboard(info: LeaderboardInfo) -> Plot:
         whole = [entry for entry in panel.entries if entry.complete]
         for kind in _LOOK:
             _add_marks(plot, [e for e in whole if _kind(e, info) == kind], kind, number, None)
-        plot.x(number, nticks=5)
+        plot.x(number, nticks=3, tickangle=0)
         if panel.baseline is not None:
             plot.vertical(panel.baseline, number, color=theme.BASELINE, width=1.5, dash="dash")
             plot.text(

@@ -88,8 +88,7 @@ def regret(info: RegretInfo) -> Plot:
     )  # fmt: skip
     plot.add(
         x=rounded(hours / unit for hours in info.hours), y=rounded(info.regrets),
-        mode="markers+text" if len(info.numbers) <= 12 else "markers", name="new best trial",
-        text=[f"#{number}" for number in info.numbers], textposition="top right",
+        mode="markers+text", name="new best trial", text=_labels(info), textposition="top right",
         textfont={"size": 12, "color": theme.INK},
         marker={"size": 8, "color": theme.WINNER, "symbol": "diamond"},
         customdata=list(info.numbers),
@@ -105,6 +104,19 @@ def regret(info: RegretInfo) -> Plot:
     top = max(*info.regrets, info.default or 0.0) or 0.01
     plot.y(title=plain("regret"), range=[-0.06 * top, 1.2 * top])
     return plot.finished()
+
+
+def _labels(info: RegretInfo) -> list[str]:
+    """Names of the trials, those of near neighbours left out; the last stands there always."""
+    labels = [""] * len(info.numbers)
+    wide, high = info.total_hours or 1.0, max(info.regrets) or 1.0
+    at, regret = -math.inf, math.inf
+    for place, number in reversed(list(enumerate(info.numbers))):
+        near = abs(at - info.hours[place]) < 0.08 * wide
+        if not near or abs(info.regrets[place] - regret) > 0.12 * high:
+            labels[place] = f"#{number}"
+            at, regret = info.hours[place], info.regrets[place]
+    return labels
 
 
 def sentence(info: RegretInfo) -> str:

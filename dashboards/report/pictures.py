@@ -26,6 +26,7 @@ from dashboards.report.markup import Markup, tag
 from dashboards.text import metric_name
 from sweep.analysis import phrases
 from sweep.ledger.projection import Projection, Trial
+from sweep.records import DEFAULT_TRIAL
 from sweep.util.words import count
 
 
@@ -113,7 +114,11 @@ def _cases(found: Findings, curves: thresholds.ThresholdsInfo | None) -> list[Pi
                 key="groups",
                 title="By size of the mask and by view",
                 text=groups.sentence(),
-                plot=groups.groups(parts, name=sentences.subject(found).capitalize()),
+                plot=groups.groups(
+                    parts,
+                    name=sentences.subject(found).capitalize(),
+                    is_default=found.standing.leader == DEFAULT_TRIAL,
+                ),
                 after=tag("details", tag("summary", "The same in numbers"), table),
             )
         )

@@ -187,7 +187,8 @@ def searched(projection: Projection) -> Markup:
         )
     name = "in the lead" if not over and best is not None else "winner"
     head = ("parameter", "searched", "default", name)
-    parts = [table(head, rows, label="Parameters that were searched", numeric=(2, 3))]
+    known = table(head, rows, label="Parameters that were searched", numeric=(2, 3))
+    parts = [known if rows else tag("p", "No parameter varied.")]
     if default is not None:
         fixed = [
             f"{name} = {setting(value)}"
