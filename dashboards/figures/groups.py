@@ -32,8 +32,8 @@ class Row(Protocol):
         """The winner's, or the leader's, over the folds."""
 
     @property
-    def default(self) -> Interval | None:
-        """The default trial's."""
+    def rival(self) -> Interval | None:
+        """Likewise of the trial that it is compared with."""
 
     @property
     def all_empty(self) -> float | None:
@@ -58,13 +58,13 @@ def groups_info(rows: Iterable[Row]) -> GroupsInfo:
     return GroupsInfo(panels=tuple(found))
 
 
-def groups(info: GroupsInfo, *, name: str, is_default: bool = False) -> Plot:
+def groups(info: GroupsInfo, *, name: str, rival: str = "default") -> Plot:
     """Draw it: means with intervals over the folds.
 
     Args:
         info: See `groups_info`.
         name: What the trial is called, as a legend entry.
-        is_default: Whether it is the default itself, which then stands there once.
+        rival: What the trial is called that it is compared with.
     """
     most = max((len(rows) for _, rows in info.panels), default=1)
     plot = panels(
@@ -73,9 +73,8 @@ def groups(info: GroupsInfo, *, name: str, is_default: bool = False) -> Plot:
     )  # fmt: skip
     for number, (_, rows) in enumerate(info.panels):
         labels = [plain(_group(row.metric)) for row in rows]
-        defaults = [(n, row.default) for n, row in enumerate(rows) if row.default is not None]
-        defaults = [] if is_default else defaults
-        _add(plot, number, defaults, labels, "Default settings", theme.DEFAULT, "square", 0.16)
+        rivals = [(n, row.rival) for n, row in enumerate(rows) if row.rival is not None]
+        _add(plot, number, rivals, labels, rival, theme.DEFAULT, "square", 0.16)
         winners = [(n, row.winner) for n, row in enumerate(rows)]
         _add(plot, number, winners, labels, name, theme.WINNER, "diamond", -0.16)
         empty = [(n, row.all_empty) for n, row in enumerate(rows) if row.all_empty is not None]

@@ -77,9 +77,10 @@ class MetricRow:
         threshold: "none", "fixed" (of the settings) or "other folds" (chosen without the scored
             cases).
         winner: Over the folds.
-        default: The default trial's likewise, None where it is not complete; while the sweep is not
+        rival: The default trial's likewise, or the second's where the default won; None where it is
+            not complete; while the sweep is not
             over, on the folds that both have.
-        difference: Winner minus default on the same folds, corrected for the trials looked at; None
+        difference: Winner minus rival on the same folds, corrected for the trials looked at; None
             where they are the same.
         all_empty: Score of predicting nothing, None where that is not known.
         gain: Above predicting nothing on the same folds, corrected for the trials looked at.
@@ -88,7 +89,7 @@ class MetricRow:
     metric: str
     threshold: str
     winner: Interval
-    default: Interval | None
+    rival: Interval | None
     difference: PairedDifference | None
     all_empty: float | None
     gain: PairedDifference | None = None
@@ -102,6 +103,7 @@ class Findings:
         metric: The objective.
         maximize: Whether higher is better.
         verdict: The leading trial, by how much it leads and how sure that is, and the words of it.
+        rival: What the rows stand beside: "default", or the second where the default won.
         rows: Scores of the winner, or of the leader so far, the objective first; empty without
             either.
         groups: Scores of parts of the cases, by mask size and by view; empty where none was
@@ -121,6 +123,7 @@ class Findings:
     metric: str
     maximize: bool
     verdict: SweepVerdict
+    rival: str
     rows: tuple[MetricRow, ...]
     groups: tuple[MetricRow, ...]
     num_folds: int
@@ -166,28 +169,31 @@ class Findings:
 
 def find(projection: Projection, operating_points: OperatingPoints | None = None) -> Findings:
     """Collect the findings of a sweep, finished or not."""
-    said, default = verdict(projection), projection.default
+    said, rival = verdict(projection), projection.default
     led = said.standing
     winner = None if led.leader is None else projection.trials[led.leader]
-    if default is not None and led.winner is not None and default.state is not State.COMPLETE:
-        default = None
+    if led.outcome is Outcome.DEFAULT and said.second is not None:
+        rival = projection.trials[said.second.number]
+    if rival is not None and led.winner is not None and rival.state is not State.COMPLETE:
+        rival = None
     rows: list[MetricRow] = []
     groups: list[MetricRow] = []
     if winner is not None:
         metric = metric_of(projection)
         points = operating_points or {}
-        objective = _row(projection, winner, default, metric, points, is_objective=True)
+        objective = _row(projection, winner, rival, metric, points, is_objective=True)
         # An objective of masks stands twice: as the search ranks by it, and as it is deployed.
         is_twice = needs_threshold(metric) and winner.number in points
         names = [name for name in SHOWN if is_twice or name != metric]
         for part, names_of_part in ((rows, names), (groups, list(GROUPS))):
-            found = [_row(projection, winner, default, name, points) for name in names_of_part]
+            found = [_row(projection, winner, rival, name, points) for name in names_of_part]
             part += [row for row in found if row is not None]
         rows[:0] = [] if objective is None else [objective]
     return Findings(
         metric=metric_of(projection),
         maximize=projection.maximize,
         verdict=said,
+        rival="default" if rival is None or rival.is_default else f"#{rival.number}, the second",
         rows=tuple(rows),
         groups=tuple(groups),
         num_folds=projection.num_folds,
@@ -206,7 +212,7 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
 def _row(
     projection: Projection,
     winner: Trial,
-    default: Trial | None,
+    rival: Trial | None,
     metric: str,
     points: OperatingPoints,
     *,
@@ -215,21 +221,21 @@ def _row(
     threshold = "fixed" if needs_threshold(metric) else "none"
     if is_objective:
         values = fold_scores(projection, winner)
-        others = {} if default is None else fold_scores(projection, default)
+        others = {} if rival is None else fold_scores(projection, rival)
     else:
         values = operating_metric(winner, metric, points) if threshold == "fixed" else {}
-        others = {} if default is None else operating_metric(default, metric, points)
-        if values:  # as it is deployed, whether or not the default can be compared with it
+        others = {} if rival is None else operating_metric(rival, metric, points)
+        if values:  # as it is deployed, whether or not its rival can be compared with it
             threshold = "other folds"
         else:
             values = fold_metric(winner, metric)
-            others = {} if default is None else fold_metric(default, metric)
+            others = {} if rival is None else fold_metric(rival, metric)
     values, others = _finite(values), _finite(others)
     if winner.state is not State.COMPLETE:
         others = {fold: value for fold, value in others.items() if fold in values}
     if not values:
         return None
-    same = default is not None and default.number == winner.number
+    same = rival is not None and rival.number == winner.number
     ratio = overlap_ratio(projection.header)
     difference = compare_folds(
         values, others, test_train_ratio=ratio, num_compared=num_compared(projection)
@@ -243,7 +249,7 @@ def _row(
         metric=metric,
         threshold=threshold,
         winner=fold_interval(projection, metric, values),
-        default=fold_interval(projection, metric, others) if others else None,
+        rival=fold_interval(projection, metric, others) if others else None,
         difference=None if same or difference is None else difference.within(*bounds(metric)),
         all_empty=all_empty(winner, metric),
         gain=None if gain is None else gain.within(*bounds(metric)),

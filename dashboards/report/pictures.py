@@ -26,7 +26,6 @@ from dashboards.report.markup import Markup, tag
 from dashboards.text import metric_name
 from sweep.analysis import phrases
 from sweep.ledger.projection import Projection, Trial
-from sweep.records import DEFAULT_TRIAL
 from sweep.util.words import count
 
 
@@ -117,7 +116,7 @@ def _cases(found: Findings, curves: thresholds.ThresholdsInfo | None) -> list[Pi
                 plot=groups.groups(
                     parts,
                     name=sentences.subject(found).capitalize(),
-                    is_default=found.standing.leader == DEFAULT_TRIAL,
+                    rival=found.rival,
                 ),
                 after=tag("details", tag("summary", "The same in numbers"), table),
             )

@@ -127,7 +127,7 @@ def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
                 None if math.isnan(row.winner.low) else (row.winner.low, row.winner.high)
             ),
             score(row.all_empty),
-            "–" if row.default is None else sentences.plus_minus(row.default),
+            "–" if row.rival is None else sentences.plus_minus(row.rival),
             _difference(row, is_open=found.is_open),
             row.threshold,
             better(row.metric) or "–",
@@ -140,8 +140,8 @@ def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
         of_many = f" (95%, {correction(known[0].num_compared)})"
     head = (
         "metric", f"#{number}, in the lead" if found.is_open else f"winner #{number}",
-        "95% interval", "all empty", "default",
-        f"{name} − default{of_many}", "threshold", "better",
+        "95% interval", "all empty", found.rival,
+        f"{name} − {found.rival.split(',')[0]}{of_many}", "threshold", "better",
     )  # fmt: skip
     classes = ["objective" if row.metric == found.metric else None for row in shown]
     label = "By size of the mask and by view" if shown is found.groups else "Metrics of the winner"

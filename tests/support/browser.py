@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from dashboards.report.export import BROWSERS, find_browser
 
 _FLAGS = (
@@ -178,6 +180,8 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"{given.page}: no such file", file=sys.stderr)
         return 2
     take_picture(browser, given.page, given.picture, width=given.width, height=given.height)
+    with Image.open(given.picture) as image:  # a repository keeps every version of it
+        image.convert("RGB").quantize(128).save(given.picture, optimize=True)
     return 0
 
 

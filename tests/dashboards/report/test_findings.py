@@ -49,7 +49,7 @@ class TestFindings:
         found = find(projection_of([[0.5] * 3, [0.4] * 3]))
         assert found.default_won
         assert found.objective is not None
-        assert found.objective.difference is None
+        assert found.rival == "#1, the second"
         assert found.verdict.sentences[0].startswith("The default settings won")
         assert "found no complete trial that scores higher" in found.verdict.text
 
@@ -77,10 +77,21 @@ class TestFindings:
         )
         row = found.objective  # of the trial in the lead, the default on the same folds
         assert row is not None
-        assert row.default is not None
-        assert (row.winner.num_folds, row.default.num_folds) == (2, 2)
+        assert row.rival is not None
+        assert (row.winner.num_folds, row.rival.num_folds) == (2, 2)
         assert len(found.verdict.sentences) == 1
         assert "The leader so far is the best of 3 trials" in found.verdict.cautions[0]
+
+    def test_a_default_that_won_stands_beside_the_second(self) -> None:
+        found = find(projection_of([[0.6, 0.61, 0.6], [0.5] * 3, [0.4] * 3]))
+        row = found.objective
+        assert (found.rival, row is not None) == ("#1, the second", True)
+        assert row is not None
+        assert row.rival is not None
+        assert row.rival.mean == pytest.approx(0.5)
+        assert row.difference is not None
+        assert found.verdict.second is not None
+        assert row.difference == found.verdict.second.difference
 
     def test_nothing_at_all(self) -> None:
         found = find(projection_of([]))
