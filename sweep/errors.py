@@ -11,6 +11,7 @@ SweepError
 ├── ClusterError       Ray's job server cannot be reached, or refuses
 ├── StorageError      object storage cannot be used, or does not hold what it should
 ├── TrackingError      MLflow cannot be reached, or does not hold what it should
+├── ChampionMoved      another promoter was faster
 └── GateRefused        a champion was not promoted; carries the reasons (exit code 3)
 """
 
@@ -61,6 +62,10 @@ class ClusterError(SweepError):
     """Ray's job server cannot be reached, or does not do what it is asked."""
 
 
+class ChampionMoved(SweepError):
+    """Another process changed the aliases of a registered model since they were looked at."""
+
+
 class GateRefused(SweepError):
     """The promotion gate said no.
 
@@ -69,10 +74,16 @@ class GateRefused(SweepError):
         confirmation: The `sweep.promotion.confirmation.Confirmation` that was judged; None where
             the hold-out was not opened.
         cautions: What to know of that evidence besides.
+        verdict: The whole `sweep.promotion.gate.Verdict`; None where it was never asked for.
     """
 
     def __init__(
-        self, reasons: tuple[str, ...], confirmation: Any = None, cautions: tuple[str, ...] = ()
+        self,
+        reasons: tuple[str, ...],
+        confirmation: Any = None,
+        cautions: tuple[str, ...] = (),
+        verdict: Any = None,
     ) -> None:
         super().__init__("not promoted: " + "; ".join(reasons))
         self.reasons, self.confirmation, self.cautions = reasons, confirmation, cautions
+        self.verdict = verdict

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import UsageError
+from sweep.mlflow.decision import APPROVAL
 from sweep.mlflow.open_model import ENGINE, ONNX, need_packages, open_model
 from sweep.storage.home import Home
 
@@ -63,6 +64,7 @@ def export_model(home: Home, uri: str, path: Path, *, form: str = FORMATS[0]) ->
     del facts[ENGINE]  # of now, not of the file
     if not isinstance(model, Ensemble):
         raise UsageError(f"{uri} is a graph already, expected a model with its networks")
+    del facts[APPROVAL]  # which is a home's, not the model's
     speed: dict[str, Any] = {}
     if form == "onnx":
         from ptxcore.export.onnx_graph import OnnxEnsemble, export_onnx

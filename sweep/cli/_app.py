@@ -18,6 +18,7 @@ import click
 from ptxcore.errors import CoreError, TrainingDiverged
 from sweep.cli._help import GIVEN, with_options
 from sweep.errors import (
+    ChampionMoved,
     ClusterError,
     GateRefused,
     LeaseHeld,
@@ -37,6 +38,8 @@ _ENVIRONMENT = {
     "NO_ALBUMENTATIONS_UPDATE": "1",
 }
 
+#: What another try may mend.
+_AWAY = (LeaseHeld, ChampionMoved, LedgerError, TrackingError, ClusterError, StorageError)
 OK, UNEXPECTED, BAD_INPUT, REFUSED, INTERRUPTED, LEDGER = range(6)
 ABORTED = 130  # as shells have it: 128 + SIGINT
 
@@ -56,6 +59,10 @@ _COMMANDS = {
     "confirm": ("sweep.cli.confirm", "Train a sweep's best trials on fresh folds, as its proof."),
     "sync": ("sweep.cli.sync", "Send a sweep to MLflow."),
     "promote": ("sweep.cli.promote", "Make a sweep's winner the champion, if the evidence holds."),
+    "rollback": ("sweep.cli.rollback", "Make the champion before champion again."),
+    "registry": ("sweep.cli.registry", "List champions, challengers and what happened to them."),
+    "approve": ("sweep.cli.decide", "Make a challenger champion, by another person's decision."),
+    "reject": ("sweep.cli.decide", "Turn a challenger down, and say why."),
     "predict": ("sweep.cli.predict", "Segment DICOM files with a champion."),
     "export-model": ("sweep.cli.export_model", "Write a model as one ONNX file."),
     "evaluate": ("sweep.cli.evaluate", "Score a model, or masks, on a labelled store."),
@@ -71,8 +78,8 @@ Exit codes:
   2    bad usage or bad input
   3    the gate refused a promotion
   4    interrupted, `ptxsweep resume` goes on (`ptxsweep confirm` with a confirmation)
-  5    another driver is at work on the sweep, or the ledger, MLflow or Ray's job server cannot
-       be used
+  5    another driver is at work on the sweep, or another promoter on the model, or the ledger,
+       MLflow or Ray's job server cannot be used
   130  Ctrl-C, with nothing to resume
 \b
 PTXSWEEP_DEBUG=1 shows the traceback of an error."""
@@ -138,7 +145,7 @@ def exit_code(error: Exception) -> int:
     """The exit code of an exception."""
     if isinstance(error, GateRefused):
         return REFUSED
-    if isinstance(error, (LeaseHeld, LedgerError, TrackingError, ClusterError, StorageError)):
+    if isinstance(error, _AWAY):
         return LEDGER
     if isinstance(error, UsageError):
         return BAD_INPUT

@@ -59,7 +59,11 @@ EXAMPLES = {
     "report": ("ptxsweep report first --out first.html",),
     "confirm": ("ptxsweep confirm first --top 5",),
     "sync": ("ptxsweep sync first",),
-    "promote": ("ptxsweep promote first",),
+    "promote": ("ptxsweep promote first", "ptxsweep promote first --request"),
+    "rollback": ('ptxsweep rollback first --reason "misses large ones"',),
+    "registry": ("ptxsweep registry",),
+    "approve": ("ptxsweep approve ptxsweep-average_precision --key ~/.ssh/id_ed25519",),
+    "reject": ('ptxsweep reject ptxsweep-average_precision --reason "misses small ones"',),
     "predict": (
         "ptxsweep predict images --champion ptxsweep-average_precision --out masks",
         "ptxsweep predict images --champion ptxsweep-average_precision --out masks "

@@ -72,6 +72,7 @@ def evaluate_command(
     from ptxcore.metrics import convention
     from sweep.analysis.selection_bias import of_model, spoken
     from sweep.evaluate import SEEN, UNKNOWN, evaluate_masks, evaluate_model
+    from sweep.mlflow.decision import APPROVAL
     from sweep.mlflow.open_model import ONNX
     from sweep.storage.case_stores import open_store
 
@@ -89,7 +90,10 @@ def evaluate_command(
             open_home(options), subject, cases, allow_seen=allow_seen, on_progress=counter("scored")
         )
         said = {SEEN: _SEEN, UNKNOWN: _UNKNOWN}.get(found.seen)
-        warned = "; ".join(filter(None, [spoken(of_model(found.facts)), said])) or None
+        approval = found.facts[APPROVAL]
+        unapproved = None if approval is None else approval["problem"]
+        warnings = [spoken(of_model(found.facts)), said, unapproved]
+        warned = "; ".join(filter(None, warnings)) or None
     if table is not None:
         _write(table, found)
     if as_json:

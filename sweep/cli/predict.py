@@ -118,6 +118,7 @@ def predict_command(
         other_versions,
         spoken,
     )
+    from sweep.mlflow.decision import APPROVAL
     from sweep.segment import check_formats, predict_files
     from sweep.shadow import TABLE, in_words, worst_first
     from sweep.storage.inputs import find_inputs
@@ -142,7 +143,10 @@ def predict_command(
             other_versions=other_versions(facts, pixel_versions()),
             rule=facts["rule"],
             engine=facts["engine"],
+            approval=facts[APPROVAL],
         )
+        if (approval := facts[APPROVAL]) is not None and not approval["approved"]:
+            say(f"caution: {approval['problem']}")
         if warned is not None:
             say(f"caution: {warned}")
         if (text := _about_versions(origin["other_versions"])) is not None:

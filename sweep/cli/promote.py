@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from sweep.cli._common import (
+    EXISTING_FILE,
     STORE,
     counter,
     emit,
@@ -25,12 +26,11 @@ from sweep.errors import GateRefused, UsageError
 if TYPE_CHECKING:
     from sweep.promotion.confirmation import Confirmation
     from sweep.promotion.promote import Promotion
-    from sweep.storage.home import Home
 
 #: Options that mean nothing to a rollback.
 _FOR_THE_GATE = (
     *("store", "gate_name", "min_gain", "min_dice_positive", "max_loss", "min_lead"),
-    *("force", "again"),
+    *("force", "again", "request", "key"),
 )
 
 
@@ -78,15 +78,21 @@ _FOR_THE_GATE = (
 @click.option(
     "--reason",
     metavar="TEXT",
-    help="Why the gate is overruled, or why the champion goes back; kept in the ledger, in MLflow "
+    help="Why the gate is overruled; kept in the ledger, in MLflow "
     "and with the model, so without patient data.",
 )
 @click.option("--again", is_flag=True, help="Open the hold-out once more; uses are counted.")
 @click.option(
-    "--rollback",
+    "--request",
     is_flag=True,
-    help="Make the previous champion champion again; who, when and --reason are kept.",
+    help="Make it `challenger`, for somebody else to `approve` or `reject`; the champion stays.",
 )
+@click.option(
+    "--key",
+    type=EXISTING_FILE,
+    help="With --request: your private key (`ssh-keygen -t ed25519`), so that it cannot approve.",
+)
+@click.option("--rollback", is_flag=True, help="Do what `ptxsweep rollback` does.")
 @home_options
 @json_option
 def promote_command(
@@ -101,6 +107,8 @@ def promote_command(
     force: bool,
     reason: str | None,
     again: bool,
+    request: bool,
+    key: Path | None,
     rollback: bool,
     as_json: bool,
     **options: Any,
@@ -114,7 +122,10 @@ def promote_command(
     home = open_home(options)
 
     if rollback:
-        _roll_back(home, name, model_name, reason, as_json)
+        from sweep.cli.rollback import roll_back
+
+        _only_rollback()
+        roll_back(home, name, model_name, reason, as_json)
         return
     from sweep.promotion import promote as promotion
 
@@ -134,12 +145,16 @@ def promote_command(
             force=force,
             reason=reason,
             again=again,
+            request=request,
+            key=key,
             store=store,
             on_progress=counter("scored"),
             on_verify=verifying(),
         )
     except GateRefused as refusal:
-        if refusal.confirmation is not None and not as_json:
+        if as_json:
+            emit_refusal(refusal)
+        elif refusal.confirmation is not None:
             print_holdout(refusal.confirmation)
         _say_cautions(refusal.cautions)
         raise
@@ -150,11 +165,8 @@ def promote_command(
         print_promotion(promoted)
 
 
-def _roll_back(
-    home: Home, name: str, model_name: str | None, reason: str | None, as_json: bool
-) -> None:
-    from sweep.promotion.rollback import rollback
-
+def _only_rollback() -> None:
+    """Refuse options that `--rollback` would leave aside."""
     context = click.get_current_context()
     given = [
         f"--{option.removesuffix('_name').replace('_', '-')}"
@@ -166,23 +178,23 @@ def _roll_back(
             f"--rollback asks no gate and opens no hold-out: found {', '.join(given)} beside it, "
             "expected --model-name and --reason at most"
         )
-    done = rollback(home, name, model_name=model_name, reason=reason)
-    if as_json:
-        emit(done)
-        return
-    click.echo(
-        f"{done.model_name}: version {done.version} is champion again, and version "
-        f"{done.rolled_back_version} the one before (--rollback once more undoes it)"
-    )
-    kept = f"the evidence of {', '.join(done.sweeps)} and " if done.sweeps else ""
-    click.echo(f"kept in {kept}both versions' tags: {done.reason or 'no reason given'}")
 
 
 def print_promotion(promoted: Promotion) -> None:
     """Which version became champion, and on what evidence."""
     word = "is" if promoted.is_new else "was already"
+    if promoted.requested:
+        say(
+            f"it waits for somebody else: `ptxsweep approve {promoted.model_name}`, or `reject`; "
+            + (
+                f"version {promoted.previous_version} stays champion"
+                if promoted.previous_version
+                else "there is no champion yet"
+            )
+        )
+    what = "challenger" if promoted.requested else "champion"
     click.echo(
-        f"trial {promoted.trial} of {promoted.sweep} {word} champion: {promoted.model_uri} "
+        f"trial {promoted.trial} of {promoted.sweep} {word} {what}: {promoted.model_uri} "
         f"(version {promoted.version})"
         + (f", against the gate: {promoted.reason}" if promoted.forced else "")
     )
@@ -194,6 +206,19 @@ def print_promotion(promoted: Promotion) -> None:
         click.echo(f"the gate asked for less than usual: {', '.join(promoted.verdict.eased)}")
     for check in promoted.verdict.checks:
         click.echo(f"  {'passed' if check.passed else 'FAILED'}  {check}")
+
+
+def emit_refusal(refusal: GateRefused) -> None:
+    """What was refused and why, as the one JSON object."""
+    emit(
+        {
+            "promoted": False,
+            "reasons": refusal.reasons,
+            "cautions": refusal.cautions,
+            "verdict": refusal.verdict,
+            "confirmation": refusal.confirmation,
+        }
+    )
 
 
 def _say_cautions(cautions: Sequence[str]) -> None:

@@ -90,6 +90,7 @@ def open_model(
                 else "pytorch for networks; others run a file of `ptxsweep export-model`"
             )
         )
+    from sweep.mlflow.decision import APPROVAL, approval_of
     from sweep.mlflow.model_package import ENSEMBLE_FOLDER, load_ensemble, load_facts
 
     def loaded(folder: Path) -> tuple[Ensemble, dict[str, Any]]:
@@ -97,17 +98,23 @@ def open_model(
         facts = load_facts(folder / ENSEMBLE_FOLDER)
         return ensemble, facts | {ENGINE: _pytorch(ensemble.runtime.precision)}
 
+    def unregistered(
+        model: Ensemble | OnnxEnsemble, facts: dict[str, Any]
+    ) -> tuple[Ensemble | OnnxEnsemble, dict[str, Any]]:
+        return model, facts | {APPROVAL: approval_of(home, None)}  # never what it says itself
+
     if Path(uri).is_dir():
-        return loaded(Path(uri))
+        return unregistered(*loaded(Path(uri)))
     if is_graph:
         need_packages("onnx")
         from ptxcore.export.onnx_graph import OnnxEnsemble
 
         graph = OnnxEnsemble.load(Path(uri), engine=None if engine == AUTO else engine)
-        return graph, graph.facts | {ENGINE: _of_graph(graph, engine)}
+        return unregistered(graph, graph.facts | {ENGINE: _of_graph(graph, engine)})
     with registered_files(home, uri, "nothing was predicted") as (folder, version):
         model, facts = loaded(folder)
-    return model, facts | {REGISTERED: [str(version.name), str(version.version)]}
+    registered = [str(version.name), str(version.version)]
+    return model, facts | {REGISTERED: registered, APPROVAL: approval_of(home, version)}
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from sweep.mlflow.package_digest import DIGEST_TAG, fetch, package_digest
 from sweep.mlflow.view import OUTAGES, quietly, shown_uri
 from sweep.util.redaction import redact
 
-CHAMPION, PREVIOUS = "champion", "previous"
+CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 #: What MLflow answers to what it will not do another time either.
 _FOR_EVER = frozenset(("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,127}")
@@ -80,6 +80,17 @@ def champion_of(client: MlflowClient, name: str) -> ModelVersion | None:
     """The present champion, None if there is none."""
     version = aliases(client, name).get(CHAMPION)
     return None if version is None else client.get_model_version(name, version)
+
+
+def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """All versions of a registered model, the newest first; none where it is not registered."""
+    found, token = [], None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", page_token=token)
+        found += list(page)
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda version: -int(version.version))
 
 
 def register(
@@ -168,47 +179,38 @@ def is_intact(client: MlflowClient, version: ModelVersion) -> bool:
     A store that gives nothing counts as one without them: registering again will tell.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="ptxsweep-") as temporary:
-            fetch(client, version, Path(temporary))
+        require_intact(client, version)
     except (UsageError, CheckpointError, MlflowException, OSError):
         return False
     return True
 
 
-def set_champion(client: MlflowClient, name: str, version: str) -> str | None:
-    """Make a version champion; the alias moves in one step, after all others.
-
-    Returns:
-        The version that was champion before, None if there was none.
-    """
-    before = aliases(client, name).get(CHAMPION)
-    if before is not None and before != version:
-        client.set_registered_model_alias(name, PREVIOUS, before)
-    client.set_registered_model_alias(name, CHAMPION, version)
-    return before
-
-
-def roll_back(client: MlflowClient, name: str) -> tuple[str, str]:
-    """Make the previous champion champion again, and the present one previous.
-
-    Returns:
-        The version that is champion now, and the one that was.
+def require_intact(client: MlflowClient, version: ModelVersion) -> None:
+    """Refuse a version whose files are gone, or others than were registered.
 
     Raises:
-        UsageError: There is no previous champion.
+        UsageError: It has no digest.
+        CheckpointError: Its files are not those of the digest.
     """
-    known = aliases(client, name)
-    now, before = known.get(CHAMPION), known.get(PREVIOUS)
-    if now is None or before is None or now == before:
-        found = "no champion" if now is None else f"version {now} as champion"
-        also = "none" if before is None else f"version {before}"
-        raise UsageError(
-            f"model {name!r} has no previous champion to go back to: found {found}, and {also} as "
-            "the one before"
-        )
-    client.set_registered_model_alias(name, CHAMPION, before)
-    client.set_registered_model_alias(name, PREVIOUS, now)
-    return before, now
+    with tempfile.TemporaryDirectory(prefix="ptxsweep-") as temporary:
+        fetch(client, version, Path(temporary))
+
+
+def set_alias(client: MlflowClient, name: str, alias: str, version: str | None) -> None:
+    """Set an alias, or take it away; nothing happens where it stands so already.
+
+    Args:
+        client: Client of the store.
+        name: Name of the registered model.
+        alias: Name of the alias.
+        version: None for none.
+    """
+    if aliases(client, name).get(alias) == version:
+        return  # who listens to changes hears of none
+    if version is None:
+        client.delete_registered_model_alias(name, alias)
+    else:
+        client.set_registered_model_alias(name, alias, version)
 
 
 def _logged_name(name: str) -> str:

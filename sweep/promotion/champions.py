@@ -37,16 +37,22 @@ def older_name(sweep: str) -> str:
 def in_force(client: MlflowClient, header: SweepHeader) -> ModelVersion | None:
     """The champion that a sweep's winner has to beat, None if there is none.
 
-    The one under the sweep's `model_name`; where there is none, the youngest under an older name
-    for the same metric.
+    Args:
+        client: Client of the registry.
+        header: Header of the sweep's ledger.
+    """
+    return champion_of(client, model_name(header)) or older_in_force(client, header)
+
+
+def older_in_force(client: MlflowClient, header: SweepHeader) -> ModelVersion | None:
+    """The champion under an older name that a sweep's winner has to beat, None if there is none.
+
+    It counts where there is none under the sweep's `model_name`; of several the youngest does.
 
     Args:
         client: Client of the registry.
         header: Header of the sweep's ledger.
     """
-    found = champion_of(client, model_name(header))
-    if found is not None:
-        return found
     older = _older(client, header)
     return max(older, key=lambda version: version.creation_timestamp, default=None)
 
@@ -66,7 +72,7 @@ def held_name(client: MlflowClient, sweep: str, header: SweepHeader) -> str:
 
 
 def _older(client: MlflowClient, header: SweepHeader) -> Iterator[ModelVersion]:
-    for name in _names(client):
+    for name in registered_names(client):
         found = champion_of(client, name)
         if found is None:
             continue
@@ -76,7 +82,12 @@ def _older(client: MlflowClient, header: SweepHeader) -> Iterator[ModelVersion]:
             yield found
 
 
-def _names(client: MlflowClient) -> Iterator[str]:
+def registered_names(client: MlflowClient) -> Iterator[str]:
+    """Names of the registered models whose names begin as ours do.
+
+    Args:
+        client: Client of the registry.
+    """
     token = None
     while True:
         page = client.search_registered_models("name LIKE 'ptxsweep-%'", page_token=token)

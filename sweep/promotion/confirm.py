@@ -233,7 +233,7 @@ def weight_folders(trial: Trial, folder: Path) -> list[Path] | None:
 
 
 def default_without_weights(sweep: Sweep) -> str | None:
-    """What is the matter with a complete default without weights; None if nothing is.
+    """What is the matter with a complete default whose weights cannot be used; None if nothing is.
 
     Args:
         sweep: Sweep with a winner.
@@ -243,11 +243,20 @@ def default_without_weights(sweep: Sweep) -> str | None:
     """
     for contestant in _contestants(sweep.projection)[1:]:
         sweep.files.bring_folds([contestant], weights=True)
-        if weight_folders(contestant, sweep.folder) is None:
-            return (
-                f"whose weights are gone from {sweep.folder} (trial {contestant.number}; bring "
-                "them back, the hold-out was not opened)"
-            )
+        if (problem := _unusable(contestant, sweep.folder)) is not None:
+            return f"{problem} (bring them back, the hold-out was not opened)"
+    return None
+
+
+def _unusable(trial: Trial, folder: Path) -> str | None:
+    """What is the matter with the weights of a trial; None if they can be loaded."""
+    weights = weight_folders(trial, folder)
+    if weights is None:
+        return f"whose weights are gone from {folder}, trial {trial.number}"
+    try:
+        Ensemble.load(weights, inference=trial.inference)
+    except CheckpointError as error:
+        return redact(f"whose weights are damaged, trial {trial.number}: {error}")
     return None
 
 
@@ -269,7 +278,8 @@ def _models(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Model
             trial=trial, ensemble=_ensemble(trial, projection, folder, _rule(trial, folder, plan))
         )
         for trial in trials
-        if trial is best or weight_folders(trial, folder) is not None
+        # A promotion that goes on without the default is forced, and says so.
+        if trial is best or _unusable(trial, folder) is None
     ]
 
 

@@ -308,8 +308,8 @@ def _default(confirmation: Confirmation, projection: Projection, gate: Gate) -> 
         return check(_DEFAULT, True, "nothing to compare with: the winner is the default", NOTHING)
     if confirmation.difference is None:
         problem = unfinished_default(projection) or (
-            "whose weights were gone when the hold-out was opened (where they are back, `--again` "
-            "scores it, which is one more use)"
+            "whose weights were gone or damaged when the hold-out was opened (where they are back, "
+            "`--again` scores it, which is one more use)"
         )
         return comparable(problem)[0]
     found = f"{confirmation.difference:+.4f} ("

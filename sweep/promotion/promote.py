@@ -2,72 +2,68 @@
 
 In this order, so that nothing is spent or moved in vain: what can be refused without the hold-out,
 whether MLflow answers, the hold-out (once; a confirmation that is there is used again), the gate,
-the model, and last the alias.
+the model, a trial run of it, and last the alias. The alias moves only if the champion is still the
+one that the gate judged against; else the winner is judged again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, RunTag
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.models import Model
 
 from ptxcore.data.store.case_store import OnProgress, no_progress
-from ptxcore.types import Runtime
 from sweep.analysis.confirmed import promoted_sweep
-from sweep.errors import GateRefused, TrackingError, UsageError
+from sweep.errors import ChampionMoved, GateRefused, TrackingError, UsageError
 from sweep.ledger import Ledger
-from sweep.ledger.projection import Projection, Trial
+from sweep.ledger.model_record import ModelRecord
+from sweep.ledger.projection import Trial
 from sweep.mlflow import registry
-from sweep.mlflow.model_package import save_model
-from sweep.mlflow.view import MlflowView, connect, milliseconds
+from sweep.mlflow.registry import CHALLENGER, CHAMPION, PREVIOUS
+from sweep.mlflow.view import MlflowView, connect
 from sweep.promotion import champions
-from sweep.promotion.card import ModelCard, make_card
-from sweep.promotion.confirm import weight_folders
 from sweep.promotion.confirmation import Confirmation
 from sweep.promotion.gate import Gate, Verdict, preliminary, verdict
 from sweep.promotion.gate_file import load_gate
 from sweep.promotion.judge import judge, keep_verdict
-from sweep.promotion.model_card import (
-    MAX_REASON,
-    MAX_TAG,
-    PREFIX,
-    description_of,
-    facts_of,
-    is_same,
-    one_line,
-    tags_of,
-)
+from sweep.promotion.model_card import MAX_REASON, description_of, facts_of, is_same, one_line
+from sweep.promotion.move import Position, move, new_event, position, record_of
+from sweep.promotion.register import registered_version
+from sweep.promotion.request import keep_request, refuse_waiting, requester_of, verdict_digest
+from sweep.promotion.tracking import log_confirmation
 from sweep.records import SweepState
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
-from sweep.storage.sweep_files import files_of
 
 __all__ = ["Gate", "Promotion", "Verdict", "load_gate", "promote", "verdict"]
+
+#: Times that a winner is judged again because others were faster.
+_TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """A champion and what made it one.
+    """A champion, or a challenger, and what made it one.
 
     Attributes:
         sweep: It came from.
         trial: Trial of the sweep.
         model_name: Name in the registry.
         version: Version of the model.
-        model_uri: Loads the champion, whichever version that is.
+        model_uri: Loads the champion (the challenger), whichever version that is.
         run_id: The sweep's parent run in MLflow.
-        previous_version: The champion before; None if there was none.
+        previous_version: The champion before, of a challenger the present one; None if there was
+            none.
         is_new: False where this trial was champion already and nothing was done.
         forced: Whether the gate had refused it.
         reason: Why it was forced; None where it was not.
         verdict: Verdict of the gate.
         confirmation: Confirmation on the hold-out.
+        requested: Whether it is a challenger, which waits for somebody's decision.
     """
 
     sweep: str
@@ -82,6 +78,7 @@ class Promotion:
     reason: str | None
     verdict: Verdict
     confirmation: Confirmation
+    requested: bool = False
 
 
 def promote(
@@ -93,11 +90,16 @@ def promote(
     force: bool = False,
     reason: str | None = None,
     again: bool = False,
+    request: bool = False,
+    key: Path | None = None,
     store: Path | str | None = None,
     on_progress: OnProgress = no_progress,
     on_verify: OnProgress = no_progress,
 ) -> Promotion:
-    """Confirm, judge, package, register, and move the alias `champion`.
+    """Confirm, judge, package, register, try out, and move the alias `champion`.
+
+    Of two promoters one wins; the other is judged again against the new champion, which is a use of
+    the hold-out.
 
     Args:
         home: Where the sweep lives.
@@ -108,6 +110,10 @@ def promote(
         reason: Why it is forced, for those who read the model later: one line of at most
             `MAX_REASON` characters, without patient data. Needed with `force`, and only there.
         again: Open the hold-out once more, though a confirmation is there.
+        request: Make it `challenger`, for `sweep.promotion.approval.approve` by somebody else; the
+            champion stays.
+        key: File of the requester's private key, so that no one can approve what that key asked
+            for; only with `request`.
         store: Where the case store is now, if it moved.
         on_progress: Called after every case of the hold-out.
         on_verify: Called while the store is read through before the hold-out is opened.
@@ -116,98 +122,215 @@ def promote(
         GateRefused: The gate refused it, or the sweep has no winner, or none yet, which cannot be
             forced; the champion stays.
         HoldoutUsed: The hold-out was opened for another trial, or in vain.
-        UsageError: There is no such sweep, it has nothing to confirm, or it is forced without a
-            reason.
+        UsageError: There is no such sweep, it has nothing to confirm, it is forced without a
+            reason, or the home asks for a request.
+        CheckpointError: The registered model cannot be run here; the champion stays.
+        ChampionMoved: Others were faster each time.
         TrackingError: MLflow cannot be reached.
     """
     why = _reason(force, reason)
+    requester = requester_of(home, request=request, key=key)
     if model_name is not None:
         registry.check_name(model_name)
     name = promoted_sweep(home.ledger_url, name)
     with Sweep.open(home, name) as sweep:
+        best = _winner(sweep, force)
         registered = model_name or champions.model_name(sweep.header)
-        projection = sweep.projection
-        first = preliminary(projection)
-        best = projection.best()
-        is_open = projection.sweep_state is not SweepState.FINISHED
-        if best is None or is_open or not (first.passed or force):
-            raise GateRefused(first.reasons)
         run_id = _parent_run(home, sweep.ledger)
-        with registry.reaching(home.tracking_uri):
-            client = connect(home.tracking_uri, home.artifacts)
-            present = (
-                champions.in_force(client, sweep.header)
-                if model_name is None
-                else registry.champion_of(client, model_name)
+        with record_of(home, registered) as record:
+            with registry.reaching(home.tracking_uri):
+                client = connect(home.tracking_uri, home.artifacts)
+            promoter = _Promoter(
+                sweep=sweep,
+                best=best,
+                run_id=run_id,
+                client=client,
+                record=record,
+                knows_older=model_name is None,
+                gate=gate or load_gate(),
+                why=why,
+                requester=requester,
+                store=store,
+                on_progress=on_progress,
+                on_verify=on_verify,
             )
-        confirmation, said = judge(
-            sweep,
-            best,
-            present,
-            gate=gate or load_gate(),
-            force=force,
-            again=again,
-            store=store,
-            on_progress=on_progress,
-            on_verify=on_verify,
+            for attempt in range(1, _TRIES + 1):
+                try:
+                    return promoter.promote(again=again and attempt == 1)
+                except ChampionMoved:
+                    if attempt == _TRIES:
+                        raise
+    raise AssertionError("the last try raises")
+
+
+def _winner(sweep: Sweep, force: bool) -> Trial:
+    """The trial to promote, if nothing but the hold-out can refuse it."""
+    first = preliminary(sweep.projection)
+    best = sweep.projection.best()
+    is_open = sweep.projection.sweep_state is not SweepState.FINISHED
+    if best is None or is_open or not (first.passed or force):
+        raise GateRefused(first.reasons, verdict=first)
+    return best
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Promoter:
+    """One command's promotion, which may be judged more than once."""
+
+    sweep: Sweep
+    best: Trial
+    run_id: str
+    client: MlflowClient
+    record: ModelRecord
+    knows_older: bool
+    gate: Gate
+    why: str | None
+    requester: dict[str, Any] | None
+    store: Path | str | None
+    on_progress: OnProgress
+    on_verify: OnProgress
+
+    def promote(self, *, again: bool) -> Promotion:
+        with registry.reaching(self.sweep.home.tracking_uri):
+            seen = position(self.client, self.record)
+            present = self._present(seen)
+            waiting = self._version(seen.aliases.get(CHALLENGER))
+            if self.requester is not None and waiting is not None and not self._is_it(waiting):
+                refuse_waiting(waiting)
+        confirmation, said = self._judged(present, again)
+        against = None if said.passed else self.why
+        keep_verdict(self.sweep, said, confirmation, against)
+        with registry.reaching(self.sweep.home.tracking_uri):
+            log_confirmation(self.client, self.run_id, confirmation, said, against)
+            if not said.passed and self.why is None:
+                self._refused(said.reasons, present)
+                raise GateRefused(said.reasons, confirmation, said.cautions, said)
+            is_twin = False
+            done = Promotion(
+                sweep=self.sweep.name,
+                trial=self.best.number,
+                model_name=self.record.model,
+                version="",
+                model_uri=f"models:/{self.record.model}@{CHAMPION}",
+                run_id=self.run_id,
+                previous_version=seen.aliases.get(PREVIOUS),
+                is_new=False,
+                forced=not said.passed,
+                reason=against,
+                verdict=said,
+                confirmation=confirmation,
+            )
+            if present is not None and self._is_it(present):
+                if registry.is_intact(self.client, present):
+                    name, uri = str(present.name), f"models:/{present.name}@{CHAMPION}"
+                    version = str(present.version)
+                    return dataclasses.replace(
+                        done, model_name=name, version=version, model_uri=uri
+                    )
+                is_twin = True  # which mends it
+            version = self._registered(done, present)
+            return self._moved(done, version, seen, waiting, is_twin=is_twin)
+
+    def _moved(
+        self,
+        done: Promotion,
+        version: str,
+        seen: Position,
+        waiting: ModelVersion | None,
+        *,
+        is_twin: bool,
+    ) -> Promotion:
+        """The aliases moved; `is_twin` if the champion is this trial, with other files."""
+        what = {
+            "version": version,
+            "before": seen.champion,
+            "sweep": done.sweep,
+            "trial": done.trial,
+            "forced": done.forced,
+            "reason": done.reason,
+        }
+        if self.requester is not None:
+            asked = keep_request(self.client, self.record.model, version, seen, self.requester)
+            event = new_event("request", **what)
+            move(self.client, self.record, seen, {CHALLENGER: version}, event, request=asked)
+            return dataclasses.replace(
+                done,
+                version=version,
+                model_uri=f"models:/{done.model_name}@{CHALLENGER}",
+                previous_version=seen.champion,
+                is_new=True,
+                requested=True,
+            )
+        after: dict[str, str | None] = {CHAMPION: version}
+        if seen.champion is not None and not is_twin:
+            after[PREVIOUS] = seen.champion
+        if waiting is not None and self._is_it(waiting):
+            after[CHALLENGER] = None
+        move(self.client, self.record, seen, after, new_event("promotion", **what))
+        return dataclasses.replace(
+            done, version=version, previous_version=seen.champion, is_new=True
         )
-        against = None if said.passed else why
-        keep_verdict(sweep, said, confirmation, against)
-        with registry.reaching(home.tracking_uri):
-            _log_confirmation(client, run_id, confirmation, said, against)
-            if not (said.passed or force):
-                raise GateRefused(said.reasons, confirmation, said.cautions)
-            facts = facts_of(name, projection, best, confirmation, said, against)
-            card = make_card(sweep)
-            build = _builder(home, name, best, confirmation, projection, facts, card)
-            if present is not None and is_same(present.tags, name, sweep.header, best.number):
-                registered = str(present.name)  # which may be an older one
-            else:
-                present = None
-            version, previous, is_new = _made_champion(
-                client,
-                registered,
+
+    def _judged(self, present: ModelVersion | None, again: bool) -> tuple[Confirmation, Verdict]:
+        try:
+            return judge(
+                self.sweep,
+                self.best,
                 present,
-                run_id,
-                facts,
-                description_of(confirmation, said, sweep.header, against),
-                build,
+                gate=self.gate,
+                force=self.why is not None,
+                again=again,
+                store=self.store,
+                on_progress=self.on_progress,
+                on_verify=self.on_verify,
             )
-        return Promotion(
-            sweep=name,
-            trial=best.number,
-            model_name=registered,
-            version=version,
-            model_uri=f"models:/{registered}@{registry.CHAMPION}",
-            run_id=run_id,
-            previous_version=previous,
-            is_new=is_new,
-            forced=not said.passed,
-            reason=against,
-            verdict=said,
-            confirmation=confirmation,
+        except GateRefused as refusal:
+            self._refused(refusal.reasons, present)
+            raise
+
+    def _refused(self, reasons: tuple[str, ...], present: ModelVersion | None) -> None:
+        self.record.add_event(
+            new_event(
+                "refusal",
+                sweep=self.sweep.name,
+                trial=self.best.number,
+                before=None if present is None else str(present.version),
+                reasons=list(reasons),
+            )
         )
 
+    def _registered(self, done: Promotion, present: ModelVersion | None) -> str:
+        projection, against = self.sweep.projection, done.reason
+        confirmation, said = done.confirmation, done.verdict
+        judged = "none" if present is None else f"{present.name} version {present.version}"
+        facts = {
+            **facts_of(done.sweep, projection, self.best, confirmation, said, against),
+            "judged_against": judged,
+            "verdict_sha256": verdict_digest(said, against),
+        }
+        return registered_version(
+            self.client,
+            self.record.model,
+            self.sweep,
+            self.best,
+            run_id=self.run_id,
+            rule=confirmation.rule,
+            facts=facts,
+            description=description_of(confirmation, said, projection.header, against),
+            store=self.store,
+        )
 
-def _made_champion(
-    client: MlflowClient,
-    name: str,
-    present: ModelVersion | None,
-    run_id: str,
-    facts: Mapping[str, Any],
-    description: str,
-    build: Callable[[Path, Model], None],
-) -> tuple[str, str | None, bool]:
-    """The champion's version, the one before, and whether it was made now.
+    def _present(self, seen: Position) -> ModelVersion | None:
+        """The champion to be judged against."""
+        if seen.champion is None and self.knows_older:
+            return champions.older_in_force(self.client, self.sweep.header)
+        return self._version(seen.champion)
 
-    `present` is the champion if it is this trial already, else None.
-    """
-    if present is not None and registry.is_intact(client, present):  # else this mends it
-        return str(present.version), registry.aliases(client, name).get(registry.PREVIOUS), False
-    version = registry.register(
-        client, name, run_id=run_id, tags=tags_of(facts), description=description, build=build
-    )
-    return version, registry.set_champion(client, name, version), True
+    def _version(self, number: str | None) -> ModelVersion | None:
+        return None if number is None else self.client.get_model_version(self.record.model, number)
+
+    def _is_it(self, version: ModelVersion) -> bool:
+        return is_same(version.tags, self.sweep.name, self.sweep.header, self.best.number)
 
 
 def _parent_run(home: Home, ledger: Ledger) -> str:
@@ -232,69 +355,3 @@ def _reason(force: bool, reason: str | None) -> str | None:
             "the ledger, MLflow and the model keep them"
         )
     return given
-
-
-def _log_confirmation(
-    client: MlflowClient, run_id: str, found: Confirmation, said: Verdict, against: str | None
-) -> None:
-    """Hold-out metrics on the parent run; the step is the use of the hold-out."""
-    values = {f"holdout/{key}": value for key, value in found.metrics.items()}
-    values |= {f"holdout_default/{key}": value for key, value in (found.default or {}).items()}
-    beside = None if found.champion is None else found.champion.metrics
-    values |= {f"holdout_champion/{key}": value for key, value in (beside or {}).items()}
-    differences = {
-        "gain": found.gain,
-        "difference": found.difference,
-        "challenge": found.challenge,
-    }
-    values |= {f"holdout/{key}": value for key, value in differences.items() if value is not None}
-    for key, (low, high) in found.printed.items():
-        values |= {f"holdout/{key}_low": low, f"holdout/{key}_high": high}
-    timestamp = milliseconds(found.timestamp)
-    metrics = [
-        Metric(key, value, timestamp, found.use) for key, value in values.items() if value == value
-    ]
-    word = "passed" if said.passed else "refused" if against is None else "forced"
-    tags = {
-        "verdict": word,
-        "verdict_reasons": "; ".join(said.reasons)[:MAX_TAG],
-        "force_reason": against or "",
-        "gate": "" if said.gate is None else str(said.gate["name"]),
-        "gate_eased": "; ".join(said.eased),
-        "verdict_cautions": "; ".join(said.cautions)[:MAX_TAG],
-        "holdout_uses": str(found.use),
-        "holdout_uses_by_all_sweeps": str(found.num_uses),
-    }
-    labels = [RunTag(PREFIX + key, text) for key, text in tags.items()]
-    client.log_batch(run_id, metrics=metrics, tags=labels)
-
-
-def _builder(
-    home: Home,
-    name: str,
-    best: Trial,
-    found: Confirmation,
-    projection: Projection,
-    facts: Mapping[str, Any],
-    card: ModelCard,
-) -> Callable[[Path, Model], None]:
-    """What writes the model's folder, and raises a UsageError if the weights are gone."""
-
-    def build(target: Path, model: Model) -> None:
-        folder = home.sweep_folder(name)
-        files_of(home, name).bring_folds([best], weights=True)
-        weights = weight_folders(best, folder)
-        if weights is None:
-            raise UsageError(f"the weights of trial {best.number} are gone from {folder}")
-        save_model(
-            target,
-            weights,
-            rule=found.rule,
-            runtime=Runtime(**(projection.header.runtime or {})),
-            inference=best.inference,
-            facts=facts,
-            model=model,
-        )
-        card.write(target)
-
-    return build

@@ -8,20 +8,22 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from mlflow import MlflowClient
 
+from sweep.errors import UsageError
 from sweep.ledger import list_sweeps
 from sweep.ledger.header import SweepHeader
 from sweep.mlflow import registry
+from sweep.mlflow.registry import CHAMPION, PREVIOUS
 from sweep.mlflow.view import connect, sweep_id
 from sweep.promotion import champions
 from sweep.promotion.model_card import PREFIX, one_line
+from sweep.promotion.move import move, new_event, position, record_of
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
-from sweep.util.provenance import login
 
 #: Tag of both versions; holds the last rollback as JSON.
 TAG = f"{PREFIX}rollback"
@@ -51,54 +53,72 @@ class Rollback:
 
 
 def rollback(
-    home: Home, name: str, *, model_name: str | None = None, reason: str | None = None
+    home: Home, name: str | None, *, model_name: str | None = None, reason: str | None = None
 ) -> Rollback:
     """Make the previous champion champion again. Done twice, it undoes itself.
 
     Args:
         home: Home with the address of the MLflow that holds the model.
-        name: Name of a sweep; its champion's name is the model's.
+        name: Name of a sweep; its champion's name is the model's. None where `model_name` is given.
         model_name: Name in the registry, of any model; the sweep is then not asked for.
         reason: Why, for whoever asks later; one line without patient data.
 
     Raises:
-        UsageError: There is no such sweep, or no previous champion.
+        UsageError: There is no such sweep, or no previous champion with its files.
+        ChampionMoved: Another process was faster.
         TrackingError: MLflow cannot be reached.
     """
     why = one_line(reason)
-    header = None if model_name else _header(home, name)
+    if name is None and model_name is None:
+        raise UsageError("rollback: expected the NAME of a sweep, or --model-name")
+    header = None if model_name or name is None else _header(home, name)
     known = list_sweeps(home.ledger_url)  # an outage of the ledger comes before the alias moves
     with registry.reaching(home.tracking_uri, "nothing was rolled back"):
         client = connect(home.tracking_uri, home.artifacts)
         if header is not None:
-            model_name = champions.held_name(client, name, header)
+            model_name = champions.held_name(client, str(name), header)
         assert model_name is not None
-        now, before = registry.roll_back(client, model_name)
-    record: dict[str, Any] = {
-        "model": model_name,
-        "from": before,
-        "to": now,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "by": login(),
-        "reason": why,
-    }
+        record = _moved(home, client, registry.check_name(model_name), why)
     with registry.reaching(home.tracking_uri, "the alias moved, the versions do not say so"):
         origins = _tag_versions(client, record)
     sweeps = [sweep_name for sweep_name in known if _is_origin(home, sweep_name, origins)]
     if not sweeps and header is not None:
-        sweeps = [name]  # both versions come from elsewhere
+        sweeps = [str(name)]  # both versions come from elsewhere
     for sweep_name in sweeps:
         with Sweep.open(home, sweep_name) as sweep:
             sweep.evidence.add_rollback(record)
     return Rollback(
         model_name=model_name,
-        version=now,
-        rolled_back_version=before,
+        version=record["to"],
+        rolled_back_version=record["from"],
         timestamp=record["at"],
         login=record["by"],
         reason=why,
         sweeps=tuple(sweeps),
     )
+
+
+def _moved(home: Home, client: MlflowClient, model: str, why: str | None) -> dict[str, Any]:
+    """The aliases changed places; what is kept of it."""
+    with record_of(home, model) as record:
+        seen = position(client, record)
+        now, before = seen.champion, seen.aliases.get(PREVIOUS)
+        if now is None or before is None or now == before:
+            found = "no champion" if now is None else f"version {now} as champion"
+            also = "none" if before is None else f"version {before}"
+            raise UsageError(
+                f"model {model!r} has no previous champion to go back to: found {found}, and "
+                f"{also} as the one before"
+            )
+        if not registry.is_intact(client, client.get_model_version(model, before)):
+            raise UsageError(
+                f"model {model!r}: the files of version {before}, the one before, are gone, or "
+                f"others than were registered; expected them as they were, and version {now} stays"
+            )
+        event = new_event("rollback", version=before, before=now, reason=why)
+        move(client, record, seen, {CHAMPION: before, PREVIOUS: now}, event)
+    at = datetime.fromisoformat(event["at"]).isoformat(timespec="seconds")
+    return {"model": model, "from": now, "to": before, "at": at, "by": event["by"], "reason": why}
 
 
 def rollback_sentence(record: Mapping[str, Any]) -> str:

@@ -81,6 +81,11 @@ class Home:
         """Folder of MLflow artifacts when no server keeps them."""
         return self.folder / "mlartifacts"
 
+    @property
+    def approvers(self) -> Path:
+        """File of the keys that approve a champion; where there is none, nobody has to."""
+        return self.folder / "approvers"
+
 
 def check_name(name: str) -> None:
     """Refuse what cannot name a sweep.

@@ -99,7 +99,11 @@ def test_a_refusal_is_exit_code_3_with_its_reasons(
 ) -> None:
     code, printed, said = call(tiny_home, capfd, "promote", "tiny", "--min-gain", "0.99")
     assert code == 3
-    assert printed is None
+    assert printed["promoted"] is False
+    assert printed["reasons"][0].startswith("dice above the all-empty baseline: found")
+    failed = [one["name"] for one in printed["verdict"]["checks"] if not one["passed"]]
+    assert failed == ["dice above the all-empty baseline"]
+    assert printed["confirmation"]["use"] == 1
     assert "error: not promoted: dice above the all-empty baseline: found" in said
     where = ["--home", str(tiny_home.folder)]
     assert main(["promote", "tiny", "--min-gain", "0.99", *where]) == 3

@@ -44,6 +44,7 @@ COMMANDS = (
     ("export-optuna",),
     ("card",),
     ("demo",),
+    *(("rollback",), ("registry",), ("approve",), ("reject",)),
     ("doctor",),
 )
 

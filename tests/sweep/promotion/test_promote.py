@@ -219,7 +219,11 @@ def test_a_winner_that_is_the_default_has_no_default_to_beat() -> None:
             r"one abandoned with 2 of 3 folds \(the budget of 1 h is used; a sweep with a default "
             r"that completes can tell\), expected both scored on the same cases$",
         ),
-        (State.COMPLETE, None, r"one whose weights were gone when the hold-out was opened.*`--ag"),
+        (
+            State.COMPLETE,
+            None,
+            r"one whose weights were gone or damaged when the hold-out was opened.*`--ag",
+        ),
     ],
 )
 def test_a_default_that_cannot_be_compared_refuses(
@@ -473,13 +477,32 @@ def test_deleting_the_defaults_weights_takes_no_check_away(tiny_home: Home) -> N
     forced = promote(tiny_home, NAME, force=True, reason="of the test")
     assert forced.forced
     (reason,) = forced.verdict.reasons
-    assert "default trial: found one whose weights were gone when the hold-out was" in reason
+    assert (
+        "default trial: found one whose weights were gone or damaged when the hold-out was"
+        in reason
+    )
     trial.with_name("elsewhere").rename(trial)
-    with pytest.raises(GateRefused, match="weights were gone when the hold-out was opened"):
+    with pytest.raises(
+        GateRefused, match="weights were gone or damaged when the hold-out was opened"
+    ):
         promote(tiny_home, NAME)
     mended = promote(tiny_home, NAME, again=True)
     assert mended.verdict.passed
     assert mended.confirmation.default is not None
+
+
+def test_damaged_weights_of_the_default_do_not_stop_a_forced_promotion(tiny_home: Home) -> None:
+    weights = next((tiny_home.sweep_folder(NAME) / "trials" / "0000").rglob("model.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(GateRefused, match=r"one whose weights are damaged, trial 0: .*bring them"):
+        promote(tiny_home, NAME)
+    assert Evidence(tiny_home.ledger_url, NAME).uses() == []
+    forced = promote(tiny_home, NAME, force=True, reason="of the test")
+    (reason,) = forced.verdict.reasons
+    assert (
+        "default trial: found one whose weights were gone or damaged when the hold-out was"
+        in reason
+    )
 
 
 def test_a_hold_out_under_other_versions_is_told_by_all_that_tell_of_it(tiny_home: Home) -> None:

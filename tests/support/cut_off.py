@@ -1,0 +1,125 @@
+"""Processes that end without a word before one of the calls that write, and what comes after.
+
+Run as a script, so that each one is a fork of a process that has imported everything and computed
+nothing. Python's own profiler counts the calls; nothing of the product is exchanged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+#: Functions that write, and how their file ends.
+ALIASES = {
+    "set_registered_model_tag": "mlflow/tracking/client.py",
+    "set_registered_model_alias": "mlflow/tracking/client.py",
+    "delete_registered_model_alias": "mlflow/tracking/client.py",
+    "compare_and_swap": "sweep/ledger/connection.py",
+}
+REGISTERING = {
+    "finalize_logged_model": "mlflow/tracking/client.py",
+    "create_model_version": "mlflow/tracking/client.py",
+    "set_registered_model_tag": "mlflow/tracking/client.py",
+}
+
+
+def environment() -> dict[str, str]:
+    """For the script: this machine's, with the product and the tests' own modules."""
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "OMP_NUM_THREADS": "1"}
+
+
+def ended_before(number: int, writes: Mapping[str, str], action: Callable[[], Any]) -> int:
+    """Exit code of a process that ends before the call of that number that writes, from 1 on.
+
+    Returns:
+        9 if it ended there, 0 if the action was over before, 1 if it raised.
+    """
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def watch(frame: FrameType, event: str, _: Any) -> None:
+            nonlocal count
+            if event != "call":
+                return
+            code = frame.f_code
+            if code.co_name in writes and code.co_filename.endswith(writes[code.co_name]):
+                count += 1
+                if count == number:
+                    os._exit(9)
+
+        sys.setprofile(watch)
+        try:
+            action()
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def copies(folder: Path) -> Iterator[tuple[int, Path]]:
+    """A fresh copy of a home for each step, without end."""
+    step = 0
+    while True:
+        step += 1
+        yield step, Path(shutil.copytree(folder, folder.with_name(f"copy-{step}")))
+
+
+def moves(folder: Path) -> None:
+    """A move of two aliases, cut off before each of its steps; then one that only looks."""
+    from bare_versions import MODEL, bare_home, standing, step
+    from mlflow import MlflowClient
+
+    from sweep.promotion.move import position, record_of
+
+    step(bare_home(folder), {"champion": "1", "previous": "3"})
+    after = {"champion": "2", "previous": "1"}
+    for number, copy in copies(folder):
+        home = bare_home(copy)
+        code = ended_before(number, ALIASES, partial(step, home, after))
+        cut = standing(home)
+        with record_of(home, MODEL) as record:
+            found = dict(position(MlflowClient(home.tracking_uri), record).aliases)
+            promoted = len(record.events()) > 2
+        line = {"step": number, "code": code, "cut": cut, "next": found, "events": promoted}
+        print(json.dumps(line))
+        if code != 9:
+            return
+
+
+def promotions(folder: Path) -> None:
+    """A promotion that is cut off before each step that a champion depends on, one after another.
+
+    All in one home: each is the next call of the one before.
+    """
+    import tiny_sweep
+    from mlflow import MlflowClient
+
+    import sweep.promotion.promote as promotion
+    from sweep.mlflow.registry import aliases, versions
+
+    home = tiny_sweep.home_at(folder)
+    model = "ptxsweep-phantom-average_precision"
+    client = MlflowClient(home.tracking_uri)
+    number = 1
+    while True:
+        code = ended_before(number, REGISTERING, partial(promotion.promote, home, tiny_sweep.NAME))
+        newest = str(versions(client, model)[0].version)
+        champion = aliases(client, model)["champion"]
+        print(json.dumps({"step": number, "code": code, "champion": champion, "newest": newest}))
+        if code != 9:
+            return
+        number += 1
+
+
+if __name__ == "__main__":
+    {"move": moves, "promote": promotions}[sys.argv[1]](Path(sys.argv[2]))
