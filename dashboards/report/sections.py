@@ -144,7 +144,9 @@ def metrics_table(found: Findings, shown: Sequence[MetricRow]) -> Markup:
         f"{name} − {found.rival.split(',')[0]}{of_many}", "threshold", "better",
     )  # fmt: skip
     classes = ["objective" if row.metric == found.metric else None for row in shown]
-    label = "By size of the mask and by view" if shown is found.groups else "Metrics of the winner"
+    label = f"Metrics of {sentences.subject(found)}"
+    if shown is found.groups:
+        label = "By size of the mask and by view"
     return table(head, rows, label=label, numeric=range(1, 6), row_classes=classes)
 
 

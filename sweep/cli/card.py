@@ -38,7 +38,7 @@ def card_command(subject: str, out: Path | None, as_json: bool, **options: Any) 
     else:
         from sweep.storage.sweep import Sweep
 
-        with Sweep.open(home, subject) as sweep:
+        with Sweep.open(home, _promoted(home.ledger_url, subject)) as sweep:
             card = make_card(sweep)
         text, found = card.markdown, dataclasses.asdict(card)
     if out is not None:
@@ -52,3 +52,16 @@ def card_command(subject: str, out: Path | None, as_json: bool, **options: Any) 
         click.echo(text, nl=False)
     else:
         click.echo(f"card: {out}")
+
+
+def _promoted(url: str, name: str) -> str:
+    """The sweep with the winner: on fresh folds, if those are finished."""
+    from sweep.analysis.confirmed import promoted_sweep
+    from sweep.errors import UsageError
+    from sweep.ledger import require_ledger
+
+    require_ledger(url)
+    try:
+        return promoted_sweep(url, name)
+    except UsageError:  # they are not
+        return name

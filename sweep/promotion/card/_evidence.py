@@ -11,8 +11,10 @@ from typing import Any
 
 import yaml
 
+from sweep.analysis.confirmed import ConfirmedScore, confirmed_score
 from sweep.analysis.operating_point import fill
 from sweep.analysis.verdict import SweepVerdict, verdict
+from sweep.errors import UnknownSweep
 from sweep.ledger.evidence import HoldoutUse
 from sweep.ledger.projection import Projection, Trial
 from sweep.promotion.confirmation import TRIAL_KEY, Confirmation, last_confirmation
@@ -35,6 +37,9 @@ class CardEvidence:
         uses: Uses of the hold-out by this sweep.
         rollbacks: What became of champions of this sweep since, in sentences.
         space: Search space, as its file has it; empty where it is not known.
+        search: Verdict of the search, where this sweep trained its best trials on fresh folds; None
+            of any other.
+        confirmed: Scores of that search and of the fresh folds; None likewise.
     """
 
     name: str
@@ -46,6 +51,8 @@ class CardEvidence:
     uses: Sequence[HoldoutUse]
     rollbacks: tuple[str, ...]
     space: Mapping[str, Any]
+    search: SweepVerdict | None = None
+    confirmed: ConfirmedScore | None = None
 
     @property
     def cohort(self) -> Mapping[str, Any]:
@@ -65,6 +72,7 @@ def gather(sweep: Sweep) -> CardEvidence:
     number = said.standing.winner
     found = last_confirmation(sweep)
     judged = [kept for kept in sweep.evidence.verdicts() if kept.get(TRIAL_KEY) == number]
+    search = _search(sweep)
     return CardEvidence(
         name=sweep.name,
         projection=projection,
@@ -74,8 +82,22 @@ def gather(sweep: Sweep) -> CardEvidence:
         judged=judged[-1] if judged and number is not None else None,
         uses=tuple(sweep.evidence.uses()),
         rollbacks=tuple(map(rollback_sentence, sweep.evidence.rollbacks())),
-        space=_space(projection.header.space_text),
+        space=_space((search or projection).header.space_text),
+        search=None if search is None else verdict(search),
+        confirmed=None if search is None else confirmed_score(sweep.name, search, projection),
     )
+
+
+def _search(sweep: Sweep) -> Projection | None:
+    """The search whose best trials this sweep trained again; None of any other, or once gone."""
+    if (name := sweep.header.confirms) is None:
+        return None
+    try:
+        with Sweep.open(sweep.home, name) as search:
+            fill(search.projection, search.folder)
+            return search.projection
+    except UnknownSweep:
+        return None
 
 
 def _space(text: str | None) -> Mapping[str, Any]:

@@ -49,7 +49,9 @@ def _plan(card: ModelCard) -> list[str]:
         fixed = ", ".join(f"{name} {_value(value)}" for name, value in plan.fixed.items())
         parts.append(f"Not modified: {fixed}. A change of these, or of the data, is another plan.")
     parts += ["## 2. Modification protocol", _numbered(plan.protocol)]
-    parts += ["## 3. Impact assessment", "### In the search", _bullets(plan.verdict)]
+    parts += ["## 3. Impact assessment", "### In the search"]
+    parts += [_bullets(plan.search), "### On fresh folds"] if plan.search else []
+    parts += [_bullets(plan.verdict)]
     parts += ["### On the locked hold-out"]
     parts.append(_bullets(plan.holdout) if card.is_confirmed else "Not scored there yet.")
     if plan.subgroups:

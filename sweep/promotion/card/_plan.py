@@ -41,7 +41,9 @@ class Plan:
         fixed: What may not, by name.
         protocol: Steps of the protocol, in sentences.
         checks: Questions of the gate: name, passed, found and expected of each.
-        verdict: Verdict of the search, in sentences.
+        verdict: Verdict of the sweep, in sentences.
+        search: Verdict of the search, where the sweep trained its best trials on fresh folds; else
+            empty.
         holdout: Scores on the hold-out, in words.
         subgroups: Scores of its groups.
         limits: What the evidence does not show.
@@ -53,6 +55,7 @@ class Plan:
     protocol: tuple[str, ...]
     checks: tuple[Mapping[str, Any], ...]
     verdict: tuple[str, ...]
+    search: tuple[str, ...]
     holdout: tuple[str, ...]
     subgroups: tuple[str, ...]
     limits: tuple[str, ...]
@@ -78,7 +81,11 @@ def make_plan(evidence: CardEvidence, facts: Mapping[str, str]) -> Plan:
         fixed=dict(fixed) if isinstance(fixed, Mapping) else {},
         protocol=tuple(_protocol(evidence, facts)),
         checks=tuple(dict(check) for check in judged.get("checks") or ()),
-        verdict=evidence.verdict.sentences,
+        verdict=(
+            *(() if evidence.confirmed is None else (evidence.confirmed.sentence,)),
+            *evidence.verdict.sentences,
+        ),
+        search=() if evidence.search is None else evidence.search.sentences,
         holdout=(*measured(evidence, names), *beside(evidence.confirmation), *performance),
         subgroups=(*measured(evidence, subgroups(evidence)), *parts(evidence.confirmation)),
         limits=tuple(limits(evidence)),

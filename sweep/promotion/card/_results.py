@@ -16,7 +16,7 @@ def _sentence(parts: Sequence[str], start: str = "") -> str | None:
 
 
 def _summary(evidence: CardEvidence) -> str:
-    return " ".join(filter(None, (evidence.verdict.text, _holdout(evidence), _gate(evidence))))
+    return " ".join(filter(None, (_verdict(evidence), _holdout(evidence), _gate(evidence))))
 
 
 def _holdout(evidence: CardEvidence) -> str | None:
@@ -91,6 +91,11 @@ def _numbers(evidence: CardEvidence) -> str | None:
         f"{count(found.num_groups, 'patient')}."
     )  # fmt: skip
     return " ".join(filter(None, (folds, held))) or None
+
+
+def _verdict(evidence: CardEvidence) -> str:
+    fresh = "" if evidence.confirmed is None else f"{evidence.confirmed.sentence} "
+    return f"{fresh}{evidence.verdict.text}"
 
 
 def _robustness(evidence: CardEvidence) -> str | None:
@@ -176,10 +181,6 @@ def _updating(evidence: CardEvidence) -> str:
     if evidence.rollbacks:
         return " ".join(evidence.rollbacks)
     return "None: each change is another sweep, judged by the gate on a hold-out before it is used."
-
-
-def _verdict(evidence: CardEvidence) -> str:
-    return evidence.verdict.text
 
 
 RESULTS: dict[str, Callable[[CardEvidence], str | None]] = {

@@ -190,3 +190,21 @@ def test_what_became_of_a_model_stands_at_the_end() -> None:
         "- On then m went back from version 2 to version 1 (by a@b; because: worse).\n"
     )
     assert since({"ptxsweep.decision": "[1]", "ptxsweep.rollback": "no JSON"}) == ()
+
+
+def test_a_confirmed_sweep_shows_the_search_and_the_fresh_folds(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    run_sweep(url, num_trials=4, num_completions=2).close()
+    fresh = {"confirms": "synthetic", "space_text": None}
+    run_sweep(
+        url, "synthetic.confirm", num_trials=2, num_completions=2, seed=2, header=fresh
+    ).close()
+    assert main(["card", "synthetic", "--home", str(tmp_path)]) == 0
+    text = capfd.readouterr().out
+    assert text.startswith("# Model card: sweep synthetic.confirm, ")
+    searched, _, own = text.partition("### On fresh folds")
+    assert "| learning_rate | 0.0001 to 0.01, logarithmic | 0.001 |" in searched
+    assert "won with an average precision of" in searched.partition("### In the search")[2]
+    assert own.lstrip("\n- ").startswith("Confirmed score: ")
