@@ -16,11 +16,12 @@ from pathlib import Path
 from ptxcore.data.splits.fold_plan import FoldPlan, make_plan
 from ptxcore.data.store.case_store import CaseStore, no_progress
 from ptxcore.data.store.verified import verify_once
-from ptxcore.errors import StoreError
+from ptxcore.errors import CoreError, StoreError
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
 from sweep.analysis.cohort import take_part
 from sweep.analysis.operating_point import keeper
+from sweep.analysis.resampling import resample
 from sweep.analysis.selection_bias import mixed_versions
 from sweep.analysis.summary import SweepSummary, summarise
 from sweep.errors import NameTaken, UsageError
@@ -44,6 +45,7 @@ from sweep.storage.case_stores import locate, open_store, store_of
 from sweep.storage.home import Home
 from sweep.storage.sweep_files import files_of
 from sweep.util.provenance import PRODUCT, differences, pixel_versions
+from sweep.util.redaction import redact
 
 _log = logging.getLogger(__name__)
 
@@ -304,6 +306,18 @@ def _note_versions(ledger: Ledger) -> None:
         _log.warning("caution: %s", mixed_versions(ledger.projection))
 
 
+def _note_resampling(ledger: Ledger, cases: CaseStore, folder: Path) -> None:
+    """Keep what the ranking is worth. A table that cannot be read costs this, not the sweep."""
+    groups = {case.case_id: case.group for case in cases.cases}
+    try:
+        found = resample(ledger.projection, folder, groups)
+    except CoreError as error:
+        _log.warning("the ranking is not resampled: %s", redact(str(error)))
+        return
+    if found is not None:
+        ledger.note_resampling(found.to_stored())
+
+
 def _check_unfinished(ledger: Ledger) -> None:
     projection = ledger.projection
     if projection.sweep_state is SweepState.FINISHED:
@@ -362,6 +376,7 @@ def _drive(
                 )
             controller.close(interrupt.reason or "Ray ended the run")
             if controller.stop_reason() is not None:
+                _note_resampling(ledger, cases, folder)
                 files.tidy(ledger.projection, num_kept=NUM_KEPT)
             feed.finish()
     finally:

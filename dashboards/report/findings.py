@@ -26,6 +26,7 @@ from dashboards.queries import (
 )
 from ptxcore.metrics import SIZES, VIEWS, bounds, needs_threshold
 from sweep.analysis.cohort import cohort_of, describe, overlap_ratio, ratio_text
+from sweep.analysis.resampling import Resampling, known_resampling
 from sweep.analysis.selection_bias import Caution, caution, cautions
 from sweep.analysis.standing import (
     Outcome,
@@ -118,6 +119,8 @@ class Findings:
         cautions: The same one by one.
         cohort: Which cases took part, in one line; None of an older sweep.
         overlap: How intervals over folds reckon with overlapping training parts, in words.
+        resampling: What resamples of the patients say of the score and the order; None without a
+            winner, and where the ledger does not hold it.
     """
 
     metric: str
@@ -136,6 +139,7 @@ class Findings:
     cautions: tuple[Caution, ...] = ()
     cohort: str | None = None
     overlap: str = ""
+    resampling: Resampling | None = None
 
     @property
     def standing(self) -> Standing:
@@ -206,6 +210,7 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
         cautions=tuple(cautions(projection)),
         cohort=describe(cohort_of(projection.header)),
         overlap=ratio_text(projection.header),
+        resampling=known_resampling(projection) if led.winner is not None else None,
     )
 
 

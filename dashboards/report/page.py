@@ -249,6 +249,7 @@ def _evidence(
         "Is it true?": join(
             (
                 tag("p", " ".join(found.verdict.cautions)),
+                sections.resampled(found),
                 None if confirmed is None else tag("p", confirmed),
                 None
                 if confirmed is not None and confirmation is None

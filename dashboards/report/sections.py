@@ -16,6 +16,7 @@ from dashboards.report.markup import Markup, join, table, tag
 from dashboards.text import in_sentence, metric_name, score, setting, signed
 from ptxcore.metrics import better
 from sweep.analysis.phrases import correction
+from sweep.analysis.resampling import sentences as resampling_sentences
 from sweep.analysis.selection_bias import PHANTOM
 from sweep.analysis.standing import is_over
 from sweep.analysis.statistics import corrected_interval
@@ -158,6 +159,28 @@ def _difference(row: MetricRow, *, is_open: bool) -> str:
         return signed(row.difference.mean)
     low, high = signed(row.difference.low), signed(row.difference.high)
     return f"{signed(row.difference.mean)} ({low} to {high})"
+
+
+def resampled(found: Findings, num_shown: int = 5) -> Markup | None:
+    """The search score without the luck of the choice, and how firm the order is."""
+    drawn = found.resampling
+    if drawn is None:
+        return None
+    rows = [
+        (f"#{rank.trial}", f"{rank.first:.0%}", f"{rank.low} to {rank.high}")
+        for rank in drawn.ranks[:num_shown]
+    ]
+    return join(
+        (
+            tag("p", " ".join(resampling_sentences(drawn))),
+            table(
+                ("trial", "first", "95% of its ranks"),
+                rows,
+                numeric=(1, 2),
+                label="Ranks with other patients",
+            ),
+        )
+    )
 
 
 def conventions(found: Findings, known: Mapping[str, str]) -> Markup:

@@ -21,6 +21,7 @@ from ptxcore.metrics._groups import (
     summarize_groups,
 )
 from ptxcore.metrics._ranking import average_precision
+from ptxcore.metrics._resampled import resampled
 from ptxcore.metrics._rule import apply_rule, check_rule, logits_to_mask, per_case_dice
 from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, LOWER_IS_BETTER, OBJECTIVES, summarize
 from ptxcore.metrics._surface import measure_surface, summarize_surfaces
@@ -54,6 +55,7 @@ __all__ = [
     "probability_to_bin",
     "probability_to_logits",
     "quantise",
+    "resampled",
     "save_table",
     "size_quartiles",
     "summarize",

@@ -18,6 +18,7 @@ from sweep.analysis.operating_point import (
     rule_of,
     rule_text,
 )
+from sweep.analysis.resampling import Resampling, known_resampling
 from sweep.analysis.selection_bias import caution
 from sweep.analysis.standing import Standing
 from sweep.analysis.statistics import mean_sd
@@ -100,6 +101,8 @@ class SweepSummary:
         verdict: The same in words, see `sweep.analysis.verdict`.
         sentences: The same by sentence.
         short: The same as a phrase.
+        resampling: What resamples of the patients say of the winner's score and of the order; None
+            without a winner, and where the ledger does not hold it.
         trials: All of them.
         mlflow_run_id: MLflow id of the parent run, None if MLflow was not reached.
         confirmed: What fresh folds say of the best trials; None if they were not trained again.
@@ -130,6 +133,7 @@ class SweepSummary:
     caution: str | None = None
     cohort: dict[str, Any] = field(default_factory=dict)
     overlap: str = ""
+    resampling: Resampling | None = None
     mlflow_run_id: str | None = None
     confirmed: ConfirmedScore | None = None
     better: dict[str, str] = field(default_factory=dict)
@@ -170,6 +174,7 @@ def summarise(
         caution=caution(projection),
         cohort=cohort_of(projection.header),
         overlap=ratio_text(projection.header),
+        resampling=known_resampling(projection),
         mlflow_run_id=mlflow_run_id,
         confirmed=confirmed,
         better=_known(better, names),

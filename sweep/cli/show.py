@@ -171,6 +171,7 @@ def print_sweep(
 ) -> None:
     """A sweep as a table, and what it found in a few lines."""
     from sweep.analysis.cohort import describe
+    from sweep.analysis.resampling import sentences as resampled
 
     screen = console(width)
     screen.print(trial_table(summary, selection or Selection(), screen.width))
@@ -184,6 +185,8 @@ def print_sweep(
     if (cohort := describe(summary.cohort)) is not None:
         click.echo(f"cases: {cohort}")
     for sentence in summary.sentences:
+        click.echo(sentence)
+    for sentence in () if summary.resampling is None else resampled(summary.resampling):
         click.echo(sentence)
     if summary.confirmed is not None:
         click.echo(summary.confirmed.sentence)

@@ -53,6 +53,7 @@ from sweep.ledger.sql import (
 from sweep.records import Epoch, FoldScore, State, SweepState
 
 STATE_KEY, VERSIONS_KEY = "ptxsweep:state", "ptxsweep:later-versions"
+RESAMPLING_KEY = "ptxsweep:resampling"
 #: An abandoned trial is no error to Optuna, and its estimate is worth keeping.
 _OPTUNA_STATE = {
     State.COMPLETE: TrialState.COMPLETE,
@@ -340,6 +341,12 @@ class Ledger:
         self._commit(StudyAttribute(self._study_id, VERSIONS_KEY, whole))
         self.projection.later_versions = whole
 
+    def note_resampling(self, found: Mapping[str, Any]) -> None:
+        """Note what resamples of the patients say of a finished sweep; plain JSON values."""
+        self._held().check()
+        self._commit(StudyAttribute(self._study_id, RESAMPLING_KEY, dict(found)))
+        self.projection.resampling = found
+
     def settle(self) -> None:
         """Complete what a crash left between two commits.
 
@@ -389,6 +396,8 @@ class Ledger:
         projection.sweep_reason = state.get("reason")
         later = read_attribute(self._storage, self._study_id, VERSIONS_KEY)
         projection.later_versions = json.loads(later or "[]")
+        kept = read_attribute(self._storage, self._study_id, RESAMPLING_KEY)
+        projection.resampling = None if kept is None else json.loads(kept)
         trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
         self._trial_ids = [trial_id(trial) for trial in trials]
         self._seq = entries.load(projection, trials)

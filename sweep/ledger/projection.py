@@ -11,7 +11,7 @@ epoch values are in the metric's own sign.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -213,6 +213,8 @@ class Projection:
         sweep_reason: Why the sweep is in that state.
         later_versions: Versions of what changes pixels or scores, where the sweep went on under
             others than before.
+        resampling: What resamples of the patients say of a finished sweep, see
+            `sweep.analysis.resampling`; None where the ledger does not hold it.
     """
 
     header: SweepHeader
@@ -221,6 +223,7 @@ class Projection:
     sweep_state: SweepState = SweepState.CREATED
     sweep_reason: str | None = None
     later_versions: list[dict[str, str]] = field(default_factory=list)
+    resampling: Mapping[str, Any] | None = None
 
     @property
     def versions(self) -> list[dict[str, str]]:

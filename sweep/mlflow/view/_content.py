@@ -16,6 +16,7 @@ import yaml
 from ptxcore.metrics import CONVENTIONS, LOWER_IS_BETTER
 from sweep.analysis.cohort import cohort_of, has_positives_alone
 from sweep.analysis.operating_point import FIXED, OTHER_FOLDS, known_point, rule_text
+from sweep.analysis.resampling import known_resampling, sentences
 from sweep.analysis.selection_bias import cautions, of_data, spoken
 from sweep.analysis.standing import num_compared, standing
 from sweep.analysis.verdict import SweepVerdict
@@ -214,9 +215,15 @@ def winner_tags(projection: Projection) -> dict[str, str]:
         WINNER: str(winner),
         "ptxsweep.complete": str(num_complete),
         "ptxsweep.compared": str(num_compared(projection)),
+        **_resampled_tags(projection),
         LAYOUT_TAG: LAYOUT,
         THRESHOLD: threshold_text(projection.trials[winner]),
     }
+
+
+def _resampled_tags(projection: Projection) -> dict[str, str]:
+    found = known_resampling(projection)
+    return {} if found is None else {"ptxsweep.resampled": " ".join(sentences(found))[:_MAX_TAG]}
 
 
 def progress_tags(projection: Projection, said: SweepVerdict) -> dict[str, str]:

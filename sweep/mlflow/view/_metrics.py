@@ -34,6 +34,7 @@ from mlflow.entities import Metric
 from ptxcore.metrics import bounds
 from sweep.analysis.cohort import overlap_ratio
 from sweep.analysis.operating_point import fold_values
+from sweep.analysis.resampling import known_resampling
 from sweep.analysis.standing import compare_folds, is_over, num_compared, standing
 from sweep.analysis.statistics import PairedDifference, mean_sd
 from sweep.ledger.inference_choice import at_common
@@ -203,6 +204,9 @@ def winner_metrics(projection: Projection) -> list[Metric]:
         "epochs_done": sum(trial.num_epochs for trial in projection.trials),
         "seconds": math.fsum(trial.total_seconds for trial in projection.trials),
     }
+    if (drawn := known_resampling(projection)) is not None:
+        shares = {rank.trial: rank.first for rank in drawn.ranks}
+        totals |= {"score_bias_corrected": drawn.corrected, "score_first_share": shares[number]}
     found += [_metric(key, value, at, step) for key, value in totals.items()]
     return [
         _metric(metric.key, metric.value, at, step)
