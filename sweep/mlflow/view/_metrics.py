@@ -16,6 +16,7 @@ where it is one over all folds:
                              all trials begin with, and of the fold in which a trial was stopped
     monitor/loss, train/loss by epoch, means over the folds of a complete trial, as far as all go
     stopped_at_fold, stopped_at_epoch   of trials that were stopped in a fold
+    score_bias_corrected, score_first_share    of a sweep's winner, see `sweep.analysis.resampling`
     folds_done, epochs_done, seconds    the latter two in the end, unfinished folds included
 
 Everything else stands in tables among the artifacts, see `sweep.mlflow.view._tables`.
