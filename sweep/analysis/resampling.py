@@ -39,7 +39,7 @@ class Resampling:
         search_score: The winner's mean over folds, in the metric's own sign.
         corrected: The same without the luck of the choice, see `sweep.analysis.bias_corrected`; NaN
             where a fold has too few patients.
-        ranks: Of the trials that could be drawn, see `sweep.analysis.rank_stability`.
+        ranks: Ranks of the trials that could be drawn, see `sweep.analysis.rank_stability`.
         left_out: Numbers of trials that could not: not complete, or without tables.
         num_resamples: Resamples drawn.
     """
