@@ -56,7 +56,7 @@ def resampled(
 
 
 def _average_precision(table: CaseTable, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """See `ptxcore.metrics.average_precision`, whose sums over cases are weighted here."""
+    """As `ptxcore.metrics.average_precision`, with weights in its sums over cases."""
     num_truth = table.truth.sum(1)
     positive = num_truth > 0
     num_pixels = num_truth + table.background.sum(1)

@@ -11,6 +11,7 @@ from tiny_sweep import home_at
 from ptxcore.data.importing.run import case_id_of
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore
+from sweep.analysis.resampling import known_resampling, sentences
 from sweep.cli.live import watching
 from sweep.demo import DemoResult, demo, holdout_file
 from sweep.errors import UsageError
@@ -52,6 +53,13 @@ def test_demo_twice_in_one_home(tmp_path: Path, space_file: Callable[..., Path])
     assert first.report is not None
     assert first.report.is_file()
     assert (first.model_uri is None) == bool(first.refusals)
+    ledger = Ledger.open(home_at(tmp_path / "home").ledger_url, "demo")
+    kept = known_resampling(ledger.projection)
+    ledger.close()
+    assert kept is not None
+    assert sum(rank.first for rank in kept.ranks) == pytest.approx(1)
+    page = first.report.read_text(encoding="utf-8")
+    assert sentences(kept)[0].partition(";")[0] in page.replace("&#x27;", "'").replace("&#39;", "'")
     assert (first.prediction is None) == (first.model_uri is None)
     assert any("drawing 60" in line for line in said)
 
