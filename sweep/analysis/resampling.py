@@ -73,7 +73,7 @@ def sentences(found: Resampling, *, num_named: int = 3) -> tuple[str, ...]:
 
     Args:
         found: From `known_resampling` or `resample`.
-        num_named: Trials whose share of first places is said.
+        num_named: Number of trials that are named with their share of first places.
     """
     many = count(found.num_resamples, "resample")
     score = (
