@@ -10,19 +10,25 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command_line import TINY_SPACE
+from optuna.distributions import FloatDistribution
 from tiny_store import drawn_store
 from tiny_sweep import home_at
 
+from ptxcore.metrics import build_table, save_table, summarize
+from ptxcore.types import NUM_LOGIT_BINS
 from sweep import launch
 from sweep.analysis.selection_bias import caution
+from sweep.analysis.summary import summarise
 from sweep.errors import UsageError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.header import SweepHeader
+from sweep.mlflow.view._metrics import winner_metrics
 from sweep.ray.resources import Resources
 from sweep.ray.trainable import Job
-from sweep.records import State, SweepState
+from sweep.records import FoldScore, State, SweepState
 from sweep.search.budget import Budget
 from sweep.search.controller import Controller
 from sweep.storage.home import Home
@@ -171,3 +177,40 @@ def test_gpu_hours_without_a_gpu_are_refused_and_nothing_changes(
             start(Budget(gpu_hours=1.0))
     assert not home.sweep_folder("other").exists()
     assert list_sweeps(home.ledger_url) == [name]
+
+
+def test_a_sweep_that_is_over_keeps_what_its_ranking_is_worth(tmp_path: Path) -> None:
+    store = drawn_store(tmp_path / "store", num_cases=24, num_positive=12, side_px=16)
+    header = SweepHeader(metric="dice", maximize=True, num_folds=2, seed=0)
+    ledger = Ledger.create(f"sqlite:///{tmp_path / 'ledger.db'}", "one", header=header)
+    ledger.acquire("driver")
+    for number, hit in enumerate((6, 9)):  # of ten true pixels
+        ledger.add_trial({"x": 0.5}, {"x": FloatDistribution(0.0, 1.0)})
+        for fold in (0, 1):
+            ledger.start_fold(number, fold)
+            truth, nothing = np.zeros((2, NUM_LOGIT_BINS), dtype=np.int64)
+            truth[[-1, 0]], nothing[0] = (hit, 10 - hit), 90
+            cases = store.cases[fold::2]
+            rows = [(truth if case.is_positive else truth * 0, nothing) for case in cases]
+            table = build_table([case.case_id for case in cases], rows)
+            save_table(tmp_path / f"{number}-{fold}.npz", table)
+            value = summarize(table)["dice"]
+            ledger.finish_fold(
+                FoldScore(
+                    trial=number, fold=fold, attempt=1, value=value, score=value, seconds=1.0,
+                    num_epochs=1, best_epoch=1, cases=f"{number}-{fold}.npz",
+                )
+            )  # fmt: skip
+        ledger.end(number, State.COMPLETE)
+    ledger.set_sweep_state(SweepState.FINISHED)
+    launch._note_resampling(ledger, store, tmp_path)
+    ledger.close()
+    again = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", "one")
+    found = summarise(again).resampling
+    sent = {metric.key: metric.value for metric in winner_metrics(again.projection)}
+    again.close()
+    assert found is not None
+    assert (found.ranks[0].trial, found.ranks[0].first) == (1, 1.0)
+    assert found.corrected == pytest.approx(found.search_score, abs=0.001)  # nothing to choose
+    assert sent["score_bias_corrected"] == pytest.approx(found.corrected)
+    assert sent["score_first_share"] == 1.0
