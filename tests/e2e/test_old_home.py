@@ -107,11 +107,11 @@ def test_its_interrupted_sweep_goes_on(run: Run, place: Path) -> None:
     assert [one["fold_scores"] for one in found["trials"]] == [
         pytest.approx(one["fold_scores"], abs=1e-4) for one in whole["trials"]
     ]
-    # MLflow's runs are continued, whose tags then called a trial a candidate.
+    # The sweep's run is continued; those of its trials, which stood beside it, are sent anew.
     after = runs_of(place, "cut")
-    assert {name: run_id for name, (run_id, _) in before.items()}.items() <= {
-        name: run_id for name, (run_id, _) in after.items()
-    }.items()
+    assert before["cut"][0] == after["cut"][0]
+    known = {run_id for run_id, _ in before.values()} & {run_id for run_id, _ in after.values()}
+    assert known == {after["cut"][0]}
     assert sorted(after) == ["cut", *(f"cut-{trial['number']:04d}" for trial in found["trials"])]
     for trial in found["trials"]:
         tags = after[f"cut-{trial['number']:04d}"][1]

@@ -147,7 +147,7 @@ def _protocol(evidence: CardEvidence, facts: Mapping[str, str]) -> list[str]:
     steps += [_use(evidence)]
     steps.append(
         "A model comes into use when the alias `champion` moves to its version, after its files "
-        "were written, hashed and loaded back; `promote --rollback` brings back the one before."
+        "were written, hashed and loaded back; `ptxsweep rollback` brings back the one before."
     )
     return steps
 
