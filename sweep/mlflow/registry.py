@@ -27,6 +27,12 @@ from sweep.mlflow.view import OUTAGES, quietly, shown_uri
 from sweep.util.redaction import redact
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+#: Description of a registered model.
+_ABOUT = (
+    "Champions of ptxsweep for one metric. The alias `champion` is the version in force, `previous` "
+    "the one before. `ptxsweep promote` makes versions and moves aliases, and asks the gate; an "
+    "alias set by hand does not. Not for clinical use."
+)
 #: What MLflow answers to what it will not do another time either.
 _FOR_EVER = frozenset(("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,127}")
@@ -117,7 +123,7 @@ def register(
     """
     model, digest = _logged_model(client, name, run_id, tags, build)
     try:
-        client.create_registered_model(name)
+        client.create_registered_model(name, description=_ABOUT)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
