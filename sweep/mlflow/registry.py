@@ -29,9 +29,9 @@ from sweep.util.redaction import redact
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 #: Description of a registered model.
 _ABOUT = (
-    "Champions of ptxsweep for one metric. The alias `champion` is the version in force, `previous` "
-    "the one before. `ptxsweep promote` makes versions and moves aliases, and asks the gate; an "
-    "alias set by hand does not. Not for clinical use."
+    "Champions of ptxsweep for one metric. The alias `champion` is the version in force, "
+    "`previous` the one before. `ptxsweep promote` makes versions and moves aliases, and asks the "
+    "gate; an alias set by hand does not. Not for clinical use."
 )
 #: What MLflow answers to what it will not do another time either.
 _FOR_EVER = frozenset(("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"))
