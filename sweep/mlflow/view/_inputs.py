@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlflow import MlflowClient
@@ -64,7 +65,7 @@ def make_model(
             return str(known[0].model_id)
     made = client.create_logged_model(
         experiment_id,
-        name,
+        re.sub(r"[^A-Za-z0-9_-]", "-", name),  # a model takes fewer signs than a sweep: no dot
         source_run_id=run.run_id,
         params=dict(params),
         model_type="ensemble of folds",

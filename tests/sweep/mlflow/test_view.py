@@ -214,6 +214,14 @@ def test_a_complete_trial_has_folds_and_a_model(uri: str, ledger: Ledger) -> Non
     assert len(digests) == 5
 
 
+def test_a_sweep_with_a_dot_in_its_name_has_models_too(uri: str, ledger: Ledger) -> None:
+    """As a confirmation has; MLflow takes no dot in the name of a model."""
+    root = Path(uri.removeprefix("sqlite:///")).parent / "artifacts"
+    view = MlflowView(uri, "first.confirm", artifact_root=root)
+    assert view.sync(ledger, final=True)
+    assert view.num_failures == 0
+
+
 def test_sweeps_and_trials_stand_apart_and_lead_to_each_other(uri: str, ledger: Ledger) -> None:
     view_of(uri, ledger).sync(ledger, final=True)
     client, parent = connect(uri), parent_of(uri)
