@@ -10,13 +10,18 @@ from pathlib import Path
 
 import pytest
 from command_line import ptxsweep, start_ptxsweep
+from tiny_sweep import home_at
 
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore
 from sweep.analysis.confirmed import cross_selected
+from sweep.confirm import confirm
+from sweep.errors import UsageError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.evidence import Evidence
 from sweep.mlflow.view import connect
+from sweep.promotion.promote import promote
+from sweep.report import publish_report
 from sweep.storage.holdout_uses import noted_uses
 
 
@@ -25,8 +30,9 @@ def test_confirm_is_killed_goes_on_and_is_promoted(
     tmp_path: Path, phantom_store: Path, space_file: Callable[..., Path]
 ) -> None:
     home, url = tmp_path / "home", f"sqlite:///{tmp_path / 'home' / 'ledger.db'}"
+    here = home_at(home)
     words = ("--store", phantom_store, "--precision", "float32", "--holdout-fraction", "0.3")
-    searched = ptxsweep("run", space_file("standard", 2), *words, home=home)
+    searched = ptxsweep("run", space_file("standard", 1), *words, home=home)
     assert searched["state"] == "finished"
     before = noted_uses(str(phantom_store)).keys()
 
@@ -36,9 +42,10 @@ def test_confirm_is_killed_goes_on_and_is_promoted(
         time.sleep(0.1)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    refused = ptxsweep("promote", "tiny", home=home, check=2)  # neither one nor the other
-    assert refused is None
-    assert ptxsweep("confirm", "tiny", "--top", "3", home=home, check=2) is None
+    with pytest.raises(UsageError, match="is being confirmed on fresh folds"):
+        promote(here, "tiny")
+    with pytest.raises(UsageError, match=r"--top: found 3, but tiny\.confirm was begun"):
+        confirm(here, "tiny", top=3)
     assert noted_uses(str(phantom_store)).keys() == before
 
     found = ptxsweep("confirm", "tiny", home=home)
@@ -60,18 +67,19 @@ def test_confirm_is_killed_goes_on_and_is_promoted(
     (use,) = Evidence(url, "tiny.confirm").uses()
     assert noted_uses(str(phantom_store)).keys() - before == {use.id}
 
-    assert ptxsweep("confirm", "tiny", home=home)["holdout"] == holdout  # opened once
-    shown = ptxsweep("show", "tiny", home=home)["confirmed"]
-    assert shown["confirmed_score"] == pytest.approx(score["confirmed_score"])
-    promoted = ptxsweep("promote", "tiny", "--force", "--reason", "of the test", home=home)
-    assert promoted["sweep"] == "tiny.confirm"
-    assert promoted["confirmation"] == holdout
+    again = confirm(here, "tiny")
+    assert again.score.confirmed_score == pytest.approx(score["confirmed_score"])
+    assert again.holdout is not None
+    assert again.holdout.timestamp == holdout["timestamp"]
+    assert len(Evidence(url, "tiny.confirm").uses()) == 1  # opened once
+    promoted = promote(here, "tiny", force=True, reason="of the test")
+    assert (promoted.sweep, promoted.trial) == ("tiny.confirm", holdout["trial"])
+    assert promoted.confirmation.use == 1
     client = connect(f"sqlite:///{home / 'mlflow.db'}")
-    (run,) = client.search_runs(["1"], "tags.mlflow.runName = 'tiny'")
+    places = [place.experiment_id for place in client.search_experiments()]
+    (run,) = client.search_runs(places, "tags.mlflow.runName = 'tiny'")
     assert run.data.metrics["confirmed/score"] == pytest.approx(score["confirmed_score"])
-    assert ptxsweep("report", "tiny", home=home) is not None
-    page = (home / "sweeps" / "tiny" / "report.html").read_text(encoding="utf-8")
-    assert "Confirmed score" in page
+    assert "Confirmed score" in publish_report(here, "tiny").path.read_text(encoding="utf-8")
 
 
 def _has_a_fold(url: str) -> bool:
