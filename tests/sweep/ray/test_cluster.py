@@ -6,14 +6,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from sweep.cli.run import _resource_options, _resources
+from sweep.cli.run import resource_options, take_resources
 from sweep.ray.cluster import worker_environment
 
 
 @click.command()
-@_resource_options
+@resource_options
 def _show(**options: object) -> None:
-    resources = _resources(options)
+    resources = take_resources(options)
     click.echo(f"{resources.address} {resources.workers}")
 
 
