@@ -35,9 +35,9 @@ from sweep.mlflow import registry
 from sweep.mlflow.view import MlflowView, connect, milliseconds
 from sweep.promotion import champions
 from sweep.promotion.confirmation import Confirmation, last_confirmation
-from sweep.promotion.gate import preliminary
-from sweep.promotion.gate_file import load_gate
-from sweep.promotion.holdout import place_of, read_plan
+from sweep.promotion.gate import Verdict, population, preliminary
+from sweep.promotion.gate_file import Gate, load_gate
+from sweep.promotion.holdout import count_patients, place_of, read_plan
 from sweep.promotion.judge import judge
 from sweep.ray.resources import ResourceRequest
 from sweep.records import State, SweepState
@@ -74,6 +74,7 @@ def confirm(
     name: str,
     *,
     top: int | None = None,
+    gate: Gate | None = None,
     store: Path | str | None = None,
     resources: ResourceRequest | None = None,
     budget: Budget | None = None,
@@ -87,6 +88,8 @@ def confirm(
         home: Where the sweep lives.
         name: Name of the finished sweep.
         top: How many of the best trials; `DEFAULT_TOP` unless given, or as it was begun.
+        gate: What `promote` will ask for; a hold-out that cannot pass it stays closed, and nothing
+            is trained for it. The shipped default unless given.
         store: Where the case store is now, if it moved.
         resources: Resources, as in `launch.run`.
         budget: Budget, as in `launch.run`.
@@ -102,10 +105,11 @@ def confirm(
         StoreError: The store is another one, or damaged.
         TrackingError: MLflow cannot be reached; the hold-out was not opened.
     """
-    summary = _trained(home, name, top, store, resources, budget, on_progress, on_verify)
+    gate = gate or load_gate()
+    summary = _trained(home, name, top, gate, store, resources, budget, on_progress, on_verify)
     holdout = None
     if summary.state is SweepState.FINISHED:
-        holdout = _on_holdout(home, summary.name, store, on_scored, on_verify)
+        holdout = _on_holdout(home, summary.name, gate, store, on_scored, on_verify)
     with Sweep.open(home, name) as sweep:
         score = find_confirmed(home.ledger_url, name, sweep.projection)
     assert score is not None, "it was begun above"
@@ -118,6 +122,7 @@ def _trained(
     home: Home,
     name: str,
     top: int | None,
+    gate: Gate,
     store: Path | str | None,
     resources: ResourceRequest | None,
     budget: Budget | None,
@@ -138,6 +143,9 @@ def _trained(
             _check_finished(sweep)
             space = confirming_space(sweep, DEFAULT_TOP if top is None else top)
             cases, plan = read_plan(home, name, sweep.header, store, on_verify)
+            asked = Verdict(checks=tuple(population(*count_patients(plan, cases), gate)))
+            if not asked.passed:
+                raise GateRefused(asked.reasons)
             place, runtime = place_of(sweep, store), Runtime(**(sweep.header.runtime or {}))
         return launch.start(
             space,
@@ -236,6 +244,7 @@ def fresh_plan(plan: FoldPlan, cases: CaseStore) -> FoldPlan:
 def _on_holdout(
     home: Home,
     name: str,
+    gate: Gate,
     store: Path | str | None,
     on_scored: OnProgress,
     on_verify: OnProgress,
@@ -255,7 +264,7 @@ def _on_holdout(
             sweep,
             best,
             present,
-            gate=load_gate(),
+            gate=gate,
             force=False,
             again=False,
             store=store,

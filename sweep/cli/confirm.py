@@ -31,12 +31,26 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     help="Best complete trials that are trained again; the default beside them [3].",
 )
+@click.option(
+    "--gate",
+    "gate_name",
+    metavar="FILE|NAME",
+    default="superior",
+    show_default=True,
+    help="What `promote` will ask for: where the hold-out has too few patients for it, nothing is "
+    "trained or opened.",
+)
 @click.option("--store", type=STORE, help="Where the case store is now, if it moved.")
 @resource_options
 @home_options
 @json_option
 def confirm_command(
-    name: str, top: int | None, store: Path | str | None, as_json: bool, **options: Any
+    name: str,
+    top: int | None,
+    gate_name: str,
+    store: Path | str | None,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Train the best trials of the sweep NAME on fresh folds, then open the hold-out once.
 
@@ -52,6 +66,7 @@ def confirm_command(
     from sweep.cli.live import watching
     from sweep.cli.promote import print_holdout
     from sweep.confirm import confirm
+    from sweep.promotion.gate_file import load_gate
     from sweep.records import SweepState
 
     resources, budget = take_resources(options), take_budget(options)
@@ -60,6 +75,7 @@ def confirm_command(
             home,
             name,
             top=top,
+            gate=load_gate(gate_name),
             store=store,
             resources=resources,
             budget=budget,

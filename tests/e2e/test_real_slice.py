@@ -68,6 +68,7 @@ def _check_tracked(home: Path, run_id: str, winner: dict[str, Any]) -> None:
     client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     parent = client.get_run(run_id)
     assert parent.info.status == "FINISHED"
-    for statistic in ("mean", "sd"):
-        found = parent.data.metrics[f"winner/{statistic}/dice_positive"]
-        assert found == pytest.approx(winner["metrics"]["dice_positive"][statistic])
+    tracked, objective = parent.data.metrics, winner["metrics"]["average_precision"]
+    assert tracked["score"] == pytest.approx(objective["mean"])
+    assert tracked["score_sd"] == pytest.approx(objective["sd"])
+    assert tracked["dice_positive"] == pytest.approx(winner["metrics"]["dice_positive"]["mean"])
