@@ -29,11 +29,15 @@ LIBRARIES = {
 def floors(rules: dict[str, Any]) -> list[list[str]]:
     """Parts of `sweep` by floor, the lowest first."""
     rows = {name: row.parts - {name} for name, row in rules["SWEEP"].items()}
+    if strangers := set(rules["VERBS"]).union(*rows.values()) - rows.keys():
+        raise SystemExit(f"tests/test_imports.py names parts without a row: {sorted(strangers)}")
     level: dict[str, int] = {}
     while len(level) < len(rows):
-        for name, parts in rows.items():
-            if name not in level and parts <= level.keys():
-                level[name] = 1 + max((level[part] for part in parts), default=-1)
+        ready = {n: p for n, p in rows.items() if n not in level and p <= level.keys()}
+        if not ready:
+            raise SystemExit(f"these parts import each other: {sorted(rows.keys() - level.keys())}")
+        for name, parts in ready.items():
+            level[name] = 1 + max((level[part] for part in parts), default=-1)
     commands = [name for name in rules["VERBS"] if name != "demo"]
     level |= dict.fromkeys(commands, max(level[name] for name in commands))
     found: list[list[str]] = [[] for _ in range(max(level.values()) + 1)]
