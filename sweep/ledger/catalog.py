@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
@@ -63,12 +64,25 @@ def list_sweeps(storage_url: str) -> list[str]:
     Raises:
         LedgerError: The database cannot be reached.
     """
+    return study_names(storage_url, _names)
+
+
+def study_names(storage_url: str, named: Callable[[RDBStorage], list[str]]) -> list[str]:
+    """What `named` finds in a database; nothing where a file of SQLite is not there.
+
+    Args:
+        storage_url: SQLAlchemy address.
+        named: Names of the studies that are meant, oldest first.
+
+    Raises:
+        LedgerError: The database cannot be reached.
+    """
     if missing_file(storage_url) is not None:
         return []
     storage = open_storage(storage_url)
     try:
         with readable():
-            return _names(storage)
+            return named(storage)
     finally:
         close_storage(storage)
 

@@ -16,8 +16,10 @@ from typing import Any
 from uuid import uuid4
 
 from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
+from sweep.ledger.catalog import study_names
 from sweep.ledger.connection import (
     close_storage,
     compare_and_swap,
@@ -26,7 +28,6 @@ from sweep.ledger.connection import (
     readable,
 )
 from sweep.ledger.quiet import quiet_optuna
-from sweep.util.sqlite import missing_file
 
 #: Begins the name of the study; no sweep's name has a colon.
 PREFIX = "ptxsweep:model:"
@@ -178,12 +179,9 @@ def recorded_models(ledger_url: str) -> list[str]:
     Raises:
         LedgerError: The database cannot be reached.
     """
-    if missing_file(ledger_url) is not None:
-        return []
-    storage = open_storage(ledger_url)
-    try:
-        with readable():
-            names = [study.study_name for study in storage.get_all_studies()]
-    finally:
-        close_storage(storage)
-    return [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
+
+    def named(storage: RDBStorage) -> list[str]:
+        names = [study.study_name for study in storage.get_all_studies()]
+        return [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
+
+    return study_names(ledger_url, named)

@@ -218,7 +218,7 @@ def _require(connection: Any, fence: Fence | None) -> None:
         table.c.study_id == fence.study_id, table.c.key == fence.key
     )
     if connection.execute(query.with_for_update()).scalar_one_or_none() != fence.text:
-        raise Fenced
+        raise Fenced("found another text in the fence than this writer's; nothing was written")
 
 
 @functools.cache

@@ -124,7 +124,7 @@ def test_a_trial_is_made_as_by_optuna(tmp_path: Path) -> None:
         assert abs(one.datetime_start - datetime.now()).total_seconds() < 60
         one.datetime_start = other.datetime_start
     assert found == expected
-    with pytest.raises(Fenced):
+    with pytest.raises(Fenced, match="another text in the fence"):
         ours.create_fenced_trial(studies[0], 2, template, Fence(studies[0], "lease", '"you"'))
     assert len(ours.get_all_trials(studies[0])) == 2
 

@@ -155,7 +155,7 @@ def test_a_champion_with_its_table_at_hand_is_measured_too(tiny_home: Home) -> N
     assert first.costs is not None
     assert set(first.costs) == {"winner"}
     promote(tiny_home, NAME)
-    with pytest.raises(GateRefused):
+    with pytest.raises(GateRefused, match="not promoted"):
         promote(tiny_home, "weak")
     later = kept_confirmation(tiny_home, "weak")
     assert isinstance(later, Confirmation)

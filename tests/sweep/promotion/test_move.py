@@ -53,7 +53,9 @@ def test_promoters_of_two_ledgers_and_a_stale_champion(home: Home, tmp_path: Pat
     with record_of(home, MODEL) as record:
         seen = position(client, record)
         step(other, {CHAMPION: "2", PREVIOUS: "1"})
-        with pytest.raises(ChampionMoved):
+        with pytest.raises(
+            ChampionMoved, match="its champion or its challenger changed in this moment"
+        ):
             move(client, record, seen, {CHAMPION: "3", PREVIOUS: "1"}, new_event("promotion"))
         assert record.events()[-1]["outcome"] == "undone"
         assert position(client, record).champion == "2"
@@ -80,7 +82,9 @@ def test_the_later_of_two_ledgers_stands(home: Home, tmp_path: Path) -> None:
     client = Slow(home.tracking_uri, lambda: step(other, {CHAMPION: "2", PREVIOUS: "1"}))
     with record_of(home, MODEL) as record:
         seen = position(client, record)
-        with pytest.raises(ChampionMoved):
+        with pytest.raises(
+            ChampionMoved, match="its champion or its challenger changed in this moment"
+        ):
             move(client, record, seen, {CHAMPION: "3", PREVIOUS: "1"}, new_event("promotion"))
     assert standing(home) == {CHAMPION: "2", PREVIOUS: "1"}
 
@@ -105,7 +109,9 @@ def test_a_version_that_was_deleted_is_not_made_champion(home: Home) -> None:
     with record_of(home, MODEL) as record:
         seen = position(client, record)
         client.delete_model_version(MODEL, "2")
-        with pytest.raises(ChampionMoved):
+        with pytest.raises(
+            ChampionMoved, match="its champion or its challenger changed in this moment"
+        ):
             move(client, record, seen, {CHAMPION: "2", PREVIOUS: "1"}, new_event("promotion"))
     assert standing(home) == {CHAMPION: "1"}
 
