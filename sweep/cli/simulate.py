@@ -10,6 +10,7 @@ import click
 from sweep.cli._common import (
     OUTPUT_FILE,
     console,
+    counter,
     emit,
     home_options,
     json_option,
@@ -86,7 +87,7 @@ def simulate_command(
 ) -> None:
     """Replay fold policies over tables of scores (.npz) or finished sweeps, in simulated time."""
     from sweep.pruners import pruner_spec
-    from sweep.simulate import Cluster, mean_outcome, parse_arm, replay_seeds
+    from sweep.simulate import Cluster, mean_outcome, parse_arm, replay_all
 
     home = open_home(options)
     spec = pruner_spec(pruner, parse_settings(pairs))
@@ -99,9 +100,10 @@ def simulate_command(
             say(f"{table.name}: {note}")
         if asks_epochs and table.curves is None:
             say(f"{table.name}: has no curves, so the pruner {pruner} sees no epoch")
+    progress = counter("replayed", quiet_seconds=10.0)
+    by_arm = replay_all(loaded, arms, cluster, range(seeds), on_progress=progress)
     found: list[tuple[str, list[ReplayResult]]] = [
-        (arm.label, [replay_seeds(table, arm, cluster, range(seeds)) for table in loaded])
-        for arm in arms
+        (arm.label, results) for arm, results in zip(arms, by_arm, strict=True)
     ]
     results: list[dict[str, Any]] = [
         {"table": "mean", "policy": label, **_row(mean_outcome([c.outcome for c in comparisons]))}

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sweep.policies._base import TrialProgress
 from sweep.policies._fold_model import FoldModel, Variances
 from sweep.records import FoldFinished
+from sweep.util.blas import one_blas_thread
 
 #: Steps of learning the variances, at first and when there are more scores.
 _FIRST_STEPS, _NEXT_STEPS = 50, 16
@@ -83,16 +84,18 @@ class ImprovementModel:
             FoldModel(known, self._num_folds, variances)
             for known, variances in zip(inputs, self._variances, strict=True)
         ]
-        for model in self._models:
-            model.fit(scores, num_steps=num_steps)
+        with one_blas_thread():
+            for model in self._models:
+                model.fit(scores, num_steps=num_steps)
         self._variances = [model.variances for model in self._models]
         return left
 
     def add(self, events: Iterable[FoldFinished]) -> None:
         """Take in scores of modelled trials."""
-        for event in events:
-            for model in self._models:
-                model.add(self._rows[event.trial], event.fold, event.score)
+        with one_blas_thread():
+            for event in events:
+                for model in self._models:
+                    model.add(self._rows[event.trial], event.fold, event.score)
 
     def expected_improvement(self, best: float) -> dict[int, float]:
         """The expected improvement of the best mean per share of the whole cost, by trial.

@@ -4,6 +4,7 @@ from sweep.simulate._engine import Simulation
 from sweep.simulate._files import load_table, save_table
 from sweep.simulate._layout import Cluster, ReplayOrder, replay_order
 from sweep.simulate._missing import Missing, drop_missing, replayable
+from sweep.simulate._parallel import replay_all
 from sweep.simulate._replay import Arm, ReplayResult, parse_arm, replay, replay_seeds
 from sweep.simulate._report import Outcome, mean_outcome, outcome
 from sweep.simulate._run import Run
@@ -25,6 +26,7 @@ __all__ = [
     "outcome",
     "parse_arm",
     "replay",
+    "replay_all",
     "replay_order",
     "replay_seeds",
     "replayable",

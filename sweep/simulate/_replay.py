@@ -25,6 +25,8 @@ from sweep.simulate._table import Table
 
 #: What `default` stands for.
 OURS = "expected_improvement"
+#: Shares of the whole cost at which regret is told.
+COSTS = np.linspace(0.005, 1.0, 200)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,18 +153,26 @@ class ReplayResult:
 
 
 def replay_seeds(table: Table, arm: Arm, cluster: Cluster, seeds: Sequence[int]) -> ReplayResult:
-    """Replay a arm with every seed."""
-    costs = np.linspace(0.005, 1.0, 200)
-    outcomes, regrets = [], []
-    for seed in seeds:
-        layout, run = replay(table, arm, cluster, seed)
-        outcomes.append(outcome(table, layout, run, cluster))
-        regrets.append(anytime(table, layout, run, costs))
+    """Replay an arm with every seed."""
+    return gathered([replay_seed(table, arm, cluster, seed) for seed in seeds])
+
+
+def replay_seed(
+    table: Table, arm: Arm, cluster: Cluster, seed: int
+) -> tuple[Outcome, NDArray[np.float64]]:
+    """Outcome and regret at each of `COSTS`, [G], of one seed."""
+    layout, run = replay(table, arm, cluster, seed)
+    return outcome(table, layout, run, cluster), anytime(table, layout, run, COSTS)
+
+
+def gathered(found: Sequence[tuple[Outcome, NDArray[np.float64]]]) -> ReplayResult:
+    """What the seeds of one arm on one table give together."""
+    outcomes = tuple(one for one, _ in found)
     return ReplayResult(
         outcome=mean_outcome(outcomes),
-        outcomes=tuple(outcomes),
-        costs=costs,
-        regrets=np.array(regrets),
+        outcomes=outcomes,
+        costs=COSTS,
+        regrets=np.array([regrets for _, regrets in found]),
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from sweep.pruners import pruner_spec
-from sweep.simulate import Cluster, Table, load_table, mean_outcome, parse_arm, replay_seeds
+from sweep.simulate import Cluster, Table, load_table, mean_outcome, parse_arm, replay_all
 
 DEFAULT_TABLES = Path(__file__).resolve().parent.parent / "data" / "tables"
 POLICIES = (
@@ -53,9 +53,9 @@ def bench(tables: list[Table], num_seeds: int, num_workers: int) -> dict[str, di
         arms += map(parse_arm, OVER_TWO)
     if all(table.curves is not None for table in tables):
         arms += [parse_arm("default", pruner=PRUNER)]
-    for arm in arms:
+    for arm, results in zip(arms, replay_all(tables, arms, cluster, range(num_seeds)), strict=True):
         name = arm.label + (f" {PRUNER.name}" if arm.pruner == PRUNER else "")
-        found = [replay_seeds(table, arm, cluster, range(num_seeds)).outcome for table in tables]
+        found = [result.outcome for result in results]
         fresh[name] = [one.regret_fresh for one in found]
         mean = mean_outcome(found)
         shown = ("cost", "cost_epochs", "cost_seconds", "regret", "hit", "regret_fresh",
