@@ -1,1 +1,1 @@
-"""The live page: a home's ledgers in a browser, rendered on the server."""
+"""The live page: sweeps in a browser while they run, by the report's own functions."""

@@ -55,6 +55,7 @@ _COMMANDS = {
     "simulate": ("sweep.cli.simulate", "Replay fold policies over tables or finished sweeps."),
     "export-table": ("sweep.cli.export", "Write a sweep's fold scores as a table to replay."),
     "export-optuna": ("sweep.cli.export", "Write a sweep as a study for Optuna Dashboard."),
+    "dashboard": ("sweep.cli.dashboard", "Show sweeps in a browser while they run."),
     "report": ("sweep.cli.report", "Write a sweep's report as one HTML file."),
     "confirm": ("sweep.cli.confirm", "Train a sweep's best trials on fresh folds, as its proof."),
     "sync": ("sweep.cli.sync", "Send a sweep to MLflow."),

@@ -56,6 +56,7 @@ EXAMPLES = {
         "ptxsweep export-optuna first --out view.db",
         "optuna-dashboard sqlite:///view.db",
     ),
+    "dashboard": ("ptxsweep dashboard", "ptxsweep dashboard first --port 8800"),
     "report": ("ptxsweep report first --out first.html",),
     "confirm": ("ptxsweep confirm first --top 5",),
     "sync": ("ptxsweep sync first",),

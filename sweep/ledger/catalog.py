@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
@@ -13,10 +15,12 @@ from sweep.errors import LedgerError, NameTaken, UnknownSweep
 from sweep.ledger.connection import close_storage, compare_and_swap, open_storage, readable
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.quiet import quiet_optuna
+from sweep.records import SweepState
 from sweep.util.sqlite import missing_file
 
 #: A study is a sweep exactly when it has this attribute.
 HEADER_KEY = "ptxsweep:header"
+STATE_KEY = "ptxsweep:state"
 
 
 def create_study(storage: RDBStorage, name: str, header: SweepHeader) -> None:
@@ -85,6 +89,45 @@ def study_names(storage_url: str, named: Callable[[RDBStorage], list[str]]) -> l
             return named(storage)
     finally:
         close_storage(storage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A sweep without its trials.
+
+    Attributes:
+        header: What was fixed when it was created; None where it cannot be read.
+        state: Where it stands.
+        reason: Why it is in that state.
+    """
+
+    header: SweepHeader | None
+    state: SweepState
+    reason: str | None
+
+
+def list_headers(storage: RDBStorage) -> dict[str, Listed]:
+    """Every sweep by name, oldest first, by one query that reads no trial.
+
+    Raises:
+        LedgerError: The database cannot be read.
+    """
+    with readable():
+        return {
+            study.study_name: _listed(study.user_attrs)
+            for study in storage.get_all_studies()
+            if HEADER_KEY in study.user_attrs
+        }
+
+
+def _listed(attributes: Mapping[str, Any]) -> Listed:
+    stored = attributes.get(STATE_KEY) or {}
+    try:
+        header: SweepHeader | None = SweepHeader.from_stored(attributes[HEADER_KEY])
+        state = SweepState(stored.get("state", SweepState.CREATED))
+    except (LedgerError, AttributeError, TypeError, ValueError):
+        return Listed(header=None, state=SweepState.CREATED, reason="its header cannot be read")
+    return Listed(header=header, state=state, reason=stored.get("reason"))
 
 
 def study_id(storage: RDBStorage, name: str) -> int:

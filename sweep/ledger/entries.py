@@ -29,6 +29,8 @@ from sweep.ledger.projection import Projection, Trial
 from sweep.records import STEPS_PER_FOLD, ChoiceScore, Epoch, FoldScore, State, as_score
 
 ADDED, ENDED, NOTE = "added", "ended", "note:"
+#: What a row that lacks something makes its reader raise.
+UNREADABLE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
 
 
 def attempt_key(fold: int, attempt: int) -> str:
@@ -82,7 +84,9 @@ def score_row(score: FoldScore) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
+    """A row of the history: what it says of a trial, and when it was committed."""
+
     seq: int
     timestamp: str
     kind: str
@@ -107,44 +111,58 @@ def load(projection: Projection, trials: list[FrozenTrial]) -> int:
         )
         by_number = {trial.number: trial for trial in trials}
         for entry in entries:
-            _apply(projection, entry, by_number[entry.trial])
+            trial = by_number[entry.trial]
+            apply(projection, entry, trial.params, trial.distributions)
         for trial in trials:
             _load_unordered(projection, trial)
-    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-        raise LedgerError(
-            f"the ledger holds a row that this version cannot read ({error!r}); "
-            "was the study written by hand or by a newer version?"
-        ) from error
+    except UNREADABLE as error:
+        raise unreadable(error) from error
     return entries[-1].seq + 1 if entries else 0
 
 
-def _entries(trial: FrozenTrial) -> list[_Entry]:
-    found = []
-    for key, row in trial.user_attrs.items():
-        if key.startswith(NOTE):
-            continue
-        parts = key.split(":")
-        fold = int(parts[1]) if parts[0] == "fold" else -1
-        kind, attempt = parts[0], -1
-        if parts[0] == "fold":
-            kind = "score" if parts[2] == "score" else parts[-1] if len(parts) == 5 else "attempt"
-            attempt = int(row["attempt"]) if kind == "score" else int(parts[3])
-        found.append(
-            _Entry(int(row["seq"]), str(row["at"]), kind, trial.number, fold, attempt, row)
-        )
-    return found
+def unreadable(error: Exception) -> LedgerError:
+    """The error of a row that lacks what it must hold."""
+    return LedgerError(
+        f"the ledger holds a row that this version cannot read ({error!r}); "
+        "was the study written by hand or by a newer version?"
+    )
 
 
-def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
+def _entries(trial: FrozenTrial) -> list[Entry]:
+    return [
+        entry_of(trial.number, key, row)
+        for key, row in trial.user_attrs.items()
+        if not key.startswith(NOTE)
+    ]
+
+
+def entry_of(number: int, key: str, row: Mapping[str, Any]) -> Entry:
+    """The entry that a user attribute of a trial is, a note not being one."""
+    parts = key.split(":")
+    fold = int(parts[1]) if parts[0] == "fold" else -1
+    kind, attempt = parts[0], -1
+    if parts[0] == "fold":
+        kind = "score" if parts[2] == "score" else parts[-1] if len(parts) == 5 else "attempt"
+        attempt = int(row["attempt"]) if kind == "score" else int(parts[3])
+    return Entry(int(row["seq"]), str(row["at"]), kind, number, fold, attempt, row)
+
+
+def apply(
+    projection: Projection,
+    entry: Entry,
+    parameters: Mapping[str, Any],
+    distributions: Mapping[str, Any],
+) -> None:
+    """Apply one entry; the parameters of its trial count where it is that trial's first."""
     row, number = entry.row, entry.trial
     match entry.kind:
         case "added":
             projection.add(
                 Trial(
                     number=number,
-                    parameters=dict(trial.params),
+                    parameters=dict(parameters),
                     settings=dict(row["settings"]),
-                    distributions=dict(trial.distributions),
+                    distributions=dict(distributions),
                     created_at=entry.timestamp,
                 )
             )
@@ -162,7 +180,7 @@ def _apply(projection: Projection, entry: _Entry, trial: FrozenTrial) -> None:
             raise ValueError(f"unknown kind of row {kind!r}")
 
 
-def _score(projection: Projection, entry: _Entry) -> FoldScore:
+def _score(projection: Projection, entry: Entry) -> FoldScore:
     row, maximize = entry.row, projection.maximize
     value = _number(row["score"])
     choices = [(choice, _number(choice["score"])) for choice in row.get("choices", ())]
@@ -194,20 +212,16 @@ def _score(projection: Projection, entry: _Entry) -> FoldScore:
 
 def _load_unordered(projection: Projection, trial: FrozenTrial) -> None:
     for step, value in trial.intermediate_values.items():
-        fold, epoch = divmod(step, STEPS_PER_FOLD)
-        projection.epoch(
-            Epoch(
-                trial=trial.number,
-                fold=fold,
-                attempt=0,
-                epoch=epoch,
-                value=value,
-                seconds=math.nan,
-            )
-        )
+        projection.epoch(epoch_of(trial.number, step, value))
     for key, value in trial.user_attrs.items():
         if key.startswith(NOTE):
             projection.note(trial.number, key.removeprefix(NOTE), value)
+
+
+def epoch_of(number: int, step: int, value: float) -> Epoch:
+    """The epoch that a trial's intermediate value is."""
+    fold, epoch = divmod(step, STEPS_PER_FOLD)
+    return Epoch(trial=number, fold=fold, attempt=0, epoch=epoch, value=value, seconds=math.nan)
 
 
 def _file(name: str | None) -> str | None:

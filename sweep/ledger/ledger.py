@@ -52,7 +52,7 @@ from sweep.ledger.sql import (
 )
 from sweep.records import Epoch, FoldScore, State, SweepState
 
-STATE_KEY, VERSIONS_KEY = "ptxsweep:state", "ptxsweep:later-versions"
+VERSIONS_KEY = "ptxsweep:later-versions"
 RESAMPLING_KEY = "ptxsweep:resampling"
 #: An abandoned trial is no error to Optuna, and its estimate is worth keeping.
 _OPTUNA_STATE = {
@@ -331,7 +331,7 @@ class Ledger:
         """Note where the whole sweep stands."""
         self._held().check()
         value = {"state": state.value, "reason": reason, "at": self._now()}
-        self._commit(StudyAttribute(self._study_id, STATE_KEY, value))
+        self._commit(StudyAttribute(self._study_id, catalog.STATE_KEY, value))
         self.projection.sweep_state, self.projection.sweep_reason = state, reason
 
     def note_versions(self, versions: Mapping[str, str]) -> None:
@@ -391,7 +391,7 @@ class Ledger:
         if text is None:
             raise UnknownSweep(f"the study {self.name!r} was not made by a sweep, or not finished")
         projection = Projection(header=catalog.read_header(text))
-        state = json.loads(read_attribute(self._storage, self._study_id, STATE_KEY) or "{}")
+        state = json.loads(read_attribute(self._storage, self._study_id, catalog.STATE_KEY) or "{}")
         projection.sweep_state = SweepState(state.get("state", SweepState.CREATED))
         projection.sweep_reason = state.get("reason")
         later = read_attribute(self._storage, self._study_id, VERSIONS_KEY)

@@ -32,6 +32,7 @@ COMMANDS = (
     ("list",),
     ("show",),
     ("compare",),
+    ("dashboard",),
     ("report",),
     ("confirm",),
     ("sync",),

@@ -1,0 +1,25 @@
+"""What the live page is told when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sweep.storage.home import Home
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a page is served.
+
+    Attributes:
+        home: Home with the sweeps that it shows.
+        host: Address it listens on; requests that name another host are refused.
+        port: Port it listens on.
+        promote_token: What a browser must show to approve a promotion; None where the page only
+            reads.
+    """
+
+    home: Home
+    host: str = "127.0.0.1"
+    port: int = 8765
+    promote_token: str | None = None
