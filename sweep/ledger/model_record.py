@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -44,6 +44,7 @@ class Move:
         before: Version of each alias that it changes, None where there was none.
         after: Likewise, when it is done.
         event: What the history says of it.
+        tags: Tags that the event's version gets, before the champion's alias moves.
     """
 
     token: str
@@ -51,6 +52,7 @@ class Move:
     before: Mapping[str, str | None]
     after: Mapping[str, str | None]
     event: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

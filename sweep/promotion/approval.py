@@ -133,15 +133,13 @@ def _decide(home: Home, model: str, decision: str, key: Path | None, why: str | 
         }
         if signer["key"] is not None:
             statement["signature"] = sign(signer["key"], statement)
-        client.set_model_version_tag(
-            model, str(version.version), DECISION_TAG, json.dumps(statement)
-        )
         after: dict[str, str | None] = {CHALLENGER: None}
         if decision == APPROVED:
             after[CHAMPION] = str(version.version)
             if seen.champion is not None:
                 after[PREVIOUS] = seen.champion
-        move(client, record, seen, after, event)
+        # Written by whoever wins: a version never bears the decision of somebody who came too late.
+        move(client, record, seen, after, event, tags={DECISION_TAG: json.dumps(statement)})
     return Decision(
         model_name=model,
         version=str(version.version),

@@ -38,6 +38,8 @@ class ChampionBeside:
         versions: Versions of what changes pixels or scores, under which it was scored; None if they
             are not known.
         trained_versions: Those under which it was trained.
+        package: SHA-256 of its files, since another registry, or a model that was deleted and
+            registered anew, gives the same version once more; None in what earlier versions kept.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ChampionBeside:
     problem: str | None
     versions: Mapping[str, str] | None = None
     trained_versions: Mapping[str, str] | None = None
+    package: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

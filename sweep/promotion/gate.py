@@ -35,15 +35,28 @@ class Champion:
         version: Version of the model.
         problem: Why it cannot be loaded here; None if it can, or was not tried.
         is_winner: Whether it is the winner itself.
+        package: SHA-256 of its files; None if it is not known.
     """
 
     name: str
     version: str
     problem: str | None = None
     is_winner: bool = False
+    package: str | None = None
 
     def __str__(self) -> str:
         return f"champion {self.name} version {self.version}"
+
+    def is_beside(self, confirmation: Confirmation) -> bool:
+        """Whether it is the champion that stands beside the winner, by its files if both are known.
+
+        Args:
+            confirmation: Confirmation of the winner.
+        """
+        beside = confirmation.champion
+        if beside is None or (beside.name, beside.version) != (self.name, self.version):
+            return False
+        return None in (beside.package, self.package) or beside.package == self.package
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,7 +338,7 @@ def _challenge(confirmation: Confirmation, champion: Champion | None, gate: Gate
     if champion.problem is not None:
         return loadable(champion)[0]
     beside = confirmation.champion
-    if beside is None or (beside.name, beside.version) != (champion.name, champion.version):
+    if beside is None or not champion.is_beside(confirmation):
         return check(name, False, "one that was not scored on them", _SAME_CASES)
     if confirmation.challenge is None:
         return check(name, False, f"one that {beside.problem}", _SAME_CASES)

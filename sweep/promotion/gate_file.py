@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -167,6 +167,9 @@ class Gate(Strict):
 
         Args:
             margins: By name; None leaves one as it is.
+
+        Raises:
+            UsageError: One is no margin of a gate, such as NaN, which nothing lies above.
         """
         given = {
             name: value
@@ -176,6 +179,12 @@ class Gate(Strict):
         if not given:
             return self
         told = ", ".join(f"{name} {value:g}" for name, value in given.items())
+        try:
+            Gate.model_validate({"cheaper": self.cheaper, **given})
+        except ValidationError as error:
+            problem = error.errors()[0]
+            option = str(problem["loc"][0]).replace("_", "-")
+            raise UsageError(_told(lambda *_: f"--{option}", problem)) from error
         return self.model_copy(update={**given, "name": f"{self.name} with {told}"})
 
 
@@ -233,7 +242,7 @@ def parse_gate(text: str, source: str) -> Gate:
     return gate
 
 
-def _told(where: Where, error: ErrorDetails) -> str:
+def _told(where: Callable[..., str], error: ErrorDetails) -> str:
     """A pydantic error as `file:line: key: found, expected`."""
     path = error["loc"]
     if error["type"] == "extra_forbidden":

@@ -18,6 +18,7 @@ from ptxcore.data.formats.subject import main_subject
 from ptxcore.data.store.case_store import OnProgress
 from sweep.errors import GateRefused
 from sweep.ledger.projection import Trial
+from sweep.mlflow.package_digest import DIGEST_TAG
 from sweep.promotion.confirm import challenge, confirm, default_without_weights
 from sweep.promotion.confirmation import TRIAL_KEY, Confirmation, last_confirmation
 from sweep.promotion.cost_checks import measurable
@@ -76,6 +77,7 @@ def judge(
             name=str(present.name),
             version=str(present.version),
             is_winner=is_same(present.tags, name, header, best.number),
+            package=present.tags.get(DIGEST_TAG),
         )
     known = None if again else last_confirmation(sweep)
     if known is not None and known.trial != best.number:
@@ -123,10 +125,7 @@ def judge(
 
 def _is_beside(known: Confirmation, champion: Champion | None) -> bool:
     """Whether a confirmation says of the champion what there is to say."""
-    if champion is None or champion.is_winner:
-        return True
-    beside = known.champion
-    return beside is not None and (beside.name, beside.version) == (champion.name, champion.version)
+    return champion is None or champion.is_winner or champion.is_beside(known)
 
 
 def keep_verdict(

@@ -28,7 +28,7 @@ from mlflow.exceptions import MlflowException
 
 from sweep.errors import ChampionMoved
 from sweep.ledger.model_record import ModelRecord, Move, State
-from sweep.mlflow.registry import CHAMPION, aliases, set_alias
+from sweep.mlflow.registry import CHALLENGER, CHAMPION, aliases, set_alias
 from sweep.storage.home import Home
 from sweep.util.provenance import login
 
@@ -107,6 +107,7 @@ def move(
     event: Mapping[str, Any],
     *,
     request: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     """Move aliases, all of them or none.
 
@@ -116,7 +117,8 @@ def move(
         seen: Where the model stood when the move was decided.
         after: Version of each alias that changes, None for one that goes.
         event: What the history says of it.
-        request: What waits for a person's decision from here on.
+        request: What waits for a person's decision from here on, where the challenger changes.
+        tags: Tags that the event's version gets if the move is claimed, and then surely.
 
     Raises:
         ChampionMoved: Another process was faster; no alias moved, or those that did are back.
@@ -128,8 +130,10 @@ def move(
         before={alias: seen.aliases.get(alias) for alias in after},
         after=after,
         event=event,
+        tags=tags or {},
     )
-    claim = dataclasses.replace(seen.state, move=begun, request=request)
+    waiting = request if CHALLENGER in after else seen.state.request
+    claim = dataclasses.replace(seen.state, move=begun, request=waiting)
     claimed = record.swap(seen.state, claim)
     if claimed is None:
         raise ChampionMoved(_overtaken(record.model))
@@ -168,6 +172,8 @@ def _apply(client: MlflowClient, model: str, begun: Move) -> bool:
         client.set_registered_model_tag(model, MARK, mark)
     if aliases(client, model).get(CHAMPION) not in (begun.expected, target):
         return False
+    for key, value in begun.tags.items():
+        client.set_model_version_tag(model, str(begun.event["version"]), key, value)
     for alias in sorted(begun.after, key=lambda name: name == CHAMPION):
         set_alias(client, model, alias, begun.after[alias])
     if not moves_champion:

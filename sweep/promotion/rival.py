@@ -23,6 +23,7 @@ from ptxcore.metrics import load_table
 from ptxcore.types import Rule
 from sweep.errors import SweepError
 from sweep.mlflow.open_model import load_champion
+from sweep.mlflow.package_digest import DIGEST_TAG
 from sweep.promotion.assess import ScoredModel
 from sweep.promotion.gate import Champion
 from sweep.promotion.holdout import holdout_digest, holdout_names, table_path
@@ -65,6 +66,7 @@ class Rival:
             "exposure": self.exposure,
             "versions": self.versions,
             "trained_versions": self.trained_versions,
+            "package": self.champion.package,
         }
 
 
@@ -80,11 +82,11 @@ def load_rival(
         pictures: What its cases are, see `ptxcore.data.formats.subject.main_subject`.
     """
     name, number, tags = str(version.name), str(version.version), version.tags
-    exposure = _exposure(tags, plan)
+    exposure, package = _exposure(tags, plan), tags.get(DIGEST_TAG)
     other = _of_others(tags, pictures)
     if other is not None:
         return Rival(
-            champion=Champion(name=name, version=number, problem=other),
+            champion=Champion(name=name, version=number, problem=other, package=package),
             exposure=exposure,
             unloaded=other,
         )
@@ -95,7 +97,7 @@ def load_rival(
     except (CoreError, SweepError) as error:
         unloaded = f"cannot be loaded ({error})"
     problem = unloaded if scored is None else None
-    champion = Champion(name=name, version=number, problem=problem)
+    champion = Champion(name=name, version=number, problem=problem, package=package)
     return Rival(
         champion=champion,
         exposure=exposure,

@@ -11,8 +11,9 @@ from signing_keys import line_of, write_key
 from tiny_sweep import NAME, copy_sweep
 
 from ptxcore.errors import CheckpointError
-from sweep.errors import GateRefused, UsageError
+from sweep.errors import ChampionMoved, GateRefused, UsageError
 from sweep.ledger.evidence import Evidence
+from sweep.mlflow import registry
 from sweep.mlflow.decision import DECISION_TAG, approval_of
 from sweep.mlflow.open_model import open_model
 from sweep.mlflow.registry import aliases
@@ -110,6 +111,31 @@ def test_a_verdict_against_another_champion_is_not_approved(
         path.rename(path.with_suffix(".safetensors"))
     assert approve(tiny_home, MODEL).previous_version == "2"
     assert standing(tiny_home) == {"champion": "3", "previous": "2"}
+
+
+def test_of_two_decisions_at_once_the_version_bears_the_one_that_holds(
+    tiny_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_user(monkeypatch, "alice")
+    promote(tiny_home, NAME, request=True)
+    real, left = registry.require_intact, ["once"]
+
+    def meanwhile(client: Any, version: Any) -> None:
+        """Another person turns it down while its files are looked at."""
+        real(client, version)
+        if left:
+            left.clear()
+            as_user(monkeypatch, "carol")
+            reject(tiny_home, MODEL, reason="it misses large ones")
+            as_user(monkeypatch, "bob")
+
+    as_user(monkeypatch, "bob")
+    monkeypatch.setattr(registry, "require_intact", meanwhile)
+    with pytest.raises(ChampionMoved):
+        approve(tiny_home, MODEL)
+    assert standing(tiny_home) == {}
+    version = connect(tiny_home.tracking_uri).get_model_version(MODEL, "1")
+    assert json.loads(version.tags[DECISION_TAG])["decision"] == "rejected"
 
 
 @pytest.fixture

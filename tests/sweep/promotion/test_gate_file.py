@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,10 @@ def test_a_digest_is_of_what_is_asked_for() -> None:
     assert (stricter.name, stricter.min_lead) == ("a with min_lead 0.02", 0.02)
     assert stricter.digest not in (gate.digest, Gate().digest)
     assert gate.overridden({"min_lead": 0.01}) is gate
+    with pytest.raises(
+        UsageError, match=r"--max-loss: found nan, expected less than or equal to 1"
+    ):
+        gate.overridden({"max_loss": math.nan})  # click's range lets it pass
 
 
 def test_a_bad_gate_is_refused_before_anything_is_opened(

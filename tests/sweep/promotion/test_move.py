@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 
 from sweep.errors import ChampionMoved
 from sweep.ledger import list_sweeps
-from sweep.mlflow.registry import CHAMPION, PREVIOUS
+from sweep.mlflow.registry import CHALLENGER, CHAMPION, PREVIOUS
 from sweep.promotion.move import move, new_event, position, record_of
 from sweep.storage.home import Home
 
@@ -102,6 +102,18 @@ def test_a_slow_promoter_does_not_undo_what_followed(home: Home) -> None:
         seen = position(client, record)
         move(client, record, seen, {CHAMPION: "2", PREVIOUS: "1"}, new_event("promotion"))
     assert standing(home)[CHAMPION] == "3"
+
+
+def test_a_request_waits_in_the_ledger_until_it_is_decided_on(home: Home) -> None:
+    """A promotion or a rollback in between left it to the tag, which others can write."""
+    client, asked = MlflowClient(home.tracking_uri), {"version": "3", "by": "alice@here"}
+    with record_of(home, MODEL) as record:
+        seen = position(client, record)
+        move(client, record, seen, {CHALLENGER: "3"}, new_event("request"), request=asked)
+        step(home, {CHAMPION: "2", PREVIOUS: "1"}, record=record)
+        assert record.read().request == asked
+        step(home, {CHALLENGER: None}, record=record)
+        assert record.read().request is None
 
 
 def test_a_version_that_was_deleted_is_not_made_champion(home: Home) -> None:

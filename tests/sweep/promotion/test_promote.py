@@ -682,6 +682,23 @@ def test_a_champion_under_its_sweeps_name_is_still_found(tiny_home: Home) -> Non
         rollback(tiny_home, "weak")
 
 
+def test_a_number_that_is_given_twice_is_not_the_same_champion(tiny_home: Home) -> None:
+    """Versions count from 1 again in another registry, and where a model was deleted."""
+    copy_sweep(tiny_home, "equal", [0, 1])
+    copy_sweep(tiny_home, "weak", [0])
+    promote(tiny_home, NAME)
+    with pytest.raises(GateRefused, match=r"dice against the champion \(.* version 1\): found \+0"):
+        promote(tiny_home, "equal")
+    connect(tiny_home.tracking_uri).delete_registered_model(MODEL)
+    assert promote(tiny_home, "weak", force=True, reason="of the test").version == "1"
+    done = promote(tiny_home, "equal", force=True, reason="of the test")
+    weak = kept_confirmation(tiny_home, "weak")
+    assert weak is not None
+    assert done.confirmation.champion is not None
+    assert done.confirmation.champion.metrics == weak.metrics
+    assert done.confirmation.use == 2
+
+
 @pytest.mark.parametrize(
     ("phantom", "name"),
     [(False, "ptxsweep-dice"), (None, "ptxsweep-dice"), (True, "ptxsweep-phantom-dice")],
