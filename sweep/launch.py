@@ -51,6 +51,10 @@ _log = logging.getLogger(__name__)
 
 #: A second driver may take over after this long without a sign of life from the first.
 LEASE_SECONDS = 12.0
+#: How often a driver looks whether it is asked to stop.
+_LISTEN_SECONDS = 1.0
+#: Why a sweep that was asked to stop is interrupted.
+STOPPED = "ptxsweep stop"
 #: Complete trials that keep their weights, beside the default trial.
 NUM_KEPT = 3
 
@@ -372,7 +376,7 @@ def _drive(
                     resources,
                     folder=folder,
                     interrupt=interrupt,
-                    on_poll=_poller(ledger, controller, feed, limit, on_progress),
+                    on_poll=_poller(ledger, controller, feed, limit, interrupt, on_progress),
                 )
             controller.close(interrupt.reason or "Ray ended the run")
             if controller.stop_reason() is not None:
@@ -421,18 +425,23 @@ def _poller(
     controller: Controller,
     feed: MlflowFeed,
     limit: Callable[[], str | None],
+    interrupt: Interrupt,
     on_progress: OnProgress,
 ) -> Callable[[], None]:
-    """What the driver does between Ray's events: keep the lease, feed the views."""
-    shown_at = 0.0
+    """What the driver does between Ray's events: keep the lease, listen, feed the views."""
+    shown_at = listened_at = 0.0
 
     def poll() -> None:
-        nonlocal shown_at
+        nonlocal shown_at, listened_at
         now = time.monotonic()
         if now - shown_at < 0.5:
             return
         shown_at = now
         ledger.renew()
+        if now - listened_at >= _LISTEN_SECONDS:
+            listened_at = now
+            if (asked := ledger.listen()) is not None:
+                (interrupt.stop if asked.now else interrupt.close)(STOPPED)
         ledger.flush()
         if (used_up := limit()) is not None:
             controller.end_sweep(used_up)

@@ -54,6 +54,7 @@ VERBS = (
     *("launch", "segment", "evaluate", "export_model", "report", "preview"),
     *("export_optuna", "forecast", "shadow"),
     *("sync", "load", "doctor", "confirm", "demo"),
+    *("stop", "note"),
 )
 SWEEP = {
     "util": Row(set(), {"ptxcore"}),
@@ -77,6 +78,7 @@ SWEEP = {
     "shadow": Row({"storage", "mlflow"}, {"ptxcore"}),
     "load": Row({"ledger", "analysis", "storage"}),
     "sync": Row({"ledger", "mlflow", "storage"}),
+    **dict.fromkeys(("stop", "note"), Row({"ledger", "storage"})),
     "doctor": Row(_FOLDERS, GUARDED - {"dashboards"}),
     "confirm": Row({*_FOLDERS, "promotion", "launch"}, {"mlflow", "ptxcore"}),
     "demo": Row({*_FOLDERS, "promotion", *VERBS}, {"ptxcore"}),

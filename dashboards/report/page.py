@@ -30,6 +30,7 @@ from dashboards.report.provenance import provenance
 from dashboards.report.trials import trials_table
 from ptxcore.atomic_file import whole_file
 from ptxcore.metrics import CONVENTIONS
+from sweep.analysis.phrases import note_text
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection
 
@@ -118,7 +119,7 @@ def report_html(
     body = tag(
         "main",
         sections.banners(projection, found),
-        _top(name, written, found, confirmation),
+        _top(name, written, found, confirmation, [note_text(note) for note in projection.notes]),
         _contents(shown, drawn),
         *(_chapter(title, content) for title, content in shown.items()),
     )
@@ -190,7 +191,13 @@ def _contents(titles: Iterable[str], drawn: Sequence[Picture]) -> Markup:
     return tag("nav", tag("ul", *chapters), class_="contents", aria_label="Contents")
 
 
-def _top(name: str, written: str, found: Findings, confirmation: Confirmation | None) -> Markup:
+def _top(
+    name: str,
+    written: str,
+    found: Findings,
+    confirmation: Confirmation | None,
+    notes: Sequence[str],
+) -> Markup:
     lead, *rest = found.verdict.sentences
     return tag(
         "header",
@@ -200,6 +207,7 @@ def _top(name: str, written: str, found: Findings, confirmation: Confirmation | 
         sections.tiles(found, confirmation),
         tag("p", sentences.effort(found)),
         None if found.cohort is None else tag("p", f"Cases: {found.cohort}."),
+        *(tag("p", f"{note[:1].upper()}{note[1:]}") for note in notes),
         tag("p", f"Written {written}.", class_="meta"),
     )
 

@@ -12,6 +12,7 @@ from sweep.analysis.metric_names import with_article
 from sweep.analysis.operating_point import objective_name
 from sweep.analysis.standing import Outcome, Standing
 from sweep.analysis.statistics import Interval, PairedDifference
+from sweep.ledger import Note
 from sweep.records import DEFAULT_TRIAL
 from sweep.util.words import count
 
@@ -218,3 +219,8 @@ def _number(value: float) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.{3 if abs(value) < 10 else 1}f}" if math.isfinite(value) else "-"
+
+
+def note_text(note: Note) -> str:
+    """A note of a person, with its day."""
+    return f"note of {note.at[:10]}: {note.text}"

@@ -23,7 +23,7 @@ from sweep.analysis.selection_bias import caution
 from sweep.analysis.standing import Standing
 from sweep.analysis.statistics import mean_sd
 from sweep.analysis.verdict import verdict
-from sweep.ledger import Ledger
+from sweep.ledger import Ledger, Note
 from sweep.ledger.inference_choice import values_by_choice
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State, SweepState
@@ -109,6 +109,7 @@ class SweepSummary:
         better: Which way each metric here is better, "higher" or "lower"; counts and baselines
             have no such way.
         conventions: What each metric here counts, and what it does with empty masks.
+        notes: What people wrote down about the sweep, oldest first.
     """
 
     name: str
@@ -138,6 +139,7 @@ class SweepSummary:
     confirmed: ConfirmedScore | None = None
     better: dict[str, str] = field(default_factory=dict)
     conventions: dict[str, str] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
 
 
 def summarise(
@@ -179,6 +181,7 @@ def summarise(
         confirmed=confirmed,
         better=_known(better, names),
         conventions=_known(convention, names),
+        notes=list(projection.notes),
     )
 
 

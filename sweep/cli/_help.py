@@ -40,11 +40,13 @@ EXAMPLES = {
         "--address http://head:8265",
     ),
     "resume": ("ptxsweep resume first --hours 8",),
+    "stop": ("ptxsweep stop first", "ptxsweep resume first"),
     "list": ("ptxsweep list",),
     "show": ("ptxsweep show first",),
     "compare": (
         "ptxsweep compare report_ablation --metric average_precision --metric dice_positive",
     ),
+    "note": ('ptxsweep note first "before the scanner was replaced"',),
     "simulate": (
         "ptxsweep simulate a.npz b.npz --policy default,greedy:10 --workers 16 --seeds 20 --json",
     ),

@@ -14,6 +14,7 @@ from sweep.cli._common import (
     open_home,
 )
 from sweep.cli._help import command
+from sweep.cli.trial_table import NUM_ROWS
 from sweep.util.words import count
 
 if TYPE_CHECKING:
@@ -44,10 +45,14 @@ shown       what the folds show: better, worse, equivalent (two one-sided tests 
     type=click.FloatRange(0, min_open=True),
     help="A difference that does not matter, in the metric's unit.",
 )
+@click.option(
+    "--all", "is_all", is_flag=True, help=f"Every trial, not the best {NUM_ROWS} of each metric."
+)
 @home_options
 @json_option
 def compare_command(
     name: str,
+    is_all: bool,
     against: int,
     metrics: tuple[str, ...],
     margin: float,
@@ -56,6 +61,7 @@ def compare_command(
 ) -> None:
     """Compare the complete trials of the sweep NAME with one of them, fold by fold.
 
+    The reference comes first, then the best by each metric; with --json all are there, by number.
     Metrics of masks stand at the threshold that the other folds choose, as a model is deployed; an
     objective of masks at the fixed one of the settings, by which the search ranks. Captions and
     "threshold" say which.
@@ -101,7 +107,7 @@ def compare_command(
         return
     title = f"{name}{' (phantom)' if projection.header.is_phantom else ''}"
     for comparison in found:
-        _print(title, comparison, caution(projection))
+        _print(title, comparison, caution(projection), None if is_all else NUM_ROWS)
     for sentence in said.sentences:
         click.echo(sentence)
     if found[0].num_left_out:
@@ -109,23 +115,35 @@ def compare_command(
     click.echo(f"intervals reckon with {found[0].overlap}")
 
 
-def _print(name: str, found: Comparison, warned: str | None) -> None:
+def _print(name: str, found: Comparison, warned: str | None, num_rows: int | None) -> None:
+    """One metric as a table.
+
+    Args:
+        name: Title.
+        found: What was compared.
+        warned: What the scores are not.
+        num_rows: The most that are shown, the reference among them; None for all.
+    """
     from rich.table import Table
 
-    from ptxcore.metrics import convention
+    from ptxcore.metrics import better, convention
     from sweep.analysis.operating_point import rule_text
 
+    sign = 1 if better(found.metric) == "lower" else -1
+    reference, *others = found.trials
+    shown = [reference, *sorted(others, key=lambda trial: sign * trial.interval.mean)][:num_rows]
+    left = len(found.trials) - len(shown)
+    more = f"{count(left, 'more trial')}: --all shows them" if left else None
+    said = (more, convention(found.metric), rule_text(found.threshold), warned)
     table = Table(
         title=f"{name}: {found.metric} against trial {found.reference}",
-        caption="\n".join(
-            text for text in (convention(found.metric), rule_text(found.threshold), warned) if text
-        ),
+        caption="\n".join(text for text in said if text),
     )
     headings = ("trial", "changed", "mean +- SD", "difference", f"95%, {found.correction}", "p",
                 f"shown, margin {found.margin:g}", "epochs", "seconds")  # fmt: skip
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "changed" else "right")
-    for trial in found.trials:
+    for trial in shown:
         table.add_row(*_cells(trial))
     console().print(table)
 

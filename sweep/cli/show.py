@@ -40,6 +40,7 @@ def list_command(as_json: bool, **options: Any) -> None:
     """List the sweeps of a ledger with their state."""
     from sweep.analysis.cohort import cohort_of
     from sweep.analysis.operating_point import objective_rule
+    from sweep.analysis.phrases import note_text
     from sweep.analysis.selection_bias import cautions, spoken
     from sweep.analysis.verdict import verdict
     from sweep.ledger import Ledger, list_sweeps, require_ledger
@@ -76,6 +77,7 @@ def list_command(as_json: bool, **options: Any) -> None:
                 "cautions": [label.label for label in warned],
                 "cohort": cohort_of(projection.header),
                 "created_at": projection.header.created_at,
+                "notes": projection.notes,
             }
         )
         ledger.close()
@@ -94,6 +96,7 @@ def list_command(as_json: bool, **options: Any) -> None:
             + _cases(sweep["cohort"])
             + ("  phantom" if sweep["phantom"] else "")
             + "".join(f"  {label}" for label in sweep["cautions"])
+            + "".join(f"  {note_text(note)}" for note in sweep["notes"][-1:])
         )
 
 
@@ -171,6 +174,7 @@ def print_sweep(
 ) -> None:
     """A sweep as a table, and what it found in a few lines."""
     from sweep.analysis.cohort import describe
+    from sweep.analysis.phrases import note_text
     from sweep.analysis.resampling import sentences as resampled
 
     screen = console(width)
@@ -184,6 +188,8 @@ def print_sweep(
     )
     if (cohort := describe(summary.cohort)) is not None:
         click.echo(f"cases: {cohort}")
+    for note in summary.notes:
+        click.echo(note_text(note))
     for sentence in summary.sentences:
         click.echo(sentence)
     for sentence in () if summary.resampling is None else resampled(summary.resampling):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
@@ -12,14 +14,22 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from sweep.errors import LedgerError, NameTaken, UnknownSweep
-from sweep.ledger.connection import close_storage, compare_and_swap, open_storage, readable
+from sweep.ledger.connection import (
+    close_storage,
+    compare_and_swap,
+    open_storage,
+    read_attribute,
+    readable,
+)
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.quiet import quiet_optuna
+from sweep.ledger.sql import LedgerStorage
 from sweep.records import SweepState
 from sweep.util.sqlite import missing_file
 
 #: A study is a sweep exactly when it has this attribute.
 HEADER_KEY = "ptxsweep:header"
+#: Where the whole sweep stands.
 STATE_KEY = "ptxsweep:state"
 
 
@@ -139,8 +149,42 @@ def study_id(storage: RDBStorage, name: str) -> int:
     try:
         return storage.get_study_id_from_name(name)
     except KeyError:
-        known = ", ".join(_names(storage)) or "none"
-        raise UnknownSweep(f"no sweep is named {name!r}; this ledger holds: {known}") from None
+        names = _names(storage)
+        nearest = "".join(f"; did you mean {near!r}?" for near in get_close_matches(name, names, 1))
+        known = ", ".join(names) or "none"
+        raise UnknownSweep(
+            f"no sweep is named {name!r}{nearest}; this ledger holds: {known}"
+        ) from None
+
+
+@contextmanager
+def open_study(storage_url: str, name: str) -> Iterator[tuple[LedgerStorage, int]]:
+    """A sweep's database and Optuna's id of it, without reading its trials.
+
+    Args:
+        storage_url: SQLAlchemy URL.
+        name: Name of the sweep.
+
+    Raises:
+        UnknownSweep: There is no sweep of that name.
+        LedgerError: The database cannot be reached.
+    """
+    require_ledger(storage_url)
+    storage = open_storage(storage_url)
+    try:
+        with readable():
+            found = study_id(storage, name)
+            if read_attribute(storage, found, HEADER_KEY) is None:
+                raise UnknownSweep(f"the study {name!r} was not made by a sweep, or not finished")
+        yield storage, found
+    finally:
+        close_storage(storage)
+
+
+def read_state(storage: RDBStorage, study_id: int) -> tuple[SweepState, str | None]:
+    """Where a sweep stands, and why."""
+    stored = json.loads(read_attribute(storage, study_id, STATE_KEY) or "{}")
+    return SweepState(stored.get("state", SweepState.CREATED)), stored.get("reason")
 
 
 def read_header(text: str) -> SweepHeader:

@@ -27,6 +27,7 @@ from sweep.ledger.compat import (
 )
 from sweep.ledger.connection import readable
 from sweep.ledger.ledger import RESAMPLING_KEY, VERSIONS_KEY
+from sweep.ledger.messages import NOTES_KEY, notes_of
 from sweep.ledger.projection import Projection
 from sweep.ledger.sql import LedgerStorage
 from sweep.records import SweepState
@@ -34,7 +35,7 @@ from sweep.records import SweepState
 _EPOCHS = EpochValueRow.__table__
 _ATTRIBUTE_ID = TRIAL_ATTRIBUTES.c.trial_user_attribute_id
 _EPOCH_ID = _EPOCHS.c.trial_intermediate_value_id
-_OF_SWEEP = (catalog.HEADER_KEY, catalog.STATE_KEY, VERSIONS_KEY, RESAMPLING_KEY)
+_OF_SWEEP = (catalog.HEADER_KEY, catalog.STATE_KEY, VERSIONS_KEY, RESAMPLING_KEY, NOTES_KEY)
 
 
 class Follower:
@@ -93,7 +94,8 @@ class Follower:
             newest = _newest(connection)
             self._attributes = self._of_sweep(connection)
             self.projection = _empty(self.name, self._attributes)
-            self.revision, self._seq, self.last_at = len(self._attributes), 0, None
+            self.revision = len(self._attributes) + len(self.projection.notes)
+            self._seq, self.last_at = 0, None
             self._seen = (0, 0)
             self._distributions: dict[str, BaseDistribution] = {}
             try:
@@ -226,4 +228,5 @@ def _empty(name: str, attributes: Mapping[str, str]) -> Projection:
     projection.later_versions = json.loads(attributes.get(VERSIONS_KEY, "[]"))
     kept = attributes.get(RESAMPLING_KEY)
     projection.resampling = None if kept is None else json.loads(kept)
+    projection.notes = notes_of(attributes.get(NOTES_KEY))
     return projection

@@ -18,6 +18,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,35 @@ def await_silence(
         pause(_LOOK_SECONDS)
         if read_attribute(storage, study_id, LEASE_KEY) != stored:
             return
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """The driver that holds a lease.
+
+    Attributes:
+        owner: What it calls itself, host and process.
+        token: Number of the lease; the next driver has another one.
+    """
+
+    owner: str
+    token: int
+
+
+def driver_of(
+    storage: RDBStorage, study_id: int, clock: Callable[[], float] = time.time
+) -> Driver | None:
+    """The driver that is at work on a sweep, as far as its lease says; None if none is.
+
+    Args:
+        storage: Where the study lies.
+        study_id: The study.
+        clock: Clock, as for `Lease`.
+    """
+    held: dict[str, Any] = json.loads(read_attribute(storage, study_id, LEASE_KEY) or "{}")
+    if not held or held["expires_at"] <= clock() or _is_orphan(held):
+        return None
+    return Driver(owner=str(held["owner"]), token=int(held["token"]))
 
 
 def machine_id() -> str:

@@ -29,6 +29,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweep.errors import LedgerError, UnknownSweep
 from sweep.ledger import catalog, entries
+from sweep.ledger.catalog import read_state
 from sweep.ledger.compat import trial_id
 from sweep.ledger.connection import (
     close_storage,
@@ -40,6 +41,7 @@ from sweep.ledger.connection import (
 )
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.lease import Lease, await_silence
+from sweep.ledger.messages import NOTES_KEY, STOP_KEY, StopRequest, notes_of, stop_request
 from sweep.ledger.projection import NAN_REASON, Projection, Trial
 from sweep.ledger.sql import (
     Attribute,
@@ -386,18 +388,35 @@ class Ledger:
         with readable():
             self.projection = self._load()
 
+    def listen(self) -> StopRequest | None:
+        """Take in notes that others wrote since, and see whether this driver is asked to stop.
+
+        Raises:
+            LedgerError: The database stays away, or no lease is held.
+        """
+        token = self._held().token
+        notes, stop = (
+            patiently(lambda key=key: read_attribute(self._storage, self._study_id, key))  # type: ignore[misc]
+            for key in (NOTES_KEY, STOP_KEY)
+        )
+        asked = None
+        with suppress(ValueError, LookupError, TypeError):  # of another hand: no driver ends for it
+            self.projection.notes = notes_of(notes)
+            asked = stop_request(stop)
+        return asked if asked is not None and asked.token == token else None
+
     def _load(self) -> Projection:
         text = read_attribute(self._storage, self._study_id, catalog.HEADER_KEY)
         if text is None:
             raise UnknownSweep(f"the study {self.name!r} was not made by a sweep, or not finished")
         projection = Projection(header=catalog.read_header(text))
-        state = json.loads(read_attribute(self._storage, self._study_id, catalog.STATE_KEY) or "{}")
-        projection.sweep_state = SweepState(state.get("state", SweepState.CREATED))
-        projection.sweep_reason = state.get("reason")
+        state = read_state(self._storage, self._study_id)
+        projection.sweep_state, projection.sweep_reason = state
         later = read_attribute(self._storage, self._study_id, VERSIONS_KEY)
         projection.later_versions = json.loads(later or "[]")
         kept = read_attribute(self._storage, self._study_id, RESAMPLING_KEY)
         projection.resampling = None if kept is None else json.loads(kept)
+        projection.notes = notes_of(read_attribute(self._storage, self._study_id, NOTES_KEY))
         trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
         self._trial_ids = [trial_id(trial) for trial in trials]
         self._seq = entries.load(projection, trials)

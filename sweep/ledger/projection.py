@@ -19,6 +19,7 @@ from typing import Any
 from sweep.errors import LedgerError
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.inference_choice import at_common
+from sweep.ledger.messages import Note
 from sweep.records import (
     DEFAULT_TRIAL,
     Epoch,
@@ -215,6 +216,7 @@ class Projection:
             others than before.
         resampling: What resamples of the patients say of a finished sweep, see
             `sweep.analysis.resampling`; None where the ledger does not hold it.
+        notes: What people wrote down about the sweep, oldest first.
     """
 
     header: SweepHeader
@@ -224,6 +226,7 @@ class Projection:
     sweep_reason: str | None = None
     later_versions: list[dict[str, str]] = field(default_factory=list)
     resampling: Mapping[str, Any] | None = None
+    notes: list[Note] = field(default_factory=list)
 
     @property
     def versions(self) -> list[dict[str, str]]:

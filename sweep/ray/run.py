@@ -29,10 +29,12 @@ class Interrupt:
 
     Attributes:
         reason: The signal's name, or what must be mended; None while nothing happened.
+        closing: Why no epoch begins any more, while those that run still end; None while they do.
     """
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.closing: str | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -54,6 +56,10 @@ class Interrupt:
         """Stop for a reason; the first one counts."""
         self.reason = self.reason or reason
 
+    def close(self, reason: str) -> None:
+        """Stop for a reason once every running epoch has ended."""
+        self.closing = self.closing or reason
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.reason = signal.Signals(number).name
 
@@ -61,9 +67,8 @@ class Interrupt:
 class _EndOfSweep(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
     """Ends Ray's run, never a single trial, when the controller or a signal says so."""
 
-    def __init__(self, controller: Controller, interrupt: Interrupt) -> None:
-        self._controller = controller
-        self._interrupt = interrupt
+    def __init__(self, controller: Controller, interrupt: Interrupt, slots: Slots) -> None:
+        self._controller, self._interrupt, self._slots = controller, interrupt, slots
 
     def __getstate__(self) -> dict[str, Any]:
         """Empty: Ray pickles this for `Tuner.restore`, which a resume by ledger replaces."""
@@ -73,6 +78,8 @@ class _EndOfSweep(tune.Stopper):  # type: ignore[misc]  # Ray ships no types
         return False
 
     def stop_all(self) -> bool:
+        if self._interrupt.closing is not None and not self._slots.busy:
+            self._interrupt.stop(self._interrupt.closing)
         return self._interrupt.reason is not None or self._controller.stop_reason() is not None
 
 
@@ -100,7 +107,7 @@ def drive(
     Raises:
         SweepError: What the controller raised, as when another driver took the lease.
     """
-    slots = Slots(slot_counter(resources))
+    slots = Slots(slot_counter(resources), is_closing=lambda: interrupt.closing is not None)
     scheduler = FoldScheduler(controller, slots, on_poll=on_poll, on_halt=interrupt.stop)
     ray_folder = folder / "ray"
     tuner = tune.Tuner(
@@ -117,7 +124,7 @@ def drive(
         run_config=tune.RunConfig(
             name="run",
             storage_path=str(ray_folder),
-            stop=_EndOfSweep(controller, interrupt),
+            stop=_EndOfSweep(controller, interrupt, slots),
             failure_config=tune.FailureConfig(max_failures=-1),
             # Its default saves every trial that ends, which costs the actor if it cannot save.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

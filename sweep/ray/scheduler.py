@@ -19,18 +19,34 @@ from sweep.ray.lost_workers import LostWorkers
 from sweep.records import Assignment, RunFold, State
 from sweep.search.controller import Controller
 
+#: Why a fold that was told to stop has no score; its epochs are kept and it goes on from there.
+STOPPED = "the sweep was stopped"
+
 
 class Slots:
     """How many folds may run at once, and which trials hold a slot now."""
 
-    def __init__(self, total: Callable[[], int]) -> None:
-        self._total = total
+    def __init__(
+        self, total: Callable[[], int], *, is_closing: Callable[[], bool] = lambda: False
+    ) -> None:
+        """All free.
+
+        Args:
+            total: How many there are by now.
+            is_closing: Whether no fold shall begin or go on any more.
+        """
+        self._total, self._is_closing = total, is_closing
         self.busy: set[int] = set()
 
     @property
+    def is_closing(self) -> bool:
+        """Whether running folds end with their epoch, and none begins."""
+        return self._is_closing()
+
+    @property
     def free(self) -> int:
-        """Slots that no trial holds; 0 when the cluster shrank below what runs."""
-        return max(0, self._total() - len(self.busy))
+        """Slots that no trial holds; 0 when the cluster shrank below what runs, or on closing."""
+        return 0 if self.is_closing else max(0, self._total() - len(self.busy))
 
 
 def as_config(assignment: Assignment) -> dict[str, Any]:
@@ -106,8 +122,12 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
                 return self._end(trial)
             return self._park(tune_controller, trial)
         if "score" not in result:
-            is_over = self._controller.on_epoch(result["epoch"])
-            return self._end(trial) if is_over else str(self.CONTINUE)
+            if self._controller.on_epoch(result["epoch"]):
+                return self._end(trial)
+            if not self._slots.is_closing:
+                return str(self.CONTINUE)
+            self._controller.on_failure(_number(trial), STOPPED, final=False)
+            return self._park(tune_controller, trial)
         if self._controller.on_fold(result["score"], result["epoch"]) is not State.PARKED:
             return self._end(trial)
         return self._park(tune_controller, trial)

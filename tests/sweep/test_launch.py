@@ -27,10 +27,12 @@ from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.header import SweepHeader
 from sweep.mlflow.view._metrics import winner_metrics
 from sweep.ray.resources import Resources
+from sweep.ray.run import Interrupt
 from sweep.ray.trainable import Job
 from sweep.records import FoldScore, State, SweepState
 from sweep.search.budget import Budget
 from sweep.search.controller import Controller
+from sweep.stop import stop
 from sweep.storage.home import Home
 from sweep.util.provenance import pixel_versions
 
@@ -214,3 +216,38 @@ def test_a_sweep_that_is_over_keeps_what_its_ranking_is_worth(tmp_path: Path) ->
     assert found.corrected == pytest.approx(found.search_score, abs=0.001)  # nothing to choose
     assert sent["score_bias_corrected"] == pytest.approx(found.corrected)
     assert sent["score_first_share"] == 1.0
+
+
+@pytest.mark.parametrize("now", [False, True])
+def test_a_driver_heeds_a_wish_that_is_meant_for_it(
+    interrupted: tuple[Home, str], monkeypatch: pytest.MonkeyPatch, *, now: bool
+) -> None:
+    home, name = interrupted
+    seen = []
+
+    def until_asked(
+        _: object, *more: object, interrupt: Interrupt, on_poll: Callable[[], None], **__: object
+    ) -> None:
+        on_poll()
+        assert (interrupt.closing, interrupt.reason) == (None, None)
+        stop(home, name, now=now, wait=False)
+        while interrupt.closing is None and interrupt.reason is None:
+            on_poll()
+        seen.append((interrupt.closing, interrupt.reason))
+        interrupt.stop(launch.STOPPED)  # as Ray's run does when its last epoch has ended
+
+    monkeypatch.setattr(launch, "drive", until_asked)
+    summary = launch.resume(name, home=home)
+    assert seen == [(None, launch.STOPPED) if now else (launch.STOPPED, None)]
+    assert (summary.state, summary.reason) == ("interrupted", "ptxsweep stop")
+
+    # The next driver was not meant.
+    def once(*_: object, interrupt: Interrupt, on_poll: Callable[[], None], **__: object) -> None:
+        on_poll()
+        seen.append((interrupt.closing, interrupt.reason))
+
+    monkeypatch.setattr(launch, "drive", once)
+    launch.resume(name, home=home)
+    assert seen[1:] == [(None, None)]
+    with pytest.raises(UsageError, match="no driver is at work on the sweep"):
+        stop(home, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -10,6 +11,7 @@ import yaml
 from ptxcore.metrics import CONVENTIONS, better
 from sweep.analysis.cohort import cohort_of, describe, has_positives_alone
 from sweep.analysis.operating_point import fold_values, rule_of, rule_text
+from sweep.analysis.phrases import note_text
 from sweep.analysis.selection_bias import of_data
 from sweep.analysis.statistics import mean_sd
 from sweep.analysis.verdict import SweepVerdict
@@ -25,6 +27,10 @@ DESCRIPTION = "mlflow.note.content"
 #: Reasons that a sweep's note names, the most frequent first.
 _MAX_REASONS = 5
 _MAX_NOTE = 4_000
+#: Notes of people that a sweep's description has.
+_MAX_NOTES = 3
+#: What Markdown reads as more than a letter.
+_MARKS = re.compile(r"[\\`*_{}\[\]<>#|~!&$]")
 
 
 def progress_text(trial: Trial) -> str:
@@ -83,6 +89,8 @@ def sweep_note(
     parts = [f"**{lead}** {' '.join(rest)}"]
     if gate is not None:
         parts.append(f"Gate: {gate}.")
+    # The last ones, since MLflow takes texts of some length alone.
+    parts += [_MARKS.sub(r"\\\g<0>", note_text(note)) for note in projection.notes[-_MAX_NOTES:]]
     parts.append("\n".join(f"- {what}: {link}" for what, link in links.items()))
     if stopped := _stopped(projection):
         parts.append("Why the others stopped:\n\n" + "\n".join(f"- {line}" for line in stopped))

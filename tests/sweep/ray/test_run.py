@@ -19,6 +19,7 @@ from sweep.ray.cluster import HostWatch, ray_cluster
 from sweep.ray.nodes import ask, asks_for_token, hosts_without_token
 from sweep.ray.resources import ResourceRequest, Resources
 from sweep.ray.run import Interrupt, drive
+from sweep.ray.scheduler import STOPPED
 from sweep.ray.trainable import Job
 from sweep.records import Assignment, Epoch, FoldScore, State
 from sweep.search.controller import Controller
@@ -243,3 +244,22 @@ def test_the_driver_says_that_no_host_is_left(caplog: pytest.LogCaptureFixture) 
         "no host is left that can hold a trial, since 60 s",
         "a host is back after 62 s",
     ]
+
+
+def test_a_closing_sweep_ends_its_epochs_and_begins_none(tmp_path: Path) -> None:
+    def close_after_four(ledger: Ledger, interrupt: Interrupt) -> None:
+        if sum(len(trial.folds) for trial in ledger.projection.trials) >= 4:
+            interrupt.close("enough")
+
+    ledger, controller = _sweep(tmp_path, on_poll=close_after_four)
+    controller.close("enough")
+    trials = ledger.projection.trials
+    lost = [attempt for trial in trials for attempt in trial.log if attempt.outcome == "lost"]
+    # A fold that ran either ended with that epoch, or is lost behind a whole one.
+    assert {attempt.reason for attempt in lost} <= {STOPPED}
+    assert sum(len(trial.folds) for trial in trials) <= 5
+    for trial in trials:
+        assert trial.running_fold is None
+        assert all(trial.epochs[attempt.fold] for attempt in trial.log)
+    assert ledger.projection.sweep_state == "interrupted"
+    ledger.close()
