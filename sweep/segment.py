@@ -17,7 +17,8 @@ from ptxcore.data.formats.contrast import has_contrast
 from ptxcore.data.formats.dicom import read_dicom
 from ptxcore.data.formats.files import base_name
 from ptxcore.data.formats.rle import encode
-from ptxcore.data.importing.sources import HINT, speaking_of
+from ptxcore.data.importing.naming import speaking_of
+from ptxcore.data.importing.sources import HINT
 from ptxcore.export.dicom_seg import SEG_TYPES, make_seg
 from ptxcore.export.dicom_sr import make_sr
 from ptxcore.export.pictures import write_mask, write_probability

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,6 +23,30 @@ from sweep.cli._help import Command
 from sweep.cli.fidelity import fidelity_command
 from sweep.errors import UsageError
 from sweep.util.words import count
+
+#: As that of an image: `ptxcore.data.formats.dicom.MAX_SIDE_PX`, which is not imported for a help.
+MAX_GRID_PX = 16_384
+
+
+class GridSize(click.ParamType[Any]):
+    """A grid of pixels: `512`, or `512x640` for 512 rows and 640 columns."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Height and width."""
+        words = str(value).lower().split("x")
+        sides = [int(word) for word in words if word.isdigit() and int(word) > 0]
+        if len(sides) != len(words) or len(sides) > 2 or max(sides, default=0) > MAX_GRID_PX:
+            self.fail(
+                f"found {value!r}, expected a side such as 512, or HEIGHTxWIDTH, of 1 to "
+                f"{MAX_GRID_PX} px",
+                param,
+                ctx,
+            )
+        return sides[0], sides[-1]
 
 
 @click.group("data")
@@ -44,6 +69,26 @@ data_command.add_command(fidelity_command)
     "--rle",
     type=EXISTING_FILE,
     help="CSV of image ids and run-length encoded masks (SIIM-ACR); PNG pairs need none.",
+)
+@click.option(
+    "--rle-size",
+    type=GridSize(),
+    metavar="SIDE|HxW",
+    help="Grid in pixels that the run lengths were made on [that of each image].",
+)
+@click.option(
+    "--rle-starts",
+    type=click.Choice(["relative", "absolute"]),
+    help="Whether runs are counted from the end of the one before [what fits].",
+)
+@click.option(
+    "--rle-order",
+    type=click.Choice(["column", "row"]),
+    help="Whether pixels are counted down columns or along rows [what fits; column if both and "
+    "the starts are relative].",
+)
+@click.option(
+    "--rle-base", type=click.IntRange(0, 1), help="Number of the first pixel [what fits]."
 )
 @click.option(
     "--groups", type=EXISTING_FILE, help="CSV `image_id,group`: the patient of each image."
@@ -85,6 +130,10 @@ def import_command(
     dicom: Path | None,
     png: Path | None,
     rle: Path | None,
+    rle_size: tuple[int, int] | None,
+    rle_starts: str | None,
+    rle_order: str | None,
+    rle_base: int | None,
     groups: Path | None,
     subgroups: Path | None,
     unannotated: str,
@@ -106,15 +155,25 @@ def import_command(
     if rle is None and dicom is not None:
         raise UsageError("data import: --dicom needs --rle FILE, the masks of its images")
 
+    from ptxcore.data.formats.rle_fit import Asked
     from ptxcore.data.formats.subject import describe_contents
     from ptxcore.data.importing.run import import_cases
 
+    asked = Asked(
+        grid=rle_size,
+        by_row=None if rle_order is None else rle_order == "row",
+        base=rle_base,
+        is_absolute=None if rle_starts is None else rle_starts == "absolute",
+    )
+    if rle is None and asked != Asked():
+        raise UsageError("data import: --rle-size and the like speak of a table: give --rle FILE")
     report = import_cases(
         images,
         rle,
         store,
         groups=groups,
         subgroups=subgroups,
+        asked=asked,
         unannotated=unannotated,
         any_modality=any_modality,
         mask_threshold=mask_threshold,
@@ -132,6 +191,7 @@ def import_command(
         f"{report.num_excluded} excluded, files skipped: {report.num_skipped}"
     )
     click.echo(describe_contents(report.contents))
+    click.echo(report.masks)
 
 
 @data_command.command("check")

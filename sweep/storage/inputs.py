@@ -12,7 +12,8 @@ from pathlib import Path
 from ptxcore.data.formats.dicom import read_header
 from ptxcore.data.formats.files import base_name, is_hidden, list_files
 from ptxcore.data.formats.subject import Subject, count_subjects, doubts_about, refuse_foreign
-from ptxcore.data.importing.sources import ANY_MODALITY, HINT, refuse_all, speaking_of
+from ptxcore.data.importing.naming import speaking_of
+from ptxcore.data.importing.sources import ANY_MODALITY, HINT, refuse_all
 from ptxcore.errors import DataError, NoImageError
 from sweep.errors import UsageError
 

@@ -36,7 +36,8 @@ with atheris.instrument_imports(include=["ptxcore", "sweep", "pydicom", "yaml"])
         from sweep.ledger import list_sweeps
     else:
         from ptxcore.data.formats.dicom import read_dicom, read_header
-        from ptxcore.data.formats.rle import decode, read_csv
+        from ptxcore.data.formats.rle import decode
+        from ptxcore.data.formats.rle_table import read_csv
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-"))
 _COUNT = itertools.count()

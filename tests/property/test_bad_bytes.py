@@ -23,7 +23,8 @@ from whole_ledger import read_sweep
 
 from ptxcore.data.formats.dicom import read_dicom, read_header
 from ptxcore.data.formats.png import read_png, read_png_header
-from ptxcore.data.formats.rle import decode, read_csv
+from ptxcore.data.formats.rle import decode
+from ptxcore.data.formats.rle_table import read_csv
 from ptxcore.data.importing.sources import read_groups
 from ptxcore.errors import CheckpointError, CoreError
 from ptxcore.training.state_files import read_with_digest, write_with_digest

@@ -20,7 +20,7 @@ from PIL import Image
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless
 from tiny_dicom import write_dicom
 
-from ptxcore.data.formats import rle
+from ptxcore.data.formats import rle, rle_table
 from ptxcore.data.formats.dicom import MAX_INFLATED_BYTES, read_dicom, read_header
 from ptxcore.data.formats.png import read_png, read_png_header
 from ptxcore.errors import DataError
@@ -61,11 +61,11 @@ def inputs(folder: Path) -> Iterator[tuple[str, Callable[[], object]]]:
         file.write(b"ImageId,EncodedPixels\n")
         for _ in range(300):
             file.write(b"\n" * 2**20)
-    yield "gzip csv of 300 MiB", lambda: rle.read_csv(table)
+    yield "gzip csv of 300 MiB", lambda: rle_table.read_csv(table)
     sparse = folder / "masks.csv"
     with sparse.open("wb") as file:
         file.truncate(2**33)
-    yield "csv of 8 GiB", lambda: rle.read_csv(sparse)
+    yield "csv of 8 GiB", lambda: rle_table.read_csv(sparse)
 
 
 def _deflated(head: bytes) -> bytes:

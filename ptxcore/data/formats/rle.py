@@ -1,39 +1,65 @@
-"""SIIM-ACR run-length encoding: relative gaps, column by column.
+"""Run-length encodings: those of SIIM-ACR, and their relatives.
 
 "20 3 5 2" skips 20 pixels and marks 3, skips 5 more and marks 2, counting down the first column,
-then the second. An image may have several rows; their union is its mask; "-1" marks none.
+then the second. An image may have several rows; their union is its mask; "-1" marks none. Other
+tables count along rows, from 1, or say where each run begins in the whole image (`Dialect`).
+`rle_table` reads tables, `rle_fit` tells which dialect one is in.
 """
 
 from __future__ import annotations
 
-import gzip
-import re
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxcore.data.formats.size_limits import read_gzip
+from ptxcore.data.resample import threshold_mask
 from ptxcore.errors import MaskError
 
-#: A first line is a header if its last cell is a name: no mask is.
-_HEADER = re.compile(r"[A-Za-z_]+( [A-Za-z_]+)*")
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How the numbers of an encoding are meant.
+
+    Attributes:
+        grid: Height and width in pixels of the grid that the runs are counted on; None is that of
+            the image.
+        by_row: Whether pixels are counted along rows, rather than down columns.
+        base: Number of the first pixel, 0 or 1.
+        is_absolute: Whether a run begins at its first number, rather than that far behind the
+            end of the run before.
+    """
+
+    grid: tuple[int, int] | None = None
+    by_row: bool = False
+    base: int = 0
+    is_absolute: bool = False
+
+    def describe(self) -> str:
+        """In words, for the user of an import."""
+        order = "along rows" if self.by_row else "down columns"
+        starts = "absolute starts" if self.is_absolute else "relative gaps"
+        grid = "each image's own grid"
+        if self.grid is not None:
+            grid = f"a grid of {self.grid[0]} x {self.grid[1]} px, brought to that of each image"
+        return f"{starts}, {order}, from {self.base}, on {grid}"
 
 
-#: A table is read whole; that of SIIM-ACR has a few megabytes.
-MAX_CSV_BYTES = 2**28
+SIIM = Dialect()
 
 
-def decode(rows: Sequence[str], height: int, width: int) -> NDArray[np.bool_]:
+def decode(
+    rows: Sequence[str], height: int, width: int, dialect: Dialect = SIIM
+) -> NDArray[np.bool_]:
     """The union of an image's rows.
 
     Args:
         rows: Encodings; none at all, or "-1", is an empty mask.
         height: Height of the image in pixels.
         width: Width of the image in pixels.
+        dialect: How their numbers are meant. A mask on another grid is resampled and cut
+            at one half.
 
     Returns:
         Bool array of shape (height, width).
@@ -41,17 +67,26 @@ def decode(rows: Sequence[str], height: int, width: int) -> NDArray[np.bool_]:
     Raises:
         MaskError: A row is not whole numbers, has an odd count, or runs past the image.
     """
-    mask = np.zeros(height * width, dtype=np.bool_)
     texts = [text for text in (row.strip() for row in rows) if text not in ("", "-1")]
     if not texts:
-        return mask.reshape(height, width)
+        return np.zeros((height, width), dtype=np.bool_)
+    own_height, own_width = dialect.grid or (height, width)
+    flat = np.zeros(own_height * own_width, dtype=np.bool_)
     for text in texts:
-        for start, stop in zip(*_runs(text, mask.size), strict=True):
-            mask[start:stop] = True
-    return np.ascontiguousarray(mask.reshape(width, height).T)
+        for start, stop in zip(*_runs(text, flat.size, dialect), strict=True):
+            flat[start:stop] = True
+    if dialect.by_row:
+        mask = flat.reshape(own_height, own_width)
+    else:
+        mask = np.ascontiguousarray(flat.reshape(own_width, own_height).T)
+    is_own = mask.shape == (height, width)
+    return mask if is_own else threshold_mask(mask, (height, width), "bilinear")
 
 
-def _runs(text: str, num_pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _runs(
+    text: str, num_pixels: int, dialect: Dialect
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the runs of an encoding begin and end, checked."""
     # Every second pixel a run of its own: two characters a pixel. Beyond that no mask goes.
     if len(text) > 4 * num_pixels + 64:
         raise MaskError(
@@ -74,12 +109,34 @@ def _runs(text: str, num_pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int
             "run-length encoding: found a number below 0 or above the number of pixels "
             f"({num_pixels}), expected gaps and lengths inside the image"
         )
-    stops = np.cumsum(values.ravel())[1::2]
+    starts, stops = runs_of(values, dialect)
     if stops[-1] > num_pixels:
+        hint = "" if dialect.is_absolute else ", or are the starts absolute?"
         raise MaskError(
-            f"run-length encoding: the last run ends at pixel {stops[-1]}, "
-            f"the image has {num_pixels}; is it of another size, or are the starts absolute?"
+            f"run-length encoding: the last run ends at pixel {stops[-1]}, the image has "
+            f"{num_pixels}; is it of another size (--rle-size){hint}"
         )
+    if starts[0] < 0 or (starts[1:] < stops[:-1]).any():
+        raise MaskError(
+            "run-length encoding: found a run that begins before the one before it ends, or before "
+            "the first pixel; expected runs one after another, are the starts relative?"
+        )
+    return starts, stops
+
+
+def runs_of(
+    values: NDArray[np.int64], dialect: Dialect
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First pixel of each run, and the one behind its last, both counted from 0.
+
+    Args:
+        values: Pairs of numbers, int64 of shape (N, 2).
+        dialect: How they are meant; order and grid do not matter.
+    """
+    if dialect.is_absolute:
+        starts = values[:, 0] - dialect.base
+        return starts, starts + values[:, 1]
+    stops = np.cumsum(values.ravel())[1::2] - dialect.base
     return stops - values[:, 1], stops
 
 
@@ -99,111 +156,3 @@ def encode(mask: NDArray[np.bool_]) -> str:
         return "-1"
     gaps = starts - np.concatenate([[0], stops[:-1]])
     return " ".join(map(str, np.stack([gaps, stops - starts], axis=1).ravel()))
-
-
-@dataclass(kw_only=True)
-class Table:
-    """A table of masks, and where in it each encoding stands.
-
-    Attributes:
-        name: Name of the file.
-        num_rows: Without a header and empty lines.
-        rows: Non-empty encodings of each image, in the order of the file.
-        places: Line and row of each of these, both from 1.
-    """
-
-    name: str
-    num_rows: int = 0
-    rows: dict[str, list[str]] = field(default_factory=dict)
-    places: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-
-    def decode(self, image_id: str, height: int, width: int) -> NDArray[np.bool_]:
-        """The mask of an image, as `decode` gives it.
-
-        Args:
-            image_id: One of `rows`.
-            height: Height of the image in pixels.
-            width: Width of the image in pixels.
-
-        Raises:
-            MaskError: A row is no encoding of that size; says which, but not of which image.
-        """
-        try:
-            return decode(self.rows[image_id], height, width)
-        except MaskError:
-            for text, (line, row) in zip(self.rows[image_id], self.places[image_id], strict=True):
-                try:
-                    decode([text], height, width)
-                except MaskError as error:
-                    place = f"{self.name}:{line} (row {row} of {self.num_rows})"
-                    raise MaskError(f"{place}: {error}") from None
-            raise
-
-
-def read_csv(path: Path) -> dict[str, list[str]]:
-    """Encodings by image id, in the order of the file: the `rows` of `read_table`."""
-    return read_table(path).rows
-
-
-def read_table(path: Path) -> Table:
-    """Encodings by image id, and where they stand.
-
-    With or without a header, a byte-order mark, carriage returns, spaces around names and values.
-
-    Args:
-        path: A file of two columns, image id and encoding; compressed if its name ends in `.gz`.
-
-    Returns:
-        For each image its non-empty rows; an image marked "-1" has none.
-
-    Raises:
-        MaskError: The file is no such table, or calls an image both empty and not.
-    """
-    table = Table(name=path.name)
-    empty: set[str] = set()
-    for number, line in enumerate(_lines(path), start=1):
-        cells = [cell.strip(' "\t') for cell in line.split(",")]
-        if not any(cells) or (number == 1 and _HEADER.fullmatch(cells[-1])):
-            continue
-        if len(cells) != 2 or not cells[0]:
-            raise MaskError(
-                f"{path.name}:{number}: found {len(cells)} columns, expected ImageId and "
-                "EncodedPixels"
-            )
-        table.num_rows += 1
-        rows = table.rows.setdefault(cells[0], [])
-        if cells[1] in ("", "-1"):
-            empty.add(cells[0])
-        else:
-            rows.append(cells[1])
-            table.places.setdefault(cells[0], []).append((number, table.num_rows))
-        if rows and cells[0] in empty:
-            raise MaskError(f"{path.name}:{number}: found an image both with and without a mask")
-    if not table.rows:
-        raise MaskError(f"{path.name}: found no rows, expected 'ImageId,EncodedPixels'")
-    return table
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        # Not the csv module: it refuses fields over 128 KiB, which one large mask can reach.
-        return _content(path).decode("utf-8-sig").splitlines()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        kind = type(error).__name__
-        raise MaskError(f"{path.name}: not a readable gzip file ({kind})") from error
-    except UnicodeDecodeError as error:
-        raise MaskError(f"{path.name}: not a csv file in UTF-8: {error.reason}") from error
-    except OSError as error:
-        raise MaskError(f"{path}: found no readable file ({error.strerror})") from error
-
-
-def _content(path: Path) -> bytes:
-    limit = f"expected at most {MAX_CSV_BYTES / 2**20:.0f} MiB; import the images in parts"
-    if path.stat().st_size > MAX_CSV_BYTES:
-        raise MaskError(f"{path.name}: found {path.stat().st_size / 2**20:.0f} MiB, {limit}")
-    if path.suffix != ".gz":
-        return path.read_bytes()
-    content = read_gzip(path, MAX_CSV_BYTES)
-    if content is None:
-        raise MaskError(f"{path.name}: found more than that once it is inflated, {limit}")
-    return content

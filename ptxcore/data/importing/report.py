@@ -32,6 +32,7 @@ class ImportReport:
         phantom: Whether any image is drawn.
         contents: How many cases have which "modality", "view" and "body_part", by the words of
             `ptxcore.data.formats.subject`.
+        masks: How the masks were read.
         warnings: Sentences for the user.
     """
 
@@ -46,11 +47,17 @@ class ImportReport:
     data_hash: str
     phantom: bool
     contents: Mapping[str, Mapping[str, int]]
+    masks: str
     warnings: tuple[str, ...]
 
 
 def make_report(
-    store: Path, cases: list[Case], blank: Sequence[str], files: ImageFiles, sources: Sources
+    store: Path,
+    cases: list[Case],
+    blank: Sequence[str],
+    files: ImageFiles,
+    sources: Sources,
+    masks: str,
 ) -> ImportReport:
     """Count what was written, and say what a user should know.
 
@@ -60,6 +67,7 @@ def make_report(
         blank: What messages call those without contrast.
         files: Files from `find_images`.
         sources: Sources from `choose_sources`.
+        masks: How the masks were read.
     """
     num_groups = len({case.group for case in cases})
     num_positive = sum(case.is_positive for case in cases)
@@ -75,6 +83,7 @@ def make_report(
         data_hash=content_hash(cases),
         phantom=any(source.is_phantom for source in sources.chosen),
         contents=count_subjects(source.subject for source in sources.chosen),
+        masks=masks,
         warnings=tuple(_warnings(cases, blank, num_groups, files, sources)),
     )
 

@@ -25,14 +25,16 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from ptxcore.data.formats import rle as rle_codec
 from ptxcore.data.formats.contrast import has_contrast
 from ptxcore.data.formats.dicom import read_dicom
 from ptxcore.data.formats.files import find_images
-from ptxcore.data.formats.png import read_png, read_png_header
-from ptxcore.data.formats.png_mask import read_png_mask
+from ptxcore.data.formats.png import read_png
 from ptxcore.data.formats.radiograph import Radiograph
+from ptxcore.data.formats.rle_fit import Asked
+from ptxcore.data.formats.rle_table import read_table
 from ptxcore.data.formats.subject import VIEWS, count_subjects
+from ptxcore.data.importing.masks import MaskSource, PngMasks, RleMasks
+from ptxcore.data.importing.naming import speaking_of
 from ptxcore.data.importing.report import ImportReport, make_report
 from ptxcore.data.importing.sources import (
     HINT,
@@ -42,7 +44,6 @@ from ptxcore.data.importing.sources import (
     how_grouped,
     read_groups,
     read_subgroups,
-    speaking_of,
 )
 from ptxcore.data.parallel import in_order, num_processors
 from ptxcore.data.store.case_store import (
@@ -57,7 +58,7 @@ from ptxcore.data.store.case_store import (
     content_hash,
     write_table,
 )
-from ptxcore.errors import DataError, DicomError, MaskError, StoreError
+from ptxcore.errors import DataError, DicomError, StoreError
 
 __all__ = ["ImportReport", "case_id_of", "import_cases"]
 
@@ -72,6 +73,7 @@ def import_cases(
     *,
     groups: Path | None = None,
     subgroups: Path | None = None,
+    asked: Asked | None = None,
     unannotated: str = "exclude",
     any_modality: bool = False,
     mask_threshold: float | None = None,
@@ -91,6 +93,7 @@ def import_cases(
             PatientID that does not.
         subgroups: Table `image_id,subgroup` of sites, scanners or the like, which the gate compares
             one by one; labels are kept as they are.
+        asked: What is known of the dialect of `rle`; the rest is told by what fits.
         unannotated: "exclude" leaves images without a row out; "negative" takes them as empty.
         any_modality: Whether images with headers that say that they are no projection radiographs
             (CT, MR, ultrasound ...) are taken too, rather than refused.
@@ -113,18 +116,21 @@ def import_cases(
     if mask_threshold is not None and rle is not None:
         raise DataError("mask_threshold: found a table of masks, expected masks as PNG files")
     _check_place(store)
-    rows = None if rle is None else rle_codec.read_csv(rle)
+    table = None if rle is None else read_table(rle)
     group_of = None if groups is None else read_groups(groups)
     subgroup_of = None if subgroups is None else read_subgroups(subgroups)
     files = find_images(images)
-    if rows is None and not files.masks:
+    if table is None and not files.masks:
         raise DataError(
             f"{images}: found no table of masks and no PNG pairs in `images` and `masks`; "
             "expected one of the two"
         )
+    masks: MaskSource = PngMasks(paths=files.masks, threshold=mask_threshold)
+    if table is not None:
+        masks = RleMasks(table=table, asked=asked or Asked())
     sources = choose_sources(
         files,
-        rows,
+        masks.ids,
         group_of,
         keep_unannotated=unannotated == "negative",
         any_modality=any_modality,
@@ -137,16 +143,18 @@ def import_cases(
                 f"{subgroups}: found no row for {unnamed} of {len(sources.chosen)} images, "
                 "expected one for each"
             )
+    masks = masks.fitted({source.image_id: source.shape for source in sources.chosen})
     with _building(store) as folder:
         cases, blank = _write(
             folder,
             sources.chosen,
             subgroup_of or {},
+            masks,
             mask_threshold,
             workers or num_processors(),
             on_progress,
         )
-    return make_report(store, cases, blank, files, sources)
+    return make_report(store, cases, blank, files, sources, masks.describe())
 
 
 def _check_place(store: Path) -> None:
@@ -185,6 +193,7 @@ def _write(
     folder: Path,
     sources: tuple[Source, ...],
     subgroup_of: Mapping[str, str],
+    masks: MaskSource,
     mask_threshold: float | None,
     workers: int,
     on_progress: OnProgress,
@@ -196,17 +205,17 @@ def _write(
 
     def decoded(source: Source) -> tuple[NDArray[Any], NDArray[np.uint8], Case, bool]:
         try:
-            return _decode(source, dtype, salt, mask_threshold)
+            return _decode(source, dtype, salt, masks)
         except DataError as error:
             hint = "" if source.label == source.path.name else HINT
             raise type(error)(f"{error}{hint}") from error.__cause__
 
     cases: list[Case] = []
     blank: list[str] = []
-    with (folder / IMAGES).open("wb") as images, (folder / MASKS).open("wb") as masks:
+    with (folder / IMAGES).open("wb") as images, (folder / MASKS).open("wb") as packed_masks:
         for pixels, packed, case, is_blank in in_order(decoded, sources, workers):
             images.write(pixels.data)
-            masks.write(packed.data)
+            packed_masks.write(packed.data)
             cases.append(replace(case, subgroup=subgroup_of.get(case.case_id, "")))
             blank += [sources[len(cases) - 1].label] if is_blank else []
             on_progress(len(cases), len(sources))
@@ -222,6 +231,7 @@ def _write(
         "phantom": any(source.is_phantom for source in sources),
         "groups": how_grouped(sources),
         "mask_threshold": mask_threshold,
+        "masks": masks.describe(),
         "num_without_contrast": len(blank),
         "contents": count_subjects(source.subject for source in sources),
         # What decoded the pixels; no dates, so that a store says nothing about when it was made.
@@ -244,32 +254,16 @@ def _check_room(folder: Path, sources: tuple[Source, ...], dtype: np.dtype[Any])
 
 
 def _decode(
-    source: Source, dtype: np.dtype[Any], salt: bytes, mask_threshold: float | None
+    source: Source, dtype: np.dtype[Any], salt: bytes, masks: MaskSource
 ) -> tuple[NDArray[Any], NDArray[np.uint8], Case, bool]:
     is_png = source.path.suffix.lower() == ".png"
     with speaking_of(source.path, source.label):
         radiograph = read_png(source.path) if is_png else read_dicom(source.path)
     pixels = _as(radiograph.pixels, dtype)
-    mask = _mask(source, pixels.shape, mask_threshold)
+    mask = masks.mask(source.image_id, source.shape, f"mask of {source.label}")
     packed = np.packbits(mask)
     case = _case(source, radiograph, pixels, mask, packed, salt)
     return pixels, packed, case, not has_contrast(pixels)
-
-
-def _mask(source: Source, shape: tuple[int, ...], threshold: float | None) -> NDArray[np.bool_]:
-    if source.mask_path is None:
-        try:
-            return rle_codec.decode(source.rows, shape[0], shape[1])
-        except MaskError as error:
-            raise MaskError(f"mask of {source.label}: {error}") from error
-    with speaking_of(source.mask_path, f"mask of {source.label}"):
-        found = read_png_header(source.mask_path).shape
-        if found != shape:
-            raise MaskError(
-                f"size: found {found[0]} x {found[1]} px, expected {shape[0]} x {shape[1]} px as "
-                "its image has"
-            )
-        return read_png_mask(source.mask_path, threshold)
 
 
 def _as(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

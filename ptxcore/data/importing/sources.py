@@ -13,8 +13,7 @@ import csv
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from ptxcore.data.formats.files import ImageFiles
 from ptxcore.data.formats.png import read_png_header
 from ptxcore.data.formats.radiograph import Header
 from ptxcore.data.formats.subject import Subject, refuse_foreign
+from ptxcore.data.importing.naming import speaking_of
 from ptxcore.errors import DataError, NoImageError
 
 _MAX_LISTED = 10
@@ -44,8 +44,7 @@ class Source:
         label: What messages call it.
         case_id: See `case_id_of`.
         person: What the image is grouped by: patient, external group, or the image itself.
-        rows: Its run-length encodings; none for an empty mask.
-        mask_path: Its mask as PNG, instead of encodings.
+        image_id: Id by which the source of the masks knows it.
         shape: Height and width in pixels.
         is_eight_bit: Whether it decodes to uint8.
         is_phantom: Whether it says that it is drawn.
@@ -56,8 +55,7 @@ class Source:
     label: str
     case_id: str
     person: str
-    rows: tuple[str, ...]
-    mask_path: Path | None
+    image_id: str
     shape: tuple[int, int]
     is_eight_bit: bool
     is_phantom: bool
@@ -94,7 +92,7 @@ def case_id_of(uid: str) -> str:
 
 def choose_sources(
     files: ImageFiles,
-    rows: Mapping[str, Sequence[str]] | None,
+    annotated: Collection[str],
     group_of: Mapping[str, str] | None,
     *,
     keep_unannotated: bool,
@@ -105,7 +103,7 @@ def choose_sources(
 
     Args:
         files: Files from `find_images`.
-        rows: Encodings by image id; None takes the masks that are files.
+        annotated: Ids of images with an annotation, be it an empty one.
         group_of: Patient by image id; None takes the PatientID.
         keep_unannotated: Whether an image without annotation is a negative case.
         any_modality: Whether images that are no projection radiographs become cases too.
@@ -115,7 +113,6 @@ def choose_sources(
         DataError: Files that cannot be used, ids that are not unique, images without a group, or
             no image with an annotation. All such files are listed in one message.
     """
-    annotated = files.masks.keys() if rows is None else rows.keys()
     wanted = None if keep_unannotated else annotated
     chosen: dict[str, Source] = {}
     problems: list[str] = []
@@ -130,7 +127,7 @@ def choose_sources(
                 continue
             if not any_modality:
                 refuse_foreign(label, found.subject, ANY_MODALITY)
-            uid, source = _source(path, label, found, files.masks, rows, group_of)
+            uid, source = _source(path, label, found, group_of)
         except NoImageError:
             num_no_images += 1
             continue
@@ -163,25 +160,6 @@ def choose_sources(
     )
 
 
-@contextmanager
-def speaking_of(path: Path, label: str, hint: str = "") -> Iterator[None]:
-    """Errors of a reader about a file call it by another name, and end with a hint.
-
-    Args:
-        path: Path of the file; messages that begin with its name lose it.
-        label: What they begin with instead.
-        hint: What they end with.
-
-    Raises:
-        DataError: One was raised within: the same class with the new message.
-    """
-    try:
-        yield
-    except DataError as error:
-        text = str(error).removeprefix(f"{path.name}: ")
-        raise type(error)(f"{label}: {text}{hint}") from error.__cause__
-
-
 def _identify(path: Path, wanted: Container[str] | None, *, are_png: bool) -> Header | None:
     """The image's id and shape; None where it is not wanted."""
     if not are_png:
@@ -195,8 +173,6 @@ def _source(
     path: Path,
     label: str,
     header: Header,
-    masks: Mapping[str, Path],
-    rows: Mapping[str, Sequence[str]] | None,
     group_of: Mapping[str, str] | None,
 ) -> tuple[str, Source]:
     if group_of is not None:
@@ -210,8 +186,7 @@ def _source(
         label=label,
         case_id=case_id_of(header.uid),
         person=person,
-        rows=tuple(rows.get(header.uid, ())) if rows is not None else (),
-        mask_path=masks.get(header.uid) if rows is None else None,
+        image_id=header.uid,
         shape=header.shape,
         is_eight_bit=header.is_eight_bit,
         is_phantom=header.is_phantom,

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxcore.data.formats import rle
+from ptxcore.data.formats import rle_table
+from ptxcore.data.formats.rle_fit import Asked, dialect_of
 from ptxcore.data.importing.sources import case_id_of
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import DataError
@@ -42,14 +43,17 @@ def masks_of_table(path: Path, height: int, width: int) -> Masks:
     """All masks of a table, on one grid.
 
     Args:
-        path: See `ptxcore.data.formats.rle.read_table`.
+        path: See `ptxcore.data.formats.rle_table.read_table`.
         height: Height of every image in pixels.
         width: Width of every image in pixels.
 
     Raises:
         MaskError: The file is no such table.
     """
-    table = rle.read_table(path)
+    table = rle_table.read_table(path)
+    table.dialect = dialect_of(
+        table, dict.fromkeys(table.rows, (height, width)), Asked(grid=(height, width))
+    )
     return Masks(
         loaders=tuple(partial(table.decode, image_id, height, width) for image_id in table.rows),
         side_px=max(height, width),
@@ -77,7 +81,7 @@ def masks_of_both(path: Path, folder: Path) -> Masks:
     groups of a store are salted.
 
     Args:
-        path: See `ptxcore.data.formats.rle.read_table`.
+        path: See `ptxcore.data.formats.rle_table.read_table`.
         folder: Folder of the store; its own masks are not read.
 
     Raises:
@@ -85,13 +89,14 @@ def masks_of_both(path: Path, folder: Path) -> Masks:
         StoreError: There is no such store, or it is damaged.
         DataError: The store holds none of the table's images.
     """
-    table, store = rle.read_table(path), CaseStore.open(folder)
+    table, store = rle_table.read_table(path), CaseStore.open(folder)
     shapes = {case.case_id: (case.height, case.width) for case in store.cases}
     found = [
         (image_id, shapes[case_id])
         for image_id in table.rows
         if (case_id := case_id_of(image_id)) in shapes
     ]
+    table.dialect = dialect_of(table, dict(found), Asked())
     if not found:
         raise DataError(
             f"{path.name}: found none of its {len(table.rows)} images among the {len(shapes)} "

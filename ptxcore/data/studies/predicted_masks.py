@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from ptxcore.data.formats.dicom_seg import read_seg, source_uids
 from ptxcore.data.formats.files import list_files
 from ptxcore.data.formats.png_mask import read_png_mask
-from ptxcore.data.formats.rle import decode, read_csv
-from ptxcore.data.importing.sources import case_id_of, speaking_of
+from ptxcore.data.formats.rle import SIIM, Dialect, decode
+from ptxcore.data.formats.rle_fit import Asked, dialect_of
+from ptxcore.data.formats.rle_table import Table, read_table
+from ptxcore.data.importing.naming import speaking_of
+from ptxcore.data.importing.sources import case_id_of
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import DataError, MaskError
 
@@ -30,13 +33,15 @@ class PredictedMasks:
 
     Attributes:
         files: PNG file or DICOM Segmentation by case id.
-        rows: Run-length encodings by case id, in SIIM's dialect.
+        rows: Run-length encodings by case id.
+        dialect: How they are meant.
         num_unknown: Masks of no case of the store.
         missing: Ids of the store's cases without a mask, in its order.
     """
 
     files: Mapping[str, Path] = field(default_factory=dict)
     rows: Mapping[str, list[str]] = field(default_factory=dict)
+    dialect: Dialect = SIIM
     num_unknown: int
     missing: tuple[str, ...]
 
@@ -47,7 +52,7 @@ class PredictedMasks:
             DataError: It cannot be read, or is of another size.
         """
         if case_id in self.rows:
-            return decode(self.rows[case_id], *shape)
+            return decode(self.rows[case_id], *shape, self.dialect)
         path = self.files.get(case_id)
         if path is None:
             return np.zeros(shape, dtype=bool)
@@ -69,9 +74,10 @@ def find_masks(source: Path, store: CaseStore) -> PredictedMasks:
     """Look for a mask of each case.
 
     Args:
-        source: A table of run lengths (`ImageId,EncodedPixels`), or a folder, at any depth, of PNG
-            masks (`<stem>.mask.png`, `<stem>.png`, where the stem is that of the image or its SOP
-            Instance UID) or of DICOM Segmentations, which name their image.
+        source: A table of run lengths (`ImageId,EncodedPixels`) in the dialect that fits, or a
+            folder, at any depth, of PNG masks (`<stem>.mask.png`, `<stem>.png`, where the stem is
+            that of the image or its SOP Instance UID) or of DICOM Segmentations, which name their
+            image.
         store: The cases.
 
     Raises:
@@ -80,6 +86,7 @@ def find_masks(source: Path, store: CaseStore) -> PredictedMasks:
     """
     files: dict[str, Path] = {}
     rows: dict[str, list[str]] = {}
+    dialect = SIIM
     times: Counter[str] = Counter()
     if source.is_file():
         if not source.name.lower().endswith(_TABLES):
@@ -87,7 +94,9 @@ def find_masks(source: Path, store: CaseStore) -> PredictedMasks:
                 f"masks: found the file {source.name}, expected a folder of masks, or a table "
                 f"whose name ends in {' or '.join(_TABLES)}"
             )
-        rows = {case_id_of(uid): encodings for uid, encodings in read_csv(source).items()}
+        table = read_table(source)
+        dialect = _fitting(table, store)
+        rows = {case_id_of(uid): encodings for uid, encodings in table.rows.items()}
         times.update(list(rows))
     else:
         listing = list_files(source)
@@ -117,6 +126,14 @@ def find_masks(source: Path, store: CaseStore) -> PredictedMasks:
     return PredictedMasks(
         files=files,
         rows=rows,
+        dialect=dialect,
         num_unknown=len(set(times) - known),
         missing=tuple(case.case_id for case in store.cases if case.case_id not in times),
     )
+
+
+def _fitting(table: Table, store: CaseStore) -> Dialect:
+    """The dialect of a table for the cases of a store."""
+    known = {case.case_id: (case.height, case.width) for case in store.cases}
+    shapes = {uid: known[name] for uid in table.rows if (name := case_id_of(uid)) in known}
+    return dialect_of(table, shapes, Asked())

@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from ptxcore.data.formats import rle
+from ptxcore.data.formats import rle, rle_table
 from ptxcore.data.formats.dicom import read_dicom
 from ptxcore.data.importing.run import import_cases
 from ptxcore.data.phantom import draw, order_cases, write_phantom
@@ -41,7 +41,9 @@ def test_same_arguments_write_same_bytes(folder: Path, tmp_path: Path) -> None:
 def test_another_seed_gives_other_images_and_ids(folder: Path, tmp_path: Path) -> None:
     other = write_phantom(tmp_path / "other", num_cases=3, size=SIZE, prevalence=0.3, seed=6)
     assert not set(_bytes(other.dicom).values()) & set(_bytes(folder / "dicom").values())
-    assert not set(rle.read_csv(other.rle)) & set(rle.read_csv(folder / "phantom-rle.csv"))
+    assert not set(rle_table.read_csv(other.rle)) & set(
+        rle_table.read_csv(folder / "phantom-rle.csv")
+    )
 
 
 def test_every_file_says_phantom(folder: Path) -> None:
@@ -75,7 +77,7 @@ def test_files_are_valid_dicom(folder: Path) -> None:
 
 def test_files_hold_what_was_drawn(folder: Path) -> None:
     orders = order_cases(40, 0.3, 5)
-    table = rle.read_csv(folder / "phantom-rle.csv")
+    table = rle_table.read_csv(folder / "phantom-rle.csv")
     for order in orders[:12]:  # the sixth is stored as MONOCHROME1
         pixels, mask = draw(order, SIZE)
         read = read_dicom(folder / "dicom" / f"phantom-{order.index:05d}.dcm")

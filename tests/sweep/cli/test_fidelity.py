@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_store import drawn_store, write_store
 
-from ptxcore.data.formats.rle import read_csv
+from ptxcore.data.formats.rle_table import read_csv
 from ptxcore.data.importing.run import import_cases
 from ptxcore.data.phantom import write_phantom
 from ptxcore.data.studies.fidelity_masks import masks_of_store

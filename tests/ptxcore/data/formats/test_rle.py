@@ -13,7 +13,8 @@ from strategies import masks, split_masks
 from tiny_dicom import rle_of
 
 from ptxcore.data.formats.png_mask import read_png_mask
-from ptxcore.data.formats.rle import decode, encode, read_csv
+from ptxcore.data.formats.rle import decode, encode
+from ptxcore.data.formats.rle_table import read_csv
 from ptxcore.errors import MaskError
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptxcore.data.formats import rle
+from ptxcore.data.formats import rle_table
 from ptxcore.data.resample import METHODS
 from ptxcore.data.studies.fidelity import RETURNS, dice_after_round_trip, round_trip, study
 from ptxcore.errors import DataError, MaskError, SettingsError
@@ -87,7 +87,7 @@ def test_refusals() -> None:
 def test_compressed_csv(tmp_path: Path) -> None:
     file = tmp_path / "masks.csv.gz"
     file.write_bytes(gzip.compress(b"ImageId, EncodedPixels\na, 2 3\nb, -1\n"))
-    assert rle.read_csv(file) == {"a": ["2 3"], "b": []}
+    assert rle_table.read_csv(file) == {"a": ["2 3"], "b": []}
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(MaskError, match="not a readable gzip file"):
-        rle.read_csv(file)
+        rle_table.read_csv(file)
