@@ -20,8 +20,7 @@ from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import MlflowView
 from sweep.promotion.confirmation import last_confirmation
-from sweep.promotion.gate import Check, Verdict
-from sweep.promotion.rollback import rollback_sentence
+from sweep.promotion.kept_verdicts import last_verdict
 from sweep.records import State
 from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.home import Home
@@ -98,7 +97,7 @@ def publish_report(
             out or folder / "report.html",
             operating_points=points,
             confirmation=last_confirmation(sweep),
-            verdict=_verdict(sweep),
+            verdict=last_verdict(sweep),
             predictions=pictures,
             curves=_curves(ledger.projection, folder, points),
             confirmed=_confirmed(home, name, ledger.projection),
@@ -138,21 +137,6 @@ def _resample(home: Home, ledger: Ledger, folder: Path) -> None:
             groups = {case.case_id: case.group for case in store.cases}
             found = resample(projection, folder, groups)
             projection.resampling = None if found is None else found.to_stored()
-
-
-def _verdict(sweep: Sweep) -> Verdict | None:
-    """The gate's last word, None if it was never asked."""
-    if not (kept := sweep.evidence.verdicts()):
-        return None
-    last = kept[-1]
-    return Verdict(
-        checks=tuple(Check(**check) for check in last["checks"]),
-        gate=last.get("gate"),
-        eased=tuple(last.get("eased", ())),
-        cautions=tuple(last.get("cautions", ())),
-        overruled=(last.get("reason") or "unknown") if last.get("forced") else None,
-        rollbacks=tuple(map(rollback_sentence, sweep.evidence.rollbacks())),
-    )
 
 
 def _complete_leader(projection: Projection) -> Trial | None:

@@ -36,7 +36,7 @@ def registry_command(as_json: bool, **options: Any) -> None:
 
 
 def _print(model: RegisteredModel) -> None:
-    from sweep.promotion.overview import happened
+    from sweep.promotion.move import happened
 
     click.echo(model.name)
     if model.unfinished is not None:

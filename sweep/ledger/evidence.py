@@ -1,5 +1,5 @@
 """The evidence study of a sweep: every use of its hold-out, written before the hold-out is opened,
-what the gate said, and every rollback.
+what the gate said, what a reviewer asked for besides, and every rollback.
 
 It is a second Optuna study, `<sweep>.evidence`, in the ledger's database, because in Optuna a
 finished trial of the first cannot be changed. A use is counted by a compare-and-swap, so two
@@ -37,6 +37,7 @@ SUFFIX = ".evidence"
 #: Number of uses; a study is an evidence study exactly when it has this attribute.
 COUNT_KEY = "ptxsweep:holdout_uses"
 _USE, _RESULT, _VERDICT, _ROLLBACK = "use", "result", "verdict", "rollback"
+_QUESTION = "question"
 #: Key of a stored use for the trials that were scored; older than the word.
 _TRIALS = "candidates"
 
@@ -196,16 +197,31 @@ class Evidence:
         Args:
             rollback: Plain JSON values.
         """
-        study = self._find()
-        if study is None:
-            study = self._make()
-        trial = self._storage.create_new_trial(study, _template({_ROLLBACK: _plain(rollback)}))
-        # The one end of a trial that has no value.
-        self._storage.set_trial_state_values(trial, TrialState.PRUNED)
+        self._add(_ROLLBACK, rollback)
 
     def rollbacks(self) -> list[Mapping[str, Any]]:
         """All rollbacks that concern this sweep, oldest first."""
         return self._kept(_ROLLBACK)
+
+    def add_question(self, question: Mapping[str, Any]) -> None:
+        """Keep what a reviewer wants to know before a decision.
+
+        Args:
+            question: Plain JSON values.
+        """
+        self._add(_QUESTION, question)
+
+    def questions(self) -> list[Mapping[str, Any]]:
+        """All questions about winners of this sweep, oldest first."""
+        return self._kept(_QUESTION)
+
+    def _add(self, kind: str, value: Mapping[str, Any]) -> None:
+        study = self._find()
+        if study is None:
+            study = self._make()
+        trial = self._storage.create_new_trial(study, _template({kind: _plain(value)}))
+        # The one end of a trial that has no value.
+        self._storage.set_trial_state_values(trial, TrialState.PRUNED)
 
     def _kept(self, kind: str) -> list[Mapping[str, Any]]:
         with readable():

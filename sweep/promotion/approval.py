@@ -1,7 +1,8 @@
 """A second person's decision about a challenger: approved, or rejected with a reason.
 
 An approval holds for the verdict as it was given, so it is refused where the champion has changed
-since. Nobody approves what they asked for themselves.
+since. Nobody approves what they asked for themselves. Whoever cannot decide yet asks for more, and
+the next one to look sees it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from sweep.errors import GateRefused, UsageError
+from sweep.errors import ChampionMoved, GateRefused, UsageError
+from sweep.ledger.evidence import Evidence
 from sweep.ledger.model_record import ModelRecord
 from sweep.mlflow import registry
 from sweep.mlflow.decision import (
@@ -29,7 +31,7 @@ from sweep.mlflow.decision import (
 from sweep.mlflow.registry import CHALLENGER, CHAMPION, PREVIOUS
 from sweep.mlflow.view import connect
 from sweep.promotion.model_card import one_line
-from sweep.promotion.move import Position, move, new_event, position, record_of
+from sweep.promotion.move import Position, happened, move, new_event, position, record_of
 from sweep.promotion.request import request_of
 from sweep.storage.home import Home
 from sweep.util.signatures import fingerprint_of, load_key, sign
@@ -62,7 +64,13 @@ class Decision:
 
 
 def approve(
-    home: Home, model: str, *, key: Path | None = None, reason: str | None = None
+    home: Home,
+    model: str,
+    *,
+    key: Path | None = None,
+    reason: str | None = None,
+    reviewer: str | None = None,
+    revision: int | None = None,
 ) -> Decision:
     """Make the challenger champion.
 
@@ -71,6 +79,8 @@ def approve(
         model: Name of the registered model.
         key: File of a private key; needed in a home that has approvers.
         reason: Why, for those who read it later; one line without patient data.
+        reviewer: Name that the person gave, kept beside the one of key or login.
+        revision: Revision of the record that was looked at; a later one is refused.
 
     Raises:
         UsageError: There is no challenger, it was asked for by the same person, or the key is
@@ -80,10 +90,18 @@ def approve(
         ChampionMoved: Another process was faster.
         TrackingError: MLflow cannot be reached.
     """
-    return _decide(home, model, APPROVED, key, one_line(reason))
+    return _decide(home, model, APPROVED, key, one_line(reason), reviewer, revision)
 
 
-def reject(home: Home, model: str, *, reason: str, key: Path | None = None) -> Decision:
+def reject(
+    home: Home,
+    model: str,
+    *,
+    reason: str,
+    key: Path | None = None,
+    reviewer: str | None = None,
+    revision: int | None = None,
+) -> Decision:
     """Turn the challenger down; the champion stays.
 
     Args:
@@ -91,6 +109,8 @@ def reject(home: Home, model: str, *, reason: str, key: Path | None = None) -> D
         model: Name of the registered model.
         reason: Why; one line without patient data.
         key: As of `approve`.
+        reviewer: Likewise.
+        revision: Likewise.
 
     Raises:
         UsageError: There is no challenger, no reason, or the key is none of the home's.
@@ -100,17 +120,66 @@ def reject(home: Home, model: str, *, reason: str, key: Path | None = None) -> D
     why = one_line(reason)
     if why is None:
         raise UsageError("reject: found no reason, expected --reason and why it is turned down")
-    return _decide(home, model, REJECTED, key, why)
+    return _decide(home, model, REJECTED, key, why, reviewer, revision)
 
 
-def _decide(home: Home, model: str, decision: str, key: Path | None, why: str | None) -> Decision:
-    signer = _signer(home, key)
+def ask_for_more(
+    home: Home, model: str, *, sweep: str, reason: str, reviewer: str, key: Path | None = None
+) -> dict[str, Any]:
+    """Keep in the evidence of a sweep what is missing for a decision; nothing else changes.
+
+    Args:
+        home: Home with the address of the ledger.
+        model: Name of the registered model.
+        sweep: Name of the challenger's sweep.
+        reason: What is missing; one line without patient data.
+        reviewer: As of `approve`.
+        key: Likewise.
+
+    Returns:
+        What is kept: "at", "by", "reviewer", "model", "reason".
+
+    Raises:
+        UsageError: There is no reason, or the key is none of the home's.
+        LedgerError: The ledger cannot be reached.
+    """
+    why = one_line(reason)
+    if why is None:
+        raise UsageError("ask for more: found no reason, expected what is missing")
+    signer, event = _signer(home, key), new_event("question")
+    asked = {
+        "at": event["at"],
+        "by": signer["name"] or event["by"],
+        "reviewer": one_line(reviewer),
+        "model": model,
+        "reason": why,
+    }
+    evidence = Evidence(home.ledger_url, sweep)
+    try:
+        evidence.add_question(asked)
+    finally:
+        evidence.close()
+    return asked
+
+
+def _decide(
+    home: Home,
+    model: str,
+    decision: str,
+    key: Path | None,
+    why: str | None,
+    reviewer: str | None,
+    revision: int | None,
+) -> Decision:
+    signer, name = _signer(home, key), one_line(reviewer)
     with (
         registry.reaching(home.tracking_uri, "nothing was decided"),
         record_of(home, registry.check_name(model)) as record,
     ):
         client = connect(home.tracking_uri, home.artifacts)
         seen = position(client, record)
+        if revision is not None and revision != seen.state.revision:
+            raise ChampionMoved(_changed(record, seen))
         version = _challenger(client, record, seen)
         asked = request_of(version, seen)
         if decision == APPROVED:
@@ -123,6 +192,7 @@ def _decide(home: Home, model: str, decision: str, key: Path | None, why: str | 
             before=seen.champion,
             reason=why,
             signed_by=signer["name"],
+            **({} if name is None else {"reviewer": name}),
         )
         statement = {
             **subject(version),
@@ -130,6 +200,7 @@ def _decide(home: Home, model: str, decision: str, key: Path | None, why: str | 
             "reason": why,
             "at": event["at"],
             "by": signer["name"] or event["by"],
+            **({} if name is None else {"reviewer": name}),
         }
         if signer["key"] is not None:
             statement["signature"] = sign(signer["key"], statement)
@@ -165,6 +236,16 @@ def _signer(home: Home, key: Path | None) -> dict[str, Any]:
         )
     name = names[0] if names else None
     return {"by": new_event("decision")["by"], "name": name, "key": private, "mark": fingerprint}
+
+
+def _changed(record: ModelRecord, seen: Position) -> str:
+    """What became of a model since somebody looked at it."""
+    last = next((one for one in reversed(record.events()) if one["kind"] != "refusal"), None)
+    what = "it changed" if last is None else "; ".join(happened(last))
+    return (
+        f"too late, nothing was decided: since {record.model!r} was looked at: {what}. "
+        f"There is now {_named(seen.champion)}; look again"
+    )
 
 
 def _challenger(client: MlflowClient, record: ModelRecord, seen: Position) -> ModelVersion:

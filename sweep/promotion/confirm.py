@@ -146,12 +146,12 @@ def challenge(
     """
     cases, plan = read_plan(sweep.home, sweep.name, sweep.header, store, on_verify)
     sweep.files.bring_folder(f"confirmation/use-{known.use}")
-    winner = ScoredModel(table=_kept_table(sweep.folder, known), rule=known.rule)
+    winner = ScoredModel(table=kept_table(sweep.folder, known), rule=known.rule)
     before = next(use for use in sweep.evidence.uses() if use.number == known.use).result
     assert before is not None, "a confirmation came to an end"
     best = sweep.projection.trials[known.trial]
     sweep.files.bring_folds([best], weights=True)
-    ensemble = _ensemble(best, sweep.projection, sweep.folder, known.rule)
+    ensemble = load_ensemble(best, sweep.projection, sweep.folder, known.rule)
     use = open_holdout(
         sweep,
         plan,
@@ -214,7 +214,16 @@ def _finished(sweep: Sweep, use: Opening, result: Mapping[str, Any]) -> Confirma
     return read_confirmation(sweep, kept)
 
 
-def _kept_table(folder: Path, known: Confirmation) -> CaseTable:
+def kept_table(folder: Path, known: Confirmation) -> CaseTable:
+    """The winner's counts on every case of an opened hold-out.
+
+    Args:
+        folder: Folder of the sweep.
+        known: The winner's confirmation.
+
+    Raises:
+        UsageError: The table is gone.
+    """
     try:
         return load_table(table_path(folder, known.use, known.trial))
     except CheckpointError as error:
@@ -275,7 +284,8 @@ def _models(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Model
     best = trials[0]
     return [
         _Model(
-            trial=trial, ensemble=_ensemble(trial, projection, folder, _rule(trial, folder, plan))
+            trial=trial,
+            ensemble=load_ensemble(trial, projection, folder, _rule(trial, folder, plan)),
         )
         for trial in trials
         # A promotion that goes on without the default is forced, and says so.
@@ -283,7 +293,19 @@ def _models(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Model
     ]
 
 
-def _ensemble(trial: Trial, projection: Projection, folder: Path, rule: Rule) -> Ensemble:
+def load_ensemble(trial: Trial, projection: Projection, folder: Path, rule: Rule) -> Ensemble:
+    """The networks of a trial's folds, ready to run.
+
+    Args:
+        trial: A complete trial.
+        projection: Projection of its sweep.
+        folder: Folder of the sweep.
+        rule: How they make masks.
+
+    Raises:
+        UsageError: Its weights are gone.
+        CheckpointError: They are damaged.
+    """
     weights = weight_folders(trial, folder)
     if weights is None:
         raise UsageError(

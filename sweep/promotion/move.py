@@ -85,6 +85,30 @@ def new_event(kind: str, **more: Any) -> dict[str, Any]:
     return {"kind": kind, "at": at, "by": login(), **more}
 
 
+def happened(event: Mapping[str, Any]) -> Iterator[str]:
+    """An event of the history in words, part by part.
+
+    Args:
+        event: From `new_event`, or from the ledger's record.
+    """
+    yield f"{str(event['at'])[:19]} {event['kind']}"
+    if event.get("outcome") == "undone":
+        yield "undone, because others were faster"
+    if event.get("version") is not None:
+        yield f"version {event['version']}"
+    if event.get("sweep") is not None:
+        yield f"{event['sweep']} trial {event['trial']}"
+    if event.get("before") is not None:
+        yield f"champion was version {event['before']}"
+    if event.get("forced"):
+        yield "against the gate"
+    by = f"by {event.get('signed_by') or event['by']}"
+    yield f"{by} ({event['reviewer']})" if event.get("reviewer") else by
+    for reason in [event.get("reason"), *event.get("reasons", [])]:
+        if reason:
+            yield str(reason)
+
+
 def position(client: MlflowClient, record: ModelRecord) -> Position:
     """Where a model stands, after a move that was cut off is finished or undone.
 

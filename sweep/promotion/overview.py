@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.errors import CoreError
-from sweep.errors import SweepError
+from sweep.errors import SweepError, TrackingError
 from sweep.ledger.evidence import Evidence
 from sweep.ledger.model_record import recorded_models
 from sweep.mlflow import registry
@@ -48,6 +49,8 @@ class RegisteredVersion:
         holdout_uses: Uses of these cases so far.
         approval: See `sweep.mlflow.decision.approval_of`.
         created: Milliseconds since 1970 in UTC.
+        package_sha256: Digest of its files as they were registered; None if it does not say.
+        verdict_sha256: Digest of the verdict that it was registered with, likewise.
     """
 
     number: str
@@ -62,6 +65,8 @@ class RegisteredVersion:
     holdout_uses: int
     approval: Mapping[str, Any] | None
     created: int
+    package_sha256: str | None = None
+    verdict_sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +82,9 @@ class RegisteredModel:
         history: Promotions, refusals, rollbacks, requests and decisions, oldest first.
         unfinished: What a promoter that was cut off left, which the next command ends; None if
             nothing.
+        revision: Number of writes of the ledger's record, which a decision is made against.
+        request: Who asked for the challenger, when, and against which champion it was judged; None
+            where nobody did.
     """
 
     name: str
@@ -86,6 +94,8 @@ class RegisteredModel:
     versions: tuple[RegisteredVersion, ...]
     history: tuple[Mapping[str, Any], ...]
     unfinished: Mapping[str, Any] | None
+    revision: int = 0
+    request: Mapping[str, Any] | None = None
 
 
 def registered_models(home: Home) -> list[RegisteredModel]:
@@ -106,6 +116,54 @@ def registered_models(home: Home) -> list[RegisteredModel]:
         names |= dict.fromkeys(registered_names(client))
         uses = _Uses(home)
         return [_model(home, client, uses, name) for name in names]
+
+
+def registered_model(home: Home, name: str) -> RegisteredModel:
+    """One registered model, without versions if there is none of the name; nothing is changed.
+
+    Args:
+        home: Home with the addresses of ledger and MLflow.
+        name: Name of the model.
+
+    Raises:
+        LedgerError: The ledger cannot be reached.
+        TrackingError: MLflow cannot be reached.
+    """
+    if (file := missing_file(home.tracking_uri)) is not None:
+        raise TrackingError(f"MLflow at {file} is not there")
+    with registry.reaching(home.tracking_uri, "nothing was looked up"):
+        client = connect(home.tracking_uri, home.artifacts)
+        return _model(home, client, _Uses(home), name)
+
+
+def models_of_ledger(home: Home) -> list[RegisteredModel]:
+    """What the ledger alone knows of registered models, for when MLflow is away.
+
+    Versions are left out, and aliases are those of the last moves that the ledger made.
+
+    Args:
+        home: Home with the address of the ledger.
+
+    Raises:
+        LedgerError: The ledger cannot be reached.
+    """
+    return [_recorded(home, name) for name in recorded_models(home.ledger_url)]
+
+
+def _recorded(home: Home, name: str) -> RegisteredModel:
+    with record_of(home, name) as record:
+        state, history = record.read(), record.events()
+    return RegisteredModel(
+        name=name,
+        champion=state.champion,
+        challenger=None if state.request is None else str(state.request["version"]),
+        previous=None,
+        versions=(),
+        history=tuple(history),
+        unfinished=None if state.move is None else state.move.event,
+        revision=state.revision,
+        request=state.request,
+    )
 
 
 class _Uses:
@@ -144,20 +202,17 @@ class _Uses:
 
 
 def _model(home: Home, client: MlflowClient, uses: _Uses, name: str) -> RegisteredModel:
-    with record_of(home, name) as record:
-        state, history = record.read(), record.events()
+    recorded = _recorded(home, name)
     known = registry.aliases(client, name)
     champion, challenger, previous = (known.get(alias) for alias in ALIASES)
-    return RegisteredModel(
-        name=name,
+    return dataclasses.replace(
+        recorded,
         champion=champion,
         challenger=challenger,
         previous=previous,
         versions=tuple(
             _version(home, uses, version, known) for version in registry.versions(client, name)
         ),
-        history=tuple(history),
-        unfinished=None if state.move is None else state.move.event,
     )
 
 
@@ -183,6 +238,8 @@ def _version(
         holdout_uses=uses.of(tags.get("sweep"), tags.get("holdout_digest")),
         approval=approval_of(home, version),
         created=int(version.creation_timestamp),
+        package_sha256=tags.get("package_sha256"),
+        verdict_sha256=tags.get("verdict_sha256"),
     )
 
 
@@ -195,26 +252,3 @@ def _list(text: str | None) -> Sequence[str]:
 
 def _number(text: str | None) -> float | None:
     return None if text is None else float(text)
-
-
-def happened(event: Mapping[str, Any]) -> Iterator[str]:
-    """An event of the history in words, part by part.
-
-    Args:
-        event: From `RegisteredModel.history`.
-    """
-    yield f"{str(event['at'])[:19]} {event['kind']}"
-    if event.get("outcome") == "undone":
-        yield "undone, because others were faster"
-    if event.get("version") is not None:
-        yield f"version {event['version']}"
-    if event.get("sweep") is not None:
-        yield f"{event['sweep']} trial {event['trial']}"
-    if event.get("before") is not None:
-        yield f"champion was version {event['before']}"
-    if event.get("forced"):
-        yield "against the gate"
-    yield f"by {event.get('signed_by') or event['by']}"
-    for reason in [event.get("reason"), *event.get("reasons", [])]:
-        if reason:
-            yield str(reason)
