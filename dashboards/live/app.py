@@ -11,23 +11,17 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboards.live import sweeps
+from dashboards.live import promotion, registry, sweeps
+from dashboards.live.guard import Access, Guard
 from dashboards.live.ledgers import Ledgers
-from dashboards.live.page import POLICY, Page, plain, read_asset
+from dashboards.live.page import Page, plain, read_asset
 from dashboards.live.settings import Settings
 from dashboards.report.markup import join, tag
 from ptxcore.errors import CoreError
 from sweep.errors import LedgerError, SweepError, UnknownSweep, UsageError
 from sweep.util.redaction import redact
 
-_HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-)
 _FOR_A_YEAR = "public, max-age=31536000, immutable"
 
 
@@ -38,6 +32,7 @@ def create_app(settings: Settings) -> Starlette:
         settings: Home that it shows, and whether it may approve.
     """
     ledgers = Ledgers(settings)
+    access = Access(settings.host, token=settings.promote_token)
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
@@ -48,8 +43,10 @@ def create_app(settings: Settings) -> Starlette:
         routes=[
             Route("/assets/{name}", _asset),
             *sweeps.routes(ledgers, settings),
+            *registry.routes(settings),
+            *promotion.routes(settings),
         ],
-        middleware=[Middleware(_Headers)],
+        middleware=[Middleware(Guard, access=access)],
         exception_handlers={
             SweepError: _explain,
             CoreError: _explain,
@@ -57,24 +54,6 @@ def create_app(settings: Settings) -> Starlette:
         },
         lifespan=life,
     )
-
-
-class _Headers:
-    """Gives every answer its policy; what is no file of ours is never kept by a browser."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message["headers"])
-                if not any(name == b"cache-control" for name, _ in headers):
-                    headers.append((b"cache-control", b"no-store"))
-                message["headers"] = [*headers, *_HEADERS]
-            await send(message)
-
-        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
 def _asset(request: Request) -> Response:

@@ -23,6 +23,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboards.live.page import POLICY
+
 #: Names of this machine for itself.
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 #: Addresses that stand for all of a machine's; compared with, nothing is bound here.
@@ -30,14 +32,8 @@ _EVERYWHERE = frozenset({"0.0.0.0", "::"})
 #: Bytes of a form; a reason has 500 characters.
 _MAX_FORM = 64 * 1024
 _FORM = "application/x-www-form-urlencoded"
-#: Scripts, forms and requests of ours alone. Plotly writes styles into the page it draws on.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 HEADERS = {
-    "content-security-policy": _POLICY,
+    "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     # With "no-referrer" a browser sends forms with the origin "null".
@@ -68,19 +64,19 @@ class Reviewer:
 class Access:
     """Which names the page answers to, and who may decide on it."""
 
-    def __init__(self, host: str, *, may_decide: bool = False) -> None:
-        """A new token, if there is something to decide.
+    def __init__(self, host: str, *, token: str | None = None) -> None:
+        """Nobody has come yet.
 
         Args:
             host: Name or address that the server listens on.
-            may_decide: Whether models may be approved and denied.
+            token: What is exchanged for a session that may decide; None where nobody may.
         """
         self._hosts = LOCAL | {host.lower().strip("[]")}
         self._is_everywhere = host in _EVERYWHERE
         if self._is_everywhere:
             self._hosts |= {socket.gethostname().lower(), socket.getfqdn().lower()}
-        self.may_decide = may_decide
-        self.token = secrets.token_urlsafe(32) if may_decide else None
+        self.may_decide = token is not None
+        self._token = token
         self._sessions: dict[str, Reviewer] = {}
         self._lock = threading.Lock()
 
@@ -108,9 +104,9 @@ class Access:
             token: As it was given.
         """
         with self._lock:
-            if self.token is None or not _same(token, self.token):
+            if self._token is None or not _same(token, self._token):
                 return None
-            self.token = None
+            self._token = None
             session = secrets.token_urlsafe(32)
             self._sessions[session] = Reviewer()
             return session

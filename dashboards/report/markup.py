@@ -10,7 +10,7 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-_VOID = frozenset({"meta", "link", "img", "br", "col", "hr"})
+_VOID = frozenset({"meta", "link", "img", "input", "br", "col", "hr"})
 
 
 class Markup(str):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Any
 
 import click
 
-from sweep.cli._common import home_options, open_home, say
+from sweep.cli._common import EXISTING_FILE, home_options, open_home, say
 from sweep.cli._help import command
 from sweep.errors import UsageError
 
@@ -25,18 +26,32 @@ from sweep.errors import UsageError
 @click.option(
     "--allow-promote",
     is_flag=True,
-    help="Print a token with which a browser may approve or deny promotions.",
+    help="Print a link with which one browser may approve and deny promotions; it works once.",
+)
+@click.option(
+    "--key",
+    type=EXISTING_FILE,
+    help="With --allow-promote: your private key (`ssh-keygen -t ed25519`, no passphrase), as of "
+    "`ptxsweep approve`.",
 )
 @click.option("--open/--no-open", "opens", default=True, show_default=True, help="Start a browser.")
 @home_options
 def dashboard_command(
-    name: str | None, host: str, port: int, allow_promote: bool, opens: bool, **options: Any
+    name: str | None,
+    host: str,
+    port: int,
+    allow_promote: bool,
+    key: Path | None,
+    opens: bool,
+    **options: Any,
 ) -> None:
     """Show sweeps in a browser while they run; the sweep NAME first.
 
     Ctrl-C ends it. It reads the ledger, and writes nothing unless --allow-promote is given.
     """
     home = open_home(options)
+    if key is not None and not allow_promote:
+        raise UsageError("--key: found without --allow-promote, expected beside it")
 
     import socket
     import webbrowser
@@ -57,13 +72,14 @@ def dashboard_command(
         ) from error
     with listener:
         port = listener.getsockname()[1]
-        token = secrets.token_urlsafe(24) if allow_promote else None
-        settings = Settings(home=home, host=host, port=port, promote_token=token)
+        token = secrets.token_urlsafe(32) if allow_promote else None
+        settings = Settings(home=home, host=host, port=port, promote_token=token, key=key)
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         address += "/" if name is None else sweep_url(name)
         click.echo(address)
         if token is not None:
-            say(f"promotions may be decided with this token: {token}")
+            address += f"?token={token}"
+            say(f"whoever opens this link first may decide about promotions: {address}")
         say("Ctrl-C ends it")
         if opens:
             webbrowser.open(address)

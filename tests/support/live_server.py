@@ -17,13 +17,13 @@ def serving(app: ASGIApp) -> Iterator[str]:
     """Serve on a free port of 127.0.0.1.
 
     Args:
-        app: Without a lifespan.
+        app: An ASGI application.
 
     Yields:
         The address, "http://127.0.0.1:PORT".
     """
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         try:
