@@ -20,6 +20,7 @@ from siim_slice import find_slice
 from tiny_dicom import DicomSet, write_set
 
 from ptxcore.data.importing.run import ImportReport, import_cases
+from sweep.storage.home import Home
 
 #: Where the product looks without being told; a developer's own must not take part in tests.
 ADDRESSES = (
@@ -116,6 +117,36 @@ def s3(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path
     for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)
     return f"s3://{BUCKET}/{tmp_path.parent.name}/{tmp_path.name}"
+
+
+@pytest.fixture(scope="session")
+def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store that is laid out; doing so takes seconds."""
+    from sweep.mlflow.view import init_store
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    init_store(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A finished sweep with trained weights; read it only."""
+    from tiny_sweep import make_sweep
+
+    return make_sweep(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture
+def tiny_home(trained_home: Home, mlflow_template: Path, tmp_path: Path) -> Home:
+    """A copy of the finished sweep, a fresh MLflow store, and cases that were never used."""
+    from tiny_sweep import home_at
+
+    shutil.rmtree(trained_home.folder.parent / "store" / "holdout_uses", ignore_errors=True)
+    folder = tmp_path / "home"
+    shutil.copytree(trained_home.folder, folder)
+    shutil.copy(mlflow_template, folder / "mlflow.db")
+    return home_at(folder)
 
 
 @pytest.fixture

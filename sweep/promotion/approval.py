@@ -243,8 +243,8 @@ def _changed(record: ModelRecord, seen: Position) -> str:
     last = next((one for one in reversed(record.events()) if one["kind"] != "refusal"), None)
     what = "it changed" if last is None else "; ".join(happened(last))
     return (
-        f"too late, nothing was decided: since {record.model!r} was looked at: {what}. "
-        f"There is now {_named(seen.champion)}; look again"
+        f"since model {record.model!r} was looked at: {what}. There is now "
+        f"{_named(seen.champion)}; nothing was decided, look again"
     )
 
 
