@@ -72,7 +72,7 @@ def decision_form(
     Args:
         seen: What is known.
         cases: Those that have to be opened, or why there are none.
-        looker: Who looks.
+        looker: The one who looks.
         said: What became of the last form, whose words are kept.
     """
     from sweep.promotion.model_card import MAX_REASON

@@ -33,7 +33,7 @@ def promotion_page(
     Args:
         seen: What is known.
         cases: Those that have to be opened, or why there are none.
-        looker: Who looks.
+        looker: The one who looks.
         said: What became of the last form.
     """
     model, evidence = seen.model, seen.evidence

@@ -83,8 +83,8 @@ class RegisteredModel:
         unfinished: What a promoter that was cut off left, which the next command ends; None if
             nothing.
         revision: Number of writes of the ledger's record, which a decision is made against.
-        request: Who asked for the challenger, when, and against which champion it was judged; None
-            where nobody did.
+        request: What is kept of the request for the challenger: by whom, when, and against which
+            champion it was judged; None where nobody asked.
     """
 
     name: str
