@@ -57,6 +57,7 @@ def examine(
         ("python", _python),
         ("environment", lambda: _environment(os.environ)),
         ("versions", lambda: _versions(constraints or _own_constraints())),
+        ("dicom", _dicom),
         ("device", _device),
         ("memory", _memory),
         ("disk", lambda: _disk(home)),
@@ -124,6 +125,20 @@ def installed(name: str) -> str | None:
 def _same(found: str, wanted: str) -> bool:
     """A local label such as "+cpu" names the same release."""
     return found.split("+")[0] == wanted.split("+")[0]
+
+
+def _dicom() -> Iterator[Finding]:
+    from ptxcore.data.formats.codecs import list_readers
+
+    for name, readers in list_readers():
+        if readers.plugins:
+            text, status = f"{name}: read by {readers.plugins[0]}", "ok"
+        elif readers.remedy:
+            text, status = f"{name}: not read; {readers.remedy}", "note"
+        else:
+            text = f"{name}: not read, nothing that pydicom knows decodes it; convert such files"
+            status = "note"
+        yield Finding(topic="dicom", status=status, text=text)
 
 
 def _device() -> Iterator[Finding]:

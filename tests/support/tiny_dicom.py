@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,12 @@ UID_ROOT = "1.2.826.0.1.3680043.8.498."
 
 #: Encoded by a plugin of pydicom rather than by Pillow.
 _COMPRESSED = {RLELossless: "pydicom", JPEGLSLossless: "pyjpegls"}
+
+
+DEFLATED_FRAME = "1.2.840.10008.1.2.8.1"
+#: What the first component of a JPEG 2000 image of one says of itself: its depth and its sampling,
+#: behind the number of components (ISO/IEC 15444-1 A.5.1).
+_ONE_COMPONENT = b"\0\1%c\1\1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +66,7 @@ def write_dicom(
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = UID_ROOT + "1"
-    meta.TransferSyntaxUID = syntax
+    meta.TransferSyntaxUID = JPEG2000Lossless if syntax == DEFLATED_FRAME else syntax
     dataset = FileDataset(
         str(path),
         {},
@@ -77,9 +84,12 @@ def write_dicom(
     dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.itemsize
     dataset.PixelRepresentation = int(np.issubdtype(pixels.dtype, np.signedinteger))
     if syntax in (JPEGBaseline8Bit, JPEG2000Lossless):
-        stream = io.BytesIO()
-        Image.fromarray(pixels).save(stream, "JPEG" if syntax == JPEGBaseline8Bit else "JPEG2000")
-        dataset.PixelData = encapsulate([stream.getvalue()])
+        is_signed = elements.get("PixelRepresentation", dataset.PixelRepresentation) == 1
+        dataset.PixelData = encapsulate([_codestream(pixels, syntax, is_signed=is_signed)])
+    elif syntax == DEFLATED_FRAME:
+        deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        frame = deflater.compress(pixels.astype(f"<u{pixels.itemsize}").tobytes())
+        dataset.PixelData = encapsulate([frame + deflater.flush()])
     else:
         order = ">" if syntax == ExplicitVRBigEndian else "<"
         data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
@@ -97,7 +107,29 @@ def write_dicom(
     for keyword in remove:
         del dataset[keyword]
     dataset.save_as(path)
+    if syntax == DEFLATED_FRAME:
+        rename_syntax(path, JPEG2000Lossless, syntax)
     return path
+
+
+def rename_syntax(path: Path, old: str, new: str) -> None:
+    """Give a file a transfer syntax that pydicom does not write, with an id of the same length."""
+    before, after = (uid.encode() + b"\0" * (len(uid) % 2) for uid in (old, new))
+    assert len(before) == len(after)
+    path.write_bytes(path.read_bytes().replace(before, after, 1))
+
+
+def _codestream(pixels: NDArray[Any], syntax: str, *, is_signed: bool) -> bytes:
+    """Pillow writes no signed JPEG 2000, but numbers lose half their range before the transform."""
+    stream, depth = io.BytesIO(), 8 * pixels.itemsize
+    if syntax == JPEGBaseline8Bit or not is_signed:
+        Image.fromarray(pixels).save(stream, "JPEG" if syntax == JPEGBaseline8Bit else "JPEG2000")
+        return stream.getvalue()
+    raised = pixels.view(f"u{pixels.itemsize}") ^ (1 << depth - 1)
+    Image.fromarray(raised).save(stream, "JPEG2000", no_jp2=True)
+    unsigned, signed = (_ONE_COMPONENT % byte for byte in (depth - 1, depth - 1 | 0x80))
+    assert stream.getvalue().count(unsigned) == 1
+    return stream.getvalue().replace(unsigned, signed)
 
 
 def rle_of(mask: NDArray[np.bool_]) -> str:

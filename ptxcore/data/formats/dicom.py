@@ -72,10 +72,11 @@ def read_dicom(path: Path) -> Radiograph:
     """
     dataset = _parse(path, stop_before_pixels=False)
     header = _header(path, dataset)
-    frame = decode(path, dataset)
+    bits = read_bits(path, dataset)
+    frame = decode(path, dataset, bits)
     if frame.shape != header.shape:
         raise refusal(path, "PixelData", f"an image of {frame.shape}", f"one of {header.shape}")
-    samples = to_samples(path, dataset, frame, read_bits(path, dataset))
+    samples = to_samples(path, dataset, frame, bits)
     return Radiograph(
         pixels=displayed(path, dataset, samples, eight_bit=header.is_eight_bit),
         uid=header.uid,

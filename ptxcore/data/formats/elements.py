@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 from pydicom.config import IGNORE
@@ -41,6 +42,18 @@ def text_of(dataset: Dataset, keyword: str) -> str:
     value = dataset.get_item(keyword).value
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
     return text.strip(" \0\t\r\n")
+
+
+def word_of(dataset: Dataset, keyword: str) -> str:
+    """A word of code (VR CS) as messages show it: "another" where it is none of capitals, which may
+    be anything.
+
+    Args:
+        dataset: The header.
+        keyword: Keyword of the element.
+    """
+    text = text_of(dataset, keyword)
+    return text if re.fullmatch(r"[A-Z][A-Z0-9_]{0,15}", text) else "another"
 
 
 def int_of(dataset: Dataset, element: str | tuple[int, int], default: int | None) -> int | None:

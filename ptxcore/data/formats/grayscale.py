@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 
-from ptxcore.data.formats.elements import float_of, refusal, text_of
+from ptxcore.data.formats.elements import float_of, refusal, text_of, word_of
 from ptxcore.data.formats.samples import Samples
 from ptxcore.data.formats.tables import read_table
 
@@ -90,7 +90,8 @@ def _of_interest(
         return values
     function = text_of(dataset, "VOILUTFunction").upper() or "LINEAR"
     if function not in _FUNCTIONS:
-        raise refusal(path, "VOILUTFunction", "another", f"one of {', '.join(_FUNCTIONS)}")
+        found = word_of(dataset, "VOILUTFunction")
+        raise refusal(path, "VOILUTFunction", found, f"one of {', '.join(_FUNCTIONS)}")
     if width <= 0 or (function == "LINEAR" and width < 1):
         expected = "at least 1" if function == "LINEAR" else "more than 0"
         raise refusal(path, "WindowWidth", f"{width:g}", expected)

@@ -4,9 +4,9 @@ PS3.5 8.1.1 and its annex D: a word has Bits Allocated, of which the Bits Stored
 Bit are the sample, in two's complement where Pixel Representation is 1; nothing is said of the
 other bits, which may hold overlays. Which step has applied what:
 
-- Uncompressed and RLE (8.2.2) frames are whole words, and no decoder moves them: they are shifted,
-  cut and extended by their sign here. pydicom's own cut (`correct_unused_bits`), which takes the
-  sample to be at the bottom whatever High Bit says, is turned off.
+- Uncompressed, deflated and RLE (8.2.2) frames are whole words, and no decoder moves them: they
+  are shifted, cut and extended by their sign here. pydicom's own cut (`correct_unused_bits`), which
+  takes the sample to be at the bottom whatever High Bit says, is turned off.
 - A compressed codestream (8.2.1, 8.2.3, 8.2.4) holds numbers of its own precision, at the bottom:
   of the sample, or of the whole word with its overlays. What is above the sample is cut off here
   too. A sample that does not end at the bottom can be meant in two ways, and is refused.
@@ -31,6 +31,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from ptxcore.data.formats.codecs import DEFLATED_FRAME
 from ptxcore.data.formats.elements import int_of, refusal, syntax_of
 
 _WHOLE_WORDS = (
@@ -38,6 +39,7 @@ _WHOLE_WORDS = (
     ExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     DeflatedExplicitVRLittleEndian,
+    DEFLATED_FRAME,
     RLELossless,
 )
 

@@ -98,6 +98,17 @@ def test_short_and_common_values_hide_nothing_else() -> None:
     assert redact("at 5432/home", {"DB_PASSWORD": "5432"}) == "at 5432/home"
 
 
+def test_each_transfer_syntax_is_read_or_says_how(tmp_path: Path) -> None:
+    found = [one for one in examine(Home.from_environment(tmp_path)) if one.topic == "dicom"]
+    texts = {one.text.partition(": ")[0]: one for one in found}
+    assert len(texts) == len(found) == 21
+    assert texts["JPEG Baseline (Process 1)"].text.endswith(": read by pillow")
+    assert texts["JPEG XL"].status == "note"
+    for name in ("JPEG Extended (Process 2 and 4), 12 bits", "High-Throughput JPEG 2000"):
+        text = next(one.text for key, one in texts.items() if key.startswith(name))
+        assert "read by pylibjpeg" in text or "`pip install " in text
+
+
 def test_constraints_are_read() -> None:
     assert read_constraints("# x\nTorch==2.0  # why\n\nnumpy>=1\n") == {"torch": "2.0"}
 

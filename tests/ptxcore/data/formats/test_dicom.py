@@ -264,7 +264,7 @@ def test_drawn_images_say_so(tmp_path: Path) -> None:
         ({"WindowCenter": 5, "WindowWidth": 0}, "WindowWidth: found 0, expected at least 1"),
         (
             {"WindowCenter": 5, "WindowWidth": 9, "VOILUTFunction": "VENDOR"},
-            "VOILUTFunction: found another, expected one of LINEAR, LINEAR_EXACT, SIGMOID",
+            "VOILUTFunction: found VENDOR, expected one of LINEAR, LINEAR_EXACT, SIGMOID",
         ),
         (
             {"RescaleSlope": [1, 2], "RescaleIntercept": 0},

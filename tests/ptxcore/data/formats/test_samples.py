@@ -17,9 +17,10 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLSLossless,
     RLELossless,
 )
-from tiny_dicom import write_dicom
+from tiny_dicom import DEFLATED_FRAME, write_dicom
 
 from ptxcore.data.formats.dicom import read_dicom, read_header
 from ptxcore.errors import DicomError
@@ -31,6 +32,8 @@ SYNTAXES = [
     DeflatedExplicitVRLittleEndian,
     RLELossless,
     JPEG2000Lossless,
+    JPEGLSLossless,
+    DEFLATED_FRAME,
 ]
 _ROWS, _COLUMNS = np.mgrid[0:48, 0:64]
 _NOISE = np.random.default_rng(3)
@@ -51,7 +54,7 @@ def assert_shows(path: Path, expected: NDArray[Any]) -> None:
 
 
 def is_codestream(syntax: str) -> bool:
-    return syntax == JPEG2000Lossless
+    return syntax in (JPEG2000Lossless, JPEGLSLossless)
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
