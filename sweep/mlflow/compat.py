@@ -1,4 +1,4 @@
-"""What we borrow of MLflow's private parts, all of it: its migrations, and columns of its tables.
+"""What we borrow of MLflow's private parts, all of it: migrations, columns of tables, views.
 
 MLflow promises none of this, so pyproject.toml ends below its next minor release, and
 `tests/sweep/mlflow/test_compat.py` says what is gone when that bound is raised.
@@ -6,6 +6,8 @@ MLflow promises none of this, so pyproject.toml ends below its next minor releas
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from mlflow.store.db import utils
@@ -20,6 +22,20 @@ PLACES = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
+
+#: Name of our view, in tags of experiments and in addresses.
+VIEW = "ptxsweep"
+
+
+def shared_view(columns: Sequence[str], *, order_by: str) -> tuple[str, str]:
+    """The tag of an experiment that its page shares a view by, `VIEW`: key and value.
+
+    Args:
+        columns: What the table of runs shows, such as "metrics.`score`".
+        order_by: The one that it is sorted by, the highest first.
+    """
+    state = {"selectedColumns": list(columns), "orderByKey": order_by, "orderByAsc": False}
+    return f"mlflow.sharedViewState.{VIEW}", json.dumps(state)
 
 
 def upgrade(url: str) -> None:

@@ -142,10 +142,13 @@ def trial_tags(name: str, trial: Trial, projection: Projection) -> dict[str, str
         "ptxsweep.sweep": name,
         SWEEP_ID: sweep_id(name, projection.header),
         TRIAL: str(trial.number),
-        "ptxsweep.phantom": str(projection.header.is_phantom),
-        "ptxsweep.selection": str(trial.settings.get("selection", "monitor")),
     }
-    return tags | ({"ptxsweep.default": "True"} if trial.is_default else {})
+    for key, says in (("phantom", projection.header.is_phantom), ("default", trial.is_default)):
+        if says:
+            tags[f"ptxsweep.{key}"] = "True"
+    if (selection := str(trial.settings.get("selection", "monitor"))) != "monitor":
+        tags["ptxsweep.selection"] = selection
+    return tags
 
 
 def trial_params(trial: Trial) -> dict[str, str]:
@@ -181,6 +184,8 @@ def standing_tags(trial: Trial, reference: Reference) -> dict[str, str]:
     }
     if (rank := reference.ranks.get(trial.number)) is not None:
         tags["ptxsweep.rank"] = f"{rank} of {len(reference.ranks)} complete"
+        if (found := reference.difference(trial)) is not None:
+            tags["ptxsweep.rank"] += f", {found.mean:+.3f} to the default"
     if trial.inference:
         tags[INFERENCE] = inference_text(trial)
     if trial.batch_parts > 1:

@@ -17,7 +17,7 @@ where it is one over all folds:
     monitor/loss, train/loss by epoch, means over the folds of a complete trial, as far as all go
     stopped_at_fold, stopped_at_epoch   of trials that were stopped in a fold
     score_bias_corrected, score_first_share    of a sweep's winner, see `sweep.analysis.resampling`
-    folds_done, epochs_done, seconds    the latter two in the end, unfinished folds included
+    folds_done, epochs_done, seconds    in the end, the latter two with unfinished folds
 
 Everything else stands in tables among the artifacts, see `sweep.mlflow.view._tables`.
 """
@@ -174,11 +174,9 @@ def trial_metrics(
     metrics += _monitor(trial, _FIRST, projection, after=sent.epochs)
     if END in new:
         metrics += _end(trial)
-    if sent.is_new:
-        metrics.append(_metric("folds_done", 0, milliseconds(trial.created_at), 0))
     for fold in sorted(trial.folds):
         if str(fold) in new:
-            metrics += _fold(trial, fold)
+            metrics.append(_fold(trial, fold))
     if END in new:
         metrics += _last_curves(trial, projection)
     return [metric for metric in metrics if math.isfinite(metric.value)]
@@ -281,18 +279,14 @@ def _end(trial: Trial) -> list[Metric]:
     found: dict[str, float] = _means(trial) if trial.state is State.COMPLETE else {}
     if (place := stopped_in(trial)) is not None:
         found |= {"stopped_at_fold": place[0], "stopped_at_epoch": place[1]}
-    found |= {"epochs_done": trial.num_epochs, "seconds": trial.total_seconds}
+    found |= {"folds_done": len(trial.folds), "epochs_done": trial.num_epochs}
+    found |= {"seconds": trial.total_seconds}
     return _at_end(trial, found)
 
 
-def _fold(trial: Trial, fold: int) -> list[Metric]:
+def _fold(trial: Trial, fold: int) -> Metric:
     """What a finished fold adds."""
-    at = _fold_time(trial, fold)
-    done = sum(number <= fold for number in trial.folds)
-    return [
-        _metric("folds_done", done, at, done),
-        _metric(f"{FOLD_SCORE}{fold}", trial.folds[fold].value, max(at, _choice_time(trial)), 0),
-    ]
+    return _metric(f"{FOLD_SCORE}{fold}", trial.folds[fold].value, fold_end(trial, fold), 0)
 
 
 def _monitor(trial: Trial, fold: int, projection: Projection, *, after: int = 0) -> list[Metric]:

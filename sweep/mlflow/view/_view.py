@@ -20,6 +20,7 @@ from sweep.analysis.operating_point import fill
 from sweep.analysis.verdict import verdict
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
+from sweep.mlflow.compat import VIEW, shared_view
 from sweep.mlflow.view import _content as content
 from sweep.mlflow.view import _words as words
 from sweep.mlflow.view._folds import FoldRuns
@@ -49,6 +50,14 @@ from sweep.util.redaction import redact
 EXPERIMENT = "ptxsweep"
 #: MLflow's pages open as those of language models until told otherwise, once in each browser.
 MODEL_TRAINING = "?workflowType=machine_learning"
+#: Columns of the table of trials and of that of sweeps, which shows none of them by itself.
+_SCORES = tuple(
+    f"metrics.`{key}`" for key in ("score", "score_vs_default", "vs_default_low", "vs_default_high")
+)
+TRIALS_VIEW = shared_view(
+    [*_SCORES, "tags.`ptxsweep.rank`", f"tags.`{content.STOPPED}`"], order_by=_SCORES[0]
+)
+SWEEPS_VIEW = shared_view([*_SCORES, "tags.`ptxsweep.standing`"], order_by="attributes.start_time")
 #: What MLflow, its server, its database or its artifact folder may do to us.
 OUTAGES = (MlflowException, SQLAlchemyError, OSError)
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -211,11 +220,10 @@ class MlflowView:
             runs.make(PARENT, content.sweep_tags(self.name, projection), created)
         self.run_id = runs.found[PARENT].run_id
         sweeps, trials = runs.experiments
-        runs.label(sweeps, {words.DESCRIPTION: words.sweeps_note()})
+        runs.label(sweeps, dict([SWEEPS_VIEW, (words.DESCRIPTION, words.sweeps_note())]))
         link = run_link(self.name, sweeps, self.run_id)
-        runs.label(
-            trials, {words.DESCRIPTION: words.trials_note(self.name, projection.header, link)}
-        )
+        note = words.trials_note(self.name, projection.header, link)
+        runs.label(trials, dict([TRIALS_VIEW, (words.DESCRIPTION, note)]))
         return runs
 
     def _known_runs(self, projection: Projection) -> SweepRuns:
@@ -337,5 +345,5 @@ def run_link(text: str, experiment_id: str, run_id: str) -> str:
 
 
 def experiment_link(text: str, experiment_id: str) -> str:
-    """The same to an experiment."""
-    return f"[{text}](#/experiments/{experiment_id}/runs{MODEL_TRAINING})"
+    """The same to an experiment, with the columns of our view."""
+    return f"[{text}](#/experiments/{experiment_id}/runs{MODEL_TRAINING}&viewStateShareKey={VIEW})"

@@ -68,9 +68,7 @@ def trial_note(trial: Trial, projection: Projection, reference: Reference, sweep
             if value != default.settings.get(key)
         ]
         parts.append(f"Differs from the default in {', '.join(changes) or 'nothing'}.")
-    parts.append(
-        f"Sweep: {sweep_link}. All metrics of all folds: metrics.json; curves: curves.json."
-    )
+    parts.append(f"Sweep: {sweep_link}. Other metrics are in metrics.json, curves in curves.json.")
     return "\n\n".join(parts)[:_MAX_NOTE]
 
 
@@ -86,18 +84,19 @@ def sweep_note(
         gate: What the gate said of the winner, None before a promotion was tried.
     """
     lead, *rest = said.sentences
-    parts = [f"**{lead}** {' '.join(rest)}"]
+    # MLflow shows some six lines until it is asked for more: the links are among them.
+    parts = [f"**{lead}**", " · ".join(f"{what}: {link}" for what, link in links.items())]
     if gate is not None:
         parts.append(f"Gate: {gate}.")
     # The last ones, since MLflow takes texts of some length alone.
     parts += [_MARKS.sub(r"\\\g<0>", note_text(note)) for note in projection.notes[-_MAX_NOTES:]]
-    parts.append("\n".join(f"- {what}: {link}" for what, link in links.items()))
+    parts.append(" ".join(rest))
     if stopped := _stopped(projection):
         parts.append("Why the others stopped:\n\n" + "\n".join(f"- {line}" for line in stopped))
     parts += said.cautions
     if (cases := describe(cohort_of(projection.header))) is not None:
         parts.append(f"Cases: {cases}.")
-    return "\n\n".join(parts)[:_MAX_NOTE]
+    return "\n\n".join(part for part in parts if part)[:_MAX_NOTE]
 
 
 def sweeps_note() -> str:

@@ -105,7 +105,7 @@ def test_every_view_says_the_same(
 
     tags = progress_tags(projection, said)
     assert tags["ptxsweep.standing"] == said.text
-    note = sweep_note(projection, said, {}, None).replace("**", "")
+    note = one_line(sweep_note(projection, said, {}, None).replace("**", ""))
     assert note.startswith(said.text)
     assert all(sentence in note for sentence in said.cautions[:1])
 
