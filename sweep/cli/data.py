@@ -71,6 +71,26 @@ data_command.add_command(fidelity_command)
     help="CSV of image ids and run-length encoded masks (SIIM-ACR); PNG pairs need none.",
 )
 @click.option(
+    "--masks",
+    type=click.Path(exists=True, path_type=Path),
+    help="Masks instead: a folder of DICOM Segmentations, or of PNG, NIfTI or NRRD files by the "
+    "names of the images; or a JSON file of COCO annotations.",
+)
+@click.option(
+    "--mask-class",
+    "mask_classes",
+    multiple=True,
+    metavar="CLASS",
+    help="Of masks with several classes the one that counts, by number or name; given many times "
+    "they are united, `all` unites every one.",
+)
+@click.option(
+    "--mask-axes",
+    type=click.Choice(["xy", "yx"]),
+    help="Whether the first axis of a NIfTI or NRRD mask runs from left to right in the image, or "
+    "down [by its direction].",
+)
+@click.option(
     "--rle-size",
     type=GridSize(),
     metavar="SIDE|HxW",
@@ -119,6 +139,11 @@ data_command.add_command(fidelity_command)
     "else. Masks of 0 and one other value are taken as they are.",
 )
 @click.option("--store", type=ANY_PATH, required=True, help="Folder to write; must not exist.")
+@click.option(
+    "--preview",
+    type=OUTPUT_FILE,
+    help="PNG file to draw twelve cases into, with the outlines of their masks.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Decoding threads [one per core].")
 @click.option(
     "--name-files",
@@ -130,6 +155,9 @@ def import_command(
     dicom: Path | None,
     png: Path | None,
     rle: Path | None,
+    masks: Path | None,
+    mask_classes: tuple[str, ...],
+    mask_axes: str | None,
     rle_size: tuple[int, int] | None,
     rle_starts: str | None,
     rle_order: str | None,
@@ -140,6 +168,7 @@ def import_command(
     any_modality: bool,
     mask_threshold: float | None,
     store: Path,
+    preview: Path | None,
     workers: int | None,
     name_files: bool,
     as_json: bool,
@@ -152,9 +181,15 @@ def import_command(
     images = dicom or png
     if images is None or None not in (dicom, png):
         raise UsageError("data import: give either --dicom FOLDER or --png FOLDER")
-    if rle is None and dicom is not None:
-        raise UsageError("data import: --dicom needs --rle FILE, the masks of its images")
+    if rle is None and masks is None and dicom is not None:
+        raise UsageError(
+            "data import: --dicom needs the masks of its images: --rle FILE, or --masks FOLDER"
+        )
 
+    if preview is not None and preview.suffix.lower() != ".png":
+        raise UsageError(f"--preview: found {preview.name!r}, expected a name that ends in .png")
+
+    from ptxcore.atomic_file import whole_file
     from ptxcore.data.formats.rle_fit import Asked
     from ptxcore.data.formats.subject import describe_contents
     from ptxcore.data.importing.run import import_cases
@@ -174,6 +209,9 @@ def import_command(
         groups=groups,
         subgroups=subgroups,
         asked=asked,
+        masks=masks,
+        mask_classes=mask_classes,
+        mask_axes=mask_axes,
         unannotated=unannotated,
         any_modality=any_modality,
         mask_threshold=mask_threshold,
@@ -181,6 +219,12 @@ def import_command(
         workers=workers,
         on_progress=counter("imported"),
     )
+    if preview is not None:
+        from ptxcore.data.store.case_store import CaseStore
+        from ptxcore.data.studies.import_sheet import draw_import_sheet
+
+        with whole_file(preview) as draft:
+            draw_import_sheet(CaseStore.open(store)).save(draft, format="PNG")
     if as_json:
         emit(report)
         return
@@ -192,6 +236,8 @@ def import_command(
     )
     click.echo(describe_contents(report.contents))
     click.echo(report.masks)
+    if preview is not None:
+        click.echo(f"{preview}: twelve cases with the outlines of their masks; look at it")
 
 
 @data_command.command("check")

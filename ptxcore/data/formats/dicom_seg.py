@@ -6,6 +6,7 @@ highdicom itself wrote (0.28.2, `ptxcore.export.dicom_seg` says why).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 
 from ptxcore.data.formats.elements import refusal, text_of
+from ptxcore.data.formats.mask_values import ALL
 from ptxcore.errors import MaskError
 
 #: Label Map Segmentation Storage, which has no name in pydicom 3.0.2.
@@ -41,20 +43,22 @@ def source_uids(path: Path) -> set[str]:
     return {uid for uid in (_source_of(dataset, group) for group in _groups(dataset)) if uid}
 
 
-def read_seg(path: Path) -> dict[str, NDArray[np.bool_]]:
+def read_seg(path: Path, classes: Sequence[str] | None = None) -> dict[str, NDArray[np.bool_]]:
     """The pneumothorax in each image that a segmentation refers to.
 
     Args:
         path: Path of the file; binary, fractional (a mask is what reaches half of the most) or
             a label map. Of several segments that is taken which says by its code or label that it
             is a pneumothorax.
+        classes: Numbers or labels of the segments that count, united; `ALL` takes every one. An
+            empty one takes a single segment, too, only if it says that it is a pneumothorax.
 
     Returns:
         By SOP Instance UID of the image, bool of shape (H, W).
 
     Raises:
         DicomError: No segmentation, or one that cannot be read.
-        MaskError: No segment is a pneumothorax, or several are; a frame names no image.
+        MaskError: No segment is meant, or several are a pneumothorax; a frame names no image.
     """
     try:
         dataset = pydicom.dcmread(path)
@@ -64,7 +68,7 @@ def read_seg(path: Path) -> dict[str, NDArray[np.bool_]]:
         raise refusal(path, "file", f"damage ({type(error).__name__})", "a segmentation") from error
     if sop_class not in (SegmentationStorage, LABELMAP_STORAGE):
         raise refusal(path, "SOPClassUID", "another object", "a segmentation")
-    segment = _segment(path, dataset)
+    chosen = _segments(path, dataset, classes)
     frames = np.asarray(pixels).reshape(-1, int(dataset.Rows), int(dataset.Columns))
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     found: dict[str, NDArray[np.bool_]] = {}
@@ -73,8 +77,8 @@ def read_seg(path: Path) -> dict[str, NDArray[np.bool_]]:
         if uid is None:
             raise MaskError(f"{path.name}: found a frame that names no image, expected its source")
         if sop_class == LABELMAP_STORAGE:
-            mask = frame == segment
-        elif (_segment_of(group) or _segment_of(shared) or segment) != segment:
+            mask = np.isin(frame, sorted(chosen))
+        elif (_segment_of(group) or _segment_of(shared) or min(chosen)) not in chosen:
             mask = np.zeros(frame.shape, dtype=bool)
         elif text_of(dataset, "SegmentationType") == "FRACTIONAL":
             mask = frame >= 0.5 * int(dataset.MaximumFractionalValue)
@@ -96,17 +100,33 @@ def _source_of(dataset: Dataset, group: Dataset) -> str | None:
     return _source(group) or _source(shared) or _only_source(dataset)
 
 
-def _segment(path: Path, dataset: Dataset) -> int:
-    """Number of the segment that is a pneumothorax."""
+def _segments(path: Path, dataset: Dataset, classes: Sequence[str] | None) -> set[int]:
+    """Numbers of the segments that count."""
     segments = list(dataset.get("SegmentSequence") or [])
+    if classes and ALL in classes:
+        return {int(segment.SegmentNumber) for segment in segments}
+    if classes:
+        asked = {word.casefold() for word in classes}
+        chosen = [one for one in segments if asked & _names(one)]
+        if not chosen:
+            raise MaskError(
+                f"{path.name}: found {len(segments)} segments, none with the number or label that "
+                "--mask-class names"
+            )
+        return {int(segment.SegmentNumber) for segment in chosen}
     named = [segment for segment in segments if _is_pneumothorax(segment)]
-    chosen = named or segments
+    chosen = named or (segments if classes is None else [])
     if len(chosen) != 1:
         raise MaskError(
             f"{path.name}: found {len(segments)} segments, {len(named)} of them a pneumothorax by "
             "code or label, expected one"
+            + ("" if classes is None else "; name it (--mask-class 1, all unites them)")
         )
-    return int(chosen[0].SegmentNumber)
+    return {int(chosen[0].SegmentNumber)}
+
+
+def _names(segment: Dataset) -> set[str]:
+    return {str(int(segment.SegmentNumber)), text_of(segment, "SegmentLabel").casefold()}
 
 
 def _is_pneumothorax(segment: Dataset) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptxcore.data.formats.png import PTX498_IMAGE, PTX498_MASK, png_id
 from ptxcore.errors import DataError
 
 _DICOM_SUFFIXES = (".dcm", ".dicom")
@@ -115,7 +116,8 @@ def base_name(path: Path) -> str:
 def find_images(folder: Path) -> ImageFiles:
     """Look through a folder, at any depth, for DICOM files, or for PNG files if it has none.
 
-    PNG files may be in subfolders `images` and `masks`, paired by their stems.
+    PNG files may be in subfolders `images` and `masks`, paired by their stems, or in the layout of
+    PTX-498, see `ptxcore.data.formats.png.png_id`.
 
     Args:
         folder: Files in it with names that begin with a dot are counted and not looked at.
@@ -131,8 +133,11 @@ def find_images(folder: Path) -> ImageFiles:
     masks: dict[str, Path] = {}
     if not paths:
         paths = [path for path in listing.other if path.suffix.lower() == ".png"]
-        if (folder / "images").is_dir():
-            masks = _by_stem([path for path in paths if folder / "masks" in path.parents])
+        if any(is_ptx498(path, PTX498_IMAGE) for path in paths):
+            masks = _by_id([path for path in paths if is_ptx498(path, PTX498_MASK)])
+            paths = [path for path in paths if is_ptx498(path, PTX498_IMAGE)]
+        elif (folder / "images").is_dir():
+            masks = _by_id([path for path in paths if folder / "masks" in path.parents])
             paths = [path for path in paths if folder / "images" in path.parents]
     if not paths:
         raise DataError(
@@ -149,11 +154,22 @@ def find_images(folder: Path) -> ImageFiles:
     )
 
 
-def _by_stem(masks: list[Path]) -> dict[str, Path]:
-    twice = [stem for stem, number in Counter(path.stem for path in masks).items() if number > 1]
+def is_ptx498(path: Path, ending: str) -> bool:
+    """Whether a file has the name of an image, or of a mask, of PTX-498.
+
+    Args:
+        path: Path of the file.
+        ending: `PTX498_IMAGE` or `PTX498_MASK`.
+    """
+    return path.name.lower().endswith(ending)
+
+
+def _by_id(masks: list[Path]) -> dict[str, Path]:
+    ids = [png_id(path) for path in masks]
+    twice = [name for name, number in Counter(ids).items() if number > 1]
     if twice:
         raise DataError(
             f"masks: found {len(twice)} names that several files have, expected a mask by the name "
             "of each image; unite the masks of an image, or import them apart"
         )
-    return {path.stem: path for path in masks}
+    return dict(zip(ids, masks, strict=True))

@@ -19,6 +19,10 @@ from ptxcore.errors import DicomError
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L")
 
 
+#: PTX-498 has a folder for each of its three sites, and in each `7.1.img.png` with `7.2.mask.png`.
+PTX498_IMAGE, PTX498_MASK = ".1.img.png", ".2.mask.png"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layers:
     """What a PNG file holds.
@@ -34,8 +38,20 @@ class Layers:
     palette: NDArray[np.uint8] | None
 
 
+def png_id(path: Path) -> str:
+    """The id of the image of a PNG file: its stem, or site and number in the layout of PTX-498.
+
+    Args:
+        path: Path of the image, or of its mask in that layout.
+    """
+    for ending in (PTX498_IMAGE, PTX498_MASK):
+        if path.name.lower().endswith(ending):
+            return f"{path.parent.name}/{path.name[: -len(ending)]}"
+    return path.stem
+
+
 def read_png(path: Path) -> Radiograph:
-    """Read one greyscale image of 8 or 16 bits; its id is the file's stem.
+    """Read one greyscale image of 8 or 16 bits; its id is that of `png_id`.
 
     A colour image passes if it shows no colour: many public sets store grey as RGB or RGBA. Its
     alpha channel is left aside: it says nothing about the body.
@@ -49,21 +65,21 @@ def read_png(path: Path) -> Radiograph:
     Raises:
         DicomError: Not such an image; the message names the file.
     """
-    return Radiograph(pixels=read_layers(path).grey, uid=path.stem)
+    return Radiograph(pixels=read_layers(path).grey, uid=png_id(path))
 
 
 def read_png_header(path: Path) -> Header:
     """What a PNG file says about its image, without the pixels.
 
     Args:
-        path: Path of the file; its stem becomes the id.
+        path: Path of the file; see `png_id`.
 
     Raises:
         DicomError: Not an image; the message names the file.
     """
     with _opened(path) as image:
         return Header(
-            uid=path.stem,
+            uid=png_id(path),
             shape=(image.height, image.width),
             is_eight_bit=image.mode not in _SIXTEEN_BIT and not _is_deep_colour(image),
         )

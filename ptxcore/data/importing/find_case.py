@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ptxcore.data.formats.dicom import read_header
 from ptxcore.data.formats.files import find_images
+from ptxcore.data.formats.png import png_id
 from ptxcore.data.importing.sources import case_id_of
 from ptxcore.data.store.case_store import Case, CaseStore, OnProgress, no_progress
 from ptxcore.errors import DataError
@@ -74,7 +75,7 @@ def _expanded(paths: Sequence[Path]) -> list[Path]:
 
 def _image_id(path: Path) -> str:
     if path.suffix.lower() == ".png":
-        return path.stem
+        return png_id(path)
     header = read_header(path)
     assert header is not None  # any id is wanted
     return header.uid

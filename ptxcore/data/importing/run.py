@@ -15,7 +15,7 @@ import math
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,13 +27,14 @@ from numpy.typing import NDArray
 
 from ptxcore.data.formats.contrast import has_contrast
 from ptxcore.data.formats.dicom import read_dicom
-from ptxcore.data.formats.files import find_images
+from ptxcore.data.formats.files import ImageFiles, find_images
+from ptxcore.data.formats.mask_values import Reading
 from ptxcore.data.formats.png import read_png
 from ptxcore.data.formats.radiograph import Radiograph
 from ptxcore.data.formats.rle_fit import Asked
 from ptxcore.data.formats.rle_table import read_table
 from ptxcore.data.formats.subject import VIEWS, count_subjects
-from ptxcore.data.importing.masks import MaskSource, PngMasks, RleMasks
+from ptxcore.data.importing.masks import CocoMasks, FileMasks, MaskSource, RleMasks, find_masks
 from ptxcore.data.importing.naming import speaking_of
 from ptxcore.data.importing.report import ImportReport, make_report
 from ptxcore.data.importing.sources import (
@@ -74,6 +75,9 @@ def import_cases(
     groups: Path | None = None,
     subgroups: Path | None = None,
     asked: Asked | None = None,
+    masks: Path | None = None,
+    mask_classes: Sequence[str] = (),
+    mask_axes: str | None = None,
     unannotated: str = "exclude",
     any_modality: bool = False,
     mask_threshold: float | None = None,
@@ -94,6 +98,9 @@ def import_cases(
         subgroups: Table `image_id,subgroup` of sites, scanners or the like, which the gate compares
             one by one; labels are kept as they are.
         asked: What is known of the dialect of `rle`; the rest is told by what fits.
+        masks: Folder of masks, or JSON file of COCO, instead of `rle`, see `find_masks`.
+        mask_classes: Classes that are united into the mask, see `Reading`, likewise the axes.
+        mask_axes: Which way the first axis of a NIfTI or NRRD mask runs.
         unannotated: "exclude" leaves images without a row out; "negative" takes them as empty.
         any_modality: Whether images with headers that say that they are no projection radiographs
             (CT, MR, ultrasound ...) are taken too, rather than refused.
@@ -115,22 +122,28 @@ def import_cases(
         raise DataError(f"mask_threshold: found {mask_threshold}, expected a share in (0, 1)")
     if mask_threshold is not None and rle is not None:
         raise DataError("mask_threshold: found a table of masks, expected masks as PNG files")
+    if rle is not None and (masks is not None or mask_classes or mask_axes):
+        raise DataError("masks: found a table of run lengths and masks as files, expected one")
     _check_place(store)
     table = None if rle is None else read_table(rle)
     group_of = None if groups is None else read_groups(groups)
     subgroup_of = None if subgroups is None else read_subgroups(subgroups)
     files = find_images(images)
-    if table is None and not files.masks:
+    if table is None and masks is None and not files.masks:
         raise DataError(
             f"{images}: found no table of masks and no PNG pairs in `images` and `masks`; "
-            "expected one of the two"
+            "expected one of the two, or a folder of masks (--masks)"
         )
-    masks: MaskSource = PngMasks(paths=files.masks, threshold=mask_threshold)
+    reading = Reading(threshold=mask_threshold, classes=tuple(mask_classes), axes=mask_axes)
+    source_of_masks: MaskSource = FileMasks(paths=files.masks, reading=reading)
     if table is not None:
-        masks = RleMasks(table=table, asked=asked or Asked())
+        source_of_masks = RleMasks(table=table, asked=asked or Asked())
+    elif masks is not None:
+        source_of_masks = find_masks(masks, images, reading)
+        files = _without_masks(files, source_of_masks)
     sources = choose_sources(
         files,
-        masks.ids,
+        source_of_masks.ids,
         group_of,
         keep_unannotated=unannotated == "negative",
         any_modality=any_modality,
@@ -143,18 +156,25 @@ def import_cases(
                 f"{subgroups}: found no row for {unnamed} of {len(sources.chosen)} images, "
                 "expected one for each"
             )
-    masks = masks.fitted({source.image_id: source.shape for source in sources.chosen})
+    fitted = source_of_masks.fitted({source.image_id: source.shape for source in sources.chosen})
     with _building(store) as folder:
         cases, blank = _write(
             folder,
             sources.chosen,
             subgroup_of or {},
-            masks,
+            fitted,
             mask_threshold,
             workers or num_processors(),
             on_progress,
         )
-    return make_report(store, cases, blank, files, sources, masks.describe())
+    return make_report(store, cases, blank, files, sources, fitted.describe())
+
+
+def _without_masks(files: ImageFiles, masks: FileMasks | CocoMasks) -> ImageFiles:
+    """Without those images that are masks, where both are in one folder."""
+    own = {path.resolve() for path in getattr(masks, "paths", {}).values()}
+    paths = tuple(path for path in files.paths if not files.are_png or path.resolve() not in own)
+    return replace(files, paths=paths)
 
 
 def _check_place(store: Path) -> None:

@@ -14,15 +14,15 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from ptxcore.data.formats.dicom import read_header
-from ptxcore.data.formats.files import ImageFiles
-from ptxcore.data.formats.png import read_png_header
+from ptxcore.data.formats.files import ImageFiles, base_name
+from ptxcore.data.formats.png import png_id, read_png_header
 from ptxcore.data.formats.radiograph import Header
 from ptxcore.data.formats.subject import Subject, refuse_foreign
 from ptxcore.data.importing.naming import speaking_of
@@ -114,6 +114,7 @@ def choose_sources(
             no image with an annotation. All such files are listed in one message.
     """
     wanted = None if keep_unannotated else annotated
+    names = Counter(name for path in files.paths if (name := base_name(path)) in annotated)
     chosen: dict[str, Source] = {}
     problems: list[str] = []
     num_excluded = num_invalid = num_no_images = 0
@@ -121,13 +122,18 @@ def choose_sources(
         label = path.name if name_files else f"file {number} of {len(files.paths)}"
         try:
             with speaking_of(path, label):
-                found = _identify(path, wanted, are_png=files.are_png)
+                is_named = names[base_name(path)] > 0
+                found = _identify(path, None if is_named else wanted, are_png=files.are_png)
             if found is None:
                 num_excluded += 1
                 continue
             if not any_modality:
                 refuse_foreign(label, found.subject, ANY_MODALITY)
             uid, source = _source(path, label, found, group_of)
+            if uid not in annotated and is_named:
+                source = replace(source, image_id=base_name(path))
+                if names[source.image_id] > 1:
+                    raise DataError(f"{label}: found the name of another image, expected its own")
         except NoImageError:
             num_no_images += 1
             continue
@@ -144,12 +150,12 @@ def choose_sources(
         chosen[source.case_id] = source
         num_invalid += not files.are_png and not UID(uid, validation_mode=IGNORE).is_valid
     refuse_all(problems, len(files.paths), "" if name_files else HINT)
-    num_matched = len({case_id_of(uid) for uid in annotated} & chosen.keys())
+    num_matched = len({source.image_id for source in chosen.values()} & set(annotated))
     if num_matched == 0:
+        names_of = "file stems" if files.are_png else "SOPInstanceUIDs or file stems"
         raise DataError(
             f"found {len(files.paths) - num_no_images} images and {len(annotated)} annotations, "
-            "but none that belong together; expected the "
-            f"{'file stems' if files.are_png else 'SOPInstanceUIDs'} of the images as ids"
+            f"but none that belong together; expected the {names_of} of the images as ids"
         )
     return Sources(
         chosen=tuple(chosen[key] for key in sorted(chosen)),
@@ -164,7 +170,7 @@ def _identify(path: Path, wanted: Container[str] | None, *, are_png: bool) -> He
     """The image's id and shape; None where it is not wanted."""
     if not are_png:
         return read_header(path, wanted)
-    if wanted is not None and path.stem not in wanted:
+    if wanted is not None and png_id(path) not in wanted:
         return None
     return read_png_header(path)
 
