@@ -139,7 +139,7 @@ class FileMasks:
             return mask
 
     def describe(self) -> str:
-        """Of which kinds they are."""
+        """Their kinds and classes."""
         kinds = Counter(_kind(path) for path in self.paths.values())
         shown = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
         classes = f"; classes {', '.join(self.reading.classes)}" if self.reading.classes else ""
