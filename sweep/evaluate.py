@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ptxcore.data.formats.subject import main_subject
+from ptxcore.data.formats.image_range import other_kind, unlike_training
+from ptxcore.data.formats.radiograph import Header
+from ptxcore.data.formats.subject import Subject
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.data.studies.predicted_masks import PredictedMasks, find_masks
@@ -60,6 +62,7 @@ class Evaluation:
         num_positive_groups: Patients with a positive case.
         num_missing: Cases without a predicted mask, scored as if nothing was found.
         num_unknown: Predicted masks of no case of the store.
+        num_unlike: Cases too far from the images that the model was trained on, as far as it tells.
         metrics: Metrics by the names of `ptxcore.metrics.CONVENTIONS`, the all-empty baselines
             among them.
         intervals: Lower and upper end by metric, over patients; NaN twice where there are too few.
@@ -78,6 +81,7 @@ class Evaluation:
     num_positive_groups: int
     num_missing: int
     num_unknown: int
+    num_unlike: int
     metrics: Mapping[str, float]
     intervals: Mapping[str, list[float]]
     confidence: float
@@ -101,6 +105,7 @@ def evaluate_model(
     store: CaseStore,
     *,
     allow_seen: bool = False,
+    beyond_training: bool = False,
     on_progress: OnProgress = no_progress,
 ) -> Evaluation:
     """Score a model on every case of a store.
@@ -110,20 +115,27 @@ def evaluate_model(
         uri: Address of the model, see `open_model`.
         store: Labelled cases.
         allow_seen: Whether cases that the model's sweep had are scored all the same.
+        beyond_training: Likewise cases of a size, shape, bit depth or view that is too far from
+            those that it was trained on.
         on_progress: Called after every case.
 
     Raises:
-        UsageError: No such model; one of other pictures than the store has; or the sweep that it
-            comes from had cases of this store.
+        UsageError: No such model; one of other pictures than the store has, by kind or by size; or
+            the sweep that it comes from had cases of this store.
         CheckpointError: The model's files are damaged or were exchanged.
         TrackingError: MLflow cannot be reached.
     """
     ensemble, facts = open_model(home, uri)
-    its, pictures = facts.get("pictures", "unknown"), main_subject(store.contents)
-    if pictures is not None and its not in ("unknown", pictures):
+    if (problem := other_kind(facts, store.contents)) is not None:
         raise UsageError(
-            f"evaluate: {uri} is a model of {its}, found {pictures} in the store, expected "
-            "pictures of the same kind"
+            f"evaluate: {uri} is {problem} in the store, expected pictures of the same kind"
+        )
+    unlike = find_unlike(facts, store)
+    if unlike and not beyond_training:
+        raise UsageError(
+            f"evaluate: {len(unlike)} of the {len(store)} cases are too far from the images that "
+            f"{uri} was trained on (the first: {unlike[0]}); expected a store of such images "
+            "(--beyond-training scores them all the same, and says so)"
         )
     num_seen = count_seen(home, facts, store)
     if num_seen and not allow_seen:
@@ -136,7 +148,9 @@ def evaluate_model(
     names = [case.case_id for case in store.cases]
     models = [(lambda _, image: ensemble.logits(image), ensemble.rule)]
     (table,) = score_cases(models, store, names, on_progress)
-    return _evaluation(uri, table, ensemble.rule, store, seen=seen, facts=facts)
+    return _evaluation(
+        uri, table, ensemble.rule, store, seen=seen, facts=facts, num_unlike=len(unlike)
+    )
 
 
 def evaluate_masks(
@@ -174,6 +188,26 @@ def evaluate_masks(
     return _evaluation(source.name, table, Rule(), store, masks=masks)
 
 
+def find_unlike(facts: Mapping[str, Any], store: CaseStore) -> list[str]:
+    """What is wrong with each case that is too far from the images that a model was trained on.
+
+    Args:
+        facts: What the model says of its origin; one that does not tell is taken to have seen such.
+        store: The cases.
+    """
+    headers = [
+        Header(
+            uid=case.case_id,
+            shape=(case.height, case.width),
+            is_eight_bit=store.dtype.itemsize == 1,
+            subject=Subject(view=case.view),
+        )
+        for case in store.cases
+    ]
+    problems = [unlike_training(facts, header) for header in headers]
+    return [problem for problem in problems if problem is not None]
+
+
 def count_seen(home: Home, facts: Mapping[str, Any], store: CaseStore) -> int | None:
     """Cases of a store that the sweep behind a model had, in folds, monitors or hold-out.
 
@@ -205,6 +239,7 @@ def _evaluation(
     masks: PredictedMasks | None = None,
     seen: str = UNKNOWN,
     facts: Mapping[str, Any] | None = None,
+    num_unlike: int = 0,
 ) -> Evaluation:
     groups = [case.group for case in store.cases]
     dice, counts = per_case_dice(table, rule), apply_rule(table, rule)
@@ -233,6 +268,7 @@ def _evaluation(
         num_positive_groups=num_positive_patients(groups, positive),
         num_missing=0 if masks is None else len(masks.missing),
         num_unknown=0 if masks is None else masks.num_unknown,
+        num_unlike=num_unlike,
         metrics=metrics,
         intervals={
             **dice_intervals(dice, positive, groups, method=_DRAWN),

@@ -16,9 +16,10 @@ from ptxcore.atomic_file import whole_file
 from ptxcore.data.formats.contrast import has_contrast
 from ptxcore.data.formats.dicom import read_dicom
 from ptxcore.data.formats.files import base_name
+from ptxcore.data.formats.image_range import ImageRange, other_kind, unlike_training
 from ptxcore.data.formats.rle import encode
 from ptxcore.data.importing.naming import speaking_of
-from ptxcore.data.importing.sources import HINT
+from ptxcore.data.importing.sources import HINT, refuse_all
 from ptxcore.export.dicom_seg import SEG_TYPES, make_seg
 from ptxcore.export.dicom_sr import make_sr
 from ptxcore.export.pictures import write_mask, write_probability
@@ -47,6 +48,7 @@ FORMATS = {
     "sr": ".sr.dcm",
 }
 DEFAULT_FORMATS = ("png", "probability")
+_BEYOND = "as the model was trained on (--beyond-training segments them all the same)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,7 @@ def predict_files(
     engine: str = AUTO,
     shadow: str | None = None,
     shadow_pictures: Path | None = None,
+    beyond_training: bool = False,
     on_model: Callable[[Mapping[str, Any]], None] = lambda facts: None,
     on_shadow: Callable[[Mapping[str, Any]], None] = lambda facts: None,
 ) -> list[Prediction]:
@@ -124,10 +127,15 @@ def predict_files(
         shadow: Alias or address of a second model that is compared with the first, see
             `sweep.shadow`; `out` gets a table of where they disagree, and none of its masks.
         shadow_pictures: Folder for pictures of both outlines where they do; None draws none.
-        on_model: Called with what the model says of its origin, before the first file is read.
+        beyond_training: Whether images of a size, shape, bit depth or view that is too far from
+            those that a model was trained on are segmented all the same.
+        on_model: Called with what the model says of its origin, and under "unlike" and "outside"
+            with sentences about images that are too far from those of its training, or somewhat
+            other; before the first file is decoded.
         on_shadow: Likewise with what the shadow says.
 
     Raises:
+        DataError: Images are too far from those that a model was trained on; nothing was written.
         UsageError: No such model, or pictures of gates are asked of one that has none; no image;
             a format that cannot be written.
         CheckpointError: The model's files are damaged or were exchanged.
@@ -142,7 +150,9 @@ def predict_files(
                 read_source(file)
     model, facts = open_model(home, uri, engine)
     beside = None if shadow is None else Shadow(home, shadow, uri, facts, shadow_pictures)
-    on_model({**facts, "rule": dataclasses.asdict(model.rule)})
+    for origin in [facts, *([] if beside is None else [beside.facts])]:
+        origin["unlike"] = _require_alike(origin, chosen, beyond_training=beyond_training)
+    on_model({**facts, "rule": dataclasses.asdict(model.rule), "outside": _outside(facts, chosen)})
     if beside is not None:
         on_shadow(beside.facts)
     if attention is not None and not any(network.num_gates for network, _ in model.members):
@@ -171,6 +181,34 @@ def predict_files(
         if beside is not None:
             beside.write_table(out / TABLE)
     return found
+
+
+def _require_alike(facts: Mapping[str, Any], inputs: Inputs, *, beyond_training: bool) -> list[str]:
+    """What is too far from the images that a model was trained on; refused unless that is meant."""
+    kind = other_kind(facts, inputs.contents)
+    # Others than radiographs were asked for by --any-modality.
+    if kind is not None and kind.endswith("radiographs") and not beyond_training:
+        raise UsageError(f"predict: it is {kind}, expected pictures {_BEYOND}")
+    problems = []
+    for file, header in inputs.headers.items():
+        if (found := unlike_training(facts, header)) is not None:
+            problems.append(f"{inputs.labels[file]}: {found}")
+    if not beyond_training:
+        refuse_all(problems, len(inputs.headers), f", {_BEYOND}")
+    return problems
+
+
+def _outside(facts: Mapping[str, Any], inputs: Inputs) -> str | None:
+    """What to say of images that are somewhat other than those of training; None of none."""
+    known = ImageRange.from_facts(facts.get("images"))
+    headers = inputs.headers.values()
+    if known is None or all(known.holds(one.shape, one.bits) for one in headers):
+        return None
+    number = sum(not known.holds(one.shape, one.bits) for one in headers)
+    return (
+        f"{number} of {len(headers)} images are of other sizes or bits than the model was trained "
+        f"on ({known.words}); they are brought to its grid and normalised one by one, as those were"
+    )
 
 
 def _maker(facts: Mapping[str, Any]) -> Maker:

@@ -24,12 +24,13 @@ from torch import Tensor, nn
 from ptxcore.data.formats.contrast import has_contrast
 from ptxcore.data.formats.dicom import read_dicom
 from ptxcore.data.formats.files import base_name, list_files
-from ptxcore.data.formats.subject import refuse_foreign, refuse_lateral
-from ptxcore.errors import CheckpointError, SettingsError
+from ptxcore.data.formats.image_range import unlike_training
+from ptxcore.data.formats.subject import refuse_foreign
+from ptxcore.errors import CheckpointError, DicomError, SettingsError
 from ptxcore.export.pictures import write_mask, write_probability
 from ptxcore.export.trial_image import trial_image
 from ptxcore.inference import Ensemble, mean_logits, on_grid, predict_grid, prepared_for, sigmoid
-from ptxcore.inference.ensemble_folder import load_ensemble, save_ensemble
+from ptxcore.inference.ensemble_folder import load_ensemble, load_facts, save_ensemble
 from ptxcore.metrics import logits_to_mask
 
 #: Where the networks lie in a bundle.
@@ -91,6 +92,7 @@ class ReadRadiograph:
             folder: `models/ensemble` of the bundle.
         """
         self._settings = load_ensemble(Path(folder)).members[0][1]
+        self._facts = load_facts(Path(folder))
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Read one file.
@@ -103,12 +105,14 @@ class ReadRadiograph:
             own grid; "has_contrast", whether it shows anything.
 
         Raises:
-            DicomError: It cannot be read, or is no frontal projection radiograph.
+            DicomError: It cannot be read, is no projection radiograph, or too far from those that
+                the model was trained on.
         """
         path = Path(data["path"])
         radiograph = read_dicom(path)
-        for refuse in (refuse_foreign, refuse_lateral):
-            refuse(path.name, radiograph.subject, "leave the file out")
+        refuse_foreign(path.name, radiograph.subject, "leave the file out")
+        if (problem := unlike_training(self._facts, radiograph)) is not None:
+            raise DicomError(f"{path.name}: {problem}; leave the file out")
         pixels = radiograph.pixels
         prepared = prepared_for(pixels, self._settings).astype(np.float32)
         return {

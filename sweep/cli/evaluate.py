@@ -30,6 +30,8 @@ _SEEN = (
     "the sweep behind this model had cases of this store: these scores say nothing of new patients"
 )
 
+_UNLIKE = "of the cases are too far from the images that the model was trained on"
+
 
 @command("evaluate")
 @click.argument("subject")
@@ -48,6 +50,11 @@ _SEEN = (
 @click.option(
     "--allow-seen", is_flag=True, help="Score cases that the model's own sweep had, and say so."
 )
+@click.option(
+    "--beyond-training",
+    is_flag=True,
+    help="Score cases whose size, shape, bits or view are too far from what the model has seen.",
+)
 @home_options
 @json_option
 def evaluate_command(
@@ -56,6 +63,7 @@ def evaluate_command(
     table: Path | None,
     missing_as_empty: bool,
     allow_seen: bool,
+    beyond_training: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -66,8 +74,8 @@ def evaluate_command(
     are, or DICOM Segmentations, of this or of any other program), or a CSV of run lengths as
     SIIM-ACR has them.
     Nothing is tuned: a model keeps its rule, masks are taken as they are. Cases that the model's
-    own sweep had are refused. All metrics stand beside what predicting nothing scores, with
-    intervals over patients.
+    own sweep had are refused, and those too far from the images that it was trained on. All metrics
+    stand beside what predicting nothing scores, with intervals over patients.
     """
     from ptxcore.metrics import convention
     from sweep.analysis.selection_bias import of_model, spoken
@@ -87,12 +95,18 @@ def evaluate_command(
         warned = None
     else:
         found = evaluate_model(
-            open_home(options), subject, cases, allow_seen=allow_seen, on_progress=counter("scored")
+            open_home(options),
+            subject,
+            cases,
+            allow_seen=allow_seen,
+            beyond_training=beyond_training,
+            on_progress=counter("scored"),
         )
         said = {SEEN: _SEEN, UNKNOWN: _UNKNOWN}.get(found.seen)
         approval = found.facts[APPROVAL]
         unapproved = None if approval is None else approval["problem"]
-        warnings = [spoken(of_model(found.facts)), said, unapproved]
+        unlike = f"{found.num_unlike} {_UNLIKE}" if found.num_unlike else None
+        warnings = [spoken(of_model(found.facts)), said, unapproved, unlike]
         warned = "; ".join(filter(None, warnings)) or None
     if table is not None:
         _write(table, found)

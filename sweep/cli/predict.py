@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,11 @@ from sweep.errors import UsageError
     help="Segment images that are no projection radiographs (CT, MR, ...), refused else.",
 )
 @click.option(
+    "--beyond-training",
+    is_flag=True,
+    help="Segment images whose size, shape, bits or view are too far from what the model has seen.",
+)
+@click.option(
     "--name-files",
     is_flag=True,
     help="Errors name files found in folders; names can hold those of patients.",
@@ -87,6 +92,7 @@ def predict_command(
     shadow: str | None,
     shadow_pictures: Path | None,
     any_modality: bool,
+    beyond_training: bool,
     name_files: bool,
     as_json: bool,
     **options: Any,
@@ -144,7 +150,13 @@ def predict_command(
             rule=facts["rule"],
             engine=facts["engine"],
             approval=facts[APPROVAL],
+            unlike=facts["unlike"],
+            outside=facts["outside"],
         )
+        if facts["unlike"]:
+            say(f"caution: {_too_far(facts['unlike'])}")
+        if facts["outside"] is not None:
+            say(f"note: {facts['outside']}")
         if (approval := facts[APPROVAL]) is not None and not approval["approved"]:
             say(f"caution: {approval['problem']}")
         if warned is not None:
@@ -169,6 +181,7 @@ def predict_command(
         engine=engine,
         shadow=shadow,
         shadow_pictures=shadow_pictures,
+        beyond_training=beyond_training,
         on_model=on_model,
         on_shadow=on_shadow,
     )
@@ -208,6 +221,11 @@ def predict_command(
         )
     if shadow:
         click.echo(f"shadow {of_shadow['model']}: {in_words(compared)} -> {out / TABLE}")
+
+
+def _too_far(problems: Sequence[str]) -> str:
+    more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return f"too far from the images that the model was trained on: {problems[0]}{more}"
 
 
 def _about_versions(others: Mapping[str, Mapping[str, str]] | None) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.data.formats.image_range import ImageRange
 from ptxcore.data.formats.subject import main_subject
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore
@@ -96,12 +97,24 @@ def assess(
         "stated": _all_intervals(winner, default, groups, CONFIDENCE, _STATED),
         "subgroups": parts,
         "pictures": main_subject(store.contents),
+        "images": _trained_on(store, plan).to_facts(),
         "num_groups": len(set(groups)),
         "num_positive_groups": num_positive_patients(groups, positive),
         "confidence": confidence,
         "data_hash": store.data_hash,
         "plan_digest": plan.digest,
     }
+
+
+def _trained_on(store: CaseStore, plan: FoldPlan) -> ImageRange:
+    """Of the cases of the search; the network's grid is the trial's, and not told here."""
+    names = [name for fold in range(plan.num_folds) for name in plan.search.held(fold)]
+    cases = [store.cases[store.index(name)] for name in names]
+    return ImageRange.of(
+        [(case.height, case.width) for case in cases],
+        views=[case.view for case in cases],
+        bits=8 * store.dtype.itemsize,
+    )
 
 
 def challenged(

@@ -99,6 +99,8 @@ class Confirmation:
             was at hand; None in what earlier versions kept.
         pictures: What most cases are, see `ptxcore.data.formats.subject.main_subject`; None where
             it is not known.
+        images: What the images of the search range over, see
+            `ptxcore.data.formats.image_range.ImageRange`; None in what earlier versions kept.
     """
 
     sweep: str
@@ -128,6 +130,7 @@ class Confirmation:
     stated: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     costs: Mapping[str, Costs] | None = None
     pictures: str | None = None
+    images: Mapping[str, Any] | None = None
 
     @property
     def baseline(self) -> float:
@@ -252,6 +255,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
         subgroups=read_parts(result.get("subgroups")),
         costs=read_costs(result.get("costs")),
         pictures=result.get("pictures"),
+        images=result.get("images"),
     )
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from mlflow.entities.model_registry import ModelVersion
 
-from ptxcore.data.formats.subject import main_subject
 from ptxcore.data.store.case_store import OnProgress
 from sweep.errors import GateRefused
 from sweep.ledger.projection import Trial
@@ -85,7 +84,7 @@ def judge(
     if known is None or not _is_beside(known, champion):
         cases, plan = read_plan(home, name, header, store, on_verify)
         if present is not None and champion is not None and not champion.is_winner:
-            rival = load_rival(home, present, plan, main_subject(cases.contents))
+            rival = load_rival(home, present, plan, cases)
             champion = rival.champion
         spent = unspent(count_uses(sweep, plan, place_of(sweep, store)))
         if known is None:

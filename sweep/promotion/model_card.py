@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ptxcore.settings import FoldSettings
 from sweep.analysis.cohort import cohort_of, describe
 from sweep.analysis.selection_bias import POSITIVES_ALONE, had_positives_alone
 from sweep.errors import UsageError
@@ -86,9 +87,15 @@ def facts_of(
         "gate": said.gate,
         "pictures": found.pictures or "unknown",
         "gate_eased": list(said.eased),
+        **({} if found.images is None else {"images": {**found.images, "grid_px": _grid_px(best)}}),
         **({} if against is None else {"force_reason": against}),
         "intended_use": "research; not for clinical use",
     }
+
+
+def _grid_px(trial: Trial) -> int:
+    """Longer side of the grid that a trial's networks see; 0 for that of the image."""
+    return int(trial.settings.get("image_size", FoldSettings().image_size))
 
 
 def tags_of(facts: Mapping[str, Any]) -> dict[str, str]:

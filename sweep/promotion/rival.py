@@ -16,7 +16,10 @@ from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 
+from ptxcore.data.formats.image_range import ImageRange
+from ptxcore.data.formats.subject import main_subject
 from ptxcore.data.splits.fold_plan import FoldPlan
+from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import CoreError
 from ptxcore.inference import Ensemble
 from ptxcore.metrics import load_table
@@ -70,20 +73,18 @@ class Rival:
         }
 
 
-def load_rival(
-    home: Home, version: ModelVersion, plan: FoldPlan, pictures: str | None = None
-) -> Rival:
+def load_rival(home: Home, version: ModelVersion, plan: FoldPlan, cases: CaseStore) -> Rival:
     """Make the champion ready. Nothing is scored yet, so what fails here spends no hold-out.
 
     Args:
         home: Home with the address of the registry that knows the champion.
         version: Version of the champion.
         plan: Fold plan of the challenger's sweep.
-        pictures: What its cases are, see `ptxcore.data.formats.subject.main_subject`.
+        cases: Its cases.
     """
     name, number, tags = str(version.name), str(version.version), version.tags
     exposure, package = _exposure(tags, plan), tags.get(DIGEST_TAG)
-    other = _of_others(tags, pictures)
+    other = _of_others(tags, plan, cases)
     if other is not None:
         return Rival(
             champion=Champion(name=name, version=number, problem=other, package=package),
@@ -109,18 +110,37 @@ def load_rival(
     )
 
 
-def _of_others(tags: Mapping[str, str], pictures: str | None) -> str | None:
+def _of_others(tags: Mapping[str, str], plan: FoldPlan, cases: CaseStore) -> str | None:
     """Why a champion of other pictures is no champion of these; None where both are alike.
 
-    A model that does not tell, and cases that do not, are taken to be.
+    A model that does not tell, and cases that do not, are taken to be. Other sizes are no reason
+    while each model brings the images to its own grid without loss; where it cannot on most of
+    them, it would lose to any other.
     """
-    its = tags.get(f"{PREFIX}pictures", "unknown")
-    if pictures is None or its in ("unknown", pictures):
+    its, pictures = tags.get(f"{PREFIX}pictures", "unknown"), main_subject(cases.contents)
+    found = None
+    if pictures is not None and its not in ("unknown", pictures):
+        found = f"is one of {its}, where these cases are {pictures}"
+    elif (known := _images(tags)) is not None:
+        locked = [cases.cases[cases.index(name)] for name in plan.holdout]
+        bits = 8 * cases.dtype.itemsize
+        problems = [known.problem((case.height, case.width), bits) for case in locked]
+        far = [problem for problem in problems if problem is not None]
+        if 2 * len(far) > len(locked):
+            found = (
+                f"was trained on images of {known.words}, and {len(far)} of the {len(locked)} "
+                f"locked cases are too far from those (the first: {far[0]})"
+            )
+    if found is None:
         return None
-    return (
-        f"is one of {its}, where these cases are {pictures} (--model-name gives them a line of "
-        "champions of their own)"
-    )
+    return f"{found} (--model-name gives them a line of champions of their own)"
+
+
+def _images(tags: Mapping[str, str]) -> ImageRange | None:
+    try:
+        return ImageRange.from_facts(json.loads(tags[f"{PREFIX}images"]))
+    except (KeyError, ValueError):
+        return None
 
 
 def _versions(tags: Mapping[str, str], key: str) -> Mapping[str, str] | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ptxcore.data.formats.dicom import read_header
 from ptxcore.data.formats.files import base_name, is_hidden, list_files
-from ptxcore.data.formats.subject import Subject, count_subjects, doubts_about, refuse_foreign
+from ptxcore.data.formats.radiograph import Header
+from ptxcore.data.formats.subject import count_subjects, doubts_about, refuse_foreign
 from ptxcore.data.importing.naming import speaking_of
 from ptxcore.data.importing.sources import ANY_MODALITY, HINT, refuse_all
 from ptxcore.errors import DataError, NoImageError
@@ -25,6 +26,7 @@ class Inputs:
     Attributes:
         files: The images, in the order of the arguments, sorted within a folder.
         labels: What errors call each: its name if the user gave that, else its place.
+        headers: What each image says of itself.
         contents: Images by modality, view and body part, see `ptxcore.data.formats.subject`.
         skipped: Files left out: "hidden" for a name that begins with a dot, "not_dicom", and
             "no_image" for a report, an index or the like; "links" to other folders.
@@ -33,6 +35,7 @@ class Inputs:
 
     files: tuple[Path, ...]
     labels: Mapping[Path, str]
+    headers: Mapping[Path, Header]
     contents: Mapping[str, Mapping[str, int]]
     skipped: Mapping[str, int]
     warnings: tuple[str, ...]
@@ -68,8 +71,8 @@ def find_inputs(
         else:
             found.append(source)
     labels = _labels(found, sources, name_files=name_files)
-    subjects, problems, num_no_images = _read_headers(found, labels, any_modality=any_modality)
-    images = [file for file in found if file in subjects or file in problems]
+    headers, problems, num_no_images = _read_headers(found, labels, any_modality=any_modality)
+    images = [file for file in found if file in headers or file in problems]
     _check_names(images, labels, sources, name_files=name_files)
     is_named = name_files or set(found) <= set(sources)
     refuse_all(list(problems.values()), len(found), "" if is_named else HINT)
@@ -79,15 +82,16 @@ def find_inputs(
         "no_image": num_no_images,
         "links": num_links,
     }
-    if not subjects:
+    if not headers:
         raise UsageError(
             f"predict: found no DICOM image among {len(found) + num_hidden + num_other} files, "
             "expected at least one"
         )
-    contents = count_subjects(subjects.values())
+    contents = count_subjects(header.subject for header in headers.values())
     return Inputs(
         files=tuple(images),
         labels=labels,
+        headers=headers,
         contents=contents,
         skipped=skipped,
         warnings=(*doubts_about(contents), *_skips(skipped)),
@@ -103,9 +107,9 @@ def _labels(files: Sequence[Path], sources: Sequence[Path], *, name_files: bool)
 
 def _read_headers(
     files: Sequence[Path], labels: Mapping[Path, str], *, any_modality: bool
-) -> tuple[dict[Path, Subject], dict[Path, str], int]:
-    """What each image is of, what is wrong with others, and how many files are no images."""
-    subjects: dict[Path, Subject] = {}
+) -> tuple[dict[Path, Header], dict[Path, str], int]:
+    """What each image says of itself, what is wrong with others, how many files are no images."""
+    headers: dict[Path, Header] = {}
     problems: dict[Path, str] = {}
     num_no_images = 0
     for file in files:
@@ -115,12 +119,12 @@ def _read_headers(
             assert header is not None  # any id is wanted
             if not any_modality:
                 refuse_foreign(labels[file], header.subject, ANY_MODALITY)
-            subjects[file] = header.subject
+            headers[file] = header
         except NoImageError:
             num_no_images += 1
         except DataError as error:
             problems[file] = str(error)
-    return subjects, problems, num_no_images
+    return headers, problems, num_no_images
 
 
 def _check_names(

@@ -85,6 +85,7 @@ def read_dicom(path: Path) -> Radiograph:
         pixel_spacing_mm=header.pixel_spacing_mm,
         is_phantom=header.is_phantom,
         subject=header.subject,
+        bits_stored=header.bits_stored,
     )
 
 
@@ -184,4 +185,5 @@ def _header(path: Path, dataset: FileDataset) -> Header:
             view=text_of(dataset, "ViewPosition"),
             body_part=text_of(dataset, "BodyPartExamined"),
         ),
+        bits_stored=numbers["BitsStored"],
     )

@@ -22,6 +22,7 @@ class Radiograph:
         pixel_spacing_mm: Height and width of a pixel; None where unknown.
         is_phantom: Whether the image says that it is drawn.
         subject: What the picture is of.
+        bits_stored: Bits of a pixel in the file; None where it is no DICOM file.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
@@ -31,6 +32,18 @@ class Radiograph:
     pixel_spacing_mm: tuple[float, float] | None = None
     is_phantom: bool = False
     subject: Subject = ANYTHING
+    bits_stored: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width = self.pixels.shape
+        return height, width
+
+    @property
+    def bits(self) -> int:
+        """Bits of a pixel: those stored, else those that it decodes to."""
+        return self.bits_stored or 8 * self.pixels.itemsize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +59,7 @@ class Header:
         pixel_spacing_mm: Height and width of a pixel; None where unknown or nonsense.
         is_phantom: Whether the image says that it is drawn.
         subject: What the picture is of.
+        bits_stored: Bits of a pixel in the file; None where it is no DICOM file.
     """
 
     uid: str
@@ -56,3 +70,9 @@ class Header:
     pixel_spacing_mm: tuple[float, float] | None = None
     is_phantom: bool = False
     subject: Subject = ANYTHING
+    bits_stored: int | None = None
+
+    @property
+    def bits(self) -> int:
+        """Bits of a pixel: those stored, else those that it decodes to."""
+        return self.bits_stored or (8 if self.is_eight_bit else 16)

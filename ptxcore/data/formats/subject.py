@@ -138,22 +138,13 @@ def refuse_foreign(name: str, subject: Subject, advice: str) -> None:
         )
 
 
-def refuse_lateral(name: str, subject: Subject, advice: str) -> None:
-    """Refuse a lateral or oblique view.
+def is_lateral(view: str) -> bool:
+    """Whether a view position says that the view is lateral or oblique.
 
     Args:
-        name: What the message calls the file.
-        subject: What it is of.
-        advice: What to do if it is meant.
-
-    Raises:
-        DicomError: Its view position says that it is one.
+        view: One of `VIEWS`, or any other word.
     """
-    if subject.view in _NOT_FRONTAL:
-        raise DicomError(
-            f"{name}: ViewPosition: found {subject.view}, expected a frontal view (PA or AP); "
-            f"{advice}"
-        )
+    return view in _NOT_FRONTAL
 
 
 def count_subjects(subjects: Iterable[Subject]) -> dict[str, dict[str, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from numpy.typing import NDArray
 
 from ptxcore.data.formats.contrast import has_contrast
 from ptxcore.data.formats.dicom import read_dicom
+from ptxcore.data.formats.image_range import unlike_training
 from ptxcore.data.formats.rle import encode
 from ptxcore.data.formats.subject import (
     count_subjects,
     doubts_about,
     refuse_foreign,
-    refuse_lateral,
 )
 from ptxcore.errors import DataError, DicomError, SettingsError
 from ptxcore.inference import Ensemble, segment
@@ -82,7 +83,8 @@ class EnsembleModel(PythonModel):
         """
         folder = Path(context.artifacts[ARTIFACT])
         self._ensemble: Ensemble = load_ensemble(folder)
-        self._caution = spoken(of_model(load_facts(folder)))
+        self._facts = load_facts(folder)
+        self._caution = spoken(of_model(self._facts))
         if self._caution is not None:
             _log.warning("caution: %s", self._caution)
 
@@ -105,7 +107,8 @@ class EnsembleModel(PythonModel):
 
         Raises:
             RefusedRow: A row has no image, two, one that cannot be read, or a DICOM file of what is
-                no frontal projection radiograph; or another output is asked for.
+                no projection radiograph, or too far from those that the model was trained on; or
+                another output is asked for.
         """
         output = (params or {}).get("output", ARRAYS)
         if output not in (ARRAYS, RLE):
@@ -113,7 +116,7 @@ class EnsembleModel(PythonModel):
         found = []
         for number, row in _rows(model_input):
             try:
-                pixels, doubts = _pixels(row, number)
+                pixels, doubts = _pixels(row, number, self._facts)
                 found.append(self._segment(pixels, doubts, output))
             except DataError as error:
                 raise _refused(str(error)) from error
@@ -147,7 +150,9 @@ def _refused(message: str) -> RefusedRow:
     return RefusedRow(message, error_code=INVALID_PARAMETER_VALUE)
 
 
-def _pixels(row: dict[str, Any], number: int) -> tuple[NDArray[Any], list[str]]:
+def _pixels(
+    row: dict[str, Any], number: int, facts: Mapping[str, Any]
+) -> tuple[NDArray[Any], list[str]]:
     """An image, and what is doubtful about it."""
     given = {name: value for name, value in row.items() if not _is_missing(value)}
     if len(given) != 1:
@@ -156,7 +161,7 @@ def _pixels(row: dict[str, Any], number: int) -> tuple[NDArray[Any], list[str]]:
             "a file) or 'image' (an array of shape (height, width))"
         )
     if "dicom" in given:
-        return _decode(given["dicom"], number)
+        return _decode(given["dicom"], number, facts)
     try:
         pixels = np.asarray(given["image"])
     except ValueError as error:
@@ -169,7 +174,7 @@ def _pixels(row: dict[str, Any], number: int) -> tuple[NDArray[Any], list[str]]:
     return pixels, []
 
 
-def _decode(content: Any, number: int) -> tuple[NDArray[Any], list[str]]:
+def _decode(content: Any, number: int, facts: Mapping[str, Any]) -> tuple[NDArray[Any], list[str]]:
     if not isinstance(content, (bytes, bytearray, memoryview)):
         raise DicomError(
             f"row {number}: dicom: found {type(content).__name__}, expected the bytes of a file"
@@ -180,7 +185,8 @@ def _decode(content: Any, number: int) -> tuple[NDArray[Any], list[str]]:
         radiograph = read_dicom(path)
     advice = "pass its pixels as 'image' if it is meant"
     refuse_foreign(f"row {number}", radiograph.subject, advice)
-    refuse_lateral(f"row {number}", radiograph.subject, advice)
+    if (problem := unlike_training(facts, radiograph)) is not None:
+        raise DicomError(f"row {number}: {problem}, as the model was trained on; {advice}")
     return radiograph.pixels, [*doubts_about(count_subjects([radiograph.subject]))]
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import mlflow.pyfunc
 from mlflow.models import Model
 
+from ptxcore.data.formats.image_range import ImageRange
 from ptxcore.inference.ensemble_folder import write_ensemble
 from ptxcore.types import Rule, Runtime
-from sweep.mlflow.model_package._example import input_example
+from sweep.mlflow.model_package._example import SIDE_PX, input_example
 from sweep.mlflow.model_package._model import ARTIFACT, SIGNATURE
 from sweep.mlflow.model_package._wheel import write_wheel
 from sweep.util.provenance import pins
@@ -54,7 +55,9 @@ def save_model(
     Raises:
         CheckpointError: Weights are missing or damaged.
     """
-    example = input_example()
+    known = ImageRange.from_facts((facts or {}).get("images"))
+    side_px = SIDE_PX if known is None else max(SIDE_PX, known.least_px)
+    example = input_example(side_px)
     with tempfile.TemporaryDirectory(prefix="ptxsweep-") as temporary:
         ensemble, code = Path(temporary) / ARTIFACT, Path(temporary) / CODE.name
         shutil.copy(CODE, code)  # the model keeps the path, which need not tell where we live
@@ -75,4 +78,4 @@ def save_model(
         (folder / WHEELS).mkdir()
         shutil.copy(wheel, folder / WHEELS)
     (prediction,) = mlflow.pyfunc.load_model(str(folder)).predict(example)
-    assert prediction["probability"].shape == prediction["mask"].shape == (64, 64)
+    assert prediction["probability"].shape == prediction["mask"].shape == (side_px, side_px)
