@@ -107,7 +107,7 @@ def assess(
 
 
 def _trained_on(store: CaseStore, plan: FoldPlan) -> ImageRange:
-    """Of the cases of the search; the network's grid is the trial's, and not told here."""
+    """Range of the search's images; the grid is the trial's, and not told here."""
     names = [name for fold in range(plan.num_folds) for name in plan.search.held(fold)]
     cases = [store.cases[store.index(name)] for name in names]
     return ImageRange.of(

@@ -46,10 +46,14 @@ def changes() -> dict[str, Change]:
     for side in (2048, 512, 256, 128, 96, 64, 48, 32):
         ways[f"{side} px"] = partial(resize_image, shape=(side, side), method="lanczos")
     for bits in (7, 6, 5, 4, 3, 2):
-        ways[f"{bits} bits"] = partial(np.right_shift, 8 - bits)
+        ways[f"{bits} bits"] = partial(_coarse, bits)
     for gamma in (0.5, 2.0):
         ways[f"shades to the power of {gamma}"] = partial(_bent, gamma)
     return ways
+
+
+def _coarse(bits: int, image: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(image >> (8 - bits))
 
 
 def _bent(gamma: float, image: NDArray[Any]) -> NDArray[Any]:

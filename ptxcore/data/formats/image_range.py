@@ -50,7 +50,7 @@ class ImageRange:
         Args:
             shapes: Height and width of each, at least one.
             views: View positions, in the words of `ptxcore.data.formats.subject.VIEWS`.
-            bits: Of the stored pixels.
+            bits: Bits of a stored pixel.
         """
         longer = [max(shape) for shape in shapes]
         return cls(
