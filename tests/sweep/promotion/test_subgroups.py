@@ -91,6 +91,13 @@ def test_the_gate_names_each_part_and_fails_on_one_that_is_worse(tiny_home: Home
     assert reason.startswith("subgroups: found none, in what an earlier version kept, expected")
 
 
+def test_a_hold_out_that_is_spent_still_shows_a_loss_on_a_part(tiny_home: Home) -> None:
+    """At a higher confidence fewer parts are worse, so each use would let more pass."""
+    first, second = (confirm_now(tiny_home, NAME, again=again) for again in (False, True))
+    assert second.confidence > first.confidence
+    assert second.subgroups == first.subgroups
+
+
 def projected(home: Home) -> Any:
     from sweep.storage.sweep import Sweep
 
