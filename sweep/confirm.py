@@ -39,6 +39,7 @@ from sweep.promotion.gate import Verdict, population, preliminary
 from sweep.promotion.gate_file import Gate, load_gate
 from sweep.promotion.holdout import count_patients, place_of, read_plan
 from sweep.promotion.judge import judge
+from sweep.promotion.spending import count_uses, unspent
 from sweep.ray.resources import ResourceRequest
 from sweep.records import State, SweepState
 from sweep.search.budget import Budget
@@ -141,12 +142,18 @@ def _trained(
     if known is None:
         with Sweep.open(home, name) as sweep:
             _check_finished(sweep)
-            space = confirming_space(sweep, DEFAULT_TOP if top is None else top)
             cases, plan = read_plan(home, name, sweep.header, store, on_verify)
-            asked = Verdict(checks=tuple(population(*count_patients(plan, cases), gate)))
+            place = place_of(sweep, store)
+            asked = Verdict(
+                checks=(
+                    *unspent(count_uses(sweep, plan, place)),
+                    *population(*count_patients(plan, cases), gate),
+                )
+            )
             if not asked.passed:
                 raise GateRefused(asked.reasons)
-            place, runtime = place_of(sweep, store), Runtime(**(sweep.header.runtime or {}))
+            space = confirming_space(sweep, DEFAULT_TOP if top is None else top)
+            runtime = Runtime(**(sweep.header.runtime or {}))
         return launch.start(
             space,
             fresh_plan(plan, cases),

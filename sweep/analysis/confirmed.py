@@ -10,6 +10,7 @@ Simon, BMC Bioinformatics 7, 2006). What remains is slightly too low, because on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -137,7 +138,11 @@ def confirmed_score(name: str, search: Projection, fresh: Projection) -> Confirm
     if fresh.sweep_state is SweepState.FINISHED:
         best = fresh.best()
     sign = 1.0 if fresh.maximize else -1.0
-    complete = [trial for trial in fresh.trials if trial.state is State.COMPLETE]
+    complete = [
+        trial
+        for trial in fresh.trials
+        if trial.state is State.COMPLETE and math.isfinite(trial.mean)
+    ]
     scores = [[trial.folds[fold].score for fold in sorted(trial.folds)] for trial in complete]
     return ConfirmedScore(
         sweep=name,

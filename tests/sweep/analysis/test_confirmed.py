@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -56,6 +57,11 @@ def test_both_scores_stand_side_by_side() -> None:
     open_ = confirmed_score("s.confirm", search, fresh)
     assert open_.confirmed_score is None
     assert open_.sentence == "Not confirmed yet: s.confirm is interrupted."
+
+
+def test_a_trial_without_a_number_on_a_fold_is_nobodys_choice() -> None:
+    fresh = finished((math.nan, 0.9), (0.4, 0.5), (0.6, 0.7))
+    assert confirmed_score("c", fresh, fresh).confirmed_score == pytest.approx(0.65)
 
 
 def test_a_metric_that_is_better_when_lower_keeps_its_sign() -> None:

@@ -12,7 +12,9 @@ from tiny_sweep import NAME, home_at
 
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.errors import StoreError
+from sweep.confirm import confirm
 from sweep.errors import GateRefused, HoldoutUsed
+from sweep.ledger import list_sweeps
 from sweep.ledger.evidence import Evidence
 from sweep.promotion.gate import verdict
 from sweep.promotion.promote import promote
@@ -111,6 +113,9 @@ def test_a_hold_out_that_is_used_up_is_not_opened(tiny_home: Home, store: Path) 
         note_use(str(store), f"use-{number}", holdout(tiny_home))
     with pytest.raises(GateRefused, match="found 20 uses of the same cases, expected fewer than"):
         promote(tiny_home, NAME)
+    with pytest.raises(GateRefused, match="found 20 uses of the same cases, expected fewer than"):
+        confirm(tiny_home, NAME)  # nor is anything trained for it
+    assert list_sweeps(tiny_home.ledger_url) == [NAME]
     assert Evidence(tiny_home.ledger_url, NAME).uses() == []
     assert len(noted_uses(str(store))) == MAX_USES
     forced = promote(tiny_home, NAME, force=True, reason="no other cases")

@@ -68,3 +68,10 @@ def test_what_is_no_private_key_is_refused(tmp_path: Path) -> None:
         load_key(write_key(tmp_path / "key").with_suffix(".pub"))
     with pytest.raises(UsageError, match="found one with a passphrase"):
         load_key(write_key(tmp_path / "locked", b"secret"))
+
+
+def test_a_link_to_keys_that_are_gone_is_refused(tmp_path: Path) -> None:
+    """A share that is not mounted must not make a home one that asks for no approval."""
+    (tmp_path / "approvers").symlink_to(tmp_path / "share" / "approvers")
+    with pytest.raises(UsageError, match="approvers: cannot be read"):
+        read_approvers(tmp_path / "approvers")
