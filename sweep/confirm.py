@@ -26,10 +26,11 @@ from ptxcore.metrics import OBJECTIVES
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
 from sweep import launch
-from sweep.analysis.confirmed import SUFFIX, ConfirmedScore, find_confirmed, open_confirming
+from sweep.analysis.confirmed import ConfirmedScore, find_confirmed, open_confirming
 from sweep.analysis.summary import SweepSummary
 from sweep.errors import GateRefused, SpaceError, UsageError
 from sweep.ledger import Ledger
+from sweep.ledger.family import CONFIRMATION
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow import registry
 from sweep.mlflow.view import MlflowView, connect, milliseconds
@@ -158,7 +159,7 @@ def _trained(
             space,
             fresh_plan(plan, cases),
             store=place,
-            name=name + SUFFIX,
+            name=name + CONFIRMATION,
             precision=runtime.precision,
             confirms=name,
             **how,
@@ -169,9 +170,9 @@ def _trained(
         is_finished = known.projection.sweep_state is SweepState.FINISHED
     finally:
         known.close()
-    if is_finished and (found := launch.find(name + SUFFIX, home)) is not None:
+    if is_finished and (found := launch.find(name + CONFIRMATION, home)) is not None:
         return found
-    return launch.resume(name + SUFFIX, store=store, **how)
+    return launch.resume(name + CONFIRMATION, store=store, **how)
 
 
 def _check_finished(sweep: Sweep) -> None:

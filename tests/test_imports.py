@@ -54,7 +54,7 @@ VERBS = (
     *("launch", "segment", "evaluate", "export_model", "report", "preview"),
     *("export_optuna", "forecast", "shadow"),
     *("sync", "load", "doctor", "confirm", "demo"),
-    *("stop", "note"),
+    *("stop", "note", "rename", "clone", "delete", "ui"),
 )
 SWEEP = {
     "util": Row(set(), {"ptxcore"}),
@@ -79,6 +79,11 @@ SWEEP = {
     "load": Row({"ledger", "analysis", "storage"}),
     "sync": Row({"ledger", "mlflow", "storage"}),
     **dict.fromkeys(("stop", "note"), Row({"ledger", "storage"})),
+    **dict.fromkeys(
+        ("rename", "delete"), Row({"util", "ledger", "mlflow", "promotion", "storage"})
+    ),
+    "ui": Row({"util", "ledger", "mlflow", "storage"}),
+    "clone": Row({"util", "space", "ledger", "storage"}, {"ptxcore"}),
     "doctor": Row(_FOLDERS, GUARDED - {"dashboards"}),
     "confirm": Row({*_FOLDERS, "promotion", "launch"}, {"mlflow", "ptxcore"}),
     "demo": Row({*_FOLDERS, "promotion", *VERBS}, {"ptxcore"}),

@@ -16,11 +16,9 @@ from dataclasses import dataclass
 
 from sweep.errors import UnknownSweep, UsageError
 from sweep.ledger import Ledger, Projection
+from sweep.ledger.family import CONFIRMATION
 from sweep.ledger.projection import Trial
 from sweep.records import State, SweepState
-
-#: Of the name of the sweep that trains a sweep's best trials again.
-SUFFIX = ".confirm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +69,7 @@ def open_confirming(url: str, name: str) -> Ledger | None:
         LedgerError: The database cannot be reached.
     """
     try:
-        ledger = Ledger.open(url, name + SUFFIX)
+        ledger = Ledger.open(url, name + CONFIRMATION)
     except UnknownSweep:
         return None
     if ledger.header.confirms == name:

@@ -158,12 +158,17 @@ def open_home(options: dict[str, Any]) -> Home:
     """Take the values of `home_options` out of a command's arguments."""
     from sweep.storage.home import Home
 
-    return Home.from_environment(
+    home = Home.from_environment(
         options.pop("home_folder"),
         ledger=options.pop("ledger"),
         tracking_uri=options.pop("tracking_uri"),
         storage=options.pop("storage"),
     )
+    if home.journal.exists():
+        from sweep.storage.renaming import settle
+
+        settle(home)
+    return home
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

@@ -47,6 +47,12 @@ EXAMPLES = {
         "ptxsweep compare report_ablation --metric average_precision --metric dice_positive",
     ),
     "note": ('ptxsweep note first "before the scanner was replaced"',),
+    "rename": ("ptxsweep rename first baseline",),
+    "clone": (
+        "ptxsweep clone first second --set learning_rate=0.001",
+        "ptxsweep resume second",
+    ),
+    "delete": ("ptxsweep delete first",),
     "simulate": (
         "ptxsweep simulate a.npz b.npz --policy default,greedy:10 --workers 16 --seeds 20 --json",
     ),
@@ -60,6 +66,7 @@ EXAMPLES = {
     ),
     "dashboard": ("ptxsweep dashboard", "ptxsweep dashboard first --port 8800"),
     "report": ("ptxsweep report first --out first.html",),
+    "ui": ("ptxsweep ui first", "ptxsweep ui first --no-open --port 5001"),
     "confirm": ("ptxsweep confirm first --top 5",),
     "sync": ("ptxsweep sync first",),
     "promote": ("ptxsweep promote first", "ptxsweep promote first --request"),

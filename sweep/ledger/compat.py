@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 
 __all__ = [
     "PARAMETERS",
+    "STUDIES",
     "STUDY_ATTRIBUTES",
     "TRIALS",
     "TRIAL_ATTRIBUTES",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 # Typed as anything: a mapped class has its table where the types have a mere "selectable".
+STUDIES: Any = models.StudyModel.__table__
 TRIALS: Any = models.TrialModel.__table__
 PARAMETERS: Any = models.TrialParamModel.__table__
 STUDY_ATTRIBUTES: Any = models.StudyUserAttributeModel.__table__

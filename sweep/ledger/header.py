@@ -21,6 +21,7 @@ _NOTED: dict[str, type] = {
     **dict.fromkeys(("plan_digest", "search_plan_digest"), str),
     **{"runtime": dict, "version": str, "git_sha": str, "versions": dict, "environment": list},
     **dict.fromkeys(("created_at", "confirms"), str),
+    **{"sweep_id": str, "former_names": list},
 }
 
 
@@ -50,6 +51,9 @@ class SweepHeader:
         created_at: When, in ISO 8601.
         confirms: Name of the sweep of which this one trains the best trials on fresh folds; None of
             a search.
+        sweep_id: Id by which MLflow knows a sweep that was renamed, see `sweep.mlflow.view`; None
+            of others, where it follows from name and header.
+        former_names: Names that it had before, the first one first.
         extra: What else is stored, under its own key.
     """
 
@@ -73,6 +77,8 @@ class SweepHeader:
     environment: Sequence[str] | None = None
     created_at: str | None = None
     confirms: str | None = None
+    sweep_id: str | None = None
+    former_names: Sequence[str] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod

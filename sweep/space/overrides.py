@@ -39,8 +39,21 @@ def effective_space(name_or_path: str, overrides: Overrides) -> SearchSpace:
     Raises:
         SpaceError: The file or an override is invalid.
     """
-    known = sorted(field.name for field in dataclasses.fields(FoldSettings))  # for messages
-    space = load_space(name_or_path, known=known, metrics=OBJECTIVES)
+    space = load_space(name_or_path, known=_settings(), metrics=OBJECTIVES)
+    return overridden(space, overrides, f"{name_or_path} with overrides")
+
+
+def overridden(space: SearchSpace, overrides: Overrides, source: str) -> SearchSpace:
+    """A search space with overrides written into it, checked as a whole.
+
+    Args:
+        space: Search space as it was read.
+        overrides: Changes to it.
+        source: Where the result comes from, for messages.
+
+    Raises:
+        SpaceError: An override is invalid.
+    """
     if overrides != Overrides():
         tree = space.tree()  # PyYAML alone would read 1e-4 as text
         tree["fixed"] = tree.get("fixed") or {}
@@ -57,10 +70,14 @@ def effective_space(name_or_path: str, overrides: Overrides) -> SearchSpace:
         if overrides.num_folds is not None:
             tree["folds"] = overrides.num_folds
         text = yaml.safe_dump(tree, sort_keys=False)
-        source = f"{name_or_path} with overrides"
-        space = parse_space(text, source, known=known, metrics=OBJECTIVES)
+        space = parse_space(text, source, known=_settings(), metrics=OBJECTIVES)
     check_settings(space)
     return space
+
+
+def _settings() -> list[str]:
+    """Names of all settings, for messages."""
+    return sorted(field.name for field in dataclasses.fields(FoldSettings))
 
 
 def _hold(tree: dict[str, Any], key: str, value: Any) -> None:

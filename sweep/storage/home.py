@@ -82,6 +82,11 @@ class Home:
         return self.folder / "mlartifacts"
 
     @property
+    def journal(self) -> Path:
+        """File that is there while sweeps get other names, see `sweep.storage.renaming`."""
+        return self.storage / ".renaming.json"
+
+    @property
     def approvers(self) -> Path:
         """File of the keys that approve a champion; where there is none, nobody has to."""
         return self.folder / "approvers"

@@ -10,6 +10,7 @@ from pathlib import Path
 from sweep.ledger import Ledger, Projection, SweepHeader
 from sweep.ledger.evidence import Evidence
 from sweep.storage.home import Home
+from sweep.storage.renaming import settle
 from sweep.storage.sweep_files import SweepFiles, files_of
 
 
@@ -40,6 +41,7 @@ class Sweep:
             UnknownSweep: There is no sweep of that name.
             LedgerError: The database cannot be reached, or holds what we cannot read.
         """
+        settle(home)
         ledger = Ledger.open(home.ledger_url, name)
         try:
             yield cls(home=home, ledger=ledger, evidence=Evidence(ledger.storage, name))

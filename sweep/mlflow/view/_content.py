@@ -75,7 +75,12 @@ STATUS = {
 
 
 def sweep_id(name: str, header: SweepHeader) -> str:
-    """Tells apart sweeps of one name in different ledgers that share a server."""
+    """Tells apart sweeps of one name in different ledgers that share a server.
+
+    A sweep that was renamed keeps the one of its first name.
+    """
+    if header.sweep_id is not None:
+        return header.sweep_id
     text = json.dumps([name, header.to_stored()], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

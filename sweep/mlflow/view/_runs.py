@@ -124,7 +124,7 @@ class SweepRuns:
         self.found, self._old = {}, []
         sweeps, trials = self.experiments
         for run in self.runs_of(sweeps):
-            if _number_of(run) == PARENT:
+            if number_of(run) == PARENT:
                 self._keep(run)
             else:
                 self._old.append(run.run_id)
@@ -165,7 +165,7 @@ class SweepRuns:
                 return
 
     def _keep(self, run: Run) -> None:
-        if self.found.setdefault(_number_of(run), run) is not run:
+        if self.found.setdefault(number_of(run), run) is not run:
             self.client.delete_run(run.run_id)
 
     def make(self, number: int, tags: dict[str, str], started_at: int) -> None:
@@ -253,6 +253,6 @@ class SweepRuns:
         run.status = status
 
 
-def _number_of(run: Run) -> int:
+def number_of(run: Run) -> int:
     """The trial of a run, `PARENT` of the sweep's own."""
     return int(run.tags.get(TRIAL, run.tags.get(OLD_TRIAL, PARENT)))

@@ -34,6 +34,7 @@ from sweep.mlflow.view._metrics import (
     trial_metrics,
     winner_metrics,
 )
+from sweep.mlflow.view._renamed import follow_names
 from sweep.mlflow.view._runs import PARENT, Run, SweepRuns
 from sweep.mlflow.view._store import quietly, shown_uri
 from sweep.mlflow.view._tables import (
@@ -230,6 +231,8 @@ class MlflowView:
         """Connect and learn which runs there are."""
         if self._runs is None:
             runs = SweepRuns(self._uri, content.sweep_id(self.name, projection.header))
+            former = projection.header.former_names or ()
+            follow_names(runs, self._experiment, former, self.name)
             runs.enter(self._experiment, f"{self._experiment}/{self.name}", self._root)
             self._runs, self._folds = runs, None
             if self._fold_runs or content.wants_fold_runs(projection.header):

@@ -32,6 +32,7 @@ COMMANDS = (
     ("stop",),
     ("list",),
     ("note",),
+    *(("rename",), ("clone",), ("delete",), ("ui",)),
     ("show",),
     ("compare",),
     ("dashboard",),

@@ -92,3 +92,28 @@ def test_stop_waits_for_the_driver(
     assert (code, ledger.listen() is not None) == (0, True)
     assert f"`ptxsweep show small --home {home.folder}` says when" in said
     ledger.release()
+
+
+@pytest.mark.usefixtures("ledger")
+def test_rename_and_delete_say_what_they_did(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    code, _, said = call(home, capfd, "rename", "small", "other")
+    assert (code, said) == (0, "small is other now\n")
+    code, told, _ = call(home, capfd, "rename", "other", "small", "--json")
+    assert (code, told["name"], told["in_mlflow"]) == (0, "small", None)
+    for words in (("delete", "small"), ("delete", "small", "--json")):
+        code, _, said = call(home, capfd, *words)
+        assert code == 2
+        assert "the sweep small (running, 3 trials, 0.0 MB of files) would be deleted" in said
+    code, _, said = call(home, capfd, "delete", "small", "--yes")
+    assert (code, said) == (*(0, "deleted the sweep small (running, 3 trials, 0.0 MB of files)\n"),)
+    code, _, said = call(home, capfd, "delete", "small", "--yes")
+    assert (code, "no sweep is named 'small'" in said) == (2, True)
+
+
+@pytest.mark.usefixtures("ledger")
+def test_clone_needs_the_folds(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
+    code, _, said = call(home, capfd, "clone", "small", "second")
+    assert code == 2
+    assert "plan.json" in said
+    code, _, said = call(home, capfd, "clone", "small", "second", "--set", "x")
+    assert (code, "expected KEY=VALUE" in said) == (2, True)

@@ -21,6 +21,7 @@ from sweep.ledger import compat
             "trials",
             "number study_id state datetime_start datetime_complete",
         ),
+        (compat.STUDIES, "studies", "study_name"),
         (compat.PARAMETERS, "trial_params", "trial_id param_name param_value distribution_json"),
         (compat.STUDY_ATTRIBUTES, "study_user_attributes", "study_id key value_json"),
         (compat.TRIAL_ATTRIBUTES, "trial_user_attributes", "trial_id key value_json"),
