@@ -76,7 +76,9 @@ def stop(
             )
         request_stop(storage, study, StopRequest(token=driver.token, now=now))
         began = time.monotonic()
+        if wait:
+            on_wait(driver, 0.0)
         while wait and driver_of(storage, study, clock) == driver:
-            on_wait(driver, time.monotonic() - began)
             pause(_LOOK_SECONDS)
+            on_wait(driver, time.monotonic() - began)
         return standing(has_ended=wait, owner=driver.owner)

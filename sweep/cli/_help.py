@@ -66,7 +66,7 @@ EXAMPLES = {
     ),
     "dashboard": ("ptxsweep dashboard", "ptxsweep dashboard first --port 8800"),
     "report": ("ptxsweep report first --out first.html",),
-    "ui": ("ptxsweep ui first", "ptxsweep ui first --no-open --port 5001"),
+    "ui": ("ptxsweep ui first", "ptxsweep ui first --port 5001"),
     "confirm": ("ptxsweep confirm first --top 5",),
     "sync": ("ptxsweep sync first",),
     "promote": ("ptxsweep promote first", "ptxsweep promote first --request"),
