@@ -25,7 +25,8 @@ from ptxcore.export.dicom_sr import make_sr
 from ptxcore.export.pictures import write_mask, write_probability
 from ptxcore.export.source_image import Maker, SourceImage, read_source, silent
 from sweep.errors import UsageError
-from sweep.mlflow.open_model import AUTO, ENGINE, REGISTERED, open_model
+from sweep.mlflow.graph_cache import with_engine
+from sweep.mlflow.open_model import AUTO, ENGINE, PYTORCH, REGISTERED, open_model
 from sweep.shadow import TABLE, Disagreement, Shadow
 from sweep.storage.home import Home
 from sweep.storage.inputs import Inputs, find_inputs
@@ -109,6 +110,7 @@ def predict_files(
     shadow: str | None = None,
     shadow_pictures: Path | None = None,
     beyond_training: bool = False,
+    on_convert: Callable[[], None] = lambda: None,
     on_model: Callable[[Mapping[str, Any]], None] = lambda facts: None,
     on_shadow: Callable[[Mapping[str, Any]], None] = lambda facts: None,
 ) -> list[Prediction]:
@@ -123,12 +125,13 @@ def predict_files(
         seg_type: One of `ptxcore.export.dicom_seg.SEG_TYPES`.
         ohif: Whether segmentations have the orientation that the viewer OHIF asks for.
         attention: Folder for pictures of the attention gates, likewise; None draws none.
-        engine: What computes, see `open_model`.
+        engine: What computes: of networks see `sweep.mlflow.graph_cache`, of a graph `open_model`.
         shadow: Alias or address of a second model that is compared with the first, see
             `sweep.shadow`; `out` gets a table of where they disagree, and none of its masks.
         shadow_pictures: Folder for pictures of both outlines where they do; None draws none.
         beyond_training: Whether images of a size, shape, bit depth or view that is too far from
             those that a model was trained on are segmented all the same.
+        on_convert: Called before networks are made into a graph, which takes a while.
         on_model: Called with what the model says of its origin, and under "unlike" and "outside"
             with sentences about images that are too far from those of its training, or somewhat
             other; before the first file is decoded.
@@ -152,6 +155,9 @@ def predict_files(
     beside = None if shadow is None else Shadow(home, shadow, uri, facts, shadow_pictures)
     for origin in [facts, *([] if beside is None else [beside.facts])]:
         origin["unlike"] = _require_alike(origin, chosen, beyond_training=beyond_training)
+    # A graph has no gates to draw.
+    asked = PYTORCH if attention is not None and engine == AUTO else engine
+    model, facts = with_engine(home, model, facts, asked, len(chosen.files), on_convert)
     on_model({**facts, "rule": dataclasses.asdict(model.rule), "outside": _outside(facts, chosen)})
     if beside is not None:
         on_shadow(beside.facts)

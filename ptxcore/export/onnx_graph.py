@@ -154,6 +154,36 @@ def _speed(ensemble: Ensemble, path: Path, about: Mapping[str, Any]) -> dict[str
     }
 
 
+def read_about(path: Path) -> dict[str, Any]:
+    """What stands in a graph's metadata.
+
+    Args:
+        path: Path of a file that `export_onnx` wrote.
+
+    Raises:
+        CheckpointError: It is damaged, another program's graph, or of a newer format.
+    """
+    import onnx
+
+    try:
+        props = onnx.load(str(path), load_external_data=False).metadata_props
+        about: dict[str, Any] = json.loads({prop.key: prop.value for prop in props}[KEY])
+    except Exception as error:  # of many kinds
+        raise _no_graph(path, error) from error
+    if about.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path.name}: format: found {about.get('format')}, expected {FORMAT}"
+        )
+    return about
+
+
+def _no_graph(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path.name}: found no graph that ptxsweep wrote ({type(error).__name__}), "
+        "expected a file of `ptxsweep export-model`"
+    )
+
+
 class OnnxEnsemble:
     """A graph of `export_onnx`, run by ONNX Runtime on the CPU.
 
@@ -197,24 +227,14 @@ class OnnxEnsemble:
             SettingsError: The engine is not installed.
             CheckpointError: It is damaged, or another program's graph.
         """
-        import onnx
-
+        about = read_about(path)
         try:
-            props = onnx.load(str(path), load_external_data=False).metadata_props
-            about = json.loads({prop.key: prop.value for prop in props}[KEY])
             chosen = engine or _engine_of(about.get("speed", {}))
             run = start(chosen, path, torch.get_num_threads())
         except SettingsError:
             raise
         except Exception as error:  # of many kinds, none of which ONNX Runtime exports
-            raise CheckpointError(
-                f"{path.name}: found no graph that ptxsweep wrote ({type(error).__name__}), "
-                "expected a file of `ptxsweep export-model`"
-            ) from error
-        if about.get("format") != FORMAT:
-            raise CheckpointError(
-                f"{path.name}: format: found {about.get('format')}, expected {FORMAT}"
-            )
+            raise _no_graph(path, error) from error
         return cls(run, about, chosen)
 
     def logits(self, image: NDArray[np.generic]) -> NDArray[np.float32]:

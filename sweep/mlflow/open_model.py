@@ -71,8 +71,9 @@ def open_model(
         home: Home with the address of the registry.
         uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the folder of a model on this
             machine, or a file of `export_model`, which have no digest to be compared with.
-        engine: "auto"; "pytorch", which computes networks as their hold-out was scored; or one of
-            `ptxcore.export.graph_engines.ENGINES`, which compute a file of `export_model`.
+        engine: "auto", or one of `ptxcore.export.graph_engines.ENGINES`, for a file of
+            `export_model`. Networks are computed by PyTorch, as their hold-out was scored;
+            `sweep.mlflow.graph_cache` makes graphs of them.
 
     Raises:
         UsageError: There is no such model, its files are not those of the digest, or the engine
@@ -81,14 +82,10 @@ def open_model(
         TrackingError: MLflow cannot be reached.
     """
     is_graph = uri.endswith(ONNX) and Path(uri).is_file()
-    if engine != AUTO and is_graph == (engine == PYTORCH):
+    if is_graph and engine == PYTORCH:
         raise UsageError(
-            f"--engine: found {engine} for {uri}, expected "
-            + (
-                "onnxruntime, openvino or openvino-bfloat16 for a graph"
-                if is_graph
-                else "pytorch for networks; others run a file of `ptxsweep export-model`"
-            )
+            f"--engine: found {engine} for {uri}, expected onnxruntime, openvino or "
+            "openvino-bfloat16 for a graph"
         )
     from sweep.mlflow.decision import APPROVAL, approval_of
     from sweep.mlflow.model_package import ENSEMBLE_FOLDER, load_ensemble, load_facts

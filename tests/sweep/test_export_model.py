@@ -29,6 +29,7 @@ from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.evaluate import evaluate_model
 from sweep.export_model import export_model
+from sweep.mlflow.graph_cache import WORTH_IMAGES, fastest_of, with_engine
 from sweep.mlflow.open_model import open_model
 from sweep.promotion.gate import Gate
 from sweep.promotion.promote import promote
@@ -139,8 +140,67 @@ def with_speed(graph: Path, **changes: str) -> Path:
 def test_engines_of_another_kind_are_refused(graph: Path, home: Home, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"found pytorch for .*, expected onnxruntime, openvino"):
         open_model(home, str(graph), "pytorch")
-    with pytest.raises(UsageError, match=r"found openvino for .*, expected pytorch for networks"):
-        open_model(home, str(tmp_path), "openvino")
+
+
+def test_a_graph_of_networks_is_made_once_and_says_what_it_is(
+    networks: Ensemble, home: Home, rng: np.random.Generator
+) -> None:
+    facts = {"engine": {"name": "pytorch-float32", "version": "1", "why": "as scored"}}
+    made: list[str] = []
+
+    def opened(engine: str, num_images: int) -> tuple[Ensemble | OnnxEnsemble, dict[str, str]]:
+        model, said = with_engine(
+            home, networks, facts, engine, num_images, lambda: made.append(engine)
+        )
+        return model, said["engine"]
+
+    model, said = opened("auto", WORTH_IMAGES - 1)
+    assert model is networks
+    assert said["why"].endswith("a faster engine is looked for from 20 images on, or by --engine")
+    assert opened("pytorch", 99)[0] is networks
+    model, said = opened("auto", WORTH_IMAGES)
+    assert said["name"] in ("pytorch-float32", "onnxruntime", "openvino")
+    assert "the fastest here" in said["why"]
+    assert opened("auto", 1)[1] == said  # it is there by now
+    image = rng.integers(0, 4000, (40, 90)).astype(np.uint16)
+    for engine in ("onnxruntime", "openvino", "openvino-bfloat16"):
+        graph, said = opened(engine, 1)
+        assert (said["name"], said["why"][:12]) == (engine, "as asked for")
+        atol = 0.05 if engine.endswith("bfloat16") else 1e-5
+        np.testing.assert_allclose(graph.probability(image), networks.probability(image), atol=atol)
+    assert made == ["auto"]
+    (path,) = (home.folder / "graphs").glob("*.onnx")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    opened("onnxruntime", 1)
+    assert made == ["auto", "onnxruntime"]  # nothing damaged is used
+
+
+def test_what_was_scored_in_bfloat16_stays_so_unless_asked_otherwise(
+    networks: Ensemble, home: Home
+) -> None:
+    rounded = dataclasses.replace(networks, runtime=Runtime(precision="bfloat16"))
+    facts = {"engine": {"name": "pytorch-bfloat16", "version": "1", "why": "as scored"}}
+    model, said = with_engine(home, rounded, facts, "auto", 99)
+    assert model is rounded
+    assert said["engine"]["why"].endswith("gives the same probabilities in that precision")
+
+
+def test_the_fastest_of_those_that_move_nothing() -> None:
+    measured = {
+        "pytorch-float32": {"seconds": 2.0, "difference": 0.0},
+        "pytorch-bfloat16": {"seconds": 0.5, "difference": 0.0001},
+        "onnxruntime": {"seconds": 0.9, "difference": 0.002},
+        "openvino": {"seconds": 1.5, "difference": 1e-6},
+        "openvino-bfloat16": {"seconds": 0.4, "difference": 0.0001},
+    }
+    name, why = fastest_of({"measured": measured})
+    assert name == "openvino"
+    assert why.startswith("the fastest here, 0.75 of the time of pytorch-float32; probabilities")
+    measured["openvino"]["seconds"] = 3.0
+    name, why = fastest_of({"measured": measured})
+    assert (name, why) == ("pytorch-float32", "which is the fastest here")
 
 
 def test_networks_scored_in_bfloat16_have_a_graph_too(tmp_path: Path) -> None:
@@ -226,6 +286,12 @@ def test_from_champion_to_masks(
     ids = {"StudyInstanceUID": "1.2.3.1", "SeriesInstanceUID": "1.2.3.2"}
     file = write_dicom(tmp_path / "a.dcm", pixels, **ids)
     (one,) = predict_files(tiny_home, URI, [file], tmp_path / "networks")
+    words = ["predict", str(file), "--model", URI, "--out", str(tmp_path / "asked")]
+    assert main([*words, "--engine", "onnxruntime", "--home", str(tiny_home.folder)]) == 0
+    said = capfd.readouterr().err
+    assert "making a graph of the model's networks for this machine, once" in said
+    assert "engine: onnxruntime " in said
+    assert (tmp_path / "asked/a.mask.png").read_bytes() == one.mask.read_bytes()
     seg_of = {"formats": ("png", "seg"), "engine": "openvino"}
     (other,) = predict_files(tiny_home, str(path), [file], tmp_path / "graph", **seg_of)
     assert other.seg
