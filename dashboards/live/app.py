@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dashboards.live import promotion, registry, sweeps
+from dashboards.live import compare, promotion, registry, sweep, sweeps, trial
 from dashboards.live.guard import Access, Guard
 from dashboards.live.ledgers import Ledgers
 from dashboards.live.page import Page, plain, read_asset
@@ -43,6 +43,9 @@ def create_app(settings: Settings) -> Starlette:
         routes=[
             Route("/assets/{name}", _asset),
             *sweeps.routes(ledgers, settings),
+            *sweep.routes(ledgers, settings),
+            *trial.routes(ledgers, settings),
+            *compare.routes(ledgers, settings),
             *registry.routes(settings),
             *promotion.routes(settings),
         ],

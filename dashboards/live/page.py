@@ -140,7 +140,7 @@ def status_line(*parts: object, at: str | None = None) -> Markup:
         parts: Between dots.
         at: ISO 8601 time of the newest entry; the page's script says how long ago that is.
     """
-    shown = [tag("span", part) for part in parts]
+    shown = [tag("span", part) for part in parts if part is not None]
     if at is not None:
         moment = at[:19].replace("T", " ")
         shown.append(tag("span", "last entry ", tag("time", f"{moment} UTC", datetime=at)))

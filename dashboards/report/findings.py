@@ -185,12 +185,12 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
     if winner is not None:
         metric = metric_of(projection)
         points = operating_points or {}
-        objective = _row(projection, winner, rival, metric, points, is_objective=True)
+        objective = metric_row(projection, winner, rival, metric, points, is_objective=True)
         # An objective of masks stands twice: as the search ranks by it, and as it is deployed.
         is_twice = needs_threshold(metric) and winner.number in points
         names = [name for name in SHOWN if is_twice or name != metric]
         for part, names_of_part in ((rows, names), (groups, list(GROUPS))):
-            found = [_row(projection, winner, rival, name, points) for name in names_of_part]
+            found = [metric_row(projection, winner, rival, name, points) for name in names_of_part]
             part += [row for row in found if row is not None]
         rows[:0] = [] if objective is None else [objective]
     return Findings(
@@ -214,7 +214,7 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
     )
 
 
-def _row(
+def metric_row(
     projection: Projection,
     winner: Trial,
     rival: Trial | None,
@@ -223,6 +223,16 @@ def _row(
     *,
     is_objective: bool = False,
 ) -> MetricRow | None:
+    """One metric of a trial beside another's; None where it has no fold with it.
+
+    Args:
+        projection: Projection of the sweep.
+        winner: Any trial.
+        rival: Another one, usually the default.
+        metric: Its name.
+        points: Operating points by complete trial.
+        is_objective: Whether it stands as the search ranks by it, at the fixed threshold.
+    """
     threshold = "fixed" if needs_threshold(metric) else "none"
     if is_objective:
         values = fold_scores(projection, winner)

@@ -25,7 +25,7 @@ from dashboards.report.findings import Findings
 from dashboards.report.markup import Markup, tag
 from dashboards.text import metric_name
 from sweep.analysis import phrases
-from sweep.ledger.projection import Projection, Trial
+from sweep.ledger.projection import Projection
 from sweep.util.words import count
 
 
@@ -64,21 +64,21 @@ def pictures(
         operating_points: By complete trial.
         curves: What thresholds would give the leader, where its tables of cases are there.
     """
-    drawn = []
-    if any(trial.log for trial in projection.trials):
-        drawn += _comparisons(projection, found, operating_points)
-    leader = leader_of(projection)
-    if leader is not None:
-        drawn += _cases(found, curves)
-        drawn += _training(projection, found, leader)
-    drawn += _cost(projection, operating_points)
-    drawn += _search(projection, found)
-    return drawn
+    return [
+        *comparisons(projection, found, operating_points),
+        *cases(projection, found, curves),
+        *training(projection, found),
+        *cost(projection, operating_points),
+        *search(projection, found),
+    ]
 
 
-def _comparisons(
+def comparisons(
     projection: Projection, found: Findings, points: OperatingPoints | None
 ) -> list[Picture]:
+    """Leaderboard, and trials by folds; the arguments are those of `pictures`."""
+    if not any(trial.log for trial in projection.trials):
+        return []
     heat = fold_heatmap.fold_heatmap_info(projection)
     matrix = Picture(
         key="folds",
@@ -103,8 +103,13 @@ def _comparisons(
     ]
 
 
-def _cases(found: Findings, curves: thresholds.ThresholdsInfo | None) -> list[Picture]:
-    drawn = []
+def cases(
+    projection: Projection, found: Findings, curves: thresholds.ThresholdsInfo | None
+) -> list[Picture]:
+    """The leader by kinds of cases and by threshold."""
+    drawn: list[Picture] = []
+    if leader_of(projection) is None:
+        return drawn
     parts = groups.groups_info(found.groups)
     if parts.panels:
         table = sections.metrics_table(found, found.groups)
@@ -141,8 +146,11 @@ def _cases(found: Findings, curves: thresholds.ThresholdsInfo | None) -> list[Pi
     return drawn
 
 
-def _training(projection: Projection, found: Findings, leader: Trial) -> list[Picture]:
-    drawn = []
+def training(projection: Projection, found: Findings) -> list[Picture]:
+    """The leader epoch by epoch."""
+    drawn: list[Picture] = []
+    if (leader := leader_of(projection)) is None:
+        return drawn
     curves = fold_curves.fold_curves_info(projection, leader)
     if curves.panels:
         drawn.append(
@@ -171,7 +179,8 @@ def _training(projection: Projection, found: Findings, leader: Trial) -> list[Pi
     return drawn
 
 
-def _cost(projection: Projection, points: OperatingPoints | None) -> list[Picture]:
+def cost(projection: Projection, points: OperatingPoints | None) -> list[Picture]:
+    """What the folds took, and what came of it."""
     drawn = []
     front = pareto.pareto_info(projection, points)
     times, spent = schedule.schedule_info(projection), regret.regret_info(projection)
@@ -208,7 +217,8 @@ def _cost(projection: Projection, points: OperatingPoints | None) -> list[Pictur
     return drawn
 
 
-def _search(projection: Projection, found: Findings) -> list[Picture]:
+def search(projection: Projection, found: Findings) -> list[Picture]:
+    """The parameters: one by one, together, and which of them matter."""
     drawn = []
     sliced, lines = slices.slices_info(projection), parallel.parallel_info(projection)
     if sliced.slices:

@@ -45,9 +45,9 @@ def provenance(name: str, projection: Projection, versions: Mapping[str, str]) -
     rows = [(names.get(key, key), tag("code", _value(known[key]))) for key in keys]
     if cohort is not None:
         rows.insert(0, ("Cases", tag("code", cohort)))
-    rows.append(
-        ("Report written with", tag("code", ", ".join(f"{k} {v}" for k, v in versions.items())))
-    )
+    if versions:
+        with_ = ", ".join(f"{name} {version}" for name, version in versions.items())
+        rows.append(("Report written with", tag("code", with_)))
     return join((_again(name, header), table(("", "value"), rows, label="Provenance"),
                  _environment(header)))  # fmt: skip
 

@@ -27,8 +27,8 @@ def trials_table(projection: Projection) -> Markup:
     rows = [
         (
             label(trial),
-            _state(trial),
-            *_statistics(projection, trial, reference),
+            state_text(trial),
+            *statistics(projection, trial, reference),
             *_folds(trial, projection.num_folds),
             duration(trial.total_seconds) if trial.log else "–",
             *(setting(trial.parameters[n]) if n in trial.parameters else "–" for n in names),
@@ -59,7 +59,8 @@ def trials_table(projection: Projection) -> Markup:
     return join((tag("p", text, class_="small"), cells, printed if left > 0 else None))
 
 
-def _state(trial: Trial) -> str:
+def state_text(trial: Trial) -> str:
+    """A state, and why a trial was stopped."""
     if trial.reason and trial.state in (State.PRUNED, State.FAILED):
         reason = trial.reason if len(trial.reason) <= 120 else trial.reason[:117] + "..."
         return reason if reason.startswith(str(trial.state)) else f"{trial.state}: {reason}"
@@ -77,9 +78,16 @@ def _folds(trial: Trial, num_folds: int) -> list[str]:
     ]
 
 
-def _statistics(
+def statistics(
     projection: Projection, trial: Trial, reference: dict[int, float]
 ) -> tuple[str, str]:
+    """Mean and SD, in brackets where folds are missing, and the difference on shared folds.
+
+    Args:
+        projection: Projection of the sweep.
+        trial: Any.
+        reference: Scores of the default by fold.
+    """
     values = fold_scores(projection, trial)
     if not values or not all_finite(values.values()):
         return "–", "–"
