@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> Starlette:
         yield
         ledgers.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/assets/{name}", _asset),
             *sweeps.routes(ledgers, settings),
@@ -57,6 +57,8 @@ def create_app(settings: Settings) -> Starlette:
         },
         lifespan=life,
     )
+    app.state.ledgers = ledgers
+    return app
 
 
 def _asset(request: Request) -> Response:

@@ -74,6 +74,10 @@ def dashboard_command(
         port = listener.getsockname()[1]
         token = secrets.token_urlsafe(32) if allow_promote else None
         settings = Settings(home=home, host=host, port=port, promote_token=token, key=key)
+        app = create_app(settings)
+        if name is not None:
+            with app.state.ledgers.opened(name):
+                pass  # a mistyped name is said here, and the first look finds it read
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         address += "/" if name is None else sweep_url(name)
         click.echo(address)
@@ -83,5 +87,5 @@ def dashboard_command(
         say("Ctrl-C ends it")
         if opens:
             webbrowser.open(address)
-        config = uvicorn.Config(create_app(settings), log_level="warning", access_log=False)
+        config = uvicorn.Config(app, log_level="warning", access_log=False)
         uvicorn.Server(config).run(sockets=[listener])

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+#: Name of a sweep that must never become markup, in a script that fonts may lack.
+ODD = '<b>気胸 & "x"'
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:

@@ -15,7 +15,7 @@ def test_a_home_without_a_sweep_is_said_and_stays_empty(tmp_path: Path) -> None:
     app = create_app(Settings(home=Home.from_environment(tmp_path / "home")))
     found = ask(app, "/")
     assert found.code == 200
-    assert "no sweep was started in" in found.text
+    assert "No sweep was started in" in found.text
     assert not (tmp_path / "home").exists()
     assert ask(app, "/nothing").code == 404
 

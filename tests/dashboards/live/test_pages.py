@@ -1,0 +1,174 @@
+"""The live pages show the numbers of every other view, in words where there are none."""
+
+from __future__ import annotations
+
+import html
+import re
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from live_page import ODD, Answer, ask
+from synthetic_sweeps import run_sweep
+
+from dashboards.live.app import create_app
+from dashboards.live.settings import Settings
+from dashboards.text import score, signed
+from sweep.analysis.compare import compare
+from sweep.analysis.summary import summarise
+from sweep.ledger import Ledger
+from sweep.records import State
+from sweep.storage.home import Home
+
+PAGES = (
+    "/",
+    "/s/first",
+    "/s/first?sort=number&q=pruned&state=pruned&against=3&page=9&sel=3",
+    "/s/first/t/3",
+    "/s/first/t/4",
+    "/compare",
+    "/compare?t=first:3&t=second:0",
+    *(f"/s/first/figures/{group}" for group in ("comparisons", "training", "search", "cost")),
+    "/s/first/t/2/figures",
+)
+
+
+@pytest.fixture(scope="module")
+def app(live_home: Home) -> Any:
+    return create_app(Settings(home=live_home))
+
+
+def text_of(answer: Answer) -> str:
+    """What a reader sees, spaces made one."""
+    words = re.sub(r"<[^>]*>", " ", re.sub(r"</?(b|span|a)\b[^>]*>", "", answer.text))
+    return " ".join(html.unescape(words).split())
+
+
+def test_a_sweep_shows_what_show_says(app: Any, live_home: Home) -> None:
+    ledger = Ledger.open(live_home.ledger_url, "first")
+    summary = summarise(ledger)
+    ledger.close()
+    shown = text_of(ask(app, "/s/first"))
+    for sentence in summary.sentences:
+        assert sentence in shown
+    for trial in summary.trials:
+        if trial.state == State.COMPLETE:
+            sd = trial.metrics[summary.metric]["sd"]
+            assert f"#{trial.number}" in shown
+            assert f"{score(trial.mean)} ± {score(sd)}" in shown
+    assert summary.short in text_of(ask(app, "/"))
+    trial_page = text_of(ask(app, f"/s/first/t/{summary.best}"))
+    for value in summary.trials[summary.best or 0].fold_scores:
+        assert score(value) in trial_page
+
+
+def test_a_comparison_shows_what_compare_says(app: Any, live_home: Home) -> None:
+    ledger = Ledger.open(live_home.ledger_url, "first")
+    for metric in (None, "dice_positive"):
+        found = compare(ledger.projection, metric=metric)
+        numbers = [trial.number for trial in found.trials]
+        query = "&".join(f"t=first:{number}" for number in numbers)
+        shown = text_of(ask(app, f"/compare?{query}&metric={metric or ''}"))
+        for trial in found.trials[1:]:
+            assert trial.difference is not None
+            said = f"{signed(trial.difference.mean)} on 5 shared folds"
+            assert said in shown
+            reach = f"{signed(trial.difference.low)} to {signed(trial.difference.high)}"
+            assert reach in shown
+            assert all(score(value) in shown for value in trial.values)
+    ledger.close()
+
+
+def test_sweeps_of_one_plan_are_compared_and_others_refused(app: Any) -> None:
+    shown = text_of(ask(app, "/compare?t=first:0&t=second:0"))
+    assert "second #0 default is +0.000 from first #0 default" in shown
+    refused = ask(app, f"/compare?t=first:0&t={quote(ODD)}:0")
+    assert refused.code == 400
+    assert "scored on different folds (plan b2b2b2b2b2b2 and d4d4d4d4d4d4)" in text_of(refused)
+    old = ask(app, "/compare?t=first:0&t=old:0")
+    assert "the ledger of old is of an older version" in text_of(old)
+    assert "found trial 99 of first" in text_of(ask(app, "/compare?t=first:99"))
+    assert "found 'first'" in text_of(ask(app, "/compare?t=first"))
+    many = "&".join(f"t=first:{number}" for number in range(7))
+    assert "at most 6" in text_of(ask(app, f"/compare?{many}"))
+
+
+def test_only_what_is_new_is_sent(tmp_path: Path) -> None:
+    home = Home.from_environment(tmp_path)
+    run_sweep(home.ledger_url, "grows", num_trials=2, num_completions=1).close()
+    app = create_app(Settings(home=home))
+    first = ask(app, "/s/grows")
+    etag = first.headers["etag"]
+    again = ask(app, "/s/grows", if_none_match=etag, hx_request="true")
+    assert (again.code, again.body) == (304, b"")
+    figures = ask(app, "/s/grows/figures/cost")
+    assert ask(app, "/s/grows/figures/cost", if_none_match=figures.headers["etag"]).code == 304
+
+    writer = Ledger.open(home.ledger_url, "grows")
+    writer.acquire("test")
+    writer.add_trial({}, {}, {"learning_rate": 0.5})
+    writer.start_fold(len(writer.projection.trials) - 1, 0)
+    writer.close()
+    part = ask(app, "/s/grows", if_none_match=etag, hx_request="true")
+    assert part.code == 200
+    assert not part.text.startswith("<!DOCTYPE"), "what changes alone"
+    assert "running fold 0, epoch 0" in text_of(part)
+    old, new = (int(re.search(r"revision ([\d,]+)", text_of(one))[1]) for one in (first, part))  # type: ignore[index]
+    assert new == old + 2
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("/s/nofold", "No fold is finished: there are no numbers"),
+        ("/s/nofold", "No trial was proposed yet"),
+        ("/s/allnan", "No winner"),
+        ("/s/allnan", "failed: objective is NaN"),
+        ("/s/allnan/t/0", "No fold is finished, so it has no numbers"),
+        ("/s/stopped", "the sweep was interrupted, and `ptxsweep resume` goes on"),
+        (f"/s/{quote(ODD)}", "the default settings won"),
+        ("/s/old", "Sweep old"),
+        ("/s/none", "no sweep is named 'none'"),
+        ("/s/first/t/99", "found trial '99', expected one of 8 trials from 0"),
+        ("/s/first?q=nonsense", "No trial is like that"),
+    ],
+)
+def test_what_is_missing_is_said(app: Any, address: str, words: str) -> None:
+    assert words.lower() in text_of(ask(app, address)).lower()
+
+
+def test_names_never_become_markup(app: Any) -> None:
+    for address in ("/", f"/s/{quote(ODD)}", f"/s/{quote(ODD)}/t/0"):
+        answer = ask(app, address)
+        assert answer.code == 200
+        assert "気胸" in answer.text
+        assert "<b>気胸" not in answer.text
+
+
+def test_looking_writes_nothing(app: Any, live_home: Home) -> None:
+    def files() -> dict[str, str]:
+        found = sorted(live_home.folder.rglob("*"))
+        return {str(f): sha256(f.read_bytes()).hexdigest() for f in found if f.is_file()}
+
+    ask(app, "/")
+    before = files()
+    for address in PAGES:
+        assert ask(app, address).code == 200, address
+    assert files() == before
+    for address in ("/", "/s/first"):
+        assert ask(app, address, method="POST").code in (403, 405)
+
+
+def test_a_page_lives_while_mlflow_is_away(live_home: Home) -> None:
+    away = Home.from_environment(live_home.folder, tracking_uri="http://127.0.0.1:9")
+    app = create_app(Settings(home=away))
+    assert "live from the ledger, MLflow cannot be reached" in text_of(ask(app, "/s/first"))
+
+
+def test_a_ledger_that_is_away_is_said(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_text("no database")
+    answer = ask(create_app(Settings(home=Home.from_environment(tmp_path))), "/")
+    assert answer.code == 503
+    assert "The ledger cannot be read" in answer.text
