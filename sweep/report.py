@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +39,7 @@ class Published:
 
     Attributes:
         path: Path of the HTML file.
-        has_pictures: Whether it shows cases.
+        has_pictures: Whether it shows cases; its copy in MLflow does only where it was asked for.
         is_logged: Whether it was copied to the sweep's MLflow run.
         pdf: The same on paper, where it was asked for.
         pngs: Its figures, where they were asked for.
@@ -62,6 +64,7 @@ def publish_report(
     out: Path | None = None,
     pdf: Path | None = None,
     pngs: Path | None = None,
+    log_pictures: bool = False,
 ) -> Published:
     """Write the report of a sweep, in whatever state it is.
 
@@ -71,6 +74,7 @@ def publish_report(
         out: File to write; `report.html` in the sweep's folder unless given.
         pdf: File for the report on paper; needs an installed Chromium, as do pictures.
         pngs: Folder for its figures as PNG.
+        log_pictures: Whether the copy in MLflow shows cases too: whoever sees the run sees them.
 
     Raises:
         UnknownSweep: There is no sweep of that name.
@@ -92,20 +96,26 @@ def publish_report(
         if ledger.projection.resampling is None:
             _resample(home, ledger, folder)
         pictures, notes = _pictures(home, ledger, points)
-        path = write_report(
+        write = partial(
+            write_report,
             ledger,
-            out or folder / "report.html",
             operating_points=points,
             confirmation=last_confirmation(sweep),
             verdict=last_verdict(sweep),
-            predictions=pictures,
             curves=_curves(ledger.projection, folder, points),
             confirmed=_confirmed(home, name, ledger.projection),
         )
+        path = write(out or folder / "report.html", predictions=pictures)
         if pdf is not None:
             export.write_pdf(path, pdf)
         pictures_of_figures = () if pngs is None else export.write_pngs(path, pngs)
-        is_logged = MlflowView.for_sweep(home, name).log_artifact(ledger, path)
+        view = MlflowView.for_sweep(home, name)
+        if pictures is None or log_pictures:
+            is_logged = view.log_artifact(ledger, path)
+        else:
+            with tempfile.TemporaryDirectory() as place:
+                copy = write(Path(place) / path.name, predictions=None)
+                is_logged = view.log_artifact(ledger, copy)
         winner = standing(ledger.projection).winner
         return Published(
             path=path,

@@ -25,6 +25,11 @@ from sweep.util.words import count
 @click.option("--out", type=OUTPUT_FILE, help="File to write [report.html in the sweep's folder].")
 @click.option("--pdf", type=OUTPUT_FILE, help="File for it on A4, by an installed Chromium.")
 @click.option("--png", "pngs", type=OUTPUT_FOLDER, help="Folder for its figures, likewise.")
+@click.option(
+    "--mlflow-pictures",
+    is_flag=True,
+    help="Show cases in the copy in MLflow too, to whoever sees the run.",
+)
 @home_options
 @json_option
 def report_command(
@@ -32,18 +37,21 @@ def report_command(
     out: Path | None,
     pdf: Path | None,
     pngs: Path | None,
+    mlflow_pictures: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Write the report of the sweep NAME: one HTML file that works offline.
 
-    It is logged to the sweep's MLflow run too.
+    It is logged to the sweep's MLflow run too, there without the pictures of cases.
     """
     home = open_home(options)
 
     from sweep.report import publish_report
 
-    published = publish_report(home, name, out=out, pdf=pdf, pngs=pngs)
+    published = publish_report(
+        home, name, out=out, pdf=pdf, pngs=pngs, log_pictures=mlflow_pictures
+    )
     if as_json:
         emit(published)
         return

@@ -26,6 +26,7 @@ from sweep.storage.inputs import find_inputs
 INSIDE = "inside"
 URI = "models:/ptxsweep-phantom-average_precision@champion"
 ANY = Gate(max_loss=1.0)
+CASE_PICTURE = "data:image/jpeg"
 
 
 @pytest.fixture
@@ -80,7 +81,11 @@ def test_a_copy_never_touches_the_original(home: Home, tmp_path: Path) -> None:
     assert use(copy, tmp_path / "work", "other") == "2"
     assert files(home.folder) == before
     assert len(list((copy.folder / "mlartifacts").rglob("ensemble.json"))) == 2
-    assert len(list((copy.folder / "mlartifacts").rglob("report.html"))) == 1
+    (logged,) = (copy.folder / "mlartifacts").rglob("report.html")
+    assert CASE_PICTURE in (copy.sweep_folder(INSIDE) / "report.html").read_text("utf-8")
+    assert CASE_PICTURE not in logged.read_text("utf-8")
+    assert publish_report(copy, INSIDE, log_pictures=True).is_logged
+    assert CASE_PICTURE in logged.read_text("utf-8")
     assert all(place.startswith(f"{copy.artifacts.as_uri()}") for place in places(copy))
     # And each remains what it is when the other was at work in this very process.
     before = files(copy.folder)
