@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ptxcore.data.formats.dicom import read_header
-from ptxcore.data.importing.run import case_id_of, import_cases
+from ptxcore.data.importing.run import import_cases
 from ptxcore.data.phantom import write_phantom
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore
@@ -284,7 +284,7 @@ def holdout_file(dicom: Path, store: CaseStore, plan: FoldPlan) -> Path:
                 header = read_header(path)
             except DicomError:
                 continue  # no image; the import has dealt with it
-            if header is not None and case_id_of(header.uid) == wanted:
+            if header is not None and store.case_id_of(header.uid) == wanted:
                 return path
     raise UsageError(f"{dicom}: no file is case {wanted} of the hold-out; was the folder changed?")
 

@@ -20,7 +20,7 @@ from ptxcore.data.formats.subject import Subject
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.data.studies.predicted_masks import PredictedMasks, find_masks
-from ptxcore.errors import FoldPlanError
+from ptxcore.errors import CoreError, FoldPlanError
 from ptxcore.metrics import (
     apply_rule,
     per_case_dice,
@@ -33,11 +33,13 @@ from ptxcore.metrics import (
 from ptxcore.types import CaseTable, Rule
 from sweep.analysis.intervals import TOO_FEW, num_positive_patients, stated_interval
 from sweep.analysis.rates import rate_interval
-from sweep.errors import UsageError
+from sweep.errors import SweepError, UsageError
 from sweep.mlflow.open_model import open_model
 from sweep.promotion.assess import CONFIDENCE, dice_intervals, surface_intervals
 from sweep.promotion.holdout import score_cases
+from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.home import Home
+from sweep.storage.sweep import Sweep
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -217,7 +219,8 @@ def count_seen(home: Home, facts: Mapping[str, Any], store: CaseStore) -> int | 
         store: The cases.
 
     Returns:
-        None where it cannot be told: the sweep is not here, and the store is another one.
+        None where it cannot be told: the sweep is not here, and the store is another one; or its
+        ids have another key, and its own store is not here or has none of these pictures.
     """
     name = facts.get("sweep")
     try:
@@ -227,7 +230,24 @@ def count_seen(home: Home, facts: Mapping[str, Any], store: CaseStore) -> int | 
     if plan is None or plan.digest != facts.get("plan_digest"):
         return len(store) if facts.get("data_hash") == store.data_hash else None
     searched = {case for fold in range(plan.num_folds) for case in plan.search.held(fold)}
-    return len({case.case_id for case in store.cases} & (searched | set(plan.holdout)))
+    had = searched | set(plan.holdout)
+    num_seen = len({case.case_id for case in store.cases} & had)
+    if num_seen or facts.get("data_hash") == store.data_hash:
+        return num_seen
+    try:
+        with Sweep.open(home, str(name)) as sweep:
+            own = open_store(store_of(sweep.header, home.folder))
+    except (CoreError, SweepError):
+        return None if store.id_key is not None else 0
+    if own.id_key == store.id_key:
+        return 0
+    return _num_same_pictures(own, had, store) or None
+
+
+def _num_same_pictures(own: CaseStore, had: set[str], store: CaseStore) -> int:
+    """Cases of a store with the very pixels of some that a sweep had, whatever their ids."""
+    known = {own.look_of(own.index(name)) for name in had}
+    return sum(store.look_of(index) in known for index in range(len(store)))
 
 
 def _evaluation(

@@ -33,6 +33,8 @@ ADDRESSES = (
 )
 for _name in ADDRESSES:
     os.environ.pop(_name, None)
+#: The same ids, and so the same folds, on every machine.
+os.environ["PTXSWEEP_KEY"] = str(Path(__file__).parent / "data" / "case-ids.key")
 
 # Builds a cluster of its own: `make cluster-test`.
 collect_ignore = [] if "PTXSWEEP_CLUSTER" in os.environ else ["cluster"]

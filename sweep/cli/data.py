@@ -144,6 +144,12 @@ data_command.add_command(fidelity_command)
     type=OUTPUT_FILE,
     help="PNG file to draw twelve cases into, with the outlines of their masks.",
 )
+@click.option(
+    "--key",
+    type=OUTPUT_FILE,
+    help="File with the key of the case ids, made if there is none [PTXSWEEP_KEY, else "
+    "~/.config/ptxsweep/case-ids.key].",
+)
 @click.option("--workers", type=click.IntRange(1), help="Decoding threads [one per core].")
 @click.option(
     "--name-files",
@@ -169,13 +175,14 @@ def import_command(
     mask_threshold: float | None,
     store: Path,
     preview: Path | None,
+    key: Path | None,
     workers: int | None,
     name_files: bool,
     as_json: bool,
 ) -> None:
     """Import DICOM or PNG files with their masks into a new case store.
 
-    The store holds no names, no dates and no identifiers, only hashes. Either all of it is
+    The store holds no names, no dates and no identifiers, only keyed hashes. Either all of it is
     written or nothing.
     """
     images = dicom or png
@@ -216,6 +223,7 @@ def import_command(
         any_modality=any_modality,
         mask_threshold=mask_threshold,
         name_files=name_files,
+        key=key,
         workers=workers,
         on_progress=counter("imported"),
     )
@@ -236,6 +244,8 @@ def import_command(
     )
     click.echo(describe_contents(report.contents))
     click.echo(report.masks)
+    if report.key is not None:
+        click.echo(f"case ids: by the key in {report.key}, which other imports need too")
     if preview is not None:
         click.echo(f"{preview}: twelve cases with the outlines of their masks; look at it")
 

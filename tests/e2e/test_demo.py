@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from tiny_sweep import home_at
 
-from ptxcore.data.importing.run import case_id_of
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore
 from sweep.analysis.resampling import known_resampling, sentences
@@ -76,7 +75,7 @@ def test_demo_twice_in_one_home(tmp_path: Path, space_file: Callable[..., Path])
     file = holdout_file(folder / "phantom-60-0" / "dicom", store, plan)
     from ptxcore.data.formats.dicom import read_dicom
 
-    assert case_id_of(read_dicom(file).uid) in plan.holdout
+    assert store.case_id_of(read_dicom(file).uid) in plan.holdout
     with pytest.raises(UsageError, match="was the folder changed"):
         holdout_file(folder / "sweeps" / "demo", store, plan)
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from tiny_dicom import DicomSet, rle_of
-from tiny_store import drawn_store
+from tiny_store import drawn_store, write_store
 
 from ptxcore.data.importing.run import import_cases
 from ptxcore.data.store.case_store import CaseStore
@@ -199,6 +199,15 @@ def test_cases_that_the_models_sweep_had_are_refused(
     some = drawn_store(tmp_path / "some", num_cases=20, num_positive=10, side_px=32, first=40)
     with pytest.raises(UsageError, match=r"evaluate: 8 of the 20 cases took part in the sweep"):
         evaluate_model(tiny_home, MODEL, some)
+    # Imported anew under another key, the same pictures have other ids.
+    indexes = range(len(own))
+    masks = [own.mask(index) for index in indexes]
+    twin = write_store(tmp_path / "twin", [own.image(i) for i in indexes], masks, first=5000)
+    for store in (twin, unseen):
+        store.manifest["id_key"] = "another"
+    with pytest.raises(UsageError, match=r"evaluate: 48 of the 48 cases took part in the sweep"):
+        evaluate_model(tiny_home, MODEL, twin)
+    assert evaluate_model(tiny_home, MODEL, unseen).seen == UNKNOWN
     (tiny_home.sweep_folder("tiny") / "plan.json").unlink()  # as on another machine
     assert evaluate_model(tiny_home, MODEL, unseen).seen == UNKNOWN
     with pytest.raises(UsageError, match=r"evaluate: 48 of the 48 cases took part in the sweep"):

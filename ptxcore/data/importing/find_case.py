@@ -1,6 +1,7 @@
 """Which case of a store a file became, and which file a case came from.
 
-A store keeps no names: the id of a case is a digest of the image's own id, so the files are asked.
+A store keeps no names: the id of a case is a keyed hash of the image's own id, so the files are
+asked.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from pathlib import Path
 from ptxcore.data.formats.dicom import read_header
 from ptxcore.data.formats.files import find_images
 from ptxcore.data.formats.png import png_id
-from ptxcore.data.importing.sources import case_id_of
 from ptxcore.data.store.case_store import Case, CaseStore, OnProgress, no_progress
 from ptxcore.errors import DataError
 
@@ -23,7 +23,7 @@ class FileCase:
 
     Attributes:
         path: Path of the file.
-        case_id: Id that its image has in every store.
+        case_id: Id that its image has in the store, or would have.
         case: The case; None where the store has none of that id.
     """
 
@@ -55,7 +55,7 @@ def find_cases(
     found = []
     for number, (path, is_named) in enumerate(files, start=1):
         try:
-            case_id = case_id_of(_image_id(path))
+            case_id = store.case_id_of(_image_id(path))
         except DataError:
             if is_named:
                 raise

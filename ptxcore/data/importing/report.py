@@ -10,8 +10,14 @@ from ptxcore.data.formats.contrast import doubts_about_contrast
 from ptxcore.data.formats.files import ImageFiles
 from ptxcore.data.formats.subject import count_subjects, doubts_about
 from ptxcore.data.importing.sources import Sources
+from ptxcore.data.store.case_ids import ProjectKey
 from ptxcore.data.store.case_store import Case, content_hash
 from ptxcore.data.store.mask_areas import doubts_about_areas
+
+_OWN_KEY = (
+    "the case ids hold in this store alone, since there is no folder to keep a key in; the same "
+    "images imported again get other ids, unless --key names a file"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +39,7 @@ class ImportReport:
         contents: How many cases have which "modality", "view" and "body_part", by the words of
             `ptxcore.data.formats.subject`.
         masks: How the masks were read.
+        key: File of the key of the case ids; None where they have none, or one of this store alone.
         warnings: Sentences for the user.
     """
 
@@ -48,6 +55,7 @@ class ImportReport:
     phantom: bool
     contents: Mapping[str, Mapping[str, int]]
     masks: str
+    key: str | None
     warnings: tuple[str, ...]
 
 
@@ -58,6 +66,7 @@ def make_report(
     files: ImageFiles,
     sources: Sources,
     masks: str,
+    ids: ProjectKey,
 ) -> ImportReport:
     """Count what was written, and say what a user should know.
 
@@ -68,7 +77,9 @@ def make_report(
         files: Files from `find_images`.
         sources: Sources from `choose_sources`.
         masks: How the masks were read.
+        ids: Key of the case ids.
     """
+    is_keyed = not all(source.is_phantom for source in sources.chosen)
     num_groups = len({case.group for case in cases})
     num_positive = sum(case.is_positive for case in cases)
     return ImportReport(
@@ -84,7 +95,11 @@ def make_report(
         phantom=any(source.is_phantom for source in sources.chosen),
         contents=count_subjects(source.subject for source in sources.chosen),
         masks=masks,
-        warnings=tuple(_warnings(cases, blank, num_groups, files, sources)),
+        key=str(ids.path) if is_keyed and ids.path is not None else None,
+        warnings=(
+            *_warnings(cases, blank, num_groups, files, sources),
+            *([_OWN_KEY] if is_keyed and ids.path is None else []),
+        ),
     )
 
 

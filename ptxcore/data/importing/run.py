@@ -40,17 +40,18 @@ from ptxcore.data.importing.report import ImportReport, make_report
 from ptxcore.data.importing.sources import (
     HINT,
     Source,
-    case_id_of,
     choose_sources,
     how_grouped,
     read_groups,
     read_subgroups,
 )
 from ptxcore.data.parallel import in_order, num_processors
+from ptxcore.data.store.case_ids import fingerprint, project_key, write_key
 from ptxcore.data.store.case_store import (
     CASES,
     FORMAT,
     IMAGES,
+    KEY,
     MANIFEST,
     MASKS,
     SALT,
@@ -61,7 +62,7 @@ from ptxcore.data.store.case_store import (
 )
 from ptxcore.errors import DataError, DicomError, StoreError
 
-__all__ = ["ImportReport", "case_id_of", "import_cases"]
+__all__ = ["ImportReport", "import_cases"]
 
 OnProgress = Callable[[int, int], None]
 UNANNOTATED = ("exclude", "negative")
@@ -82,6 +83,7 @@ def import_cases(
     any_modality: bool = False,
     mask_threshold: float | None = None,
     name_files: bool = False,
+    key: Path | None = None,
     workers: int | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> ImportReport:
@@ -107,6 +109,8 @@ def import_cases(
         mask_threshold: What to do with PNG masks of more than two values, see `read_png_mask`.
         name_files: Whether errors name the files found in `images`; such names can be those of
             patients. Else they say "file 7 of 120", in the order of the paths.
+        key: File with the key of the case ids, made if there is none; None takes the project's,
+            see `project_key`.
         workers: Threads; as many as processors unless given.
         on_progress: Called with the number of cases written and their total.
 
@@ -129,6 +133,7 @@ def import_cases(
     group_of = None if groups is None else read_groups(groups)
     subgroup_of = None if subgroups is None else read_subgroups(subgroups)
     files = find_images(images)
+    ids = project_key(key)
     if table is None and masks is None and not files.masks:
         raise DataError(
             f"{images}: found no table of masks and no PNG pairs in `images` and `masks`; "
@@ -145,12 +150,13 @@ def import_cases(
         files,
         source_of_masks.ids,
         group_of,
+        ids.key,
         keep_unannotated=unannotated == "negative",
         any_modality=any_modality,
         name_files=name_files,
     )
     if subgroup_of is not None:
-        unnamed = sum(source.case_id not in subgroup_of for source in sources.chosen)
+        unnamed = sum(source.uid not in subgroup_of for source in sources.chosen)
         if unnamed:
             raise DataError(
                 f"{subgroups}: found no row for {unnamed} of {len(sources.chosen)} images, "
@@ -163,11 +169,12 @@ def import_cases(
             sources.chosen,
             subgroup_of or {},
             fitted,
+            ids.key,
             mask_threshold,
             workers or num_processors(),
             on_progress,
         )
-    return make_report(store, cases, blank, files, sources, fitted.describe())
+    return make_report(store, cases, blank, files, sources, fitted.describe(), ids)
 
 
 def _without_masks(files: ImageFiles, masks: FileMasks | CocoMasks) -> ImageFiles:
@@ -214,6 +221,7 @@ def _write(
     sources: tuple[Source, ...],
     subgroup_of: Mapping[str, str],
     masks: MaskSource,
+    key: bytes,
     mask_threshold: float | None,
     workers: int,
     on_progress: OnProgress,
@@ -236,11 +244,14 @@ def _write(
         for pixels, packed, case, is_blank in in_order(decoded, sources, workers):
             images.write(pixels.data)
             packed_masks.write(packed.data)
-            cases.append(replace(case, subgroup=subgroup_of.get(case.case_id, "")))
+            cases.append(replace(case, subgroup=subgroup_of.get(sources[len(cases)].uid, "")))
             blank += [sources[len(cases) - 1].label] if is_blank else []
             on_progress(len(cases), len(sources))
+    is_keyed = not all(source.is_phantom for source in sources)
     (folder / SALT).touch(mode=0o600)
     (folder / SALT).write_bytes(salt)
+    if is_keyed:
+        write_key(folder / KEY, key)
     manifest = {
         "format": FORMAT,
         "num_cases": len(cases),
@@ -249,6 +260,7 @@ def _write(
         "data_hash": content_hash(cases),
         "cases_sha256": write_table(folder / CASES, cases),
         "phantom": any(source.is_phantom for source in sources),
+        "id_key": fingerprint(key) if is_keyed else None,
         "groups": how_grouped(sources),
         "mask_threshold": mask_threshold,
         "masks": masks.describe(),

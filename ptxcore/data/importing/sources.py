@@ -10,7 +10,6 @@ Exports of hospitals are full of files named after patients, so errors count the
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
@@ -26,6 +25,7 @@ from ptxcore.data.formats.png import png_id, read_png_header
 from ptxcore.data.formats.radiograph import Header
 from ptxcore.data.formats.subject import Subject, refuse_foreign
 from ptxcore.data.importing.naming import speaking_of
+from ptxcore.data.store.case_ids import keyed_id, plain_id
 from ptxcore.errors import DataError, NoImageError
 
 _MAX_LISTED = 10
@@ -42,7 +42,8 @@ class Source:
     Attributes:
         path: Path of the image.
         label: What messages call it.
-        case_id: See `case_id_of`.
+        case_id: See `ptxcore.data.store.case_ids`.
+        uid: Id of the image in its source.
         person: What the image is grouped by: patient, external group, or the image itself.
         image_id: Id by which the source of the masks knows it.
         shape: Height and width in pixels.
@@ -54,6 +55,7 @@ class Source:
     path: Path
     label: str
     case_id: str
+    uid: str
     person: str
     image_id: str
     shape: tuple[int, int]
@@ -81,19 +83,11 @@ class Sources:
     num_no_images: int
 
 
-def case_id_of(uid: str) -> str:
-    """The id under which a store and everything after it knows an image: 16 hexadecimal digits.
-
-    Args:
-        uid: SOPInstanceUID, or stem of a PNG file; white space around it does not count.
-    """
-    return hashlib.sha256(f"ptxsweep-case:{uid.strip()}".encode()).hexdigest()[:16]
-
-
 def choose_sources(
     files: ImageFiles,
     annotated: Collection[str],
     group_of: Mapping[str, str] | None,
+    key: bytes,
     *,
     keep_unannotated: bool,
     any_modality: bool = False,
@@ -105,6 +99,7 @@ def choose_sources(
         files: Files from `find_images`.
         annotated: Ids of images with an annotation, be it an empty one.
         group_of: Patient by image id; None takes the PatientID.
+        key: Key of the case ids; those of drawn images have none.
         keep_unannotated: Whether an image without annotation is a negative case.
         any_modality: Whether images that are no projection radiographs become cases too.
         name_files: Whether messages name files, rather than count them.
@@ -129,7 +124,7 @@ def choose_sources(
                 continue
             if not any_modality:
                 refuse_foreign(label, found.subject, ANY_MODALITY)
-            uid, source = _source(path, label, found, group_of)
+            uid, source = _source(path, label, found, group_of, key)
             if uid not in annotated and is_named:
                 source = replace(source, image_id=base_name(path))
                 if names[source.image_id] > 1:
@@ -180,6 +175,7 @@ def _source(
     label: str,
     header: Header,
     group_of: Mapping[str, str] | None,
+    key: bytes,
 ) -> tuple[str, Source]:
     if group_of is not None:
         if header.uid not in group_of:
@@ -190,7 +186,8 @@ def _source(
     source = Source(
         path=path,
         label=label,
-        case_id=case_id_of(header.uid),
+        case_id=plain_id(header.uid) if header.is_phantom else keyed_id(header.uid, key),
+        uid=header.uid,
         person=person,
         image_id=header.uid,
         shape=header.shape,
@@ -236,7 +233,7 @@ def how_grouped(sources: Iterable[Source]) -> str:
 
 
 def read_subgroups(path: Path) -> dict[str, str]:
-    """Label by case id, from a table `image_id,subgroup`: a site, a scanner, a sex.
+    """Label by image id, from a table `image_id,subgroup`: a site, a scanner, a sex.
 
     The label is shown as it is, so it must be that of many: few labels, each of several images.
 
@@ -261,7 +258,7 @@ def read_subgroups(path: Path) -> dict[str, str]:
             f"{path.name}: found a subgroup of other characters, expected up to 40 letters, "
             "digits, blanks and .+-"
         )
-    return {case_id_of(name): label for name, label in labels.items()}
+    return labels
 
 
 def read_groups(path: Path, column: str = "group") -> dict[str, str]:

@@ -5,6 +5,7 @@
     images.bin      images one after another, uint8 or little-endian uint16
     masks.bin       masks one after another, eight pixels a byte, each padded to whole bytes
     salt.key        the secret behind group hashes; stays here
+    ids.key         the secret behind case ids, which other stores of a project share; stays here
     derived/<size>/ the same images and masks on a smaller grid, made on demand;
                     <size>-<filter> where the filter is not Lanczos
 
@@ -30,19 +31,28 @@ from numpy.typing import NDArray
 
 from ptxcore.data.parallel import in_order, num_processors
 from ptxcore.data.resample import target_shape
+from ptxcore.data.store.case_ids import (
+    KEY_VARIABLE,
+    existing_key,
+    fingerprint,
+    keyed_id,
+    plain_id,
+    read_key,
+)
 from ptxcore.data.store.grids import Grid, make_grid, map_file, starts_of
-from ptxcore.errors import StoreError
+from ptxcore.errors import DataError, StoreError
 
 #: Called with how much is done and how much there is.
 OnProgress = Callable[[int, int], None]
 
 FORMAT = 1
-MANIFEST, CASES, IMAGES, MASKS, SALT = (
+MANIFEST, CASES, IMAGES, MASKS, SALT, KEY = (
     "manifest.json",
     "cases.csv",
     "images.bin",
     "masks.bin",
     "salt.key",
+    "ids.key",
 )
 
 
@@ -55,7 +65,8 @@ class Case:
     """One image of the store.
 
     Attributes:
-        case_id: 16 hexadecimal digits from the image's id; the same in every import.
+        case_id: 16 hexadecimal digits from the image's id, see `case_ids`; the same in every import
+            with the same key.
         group: 16 hexadecimal digits; images of one patient share it, within this store alone.
         view: "AP", "PA", another position, or "" where unknown.
         height: Height of the original grid in pixels.
@@ -171,6 +182,41 @@ class CaseStore:
         return dict(self.manifest.get("contents", {}))
 
     @property
+    def id_key(self) -> str | None:
+        """Fingerprint of the key of the case ids; None where they have none: of drawings, and in
+        stores of earlier versions.
+        """
+        found = self.manifest.get("id_key")
+        return None if found is None else str(found)
+
+    def case_id_of(self, uid: str) -> str:
+        """The id that an image has, or would have, in this store.
+
+        Args:
+            uid: SOPInstanceUID, or id of a PNG file.
+
+        Raises:
+            StoreError: This is a copy without the key of its ids, and the user has another one.
+        """
+        plain = plain_id(uid)
+        if self.id_key is None or plain in self._index:
+            return plain
+        return keyed_id(uid, self._key)
+
+    @cached_property
+    def _key(self) -> bytes:
+        for path in (self.folder / KEY, existing_key()):
+            try:
+                if path is not None and fingerprint(key := read_key(path)) == self.id_key:
+                    return key
+            except (OSError, DataError):
+                continue
+        raise StoreError(
+            f"{self.folder}: found no key of its case ids, so no image can be looked up; expected "
+            f"{KEY} there, as in the store that was imported, or the same key in {KEY_VARIABLE}"
+        )
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the stored pixels: uint8 or uint16."""
         return np.dtype(str(self.manifest["dtype"])).newbyteorder("<")
@@ -201,6 +247,20 @@ class CaseStore:
         """
         start, stop = self._image_starts[index], self._image_starts[index + 1]
         return self._images[start:stop].reshape(self.shapes[index])
+
+    def look_of(self, index: int) -> tuple[int, int, bytes]:
+        """What tells whether two stores have the same picture: its shape, and rows of its pixels.
+
+        A few rows are enough: two radiographs share none. So it costs little more than nothing.
+
+        Args:
+            index: Zero-based position of the case, see `index`.
+        """
+        height, width = self.shapes[index]
+        rows = self.image(index)[[height // 5, height // 2, 3 * height // 4]]
+        if rows.dtype == np.uint8:  # what a store with deeper images would hold
+            rows = rows.astype(np.uint16) * np.uint16(257)
+        return height, width, hashlib.sha256(rows.tobytes()).digest()
 
     def mask(self, index: int) -> NDArray[np.bool_]:
         """Original mask: a new bool array of shape (H, W).

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ptxcore.data.store.case_store import SALT, CaseStore
+from ptxcore.data.store.case_store import KEY, SALT, CaseStore
 from ptxcore.data.store.verified import verify_once
 from ptxcore.errors import StoreError
 
@@ -47,8 +47,8 @@ def staged(store: Path, data_hash: str, cache: Path | None = None) -> Path:
     cache = cache or cache_folder()
     if cache is None:
         return store
-    # The salt is a secret of the original; training does not need it.
-    left_out = shutil.ignore_patterns(SALT, "*.lock", "*.part-*")
+    # Salt and key are secrets of the original; training does not need them.
+    left_out = shutil.ignore_patterns(SALT, KEY, "*.lock", "*.part-*")
     return copied(
         lambda making: shutil.copytree(store, making, ignore=left_out),
         str(store),

@@ -40,6 +40,7 @@ def describe_store(store: CaseStore) -> dict[str, Any]:
         },
         "mask_share": {n: round(q, 5) for n, q in zip(names, quantiles, strict=False)},
         "data_hash": store.data_hash,
+        "id_key": store.id_key or "none",
     }
 
 

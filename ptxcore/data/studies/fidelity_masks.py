@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ptxcore.data.formats import rle_table
 from ptxcore.data.formats.rle_fit import Asked, dialect_of
-from ptxcore.data.importing.sources import case_id_of
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import DataError
 
@@ -77,8 +76,7 @@ def masks_of_both(path: Path, folder: Path) -> Masks:
     """The table's masks of those images that the store holds, each on the grid of its image.
 
     So annotations that were made anew can be measured before they are imported, on the images that
-    a sweep sees. A store knows a case by a hash of the image's id, which has no salt: only the
-    groups of a store are salted.
+    a sweep sees. A store knows a case by a keyed hash of the image's id.
 
     Args:
         path: See `ptxcore.data.formats.rle_table.read_table`.
@@ -94,7 +92,7 @@ def masks_of_both(path: Path, folder: Path) -> Masks:
     found = [
         (image_id, shapes[case_id])
         for image_id in table.rows
-        if (case_id := case_id_of(image_id)) in shapes
+        if (case_id := store.case_id_of(image_id)) in shapes
     ]
     table.dialect = dialect_of(table, dict(found), Asked())
     if not found:

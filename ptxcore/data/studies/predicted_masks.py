@@ -17,7 +17,6 @@ from ptxcore.data.formats.rle import SIIM, Dialect, decode
 from ptxcore.data.formats.rle_fit import Asked, dialect_of
 from ptxcore.data.formats.rle_table import Table, read_table
 from ptxcore.data.importing.naming import speaking_of
-from ptxcore.data.importing.sources import case_id_of
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import DataError, MaskError
 
@@ -33,6 +32,7 @@ class PredictedMasks:
 
     Attributes:
         files: PNG file or DICOM Segmentation by case id.
+        uids: SOP Instance UID by case id, where the file is a segmentation.
         rows: Run-length encodings by case id.
         dialect: How they are meant.
         num_unknown: Masks of no case of the store.
@@ -40,6 +40,7 @@ class PredictedMasks:
     """
 
     files: Mapping[str, Path] = field(default_factory=dict)
+    uids: Mapping[str, str] = field(default_factory=dict)
     rows: Mapping[str, list[str]] = field(default_factory=dict)
     dialect: Dialect = SIIM
     num_unknown: int
@@ -60,8 +61,7 @@ class PredictedMasks:
             if path.suffix == ".png":
                 found = read_png_mask(path)
             else:
-                masks = {case_id_of(uid): mask for uid, mask in read_seg(path).items()}
-                found = masks[case_id]
+                found = read_seg(path)[self.uids[case_id]]
         if found.shape != shape:
             raise MaskError(
                 f"case {case_id}: found a mask of {found.shape[0]} x {found.shape[1]} px, expected "
@@ -85,6 +85,7 @@ def find_masks(source: Path, store: CaseStore) -> PredictedMasks:
             or segmentation cannot be read.
     """
     files: dict[str, Path] = {}
+    uids: dict[str, str] = {}
     rows: dict[str, list[str]] = {}
     dialect = SIIM
     times: Counter[str] = Counter()
@@ -96,18 +97,19 @@ def find_masks(source: Path, store: CaseStore) -> PredictedMasks:
             )
         table = read_table(source)
         dialect = _fitting(table, store)
-        rows = {case_id_of(uid): encodings for uid, encodings in table.rows.items()}
+        rows = {store.case_id_of(uid): encodings for uid, encodings in table.rows.items()}
         times.update(list(rows))
     else:
         listing = list_files(source)
         for path in listing.dicom:
             for uid in source_uids(path):
-                files[case_id_of(uid)] = path
-                times[case_id_of(uid)] += 1
+                case_id = store.case_id_of(uid)
+                files[case_id], uids[case_id] = path, uid
+                times[case_id] += 1
         for path in listing.other:
             ending = next((word for word in _ENDINGS if path.name.endswith(word)), None)
             if ending and not path.name.endswith(_OTHER_OUTPUTS):
-                case_id = case_id_of(path.name.removesuffix(ending))
+                case_id = store.case_id_of(path.name.removesuffix(ending))
                 files[case_id] = path
                 times[case_id] += 1
     known = {case.case_id for case in store.cases}
@@ -125,6 +127,7 @@ def find_masks(source: Path, store: CaseStore) -> PredictedMasks:
         )
     return PredictedMasks(
         files=files,
+        uids=uids,
         rows=rows,
         dialect=dialect,
         num_unknown=len(set(times) - known),
@@ -135,5 +138,5 @@ def find_masks(source: Path, store: CaseStore) -> PredictedMasks:
 def _fitting(table: Table, store: CaseStore) -> Dialect:
     """The dialect of a table for the cases of a store."""
     known = {case.case_id: (case.height, case.width) for case in store.cases}
-    shapes = {uid: known[name] for uid in table.rows if (name := case_id_of(uid)) in known}
+    shapes = {uid: known[name] for uid in table.rows if (name := store.case_id_of(uid)) in known}
     return dialect_of(table, shapes, Asked())

@@ -17,7 +17,8 @@ from filelock import FileLock
 from PIL import Image
 from tiny_dicom import DicomSet, rle_of, write_dicom
 
-from ptxcore.data.importing.run import ImportReport, case_id_of, import_cases
+from ptxcore.data.importing.run import ImportReport, import_cases
+from ptxcore.data.store.case_ids import plain_id
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import DataError, DicomError, MaskError, StoreError
 
@@ -41,20 +42,89 @@ def test_images_masks_and_facts_arrive(dicom_set: DicomSet, tmp_path: Path) -> N
     assert store.manifest["groups"] == "patient_id"
     assert [case.case_id for case in store.cases] == sorted(case.case_id for case in store.cases)
     for number, uid in enumerate(dicom_set.uids):
-        index = store.index(case_id_of(uid))
+        index = store.index(store.case_id_of(uid))
         case = store.cases[index]
         assert np.array_equal(store.image(index), dicom_set.images[number])
         assert np.array_equal(store.mask(index), dicom_set.masks[number])
         assert case.mask_px == dicom_set.masks[number].sum()
         assert case.view == ("PA", "AP")[number % 2]
         assert case.pixel_spacing_mm == (0.14, 0.15)
-        twin = store.cases[store.index(case_id_of(dicom_set.uids[number ^ 1]))]
+        twin = store.cases[store.index(store.case_id_of(dicom_set.uids[number ^ 1]))]
         assert case.group == twin.group
 
 
-def test_case_ids_are_as_documented() -> None:
-    expected = hashlib.sha256(b"ptxsweep-case:1.2.3").hexdigest()[:16]
-    assert case_id_of(" 1.2.3 ") == expected
+def test_case_ids_are_keyed_as_documented(dicom_set: DicomSet, tmp_path: Path) -> None:
+    import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "store", key=tmp_path / "a.key")
+    key = bytes.fromhex((tmp_path / "a.key").read_text())
+    store = CaseStore.open(tmp_path / "store")
+    assert (
+        store.case_id_of(" 1.2.3 ")
+        == (hmac.new(key, b"ptxsweep-case:1.2.3", hashlib.sha256).hexdigest()[:16])
+    )
+    ids = {case.case_id for case in store.cases}
+    assert ids == {store.case_id_of(uid) for uid in dicom_set.uids}
+    assert not ids & {plain_id(uid) for uid in dicom_set.uids}  # as anybody could compute them
+
+
+def test_the_same_images_have_the_same_ids_under_a_key(dicom_set: DicomSet, tmp_path: Path) -> None:
+    def ids(name: str, key: str) -> list[str]:
+        place = tmp_path / name
+        import_cases(dicom_set.dicom, dicom_set.rle, place, key=tmp_path / key)
+        for secret in ("ids.key", "salt.key"):
+            assert stat.S_IMODE((place / secret).stat().st_mode) == 0o600
+        return [case.case_id for case in CaseStore.open(place).cases]
+
+    assert ids("one", "a.key") == ids("two", "a.key")
+    assert not set(ids("three", "b.key")) & set(ids("four", "a.key"))
+    assert stat.S_IMODE((tmp_path / "a.key").stat().st_mode) == 0o600
+    (tmp_path / "b.key").write_text("secret")
+    with pytest.raises(DataError, match="found no key of case ids, expected 64 hexadecimal digits"):
+        ids("five", "b.key")
+
+
+def test_without_a_place_for_a_key_the_store_has_its_own(
+    dicom_set: DicomSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("PTXSWEEP_KEY")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
+    reports = [import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / name) for name in "ab"]
+    assert reports[0].data_hash != reports[1].data_hash
+    assert any("case ids hold in this store alone" in text for text in reports[0].warnings)
+    store = CaseStore.open(tmp_path / "a")
+    assert {store.case_id_of(uid) for uid in dicom_set.uids} == {
+        case.case_id for case in store.cases
+    }
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    reports = [import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / name) for name in "cd"]
+    assert reports[0].data_hash == reports[1].data_hash
+    assert (tmp_path / "settings" / "ptxsweep" / "case-ids.key").is_file()
+
+
+def test_a_copy_without_the_key_knows_cases_by_that_of_the_project(
+    dicom_set: DicomSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "a", key=tmp_path / "a.key")
+    expected = CaseStore.open(tmp_path / "a").case_id_of("1.2.3")
+    (tmp_path / "a" / "ids.key").unlink()
+    with pytest.raises(StoreError, match=r"found no key of its case ids.*PTXSWEEP_KEY"):
+        CaseStore.open(tmp_path / "a").case_id_of("1.2.3")
+    monkeypatch.setenv("PTXSWEEP_KEY", str(tmp_path / "a.key"))
+    assert CaseStore.open(tmp_path / "a").case_id_of("1.2.3") == expected
+
+
+def test_drawn_images_and_earlier_stores_have_ids_without_a_key(
+    dicom_set: DicomSet, tmp_path: Path
+) -> None:
+    for uid, image in zip(dicom_set.uids, dicom_set.images, strict=True):
+        (path,) = dicom_set.dicom.rglob(f"{uid}.dcm")
+        write_dicom(path, image, uid=uid, SyntheticData="YES")
+    import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "a")
+    store = CaseStore.open(tmp_path / "a")
+    assert store.id_key is None
+    assert not (tmp_path / "a" / "ids.key").exists()
+    assert {case.case_id for case in store.cases} == {plain_id(uid) for uid in dicom_set.uids}
+    assert store.case_id_of(dicom_set.uids[0]) == plain_id(dicom_set.uids[0])
 
 
 def test_the_data_hash_knows_no_workers_and_no_names(dicom_set: DicomSet, tmp_path: Path) -> None:
@@ -102,10 +172,10 @@ def test_groups_are_salted_and_the_salt_stays_inside(dicom_set: DicomSet, tmp_pa
         assert len(salt) == 32
         assert stat.S_IMODE((tmp_path / name / "salt.key").stat().st_mode) == 0o600
         expected = hmac.new(salt, b"patient patient-0", hashlib.sha256).hexdigest()[:16]
-        assert store.cases[store.index(case_id_of(dicom_set.uids[0]))].group == expected
+        assert store.cases[store.index(store.case_id_of(dicom_set.uids[0]))].group == expected
         for path in (tmp_path / name).iterdir():
             content = path.read_bytes()
-            assert path.name == "salt.key" or (
+            assert path.name in ("salt.key", "ids.key") or (
                 salt not in content and salt.hex() not in str(content)
             )
     assert not set(groups[0]) & set(groups[1])
@@ -321,11 +391,11 @@ def test_deep_and_shallow_images_share_a_range(dicom_set: DicomSet, tmp_path: Pa
     store = CaseStore.open(tmp_path / "store")
     store.verify()
     assert store.dtype == np.uint16
-    first = store.image(store.index(case_id_of(dicom_set.uids[0])))
+    first = store.image(store.index(store.case_id_of(dicom_set.uids[0])))
     assert np.array_equal(first, dicom_set.images[0].astype(np.uint16) * 257)
-    last = store.image(store.index(case_id_of("1.9")))
+    last = store.image(store.index(store.case_id_of("1.9")))
     assert (last.min(), last.max()) == (0, 65_535)
-    assert store.resampled(8).image(store.index(case_id_of("1.9"))).shape == (8, 8)
+    assert store.resampled(8).image(store.index(store.case_id_of("1.9"))).shape == (8, 8)
 
 
 def test_one_drawn_image_marks_the_store(dicom_set: DicomSet, tmp_path: Path) -> None:
