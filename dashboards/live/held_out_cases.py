@@ -91,10 +91,10 @@ def case_list(
     """
     num_alarms = sum(case.is_false_alarm for case in cases)
     left = len(cases) - len(opened)
+    alarms = f"the {count(num_alarms, 'largest false alarm')}" if num_alarms else "no false alarm"
     words = (
-        f"{count(len(cases) - num_alarms, 'positive case')} with the lowest Dice and the "
-        f"{count(num_alarms, 'largest false alarm')}, at most {NUM_EACH} of each, with the mask "
-        "that would be deployed."
+        f"The {count(len(cases) - num_alarms, 'positive case')} with the lowest Dice and {alarms} "
+        f"(at most {NUM_EACH} of each), with the masks that would be deployed."
     )
     if is_reviewer:
         words += (

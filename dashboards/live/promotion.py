@@ -136,9 +136,12 @@ class _Pages:
         except ValueError:
             raise UsageError("found no revision in the form; load the page again") from None
         how: dict[str, Any] = {"key": key, "reason": reason, "reviewer": name}
+        is_seen = revision == seen.model.revision  # else what is called says what happened since
         match form.get("decision"):
+            case "approve" | "reject" if is_seen and seen.challenger is None:
+                raise UsageError("; ".join(seen.hindrances))
             case "approve":
-                if revision == seen.model.revision:  # else `approve` says what happened since
+                if is_seen:
                     self._refuse_hindered(seen, reviewer)
                 approval.approve(home, model, **how, revision=revision)
             case "reject":

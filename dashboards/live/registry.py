@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 #: Events of a history that are shown before a reader asks for all.
 _NEWEST = 12
 _HEAD = (
-    *("alias", "version", "from", "verdict", "Dice on the hold-out", "all empty"),
-    *("uses of the hold-out", "approval"),
+    *("alias", "version", "from", "verdict", "approval", "Dice on the hold-out", "all empty"),
+    "uses of the hold-out",
 )
 
 
@@ -147,14 +147,25 @@ def _versions(label: str, versions: Sequence[RegisteredVersion]) -> Markup:
             one.number,
             _origin(one),
             _verdict(one),
+            _approval(one.approval),
             score(one.holdout_dice),
             score(one.holdout_dice_all_empty),
             meter(one.holdout_uses),
-            _approval(one.approval),
         )
         for one in versions
     ]
-    return table(_HEAD, rows, label=label, numeric=(1, 4, 5))
+    notes = [tag("li", note) for one in versions for note in _notes(one)]
+    shown = table(_HEAD, rows, label=label, numeric=(1, 5, 6))
+    return join((shown, tag("ul", *notes, class_="small") if notes else None))
+
+
+def _notes(version: RegisteredVersion) -> Iterator[str]:
+    """What would make a row of a table too tall."""
+    if version.verdict == "forced" and version.reasons:
+        yield f"Version {version.number} is against the gate: {'; '.join(version.reasons)}."
+    if version.approval is not None and version.approval["problem"]:
+        problem = str(version.approval["problem"])
+        yield f"Version {version.number}: {problem}."
 
 
 def _origin(version: RegisteredVersion) -> Markup:
@@ -165,17 +176,16 @@ def _origin(version: RegisteredVersion) -> Markup:
 
 
 def _verdict(version: RegisteredVersion) -> Markup:
-    if version.verdict != "forced":
-        return tag("span", version.verdict, class_="good" if version.verdict == "passed" else None)
-    why = "; ".join(version.reasons)
-    return join((tag("strong", "against the gate", class_="bad"), f": {why}" if why else ""))
+    if version.verdict == "forced":
+        return tag("strong", "against the gate", class_="bad")
+    return tag("span", version.verdict, class_="good" if version.verdict == "passed" else None)
 
 
 def _approval(approval: Mapping[str, Any] | None) -> str:
     """A home without approvers asks for none."""
     if approval is None:
         return "not asked for"
-    return str(approval["problem"] or f"by {approval['by']} on {moment(str(approval['at']))}")
+    return "none" if approval["problem"] else f"by {approval['by']}, {str(approval['at'])[:10]}"
 
 
 def meter(num_uses: int) -> Markup:
