@@ -23,7 +23,7 @@ class FoldEpochs:
         state: What became of it, as `dashboards.queries.fold_states` says it.
         epochs: One-based epochs, growing.
         values: Objective on the monitor cases; NaN where it was none.
-        others: Lowest, middle and highest value of the complete trials in every epoch from 1 on
+        others: Lowest, middle and highest value of the complete trials by epoch from 1, on
             this fold, as far as at least three of them went.
     """
 

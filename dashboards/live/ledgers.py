@@ -19,7 +19,7 @@ from dashboards.live.settings import Settings
 from dashboards.queries import OperatingPoints
 from dashboards.report.findings import Findings, find
 from sweep.analysis.operating_point import operating_points
-from sweep.errors import UsageError
+from sweep.errors import SweepError, UsageError
 from sweep.ledger import Projection, require_ledger
 from sweep.ledger.catalog import Listed, list_headers
 from sweep.ledger.connection import close_storage, open_storage
@@ -80,9 +80,7 @@ class OpenSweep:
 
     def etag(self, *parts: object) -> str:
         """What names this revision in an answer; `parts` say what else the answer depends on."""
-        projection = self.projection
-        told = (self.name, self.revision, projection.sweep_state, projection.sweep_reason,
-                projection.resampling is None, *parts)  # fmt: skip
+        told = (self.name, self.revision, self.follower.identity, *parts)
         return f'"{sha256(repr(told).encode()).hexdigest()[:24]}"'
 
 
@@ -155,8 +153,13 @@ class Ledgers:
                     self._open.popitem(last=False)
             self._open.move_to_end(name)
         with sweep.lock:
-            if sweep.follower.advance():
-                sweep.kept.clear()
+            try:
+                if sweep.follower.advance():
+                    sweep.kept.clear()
+            except SweepError:  # deleted or renamed: the next look finds what has the name then
+                with self._lock:
+                    self._open.pop(name, None)
+                raise
             yield sweep
 
     def _folder(self, name: str) -> Path | None:

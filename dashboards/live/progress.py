@@ -12,6 +12,7 @@ from dashboards.report.markup import Markup, table, tag
 from dashboards.text import duration, score
 from sweep.analysis.progress import Overview, make_overview
 from sweep.errors import SweepError
+from sweep.ledger.lease import Driver
 from sweep.ledger.projection import NAN_REASON, Projection, Trial
 from sweep.records import State, SweepState
 from sweep.util.words import count
@@ -119,11 +120,15 @@ def _fold_left(projection: Projection, trial: Trial) -> str:
     return f"~{duration(max(0.0, epochs / len(folds) - done) * seconds / epochs)}"
 
 
-def alarms(projection: Projection, last_at: str | None, now: datetime) -> Markup | None:
+def alarms(
+    name: str, projection: Projection, driver: Driver | None, last_at: str | None, now: datetime
+) -> Markup | None:
     """What somebody should look at; None where there is nothing.
 
     Args:
-        projection: Projection of the sweep.
+        name: Name of the sweep.
+        projection: Projection of it.
+        driver: The driver at work on it, if any is.
         last_at: ISO 8601 time of the newest entry.
         now: The present time.
     """
@@ -141,10 +146,11 @@ def alarms(projection: Projection, last_at: str | None, now: datetime) -> Markup
     diverged = sum(trial.reason == NAN_REASON for trial in projection.trials)
     if diverged:
         said.append(f"{count(diverged, 'trial')} of {len(projection.trials):,} diverged to NaN.")
-    if projection.sweep_state is SweepState.RUNNING and (
-        late := _silence(projection, last_at, now)
-    ):
-        said.append(late)
+    if projection.sweep_state is SweepState.RUNNING:
+        if driver is None:
+            said.append(f"No driver is at work on it; `ptxsweep resume {name}` goes on.")
+        elif (late := _silence(projection, last_at, now)) is not None:
+            said.append(late)
     if not said:
         return None
     return tag("ul", *(tag("li", text) for text in said), class_="alarms")
@@ -164,6 +170,5 @@ def _silence(projection: Projection, last_at: str | None, now: datetime) -> str 
     if not silent > 3 * usual:
         return None
     return (
-        f"No sign of life for {duration(silent)}, and a fold takes {duration(usual)}: if no driver "
-        "is at work, `ptxsweep resume` goes on."
+        f"The driver is at work, but wrote nothing for {duration(silent)}: as long as 3 folds take."
     )

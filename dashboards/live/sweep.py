@@ -22,6 +22,8 @@ from dashboards.report.markup import Markup, join, tag
 from dashboards.report.pictures import Picture
 from dashboards.report.provenance import provenance
 from dashboards.text import duration
+from sweep.analysis.phrases import note_text
+from sweep.ledger.lease import Driver
 from sweep.records import SweepState
 from sweep.util.words import count
 
@@ -44,18 +46,17 @@ def routes(ledgers: Ledgers, settings: Settings) -> list[BaseRoute]:
     def page(request: Request) -> Response:
         with ledgers.opened(request.path_params["name"]) as one:
             view, now = View.of(request.query_params), datetime.now(UTC)
-            is_away = tracking.is_away()
-            # What is said of a silent driver changes without an entry.
-            minute = now.strftime("%H%M") if _may_change(one) else ""
-            etag = one.etag(
-                "sweep", request.url.query, minute, is_away, request.cookies.get("theme")
-            )
+            is_away, driver, minute = tracking.is_away(), None, ""
+            if one.projection.sweep_state is SweepState.RUNNING:
+                # What is said of the driver, and of its silence, changes without an entry.
+                driver, minute = one.follower.driver(), now.strftime("%H%M")
+            etag = one.etag("sweep", request.url.query, driver, minute, is_away)
             return answer(
                 request,
                 etag,
                 lambda: Page(
                     title=f"{one.name}: ptxsweep",
-                    body=_body(one, view, now, is_away),
+                    body=_body(one, view, driver, now, is_away),
                     is_live=True,
                 ),
             )
@@ -73,10 +74,6 @@ def routes(ledgers: Ledgers, settings: Settings) -> list[BaseRoute]:
     return [Route("/s/{name}", page), Route("/s/{name}/figures/{group}", group)]
 
 
-def _may_change(one: OpenSweep) -> bool:
-    return one.projection.sweep_state is not SweepState.FINISHED
-
-
 def status(one: OpenSweep, *more: object, is_away: bool) -> Markup:
     """The first line of every page of a sweep."""
     phantom = " (phantom)" if one.projection.header.is_phantom else ""
@@ -90,7 +87,9 @@ def status(one: OpenSweep, *more: object, is_away: bool) -> Markup:
     )
 
 
-def _body(one: OpenSweep, view: View, now: datetime, is_away: bool) -> Markup:
+def _body(
+    one: OpenSweep, view: View, driver: Driver | None, now: datetime, is_away: bool
+) -> Markup:
     projection, found = one.projection, one.found
     reckoned = progress.overview(projection)
     lead, *rest = found.verdict.sentences
@@ -104,13 +103,14 @@ def _body(one: OpenSweep, view: View, now: datetime, is_away: bool) -> Markup:
             sections.tiles(found, None),
             tag("p", progress.bar(projection, reckoned), " · ", progress.counts(projection)),
             _sentence(progress.time_left(projection, reckoned)),
+            *(tag("p", note_text(note)) for note in projection.notes),
         )
     )
     chapters = {
         "Now": join(
             (
                 progress.running(one.name, projection),
-                progress.alarms(projection, one.follower.last_at, now),
+                progress.alarms(one.name, projection, driver, one.follower.last_at, now),
             )
         ),
         "Verdict so far" if found.is_open else "Verdict": _verdict(one),

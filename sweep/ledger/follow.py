@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy
@@ -25,7 +26,8 @@ from sweep.ledger.compat import (
     TRIALS,
     EpochValueRow,
 )
-from sweep.ledger.connection import readable
+from sweep.ledger.connection import readable, shared_clock
+from sweep.ledger.lease import Driver, driver_of
 from sweep.ledger.ledger import RESAMPLING_KEY, VERSIONS_KEY
 from sweep.ledger.messages import NOTES_KEY, notes_of
 from sweep.ledger.projection import Projection
@@ -45,7 +47,8 @@ class Follower:
         name: Name of the sweep.
         projection: Everything the ledger held when it was last looked at.
         revision: Rows that it is made of; grows with every entry, epoch and note.
-        last_at: ISO 8601 time in UTC of the last entry; None before the first.
+        last_at: ISO 8601 time in UTC of the last entry, or of when a later epoch was seen, since
+            epochs have no time of their own; None before the first.
     """
 
     def __init__(self, storage: LedgerStorage, name: str) -> None:
@@ -62,7 +65,8 @@ class Follower:
         self.name = name
         self.last_at: str | None = None
         self._newest = (0, 0)
-        self._engine = storage.engine
+        self._storage, self._engine = storage, storage.engine
+        self._clock = shared_clock(storage)
         with readable():
             self._study_id = catalog.study_id(storage, name)
             self._read_all()
@@ -88,6 +92,20 @@ class Follower:
         with readable():
             self._read_all()
         return True
+
+    def driver(self) -> Driver | None:
+        """The driver that is at work on it; None if none is.
+
+        Raises:
+            LedgerError: The database cannot be read.
+        """
+        with readable():
+            return driver_of(self._storage, self._study_id, self._clock)
+
+    @property
+    def identity(self) -> str:
+        """What tells this sweep and its state from others, such as a later one of the same name."""
+        return repr(sorted(self._attributes.items()))
 
     def _read_all(self) -> None:
         with self._engine.connect() as connection:
@@ -150,6 +168,9 @@ class Follower:
             max((row.id for row in rows), default=self._seen[0]),
             max((row.id for row in epochs), default=self._seen[1]),
         )
+        if epochs and not is_first:
+            now = datetime.fromtimestamp(self._clock(), UTC)
+            self.last_at = now.isoformat(timespec="milliseconds")
         self.revision += len(rows) + len(epochs)
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from hashlib import sha256
 from pathlib import Path
@@ -16,10 +17,12 @@ from synthetic_sweeps import run_sweep
 from dashboards.live.app import create_app
 from dashboards.live.settings import Settings
 from dashboards.text import score, signed
+from ptxcore.metrics import load_table
 from sweep.analysis.compare import compare
+from sweep.analysis.operating_point import operating_points
 from sweep.analysis.summary import summarise
-from sweep.ledger import Ledger
-from sweep.records import State
+from sweep.ledger import Ledger, list_sweeps
+from sweep.records import State, SweepState
 from sweep.storage.home import Home
 
 PAGES = (
@@ -172,3 +175,50 @@ def test_a_ledger_that_is_away_is_said(tmp_path: Path) -> None:
     answer = ask(create_app(Settings(home=Home.from_environment(tmp_path))), "/")
     assert answer.code == 503
     assert "The ledger cannot be read" in answer.text
+
+
+def test_another_sweep_of_the_same_name_is_found(tmp_path: Path) -> None:
+    home = Home.from_environment(tmp_path)
+    run_sweep(home.ledger_url, "again", num_trials=1, num_completions=1).close()
+    app = create_app(Settings(home=home))
+    assert ask(app, "/s/again").code == 200
+    assert "1 complete" in text_of(ask(app, "/"))
+    ledger = Ledger.open(home.ledger_url, "again")
+    ledger.storage.delete_study(ledger.study._study_id)
+    ledger.close()
+    assert ask(app, "/s/again").code == 404
+    run_sweep(home.ledger_url, "again", num_trials=2, num_completions=2, seed=3).close()
+    shown = text_of(ask(app, "/s/again"))
+    assert "2 complete" in shown
+    assert "2 complete" in text_of(ask(app, "/"))
+
+
+def test_a_sweep_without_its_driver_is_an_alarm(tmp_path: Path) -> None:
+    home = Home.from_environment(tmp_path)
+    run_sweep(home.ledger_url, "left", num_trials=2, num_completions=2).close()
+    app = create_app(Settings(home=home))
+    writer = Ledger.open(home.ledger_url, "left")
+    writer.acquire("host 1, process 2")
+    writer.set_sweep_state(SweepState.RUNNING)
+    at_work = ask(app, "/s/left")
+    assert "No driver is at work" not in at_work.text
+    writer.release()
+    left = ask(app, "/s/left", if_none_match=at_work.headers["etag"])
+    assert "No driver is at work on it; `ptxsweep resume left` goes on." in text_of(left)
+    writer.close()
+
+
+def test_real_trials_are_compared_case_by_case(trained_home: Home) -> None:
+    app = create_app(Settings(home=trained_home))
+    (name,) = list_sweeps(trained_home.ledger_url)
+    shown = text_of(ask(app, f"/compare?t={name}:0&t={name}:1"))
+    ledger = Ledger.open(trained_home.ledger_url, name)
+    for trial in ledger.projection.trials:
+        point = operating_points(ledger.projection, trained_home.sweep_folder(name))[trial.number]
+        sizes = [load_table(trained_home.sweep_folder(name) / fold.cases).case_ids.size
+                 for fold in trial.folds.values() if fold.cases]  # fmt: skip
+        total = sum(size * fold["dice"] for size, fold in zip(sizes, point.folds, strict=True))
+        assert score(total / sum(sizes)) in shown.split("Case by case")[1]
+    ledger.close()
+    figure = json.loads(ask(app, f"/compare/figures?t={name}:0&t={name}:1").body)
+    assert figure["figures"][0]["plot"]["data"]

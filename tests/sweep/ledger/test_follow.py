@@ -56,6 +56,9 @@ def test_it_takes_in_every_entry_as_it_comes(tmp_path: Path) -> None:
         writer.flush()
         same()
         revisions.append(follower.revision)
+    assert follower.driver() is not None
+    assert follower.last_at is not None
+    assert follower.last_at > writer.projection.trials[0].log[0].started_at, "epochs are signs too"
     score = FoldScore(
         trial=0, fold=0, attempt=attempt, value=0.5, score=0.5, seconds=3.0, num_epochs=3,
         best_epoch=3, metrics={"dice": 0.5},
@@ -73,6 +76,7 @@ def test_it_takes_in_every_entry_as_it_comes(tmp_path: Path) -> None:
     assert revisions == sorted(set(revisions))
     assert not follower.advance()
     writer.close()
+    assert follower.driver() is None
     close_storage(storage)
 
 
