@@ -18,8 +18,8 @@ from ptxcore.data.formats.dicom import read_dicom
 from ptxcore.data.formats.files import base_name
 from ptxcore.data.formats.image_range import ImageRange, other_kind, unlike_training
 from ptxcore.data.formats.rle import encode
-from ptxcore.data.importing.naming import speaking_of
-from ptxcore.data.importing.sources import HINT, refuse_all
+from ptxcore.data.importing.naming import HINT, refuse_all, speaking_of
+from ptxcore.errors import DataError
 from ptxcore.export.dicom_seg import SEG_TYPES, make_seg
 from ptxcore.export.dicom_sr import make_sr
 from ptxcore.export.pictures import write_mask, write_probability
@@ -200,7 +200,7 @@ def _require_alike(facts: Mapping[str, Any], inputs: Inputs, *, beyond_training:
         if (found := unlike_training(facts, header)) is not None:
             problems.append(f"{inputs.labels[file]}: {found}")
     if not beyond_training:
-        refuse_all(problems, len(inputs.headers), f", {_BEYOND}")
+        refuse_all([*map(DataError, problems)], len(inputs.headers), f", {_BEYOND}")
     return problems
 
 

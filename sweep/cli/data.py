@@ -138,6 +138,12 @@ data_command.add_command(fidelity_command)
     help="Of the largest possible value, from which on PNG masks with soft edges count; refused "
     "else. Masks of 0 and one other value are taken as they are.",
 )
+@click.option(
+    "--skip-unreadable",
+    is_flag=True,
+    help="Leave out images that cannot be read, or with a mask that cannot, and list them; they "
+    "stop the import else.",
+)
 @click.option("--store", type=ANY_PATH, required=True, help="Folder to write; must not exist.")
 @click.option(
     "--preview",
@@ -173,6 +179,7 @@ def import_command(
     unannotated: str,
     any_modality: bool,
     mask_threshold: float | None,
+    skip_unreadable: bool,
     store: Path,
     preview: Path | None,
     key: Path | None,
@@ -222,6 +229,7 @@ def import_command(
         unannotated=unannotated,
         any_modality=any_modality,
         mask_threshold=mask_threshold,
+        skip_unreadable=skip_unreadable,
         name_files=name_files,
         key=key,
         workers=workers,

@@ -13,8 +13,8 @@ from ptxcore.data.formats.dicom import read_header
 from ptxcore.data.formats.files import base_name, is_hidden, list_files
 from ptxcore.data.formats.radiograph import Header
 from ptxcore.data.formats.subject import count_subjects, doubts_about, refuse_foreign
-from ptxcore.data.importing.naming import speaking_of
-from ptxcore.data.importing.sources import ANY_MODALITY, HINT, refuse_all
+from ptxcore.data.importing.naming import HINT, refuse_all, speaking_of
+from ptxcore.data.importing.sources import ANY_MODALITY
 from ptxcore.errors import DataError, NoImageError
 from sweep.errors import UsageError
 
@@ -107,10 +107,10 @@ def _labels(files: Sequence[Path], sources: Sequence[Path], *, name_files: bool)
 
 def _read_headers(
     files: Sequence[Path], labels: Mapping[Path, str], *, any_modality: bool
-) -> tuple[dict[Path, Header], dict[Path, str], int]:
+) -> tuple[dict[Path, Header], dict[Path, DataError], int]:
     """What each image says of itself, what is wrong with others, how many files are no images."""
     headers: dict[Path, Header] = {}
-    problems: dict[Path, str] = {}
+    problems: dict[Path, DataError] = {}
     num_no_images = 0
     for file in files:
         try:
@@ -123,7 +123,7 @@ def _read_headers(
         except NoImageError:
             num_no_images += 1
         except DataError as error:
-            problems[file] = str(error)
+            problems[file] = error
     return headers, problems, num_no_images
 
 

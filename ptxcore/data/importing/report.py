@@ -9,6 +9,7 @@ from pathlib import Path
 from ptxcore.data.formats.contrast import doubts_about_contrast
 from ptxcore.data.formats.files import ImageFiles
 from ptxcore.data.formats.subject import count_subjects, doubts_about
+from ptxcore.data.importing.naming import in_lines
 from ptxcore.data.importing.sources import Sources
 from ptxcore.data.store.case_ids import ProjectKey
 from ptxcore.data.store.case_store import Case, content_hash
@@ -40,6 +41,7 @@ class ImportReport:
             `ptxcore.data.formats.subject`.
         masks: How the masks were read.
         key: File of the key of the case ids; None where they have none, or one of this store alone.
+        unreadable: A sentence for each image left out because it, or its mask, cannot be read.
         warnings: Sentences for the user.
     """
 
@@ -56,6 +58,7 @@ class ImportReport:
     contents: Mapping[str, Mapping[str, int]]
     masks: str
     key: str | None
+    unreadable: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -96,6 +99,7 @@ def make_report(
         contents=count_subjects(source.subject for source in sources.chosen),
         masks=masks,
         key=str(ids.path) if is_keyed and ids.path is not None else None,
+        unreadable=sources.unreadable,
         warnings=(
             *_warnings(cases, blank, num_groups, files, sources),
             *([_OWN_KEY] if is_keyed and ids.path is None else []),
@@ -106,6 +110,10 @@ def make_report(
 def _warnings(
     cases: list[Case], blank: Sequence[str], num_groups: int, files: ImageFiles, sources: Sources
 ) -> Iterator[str]:
+    if sources.unreadable:
+        number = len(sources.unreadable)
+        what = "image that cannot be read was" if number == 1 else "images that cannot be read were"
+        yield f"{number} {what} left out:{in_lines(sources.unreadable)}"
     yield from doubts_about_contrast(len(blank), blank)
     yield from doubts_about_areas(cases)
     if num_groups == len(cases):

@@ -7,45 +7,39 @@ and renamed at the end: there is a whole store, or none.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import importlib.metadata
 import json
-import math
 import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
-from ptxcore.data.formats.contrast import has_contrast
-from ptxcore.data.formats.dicom import read_dicom
 from ptxcore.data.formats.files import ImageFiles, find_images
 from ptxcore.data.formats.mask_values import Reading
-from ptxcore.data.formats.png import read_png
-from ptxcore.data.formats.radiograph import Radiograph
 from ptxcore.data.formats.rle_fit import Asked
 from ptxcore.data.formats.rle_table import read_table
-from ptxcore.data.formats.subject import VIEWS, count_subjects
+from ptxcore.data.formats.subject import count_subjects
+from ptxcore.data.importing.cases import decode_all, decode_case
 from ptxcore.data.importing.masks import CocoMasks, FileMasks, MaskSource, RleMasks, find_masks
-from ptxcore.data.importing.naming import speaking_of
+from ptxcore.data.importing.naming import hint, refuse_all
 from ptxcore.data.importing.report import ImportReport, make_report
 from ptxcore.data.importing.sources import (
-    HINT,
     Source,
+    Sources,
     choose_sources,
     how_grouped,
     read_groups,
     read_subgroups,
 )
-from ptxcore.data.parallel import in_order, num_processors
+from ptxcore.data.parallel import num_processors
 from ptxcore.data.store.case_ids import fingerprint, project_key, write_key
 from ptxcore.data.store.case_store import (
     CASES,
@@ -56,11 +50,10 @@ from ptxcore.data.store.case_store import (
     MASKS,
     SALT,
     Case,
-    case_digest,
     content_hash,
     write_table,
 )
-from ptxcore.errors import DataError, DicomError, StoreError
+from ptxcore.errors import DataError, StoreError
 
 __all__ = ["ImportReport", "import_cases"]
 
@@ -82,6 +75,7 @@ def import_cases(
     unannotated: str = "exclude",
     any_modality: bool = False,
     mask_threshold: float | None = None,
+    skip_unreadable: bool = False,
     name_files: bool = False,
     key: Path | None = None,
     workers: int | None = None,
@@ -107,16 +101,19 @@ def import_cases(
         any_modality: Whether images with headers that say that they are no projection radiographs
             (CT, MR, ultrasound ...) are taken too, rather than refused.
         mask_threshold: What to do with PNG masks of more than two values, see `read_png_mask`.
+        skip_unreadable: Whether images that cannot be read, or with a mask that cannot, are left
+            out and listed in the report. Else one error counts them all and shows up to ten.
         name_files: Whether errors name the files found in `images`; such names can be those of
             patients. Else they say "file 7 of 120", in the order of the paths.
         key: File with the key of the case ids, made if there is none; None takes the project's,
             see `project_key`.
         workers: Threads; as many as processors unless given.
-        on_progress: Called with the number of cases written and their total.
+        on_progress: Called with the number of images looked at and their total.
 
     Raises:
         DataError: Something about the files; nothing is left behind. One of its subclasses where
-            a single image (DicomError), mask (MaskError) or the store (StoreError) is at fault.
+            one image alone (DicomError), one mask (MaskError) or the store (StoreError) is at
+            fault.
     """
     if unannotated not in UNANNOTATED:
         raise DataError(f"unannotated: found {unannotated!r}, expected one of {UNANNOTATED}")
@@ -153,6 +150,7 @@ def import_cases(
         ids.key,
         keep_unannotated=unannotated == "negative",
         any_modality=any_modality,
+        skip_unreadable=skip_unreadable,
         name_files=name_files,
     )
     if subgroup_of is not None:
@@ -164,15 +162,16 @@ def import_cases(
             )
     fitted = source_of_masks.fitted({source.image_id: source.shape for source in sources.chosen})
     with _building(store) as folder:
-        cases, blank = _write(
+        cases, blank, sources = _write(
             folder,
-            sources.chosen,
+            sources,
             subgroup_of or {},
             fitted,
             ids.key,
             mask_threshold,
             workers or num_processors(),
             on_progress,
+            skip_unreadable=skip_unreadable,
         )
     return make_report(store, cases, blank, files, sources, fitted.describe(), ids)
 
@@ -218,36 +217,39 @@ def _building(store: Path) -> Iterator[Path]:
 
 def _write(
     folder: Path,
-    sources: tuple[Source, ...],
+    sources: Sources,
     subgroup_of: Mapping[str, str],
     masks: MaskSource,
     key: bytes,
     mask_threshold: float | None,
     workers: int,
     on_progress: OnProgress,
-) -> tuple[list[Case], list[str]]:
-    """The cases, and what messages call those without contrast."""
-    dtype = np.dtype(np.uint8 if all(source.is_eight_bit for source in sources) else "<u2")
-    _check_room(folder, sources, dtype)
+    *,
+    skip_unreadable: bool,
+) -> tuple[list[Case], list[str], Sources]:
+    """The cases, what messages call those without contrast, and the sources that are left."""
+    dtype = np.dtype(np.uint8 if all(one.is_eight_bit for one in sources.chosen) else "<u2")
+    _check_room(folder, sources.chosen, dtype)
     salt = secrets.token_bytes(32)
-
-    def decoded(source: Source) -> tuple[NDArray[Any], NDArray[np.uint8], Case, bool]:
-        try:
-            return _decode(source, dtype, salt, masks)
-        except DataError as error:
-            hint = "" if source.label == source.path.name else HINT
-            raise type(error)(f"{error}{hint}") from error.__cause__
-
     cases: list[Case] = []
     blank: list[str] = []
+    kept: list[Source] = []
+    faults: list[tuple[Path, DataError]] = []
+    decode = partial(decode_case, dtype=dtype, salt=salt, masks=masks)
     with (folder / IMAGES).open("wb") as images, (folder / MASKS).open("wb") as packed_masks:
-        for pixels, packed, case, is_blank in in_order(decoded, sources, workers):
-            images.write(pixels.data)
-            packed_masks.write(packed.data)
-            cases.append(replace(case, subgroup=subgroup_of.get(sources[len(cases)].uid, "")))
-            blank += [sources[len(cases) - 1].label] if is_blank else []
-            on_progress(len(cases), len(sources))
-    is_keyed = not all(source.is_phantom for source in sources)
+        results = decode_all(sources.chosen, decode, workers)
+        for done, found in enumerate(results, start=1):
+            on_progress(done, len(sources.chosen))
+            if isinstance(found, tuple):
+                faults.append((found[0].path, found[1]))
+            elif skip_unreadable or not faults:  # else it is looked for further faults alone
+                images.write(found.pixels.data)
+                packed_masks.write(found.packed.data)
+                cases.append(replace(found.case, subgroup=subgroup_of.get(found.source.uid, "")))
+                blank += [found.source.label] if found.is_blank else []
+                kept.append(found.source)
+    sources = _without(sources, kept, faults, skip_unreadable=skip_unreadable)
+    is_keyed = not all(source.is_phantom for source in kept)
     (folder / SALT).touch(mode=0o600)
     (folder / SALT).write_bytes(salt)
     if is_keyed:
@@ -259,20 +261,40 @@ def _write(
         "dtype": dtype.name,
         "data_hash": content_hash(cases),
         "cases_sha256": write_table(folder / CASES, cases),
-        "phantom": any(source.is_phantom for source in sources),
+        "phantom": any(source.is_phantom for source in kept),
         "id_key": fingerprint(key) if is_keyed else None,
-        "groups": how_grouped(sources),
+        "groups": how_grouped(kept),
         "mask_threshold": mask_threshold,
         "masks": masks.describe(),
         "num_without_contrast": len(blank),
-        "contents": count_subjects(source.subject for source in sources),
+        "num_unreadable": len(sources.unreadable),
+        "contents": count_subjects(source.subject for source in kept),
         # What decoded the pixels; no dates, so that a store says nothing about when it was made.
         "versions": {
             name: importlib.metadata.version(name) for name in ("numpy", "pillow", "pydicom")
         },
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    return cases, blank
+    return cases, blank, sources
+
+
+def _without(
+    sources: Sources,
+    kept: list[Source],
+    faults: list[tuple[Path, DataError]],
+    *,
+    skip_unreadable: bool,
+) -> Sources:
+    """The sources without those at fault, unless these end the import: all in one message."""
+    found = [error for _, error in sorted(faults, key=lambda fault: fault[0])]
+    if not (skip_unreadable and kept):
+        options = hint(
+            names_files=any(source.label == source.path.name for source in sources.chosen),
+            can_skip=not skip_unreadable and len(found) < len(sources.chosen),
+        )
+        refuse_all(found, len(sources.chosen), options)
+    unreadable = (*sources.unreadable, *map(str, found))
+    return replace(sources, chosen=tuple(kept), unreadable=unreadable)
 
 
 def _check_room(folder: Path, sources: tuple[Source, ...], dtype: np.dtype[Any]) -> None:
@@ -283,47 +305,3 @@ def _check_room(folder: Path, sources: tuple[Source, ...], dtype: np.dtype[Any])
             f"{folder.parent}: found {free / 2**30:.1f} GiB of free space, expected at least "
             f"{needed / 2**30:.1f} GiB for {len(sources)} images"
         )
-
-
-def _decode(
-    source: Source, dtype: np.dtype[Any], salt: bytes, masks: MaskSource
-) -> tuple[NDArray[Any], NDArray[np.uint8], Case, bool]:
-    is_png = source.path.suffix.lower() == ".png"
-    with speaking_of(source.path, source.label):
-        radiograph = read_png(source.path) if is_png else read_dicom(source.path)
-    pixels = _as(radiograph.pixels, dtype)
-    mask = masks.mask(source.image_id, source.shape, f"mask of {source.label}")
-    packed = np.packbits(mask)
-    case = _case(source, radiograph, pixels, mask, packed, salt)
-    return pixels, packed, case, not has_contrast(pixels)
-
-
-def _as(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    if pixels.dtype == np.uint8 and dtype != np.uint8:
-        return pixels.astype(dtype) * np.uint16(257)  # 255 becomes 65,535
-    return np.ascontiguousarray(pixels, dtype=dtype)
-
-
-def _case(
-    source: Source,
-    radiograph: Radiograph,
-    pixels: NDArray[Any],
-    mask: NDArray[np.bool_],
-    packed: NDArray[np.uint8],
-    salt: bytes,
-) -> Case:
-    spacing = radiograph.pixel_spacing_mm or (math.nan, math.nan)
-    if pixels.shape != source.shape:
-        raise DicomError(f"{source.label}: found another size than before; was it rewritten?")
-    return Case(
-        case_id=source.case_id,
-        group=hmac.new(salt, source.person.encode(), hashlib.sha256).hexdigest()[:16],
-        # Anything else could be free text about a person.
-        view=source.subject.view if source.subject.view in VIEWS else "",
-        height=pixels.shape[0],
-        width=pixels.shape[1],
-        spacing_height_mm=spacing[0],
-        spacing_width_mm=spacing[1],
-        mask_px=int(np.count_nonzero(mask)),
-        digest=case_digest(pixels, packed),
-    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,14 +24,11 @@ from ptxcore.data.formats.files import ImageFiles, base_name
 from ptxcore.data.formats.png import png_id, read_png_header
 from ptxcore.data.formats.radiograph import Header
 from ptxcore.data.formats.subject import Subject, refuse_foreign
-from ptxcore.data.importing.naming import speaking_of
+from ptxcore.data.importing.naming import hint, refuse_all, speaking_of
 from ptxcore.data.store.case_ids import keyed_id, plain_id
 from ptxcore.errors import DataError, NoImageError
 
-_MAX_LISTED = 10
 MAX_SUBGROUPS, MIN_IN_SUBGROUP = 20, 5
-#: A file's name can hold that of a patient.
-HINT = " (--name-files tells which file)"
 ANY_MODALITY = "leave it out, or give --any-modality if it is meant"
 
 
@@ -74,6 +71,7 @@ class Sources:
         num_rows_unused: Annotations without an image.
         num_invalid_uids: Chosen images with a SOPInstanceUID that breaks the standard.
         num_no_images: DICOM files skipped for a SOP class that is that of no image.
+        unreadable: A sentence for each image left out because it, or its mask, cannot be read.
     """
 
     chosen: tuple[Source, ...]
@@ -81,6 +79,7 @@ class Sources:
     num_rows_unused: int
     num_invalid_uids: int
     num_no_images: int
+    unreadable: tuple[str, ...] = ()
 
 
 def choose_sources(
@@ -91,6 +90,7 @@ def choose_sources(
     *,
     keep_unannotated: bool,
     any_modality: bool = False,
+    skip_unreadable: bool = False,
     name_files: bool = False,
 ) -> Sources:
     """Match images and annotations.
@@ -102,6 +102,7 @@ def choose_sources(
         key: Key of the case ids; those of drawn images have none.
         keep_unannotated: Whether an image without annotation is a negative case.
         any_modality: Whether images that are no projection radiographs become cases too.
+        skip_unreadable: Whether files with a header that cannot be read are left out and listed.
         name_files: Whether messages name files, rather than count them.
 
     Raises:
@@ -111,17 +112,26 @@ def choose_sources(
     wanted = None if keep_unannotated else annotated
     names = Counter(name for path in files.paths if (name := base_name(path)) in annotated)
     chosen: dict[str, Source] = {}
-    problems: list[str] = []
+    problems: list[DataError] = []
+    unreadable: list[DataError] = []
     num_excluded = num_invalid = num_no_images = 0
     for number, path in enumerate(files.paths, start=1):
         label = path.name if name_files else f"file {number} of {len(files.paths)}"
+        is_named = names[base_name(path)] > 0
         try:
             with speaking_of(path, label):
-                is_named = names[base_name(path)] > 0
                 found = _identify(path, None if is_named else wanted, are_png=files.are_png)
-            if found is None:
-                num_excluded += 1
-                continue
+        except NoImageError:
+            num_no_images += 1
+            continue
+        except DataError as error:
+            unreadable.append(error)
+            problems += [] if skip_unreadable else [error]
+            continue
+        if found is None:
+            num_excluded += 1
+            continue
+        try:
             if not any_modality:
                 refuse_foreign(label, found.subject, ANY_MODALITY)
             uid, source = _source(path, label, found, group_of, key)
@@ -129,22 +139,16 @@ def choose_sources(
                 source = replace(source, image_id=base_name(path))
                 if names[source.image_id] > 1:
                     raise DataError(f"{label}: found the name of another image, expected its own")
-        except NoImageError:
-            num_no_images += 1
-            continue
+            _refuse_twin(chosen, source, "file stem" if files.are_png else "SOPInstanceUID")
         except DataError as error:
-            problems.append(str(error))
-            continue
-        if source.case_id in chosen:
-            name = "file stem" if files.are_png else "SOPInstanceUID"
-            problems.append(
-                f"{label}: {name}: found the same as in {chosen[source.case_id].label}, "
-                "expected one of its own; remove one of the two files"
-            )
+            problems.append(error)
             continue
         chosen[source.case_id] = source
         num_invalid += not files.are_png and not UID(uid, validation_mode=IGNORE).is_valid
-    refuse_all(problems, len(files.paths), "" if name_files else HINT)
+    can_skip = bool(unreadable and chosen) and not skip_unreadable
+    refuse_all(problems, len(files.paths), hint(names_files=name_files, can_skip=can_skip))
+    if not chosen:
+        refuse_all(unreadable, len(files.paths), hint(names_files=name_files))
     num_matched = len({source.image_id for source in chosen.values()} & set(annotated))
     if num_matched == 0:
         names_of = "file stems" if files.are_png else "SOPInstanceUIDs or file stems"
@@ -158,7 +162,16 @@ def choose_sources(
         num_rows_unused=len(annotated) - num_matched,
         num_invalid_uids=num_invalid,
         num_no_images=num_no_images,
+        unreadable=tuple(map(str, unreadable)),
     )
+
+
+def _refuse_twin(chosen: Mapping[str, Source], source: Source, name: str) -> None:
+    if source.case_id in chosen:
+        raise DataError(
+            f"{source.label}: {name}: found the same as in {chosen[source.case_id].label}, "
+            "expected one of its own; remove one of the two files"
+        )
 
 
 def _identify(path: Path, wanted: Container[str] | None, *, are_png: bool) -> Header | None:
@@ -196,26 +209,6 @@ def _source(
         subject=header.subject,
     )
     return header.uid, source
-
-
-def refuse_all(problems: Sequence[str], num_files: int, hint: str) -> None:
-    """All that is wrong in one message, so that files need not be mended one import at a time.
-
-    Args:
-        problems: A sentence for each file at fault; none is fine.
-        num_files: Number of files that were looked at.
-        hint: What the message ends with.
-
-    Raises:
-        DataError: There is a problem.
-    """
-    if len(problems) == 1:
-        raise DataError(problems[0] + hint)
-    if problems:
-        listed = "".join(f"\n  {problem}" for problem in problems[:_MAX_LISTED])
-        more = len(problems) - _MAX_LISTED
-        rest = f"\n  and {more} more" if more > 0 else ""
-        raise DataError(f"found {len(problems)} of {num_files} files unusable:{listed}{rest}{hint}")
 
 
 def how_grouped(sources: Iterable[Source]) -> str:
