@@ -73,7 +73,7 @@ def decode_case(source: Source, dtype: np.dtype[Any], salt: bytes, masks: MaskSo
     Args:
         source: An image that becomes a case.
         dtype: Type of the store's pixels.
-        salt: Of the hash of the patient.
+        salt: Salt of the hash of the patient.
         masks: Masks of the import.
 
     Raises:
