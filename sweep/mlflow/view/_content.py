@@ -38,7 +38,8 @@ SWEEP_ID, TRIAL, LOGGED = "ptxsweep.sweep_id", "ptxsweep.trial", "ptxsweep.logge
 #: Tags of earlier builds: a trial's number, read where the new tag is missing, and how many there
 #: are, which is removed.
 OLD_TRIAL, OLD_TRIALS = "ptxsweep.candidate", "ptxsweep.candidates"
-#: Tags: of which layout a run's keys are; the rule that makes the masks behind its metrics.
+#: Tags: of which layout a run's keys are, which a trial's says in `LOGGED`; the rule that makes the
+#: masks behind its metrics.
 LAYOUT_TAG, THRESHOLD = "ptxsweep.layout", "ptxsweep.threshold"
 #: Tag: the choice for inference at which a run's scores stand; params hold the first choice.
 INFERENCE = "ptxsweep.inference"
@@ -62,6 +63,7 @@ _SETTINGS = (
     *("num_cases", "cohort", "versions", "runtime"),
 )
 _SPACE_SETTINGS = ("policy", "pruner", "sampler", "fixed")
+_LAYOUT_PART = f"layout-{LAYOUT}"
 _MAX_TAG = 4_000  # characters; MLflow refuses tags somewhat longer than that
 
 STATUS = {
@@ -183,8 +185,7 @@ def standing_tags(trial: Trial, reference: Reference) -> dict[str, str]:
     tags = {
         "ptxsweep.state": trial.state.value,
         "ptxsweep.progress": progress_text(trial),
-        LAYOUT_TAG: LAYOUT,
-        LOGGED: ",".join(parts_of(trial, reference)),
+        LOGGED: ",".join([_LAYOUT_PART, *parts_of(trial, reference)]),
         THRESHOLD: threshold_text(trial),
     }
     if (rank := reference.ranks.get(trial.number)) is not None:
@@ -204,10 +205,10 @@ def sent_to(tags: Mapping[str, str], trial: Trial) -> Sent:
     """What was sent by the tags of a trial's run; nothing where its keys are of another layout,
     or all folds stand at another choice for inference by now.
     """
-    is_ours = LOGGED in tags and tags.get(LAYOUT_TAG) == LAYOUT
+    parts = set(tags.get(LOGGED, "").split(",")) - {""}
+    is_ours = _LAYOUT_PART in parts or (LOGGED in tags and tags.get(LAYOUT_TAG) == LAYOUT)
     if not is_ours or tags.get(INFERENCE, "") != inference_text(trial):
         return Sent()
-    parts = set(tags[LOGGED].split(",")) - {""}
     if tags.get(THRESHOLD) != threshold_text(trial):
         parts -= {END}
     return Sent(is_new=False, parts=frozenset(parts))

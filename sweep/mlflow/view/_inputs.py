@@ -22,8 +22,9 @@ from sweep.mlflow.view._runs import Run
 
 #: MLflow's own tag for what a dataset was used for.
 _CONTEXT = "mlflow.data.context"
-#: Metrics of a run that its model has, too.
-_OF_MODEL = ("score", "score_vs_default", *NAMES.values())
+#: Metrics of a run that its model has, too; the others are in its run.
+_OF_MODEL = ("score", "score_vs_default", *(NAMES[key] for key in ("dice", "dice_positive")))
+_OF_MODEL += (NAMES["dice_all_empty"],)
 
 
 def fold_datasets(header: SweepHeader, folds: Iterable[int]) -> dict[int, Dataset]:

@@ -26,7 +26,7 @@ from sweep.util.numbers import all_finite
 
 METRICS_FILE, CURVES_FILE = "metrics.json", "curves.json"
 #: Digits of a number; folds differ in the second.
-_DIGITS = 6
+_DIGITS = 5
 
 
 def metrics_table(trial: Trial) -> str:
@@ -69,18 +69,26 @@ def winner_table(winner: Trial, metric: str, reference: Reference) -> str:
     return _table(columns, rows)
 
 
-def curves_table(trial: Trial) -> str:
-    """A row for each epoch of each fold, folds that were not finished included."""
-    names = sorted({name for score in trial.folds.values() for name in score.curves})
+def curves_table(trial: Trial, metric: str) -> str:
+    """A row for each epoch of each fold, folds that were not finished included.
+
+    Args:
+        trial: The trial.
+        metric: The objective, of which epochs of unfinished folds are known too.
+    """
+    own = f"monitor_{metric}"
+    others = {name for score in trial.folds.values() for name in score.curves} - {own}
+    names = [own, *sorted(others)]
     rows: list[list[Any]] = []
     for fold in sorted({*trial.folds, *trial.epochs}):
         score, told = trial.folds.get(fold), trial.epochs.get(fold, {})
-        curves = {} if score is None else score.curves
-        num_epochs = max([len(curve) for curve in curves.values()] or [max(told, default=0)])
+        curves = {} if score is None else dict(score.curves)
+        curves.setdefault(own, [told.get(epoch) for epoch in range(1, max(told, default=0) + 1)])
+        num_epochs = max(map(len, curves.values()))
         for epoch in range(1, num_epochs + 1):
             known = [curves.get(name, ())[epoch - 1 : epoch] or [None] for name in names]
-            rows.append([fold, epoch, told.get(epoch), *(value for (value,) in known)])
-    return _table(["fold", "epoch", "objective", *names], rows)
+            rows.append([fold, epoch, *(value for (value,) in known)])
+    return _table(["fold", "epoch", *names], rows)
 
 
 def _values(trial: Trial) -> Iterable[tuple[str, str, Mapping[int, float]]]:

@@ -293,7 +293,7 @@ class MlflowView:
         if trial.folds:
             runs.write_text(run, metrics_table(trial), METRICS_FILE)
         if trial.folds or trial.epochs:
-            runs.write_text(run, curves_table(trial), CURVES_FILE)
+            runs.write_text(run, curves_table(trial, projection.header.metric), CURVES_FILE)
         if trial.state is not State.COMPLETE:
             return metrics
         model_id = run.tags.get(content.MODEL) or make_model(

@@ -189,7 +189,7 @@ def test_some_25_keys_and_the_rest_in_tables(uri: str, ledger: Ledger) -> None:
     table = artifact(uri, run, "metrics.json")
     rows = {(row[0], row[1]): row[2:] for row in table["data"]}
     assert table["columns"][4:] == [f"fold-{fold}" for fold in range(5)]
-    assert rows["dice", "fixed threshold 0.5"][2:] == pytest.approx(dice, rel=1e-5)
+    assert rows["dice", "fixed threshold 0.5"][2:] == pytest.approx(dice, rel=1e-4)
     curves = artifact(uri, run, "curves.json")
     assert sum(row[0] == 2 for row in curves["data"]) == best.folds[2].num_epochs
 
@@ -421,7 +421,7 @@ def test_the_parent_holds_the_evidence(uri: str, ledger: Ledger) -> None:
     rows = {(row[0], row[1]): row[2:] for row in table["data"]}
     interval = corrected_interval([best.folds[fold].metrics["dice"] for fold in range(5)])
     assert rows["dice", "fixed threshold 0.5"][:3] == pytest.approx(
-        [interval.mean, interval.sd, interval.low], rel=1e-5
+        [interval.mean, interval.sd, interval.low], rel=1e-4
     )
     text = connect(uri).download_artifacts(parent.info.run_id, "space.yaml")
     assert Path(text).read_text(encoding="utf-8") == header.space_text
