@@ -160,7 +160,14 @@ def main() -> int:
     with serving(store, artifacts) as address, browsing(address, [], []) as context:
         sweep = open_sweep(context, address, given.name)
         page = open_trials(context, sweep, given.name)
+        page.set_viewport_size({"width": 2000, "height": 1320})
         compare(page, min(10, page.get_by_label(_SELECT).count()))
+        for section in ("Visualizations", "Parameters", "Artifacts"):
+            page.get_by_role("button", name=section).first.click()
+        page.wait_for_timeout(1000)  # sections fold slowly
+        page.get_by_text("NaN").first.hover()
+        page.mouse.wheel(0, 10_000)  # the names follow only those who turn a wheel
+        page.wait_for_timeout(1000)
         page.screenshot(path=given.picture)
     with Image.open(given.picture) as image:  # a repository keeps every version of it
         image.convert("RGB").quantize(128).save(given.picture, optimize=True)

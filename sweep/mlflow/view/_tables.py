@@ -82,7 +82,7 @@ def curves_table(trial: Trial, metric: str) -> str:
     rows: list[list[Any]] = []
     for fold in sorted({*trial.folds, *trial.epochs}):
         score, told = trial.folds.get(fold), trial.epochs.get(fold, {})
-        curves = {} if score is None else dict(score.curves)
+        curves: dict[str, Sequence[float | None]] = {**score.curves} if score is not None else {}
         curves.setdefault(own, [told.get(epoch) for epoch in range(1, max(told, default=0) + 1)])
         num_epochs = max(map(len, curves.values()))
         for epoch in range(1, num_epochs + 1):
