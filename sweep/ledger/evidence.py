@@ -140,9 +140,9 @@ class Evidence:
             count = 0 if stored is None else int(json.loads(stored))
         if count and not again:
             raise HoldoutUsed(
-                f"the hold-out of {self._sweep!r} was used {count} time(s) already; a score on it "
-                "is honest once, so a further use must be asked for (`promote --again`), and is "
-                "counted and shown"
+                f"the hold-out of {self._sweep!r} was used {count} time(s) already{self._open()}; "
+                "a score on it is honest once, so a further use must be asked for (`promote "
+                "--again`), and is counted and shown"
             )
         if compare_and_swap(self._storage, study, COUNT_KEY, stored, count + 1) is None:
             raise HoldoutUsed(f"another process is using the hold-out of {self._sweep!r}")
@@ -222,6 +222,15 @@ class Evidence:
         trial = self._storage.create_new_trial(study, _template({kind: _plain(value)}))
         # The one end of a trial that has no value.
         self._storage.set_trial_state_values(trial, TrialState.PRUNED)
+
+    def _open(self) -> str:
+        """What to know of a use that has not ended."""
+        if all(use.result is not None for use in self.uses()[-1:]):
+            return ""
+        return (
+            ", and the last use has no result: if another process is scoring now, the same command "
+            "takes what it finds once it has ended, and no further use is needed"
+        )
 
     def _kept(self, kind: str) -> list[Mapping[str, Any]]:
         with readable():

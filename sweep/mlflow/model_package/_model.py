@@ -142,6 +142,8 @@ class EnsembleModel(PythonModel):
 
 def _rows(table: pd.DataFrame) -> list[tuple[int, dict[str, Any]]]:
     columns = [name for name in ("dicom", "image") if name in table.columns]
+    if not columns:  # MLflow takes away what the signature does not name, and the rows with it
+        raise _refused("rows: found none with 'dicom' or 'image', expected either in each")
     rows = zip(*(table[name] for name in columns), strict=True)
     return [(number, dict(zip(columns, row, strict=True))) for number, row in enumerate(rows)]
 

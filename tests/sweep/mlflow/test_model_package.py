@@ -215,6 +215,7 @@ def test_a_fresh_process_predicts_without_a_network(saved: Path) -> None:
         ({"image": None}, "row 0: found neither, expected either 'dicom'"),
         ({"image": [[1, 2], [3]]}, "row 0: image: found rows of several lengths"),
         ({"image": [["a", "b"]]}, "row 0: image: found <U1 of shape"),
+        ({"picture": [[1, 2]]}, "rows: found none with 'dicom' or 'image'"),
     ],
 )
 def test_what_cannot_be_segmented_is_refused(
