@@ -153,7 +153,7 @@ def test_a_use_is_written_before_the_hold_out_is_opened(tiny_home: Home) -> None
     (use,) = Evidence(tiny_home.ledger_url, NAME).uses()
     assert use.result is None
     assert kept_confirmation(tiny_home, NAME) is None
-    with pytest.raises(HoldoutUsed, match="used 1 time.*if another process is scoring now"):
+    with pytest.raises(HoldoutUsed, match=r"used 1 time.*if another process is scoring now"):
         confirm_now(tiny_home, NAME)
     assert confirm_now(tiny_home, NAME, again=True).use == 2
 
