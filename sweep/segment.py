@@ -113,6 +113,7 @@ def predict_files(
     on_convert: Callable[[], None] = lambda: None,
     on_model: Callable[[Mapping[str, Any]], None] = lambda facts: None,
     on_shadow: Callable[[Mapping[str, Any]], None] = lambda facts: None,
+    on_problem: Callable[[DataError], None] | None = None,
 ) -> list[Prediction]:
     """Segment files one by one; memory does not grow with their number.
 
@@ -136,6 +137,8 @@ def predict_files(
             with sentences about images that are too far from those of its training, or somewhat
             other; before the first file is decoded.
         on_shadow: Likewise with what the shadow says.
+        on_problem: Called with the error of a file that cannot be read, after which the next one is
+            segmented; None lets it end the call.
 
     Raises:
         DataError: Images are too far from those that a model was trained on; nothing was written.
@@ -143,7 +146,7 @@ def predict_files(
             a format that cannot be written.
         CheckpointError: The model's files are damaged or were exchanged.
         TrackingError: MLflow cannot be reached.
-        DicomError: A file cannot be read; those before it were written.
+        DicomError: A file cannot be read, and `on_problem` is None; those before it were written.
     """
     check_formats(formats)
     chosen = inputs if isinstance(inputs, Inputs) else find_inputs(inputs)
@@ -173,7 +176,14 @@ def predict_files(
     try:
         for file in chosen.files:
             label = chosen.labels[file]
-            prediction, image, probability, mask = _predict(model, file, label, writer)
+            try:
+                image, source = _read(file, label, writer)
+            except DataError as error:
+                if on_problem is None:
+                    raise
+                on_problem(error)
+                continue
+            prediction, probability, mask = _predict(model, file, image, source, writer)
             if attention is not None:
                 path = attention / f"{base_name(file)}.attention.png"
                 _draw_attention(model, image, mask, path)
@@ -236,15 +246,17 @@ def _draw_attention(
         attention_sheet(image, mask, ensemble.attention(image)).save(draft, format="PNG")
 
 
+def _read(file: Path, label: str, writer: _Writer) -> tuple[NDArray[Any], SourceImage | None]:
+    with speaking_of(file, label, "" if label == file.name else HINT):
+        return read_dicom(file).pixels, read_source(file) if writer.needs_source else None
+
+
 def _predict(
-    ensemble: Model, file: Path, label: str, writer: _Writer
-) -> tuple[Prediction, NDArray[Any], NDArray[np.float32], NDArray[np.bool_]]:
-    """The prediction, with the image, its probabilities and its mask."""
+    ensemble: Model, file: Path, image: NDArray[Any], source: SourceImage | None, writer: _Writer
+) -> tuple[Prediction, NDArray[np.float32], NDArray[np.bool_]]:
+    """The prediction, with the probabilities and the mask."""
     from ptxcore.inference import segment
 
-    with speaking_of(file, label, "" if label == file.name else HINT):
-        image = read_dicom(file).pixels
-        source = read_source(file) if writer.needs_source else None
     probability, mask = segment(ensemble, image)
     paths = writer.write(base_name(file), source, probability, mask)
     done = Prediction(
@@ -258,7 +270,7 @@ def _predict(
         seg=paths.get("seg"),
         sr=paths.get("sr"),
     )
-    return done, image, probability, mask
+    return done, probability, mask
 
 
 class _Writer:

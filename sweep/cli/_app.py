@@ -40,7 +40,7 @@ _ENVIRONMENT = {
 
 #: What another try may mend.
 _AWAY = (LeaseHeld, ChampionMoved, LedgerError, TrackingError, ClusterError, StorageError)
-OK, UNEXPECTED, BAD_INPUT, REFUSED, INTERRUPTED, LEDGER = range(6)
+OK, UNEXPECTED, BAD_INPUT, REFUSED, INTERRUPTED, LEDGER, PARTLY = range(7)
 ABORTED = 130  # as shells have it: 128 + SIGINT
 
 _COMMANDS = {
@@ -87,6 +87,7 @@ Exit codes:
   4    interrupted, `ptxsweep resume` goes on (`ptxsweep confirm` with a confirmation)
   5    another driver is at work on the sweep, or another promoter on the model, or the ledger,
        MLflow or Ray's job server cannot be used
+  6    `ptxsweep predict` segmented some of the files and could not read others
   130  Ctrl-C, with nothing to resume
 \b
 PTXSWEEP_DEBUG=1 shows the traceback of an error."""

@@ -111,6 +111,7 @@ def predict_command(
     of export-model it takes what was the fastest here when it was written. Either is said.
     --shadow runs a second model beside it and writes `shadow.csv`, where the two disagree, the
     worst first: pixels of both masks, Dice between them, whether one alone found something.
+    Files that cannot be used are listed at the end, when the others are done: exit code 6.
     A picture without contrast is told from one in which nothing was found. Not for clinical use.
     """
     if (champion is None) == (model is None):
@@ -118,6 +119,8 @@ def predict_command(
     if shadow_pictures is not None and shadow is None:
         raise UsageError("--shadow-pictures: found no --shadow, expected a model to compare with")
 
+    from ptxcore.data.importing.naming import refuse_all
+    from ptxcore.errors import DataError
     from ptxcore.types import Rule
     from sweep.analysis.selection_bias import (
         model_positives_alone,
@@ -133,7 +136,8 @@ def predict_command(
 
     words = [word for word in formats.replace(" ", "").split(",") if word]
     check_formats(words)
-    inputs = find_inputs(dicom, any_modality=any_modality, name_files=name_files)
+    inputs = find_inputs(dicom, any_modality=any_modality, name_files=name_files, go_on=True)
+    problems = [*map(DataError, inputs.problems)]
     for warning in inputs.warnings:
         say(f"warning: {warning}")
     uri = model or f"models:/{champion}@champion"
@@ -188,7 +192,11 @@ def predict_command(
         ),
         on_model=on_model,
         on_shadow=on_shadow,
+        on_problem=problems.append,
     )
+    num_files = len(inputs.files) + len(inputs.problems)
+    if not predictions:
+        refuse_all(problems, num_files, "")
     compared = [one.shadow for one in predictions if one.shadow is not None]
     if as_json:
         emit(
@@ -201,8 +209,10 @@ def predict_command(
                 "warnings": inputs.warnings,
                 "shadow": {**of_shadow, "compared": worst_first(compared)} if shadow else None,
                 "predictions": predictions,
+                "problems": [str(problem) for problem in problems],
             }
         )
+        _end(problems, num_files)
         return
     rule = Rule(**origin["rule"])
     say(f"masks: {rule.words}")
@@ -225,6 +235,18 @@ def predict_command(
         )
     if shadow:
         click.echo(f"shadow {of_shadow['model']}: {in_words(compared)} -> {out / TABLE}")
+    _end(problems, num_files)
+
+
+def _end(problems: Sequence[Exception], num_files: int) -> None:
+    """Say what was not segmented, and end with a code of its own if there is any."""
+    if not problems:
+        return
+    from ptxcore.data.importing.naming import in_lines
+    from sweep.cli._app import PARTLY
+
+    say(f"error: {len(problems)} of {num_files} files were not segmented:{in_lines(problems)}")
+    raise click.exceptions.Exit(PARTLY)
 
 
 def _too_far(problems: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ class Inputs:
         skipped: Files left out: "hidden" for a name that begins with a dot, "not_dicom", and
             "no_image" for a report, an index or the like; "links" to other folders.
         warnings: Sentences for the user.
+        problems: A sentence for each file that was left out because it cannot be used.
     """
 
     files: tuple[Path, ...]
@@ -39,10 +40,15 @@ class Inputs:
     contents: Mapping[str, Mapping[str, int]]
     skipped: Mapping[str, int]
     warnings: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
 
 def find_inputs(
-    sources: Sequence[Path], *, any_modality: bool = False, name_files: bool = False
+    sources: Sequence[Path],
+    *,
+    any_modality: bool = False,
+    name_files: bool = False,
+    go_on: bool = False,
 ) -> Inputs:
     """The files themselves, and the DICOM files of folders at any depth.
 
@@ -51,6 +57,7 @@ def find_inputs(
         any_modality: Whether images that are no projection radiographs are segmented too.
         name_files: Whether errors name files that were found in folders, rather than count them;
             such names can be those of patients.
+        go_on: Whether files that cannot be used are listed, as long as there are others.
 
     Raises:
         UsageError: There is no image, or two would be written to one name.
@@ -75,7 +82,8 @@ def find_inputs(
     images = [file for file in found if file in headers or file in problems]
     _check_names(images, labels, sources, name_files=name_files)
     is_named = name_files or set(found) <= set(sources)
-    refuse_all(list(problems.values()), len(found), "" if is_named else HINT)
+    if not (go_on and headers):
+        refuse_all(list(problems.values()), len(found), "" if is_named else HINT)
     skipped = {
         "hidden": num_hidden,
         "not_dicom": num_other,
@@ -89,12 +97,13 @@ def find_inputs(
         )
     contents = count_subjects(header.subject for header in headers.values())
     return Inputs(
-        files=tuple(images),
+        files=tuple(file for file in images if file in headers),
         labels=labels,
         headers=headers,
         contents=contents,
         skipped=skipped,
         warnings=(*doubts_about(contents), *_skips(skipped)),
+        problems=tuple(map(str, problems.values())),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import highdicom
@@ -102,3 +103,28 @@ def test_bad_words_and_images_without_ids_are_refused_before_anything_is_written
     said = capfd.readouterr().err
     assert "bare.dcm: StudyInstanceUID: found none, expected one, to which a segment" in said
     assert not out.exists()
+
+
+def test_a_bad_file_does_not_end_the_others(
+    champion: Home, files: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "all", tmp_path / "out"
+    folder.mkdir()
+    for file in files:
+        file.rename(folder / file.name)
+    cut = write_dicom(folder / "cut.dcm", np.zeros((64, 64), dtype=np.uint8), uid="1.2.9")
+    cut.write_bytes(cut.read_bytes()[:-900])
+    (folder / "none.dcm").write_bytes(b"no image")
+    words = ["predict", str(folder), "--champion", MODEL, "--out", str(out)]
+    assert main([*words, "--home", str(champion.folder), "--json"]) == 6
+    said = capfd.readouterr()
+    facts = json.loads(said.out)
+    assert [Path(one["source"]).name for one in facts["predictions"]] == ["first.dcm", "second.dcm"]
+    assert [text.partition(":")[0] for text in facts["problems"]] == ["file 3 of 4", "file 1 of 4"]
+    assert "error: 2 of 4 files were not segmented:\n  file 3 of 4: preamble: found no" in said.err
+    assert sorted(path.name for path in out.glob("*.mask.png")) == [
+        "first.mask.png",
+        "second.mask.png",
+    ]
+    assert main(["predict", str(cut), *words[2:], "--home", str(champion.folder)]) == 2
+    assert "error: cut.dcm: PixelData: cannot be decoded" in capfd.readouterr().err
