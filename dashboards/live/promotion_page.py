@@ -137,7 +137,15 @@ def _change(seen: Dossier) -> Markup | None:
     ]
     if not rows:
         return None
-    head = ("", "version", "from", "registered", "verdict", "Dice on its hold-out", "all empty")
+    head = (
+        "which",
+        "version",
+        "from",
+        "registered",
+        "verdict",
+        "Dice on its hold-out",
+        "all empty",
+    )
     asked = model.request
     return join(
         (
@@ -240,7 +248,7 @@ def _before(seen: Dossier) -> Markup | None:
     items = (
         tag(
             "li",
-            tag("time", moment(one["at"]), datetime=one["at"]),
+            tag("span", moment(one["at"]), class_="at"),
             " ",
             tag("strong", "asked for more"),
             f": {one['reason']} ({one['reviewer'] or one['by']}, by {one['by']})",

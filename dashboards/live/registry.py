@@ -163,7 +163,8 @@ def _notes(version: RegisteredVersion) -> Iterator[str]:
     """What would make a row of a table too tall."""
     if version.verdict == "forced" and version.reasons:
         yield f"Version {version.number} is against the gate: {'; '.join(version.reasons)}."
-    if version.approval is not None and version.approval["problem"]:
+    is_waiting = "challenger" in version.aliases
+    if version.approval is not None and version.approval["problem"] and not is_waiting:
         problem = str(version.approval["problem"])
         yield f"Version {version.number}: {problem}."
 
@@ -258,11 +259,10 @@ def _event(event: Mapping[str, Any]) -> Markup:
     from sweep.promotion.move import happened
 
     _, *words = happened(event)
-    at = str(event["at"])
-    kind = str(event["kind"])
+    at, kind = str(event["at"]), str(event["kind"])
     return tag(
         "li",
-        tag("time", moment(at), datetime=at),
+        tag("span", moment(at), class_="at"),
         " ",
         tag("strong", kind),
         f": {'; '.join(words)}",
