@@ -132,6 +132,12 @@ data_command.add_command(fidelity_command)
     help="Take images that are no projection radiographs (CT, MR, ...), which are refused else.",
 )
 @click.option(
+    "--allow-burned-in",
+    is_flag=True,
+    help="Take images that say that words are drawn into them (BurnedInAnnotation), such as a "
+    "patient's name, which are refused else.",
+)
+@click.option(
     "--mask-threshold",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
@@ -178,6 +184,7 @@ def import_command(
     subgroups: Path | None,
     unannotated: str,
     any_modality: bool,
+    allow_burned_in: bool,
     mask_threshold: float | None,
     skip_unreadable: bool,
     store: Path,
@@ -204,7 +211,9 @@ def import_command(
         raise UsageError(f"--preview: found {preview.name!r}, expected a name that ends in .png")
 
     from ptxcore.atomic_file import whole_file
+    from ptxcore.data.formats.object_kind import describe_kinds
     from ptxcore.data.formats.rle_fit import Asked
+    from ptxcore.data.formats.spacing import describe_spacings
     from ptxcore.data.formats.subject import describe_contents
     from ptxcore.data.importing.run import import_cases
 
@@ -228,6 +237,7 @@ def import_command(
         mask_axes=mask_axes,
         unannotated=unannotated,
         any_modality=any_modality,
+        allow_burned_in=allow_burned_in,
         mask_threshold=mask_threshold,
         skip_unreadable=skip_unreadable,
         name_files=name_files,
@@ -251,6 +261,8 @@ def import_command(
         f"{report.num_excluded} excluded, files skipped: {report.num_skipped}"
     )
     click.echo(describe_contents(report.contents))
+    click.echo(describe_kinds(report.kinds))
+    click.echo(describe_spacings(report.spacings))
     click.echo(report.masks)
     if report.key is not None:
         click.echo(f"case ids: by the key in {report.key}, which other imports need too")

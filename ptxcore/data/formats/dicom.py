@@ -16,11 +16,13 @@ from pydicom.filereader import read_dataset, read_preamble
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from ptxcore.data.formats.decoding import decode
-from ptxcore.data.formats.elements import int_of, refusal, spacing_of, text_of
+from ptxcore.data.formats.elements import int_of, refusal, text_of
 from ptxcore.data.formats.grayscale import displayed
+from ptxcore.data.formats.object_kind import kind_of
 from ptxcore.data.formats.radiograph import Header, Radiograph
 from ptxcore.data.formats.samples import read_bits, to_samples
 from ptxcore.data.formats.size_limits import SizeLimitedFile, inflates_beyond
+from ptxcore.data.formats.spacing import read_spacing
 from ptxcore.data.formats.subject import is_image, subject_of
 from ptxcore.errors import DicomError, NoImageError
 
@@ -82,7 +84,7 @@ def read_dicom(path: Path) -> Radiograph:
         uid=header.uid,
         patient_id=header.patient_id,
         view=header.view,
-        pixel_spacing_mm=header.pixel_spacing_mm,
+        pixel_spacing_mm=header.spacing.mm,
         is_phantom=header.is_phantom,
         subject=header.subject,
         bits_stored=header.bits_stored,
@@ -110,6 +112,8 @@ def _parse(path: Path, *, stop_before_pixels: bool) -> FileDataset:
     if not is_image(sop_class):
         found = UID(sop_class, validation_mode=IGNORE).name
         raise NoImageError(f"{path.name}: SOPClassUID: found {found}, expected an image")
+    if "DirectoryRecordSequence" in dataset or not (_is_known(sop_class) or "Rows" in dataset):
+        raise NoImageError(f"{path.name}: Rows: found none and no SOP class, expected an image")
     return dataset
 
 
@@ -132,6 +136,10 @@ def _check_deflated(path: Path, file: SizeLimitedFile) -> None:
         limit = f"at most {MAX_INFLATED_BYTES / 2**20:.0f} MiB"
         raise refusal(path, "file", "more than one image once it is inflated", limit)
     file.seek(0)
+
+
+def _is_known(sop_class: str) -> bool:
+    return UID(sop_class, validation_mode=IGNORE).type == "SOP Class"
 
 
 def _sop_class(dataset: FileDataset) -> str:
@@ -174,8 +182,7 @@ def _header(path: Path, dataset: FileDataset) -> Header:
         uid=_uid(path, dataset),
         patient_id=text_of(dataset, "PatientID") or None,
         view=text_of(dataset, "ViewPosition").upper() or None,
-        pixel_spacing_mm=spacing_of(dataset, "PixelSpacing")
-        or spacing_of(dataset, "ImagerPixelSpacing"),
+        spacing=read_spacing(dataset),
         shape=(numbers["Rows"], numbers["Columns"]),
         is_eight_bit=numbers["BitsStored"] <= 8,
         is_phantom=drawn or "PHANTOM" in text_of(dataset, "ImageComments").upper(),
@@ -185,5 +192,6 @@ def _header(path: Path, dataset: FileDataset) -> Header:
             view=text_of(dataset, "ViewPosition"),
             body_part=text_of(dataset, "BodyPartExamined"),
         ),
+        kind=kind_of(dataset, _sop_class(dataset)),
         bits_stored=numbers["BitsStored"],
     )

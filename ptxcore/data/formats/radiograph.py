@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.data.formats.object_kind import ObjectKind
+from ptxcore.data.formats.spacing import Spacing
 from ptxcore.data.formats.subject import ANYTHING, Subject
 
 
@@ -56,9 +58,10 @@ class Header:
         is_eight_bit: Whether its pixels decode to uint8 rather than uint16.
         patient_id: None where absent or empty.
         view: View position in capitals; None where absent or empty.
-        pixel_spacing_mm: Height and width of a pixel; None where unknown or nonsense.
+        spacing: Size of a pixel, and where it was measured.
         is_phantom: Whether the image says that it is drawn.
         subject: What the picture is of.
+        kind: What kind of object it is.
         bits_stored: Bits of a pixel in the file; None where it is no DICOM file.
     """
 
@@ -67,9 +70,10 @@ class Header:
     is_eight_bit: bool
     patient_id: str | None = None
     view: str | None = None
-    pixel_spacing_mm: tuple[float, float] | None = None
+    spacing: Spacing = field(default_factory=Spacing)
     is_phantom: bool = False
     subject: Subject = ANYTHING
+    kind: ObjectKind = field(default_factory=ObjectKind)
     bits_stored: int | None = None
 
     @property

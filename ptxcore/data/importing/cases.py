@@ -119,4 +119,5 @@ def _case(
         spacing_width_mm=spacing[1],
         mask_px=int(np.count_nonzero(mask)),
         digest=case_digest(pixels, packed),
+        spacing_from=source.spacing.origin,
     )

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from ptxcore.data.formats.contrast import doubts_about_contrast
 from ptxcore.data.formats.files import ImageFiles
+from ptxcore.data.formats.object_kind import count_kinds, doubts_about_kinds
+from ptxcore.data.formats.spacing import doubts_about_spacings
 from ptxcore.data.formats.subject import count_subjects, doubts_about
 from ptxcore.data.importing.naming import in_lines
 from ptxcore.data.importing.sources import Sources
 from ptxcore.data.store.case_ids import ProjectKey
-from ptxcore.data.store.case_store import Case, content_hash
+from ptxcore.data.store.case_store import Case, content_hash, count_spacings
 from ptxcore.data.store.mask_areas import doubts_about_areas
 
 _OWN_KEY = (
@@ -39,6 +41,10 @@ class ImportReport:
         phantom: Whether any image is drawn.
         contents: How many cases have which "modality", "view" and "body_part", by the words of
             `ptxcore.data.formats.subject`.
+        kinds: How many cases are which "object", "image_type" and "laterality", by the words of
+            `ptxcore.data.formats.object_kind`.
+        spacings: How many have a size of their pixels from where, see `Case.spacing_from`.
+        num_burned_in: Cases that say that words of a patient are drawn into their pixels.
         masks: How the masks were read.
         key: File of the key of the case ids; None where they have none, or one of this store alone.
         unreadable: A sentence for each image left out because it, or its mask, cannot be read.
@@ -56,6 +62,9 @@ class ImportReport:
     data_hash: str
     phantom: bool
     contents: Mapping[str, Mapping[str, int]]
+    kinds: Mapping[str, Mapping[str, int]]
+    spacings: Mapping[str, int]
+    num_burned_in: int
     masks: str
     key: str | None
     unreadable: tuple[str, ...]
@@ -97,6 +106,9 @@ def make_report(
         data_hash=content_hash(cases),
         phantom=any(source.is_phantom for source in sources.chosen),
         contents=count_subjects(source.subject for source in sources.chosen),
+        kinds=count_kinds(source.kind for source in sources.chosen),
+        spacings=count_spacings(cases),
+        num_burned_in=sum(source.kind.is_burned_in for source in sources.chosen),
         masks=masks,
         key=str(ids.path) if is_keyed and ids.path is not None else None,
         unreadable=sources.unreadable,
@@ -127,6 +139,9 @@ def _warnings(
             "made; give --groups"
         )
     yield from doubts_about(count_subjects(source.subject for source in sources.chosen))
+    yield from doubts_about_kinds(count_kinds(source.kind for source in sources.chosen))
+    num_not_square = sum(not source.spacing.is_square for source in sources.chosen)
+    yield from doubts_about_spacings(count_spacings(cases), num_not_square)
     if not any(case.is_positive for case in cases):
         yield "no image has a mask, so nothing can be learned from this store"
     for number, one, many in (
@@ -134,6 +149,11 @@ def _warnings(
             sources.num_excluded,
             "image has no annotation and was left out",
             "images have no annotation and were left out",
+        ),
+        (
+            sum(source.kind.is_burned_in for source in sources.chosen),
+            "image has words drawn into it, as BurnedInAnnotation says, and was taken",
+            "images have words drawn into them, as BurnedInAnnotation says, and were taken",
         ),
         (sources.num_rows_unused, "annotation has no image", "annotations have no image"),
         (

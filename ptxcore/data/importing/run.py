@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from ptxcore.data.formats.files import ImageFiles, find_images
 from ptxcore.data.formats.mask_values import Reading
+from ptxcore.data.formats.object_kind import count_kinds
 from ptxcore.data.formats.rle_fit import Asked
 from ptxcore.data.formats.rle_table import read_table
 from ptxcore.data.formats.subject import count_subjects
@@ -74,6 +75,7 @@ def import_cases(
     mask_axes: str | None = None,
     unannotated: str = "exclude",
     any_modality: bool = False,
+    allow_burned_in: bool = False,
     mask_threshold: float | None = None,
     skip_unreadable: bool = False,
     name_files: bool = False,
@@ -100,6 +102,8 @@ def import_cases(
         unannotated: "exclude" leaves images without a row out; "negative" takes them as empty.
         any_modality: Whether images with headers that say that they are no projection radiographs
             (CT, MR, ultrasound ...) are taken too, rather than refused.
+        allow_burned_in: Whether images that say that words of a patient are drawn into their pixels
+            are taken too, rather than refused.
         mask_threshold: What to do with PNG masks of more than two values, see `read_png_mask`.
         skip_unreadable: Whether images that cannot be read, or with a mask that cannot, are left
             out and listed in the report. Else one error counts them all and shows up to ten.
@@ -150,6 +154,7 @@ def import_cases(
         ids.key,
         keep_unannotated=unannotated == "negative",
         any_modality=any_modality,
+        allow_burned_in=allow_burned_in,
         skip_unreadable=skip_unreadable,
         name_files=name_files,
     )
@@ -269,6 +274,8 @@ def _write(
         "num_without_contrast": len(blank),
         "num_unreadable": len(sources.unreadable),
         "contents": count_subjects(source.subject for source in kept),
+        "kinds": count_kinds(source.kind for source in kept),
+        "num_burned_in": sum(source.kind.is_burned_in for source in kept),
         # What decoded the pixels; no dates, so that a store says nothing about when it was made.
         "versions": {
             name: importlib.metadata.version(name) for name in ("numpy", "pillow", "pydicom")

@@ -21,14 +21,17 @@ from pydicom.uid import UID
 
 from ptxcore.data.formats.dicom import read_header
 from ptxcore.data.formats.files import ImageFiles, base_name
+from ptxcore.data.formats.object_kind import ObjectKind, refuse_burned_in
 from ptxcore.data.formats.png import png_id, read_png_header
 from ptxcore.data.formats.radiograph import Header
+from ptxcore.data.formats.spacing import Spacing
 from ptxcore.data.formats.subject import Subject, refuse_foreign
 from ptxcore.data.importing.naming import hint, refuse_all, speaking_of
 from ptxcore.data.store.case_ids import keyed_id, plain_id
 from ptxcore.errors import DataError, NoImageError
 
 MAX_SUBGROUPS, MIN_IN_SUBGROUP = 20, 5
+_BURNED_IN = "leave it out, or give --allow-burned-in if that may stand in a store"
 ANY_MODALITY = "leave it out, or give --any-modality if it is meant"
 
 
@@ -47,6 +50,8 @@ class Source:
         is_eight_bit: Whether it decodes to uint8.
         is_phantom: Whether it says that it is drawn.
         subject: What it is of.
+        kind: What kind of object it is.
+        spacing: Size of a pixel, and where it was measured.
     """
 
     path: Path
@@ -59,6 +64,8 @@ class Source:
     is_eight_bit: bool
     is_phantom: bool
     subject: Subject
+    kind: ObjectKind
+    spacing: Spacing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +97,7 @@ def choose_sources(
     *,
     keep_unannotated: bool,
     any_modality: bool = False,
+    allow_burned_in: bool = False,
     skip_unreadable: bool = False,
     name_files: bool = False,
 ) -> Sources:
@@ -102,6 +110,7 @@ def choose_sources(
         key: Key of the case ids; those of drawn images have none.
         keep_unannotated: Whether an image without annotation is a negative case.
         any_modality: Whether images that are no projection radiographs become cases too.
+        allow_burned_in: Whether those with words of a patient in the pixels do, which are refused.
         skip_unreadable: Whether files with a header that cannot be read are left out and listed.
         name_files: Whether messages name files, rather than count them.
 
@@ -134,6 +143,8 @@ def choose_sources(
         try:
             if not any_modality:
                 refuse_foreign(label, found.subject, ANY_MODALITY)
+            if not allow_burned_in:
+                refuse_burned_in(label, found.kind, _BURNED_IN)
             uid, source = _source(path, label, found, group_of, key)
             if uid not in annotated and is_named:
                 source = replace(source, image_id=base_name(path))
@@ -207,6 +218,8 @@ def _source(
         is_eight_bit=header.is_eight_bit,
         is_phantom=header.is_phantom,
         subject=header.subject,
+        kind=header.kind,
+        spacing=header.spacing,
     )
     return header.uid, source
 

@@ -147,6 +147,7 @@ def _dataset(order: Order, pixels: NDArray[np.uint8], uid: UID, name: str) -> Da
         "Rows": pixels.shape[0],
         "Columns": pixels.shape[1],
         "PixelSpacing": [spacing, spacing],
+        "ImagerPixelSpacing": [spacing, spacing],
         "BitsAllocated": 8,
         "BitsStored": 8,
         "HighBit": 7,

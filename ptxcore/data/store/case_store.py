@@ -20,6 +20,7 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -76,6 +77,8 @@ class Case:
         mask_px: Pixels of the mask on the original grid; 0 for a negative case.
         digest: SHA-256 of shape, pixels and mask: 64 hexadecimal digits.
         subgroup: Label given at import, such as a site; "" where none was.
+        spacing_from: Where the size of a pixel was measured, one of
+            `ptxcore.data.formats.spacing.ORIGINS`; "" in stores of earlier versions.
     """
 
     case_id: str
@@ -88,6 +91,7 @@ class Case:
     mask_px: int
     digest: str
     subgroup: str = ""
+    spacing_from: str = ""
 
     @property
     def is_positive(self) -> bool:
@@ -355,6 +359,12 @@ class CaseStore:
         self._masks = map_file(self.folder / MASKS, np.dtype(np.uint8), self._mask_starts[-1])
 
 
+def count_spacings(cases: Sequence[Case]) -> dict[str, int]:
+    """How many cases have a size of their pixels from where, the commonest first."""
+    words = (case.spacing_from or "unknown" for case in cases)
+    return dict(Counter(sorted(words)).most_common())
+
+
 def case_digest(image: NDArray[Any], packed: NDArray[np.uint8]) -> str:
     """SHA-256 over shape, type, pixels and mask of one case.
 
@@ -436,5 +446,5 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def _case(row: dict[str, str]) -> Case:
     kinds: dict[str, Any] = {"int": int, "float": float, "str": str}
-    row = {"subgroup": "", **row}  # stores of earlier versions have no such column
+    row = {"subgroup": "", "spacing_from": "", **row}  # not in stores of earlier versions
     return Case(**{field.name: kinds[str(field.type)](row[field.name]) for field in fields(Case)})

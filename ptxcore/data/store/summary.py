@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from ptxcore.data.formats.contrast import doubts_about_contrast, has_contrast
+from ptxcore.data.formats.object_kind import doubts_about_kinds
+from ptxcore.data.formats.spacing import doubts_about_spacings
 from ptxcore.data.formats.subject import doubts_about
-from ptxcore.data.store.case_store import CaseStore
+from ptxcore.data.store.case_store import CaseStore, count_spacings
 from ptxcore.data.store.mask_areas import doubts_about_areas
 
 
@@ -38,6 +40,16 @@ def describe_store(store: CaseStore) -> dict[str, Any]:
             name: store.contents.get(kind, {"unknown": len(cases)})
             for name, kind in (("modalities", "modality"), ("body_parts", "body_part"))
         },
+        **{
+            name: store.manifest.get("kinds", {}).get(kind, {"unknown": len(cases)})
+            for name, kind in (
+                ("objects", "object"),
+                ("image_types", "image_type"),
+                ("lateralities", "laterality"),
+            )
+        },
+        "pixel_sizes": count_spacings(cases),
+        "num_burned_in": store.manifest.get("num_burned_in", 0),
         "mask_share": {n: round(q, 5) for n, q in zip(names, quantiles, strict=False)},
         "data_hash": store.data_hash,
         "id_key": store.id_key or "none",
@@ -59,4 +71,6 @@ def doubts_about_store(store: CaseStore, *, look: bool = False) -> list[str]:
         *doubts_about_contrast(num_blank),
         *doubts_about_areas(store.cases),
         *doubts_about(store.contents),
+        *doubts_about_kinds(store.manifest.get("kinds", {})),
+        *doubts_about_spacings(count_spacings(store.cases)),
     ]

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from filelock import FileLock
 from PIL import Image
@@ -20,6 +21,7 @@ from tiny_dicom import DicomSet, rle_of, write_dicom
 from ptxcore.data.importing.run import ImportReport, import_cases
 from ptxcore.data.store.case_ids import plain_id
 from ptxcore.data.store.case_store import CaseStore
+from ptxcore.data.store.summary import describe_store
 from ptxcore.errors import DataError, DicomError, MaskError, StoreError
 
 
@@ -301,6 +303,57 @@ def test_dicom_objects_that_are_no_images_are_skipped(dicom_set: DicomSet, tmp_p
     assert import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "c").num_excluded == 1
     with pytest.raises(DataError, match="SOPInstanceUID: found none, expected one"):
         import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "d", unannotated="negative")
+
+
+def test_objects_and_sizes_are_counted_and_kept(dicom_set: DicomSet, tmp_path: Path) -> None:
+    first, second, *_ = sorted(dicom_set.dicom.rglob("*.dcm"))
+    for path, change in (
+        (first, {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1.1", "ImageLaterality": "L"}),
+        (second, {"ImagerPixelSpacing": [0.2, 0.2]}),
+    ):
+        dataset = pydicom.dcmread(path)
+        for keyword, value in change.items():
+            setattr(dataset, keyword, value)
+        dataset.save_as(path)
+    report = import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "a")
+    assert report.kinds["object"] == {"secondary capture": 11, "DX for processing": 1}
+    assert report.kinds["laterality"] == {"unknown": 11, "left": 1}
+    assert report.spacings == {"stated": 11, "calibrated": 1}
+    assert any("1 of 12 images are DX for processing" in text for text in report.warnings)
+    store = CaseStore.open(tmp_path / "a")
+    assert store.cases[store.index(store.case_id_of(second.stem))].spacing_from == "calibrated"
+    facts = describe_store(store)
+    assert facts["objects"] == report.kinds["object"]
+    assert facts["pixel_sizes"] == report.spacings
+
+
+def test_words_drawn_into_pictures_are_refused_unless_asked_for(
+    dicom_set: DicomSet, tmp_path: Path
+) -> None:
+    for path in sorted(dicom_set.dicom.rglob("*.dcm"))[:2]:
+        dataset = pydicom.dcmread(path)
+        dataset.BurnedInAnnotation = "YES"
+        dataset.save_as(path)
+    with pytest.raises(DataError, match=r"found 2 of 12 files unusable") as caught:
+        import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "a")
+    assert "BurnedInAnnotation: found YES" in str(caught.value)
+    assert "--allow-burned-in" in str(caught.value)
+    report = import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "a", allow_burned_in=True)
+    assert report.num_burned_in == 2
+    assert any("2 images have words drawn into them" in text for text in report.warnings)
+    assert CaseStore.open(tmp_path / "a").manifest["num_burned_in"] == 2
+
+
+def test_objects_without_rows_and_class_are_skipped(dicom_set: DicomSet, tmp_path: Path) -> None:
+    pixels, bare = np.zeros((4, 4), dtype=np.uint8), ("Rows", "Columns", "SOPClassUID", "PixelData")
+    stray = write_dicom(dicom_set.dicom / "stray", pixels, uid="1.9", remove=bare)
+    dataset = pydicom.dcmread(stray)
+    for sop_class in ("", "1.2.3.4.5"):  # none, and one that no list knows
+        dataset.file_meta.MediaStorageSOPClassUID = sop_class
+        dataset.save_as(stray, enforce_file_format=False)
+        place = tmp_path / f"store{sop_class}"
+        report = import_cases(dicom_set.dicom, dicom_set.rle, place, unannotated="negative")
+        assert (report.num_cases, report.num_skipped) == (12, 1)
 
 
 def test_what_the_pictures_are_of_is_counted_and_kept(dicom_set: DicomSet, tmp_path: Path) -> None:
