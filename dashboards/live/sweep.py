@@ -14,6 +14,7 @@ from dashboards.live import figures, progress
 from dashboards.live.board import View, board
 from dashboards.live.ledgers import Ledgers, OpenSweep
 from dashboards.live.page import Page, answer, status_line, sweep_url
+from dashboards.live.registry import promote_url
 from dashboards.live.settings import Settings
 from dashboards.live.stopped import stopped
 from dashboards.live.tracking import Tracking
@@ -80,6 +81,7 @@ def status(one: OpenSweep, *more: object, is_away: bool) -> Markup:
     return status_line(
         tag("a", f"{one.name}{phantom}", href=sweep_url(one.name)),
         str(one.projection.sweep_state),
+        tag("a", "promotion", href=promote_url(one.name)),
         f"ledger revision {one.revision:,}",
         *more,
         "live from the ledger, MLflow cannot be reached" if is_away else None,

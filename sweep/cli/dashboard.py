@@ -26,7 +26,8 @@ from sweep.errors import UsageError
 @click.option(
     "--allow-promote",
     is_flag=True,
-    help="Print a link with which one browser may approve and deny promotions; it works once.",
+    help="Print a link with which one browser may approve and deny promotions; it works once, and "
+    "is yours to open.",
 )
 @click.option(
     "--key",
@@ -85,7 +86,8 @@ def dashboard_command(
             address += f"?token={token}"
             say(f"whoever opens this link first may decide about promotions: {address}")
         say("Ctrl-C ends it")
-        if opens:
+        # Other users of the machine see what a browser is started with.
+        if opens and token is None:
             webbrowser.open(address)
         config = uvicorn.Config(app, log_level="warning", access_log=False)
         uvicorn.Server(config).run(sockets=[listener])
