@@ -246,9 +246,10 @@ _LOOK = {
 
 def leaderboard(info: LeaderboardInfo) -> Plot:
     """Draw it: filled marks are complete, hollow ones partial, ticks single folds."""
-    titles = ["Difference to the default", *(panel.title for panel in info.panels)]
-    notes = ["on the same folds", *(panel.note for panel in info.panels)]
-    widths = (2.2, *(1.0 for _ in info.panels))
+    shown = _with_complete(info)
+    titles = ["Difference to the default", *(panel.title for panel in shown)]
+    notes = ["on the same folds", *(panel.note for panel in shown)]
+    widths = (2.2, *(1.0 for _ in shown))
     plot = panels(
         titles, notes=notes, columns=len(titles), widths=widths, gap=0.05, shared_y=True,
         row_px=22 * max(3, len(info.names)) + 12, bottom=28,
@@ -265,7 +266,7 @@ def leaderboard(info: LeaderboardInfo) -> Plot:
     for kind in _LOOK:
         entries = [entry for entry in info.differences if _kind(entry, info) == kind]
         _add_marks(plot, entries, kind, 0, reach)
-    for number, panel in enumerate(info.panels, start=1):
+    for number, panel in enumerate(shown, start=1):
         whole = [entry for entry in panel.entries if entry.complete]
         for kind in _LOOK:
             _add_marks(plot, [e for e in whole if _kind(e, info) == kind], kind, number, None)
@@ -280,6 +281,11 @@ def leaderboard(info: LeaderboardInfo) -> Plot:
             for each in range(len(titles)):
                 plot.y(each, range=[len(names) + 0.4, -0.6])
     return plot.finished()
+
+
+def _with_complete(info: LeaderboardInfo) -> list[Panel]:
+    """Means of fewer folds have no place beside those of all."""
+    return [panel for panel in info.panels if any(entry.complete for entry in panel.entries)]
 
 
 def _reach(entries: Sequence[Entry]) -> tuple[float, float]:
@@ -367,11 +373,17 @@ def _add_ends(plot: Plot, entries: Sequence[Entry], color: str, reach: tuple[flo
 
 def sentence(info: LeaderboardInfo, metric: str) -> str:
     """How to read the leaderboard."""
-    return (
-        f"Left the difference in {in_sentence(metric)} to the default on the folds that both have: "
+    start = "Left the" if (has_means := bool(_with_complete(info))) else "The"
+    text = (
+        f"{start} difference in {in_sentence(metric)} to the default on the folds that both have: "
         "marks are means, ticks single folds, lines 95% intervals "
         f"({correction(info.num_compared)}; an arrow where one goes on). An interval that crosses "
         "the line at 0 does not tell the two apart. Hollow marks have fewer folds (2/5: two of "
-        "five), no interval, and cannot win. Right the absolute means of complete trials with "
-        "plain 95% intervals, which must not be compared by overlap."
+        "five), no interval, and cannot win."
+    )
+    if not has_means:
+        return text
+    return (
+        f"{text} Right the absolute means of complete trials with plain 95% intervals, which must "
+        "not be compared by overlap."
     )

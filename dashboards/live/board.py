@@ -103,8 +103,10 @@ def board(name: str, projection: Projection, view: View) -> Markup:
     shown = chosen[(page - 1) * ROWS : page * ROWS]
     winner = standing(projection).leader
     against = fold_scores(projection, reference)
-    rows = [_row(name, projection, trial, against, reference, names, view) for trial in shown]
     number = num_compared(projection, reference.number)
+    rows = [
+        _row(name, projection, trial, against, reference, names, view, number) for trial in shown
+    ]
     said = correction(number, is_default=reference.is_default)
     head = ("trial", "state", "mean ± SD", "folds", f"− {label(reference)}", f"95%, {said}",
             "trained", *names)  # fmt: skip
@@ -166,9 +168,10 @@ def _row(
     reference: Trial,
     names: list[str],
     view: View,
+    number: int,
 ) -> tuple[object, ...]:
     mean, _ = statistics(projection, trial, {})
-    difference, interval = difference_cells(projection, trial, against, reference)
+    difference, interval = _difference(projection, trial, against, reference, number)
     select = tag(
         "input",
         type="checkbox",
@@ -194,8 +197,12 @@ def _row(
     )
 
 
-def difference_cells(
-    projection: Projection, trial: Trial, against: Mapping[int, float], reference: Trial
+def _difference(
+    projection: Projection,
+    trial: Trial,
+    against: Mapping[int, float],
+    reference: Trial,
+    number: int,
 ) -> tuple[str, str]:
     """A trial minus another on shared folds, and its corrected interval if both are complete."""
     if trial is reference:
@@ -204,7 +211,7 @@ def difference_cells(
         fold_scores(projection, trial),
         against,
         test_train_ratio=overlap_ratio(projection.header),
-        num_compared=num_compared(projection, reference.number),
+        num_compared=number,
     )
     if found is None:
         return "–", "–"

@@ -80,7 +80,8 @@ def status(one: OpenSweep, *more: object, is_away: bool) -> Markup:
     phantom = " (phantom)" if one.projection.header.is_phantom else ""
     return status_line(
         tag("a", f"{one.name}{phantom}", href=sweep_url(one.name)),
-        str(one.projection.sweep_state),
+        str(one.projection.sweep_state)
+        + (f" ({why})" if (why := one.projection.sweep_reason) is not None else ""),
         tag("a", "promotion", href=promote_url(one.name)),
         f"ledger revision {one.revision:,}",
         *more,
@@ -98,7 +99,7 @@ def _body(
     head = join(
         (
             status(one, is_away=is_away),
-            sections.banners(projection, found),
+            sections.banners(projection, found, is_live=True),
             tag("h1", f"Sweep {one.name}"),
             tag("p", lead, class_="lead"),
             tag("p", " ".join(rest)) if rest else None,

@@ -185,12 +185,18 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
     if winner is not None:
         metric = metric_of(projection)
         points = operating_points or {}
-        objective = metric_row(projection, winner, rival, metric, points, is_objective=True)
+        looked = (num_compared(projection), num_looked_at(projection))
+        objective = metric_row(
+            projection, winner, rival, metric, points, is_objective=True, looked=looked
+        )
         # An objective of masks stands twice: as the search ranks by it, and as it is deployed.
         is_twice = needs_threshold(metric) and winner.number in points
         names = [name for name in SHOWN if is_twice or name != metric]
         for part, names_of_part in ((rows, names), (groups, list(GROUPS))):
-            found = [metric_row(projection, winner, rival, name, points) for name in names_of_part]
+            found = [
+                metric_row(projection, winner, rival, name, points, looked=looked)
+                for name in names_of_part
+            ]
             part += [row for row in found if row is not None]
         rows[:0] = [] if objective is None else [objective]
     return Findings(
@@ -222,6 +228,7 @@ def metric_row(
     points: OperatingPoints,
     *,
     is_objective: bool = False,
+    looked: tuple[int, int] | None = None,
 ) -> MetricRow | None:
     """One metric of a trial beside another's; None where it has no fold with it.
 
@@ -232,7 +239,9 @@ def metric_row(
         metric: Its name.
         points: Operating points by complete trial.
         is_objective: Whether it stands as the search ranks by it, at the fixed threshold.
+        looked: What `num_compared` and `num_looked_at` say; asked here where it is None.
     """
+    compared, looked_at = looked or (num_compared(projection), num_looked_at(projection))
     threshold = "fixed" if needs_threshold(metric) else "none"
     if is_objective:
         values = fold_scores(projection, winner)
@@ -252,14 +261,10 @@ def metric_row(
         return None
     same = rival is not None and rival.number == winner.number
     ratio = overlap_ratio(projection.header)
-    difference = compare_folds(
-        values, others, test_train_ratio=ratio, num_compared=num_compared(projection)
-    )
+    difference = compare_folds(values, others, test_train_ratio=ratio, num_compared=compared)
     empty = {fold: all_empty_on(winner.folds[fold].metrics, metric) for fold in values}
     known = {fold: value for fold, value in empty.items() if value is not None}
-    gain = compare_folds(
-        values, known, test_train_ratio=ratio, num_compared=num_looked_at(projection)
-    )
+    gain = compare_folds(values, known, test_train_ratio=ratio, num_compared=looked_at)
     return MetricRow(
         metric=metric,
         threshold=threshold,

@@ -26,12 +26,18 @@ from sweep.records import SweepState
 from sweep.util.words import count
 
 
-def banners(projection: Projection, found: Findings) -> Markup:
-    """What a reader must know before the first number."""
+def banners(projection: Projection, found: Findings, *, is_live: bool = False) -> Markup:
+    """What a reader must know before the first number.
+
+    Args:
+        projection: Projection of the sweep.
+        found: What was found in it.
+        is_live: Whether the page follows the ledger, so that it is never of an earlier moment.
+    """
     notes = []
     if projection.header.is_phantom:
         notes.append((PHANTOM.head, sentences.sentence(PHANTOM.text)))
-    if projection.sweep_state is not SweepState.FINISHED:
+    if projection.sweep_state is not SweepState.FINISHED and not is_live:
         why = f" ({projection.sweep_reason})" if projection.sweep_reason else ""
         notes.append(
             ("This sweep is not over.", f"Its state is {projection.sweep_state}{why}; what "

@@ -16,7 +16,7 @@ from dashboards.figures.anytime import anytime_figure, anytime_info
 from dashboards.figures.fold_curves import fold_curves, fold_curves_info
 from dashboards.figures.fold_heatmap import fold_heatmap, fold_heatmap_info
 from dashboards.figures.groups import groups, groups_info
-from dashboards.figures.leaderboard import leaderboard, leaderboard_info
+from dashboards.figures.leaderboard import leaderboard, leaderboard_info, sentence
 from dashboards.figures.parallel import parallel, parallel_info
 from dashboards.figures.pareto import pareto, pareto_info
 from dashboards.figures.pareto import sentence as pareto_sentence
@@ -95,6 +95,12 @@ class TestLeaderboard:
         shown = texts(leaderboard(info))
         assert "In the lead, not over" in shown
         assert "Winner" not in shown
+
+    def test_means_of_fewer_folds_have_no_panel(self) -> None:
+        info = leaderboard_info(projection_of([[0.5], [0.6]], metrics=DICE))
+        shown = leaderboard(info)
+        assert "xaxis2" not in shown.layout
+        assert "absolute means" not in sentence(info, "dice")
 
     def test_differences_stand_on_the_same_folds_with_the_corrected_interval(self) -> None:
         """As `compare` and the verdict have it, the partial one without an interval."""
