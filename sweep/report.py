@@ -17,7 +17,7 @@ from sweep.analysis.confirmed import find_confirmed
 from sweep.analysis.operating_point import OperatingPoint, operating_points, tuned_metrics
 from sweep.analysis.resampling import resample
 from sweep.analysis.standing import standing
-from sweep.errors import StorageError
+from sweep.errors import StorageError, UsageError
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import MlflowView
@@ -43,6 +43,8 @@ class Published:
         is_logged: Whether it was copied to the sweep's MLflow run.
         pdf: The same on paper, where it was asked for.
         pngs: Its figures, where they were asked for.
+        num_figures_logged: Figures that its MLflow run has as pictures, which an installed Chromium
+            draws; never one of a case.
         tuned_metrics: Mean and SD over the winner's folds by metric, each fold under the threshold
             chosen on the other folds; None without a winner or its tables.
         notes: What it had to do without, and why.
@@ -53,6 +55,7 @@ class Published:
     is_logged: bool
     pdf: Path | None
     pngs: tuple[Path, ...]
+    num_figures_logged: int
     tuned_metrics: Mapping[str, Mapping[str, float]] | None
     notes: tuple[str, ...]
 
@@ -108,7 +111,7 @@ def publish_report(
         path = write(out or folder / "report.html", predictions=pictures)
         if pdf is not None:
             export.write_pdf(path, pdf)
-        pictures_of_figures = () if pngs is None else export.write_pngs(path, pngs)
+        figures = () if pngs is None else export.write_pngs(path, pngs)
         view = MlflowView.for_sweep(home, name)
         if pictures is None or log_pictures:
             is_logged = view.log_artifact(ledger, path)
@@ -116,16 +119,38 @@ def publish_report(
             with tempfile.TemporaryDirectory() as place:
                 copy = write(Path(place) / path.name, predictions=None)
                 is_logged = view.log_artifact(ledger, copy)
+        num_figures, failed = _log_figures(view, ledger, path, figures) if is_logged else (0, ())
         winner = standing(ledger.projection).winner
         return Published(
             path=path,
             has_pictures=pictures is not None,
             is_logged=is_logged,
             pdf=pdf,
-            pngs=pictures_of_figures,
+            pngs=figures,
+            num_figures_logged=num_figures,
             tuned_metrics=None if winner is None else tuned_metrics(points.get(winner)),
-            notes=notes,
+            notes=(*notes, *failed),
         )
+
+
+def _log_figures(
+    view: MlflowView, ledger: Ledger, page: Path, drawn: tuple[Path, ...]
+) -> tuple[int, tuple[str, ...]]:
+    """Copy a report's figures to MLflow's folder `figures`, which shows pictures beside runs.
+
+    Returns:
+        How many; and why none, where a browser failed. Without a browser there are none.
+    """
+    from dashboards.report import export
+
+    if export.find_browser() is None:
+        return 0, ()
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            drawn = drawn or export.write_pngs(page, Path(place))
+        except UsageError as error:
+            return 0, (f"no figures in MLflow: {error}",)
+        return sum(view.log_artifact(ledger, file, "figures") for file in drawn), ()
 
 
 def _confirmed(home: Home, name: str, projection: Projection) -> str | None:

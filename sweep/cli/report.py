@@ -43,7 +43,8 @@ def report_command(
 ) -> None:
     """Write the report of the sweep NAME: one HTML file that works offline.
 
-    It is logged to the sweep's MLflow run too, there without the pictures of cases.
+    It is logged to the sweep's MLflow run too, there without the pictures of cases; so are its
+    figures as PNG, where a Chromium is installed.
     """
     home = open_home(options)
 

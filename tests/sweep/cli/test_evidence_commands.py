@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from tiny_dicom import write_dicom
 
+from dashboards.report.export import find_browser
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore
 from sweep.analysis.selection_bias import PHANTOM
@@ -92,6 +93,9 @@ def test_from_winner_to_masks(
     assert published["is_logged"]
     assert published["has_pictures"]
     assert "old-out" in Path(published["path"]).read_text(encoding="utf-8")
+    figures = {file.stem for file in tiny_home.artifacts.rglob("figures/*.png")}
+    assert len(figures) == published["num_figures_logged"]
+    assert (find_browser() is not None) == ("leaderboard" in figures)
 
 
 def test_a_refusal_is_exit_code_3_with_its_reasons(
