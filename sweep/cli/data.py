@@ -132,6 +132,11 @@ data_command.add_command(fidelity_command)
     help="Take images that are no projection radiographs (CT, MR, ...), which are refused else.",
 )
 @click.option(
+    "--skip-other-modalities",
+    is_flag=True,
+    help="Leave such images out instead, and count them.",
+)
+@click.option(
     "--allow-burned-in",
     is_flag=True,
     help="Take images that say that words are drawn into them (BurnedInAnnotation), such as a "
@@ -184,6 +189,7 @@ def import_command(
     subgroups: Path | None,
     unannotated: str,
     any_modality: bool,
+    skip_other_modalities: bool,
     allow_burned_in: bool,
     mask_threshold: float | None,
     skip_unreadable: bool,
@@ -237,6 +243,7 @@ def import_command(
         mask_axes=mask_axes,
         unannotated=unannotated,
         any_modality=any_modality,
+        skip_other_modalities=skip_other_modalities,
         allow_burned_in=allow_burned_in,
         mask_threshold=mask_threshold,
         skip_unreadable=skip_unreadable,
@@ -247,7 +254,7 @@ def import_command(
     )
     if preview is not None:
         from ptxcore.data.store.case_store import CaseStore
-        from ptxcore.data.studies.import_sheet import draw_import_sheet
+        from ptxcore.data.studies.import_sheet import NUM_CASES, draw_import_sheet
 
         with whole_file(preview) as draft:
             draw_import_sheet(CaseStore.open(store)).save(draft, format="PNG")
@@ -267,7 +274,8 @@ def import_command(
     if report.key is not None:
         click.echo(f"case ids: by the key in {report.key}, which other imports need too")
     if preview is not None:
-        click.echo(f"{preview}: twelve cases with the outlines of their masks; look at it")
+        shown = count(min(report.num_cases, NUM_CASES), "case")
+        click.echo(f"{preview}: {shown} with the outlines of the masks; look at it")
 
 
 @data_command.command("check")

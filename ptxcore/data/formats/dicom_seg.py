@@ -25,22 +25,32 @@ LABELMAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 _CODE, _WORD = "36118008", "pneumothorax"
 
 
-def source_uids(path: Path) -> set[str]:
+def source_uids(path: Path, *, strict: bool = False) -> set[str]:
     """SOP Instance UIDs of the images that a segmentation refers to, without its pixels.
 
     Args:
         path: Path of any DICOM file.
+        strict: Whether to refuse what cannot be read, and a segmentation that names no image.
 
     Returns:
-        None of what is no segmentation or cannot be read.
+        None of what is no segmentation; likewise of what cannot be read, unless strict.
+
+    Raises:
+        DicomError: As `strict` says; the message names the file.
     """
     try:
         dataset = pydicom.dcmread(path, stop_before_pixels=True)
-    except Exception:  # a damaged header raises nearly anything inside the parser
+    except Exception as error:  # a damaged header raises nearly anything inside the parser
+        if strict:
+            found = f"damage ({type(error).__name__})"
+            raise refusal(path, "file", found, "a DICOM file") from error
         return set()
     if text_of(dataset, "SOPClassUID") not in (SegmentationStorage, LABELMAP_STORAGE):
         return set()
-    return {uid for uid in (_source_of(dataset, group) for group in _groups(dataset)) if uid}
+    uids = {uid for uid in (_source_of(dataset, group) for group in _groups(dataset)) if uid}
+    if strict and not uids:
+        raise refusal(path, "SourceImageSequence", "none", "the image that the segmentation is of")
+    return uids
 
 
 def read_seg(path: Path, classes: Sequence[str] | None = None) -> dict[str, NDArray[np.bool_]]:

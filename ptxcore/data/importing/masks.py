@@ -203,8 +203,9 @@ def find_masks(place: Path, images: Path, reading: Reading) -> FileMasks | CocoM
         return CocoMasks(annotated=read_coco(place, reading.classes))
     listing = list_files(place)
     found: list[tuple[str, Path]] = []
-    for path in listing.dicom:
-        found += ((uid, path) for uid in source_uids(path))
+    for number, path in enumerate(listing.dicom, start=1):
+        with speaking_of(path, f"masks: file {number} of {len(listing.dicom)}"):
+            found += ((uid, path) for uid in source_uids(path, strict=True))
     needs_ending = place.resolve() == images.resolve()
     for path in listing.other:
         stem = _stem(path)

@@ -155,6 +155,11 @@ def _warnings(
             "image has words drawn into it, as BurnedInAnnotation says, and was taken",
             "images have words drawn into them, as BurnedInAnnotation says, and were taken",
         ),
+        (
+            sources.num_foreign,
+            "image is no projection radiograph and was left out",
+            "images are no projection radiographs and were left out",
+        ),
         (sources.num_rows_unused, "annotation has no image", "annotations have no image"),
         (
             sources.num_invalid_uids,

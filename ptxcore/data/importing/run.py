@@ -75,6 +75,7 @@ def import_cases(
     mask_axes: str | None = None,
     unannotated: str = "exclude",
     any_modality: bool = False,
+    skip_other_modalities: bool = False,
     allow_burned_in: bool = False,
     mask_threshold: float | None = None,
     skip_unreadable: bool = False,
@@ -102,6 +103,7 @@ def import_cases(
         unannotated: "exclude" leaves images without a row out; "negative" takes them as empty.
         any_modality: Whether images with headers that say that they are no projection radiographs
             (CT, MR, ultrasound ...) are taken too, rather than refused.
+        skip_other_modalities: Whether they are left out instead, and counted.
         allow_burned_in: Whether images that say that words of a patient are drawn into their pixels
             are taken too, rather than refused.
         mask_threshold: What to do with PNG masks of more than two values, see `read_png_mask`.
@@ -121,6 +123,8 @@ def import_cases(
     """
     if unannotated not in UNANNOTATED:
         raise DataError(f"unannotated: found {unannotated!r}, expected one of {UNANNOTATED}")
+    if any_modality and skip_other_modalities:
+        raise DataError("any_modality: found skip_other_modalities beside it, expected one of them")
     if workers is not None and workers < 1:
         raise DataError(f"workers: found {workers}, expected at least 1")
     if mask_threshold is not None and not 0 < mask_threshold < 1:
@@ -154,6 +158,7 @@ def import_cases(
         ids.key,
         keep_unannotated=unannotated == "negative",
         any_modality=any_modality,
+        skip_other_modalities=skip_other_modalities,
         allow_burned_in=allow_burned_in,
         skip_unreadable=skip_unreadable,
         name_files=name_files,

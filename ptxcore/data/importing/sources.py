@@ -31,6 +31,9 @@ from ptxcore.data.store.case_ids import keyed_id, plain_id
 from ptxcore.errors import DataError, NoImageError
 
 MAX_SUBGROUPS, MIN_IN_SUBGROUP = 20, 5
+_OTHER_MODALITY = (
+    "leave it out (--skip-other-modalities does), or give --any-modality if it is meant"
+)
 _BURNED_IN = "leave it out, or give --allow-burned-in if that may stand in a store"
 ANY_MODALITY = "leave it out, or give --any-modality if it is meant"
 
@@ -78,6 +81,7 @@ class Sources:
         num_rows_unused: Annotations without an image.
         num_invalid_uids: Chosen images with a SOPInstanceUID that breaks the standard.
         num_no_images: DICOM files skipped for a SOP class that is that of no image.
+        num_foreign: Images left out because they are no projection radiographs.
         unreadable: A sentence for each image left out because it, or its mask, cannot be read.
     """
 
@@ -86,6 +90,7 @@ class Sources:
     num_rows_unused: int
     num_invalid_uids: int
     num_no_images: int
+    num_foreign: int
     unreadable: tuple[str, ...] = ()
 
 
@@ -97,6 +102,7 @@ def choose_sources(
     *,
     keep_unannotated: bool,
     any_modality: bool = False,
+    skip_other_modalities: bool = False,
     allow_burned_in: bool = False,
     skip_unreadable: bool = False,
     name_files: bool = False,
@@ -110,6 +116,7 @@ def choose_sources(
         key: Key of the case ids; those of drawn images have none.
         keep_unannotated: Whether an image without annotation is a negative case.
         any_modality: Whether images that are no projection radiographs become cases too.
+        skip_other_modalities: Whether they are left out and counted, rather than refused.
         allow_burned_in: Whether those with words of a patient in the pixels do, which are refused.
         skip_unreadable: Whether files with a header that cannot be read are left out and listed.
         name_files: Whether messages name files, rather than count them.
@@ -123,7 +130,7 @@ def choose_sources(
     chosen: dict[str, Source] = {}
     problems: list[DataError] = []
     unreadable: list[DataError] = []
-    num_excluded = num_invalid = num_no_images = 0
+    num_excluded = num_invalid = num_no_images = num_foreign = 0
     for number, path in enumerate(files.paths, start=1):
         label = path.name if name_files else f"file {number} of {len(files.paths)}"
         is_named = names[base_name(path)] > 0
@@ -141,8 +148,11 @@ def choose_sources(
             num_excluded += 1
             continue
         try:
+            if found.subject.foreign is not None and skip_other_modalities:
+                num_foreign += 1
+                continue
             if not any_modality:
-                refuse_foreign(label, found.subject, ANY_MODALITY)
+                refuse_foreign(label, found.subject, _OTHER_MODALITY)
             if not allow_burned_in:
                 refuse_burned_in(label, found.kind, _BURNED_IN)
             uid, source = _source(path, label, found, group_of, key)
@@ -173,6 +183,7 @@ def choose_sources(
         num_rows_unused=len(annotated) - num_matched,
         num_invalid_uids=num_invalid,
         num_no_images=num_no_images,
+        num_foreign=num_foreign,
         unreadable=tuple(map(str, unreadable)),
     )
 

@@ -105,6 +105,10 @@ def test_dicom_segmentations_beside_their_images(
         imported(dicom_set, tmp_path, masks=dicom_set.dicom)
     found = imported(dicom_set, tmp_path, masks=dicom_set.dicom, mask_classes=["all"])
     assert found == reference
+    # A damaged one must not make its image a healthy one.
+    (dicom_set.dicom / "more.dcm").write_bytes(b"no DICOM")
+    with pytest.raises(DataError, match=r"^masks: file 1 of 25: file: found damage"):
+        imported(dicom_set, tmp_path, masks=dicom_set.dicom, unannotated="negative")
 
 
 def test_coco(dicom_set: DicomSet, tmp_path: Path, reference: str) -> None:

@@ -390,6 +390,10 @@ def test_other_modalities_are_refused_unless_asked_for(dicom_set: DicomSet, tmp_
         any_modality=True,
     )
     assert report.contents["modality"] == {"DX": 12, "CT": 1}
+    rest = {"unannotated": "negative", "skip_other_modalities": True}
+    skipped = import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "c", **rest)
+    assert skipped.num_cases == 12
+    assert "1 image is no projection radiograph and was left out" in skipped.warnings
     assert "1 image has another modality than a radiograph has (CT 1)" in report.warnings
 
 
