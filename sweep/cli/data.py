@@ -11,6 +11,7 @@ from sweep.cli._common import (
     ANY_PATH,
     EXISTING_FILE,
     EXISTING_FOLDER,
+    EXISTING_PATH,
     OUTPUT_FILE,
     OUTPUT_FOLDER,
     counter,
@@ -59,11 +60,17 @@ data_command.add_command(fidelity_command)
 
 
 @data_command.command("import")
-@click.option("--dicom", type=EXISTING_FOLDER, help="Folder with DICOM files, searched through.")
+@click.option(
+    "--dicom",
+    type=EXISTING_PATH,
+    metavar="FOLDER",
+    help="Folder with DICOM files, searched through; or a zip archive, or the DICOMDIR of a disc.",
+)
 @click.option(
     "--png",
-    type=EXISTING_FOLDER,
-    help="Folder with PNG files instead, or pairs in `images`, `masks`.",
+    type=EXISTING_PATH,
+    metavar="FOLDER",
+    help="Folder, or zip archive, with PNG files instead, or pairs in `images`, `masks`.",
 )
 @click.option(
     "--rle",
@@ -217,6 +224,7 @@ def import_command(
         raise UsageError(f"--preview: found {preview.name!r}, expected a name that ends in .png")
 
     from ptxcore.atomic_file import whole_file
+    from ptxcore.data.formats.archives import opened
     from ptxcore.data.formats.object_kind import describe_kinds
     from ptxcore.data.formats.rle_fit import Asked
     from ptxcore.data.formats.spacing import describe_spacings
@@ -231,27 +239,28 @@ def import_command(
     )
     if rle is None and asked != Asked():
         raise UsageError("data import: --rle-size and the like speak of a table: give --rle FILE")
-    report = import_cases(
-        images,
-        rle,
-        store,
-        groups=groups,
-        subgroups=subgroups,
-        asked=asked,
-        masks=masks,
-        mask_classes=mask_classes,
-        mask_axes=mask_axes,
-        unannotated=unannotated,
-        any_modality=any_modality,
-        skip_other_modalities=skip_other_modalities,
-        allow_burned_in=allow_burned_in,
-        mask_threshold=mask_threshold,
-        skip_unreadable=skip_unreadable,
-        name_files=name_files,
-        key=key,
-        workers=workers,
-        on_progress=counter("imported"),
-    )
+    with opened(images) as folder:
+        report = import_cases(
+            folder,
+            rle,
+            store,
+            groups=groups,
+            subgroups=subgroups,
+            asked=asked,
+            masks=masks,
+            mask_classes=mask_classes,
+            mask_axes=mask_axes,
+            unannotated=unannotated,
+            any_modality=any_modality,
+            skip_other_modalities=skip_other_modalities,
+            allow_burned_in=allow_burned_in,
+            mask_threshold=mask_threshold,
+            skip_unreadable=skip_unreadable,
+            name_files=name_files,
+            key=key,
+            workers=workers,
+            on_progress=counter("imported"),
+        )
     if preview is not None:
         from ptxcore.data.store.case_store import CaseStore
         from ptxcore.data.studies.import_sheet import NUM_CASES, draw_import_sheet

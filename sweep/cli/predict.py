@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +99,9 @@ def predict_command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Segment DICOM files (or folders of them) and write a probability map and a mask each.
+    """Segment DICOM files and write a probability map and a mask each.
+
+    DICOM are files, folders of them, zip archives of such, or the DICOMDIR of a disc.
 
     A folder is searched as `data import` does it: by content, at any depth, whatever the names.
     Per file, OUT gets `<stem>.probability.png` (16 bit, 65535 is a probability of 1) and
@@ -119,6 +123,7 @@ def predict_command(
     if shadow_pictures is not None and shadow is None:
         raise UsageError("--shadow-pictures: found no --shadow, expected a model to compare with")
 
+    from ptxcore.data.formats.archives import is_source, opened
     from ptxcore.data.importing.naming import refuse_all
     from ptxcore.errors import DataError
     from ptxcore.types import Rule
@@ -136,7 +141,12 @@ def predict_command(
 
     words = [word for word in formats.replace(" ", "").split(",") if word]
     check_formats(words)
-    inputs = find_inputs(dicom, any_modality=any_modality, name_files=name_files, go_on=True)
+    archives = ExitStack()
+    click.get_current_context().call_on_close(archives.close)
+    places = {
+        archives.enter_context(opened(path)) if is_source(path) else path: path for path in dicom
+    }
+    inputs = find_inputs([*places], any_modality=any_modality, name_files=name_files, go_on=True)
     problems = [*map(DataError, inputs.problems)]
     for warning in inputs.warnings:
         say(f"warning: {warning}")
@@ -194,6 +204,7 @@ def predict_command(
         on_shadow=on_shadow,
         on_problem=problems.append,
     )
+    predictions = [replace(one, source=_given(one.source, places)) for one in predictions]
     num_files = len(inputs.files) + len(inputs.problems)
     if not predictions:
         refuse_all(problems, num_files, "")
@@ -236,6 +247,14 @@ def predict_command(
     if shadow:
         click.echo(f"shadow {of_shadow['model']}: {in_words(compared)} -> {out / TABLE}")
     _end(problems, num_files)
+
+
+def _given(file: Path, places: Mapping[Path, Path]) -> Path:
+    """A file of an archive by the archive's own path, as if that were a folder."""
+    for place, path in places.items():
+        if place != path and file.is_relative_to(place):
+            return path / file.relative_to(place)
+    return file
 
 
 def _end(problems: Sequence[Exception], num_files: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import highdicom
@@ -126,5 +127,10 @@ def test_a_bad_file_does_not_end_the_others(
         "first.mask.png",
         "second.mask.png",
     ]
+    archive = shutil.make_archive(str(tmp_path / "disc"), "zip", folder)
+    words[1:2] = [archive]
+    assert main([*words, "--home", str(champion.folder), "--json"]) == 6
+    sources = [one["source"] for one in json.loads(capfd.readouterr().out)["predictions"]]
+    assert sources == [f"{archive}/first.dcm", f"{archive}/second.dcm"]
     assert main(["predict", str(cut), *words[2:], "--home", str(champion.folder)]) == 2
     assert "error: cut.dcm: PixelData: cannot be decoded" in capfd.readouterr().err
