@@ -17,7 +17,7 @@ from sweep.errors import TrackingError, UnknownSweep, UsageError
 from sweep.ledger.header import SweepHeader
 from sweep.mlflow.registry import check_name
 from sweep.promotion.champions import model_name
-from sweep.promotion.confirmation import Confirmation, last_confirmation
+from sweep.promotion.confirmation import Confirmation, read_confirmation
 from sweep.promotion.gate import Verdict
 from sweep.promotion.kept_verdicts import kept_verdicts
 from sweep.promotion.overview import (
@@ -97,8 +97,11 @@ def gather(home: Home, name: str) -> Dossier:
     if evidence is None and not (model.versions or model.history):
         raise UnknownSweep(f"found no sweep and no registered model of the name {name!r}")
     challenger = waiting
-    if waiting is not None and asked is not None and waiting.sweep != asked.sweep:
-        challenger = None  # another sweep's
+    if waiting is not None and asked is not None:
+        if waiting.sweep == asked.sweep:
+            evidence = _behind(home, model, waiting) or asked
+        else:
+            challenger = None
     kept = () if evidence is None else evidence.verdicts
     digest = None if challenger is None else challenger.verdict_sha256
     verdict = next((one for one in reversed(kept) if digest in (None, _digest(one))), None)
@@ -122,16 +125,19 @@ def _asked(home: Home, name: str) -> Evidence | None:
     try:
         with contextlib.suppress(UsageError):  # else it is being confirmed: the search's winner
             name = promoted_sweep(home.ledger_url, name)
-        return _evidence(home, name, None)
+        return _evidence(home, name)
     except UsageError:  # unknown, or no name of a sweep
         return None
 
 
-def _evidence(home: Home, name: str, trial: int | None) -> Evidence:
+def _evidence(home: Home, name: str, trial: int | None = None, use: int | None = None) -> Evidence:
+    """What is kept of a trial, else of the winner, as of a use of the hold-out, else the last."""
     with Sweep.open(home, name) as sweep:
         best = sweep.projection.best()
         number = best.number if trial is None and best is not None else trial
-        confirmation = last_confirmation(sweep)
+        ended = [one for one in sweep.evidence.uses() if one.result is not None]
+        chosen = [one for one in ended if use in (None, one.number)]
+        confirmation = read_confirmation(sweep, chosen[-1]) if chosen else None
         if confirmation is not None and confirmation.trial != number:
             confirmation = None
         return Evidence(
@@ -170,15 +176,16 @@ def _behind(
     home: Home, model: RegisteredModel, waiting: RegisteredVersion | None
 ) -> Evidence | None:
     """The evidence for the challenger, else for the last one that anything happened to."""
+    use = None
     if waiting is not None:
-        sweep, trial = waiting.sweep, waiting.trial
+        sweep, trial, use = waiting.sweep, waiting.trial, waiting.holdout_use
     else:
         events = [one for one in reversed(model.history) if one.get("sweep") is not None]
         sweep, trial = (events[0]["sweep"], events[0]["trial"]) if events else (None, None)
     if sweep is None:
         return None
     try:
-        return _evidence(home, sweep, trial)
+        return _evidence(home, sweep, trial, use)
     except UsageError:  # of another ledger
         return None
 

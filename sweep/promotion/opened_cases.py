@@ -23,6 +23,7 @@ from sweep.promotion.confirmation import Confirmation
 from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
+from sweep.storage.sweep_files import files_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +52,8 @@ def opened_table(home: Home, known: Confirmation) -> CaseTable:
         UsageError: The table is gone.
         StorageError: Object storage cannot be used.
     """
-    with Sweep.open(home, known.sweep) as sweep:
-        sweep.files.bring_folder(f"confirmation/use-{known.use}")
-        return kept_table(sweep.folder, known)
+    files_of(home, known.sweep).bring_folder(f"confirmation/use-{known.use}")
+    return kept_table(home.sweep_folder(known.sweep), known)
 
 
 class OpenedCases:

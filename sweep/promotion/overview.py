@@ -47,6 +47,7 @@ class RegisteredVersion:
         holdout_dice: Mean Dice on the locked cases (both empty = 1), under the model's rule.
         holdout_dice_all_empty: What predicting nothing scores there.
         holdout_uses: Uses of these cases so far.
+        holdout_use: Number of the use by its sweep that it was judged on; None if it does not say.
         approval: See `sweep.mlflow.decision.approval_of`.
         created: Milliseconds since 1970 in UTC.
         package_sha256: Digest of its files as they were registered; None if it does not say.
@@ -65,6 +66,7 @@ class RegisteredVersion:
     holdout_uses: int
     approval: Mapping[str, Any] | None
     created: int
+    holdout_use: int | None = None
     package_sha256: str | None = None
     verdict_sha256: str | None = None
 
@@ -238,6 +240,7 @@ def _version(
         holdout_uses=uses.of(tags.get("sweep"), tags.get("holdout_digest")),
         approval=approval_of(home, version),
         created=int(version.creation_timestamp),
+        holdout_use=int(tags["holdout_use"]) if "holdout_use" in tags else None,
         package_sha256=tags.get("package_sha256"),
         verdict_sha256=tags.get("verdict_sha256"),
     )

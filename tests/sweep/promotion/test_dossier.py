@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+from confirming import confirm_now
 from tiny_sweep import NAME, copy_sweep
 
 from ptxcore.errors import StoreError
@@ -62,7 +64,13 @@ def test_evidence_is_gathered_and_nothing_is_opened(
     with pytest.raises(StoreError, match="found no case nothing"):
         OpenedCases(tiny_home).segment(asked.confirmation, "nothing")
     assert len(Evidence(tiny_home.ledger_url, NAME).uses()) == 1
-    assert gather(tiny_home, MODEL).model.revision == seen.model.revision
+    # A later use of the hold-out is not what this challenger was judged on.
+    confirm_now(tiny_home, NAME, again=True)
+    assert gather(tiny_home, NAME) == dataclasses.replace(
+        seen,
+        challenger=dataclasses.replace(seen.challenger, holdout_uses=2),
+        model=gather(tiny_home, MODEL).model,
+    )
 
 
 def test_a_decision_is_about_what_was_seen(
