@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,15 @@ def reviewing(browser: Browser, home: Home, key: Path) -> Iterator[Page]:
         context.close()
 
 
+def serious(page: Page) -> list[str]:
+    """What a reader with a keyboard or a screen reader cannot use, where axe is at hand."""
+    if "PTXSWEEP_AXE" not in os.environ:
+        return []
+    page.evaluate(Path(os.environ["PTXSWEEP_AXE"]).read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run().then(found => found.violations)")
+    return [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+
+
 def fill(page: Page, name: str, reason: str) -> None:
     page.get_by_label("Your name").fill(name)
     page.get_by_label("Why, or what is missing").fill(reason)
@@ -80,6 +90,7 @@ def test_two_reviewers_and_one_decision(tiny_home: Home, keys: dict[str, Path]) 
         reviewing(browser, tiny_home, keys["carol"]) as carol,
     ):
         assert "token" not in bob.url
+        assert serious(bob) == []
         assert "trial #1 of tiny) would become the first champion" in bob.inner_text("p.lead")
         assert "Dice over positive cases" in bob.inner_text("#evidence")
         assert "dice above the all-empty baseline" in bob.inner_text("#evidence")
@@ -111,6 +122,7 @@ def test_two_reviewers_and_one_decision(tiny_home: Home, keys: dict[str, Path]) 
         carol.get_by_role("link", name="Registry").first.click()
         assert "Version 1 is champion, trial #1 of tiny" in carol.inner_text("main")
         assert carol.locator(".timeline li").count() == 2
+        assert serious(carol) == []
     version = connect(tiny_home.tracking_uri).get_model_version(MODEL, "1")
     approval = approval_of(tiny_home, version)
     assert approval is not None
