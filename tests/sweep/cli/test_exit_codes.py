@@ -118,7 +118,7 @@ def test_a_closed_pipe_is_no_error_to_talk_about(tmp_path: Path) -> None:
     ("words", "expected"),
     [
         ([], "either --dicom FOLDER or --png FOLDER"),
-        (["--dicom", "."], "--dicom needs --rle FILE"),
+        (["--dicom", "."], "--dicom needs the masks of its images: --rle FILE, or --masks FOLDER"),
         (["--dicom", ".", "--rle", "masks.csv"], "masks.csv"),
         (["--png", "."], "found no DICOM and no PNG file"),
     ],
