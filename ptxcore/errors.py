@@ -32,6 +32,10 @@ class NoImageError(DicomError):
     """A DICOM file holds a report, an index of a disc or the like: nothing is wrong with it."""
 
 
+class OtherModalityError(DicomError):
+    """An image is no projection radiograph, such as a CT slice; nothing may be wrong with it."""
+
+
 class MaskError(DataError):
     """A run-length encoding or a mask is invalid or does not fit its image."""
 

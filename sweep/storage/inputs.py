@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ptxcore.data.formats.dicom import read_header
@@ -124,10 +125,9 @@ def _read_headers(
     for file in files:
         try:
             with speaking_of(file, labels[file]):
-                header = read_header(file)
+                judge = partial(refuse_foreign, file.name, advice=ANY_MODALITY)
+                header = read_header(file, judge=None if any_modality else judge)
             assert header is not None  # any id is wanted
-            if not any_modality:
-                refuse_foreign(labels[file], header.subject, ANY_MODALITY)
             headers[file] = header
         except NoImageError:
             num_no_images += 1

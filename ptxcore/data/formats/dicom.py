@@ -23,7 +23,7 @@ from ptxcore.data.formats.radiograph import Header, Radiograph
 from ptxcore.data.formats.samples import read_bits, to_samples
 from ptxcore.data.formats.size_limits import SizeLimitedFile, inflates_beyond
 from ptxcore.data.formats.spacing import read_spacing
-from ptxcore.data.formats.subject import is_image, subject_of
+from ptxcore.data.formats.subject import Subject, is_image, subject_of
 from ptxcore.errors import DicomError, NoImageError
 
 #: Larger images are refused before anything is allocated; detectors end near 5,000 px.
@@ -38,12 +38,18 @@ _PHOTOMETRIC = (
 )  # fmt: skip
 
 
-def read_header(path: Path, wanted: Container[str] | None = None) -> Header | None:
+def read_header(
+    path: Path,
+    wanted: Container[str] | None = None,
+    judge: Callable[[Subject], None] | None = None,
+) -> Header | None:
     """Read and check a header, without the pixels.
 
     Args:
         path: A DICOM file.
         wanted: Ids of interest; None takes any.
+        judge: Called with what the picture is of before anything else is checked: an ultrasound in
+            colour is an ultrasound first. What it raises passes through.
 
     Returns:
         None where the id is not wanted: whatever else such a file holds is none of our business.
@@ -56,6 +62,8 @@ def read_header(path: Path, wanted: Container[str] | None = None) -> Header | No
     dataset = _parse(path, stop_before_pixels=True)
     if wanted is not None and text_of(dataset, "SOPInstanceUID") not in wanted:
         return None
+    if judge is not None:
+        judge(_subject(dataset))
     return _header(path, dataset)
 
 
@@ -138,6 +146,15 @@ def _check_deflated(path: Path, file: SizeLimitedFile) -> None:
     file.seek(0)
 
 
+def _subject(dataset: FileDataset) -> Subject:
+    return subject_of(
+        sop_class=_sop_class(dataset),
+        modality=text_of(dataset, "Modality"),
+        view=text_of(dataset, "ViewPosition"),
+        body_part=text_of(dataset, "BodyPartExamined"),
+    )
+
+
 def _is_known(sop_class: str) -> bool:
     return UID(sop_class, validation_mode=IGNORE).type == "SOP Class"
 
@@ -186,12 +203,7 @@ def _header(path: Path, dataset: FileDataset) -> Header:
         shape=(numbers["Rows"], numbers["Columns"]),
         is_eight_bit=numbers["BitsStored"] <= 8,
         is_phantom=drawn or "PHANTOM" in text_of(dataset, "ImageComments").upper(),
-        subject=subject_of(
-            sop_class=_sop_class(dataset),
-            modality=text_of(dataset, "Modality"),
-            view=text_of(dataset, "ViewPosition"),
-            body_part=text_of(dataset, "BodyPartExamined"),
-        ),
+        subject=_subject(dataset),
         kind=kind_of(dataset, _sop_class(dataset)),
         bits_stored=numbers["BitsStored"],
     )

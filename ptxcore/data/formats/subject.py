@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pydicom.config import IGNORE
 from pydicom.uid import UID
 
-from ptxcore.errors import DicomError
+from ptxcore.errors import OtherModalityError
 
 UNKNOWN, OTHER = "unknown", "other"
 
@@ -128,11 +128,11 @@ def refuse_foreign(name: str, subject: Subject, advice: str) -> None:
         advice: What to do if it is meant.
 
     Raises:
-        DicomError: Its SOP class or its modality says that it is something else.
+        OtherModalityError: Its SOP class or its modality says that it is something else.
     """
     if subject.foreign is not None:
         element, found = subject.foreign
-        raise DicomError(
+        raise OtherModalityError(
             f"{name}: {element}: found {found}, expected a projection radiograph "
             f"(CR, DX, RG, RF or XA); {advice}"
         )

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pydicom.config import IGNORE
@@ -28,7 +29,7 @@ from ptxcore.data.formats.spacing import Spacing
 from ptxcore.data.formats.subject import Subject, refuse_foreign
 from ptxcore.data.importing.naming import hint, refuse_all, speaking_of
 from ptxcore.data.store.case_ids import keyed_id, plain_id
-from ptxcore.errors import DataError, NoImageError
+from ptxcore.errors import DataError, NoImageError, OtherModalityError
 
 MAX_SUBGROUPS, MIN_IN_SUBGROUP = 20, 5
 _OTHER_MODALITY = (
@@ -136,9 +137,18 @@ def choose_sources(
         is_named = names[base_name(path)] > 0
         try:
             with speaking_of(path, label):
-                found = _identify(path, None if is_named else wanted, are_png=files.are_png)
+                found = _identify(
+                    path,
+                    None if is_named else wanted,
+                    are_png=files.are_png,
+                    is_any=any_modality,
+                )
         except NoImageError:
             num_no_images += 1
+            continue
+        except OtherModalityError as error:
+            num_foreign += 1
+            problems += [] if skip_other_modalities else [error]
             continue
         except DataError as error:
             unreadable.append(error)
@@ -148,11 +158,6 @@ def choose_sources(
             num_excluded += 1
             continue
         try:
-            if found.subject.foreign is not None and skip_other_modalities:
-                num_foreign += 1
-                continue
-            if not any_modality:
-                refuse_foreign(label, found.subject, _OTHER_MODALITY)
             if not allow_burned_in:
                 refuse_burned_in(label, found.kind, _BURNED_IN)
             uid, source = _source(path, label, found, group_of, key)
@@ -196,10 +201,13 @@ def _refuse_twin(chosen: Mapping[str, Source], source: Source, name: str) -> Non
         )
 
 
-def _identify(path: Path, wanted: Container[str] | None, *, are_png: bool) -> Header | None:
+def _identify(
+    path: Path, wanted: Container[str] | None, *, are_png: bool, is_any: bool
+) -> Header | None:
     """The image's id and shape; None where it is not wanted."""
     if not are_png:
-        return read_header(path, wanted)
+        judge = partial(refuse_foreign, path.name, advice=_OTHER_MODALITY)
+        return read_header(path, wanted, None if is_any else judge)
     if wanted is not None and png_id(path) not in wanted:
         return None
     return read_png_header(path)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -390,10 +391,13 @@ def test_other_modalities_are_refused_unless_asked_for(dicom_set: DicomSet, tmp_
         any_modality=True,
     )
     assert report.contents["modality"] == {"DX": 12, "CT": 1}
-    rest = {"unannotated": "negative", "skip_other_modalities": True}
+    # What it is comes before whether it is good: an ultrasound in colour, a slice without rows.
+    write_dicom(dicom_set.dicom / "us.dcm", pixels, uid="1.8", Modality="US", SamplesPerPixel=3)
+    write_dicom(dicom_set.dicom / "bare.dcm", pixels, uid="1.9", Modality="MR", remove=("Rows",))
+    rest: dict[str, Any] = {"unannotated": "negative", "skip_other_modalities": True}
     skipped = import_cases(dicom_set.dicom, dicom_set.rle, tmp_path / "c", **rest)
     assert skipped.num_cases == 12
-    assert "1 image is no projection radiograph and was left out" in skipped.warnings
+    assert "3 images are no projection radiographs and were left out" in skipped.warnings
     assert "1 image has another modality than a radiograph has (CT 1)" in report.warnings
 
 
