@@ -102,6 +102,22 @@ def load_weights(folder: Path) -> tuple[SegmentationUNet, FoldSettings]:
     return network.eval(), settings
 
 
+def weights_digest(folder: Path) -> str:
+    """What tells weights and their settings apart: 64 hexadecimal digits.
+
+    Nothing is hashed here: `load_weights` compares the files with what they say of themselves.
+
+    Args:
+        folder: Folder, as `save_weights` wrote it.
+
+    Raises:
+        CheckpointError: It cannot be read.
+    """
+    description = _read_description(folder / DESCRIPTION)
+    both = description["sha256"] + description["settings_digest"]
+    return hashlib.sha256(both.encode()).hexdigest()
+
+
 def replace_folder(making: Path, folder: Path) -> None:
     """Put a finished folder in the place of another; a crash leaves the old or the new one.
 

@@ -19,6 +19,7 @@ from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.errors import CheckpointError, CoreError, FoldPlanError
 from ptxcore.inference import Ensemble
 from ptxcore.metrics import choose_rule, concatenate, load_table, save_table
+from ptxcore.models.weights import weights_digest
 from ptxcore.types import CaseTable, Rule, Runtime
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection, Trial
@@ -110,6 +111,7 @@ def confirm(
         **assess(best.number, winner, beside, cases, plan, use.confidence),
         "inference": best.inference,
         "versions": pixel_versions(),
+        "weights": weights_digests(best, sweep.folder),
         "costs": _costs(ensembles[0], rival, cases, plan),
     }
     if rival is not None:
@@ -239,6 +241,19 @@ def weight_folders(trial: Trial, folder: Path) -> list[Path] | None:
     folders = [folder / name for name in names if name is not None]
     kept = len(folders) == len(names) and all(folder.is_dir() for folder in folders)
     return folders if folders and kept else None
+
+
+def weights_digests(trial: Trial, folder: Path) -> list[str]:
+    """What tells the weights of a trial apart, fold by fold; empty where they were not kept.
+
+    Args:
+        trial: Trial with all its folds.
+        folder: Folder of its sweep.
+
+    Raises:
+        CheckpointError: Weights are damaged.
+    """
+    return [weights_digest(place) for place in weight_folders(trial, folder) or ()]
 
 
 def default_without_weights(sweep: Sweep) -> str | None:

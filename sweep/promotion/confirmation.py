@@ -101,6 +101,8 @@ class Confirmation:
             it is not known.
         images: What the images of the search range over, see
             `ptxcore.data.formats.image_range.ImageRange`; None in what earlier versions kept.
+        weights: What tells the weights that were scored apart, fold by fold; None in what earlier
+            versions kept.
     """
 
     sweep: str
@@ -131,6 +133,7 @@ class Confirmation:
     costs: Mapping[str, Costs] | None = None
     pictures: str | None = None
     images: Mapping[str, Any] | None = None
+    weights: tuple[str, ...] | None = None
 
     @property
     def baseline(self) -> float:
@@ -255,6 +258,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
         subgroups=read_parts(result.get("subgroups")),
         costs=read_costs(result.get("costs")),
         pictures=result.get("pictures"),
+        weights=None if result.get("weights") is None else tuple(result["weights"]),
         images=result.get("images"),
     )
 

@@ -315,6 +315,7 @@ class _Promoter:
             self.best,
             run_id=self.run_id,
             rule=confirmation.rule,
+            scored=confirmation.weights,
             facts=facts,
             description=description_of(confirmation, said, projection.header, against),
             store=self.store,

@@ -29,7 +29,7 @@ from sweep.mlflow import registry
 from sweep.mlflow.model_package import save_model, usable_runtime
 from sweep.mlflow.package_digest import fetch
 from sweep.promotion.card import make_card
-from sweep.promotion.confirm import weight_folders
+from sweep.promotion.confirm import weight_folders, weights_digests
 from sweep.promotion.model_card import tags_of
 from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.sweep import Sweep
@@ -48,6 +48,7 @@ def registered_version(
     *,
     run_id: str,
     rule: Rule,
+    scored: tuple[str, ...] | None,
     facts: Mapping[str, Any],
     description: str,
     store: Path | str | None = None,
@@ -61,6 +62,7 @@ def registered_version(
         best: The winner.
         run_id: MLflow id of the sweep's run.
         rule: That its hold-out was scored with.
+        scored: What tells the weights apart that were scored there; None if it is not known.
         facts: What it says of its origin.
         description: The same for people.
         store: Where the case store is now, if it moved.
@@ -70,13 +72,18 @@ def registered_version(
 
     Raises:
         UsageError: The weights are gone.
-        CheckpointError: The weights are damaged, or the registered model does not do what its
-            networks do.
+        CheckpointError: The weights are damaged or not those that were scored, or the registered
+            model does not do what its networks do.
     """
     sweep.files.bring_folds([best], weights=True)
     weights = weight_folders(best, sweep.folder)
     if weights is None:
         raise UsageError(f"the weights of trial {best.number} are gone from {sweep.folder}")
+    if scored is not None and scored != tuple(weights_digests(best, sweep.folder)):
+        raise CheckpointError(
+            f"trial {best.number}: found other weights in {sweep.folder} than the hold-out was "
+            "scored with, expected the same; bring them back, or `promote --again` scores these"
+        )
     runtime, card = Runtime(**(sweep.header.runtime or {})), make_card(sweep)
 
     def build(target: Path, model: Model) -> None:

@@ -16,12 +16,13 @@ from mlflow import MlflowClient
 from sweep.errors import UsageError
 from sweep.ledger import list_sweeps
 from sweep.ledger.header import SweepHeader
+from sweep.ledger.model_record import ModelRecord
 from sweep.mlflow import registry
 from sweep.mlflow.registry import CHAMPION, PREVIOUS
 from sweep.mlflow.view import connect, sweep_id
 from sweep.promotion import champions
 from sweep.promotion.model_card import PREFIX, one_line
-from sweep.promotion.move import move, new_event, position, record_of
+from sweep.promotion.move import DONE, OUTCOME, Position, move, new_event, position, record_of
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
 
@@ -79,14 +80,19 @@ def rollback(
             model_name = champions.held_name(client, str(name), header)
         assert model_name is not None
         record = _moved(home, client, registry.check_name(model_name), why)
-    with registry.reaching(home.tracking_uri, "the alias moved, the versions do not say so"):
-        origins = _tag_versions(client, record)
+    told = "the alias moved, and the same command again writes it down"
+    with registry.reaching(home.tracking_uri, told):
+        origins = _origins(client, record)
     sweeps = [sweep_name for sweep_name in known if _is_origin(home, sweep_name, origins)]
     if not sweeps and header is not None:
         sweeps = [str(name)]  # both versions come from elsewhere
     for sweep_name in sweeps:
         with Sweep.open(home, sweep_name) as sweep:
-            sweep.evidence.add_rollback(record)
+            if record not in sweep.evidence.rollbacks():
+                sweep.evidence.add_rollback(record)
+    with registry.reaching(home.tracking_uri, told):
+        for number in (record["from"], record["to"]):  # last, so that it tells what was cut off
+            client.set_model_version_tag(record["model"], number, TAG, json.dumps(record))
     return Rollback(
         model_name=model_name,
         version=record["to"],
@@ -102,6 +108,8 @@ def _moved(home: Home, client: MlflowClient, model: str, why: str | None) -> dic
     """The aliases changed places; what is kept of it."""
     with record_of(home, model) as record:
         seen = position(client, record)
+        if (unfinished := _cut_off(client, record, seen)) is not None:
+            return unfinished
         now, before = seen.champion, seen.aliases.get(PREVIOUS)
         if now is None or before is None or now == before:
             found = "no champion" if now is None else f"version {now} as champion"
@@ -117,8 +125,28 @@ def _moved(home: Home, client: MlflowClient, model: str, why: str | None) -> dic
             )
         event = new_event("rollback", version=before, before=now, reason=why)
         move(client, record, seen, {CHAMPION: before, PREVIOUS: now}, event)
+    return _kept(model, event)
+
+
+def _kept(model: str, event: Mapping[str, Any]) -> dict[str, Any]:
     at = datetime.fromisoformat(event["at"]).isoformat(timespec="seconds")
-    return {"model": model, "from": now, "to": before, "at": at, "by": event["by"], "reason": why}
+    places = {"from": event["before"], "to": event["version"]}
+    return {"model": model, **places, "at": at, "by": event["by"], "reason": event["reason"]}
+
+
+def _cut_off(client: MlflowClient, record: ModelRecord, seen: Position) -> dict[str, Any] | None:
+    """The last rollback, if it stands and its command did not come to its end; None if it did.
+
+    Whoever repeats that command wants it finished, and not undone.
+    """
+    moves = [one for one in record.events() if one.get(OUTCOME) == DONE]
+    if not moves or moves[-1]["kind"] != "rollback":
+        return None
+    last = _kept(record.model, moves[-1])
+    if (last["to"], last["from"]) != (seen.champion, seen.aliases.get(PREVIOUS)):
+        return None
+    tags = [client.get_model_version(record.model, last[end]).tags for end in ("from", "to")]
+    return None if all(one.get(TAG) == json.dumps(last) for one in tags) else last
 
 
 def rollback_sentence(record: Mapping[str, Any]) -> str:
@@ -134,11 +162,10 @@ def rollback_sentence(record: Mapping[str, Any]) -> str:
     )
 
 
-def _tag_versions(client: MlflowClient, record: Mapping[str, Any]) -> set[tuple[str, str]]:
-    """Both versions say what happened; name and id of the sweeps that they come from."""
+def _origins(client: MlflowClient, record: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Name and id of the sweeps that both versions come from."""
     origins = set()
     for number in (record["from"], record["to"]):
-        client.set_model_version_tag(record["model"], number, TAG, json.dumps(record))
         tags = client.get_model_version(record["model"], number).tags
         origins.add((tags.get(f"{PREFIX}sweep", ""), tags.get(f"{PREFIX}sweep_id", "")))
     return origins

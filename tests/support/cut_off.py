@@ -29,6 +29,13 @@ REGISTERING = {
     "set_registered_model_tag": "mlflow/tracking/client.py",
 }
 
+ROLLING = {
+    "set_registered_model_alias": "mlflow/tracking/client.py",
+    "compare_and_swap": "sweep/ledger/connection.py",
+    "add_rollback": "sweep/ledger/evidence.py",
+    "set_model_version_tag": "mlflow/tracking/client.py",
+}
+
 
 def environment() -> dict[str, str]:
     """For the script: this machine's, with the product and the tests' own modules."""
@@ -124,5 +131,30 @@ def promotions(folder: Path) -> None:
         number += 1
 
 
+def rollbacks(folder: Path) -> None:
+    """A rollback that is cut off before each of its steps, and then asked for once more."""
+    import tiny_sweep
+    from mlflow import MlflowClient
+
+    from sweep.ledger.evidence import Evidence
+    from sweep.mlflow.registry import aliases
+    from sweep.promotion.rollback import rollback
+
+    home = tiny_sweep.home_at(folder)
+    client = MlflowClient(home.tracking_uri)
+    again = partial(rollback, home, tiny_sweep.NAME, reason="it misses large ones")
+    number, code = 1, 9
+    while code == 9:
+        before = aliases(client, "ptxsweep-phantom-average_precision")
+        code = ended_before(number, ROLLING, again)
+        if code == 9:
+            again()
+        after = aliases(client, "ptxsweep-phantom-average_precision")
+        kept = len(Evidence(home.ledger_url, tiny_sweep.NAME).rollbacks())
+        line = {"step": number, "code": code, "before": before, "after": after, "kept": kept}
+        print(json.dumps(line))
+        number += 1
+
+
 if __name__ == "__main__":
-    {"move": moves, "promote": promotions}[sys.argv[1]](Path(sys.argv[2]))
+    {"move": moves, "promote": promotions, "rollback": rollbacks}[sys.argv[1]](Path(sys.argv[2]))

@@ -22,6 +22,7 @@ from tiny_sweep import NAME, copy_sweep
 
 from ptxcore.data.splits.fold_plan import make_plan
 from ptxcore.data.store.case_store import CaseStore
+from ptxcore.errors import CheckpointError
 from ptxcore.metrics import load_table
 from ptxcore.types import Rule
 from sweep.demo import why_it_stays
@@ -680,6 +681,20 @@ def test_a_champion_under_its_sweeps_name_is_still_found(tiny_home: Home) -> Non
     assert (forced.model_name, forced.version) == (MODEL, "1")
     with pytest.raises(UsageError, match=f"'{MODEL}' has no previous champion"):
         rollback(tiny_home, "weak")
+
+
+def test_what_is_registered_is_what_the_hold_out_scored(tiny_home: Home) -> None:
+    """Whole weights of another trial in the place of the winner's, once the hold-out was opened."""
+    confirm_now(tiny_home, NAME)
+    other, scored = (
+        tiny_home.sweep_folder(NAME) / "trials" / trial / "fold-0" / "attempt-1" / "best"
+        for trial in ("0000", "0001")
+    )
+    shutil.rmtree(scored)
+    shutil.copytree(other, scored)
+    with pytest.raises(CheckpointError, match=r"trial 1: found other weights in .*--again"):
+        promote(tiny_home, NAME, force=True, reason="of the test")
+    assert aliases(connect(tiny_home.tracking_uri), MODEL) == {}
 
 
 def test_a_number_that_is_given_twice_is_not_the_same_champion(tiny_home: Home) -> None:

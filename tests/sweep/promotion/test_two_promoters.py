@@ -126,3 +126,23 @@ def test_a_registered_model_is_tried_out(tiny_home: Home, tmp_path: Path) -> Non
     with pytest.raises(CheckpointError, match="found files with SHA-256"):
         try_out(client, version, own, image)
     assert kept_confirmation(tiny_home, NAME) == done.confirmation
+
+
+def test_a_rollback_that_is_asked_for_again_is_finished_and_not_undone(tiny_home: Home) -> None:
+    copy_sweep(tiny_home, "weak", [0])
+    for name in ("weak", NAME):
+        promote(tiny_home, name, force=True, reason="of the test")
+    done = subprocess.run(
+        [sys.executable, cut_off.__file__, "rollback", str(tiny_home.folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=cut_off.environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    killed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(killed) > 6
+    for one in killed:
+        before = one["before"]
+        assert one["after"] == {"champion": before["previous"], "previous": before["champion"]}, one
+        assert one["kept"] == one["step"], one
