@@ -29,6 +29,8 @@ from sweep.util.numbers import finite_or_none
 from sweep.util.words import count
 
 NUM_RESAMPLES = 500
+#: What may be NaN.
+_CORRECTED = ("corrected", "corrected_low", "corrected_high")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,9 @@ class Resampling:
         search_score: The winner's mean over folds, in the metric's own sign.
         corrected: The same without the luck of the choice, see `sweep.analysis.bias_corrected`; NaN
             where a fold has too few patients.
+        corrected_low: Lower end of its 95% interval; NaN likewise, and in what earlier versions
+            kept.
+        corrected_high: Upper end.
         ranks: Ranks of the trials that could be drawn, see `sweep.analysis.rank_stability`.
         left_out: Numbers of trials that could not: not complete, or without tables.
         num_resamples: Resamples drawn.
@@ -46,6 +51,8 @@ class Resampling:
 
     search_score: float
     corrected: float
+    corrected_low: float = math.nan
+    corrected_high: float = math.nan
     ranks: tuple[Rank, ...]
     left_out: tuple[int, ...]
     num_resamples: int
@@ -53,10 +60,13 @@ class Resampling:
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> Resampling:
         """As a ledger holds it; `to_stored` gives the same mapping again."""
-        corrected = stored["corrected"]
+        corrected = {
+            key: math.nan if (value := stored.get(key)) is None else float(value)
+            for key in _CORRECTED
+        }
         return cls(
             search_score=float(stored["search_score"]),
-            corrected=math.nan if corrected is None else float(corrected),
+            **corrected,
             ranks=tuple(Rank(**rank) for rank in stored["ranks"]),
             left_out=tuple(stored["left_out"]),
             num_resamples=int(stored["num_resamples"]),
@@ -65,7 +75,7 @@ class Resampling:
     def to_stored(self) -> dict[str, Any]:
         """Plain JSON values, None for NaN."""
         kept = dataclasses.asdict(self)
-        return {**kept, "corrected": finite_or_none(self.corrected)}
+        return {**kept, **{key: finite_or_none(kept[key]) for key in _CORRECTED}}
 
 
 def sentences(found: Resampling, *, num_named: int = 3) -> tuple[str, ...]:
@@ -76,11 +86,12 @@ def sentences(found: Resampling, *, num_named: int = 3) -> tuple[str, ...]:
         num_named: Number of trials that are named with their share of first places.
     """
     many = count(found.num_resamples, "resample")
-    score = (
-        "unknown, since a fold has too few patients"
-        if math.isnan(found.corrected)
-        else (f"{found.corrected:.3f}")
-    )
+    score = "unknown, since a fold has too few patients"
+    if not math.isnan(found.corrected):
+        score = f"{found.corrected:.3f}"
+        if not math.isnan(found.corrected_low):
+            low, high = found.corrected_low, found.corrected_high
+            score += f" (95% interval {low:.3f} to {high:.3f}, for these networks)"
     left_out = f"; {_named(found.left_out)} left out" if found.left_out else ""
     shares = ", ".join(f"#{rank.trial} in {rank.first:.0%}" for rank in found.ranks[:num_named])
     first = found.ranks[0]
@@ -138,6 +149,7 @@ def resample(
     if best is None or best not in able:
         return None
     drawn: dict[int, NDArray[np.float64]] = {}
+    num_ill: list[int] = []
     in_bag, out_of_bag = (np.empty((num_resamples, len(able))) for _ in range(2))
     for place, trial in enumerate(able):
         threshold = float(trial.settings.get("threshold", 0.5))
@@ -147,14 +159,19 @@ def resample(
             if fold not in drawn:
                 seed = (projection.header.seed, fold)
                 drawn[fold] = _draw(table, groups, num_resamples, seed)
+                num_ill.append(_num_ill(table, groups))
             rule, metric = Rule(top=threshold, bottom=threshold), projection.header.metric
             inside.append(resampled(metric, table, rule, drawn[fold]))
             outside.append(resampled(metric, table, rule, (drawn[fold] == 0) * 1.0))
         in_bag[:, place], out_of_bag[:, place] = _mean(inside), _mean(outside)
     sign = 1.0 if projection.maximize else -1.0
+    corrected = bias_corrected(sign * in_bag, sign * out_of_bag, float(np.mean(num_ill)))
+    low, high = sorted((sign * corrected.low, sign * corrected.high))
     return Resampling(
         search_score=best.mean_value,
-        corrected=sign * bias_corrected(sign * in_bag, sign * out_of_bag),
+        corrected=sign * corrected.score,
+        corrected_low=low,
+        corrected_high=high,
         ranks=rank_stability(tuple(trial.number for trial in able), sign * in_bag),
         left_out=tuple(trial.number for trial in projection.trials if trial not in able),
         num_resamples=num_resamples,
@@ -165,6 +182,13 @@ def _has_tables(trial: Trial, folder: Path) -> bool:
     names = [score.cases for score in trial.folds.values()]
     is_complete = trial.state is State.COMPLETE and math.isfinite(trial.mean)
     return is_complete and all(name is not None and (folder / name).is_file() for name in names)
+
+
+def _num_ill(table: CaseTable, groups: Mapping[str, str]) -> int:
+    """Patients with a positive case; all of them where there is none."""
+    names, is_positive = table.case_ids.tolist(), table.truth.sum(1) > 0
+    chosen = is_positive if is_positive.any() else np.ones_like(is_positive)
+    return len({groups.get(name, name) for name, one in zip(names, chosen, strict=True) if one})
 
 
 def _draw(

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 #: A folder of the home.
 FOLDER = "graphs"
-#: Making a graph takes as long as some ten images, so for fewer it is made only where it is asked
-#: for by name.
+#: Making a graph takes about as long as it saves on so many images (docs/results/predict.md); for
+#: fewer it is made only where an engine is asked for by name.
 WORTH_IMAGES = 20
 _FLOAT32 = f"{PYTORCH}-float32"
 _SCORED = "as the networks were scored"

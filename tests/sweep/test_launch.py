@@ -215,6 +215,7 @@ def test_a_sweep_that_is_over_keeps_what_its_ranking_is_worth(tmp_path: Path) ->
     assert (found.ranks[0].trial, found.ranks[0].first) == (1, 1.0)
     assert found.corrected == pytest.approx(found.search_score, abs=0.001)  # nothing to choose
     assert sent["score_bias_corrected"] == pytest.approx(found.corrected)
+    assert sent["score_bias_corrected_low"] == pytest.approx(found.corrected_low)
     assert sent["score_first_share"] == 1.0
 
 

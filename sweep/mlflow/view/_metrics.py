@@ -16,7 +16,8 @@ where it is one over all folds:
                              all trials begin with, and of the fold in which a trial was stopped
     monitor/loss, train/loss by epoch, means over the folds of a complete trial, as far as all go
     stopped_at_fold, stopped_at_epoch   of trials that were stopped in a fold
-    score_bias_corrected, score_first_share    of a sweep's winner, see `sweep.analysis.resampling`
+    score_bias_corrected, its ends _low and _high, score_first_share    of a sweep's winner, see
+        `sweep.analysis.resampling`
     folds_done, epochs_done, seconds    in the end, the latter two with unfinished folds
 
 Everything else stands in tables among the artifacts, see `sweep.mlflow.view._tables`.
@@ -205,7 +206,12 @@ def winner_metrics(projection: Projection) -> list[Metric]:
     }
     if (drawn := known_resampling(projection)) is not None:
         shares = {rank.trial: rank.first for rank in drawn.ranks}
-        totals |= {"score_bias_corrected": drawn.corrected, "score_first_share": shares[number]}
+        totals |= {
+            "score_bias_corrected": drawn.corrected,
+            "score_bias_corrected_low": drawn.corrected_low,
+            "score_bias_corrected_high": drawn.corrected_high,
+            "score_first_share": shares[number],
+        }
     found += [_metric(key, value, at, step) for key, value in totals.items()]
     return [
         _metric(metric.key, metric.value, at, step)

@@ -27,7 +27,7 @@ def test_bias_of_the_best_and_what_is_left_of_it(rng: np.random.Generator) -> No
         out = (drawn == 0) * 1.0
         plain.append(cases.mean(0).max())
         corrected.append(
-            bias_corrected(drawn @ cases / 150, out @ cases / out.sum(1, keepdims=True))
+            bias_corrected(drawn @ cases / 150, out @ cases / out.sum(1, keepdims=True)).score
         )
     bias, left = np.mean(plain) - 0.7, np.mean(corrected) - 0.7
     assert bias > 0.025
@@ -40,14 +40,19 @@ def test_a_true_gain_is_not_taken_away(rng: np.random.Generator) -> None:
     drawn = rng.multinomial(400, np.full(400, 1 / 400), size=300) * 1.0
     out = (drawn == 0) * 1.0
     found = bias_corrected(drawn @ cases / 400, out @ cases / out.sum(1, keepdims=True))
-    assert found == pytest.approx(cases[:, 0].mean(), abs=0.002)
+    assert found.score == pytest.approx(cases[:, 0].mean(), abs=0.002)
+    error = cases[:, 0].std() / 20
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.2)
+    assert found.low < 0.8 < found.high
 
 
 def test_resamples_without_a_score() -> None:
     nan = np.nan
     in_bag = np.array([[0.1, nan], [nan, nan], [0.2, 0.3]])
-    assert bias_corrected(in_bag, np.array([[0.5, 0.9], [0.9, 0.9], [0.9, 0.7]])) == 0.6
-    assert np.isnan(bias_corrected(np.full((2, 2), nan), np.ones((2, 2))))
+    out_of_bag = np.array([[0.5, 0.9], [0.9, 0.9], [0.9, 0.7]])
+    assert bias_corrected(in_bag, out_of_bag).score == 0.6
+    assert np.isnan(bias_corrected(in_bag, out_of_bag, num_drawn=1).low)
+    assert np.isnan(bias_corrected(np.full((2, 2), nan), np.ones((2, 2))).score)
 
 
 def test_ranks_by_hand() -> None:
@@ -119,6 +124,11 @@ def test_a_sweep(swept: tuple[Projection, Path]) -> None:
     assert known_resampling(made) == found == Resampling.from_stored(made.resampling)
     score, order = sentences(found)
     assert "of the best of 3 complete trials" in score
+    assert found.corrected_low < found.corrected < found.corrected_high
+    interval = f"95% interval {found.corrected_low:.3f} to {found.corrected_high:.3f}"
+    assert interval in score
+    earlier = {k: value for k, value in made.resampling.items() if not k.startswith("corrected_")}
+    assert interval not in sentences(Resampling.from_stored(earlier))[0]
     assert "(BBC-CV over 100 resamples of the patients; #3 without all folds" in score
     assert "first is #2 in 100%" in order
 
