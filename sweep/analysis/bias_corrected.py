@@ -9,8 +9,8 @@ folds that there are.
 Its interval is the winner's own on the resamples, moved to the estimate and widened by how far the
 trials lie apart that were chosen (the law of total variance: within a choice, and between). The
 percentiles of the scores on what was left out, which the paper has, hold the truth in nearly all
-searches: a resample leaves out a share of 1/e of the patients, whose mean varies by 1.72 times the
-variance of a new set of as many patients (docs/results/evidence.md).
+searches: a resample leaves out a share of 1/e of the patients, and a mean over these varies by 1.72
+times the variance of one over a new set of as many as there are (docs/results/evidence.md).
 """
 
 from __future__ import annotations
