@@ -79,7 +79,7 @@ def hard_cases(table: CaseTable, rule: Rule) -> tuple[HardCase, ...]:
 
 
 def case_list(
-    cases: tuple[HardCase, ...], opened: Collection[int], url: str, *, is_reviewer: bool
+    cases: tuple[HardCase, ...], opened: Collection[int], url: str, *, must_open: bool
 ) -> Markup:
     """Links to the cases, and which of them were opened.
 
@@ -87,16 +87,17 @@ def case_list(
         cases: From `hard_cases`.
         opened: Indices of those that this reviewer opened.
         url: Address below which each case is, by its number from 1.
-        is_reviewer: Whether it matters who opened what.
+        must_open: Whether a reviewer is to open them, and so how many are left matters.
     """
     num_alarms = sum(case.is_false_alarm for case in cases)
     left = len(cases) - len(opened)
-    alarms = f"the {count(num_alarms, 'largest false alarm')}" if num_alarms else "no false alarm"
+    alarms = f"the {num_alarms} largest false alarms" if num_alarms > 1 else "one false alarm"
+    alarms = alarms if num_alarms else "no false alarm"
     words = (
         f"The {count(len(cases) - num_alarms, 'positive case')} with the lowest Dice and {alarms} "
         f"(at most {NUM_EACH} of each), with the masks that would be deployed."
     )
-    if is_reviewer:
+    if must_open:
         words += (
             " You have opened all of them."
             if not left

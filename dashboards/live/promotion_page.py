@@ -37,6 +37,7 @@ def promotion_page(
         said: What became of the last form.
     """
     model, evidence = seen.model, seen.evidence
+    waits = seen.challenger is not None
     found = None if evidence is None else evidence.confirmation
     parts = [
         status_line(tag("a", "Registry", href="/registry"), f"record revision {model.revision}"),
@@ -46,13 +47,13 @@ def promotion_page(
         _last_decision(seen),
         _in_the_way(seen),
         None if evidence is None or not evidence.header.is_phantom else _phantom(),
-        _section("change", "What would change", _change(seen)),
+        _section("change", "What would change" if waits else "In force now", _change(seen)),
         _section("evidence", "Evidence", held_out(found, seen.verdict, subject=_subject(evidence))),
     ]
     if found is not None:
         parts += [
             _section("parts", "Parts of the cases", _subgroups(found)),
-            _section("cases", "Cases to look at", _cases(model.name, cases, looker)),
+            _section("cases", "Cases to look at", _cases(model.name, cases, looker, waits)),
             _section("rests", "What it rests on", _hashes(found, seen.challenger)),
         ]
     parts += [
@@ -122,7 +123,10 @@ def _last_decision(seen: Dossier) -> Markup | None:
 def _in_the_way(seen: Dossier) -> Markup | None:
     if not seen.hindrances:
         return None
-    items = (tag("li", f"{one[0].upper()}{one[1:]}.") for one in seen.hindrances)
+    sentences = [f"{one[0].upper()}{one[1:]}." for one in seen.hindrances]
+    if seen.challenger is None:
+        return tag("p", " ".join(sentences), class_="notice")
+    items = (tag("li", one) for one in sentences)
     return tag(
         "div", tag("strong", "It cannot be approved here."), tag("ul", *items), class_="banner"
     )
@@ -214,13 +218,14 @@ def _subgroups(found: Confirmation) -> Markup:
     return join((*shown, tag("p", note, class_="small")))
 
 
-def _cases(model: str, cases: tuple[HardCase, ...] | str, looker: Looker) -> Markup:
+def _cases(model: str, cases: tuple[HardCase, ...] | str, looker: Looker, waits: bool) -> Markup:
     if isinstance(cases, str):
         return tag("p", f"No case can be opened: {cases}.")
     if not cases:
         return tag("p", "The hold-out has no positive case, and no false alarm was raised.")
     url = promote_url(model, "case")
-    return case_list(cases, looker.opened, url, is_reviewer=looker.csrf is not None)
+    must_open = waits and looker.csrf is not None
+    return case_list(cases, looker.opened, url, must_open=must_open)
 
 
 def _hashes(found: Confirmation, challenger: RegisteredVersion | None) -> Markup:

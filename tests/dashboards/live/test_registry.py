@@ -83,7 +83,7 @@ def test_the_worst_and_the_largest_false_alarms_are_to_be_opened() -> None:
     ]
     assert cases[0].words == "missed: nothing was predicted, the truth is 25.00% of the image"
     assert cases[-1].words == "false alarm over 6.25% of the image"
-    said = case_list(cases, {0, 13}, "/promote/a/case", is_reviewer=True)
+    said = case_list(cases, {0, 13}, "/promote/a/case", must_open=True)
     assert "The 12 positive cases with the lowest Dice and the 2 largest false alarms" in said
     assert "12 cases of them to open before you can approve" in said
     assert 'href="/promote/a/case/2">Open them' in said
