@@ -23,7 +23,7 @@ def place(name: str, address: str, *, trials: str, num_trials: int) -> Markup:
     """
     return tag(
         "div",
-        tag("p", "Figures need scripts.", class_="small"),
+        tag("p", "A script draws the figures when they come into view.", class_="small"),
         class_="figures",
         id=f"figures-{name}",
         data_figures=address,

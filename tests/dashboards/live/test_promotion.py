@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from axe import serious
 from chromium import chromium, watched
 from live_page import ask
 from live_server import serving
@@ -51,15 +51,6 @@ def reviewing(browser: Browser, home: Home, key: Path) -> Iterator[Page]:
         refusals = [line for line in seen.console if "409" not in line and "422" not in line]
         assert (refusals, seen.foreign) == ([], [])
         context.close()
-
-
-def serious(page: Page) -> list[str]:
-    """What a reader with a keyboard or a screen reader cannot use, where axe is at hand."""
-    if "PTXSWEEP_AXE" not in os.environ:
-        return []
-    page.evaluate(Path(os.environ["PTXSWEEP_AXE"]).read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run().then(found => found.violations)")
-    return [one["id"] for one in found if one["impact"] in ("serious", "critical")]
 
 
 def fill(page: Page, name: str, reason: str) -> None:
