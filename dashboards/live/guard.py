@@ -28,7 +28,7 @@ from dashboards.live.page import POLICY
 #: Names of this machine for itself.
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 #: Addresses that stand for all of a machine's; compared with, nothing is bound here.
-_EVERYWHERE = frozenset({"0.0.0.0", "::"})
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # nosec B104
 #: Bytes of a form; a reason has 500 characters.
 _MAX_FORM = 64 * 1024
 _FORM = "application/x-www-form-urlencoded"
