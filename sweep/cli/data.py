@@ -228,7 +228,7 @@ def import_command(
     from ptxcore.data.formats.object_kind import describe_kinds
     from ptxcore.data.formats.rle_fit import Asked
     from ptxcore.data.formats.spacing import describe_spacings
-    from ptxcore.data.formats.subject import describe_contents
+    from ptxcore.data.formats.subject import UNKNOWN, describe_contents
     from ptxcore.data.importing.run import import_cases
 
     asked = Asked(
@@ -277,7 +277,8 @@ def import_command(
         f"{report.num_excluded} excluded, files skipped: {report.num_skipped}"
     )
     click.echo(describe_contents(report.contents))
-    click.echo(describe_kinds(report.kinds))
+    if report.kinds["object"].keys() != {UNKNOWN}:  # PNG files say nothing
+        click.echo(describe_kinds(report.kinds))
     click.echo(describe_spacings(report.spacings))
     click.echo(report.masks)
     if report.key is not None:

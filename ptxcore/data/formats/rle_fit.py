@@ -32,6 +32,10 @@ _MOST, _FEWEST_RUNS = 300, 12
 #: Lengths nearer than that to an image's own are not told apart.
 _NEAR = 0.02
 
+_BOTH_ORDERS = (
+    "; and --rle-order column (as these) or row, which images that are squares do not tell"
+)
+
 Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -135,9 +139,13 @@ def _with_starts(name: str, sample: list[_Encoding], asked: Asked) -> Dialect:
         raise MaskError(
             f"{name}: found absolute starts that fit when the first pixel is number 0 and when it "
             "is number 1, expected one of the two; give --rle-base 0, or --rle-base 1 as Kaggle's "
-            "tables have"
+            "tables have" + (_BOTH_ORDERS if asked.by_row is None and _are_square(sample) else "")
         )
     return fitting[0]
+
+
+def _are_square(sample: list[_Encoding]) -> bool:
+    return all(abs(e.grid[0] - e.grid[1]) <= _NEAR * min(e.grid) for e in sample)
 
 
 def _differ(one: Dialect, other: Dialect, sample: list[_Encoding]) -> bool:

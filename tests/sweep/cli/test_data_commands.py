@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_dicom import rle_of, write_dicom, write_set
 from tiny_store import drawn_store
 
+from ptxcore.data.store.case_store import CaseStore
 from sweep.cli import main
 from sweep.cli._common import counter
 
@@ -44,6 +46,31 @@ def test_inverted_masks_and_knees_are_said_by_each_of_them(
     facts = call(capfd, "data", "info", store)
     assert facts["modalities"] == {"DX": 2}
     assert facts["body_parts"] == {"CHEST": 1, "KNEE": 1}
+
+
+def test_options_of_tables_and_a_sheet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    files = write_set(tmp_path, num_cases=4, num_positive=2, shape=(24, 32))
+    sheet, store, key = tmp_path / "sheet.png", tmp_path / "store", tmp_path / "new" / "a.key"
+    words = [*map(str, ("data", "import", "--dicom", files.dicom, "--store", store))]
+    table = ["--rle", str(files.rle)]
+    for wrong in ("0x5", "512x", "a", "1x2x3", "20000"):
+        assert main([*words, *table, "--rle-size", wrong]) == 2
+        assert "expected a side such as 512, or HEIGHTxWIDTH" in capfd.readouterr().err
+    assert main([*words, "--rle-order", "row", "--masks", str(tmp_path)]) == 2
+    assert "speak of a table: give --rle FILE" in capfd.readouterr().err
+    assert main([*words, *table, "--preview", "sheet.jpg"]) == 2
+    assert "expected a name that ends in .png" in capfd.readouterr().err
+    more = ["--rle-size", "24x32", "--rle-starts", "relative", "--key", str(key)]
+    assert main([*words, *table, *more, "--preview", str(sheet)]) == 0
+    printed = capfd.readouterr().out
+    assert "relative gaps, down columns, from 0, on a grid of 24 x 32 px" in printed
+    assert "object secondary capture 4; image type unknown 4; laterality unknown 4" in printed
+    assert "pixel size: PixelSpacing, which does not say where it was measured: 4" in printed
+    assert f"case ids: by the key in {key}, which other imports need too" in printed
+    assert "4 cases with the outlines of the masks" in printed
+    with Image.open(sheet) as picture:
+        assert (picture.format, picture.info) == ("PNG", {})
+    assert call(capfd, "data", "info", store)["id_key"] == CaseStore.open(store).id_key
 
 
 def test_a_store_made_before_pictures_were_counted(

@@ -89,6 +89,8 @@ def test_absolute_starts_are_told_and_the_rest_is_asked_for() -> None:
     found = dialect_of(table, shapes, Asked(base=1))
     assert found == Dialect(is_absolute=True, base=1)
     square = table_of(SQUARE, Dialect(is_absolute=True, base=1))
+    with pytest.raises(MaskError, match=r"--rle-base 0, .*; and --rle-order column"):
+        dialect_of(square, shapes_of(SQUARE), Asked())
     with pytest.raises(MaskError, match=r"fit down columns and along rows.*--rle-order"):
         dialect_of(square, shapes_of(SQUARE), Asked(base=1))
     whole = [*UPRIGHT, np.ones((120, 80), dtype=bool)]  # its last pixel is number 9,600
