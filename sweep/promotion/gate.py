@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptxcore.metrics import better
-from sweep.analysis.intervals import TOO_FEW
+from sweep.analysis.intervals import MIN_PATIENTS, TOO_FEW
 from sweep.ledger.projection import Projection
 from sweep.promotion.checks import NOTHING, Check, bound, check
 from sweep.promotion.confirmation import Confirmation
@@ -178,12 +178,15 @@ def population(num_positive: int, num_negative: int, gate: Gate | None = None) -
         num_negative: Patients without one.
         gate: What to ask for.
     """
-    least = (gate or Gate()).min_patients
+    asked = (gate or Gate()).min_patients
+    # Without an interval nothing passes; on positive patients alone, which may be asked for, it has
+    # no other kind.
+    least = max(asked, MIN_PATIENTS)
     empty = " (so predicting nothing scores 0 by construction, and is beaten by anything)"
     return [
         check(
             f"patients {kind} a pneumothorax in the hold-out",
-            number >= least,
+            number >= least or (number == asked == 0 and bool(note)),
             f"{number}{note if number == 0 else ''}",
             f"at least {least}: fewer are {TOO_FEW}",
         )

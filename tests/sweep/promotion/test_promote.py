@@ -541,6 +541,13 @@ def test_a_hold_out_of_positives_alone_refuses(trained_home: Home) -> None:
     assert "found 0 (so predicting nothing scores 0 by construction" in refused
 
 
+def test_a_hold_out_without_an_interval_is_not_opened_for_a_gate_that_asks_for_none() -> None:
+    """Fewer than five patients of a kind give none, and nothing passes without."""
+    easy = Gate(min_patients=0)
+    for found, passes in (((4, 9), False), ((9, 4), False), ((0, 9), False), ((9, 0), True)):
+        assert all(check.passed for check in population(*found, easy)) is passes
+
+
 def test_evidence_of_an_earlier_version_is_read_and_not_decided_on(tiny_home: Home) -> None:
     confirm_now(tiny_home, NAME)
     evidence = Evidence(tiny_home.ledger_url, NAME)
