@@ -26,7 +26,7 @@ help:
 	@echo "make check   ruff, mypy --strict, bandit, import directions"
 	@echo "make audit   known vulnerabilities of what is installed (asks osv.dev)"
 	@echo "make cluster-test   a sweep on three hosts of network namespaces, broken on purpose (root)"
-	@echo "make pictures   take the README's picture from the report of make demo, with an installed Chromium"
+	@echo "make pictures   take the pictures of README and docs from make demo, with an installed Chromium"
 	@echo "make bench   measure speed and memory, printed as ratios"
 	@echo "make bench-core   training, inference and memory of the core; bench-core-gpu on a GPU"
 	@echo "make bench-policies   fold policies side by side, TABLES=folder SEEDS=20 WORKERS=1"
@@ -98,6 +98,7 @@ cluster-test: setup
 
 pictures: setup
 	PYTHONPATH=tests/support $(BIN)/python -m browser "$(HOME_FOLDER)/sweeps/demo/report.html" dashboards/report.png --height 1000
+	PYTHONPATH=tests/support $(BIN)/python -m mlflow_pages "$(HOME_FOLDER)" demo docs/mlflow.png
 
 bench: setup
 	@set -e; for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
