@@ -28,6 +28,7 @@ from sweep.errors import NameTaken, UsageError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.header import build_header
 from sweep.ledger.projection import Projection
+from sweep.ledger.spent import attempt_seconds
 from sweep.mlflow.feed import MlflowFeed
 from sweep.ray.cluster import ray_cluster
 from sweep.ray.measure import choose_runtime
@@ -35,7 +36,7 @@ from sweep.ray.resources import ResourceRequest, Resources
 from sweep.ray.run import Interrupt, drive
 from sweep.ray.trainable import Job
 from sweep.records import SweepState
-from sweep.search.budget import Budget, attempt_seconds
+from sweep.search.budget import Budget
 from sweep.search.controller import Controller
 from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
@@ -349,6 +350,7 @@ def _drive(
     try:
         _check_unfinished(ledger)  # another driver may have ended it while Ray started here
         _note_versions(ledger)
+        ledger.note_resources({"cpus": resources.cpus, "gpus": resources.gpus})
         interrupt = Interrupt()
         feed = MlflowFeed(home, ledger)
         spec, num_folds = space.policy, ledger.projection.num_folds

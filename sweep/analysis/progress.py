@@ -11,10 +11,14 @@ from sweep.analysis.operating_point import fold_values, rule_of, rule_text
 from sweep.analysis.selection_bias import cautions, spoken
 from sweep.analysis.standing import Standing, ahead_of, standing
 from sweep.ledger.projection import Projection, Trial
+from sweep.ledger.spent import attempt_seconds
 from sweep.policies import PolicySpec
 from sweep.records import State
 from sweep.space import parse_space
 from sweep.util.numbers import finite_or_none, mean_or
+from sweep.util.words import count, duration
+
+_HOUR = 3600.0
 
 #: Dice that is no more than the baseline's own rounding.
 _NOTHING = 1e-9
@@ -41,6 +45,21 @@ class MeanDice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a sweep takes of the machines.
+
+    Attributes:
+        unit: "GPU" or "CPU".
+        hours: Spent by all tries at all folds, times what a trial takes.
+        hours_left: Likewise of the folds that are still expected; None where that is not known.
+    """
+
+    unit: str
+    hours: float
+    hours_left: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Overview:
     """A sweep at one moment.
 
@@ -57,6 +76,8 @@ class Overview:
         seconds_left: Estimate from finished folds; None before the first, and with a bound alone.
         caution: What the scores are not, see `sweep.analysis.selection_bias`; None if nothing.
         cautions: The same in few words each.
+        basis: What `seconds_left` follows from, in words; None without it.
+        cost: What was spent, and is still to be; None before the first fold was begun.
     """
 
     metric: str
@@ -71,6 +92,8 @@ class Overview:
     seconds_left: float | None
     caution: str | None
     cautions: tuple[str, ...] = ()
+    basis: str | None = None
+    cost: Cost | None = None
 
 
 def make_overview(projection: Projection) -> Overview:
@@ -82,23 +105,29 @@ def make_overview(projection: Projection) -> Overview:
     policy = _policy(projection.header.space_text or "")
     expected = expected_folds(trials, projection.num_folds, policy)
     warned = cautions(projection)
+    left = max(0, expected - folds)
+    pace = math.fsum(trial.seconds for trial in trials) / folds if folds else None
+    is_bound = policy.min_gain is not None or pace is None
+    at_once = max(1, sum(trial.running_fold is not None for trial in trials))
     return Overview(
         metric=projection.header.metric,
         num_trials=len(trials),
         num_wanted=policy.num_trials,
         states={
-            str(state): count
+            str(state): number
             for state in State
-            if (count := sum(trial.state is state for trial in trials))
+            if (number := sum(trial.state is state for trial in trials))
         },
         num_folds_run=folds,
         num_folds_expected=expected,
         is_bound=policy.min_gain is not None,
         standing=found,
         dice=None if leader is None else mean_dice(leader),
-        seconds_left=None
-        if policy.min_gain is not None
-        else _seconds_left(trials, folds, expected),
+        seconds_left=None if pace is None or is_bound else left * pace / at_once,
+        basis=None
+        if pace is None or is_bound
+        else f"{count(left, 'fold')} of {duration(pace)}, {at_once} at once",
+        cost=_cost(projection, None if pace is None or is_bound else left * pace),
         caution=spoken(warned),
         cautions=tuple(caution.label for caution in warned),
     )
@@ -174,9 +203,20 @@ def expected_folds(trials: Sequence[Trial], num_folds: int, policy: PolicySpec) 
     return done + sum(lacking[:missing]) + first_folds
 
 
-def _seconds_left(trials: list[Trial], folds: int, expected: int) -> float | None:
-    if folds == 0:
+def _cost(projection: Projection, seconds_left: float | None) -> Cost | None:
+    """Hours of all tries times what a trial takes; without a word of that, one GPU or one CPU."""
+    if not any(trial.log for trial in projection.trials):
         return None
-    at_once = max(1, sum(trial.running_fold is not None for trial in trials))
-    mean = math.fsum(trial.seconds for trial in trials) / folds
-    return max(0, expected - folds) * mean / at_once
+    gpus = projection.resources.get("gpus", 0.0)
+    if not projection.resources and (projection.header.runtime or {}).get("device") == "cuda":
+        gpus = 1.0
+    per_trial = gpus or projection.resources.get("cpus", 1.0)
+    try:
+        seconds = attempt_seconds(projection)
+    except (TypeError, ValueError):  # times that were not written by us
+        return None
+    return Cost(
+        unit="GPU" if gpus else "CPU",
+        hours=seconds * per_trial / _HOUR,
+        hours_left=None if seconds_left is None else seconds_left * per_trial / _HOUR,
+    )

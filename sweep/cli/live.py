@@ -25,6 +25,8 @@ NUM_ROWS = 12
 #: States of which the table only says how many there are.
 _STOPPED = (State.PRUNED, State.FAILED, State.ABANDONED)
 _DASH = "-"
+#: Columns of a terminal that has room for all of the table's.
+_WIDE = 110
 
 
 @contextmanager
@@ -34,8 +36,9 @@ def watching(name: str) -> Iterator[Callable[[Projection], None]]:
         from rich.console import Console
         from rich.live import Live
 
-        with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
-            yield lambda projection: live.update(table(name, projection))
+        screen = Console(stderr=True)
+        with Live(console=screen, refresh_per_second=4, transient=True) as live:
+            yield lambda projection: live.update(table(name, projection, screen.width))
         return
     yield _Lines(name)
 
@@ -59,18 +62,40 @@ class _Lines:
 
 def line(now: Overview) -> str:
     """An overview in one line."""
-    parts = [
-        f"trials {now.num_trials}/{now.num_wanted}",
-        f"folds {now.num_folds_run}/{'at most ' if now.is_bound else '~'}{now.num_folds_expected}",
-    ]
-    found = now.standing
-    parts.append(short(found, now.metric))
+    return ", ".join(parts for parts in (_done(now), _found(now), _left(now)) if parts)
+
+
+def _done(now: Overview) -> str:
+    """How far it is."""
+    stopped = [f"{now.states[state]:,} {state}" for state in _STOPPED if state in now.states]
+    text = f"trials {now.num_trials}/{now.num_wanted}"
+    text += f" ({', '.join(stopped)})" if stopped else ""
+    expected = f"{'at most ' if now.is_bound else '~'}{now.num_folds_expected}"
+    return f"{text}, folds {now.num_folds_run}/{expected}"
+
+
+def _found(now: Overview) -> str:
+    """Which trial leads."""
+    parts = [short(now.standing, now.metric)]
     if now.dice is not None:
-        parts.append(f"Dice of #{found.leader} {_dice(now.dice)}")
-    parts += now.cautions
+        parts.append(f"Dice of #{now.standing.leader} {_dice(now.dice)}")
+    return ", ".join((*parts, *now.cautions))
+
+
+def _left(now: Overview) -> str:
+    """What it has cost, what is still to come, and by what that is reckoned."""
+    parts = []
+    if now.cost is not None:
+        parts.append(f"{_hours(now.cost.hours)} {now.cost.unit} h spent")
+        if now.cost.hours_left:
+            parts.append(f"about {_hours(now.cost.hours_left)} to go")
     if now.seconds_left:  # 0 when nothing more is expected
-        parts.append(f"about {duration(now.seconds_left)} left")
+        parts.append(f"about {duration(now.seconds_left)} left ({now.basis})")
     return ", ".join(parts)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2f}"
 
 
 def _dice(dice: MeanDice) -> str:
@@ -81,35 +106,49 @@ def _dice(dice: MeanDice) -> str:
     return f"{dice.value:.3f} ({dice.threshold}; {nothing})"
 
 
-def table(name: str, projection: Projection) -> Table:
-    """The live table: an overview in its title, the leaders in its rows."""
+def table(name: str, projection: Projection, width: int = _WIDE) -> Table:
+    """The live table: an overview in its title, the leaders in its rows.
+
+    Args:
+        name: Name of the sweep.
+        projection: Projection of it.
+        width: Columns of the terminal; on a narrow one what is the same in most rows is left out.
+    """
     from rich.table import Table
 
     now = make_overview(projection)
     phantom = " (phantom)" if projection.header.is_phantom else ""
+    is_wide = width >= _WIDE
+    column = " as the last but one column says" if is_wide else f" {_nothing(now.dice)}"
+    title = [f"{name}{phantom}: {_done(now)}", _found(now), _left(now)]
     result = Table(
-        title=f"{name}{phantom}: {line(now)}",
+        title="\n".join(text for text in title if text),
         caption="Dice counts a case as 1 when mask and prediction are both empty, so that "
-        "predicting nothing scores as the last but one column says; ahead: of the default (of the "
+        f"predicting nothing scores{column}; ahead: of the default (of the "
         "leader while that has no fold) on the folds that both have"
         + (f"\n{now.caution}" if now.caution else ""),
+        title_justify="left",
+        caption_justify="left",
         expand=False,
     )
-    headings = ("trial", "state", "folds", objective_name(now.metric), "ahead")
-    for heading in (*headings, "Dice", "threshold", "nothing", "seconds"):
+    headings = ("trial", "state", "folds", objective_name(now.metric), "ahead", "Dice")
+    more = ("threshold", "nothing", "seconds") if is_wide else ("seconds",)
+    for heading in (*headings, *more):
         is_text = heading in ("state", "threshold")
-        result.add_column(heading, justify="left" if is_text else "right")
+        text = heading if is_wide else heading.replace("_", "\n")
+        result.add_column(text, justify="left" if is_text else "right")
     able = listing(projection)
     shown = able[:NUM_ROWS]
     first = [pair for pair in able if pair[0].number == now.standing.leader]
     if first and first[0] not in shown:
         shown[-1:] = first
     for trial, ahead in shown:
-        result.add_row(*_cells(trial, ahead, projection))
-    rest = [f"{len(able) - len(shown)} more"] if len(able) > len(shown) else []
-    rest += [f"{now.states[state]} {state}" for state in _STOPPED if state in now.states]
-    if rest:
-        result.add_row("...", ", ".join(rest))
+        cells = _cells(trial, ahead, projection)
+        if not is_wide:
+            cells = [cells[0], cells[1].removeprefix("running "), *cells[2:6], cells[-1]]
+        result.add_row(*cells)
+    if len(able) > len(shown):
+        result.add_row("...", f"{len(able) - len(shown)} more")
     return result
 
 
@@ -130,6 +169,11 @@ def _cells(trial: Trial, ahead: float, projection: Projection) -> list[str]:
         _number(None if dice is None else dice.baseline),
         f"{trial.total_seconds:.0f}",
     ]
+
+
+def _nothing(dice: MeanDice | None) -> str:
+    """What predicting nothing scores, where no column says it."""
+    return "well, too" if dice is None or dice.baseline is None else f"{dice.baseline:.3f}"
 
 
 def _number(value: float | None) -> str:

@@ -28,7 +28,7 @@ from sweep.ledger.compat import (
 )
 from sweep.ledger.connection import readable, shared_clock
 from sweep.ledger.lease import Driver, driver_of
-from sweep.ledger.ledger import RESAMPLING_KEY, VERSIONS_KEY
+from sweep.ledger.ledger import RESAMPLING_KEY, RESOURCES_KEY, VERSIONS_KEY
 from sweep.ledger.messages import NOTES_KEY, notes_of
 from sweep.ledger.projection import Projection
 from sweep.ledger.sql import LedgerStorage
@@ -37,7 +37,14 @@ from sweep.records import SweepState
 _EPOCHS = EpochValueRow.__table__
 _ATTRIBUTE_ID = TRIAL_ATTRIBUTES.c.trial_user_attribute_id
 _EPOCH_ID = _EPOCHS.c.trial_intermediate_value_id
-_OF_SWEEP = (catalog.HEADER_KEY, catalog.STATE_KEY, VERSIONS_KEY, RESAMPLING_KEY, NOTES_KEY)
+_OF_SWEEP = (
+    catalog.HEADER_KEY,
+    catalog.STATE_KEY,
+    VERSIONS_KEY,
+    RESAMPLING_KEY,
+    NOTES_KEY,
+    RESOURCES_KEY,
+)
 
 
 class Follower:
@@ -249,5 +256,6 @@ def _empty(name: str, attributes: Mapping[str, str]) -> Projection:
     projection.later_versions = json.loads(attributes.get(VERSIONS_KEY, "[]"))
     kept = attributes.get(RESAMPLING_KEY)
     projection.resampling = None if kept is None else json.loads(kept)
+    projection.resources = json.loads(attributes.get(RESOURCES_KEY, "{}"))
     projection.notes = notes_of(attributes.get(NOTES_KEY))
     return projection

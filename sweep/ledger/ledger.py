@@ -55,7 +55,7 @@ from sweep.ledger.sql import (
 from sweep.records import Epoch, FoldScore, State, SweepState
 
 VERSIONS_KEY = "ptxsweep:later-versions"
-RESAMPLING_KEY = "ptxsweep:resampling"
+RESAMPLING_KEY, RESOURCES_KEY = "ptxsweep:resampling", "ptxsweep:resources"
 #: An abandoned trial is no error to Optuna, and its estimate is worth keeping.
 _OPTUNA_STATE = {
     State.COMPLETE: TrialState.COMPLETE,
@@ -349,6 +349,12 @@ class Ledger:
         self._commit(StudyAttribute(self._study_id, RESAMPLING_KEY, dict(found)))
         self.projection.resampling = found
 
+    def note_resources(self, per_trial: Mapping[str, float]) -> None:
+        """Note what a trial takes under this driver: "cpus" and "gpus"."""
+        self._held().check()
+        self._commit(StudyAttribute(self._study_id, RESOURCES_KEY, dict(per_trial)))
+        self.projection.resources = dict(per_trial)
+
     def settle(self) -> None:
         """Complete what a crash left between two commits.
 
@@ -416,6 +422,8 @@ class Ledger:
         projection.later_versions = json.loads(later or "[]")
         kept = read_attribute(self._storage, self._study_id, RESAMPLING_KEY)
         projection.resampling = None if kept is None else json.loads(kept)
+        per_trial = read_attribute(self._storage, self._study_id, RESOURCES_KEY)
+        projection.resources = json.loads(per_trial or "{}")
         projection.notes = notes_of(read_attribute(self._storage, self._study_id, NOTES_KEY))
         trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
         self._trial_ids = [trial_id(trial) for trial in trials]

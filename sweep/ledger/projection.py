@@ -217,6 +217,8 @@ class Projection:
         resampling: What resamples of the patients say of a finished sweep, see
             `sweep.analysis.resampling`; None where the ledger does not hold it.
         notes: What people wrote down about the sweep, oldest first.
+        resources: What a trial takes under the last driver, "cpus" and "gpus"; empty where the
+            ledger does not hold it.
     """
 
     header: SweepHeader
@@ -227,6 +229,7 @@ class Projection:
     later_versions: list[dict[str, str]] = field(default_factory=list)
     resampling: Mapping[str, Any] | None = None
     notes: list[Note] = field(default_factory=list)
+    resources: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def versions(self) -> list[dict[str, str]]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from sweep.errors import UsageError
-from sweep.ledger.projection import Projection
 
 _HOUR = 3600.0
 
@@ -59,19 +57,3 @@ class Budget:
         if self.gpu_hours is not None and gpu_seconds >= self.gpu_hours * _HOUR:
             return f"the budget of {self.gpu_hours:g} GPU hours is used"
         return None
-
-
-def attempt_seconds(projection: Projection, now: datetime | None = None) -> float:
-    """Time of all attempts at all folds, lost ones and running ones included.
-
-    Args:
-        projection: Projection of the sweep.
-        now: End of what still runs; the present if None.
-    """
-    now = now or datetime.now(UTC)
-    total = 0.0
-    for trial in projection.trials:
-        for attempt in trial.log:
-            end = now if attempt.ended_at is None else datetime.fromisoformat(attempt.ended_at)
-            total += max(0.0, (end - datetime.fromisoformat(attempt.started_at)).total_seconds())
-    return total

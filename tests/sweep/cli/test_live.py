@@ -13,7 +13,7 @@ from synthetic_sweeps import SPACE, projection_of
 from sweep.analysis.progress import MeanDice, listing, make_overview
 from sweep.cli.live import NUM_ROWS, line, table, watching
 from sweep.ledger import Ledger
-from sweep.ledger.projection import Projection
+from sweep.ledger.projection import DRIVER_STOPPED, Projection
 from sweep.records import State
 from sweep.util.words import duration
 
@@ -37,7 +37,8 @@ def test_overview_counts_and_estimates(ledger: Ledger) -> None:
 def test_line(ledger: Ledger) -> None:
     assert line(make_overview(ledger.projection)) == (
         "trials 3/4, folds 3/~6, no winner yet: #1 leads the default by +0.300 on the 1 fold both "
-        "have, Dice of #1 0.900 (fixed threshold 0.5; predicting nothing 0.780), about 31 s left"
+        "have, Dice of #1 0.900 (fixed threshold 0.5; predicting nothing 0.780), 0.00 CPU h spent, "
+        "about 0.01 to go, about 31 s left (3 folds of 10 s, 1 at once)"
     )
 
 
@@ -55,6 +56,34 @@ def test_a_complete_trial_shows_the_dice_that_would_be_deployed() -> None:
     cells = {row[1].strip(): [cell.strip() for cell in row[6:9]] for row in rows}
     assert cells["0"] == ["0.880", "from the other folds", "0.780"]
     assert cells["1"] == ["0.750", "fixed 0.5", "0.780"]
+
+
+def test_cost_is_of_all_tries_times_what_a_trial_takes(ledger: Ledger) -> None:
+    made = ledger.projection
+    made.trials = made.trials[:2]
+    for start, attempt in enumerate(made.trials[0].log + made.trials[1].log):
+        attempt.started_at = f"2026-01-0{1 + start}T00:00:00+00:00"
+        attempt.ended_at = f"2026-01-0{1 + start}T10:00:00+00:00"
+    for resources, said in (
+        ({}, "30 CPU h spent"),
+        ({"cpus": 4, "gpus": 0}, "120 CPU h spent"),
+        ({"cpus": 4, "gpus": 0.5}, "15 GPU h spent"),
+    ):
+        made.resources = resources
+        assert said in line(make_overview(made))
+    # A driver that died, and the next one that came the day after: the try has no epoch.
+    last = made.trials[1].log[-1]
+    last.outcome, last.reason = "lost", DRIVER_STOPPED
+    assert "10 GPU h spent" in line(make_overview(made))
+
+
+def test_a_narrow_table_has_no_column_that_is_cut(ledger: Ledger) -> None:
+    stream = io.StringIO()
+    Console(width=80, file=stream).print(table("small", ledger.projection, 80))
+    shown = stream.getvalue()
+    assert "…" not in shown
+    assert "fold 0 epoch 1" in shown
+    assert "predicting nothing scores 0.780" in " ".join(shown.split())
 
 
 def test_a_policy_that_ends_by_itself_has_a_bound_and_no_time(ledger: Ledger) -> None:

@@ -9,7 +9,8 @@ import pytest
 from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Attempt, Projection, Trial
-from sweep.search.budget import Budget, attempt_seconds
+from sweep.ledger.spent import attempt_seconds
+from sweep.search.budget import Budget
 
 
 def _at(second: int) -> str:
