@@ -18,6 +18,7 @@ from sweep.errors import UnknownSweep, UsageError
 from sweep.ledger import Ledger, Projection
 from sweep.ledger.family import CONFIRMATION
 from sweep.ledger.projection import Trial
+from sweep.ledger.read import read_sweep
 from sweep.records import State, SweepState
 
 
@@ -115,13 +116,13 @@ def find_confirmed(url: str, name: str, search: Projection) -> ConfirmedScore | 
     Raises:
         LedgerError: The database cannot be reached.
     """
-    ledger = open_confirming(url, name)
-    if ledger is None:
-        return None
     try:
-        return confirmed_score(ledger.name, search, ledger.projection)
-    finally:
-        ledger.close()
+        fresh = read_sweep(url, name + CONFIRMATION)
+    except UnknownSweep:
+        return None
+    if fresh.header.confirms != name:
+        return None
+    return confirmed_score(name + CONFIRMATION, search, fresh)
 
 
 def confirmed_score(name: str, search: Projection, fresh: Projection) -> ConfirmedScore:

@@ -146,7 +146,19 @@ def summarise(
     ledger: Ledger, *, mlflow_run_id: str | None = None, confirmed: ConfirmedScore | None = None
 ) -> SweepSummary:
     """The state of a sweep as its ledger has it."""
-    projection = ledger.projection
+    return summary_of(
+        ledger.name, ledger.projection, mlflow_run_id=mlflow_run_id, confirmed=confirmed
+    )
+
+
+def summary_of(
+    name: str,
+    projection: Projection,
+    *,
+    mlflow_run_id: str | None = None,
+    confirmed: ConfirmedScore | None = None,
+) -> SweepSummary:
+    """The same of a projection."""
     said = verdict(projection)
     found = said.standing
     trials = [summarise_trial(trial, projection) for trial in projection.trials]
@@ -154,7 +166,7 @@ def summarise(
     names[projection.header.metric] = None
     led = {} if found.leader is None else trials[found.leader].metrics
     return SweepSummary(
-        name=ledger.name,
+        name=name,
         state=projection.sweep_state,
         reason=projection.sweep_reason,
         phantom=projection.header.is_phantom,

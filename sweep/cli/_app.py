@@ -6,6 +6,7 @@ and PyTorch, Ray, MLflow, Optuna and MONAI only inside the functions that need t
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -126,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see the epilog of `ptxsweep --help`.
     """
+    gc.unfreeze()
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if not sys.warnoptions and os.environ.get("PTXSWEEP_DEBUG") != "1":

@@ -12,21 +12,28 @@ from sweep.cli._common import (
     home_options,
     json_option,
     open_home,
+    without_collector,
 )
 from sweep.cli._help import command
-from sweep.cli.trial_table import NUM_ROWS
+from sweep.cli.trial_table import NUM_ROWS, cut, short
 from sweep.util.words import count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sweep.analysis.compare import Compared, Comparison
 
+#: Characters between two columns; of what changed, below which it is left out.
+_GAP, _LEAST_CHANGED = 2, 20
+#: Headings where there is room: means of a fold, and of all folds together.
+_EFFORT = ["epochs", "seconds"]
 _EPILOG = """\b
 difference  mean over folds of the trial minus the reference, on the same folds
 95%         its interval, corrected for overlapping training parts (Nadeau and Bengio 2003) and
             for the number of trials looked at, those stopped or parked too
 p           of the difference, corrected likewise: below 0.05 where the interval leaves out 0
-shown       what the folds show: better, worse, equivalent (two one-sided tests show that the
-            difference is smaller than the margin) or undecided"""
+shown       what the folds show at the margin: better, worse, equivalent (two one-sided tests
+            show that the difference is smaller than it) or undecided"""
 
 
 @command("compare", epilog=_EPILOG)
@@ -66,16 +73,15 @@ def compare_command(
     objective of masks at the fixed one of the settings, by which the search ranks. Captions and
     "threshold" say which.
     """
+    without_collector()
     from sweep.analysis.compare import compare
     from sweep.analysis.operating_point import fill
     from sweep.analysis.selection_bias import caution
     from sweep.analysis.verdict import verdict
-    from sweep.ledger import Ledger
+    from sweep.ledger.read import read_sweep
 
     home = open_home(options)
-    ledger = Ledger.open(home.ledger_url, name)
-    projection = ledger.projection
-    ledger.close()
+    projection = read_sweep(home.ledger_url, name)
     fill(projection, home.sweep_folder(name))
     said = verdict(projection)
     wanted = metrics or (None, "dice_positive", "dice")  # None: the objective
@@ -134,35 +140,67 @@ def _print(name: str, found: Comparison, warned: str | None, num_rows: int | Non
     shown = [reference, *sorted(others, key=lambda trial: sign * trial.interval.mean)][:num_rows]
     left = len(found.trials) - len(shown)
     more = f"{count(left, 'more trial')}: --all shows them" if left else None
-    said = (more, convention(found.metric), rule_text(found.threshold), warned)
+    screen = console()
+    rows = [_cells(trial) for trial in shown]
+    headings = ["trial", "mean +- SD", "difference", "95%", "p", f"shown\nat {found.margin:g}"]
+    room = screen.width - _width(headings, rows)
+    if room >= _width(_EFFORT, [_effort(trial) for trial in shown]) + _GAP + _LEAST_CHANGED:
+        headings += _EFFORT
+        rows = [[*row, *_effort(trial)] for row, trial in zip(rows, shown, strict=True)]
+    room = screen.width - _width(headings, rows) - _GAP
+    hidden = None if room >= _LEAST_CHANGED else "a wider terminal shows what changed"
     table = Table(
         title=f"{name}: {found.metric} against trial {found.reference}",
-        caption="\n".join(text for text in said if text),
+        caption="\n".join(
+            text
+            for text in (
+                more,
+                hidden,
+                f"95% and p {found.correction}",
+                convention(found.metric),
+                rule_text(found.threshold),
+                warned,
+            )
+            if text
+        ),
+        box=None,
+        padding=(0, _GAP, 0, 0),
+        pad_edge=False,
+        title_justify="left",
+        caption_justify="left",
     )
-    headings = ("trial", "changed", "mean +- SD", "difference", f"95%, {found.correction}", "p",
-                f"shown, margin {found.margin:g}", "epochs", "seconds")  # fmt: skip
     for heading in headings:
-        table.add_column(heading, justify="left" if heading == "changed" else "right")
-    for trial in shown:
-        table.add_row(*_cells(trial))
-    console().print(table)
+        table.add_column(heading, justify="right", no_wrap=True)
+    if hidden is None:
+        table.add_column("changed", no_wrap=True)
+        rows = [[*row, cut(_changed(trial), room)] for row, trial in zip(rows, shown, strict=True)]
+    for row in rows:
+        table.add_row(*row)
+    screen.print(table)
+
+
+def _width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Columns of the terminal that a table takes."""
+    first = [max(heading.split("\n"), key=len) for heading in headings]
+    return sum(max(map(len, column)) + _GAP for column in zip(first, *rows, strict=True)) - _GAP
 
 
 def _cells(trial: Compared) -> list[str]:
-    changed = ", ".join(f"{key} {_short(value)}" for key, value in trial.changed.items())
     difference = trial.difference
     return [
         str(trial.number),
-        changed or ("the reference" if difference is None else "nothing"),
         f"{trial.interval.mean:.4f} +- {trial.interval.sd:.4f}",
         "" if difference is None else f"{difference.mean:+.4f}",
         "" if difference is None else f"{difference.low:+.4f} to {difference.high:+.4f}",
         "" if difference is None else f"{trial.p_adjusted:.3f}",
         trial.word or "",
-        f"{trial.num_epochs:.1f}",
-        f"{trial.seconds:.0f}",
     ]
 
 
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _effort(trial: Compared) -> list[str]:
+    return [f"{trial.num_epochs:.1f}", f"{trial.seconds:.0f}"]
+
+
+def _changed(trial: Compared) -> str:
+    changed = ", ".join(f"{key} {short(value)}" for key, value in trial.changed.items())
+    return changed or ("the reference" if trial.difference is None else "nothing")

@@ -16,6 +16,7 @@ from sweep.cli._common import (
     json_option,
     open_home,
     say,
+    without_collector,
 )
 from sweep.cli._help import command
 from sweep.cli.trial_table import NUM_ROWS, ORDERS, Selection, trial_table
@@ -38,21 +39,28 @@ _OFFICIAL = (
 @json_option
 def list_command(as_json: bool, **options: Any) -> None:
     """List the sweeps of a ledger with their state."""
+    without_collector()
     from sweep.analysis.cohort import cohort_of
     from sweep.analysis.operating_point import objective_rule
     from sweep.analysis.phrases import note_text
     from sweep.analysis.selection_bias import cautions, spoken
     from sweep.analysis.verdict import verdict
-    from sweep.ledger import Ledger, list_sweeps, require_ledger
+    from sweep.ledger import require_ledger
+    from sweep.ledger.catalog import sweep_names
+    from sweep.ledger.connection import open_rows, readable
+    from sweep.ledger.read import read_rows
     from sweep.records import State
 
     home = open_home(options)
     require_ledger(home.ledger_url)
     sweeps: list[dict[str, Any]] = []
     stopped = (State.PRUNED, State.FAILED, State.ABANDONED)
-    for name in list_sweeps(home.ledger_url):
-        ledger = Ledger.open(home.ledger_url, name)
-        projection = ledger.projection
+    projections = {}
+    with open_rows(home.ledger_url) as rows:
+        with readable():
+            names = sweep_names(rows)
+        projections = {name: read_rows(rows, name) for name in names}
+    for name, projection in projections.items():
         said, warned = verdict(projection), cautions(projection)
         found = said.standing
         sweeps.append(
@@ -80,7 +88,6 @@ def list_command(as_json: bool, **options: Any) -> None:
                 "notes": projection.notes,
             }
         )
-        ledger.close()
     if as_json:
         emit({"sweeps": sweeps})
         return
@@ -137,18 +144,18 @@ def show_command(
     that from its start to its end. With --json all trials are there, by number, unless --sort or
     --state is given.
     """
+    without_collector()
     from sweep.analysis.confirmed import find_confirmed
     from sweep.analysis.operating_point import fill
-    from sweep.analysis.summary import summarise
-    from sweep.ledger import Ledger
+    from sweep.analysis.summary import summary_of
+    from sweep.ledger.read import read_sweep
 
     home = open_home(options)
     selection = Selection(order=order, states=_known(states), num_rows=None if is_all else NUM_ROWS)
-    ledger = Ledger.open(home.ledger_url, name)
-    fill(ledger.projection, home.sweep_folder(name))
-    confirmed = find_confirmed(home.ledger_url, name, ledger.projection)
-    summary = summarise(ledger, confirmed=confirmed)
-    ledger.close()
+    projection = read_sweep(home.ledger_url, name)
+    fill(projection, home.sweep_folder(name))
+    confirmed = find_confirmed(home.ledger_url, name, projection)
+    summary = summary_of(name, projection, confirmed=confirmed)
     if not as_json:
         print_sweep(summary, selection, _WIDE if is_wide else None)
         return

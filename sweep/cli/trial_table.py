@@ -88,14 +88,14 @@ def trial_table(summary: SweepSummary, selection: Selection, width: int) -> Tabl
     notes = _notes(summary, chosen, shown)
     rows = [_cells(trial, summary) for trial in shown]
     names = list(dict.fromkeys(name for trial in shown for name in trial.parameters))
-    values = [[_short(trial.parameters.get(name, "-")) for name in names] for trial in shown]
+    values = [[short(trial.parameters.get(name, "-")) for name in names] for trial in shown]
     headings = [*_HEADINGS[:2], objective_name(summary.metric), *_HEADINGS[2:]]
     if _width([*headings, *names], [[*r, *v] for r, v in zip(rows, values, strict=True)]) > width:
         for row, trial in zip(rows, shown, strict=True):
             row[_FOLDS] = f"{sum(score is not None for score in trial.fold_scores)}"
         left = width - _width(headings, rows) - _GAP
         names = ["parameters"] if left >= _LEAST_PARAMETERS else []
-        values = [[_cut(_sentence(trial.parameters), left)] * len(names) for trial in shown]
+        values = [[cut(_sentence(trial.parameters), left)] * len(names) for trial in shown]
         notes.append("--wide shows scores by fold and all parameters")
     for heading in [*headings, *names]:
         is_text = heading in ("state", "folds", "parameters")
@@ -141,12 +141,13 @@ def _width(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     return sum(max(map(len, column)) + _GAP for column in zip(*cells, strict=True)) - _GAP
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """A text that is no longer than some characters."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _sentence(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {_short(value)}" for key, value in parameters.items())
+    return ", ".join(f"{key} {short(value)}" for key, value in parameters.items())
 
 
 def _state(trial: TrialSummary) -> str:
@@ -165,5 +166,6 @@ def _mean(trial: TrialSummary) -> str:
     return f"{trial.mean:.4f}" if trial.state == "complete" else f"({trial.mean:.4f})"
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value of a setting as tables have it."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

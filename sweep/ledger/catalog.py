@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+import sqlalchemy
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from sweep.errors import LedgerError, NameTaken, UnknownSweep
+from sweep.ledger.compat import STUDIES, STUDY_ATTRIBUTES
 from sweep.ledger.connection import (
+    Database,
     close_storage,
     compare_and_swap,
     open_storage,
@@ -78,7 +81,7 @@ def list_sweeps(storage_url: str) -> list[str]:
     Raises:
         LedgerError: The database cannot be reached.
     """
-    return study_names(storage_url, _names)
+    return study_names(storage_url, sweep_names)
 
 
 def study_names(storage_url: str, named: Callable[[RDBStorage], list[str]]) -> list[str]:
@@ -140,21 +143,21 @@ def _listed(attributes: Mapping[str, Any]) -> Listed:
     return Listed(header=header, state=state, reason=stored.get("reason"))
 
 
-def study_id(storage: RDBStorage, name: str) -> int:
+def study_id(storage: Database, name: str) -> int:
     """Optuna's id of a study.
 
     Raises:
         UnknownSweep: There is no study of that name; the message names the sweeps there are.
     """
-    try:
-        return storage.get_study_id_from_name(name)
-    except KeyError:
-        names = _names(storage)
-        nearest = "".join(f"; did you mean {near!r}?" for near in get_close_matches(name, names, 1))
-        known = ", ".join(names) or "none"
-        raise UnknownSweep(
-            f"no sweep is named {name!r}{nearest}; this ledger holds: {known}"
-        ) from None
+    with storage.engine.connect() as connection:
+        query = sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
+        found = connection.execute(query).scalar_one_or_none()
+    if found is not None:
+        return int(found)
+    names = sweep_names(storage)
+    nearest = "".join(f"; did you mean {near!r}?" for near in get_close_matches(name, names, 1))
+    known = ", ".join(names) or "none"
+    raise UnknownSweep(f"no sweep is named {name!r}{nearest}; this ledger holds: {known}")
 
 
 @contextmanager
@@ -202,7 +205,13 @@ def read_header(text: str) -> SweepHeader:
     return SweepHeader.from_stored(header)
 
 
-def _names(storage: RDBStorage) -> list[str]:
-    return [
-        study.study_name for study in storage.get_all_studies() if HEADER_KEY in study.user_attrs
-    ]
+def sweep_names(storage: Database) -> list[str]:
+    """Names of all sweeps in a database, oldest first."""
+    query = (
+        sqlalchemy.select(STUDIES.c.study_name)
+        .join_from(STUDIES, STUDY_ATTRIBUTES, STUDIES.c.study_id == STUDY_ATTRIBUTES.c.study_id)
+        .where(STUDY_ATTRIBUTES.c.key == HEADER_KEY)
+        .order_by(STUDIES.c.study_id)
+    )
+    with storage.engine.connect() as connection:
+        return [str(name) for name in connection.execute(query).scalars()]

@@ -13,14 +13,15 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 
 from sweep.errors import LedgerError, SweepError
-from sweep.ledger.compat import STUDY_ATTRIBUTES
+from sweep.ledger.compat import STUDIES, STUDY_ATTRIBUTES
 from sweep.ledger.quiet import quiet_optuna
 from sweep.ledger.sql import LedgerStorage
 from sweep.util.redaction import redact
@@ -40,24 +41,69 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+class Database(Protocol):
+    """What rows are read from: an Optuna storage, or `open_rows`."""
+
+    @property
+    def engine(self) -> sqlalchemy.Engine:
+        """Connections to it."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a database, without Optuna's storage around them."""
+
+    engine: sqlalchemy.Engine
+
+
+@contextmanager
+def open_rows(url: str) -> Iterator[Database]:
+    """The rows of a database that is laid out, for one that only reads.
+
+    Optuna's storage first asks whether its layout is the newest, which takes longer than to read a
+    small sweep.
+
+    Raises:
+        LedgerError: The database cannot be reached, or its driver is not installed.
+    """
+    try:
+        rows = Rows(sqlalchemy.create_engine(url, **_arguments(url)))
+        with rows.engine.connect() as connection:
+            connection.execute(sqlalchemy.select(STUDIES.c.study_id).limit(1)).all()
+    except Exception:  # which says what is wrong, or lays it out
+        storage = open_storage(url)
+        try:
+            yield storage
+        finally:
+            close_storage(storage)
+        return
+    try:
+        yield rows
+    finally:
+        rows.engine.dispose()
+
+
 def open_storage(url: str) -> LedgerStorage:
     """Open (and, when new, lay out) the database at an SQLAlchemy URL.
 
     Raises:
         LedgerError: The database cannot be reached, or its driver is not installed.
     """
-    arguments: dict[str, Any] = {"pool_pre_ping": True}
-    if url.startswith("sqlite"):
-        arguments = {"connect_args": {"timeout": _SQLITE_TIMEOUT_SECONDS}}
     try:
         with quiet_optuna():
-            return _laid_out(url, arguments)
+            return _laid_out(url, _arguments(url))
     except Exception as error:  # a damaged file makes Optuna raise nearly anything
         raise LedgerError(
             f"cannot open the ledger database at {redact(url)}: {error.__class__.__name__}; "
             "check that the address is right, the server runs, its driver is installed, and that "
             "the database is one of Optuna's"
         ) from error
+
+
+def _arguments(url: str) -> dict[str, Any]:
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": _SQLITE_TIMEOUT_SECONDS}}
+    return {"pool_pre_ping": True}
 
 
 @contextmanager
@@ -157,7 +203,7 @@ def patiently(
         waited, wait = waited + wait, min(2 * wait, _LONGEST_WAIT_SECONDS)
 
 
-def shared_clock(storage: RDBStorage) -> Callable[[], float]:
+def shared_clock(storage: Database) -> Callable[[], float]:
     """Seconds since the epoch, the same for all processes that use a database, however their clocks
     go.
 
@@ -188,7 +234,7 @@ def _is_away(error: BaseException | None) -> bool:
     return False
 
 
-def read_attribute(storage: RDBStorage, study_id: int, key: str) -> str | None:
+def read_attribute(storage: Database, study_id: int, key: str) -> str | None:
     """The stored text of a study attribute, None when it was never written."""
     query = sqlalchemy.select(STUDY_ATTRIBUTES.c.value_json).where(
         STUDY_ATTRIBUTES.c.study_id == study_id, STUDY_ATTRIBUTES.c.key == key

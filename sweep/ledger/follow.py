@@ -26,12 +26,11 @@ from sweep.ledger.compat import (
     TRIALS,
     EpochValueRow,
 )
-from sweep.ledger.connection import readable, shared_clock
+from sweep.ledger.connection import Database, readable, shared_clock
 from sweep.ledger.lease import Driver, driver_of
 from sweep.ledger.ledger import RESAMPLING_KEY, RESOURCES_KEY, VERSIONS_KEY
 from sweep.ledger.messages import NOTES_KEY, notes_of
 from sweep.ledger.projection import Projection
-from sweep.ledger.sql import LedgerStorage
 from sweep.records import SweepState
 
 _EPOCHS = EpochValueRow.__table__
@@ -58,7 +57,7 @@ class Follower:
             epochs have no time of their own; None before the first.
     """
 
-    def __init__(self, storage: LedgerStorage, name: str) -> None:
+    def __init__(self, storage: Database, name: str) -> None:
         """Read a sweep from its start.
 
         Args:

@@ -25,7 +25,7 @@ from typing import Any
 from optuna.storages import RDBStorage
 
 from sweep.errors import LeaseHeld
-from sweep.ledger.connection import compare_and_swap, patiently, read_attribute
+from sweep.ledger.connection import Database, compare_and_swap, patiently, read_attribute
 from sweep.ledger.sql import Fence
 
 LEASE_KEY = "ptxsweep:lease"
@@ -173,7 +173,7 @@ class Driver:
 
 
 def driver_of(
-    storage: RDBStorage, study_id: int, clock: Callable[[], float] = time.time
+    storage: Database, study_id: int, clock: Callable[[], float] = time.time
 ) -> Driver | None:
     """The driver that is at work on a sweep, as far as its lease says; None if none is.
 

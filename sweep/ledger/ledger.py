@@ -53,6 +53,7 @@ from sweep.ledger.sql import (
     StudyAttribute,
 )
 from sweep.records import Epoch, FoldScore, State, SweepState
+from sweep.util.collector import collector_asleep
 
 VERSIONS_KEY = "ptxsweep:later-versions"
 RESAMPLING_KEY, RESOURCES_KEY = "ptxsweep:resampling", "ptxsweep:resources"
@@ -425,9 +426,10 @@ class Ledger:
         per_trial = read_attribute(self._storage, self._study_id, RESOURCES_KEY)
         projection.resources = json.loads(per_trial or "{}")
         projection.notes = notes_of(read_attribute(self._storage, self._study_id, NOTES_KEY))
-        trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
-        self._trial_ids = [trial_id(trial) for trial in trials]
-        self._seq = entries.load(projection, trials)
+        with collector_asleep():
+            trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
+            self._trial_ids = [trial_id(trial) for trial in trials]
+            self._seq = entries.load(projection, trials)
         self._waiting = []
         self._not_told_optuna = [
             trial.number

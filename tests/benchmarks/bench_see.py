@@ -11,13 +11,16 @@ and ends with exit code 1 where a goal is missed:
                         all complete (goal: at most 0.4)
     mlflow_bytes        what a fold adds to MLflow's database and artifacts, likewise (at most 0.25)
     mlflow_kb           the same in kB (at most 12)
+    list_cpu, show_cpu, compare_cpu     CPU of a command over the earlier build's (at most 0.5)
+    list_growth, show_growth, compare_growth    over its own at a tenth of the trials (at most 2)
 
-Run with `make bench-see`, or `python tests/benchmarks/bench_see.py [TRIALS]`; it needs git's
-history, from which the earlier build (`BEFORE`) is taken.
+Run with `make bench-see`, or `python tests/benchmarks/bench_see.py [TRIALS] [--part NAME ...]` for
+some parts; it needs git's history, from which the earlier build (`BEFORE`) is taken.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -101,6 +104,15 @@ found = {"seconds": seconds / num_folds, "bytes": size / num_folds}
 """
 
 
+_COMMAND = """
+import sys
+from sweep.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+#: What is typed, by the name of its figures.
+_COMMANDS = {"list": ("list",), "show": ("show", "see"), "compare": ("compare", "see")}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Builds:
     """Where both builds and the ledger are.
@@ -109,12 +121,14 @@ class Builds:
         before: Folder of the earlier build.
         now: Folder of this one.
         home: Folder with `ledger.db`, which holds the sweep "see".
+        small: The same with a tenth of the trials.
         scratch: Folder for what is written.
     """
 
     before: Path
     now: Path
     home: Path
+    small: Path
     scratch: Path
 
 
@@ -171,7 +185,26 @@ def mlflow(builds: Builds) -> dict[str, float]:
     return {**say, **ratios, "mlflow_kb": size / 1e3}
 
 
-PARTS: tuple[Callable[[Builds], dict[str, float]], ...] = (report, mlflow)
+def terminal(builds: Builds) -> dict[str, float]:
+    """Commands that show a sweep, on standard output that is no terminal."""
+    figures: dict[str, float] = {}
+    for name, words in _COMMANDS.items():
+
+        def run(build: Path, home: Path = builds.home, words: tuple[str, ...] = words) -> float:
+            return cpu_seconds(build, _COMMAND, *words, "--home", home)
+
+        before, now = side_by_side(builds, run)
+        small = median(run(builds.now, builds.small) for _ in range(NUM_TURNS))
+        say = {f"{name}_seconds_before": before, f"{name}_seconds": now}
+        say[f"{name}_seconds_small"] = small
+        print(json.dumps(say), file=sys.stderr, flush=True)
+        figures |= {**say, f"{name}_cpu": now / before, f"{name}_growth": now / small}
+    return figures
+
+
+PARTS: dict[str, Callable[[Builds], dict[str, float]]] = {
+    part.__name__: part for part in (report, mlflow, terminal)
+}
 #: Goals by figure: at most this much.
 GOALS = {
     "report_cpu": 0.4,
@@ -179,6 +212,8 @@ GOALS = {
     "mlflow_cpu": 0.4,
     "mlflow_bytes": 0.25,
     "mlflow_kb": 12.0,
+    **{f"{name}_cpu": 0.5 for name in _COMMANDS},
+    **{f"{name}_growth": 2.0 for name in _COMMANDS},
 }
 
 
@@ -187,26 +222,33 @@ def missed(figures: Mapping[str, float]) -> list[str]:
     return [
         f"{name} at most {goal}, found {figures[name]:.3g}"
         for name, goal in GOALS.items()
-        if not figures[name] <= goal
+        if name in figures and not figures[name] <= goal
     ]
 
 
 def main() -> int:
-    """Make the ledger and the earlier build, measure every part and print the ratios."""
-    num_trials = int(sys.argv[1]) if len(sys.argv) > 1 else NUM_TRIALS
+    """Make the ledgers and the earlier build, measure the parts and print the ratios."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("trials", nargs="?", type=int, default=NUM_TRIALS)
+    parser.add_argument("--part", choices=PARTS, action="append", help="May come several times.")
+    given = parser.parse_args()
+    num_trials = given.trials
     figures: dict[str, float] = {"num_trials": num_trials}
     with tempfile.TemporaryDirectory() as folder:
-        before, home, scratch = (Path(folder) / name for name in ("before", "home", "scratch"))
-        for each in (before, home, scratch):
+        before, home, small, scratch = (
+            Path(folder) / name for name in ("before", "home", "small", "scratch")
+        )
+        for each in (before, home, small, scratch):
             each.mkdir()
         code = subprocess.run(
             ["git", "archive", BEFORE], cwd=ROOT, stdout=subprocess.PIPE, check=True
         )
         subprocess.run(["tar", "-x", "-C", str(before)], input=code.stdout, check=True)
         cpu_seconds(before, _MAKE, home, str(num_trials))
-        builds = Builds(before=before, now=ROOT, home=home, scratch=scratch)
-        for part in PARTS:
-            figures |= part(builds)
+        cpu_seconds(before, _MAKE, small, str(max(1, num_trials // 10)))
+        builds = Builds(before=before, now=ROOT, home=home, small=small, scratch=scratch)
+        for name in given.part or PARTS:
+            figures |= PARTS[name](builds)
     lost = missed(figures)
     for line in lost:
         print(f"missed: {line}", file=sys.stderr)
