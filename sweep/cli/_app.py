@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import click
 
-from ptxcore.errors import CoreError, TrainingDiverged
+from ptxcore.errors import CoreError, DataError, TrainingDiverged
 from sweep.cli._help import GIVEN, with_options
 from sweep.errors import (
     ChampionMoved,
@@ -170,8 +170,9 @@ def _explain(error: Exception) -> int:
     text = with_options(str(error), getattr(error, GIVEN, "")) or type(error).__name__
     if not isinstance(error, (SweepError, CoreError)):
         text = f"{type(error).__name__}: {text} (PTXSWEEP_DEBUG=1 shows where)"
-    # A search space has a line for each of its mistakes; other line ends are of libraries.
-    lines = text.splitlines() if isinstance(error, SpaceError) else [text]
+    # A search space has a line for each of its mistakes, an import for each of its files; other
+    # line ends are of libraries.
+    lines = text.splitlines() if isinstance(error, (SpaceError, DataError)) else [text]
     for line in lines:
         click.echo("error: " + redact(" ".join(line.split())), err=True)
     return exit_code(error)

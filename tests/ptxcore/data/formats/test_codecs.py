@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import zlib
 from pathlib import Path
@@ -15,6 +16,8 @@ from pydicom.uid import (
     HTJ2K,
     UID,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -29,6 +32,13 @@ from ptxcore.data.formats.dicom import read_dicom
 from ptxcore.errors import DicomError
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+#: A ramp of 12 x 16 px by OpenJPH 0.32 (high-throughput JPEG 2000, reversible), 16 bits coded.
+HIGH_THROUGHPUT = (
+    "/0//UQApQAAAAAAQAAAADAAAAAAAAAAAAAAAEAAAAAwAAAAAAAAAAAABDwEB/1AACAACAAAACv9SAAwAAgABAAUEBE"
+    "AB/1wAEyCIkJCQkJCQkJCQkJCQiIiI/2QAFwABT3BlbkpQSCBWZXIgMC4zMi4wLv+QAAoAAAAAAIIAAf+TwAAmx/UF"
+    "B3QAAMAAE0AAEwC0+gMHdAAI+gMHdADAABPAABMAWGH1AoJ0ANPpACI0AMAAFVAABViiRIn6oIIyAnYAoooqqqjAQg"
+    "G+tgDAACtgABaYKioqKioq54p6cYJ3ACpVVFRUVFRU/voMYHv2MYHsugD/2Q=="
+)
 GPL = "`pip install pylibjpeg pylibjpeg-libjpeg` brings one under the GPL"
 JPEG_XL = "1.2.840.10008.1.2.4.110"
 
@@ -78,6 +88,24 @@ def test_jpeg_extended_of_twelve_bits_names_what_reads_it() -> None:
         f"12 bits, for which no decoder is installed; {GPL}"
     )
     with pytest.raises(DicomError, match=re.escape(message)):
+        read_dicom(path)
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])
+def test_high_throughput_jpeg_2000(syntax: UID, tmp_path: Path) -> None:
+    ramp = (np.add.outer(np.arange(12), np.arange(16)) * 150).astype(np.uint16)
+    path = write_dicom(tmp_path / "a.dcm", ramp, syntax=JPEG2000Lossless)
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.PixelData = encapsulate([base64.b64decode(HIGH_THROUGHPUT)])
+    dataset.save_as(path)
+    if readers_of(syntax).plugins:
+        assert np.abs(read_dicom(path).pixels - ramp / 3900 * 65_535).max() <= 0.5
+        return
+    message = (
+        r"found High-Throughput .* no decoder is installed; `pip install 'ptxsweep\[codecs\]'`"
+    )
+    with pytest.raises(DicomError, match=message):
         read_dicom(path)
 
 
