@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 from mlflow.entities import Metric, RunTag
+from mlflow.entities.model_registry import ModelVersion
 
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
@@ -40,11 +41,13 @@ from sweep.promotion.gate import Verdict, population, preliminary
 from sweep.promotion.gate_file import Gate, load_gate
 from sweep.promotion.holdout import count_patients, place_of, read_plan
 from sweep.promotion.judge import judge
+from sweep.promotion.rival import of_others
 from sweep.promotion.spending import count_uses, unspent
 from sweep.ray.resources import ResourceRequest
 from sweep.records import State, SweepState
 from sweep.search.budget import Budget
 from sweep.space import SearchSpace, parse_space
+from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
 
@@ -268,6 +271,8 @@ def _on_holdout(
         with registry.reaching(home.tracking_uri, "the hold-out was not opened"):
             client = connect(home.tracking_uri, home.artifacts)
             present = champions.in_force(client, sweep.header)
+        if present is not None and _is_of_others(sweep, present, store):
+            present = None  # `promote --model-name` gives the winner a line of its own
         found, _ = judge(
             sweep,
             best,
@@ -280,6 +285,14 @@ def _on_holdout(
             on_verify=on_verify,
         )
         return found
+
+
+def _is_of_others(sweep: Sweep, champion: ModelVersion, store: Path | str | None) -> bool:
+    """Whether the champion is of other pictures, so that it cannot be scored beside the winner."""
+    cases = open_store(store or store_of(sweep.header, sweep.home.folder))
+    sweep.files.bring_plan()
+    plan = FoldPlan.load(sweep.folder / "plan.json")
+    return of_others(champion.tags, plan, cases) is not None
 
 
 def _tell_mlflow(home: Home, name: str, found: ConfirmedScore, holdout: Confirmation) -> None:

@@ -84,7 +84,7 @@ def load_rival(home: Home, version: ModelVersion, plan: FoldPlan, cases: CaseSto
     """
     name, number, tags = str(version.name), str(version.version), version.tags
     exposure, package = _exposure(tags, plan), tags.get(DIGEST_TAG)
-    other = _of_others(tags, plan, cases)
+    other = of_others(tags, plan, cases)
     if other is not None:
         return Rival(
             champion=Champion(name=name, version=number, problem=other, package=package),
@@ -110,12 +110,17 @@ def load_rival(home: Home, version: ModelVersion, plan: FoldPlan, cases: CaseSto
     )
 
 
-def _of_others(tags: Mapping[str, str], plan: FoldPlan, cases: CaseStore) -> str | None:
+def of_others(tags: Mapping[str, str], plan: FoldPlan, cases: CaseStore) -> str | None:
     """Why a champion of other pictures is no champion of these; None where both are alike.
 
     A model that does not tell, and cases that do not, are taken to be. Other sizes are no reason
     while each model brings the images to its own grid without loss; where it cannot on most of
     them, it would lose to any other.
+
+    Args:
+        tags: Tags of the champion's version.
+        plan: Fold plan with the locked cases.
+        cases: The cases.
     """
     its, pictures = tags.get(f"{PREFIX}pictures", "unknown"), main_subject(cases.contents)
     found = None

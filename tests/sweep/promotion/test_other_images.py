@@ -15,6 +15,7 @@ from tiny_sweep import NAME, copy_sweep
 
 from ptxcore.errors import DicomError
 from sweep.cli import main
+from sweep.confirm import confirm
 from sweep.errors import GateRefused, UsageError
 from sweep.evaluate import evaluate_model
 from sweep.ledger.evidence import Evidence
@@ -91,6 +92,24 @@ def test_evaluate(home: Home, tmp_path: Path) -> None:
     assert (found.num_cases, found.num_unlike) == (8, 8)
     larger = drawn_store(tmp_path / "larger", num_cases=8, num_positive=4, side_px=80, first=950)
     assert evaluate_model(home, CHAMPION, larger).num_unlike == 0
+
+
+def test_confirm_scores_a_winner_without_a_champion_of_others(home: Home) -> None:
+    """Which `promote` then refuses under its name, and takes under another."""
+    client = connect(home.tracking_uri)
+    larger = {**SEEN, "shortest_px": 1024, "longest_px": 1024, "grid_px": 512}
+    client.set_model_version_tag(MODEL, "1", "ptxsweep.images", json.dumps(larger))
+    copy_sweep(home, "coarse", [0, 1], space_text="name: coarse\n")
+    copy_sweep(home, "coarse.confirm", [0, 1], confirms="coarse")
+    found = confirm(home, "coarse").holdout
+    assert found is not None
+    assert found.champion is None
+    with pytest.raises(GateRefused, match="14 of the 14 locked cases are too far from those"):
+        promote(home, "coarse")
+    assert len(Evidence(home.ledger_url, "coarse.confirm").uses()) == 1
+    assert aliases(client, MODEL) == {"champion": "1"}
+    assert promote(home, "coarse", model_name="thumbnails").model_name == "thumbnails"
+    assert len(Evidence(home.ledger_url, "coarse.confirm").uses()) == 1
 
 
 def test_a_champion_that_cannot_see_these_images_is_no_rival(home: Home) -> None:
