@@ -114,6 +114,7 @@ def predict_files(
     on_model: Callable[[Mapping[str, Any]], None] = lambda facts: None,
     on_shadow: Callable[[Mapping[str, Any]], None] = lambda facts: None,
     on_problem: Callable[[DataError], None] | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Prediction]:
     """Segment files one by one; memory does not grow with their number.
 
@@ -139,6 +140,7 @@ def predict_files(
         on_shadow: Likewise with what the shadow says.
         on_problem: Called with the error of a file that cannot be read, after which the next one is
             segmented; None lets it end the call.
+        on_progress: Called after every segmented file with how many are done, and of how many.
 
     Raises:
         DataError: Images are too far from those that a model was trained on; nothing was written.
@@ -174,7 +176,7 @@ def predict_files(
     writer = _Writer(out, frozenset(formats), seg_type, ohif, _maker(facts))
     found = []
     try:
-        for file in chosen.files:
+        for number, file in enumerate(chosen.files, start=1):
             label = chosen.labels[file]
             try:
                 image, source = _read(file, label, writer)
@@ -192,6 +194,7 @@ def predict_files(
                 both = beside.compare(file, label, image, probability, mask)
                 prediction = dataclasses.replace(prediction, shadow=both)
             found.append(prediction)
+            on_progress(number, len(chosen.files))
     finally:
         writer.finish()
         if beside is not None:

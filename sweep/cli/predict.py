@@ -10,7 +10,15 @@ from typing import Any
 
 import click
 
-from sweep.cli._common import OUTPUT_FOLDER, emit, home_options, json_option, open_home, say
+from sweep.cli._common import (
+    OUTPUT_FOLDER,
+    counter,
+    emit,
+    home_options,
+    json_option,
+    open_home,
+    say,
+)
 from sweep.cli._help import command
 from sweep.errors import UsageError
 
@@ -203,6 +211,7 @@ def predict_command(
         on_model=on_model,
         on_shadow=on_shadow,
         on_problem=problems.append,
+        on_progress=counter("segmented", quiet_seconds=5.0),
     )
     predictions = [replace(one, source=_given(one.source, places)) for one in predictions]
     num_files = len(inputs.files) + len(inputs.problems)
