@@ -13,6 +13,11 @@ and ends with exit code 1 where a goal is missed:
     mlflow_kb           the same in kB (at most 12)
     list_cpu, show_cpu, compare_cpu     CPU of a command over the earlier build's (at most 0.5)
     list_growth, show_growth, compare_growth    over its own at a tenth of the trials (at most 2)
+    live_paint          seconds until a browser shows the live page of the sweep, over those at a tenth
+                        of the trials (at most 1.5); an installed Chromium is needed
+    live_update         seconds from a poll to what it brought, likewise (at most 1.5)
+    live_paint_seconds, live_update_seconds     the same by the clock (below 2 and 0.5 where nothing
+                        else runs)
 
 Run with `make bench-see`, or `python tests/benchmarks/bench_see.py [TRIALS] [--part NAME ...]` for
 some parts; it needs git's history, from which the earlier build (`BEFORE`) is taken.
@@ -202,8 +207,31 @@ def terminal(builds: Builds) -> dict[str, float]:
     return figures
 
 
+def live(builds: Builds) -> dict[str, float]:
+    """The live page in a browser, beside that at a tenth of the trials, in turns."""
+    code = Path(__file__).with_name("live_times.py").read_text(encoding="utf-8")
+    found: dict[Path, list[dict[str, float]]] = {builds.small: [], builds.home: []}
+    for _ in range(NUM_TURNS):
+        for folder, turns in found.items():
+            done = subprocess.run(
+                [sys.executable, "-c", code, str(folder)],
+                cwd=builds.now,
+                env={**os.environ, "PYTHONPATH": str(builds.now), "OMP_NUM_THREADS": "1"},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            turns.append(json.loads(done.stdout.splitlines()[-1]))
+    said = {}
+    for name in ("paint", "update"):
+        one, other = (median(turn[name] for turn in turns) for turns in found.values())
+        said |= {f"live_{name}": other / one, f"live_{name}_seconds": other}
+    print(json.dumps(said), file=sys.stderr, flush=True)
+    return said
+
+
 PARTS: dict[str, Callable[[Builds], dict[str, float]]] = {
-    part.__name__: part for part in (report, mlflow, terminal)
+    part.__name__: part for part in (report, mlflow, terminal, live)
 }
 #: Goals by figure: at most this much.
 GOALS = {
@@ -214,6 +242,8 @@ GOALS = {
     "mlflow_kb": 12.0,
     **{f"{name}_cpu": 0.5 for name in _COMMANDS},
     **{f"{name}_growth": 2.0 for name in _COMMANDS},
+    "live_paint": 1.5,
+    "live_update": 1.5,
 }
 
 
