@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
+from dashboards.live.ledgers import OpenSweep
 from dashboards.live.page import sweep_url
 from dashboards.queries import fold_scores, label, ordered, varied
 from dashboards.report.markup import Markup, join, table, tag
@@ -17,7 +18,7 @@ from dashboards.text import duration, metric_name, setting, signed
 from ptxcore.metrics import bounds
 from sweep.analysis.cohort import overlap_ratio
 from sweep.analysis.phrases import correction
-from sweep.analysis.standing import compare_folds, num_compared, standing
+from sweep.analysis.standing import compare_folds, num_compared
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State
 from sweep.util.words import count
@@ -85,25 +86,27 @@ def _number(text: str | None, otherwise: int) -> int:
     return int(text) if text and text.isdecimal() and len(text) < 9 else otherwise
 
 
-def board(name: str, projection: Projection, view: View) -> Markup:
+def board(one: OpenSweep, view: View) -> Markup:
     """The controls, the table, and the pages.
 
     Args:
-        name: Name of the sweep.
-        projection: Projection of it.
+        one: The sweep.
         view: What of it.
     """
+    name, projection = one.name, one.projection
     if not projection.trials:
         return tag("p", "No trial was proposed yet.")
     reference = projection.trials[view.against if view.against < len(projection.trials) else 0]
-    names = varied(projection)
-    chosen = [trial for trial in _sorted(projection, view.order) if _is_shown(trial, view, names)]
+    names = one.once("varied", lambda: varied(projection))
+    chosen = [trial for trial in _sorted(one, view.order) if _is_shown(trial, view, names)]
     num_pages = max(1, math.ceil(len(chosen) / ROWS))
     page = min(view.page, num_pages)
     shown = chosen[(page - 1) * ROWS : page * ROWS]
-    winner = standing(projection).leader
+    winner = one.found.standing.leader
     against = fold_scores(projection, reference)
-    number = num_compared(projection, reference.number)
+    number = one.once(
+        f"compared with {reference.number}", lambda: num_compared(projection, reference.number)
+    )
     rows = [
         _row(name, projection, trial, against, reference, names, view, number) for trial in shown
     ]
@@ -131,19 +134,20 @@ def board(name: str, projection: Projection, view: View) -> Markup:
         id="select",
     )
     return join(
-        (_controls(projection, view), tag("p", text, class_="small"), form,
+        (_controls(one, view), tag("p", text, class_="small"), form,
          _pages(view, page, num_pages, len(chosen)))
     )  # fmt: skip
 
 
-def _sorted(projection: Projection, order: str) -> list[Trial]:
+def _sorted(one: OpenSweep, order: str) -> list[Trial]:
+    projection = one.projection
     if order == "number":
         return list(projection.trials)
     if order == "seconds":
         return sorted(projection.trials, key=lambda trial: (-trial.total_seconds, trial.number))
     if order == "epochs":
         return sorted(projection.trials, key=lambda trial: (-trial.num_epochs, trial.number))
-    return ordered(projection)
+    return one.once("ordered", lambda: ordered(projection))
 
 
 def _is_shown(trial: Trial, view: View, names: list[str]) -> bool:
@@ -222,8 +226,9 @@ def _difference(
     return signed(found.mean), f"{signed(found.low)} to {signed(found.high)}"
 
 
-def _controls(projection: Projection, view: View) -> Markup:
-    states = {str(trial.state) for trial in projection.trials}
+def _controls(one: OpenSweep, view: View) -> Markup:
+    projection = one.projection
+    states = one.once("states", lambda: {str(trial.state) for trial in projection.trials})
     shown = [("", "all states"), *((state, state) for state in map(str, State) if state in states)]
     return tag(
         "form",

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dashboards.live.settings import Settings
 from dashboards.queries import OperatingPoints
 from dashboards.report.findings import Findings, find
 from sweep.analysis.operating_point import operating_points
+from sweep.analysis.standing import num_looked_at
 from sweep.errors import SweepError, UsageError
 from sweep.ledger import Projection, require_ledger
 from sweep.ledger.catalog import Listed, list_headers
@@ -28,6 +29,7 @@ from sweep.ledger.sql import LedgerStorage
 
 #: Sweeps whose trials are kept in memory; 1,000 trials are some 50 MB.
 MAX_OPEN = 16
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
@@ -37,12 +39,15 @@ class OpenSweep:
     Attributes:
         follower: Its projection, and the revision of it.
         folder: Where its files are; None where its name is no file name.
-        kept: What was worked out from this revision, by name.
+        kept: What was worked out, by name; none of it depends on an epoch's value, so it stands
+            until there is an entry, or a trial's first epoch.
+        mark: What tells when there is.
     """
 
     follower: Follower
     folder: Path | None
     kept: dict[str, Any] = field(default_factory=dict)
+    mark: tuple[object, ...] = ()
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
@@ -63,20 +68,37 @@ class OpenSweep:
     @property
     def points(self) -> OperatingPoints:
         """Thresholds of complete trials, as every other view has them."""
-        if "points" not in self.kept:
-            folder = self.folder or Path("/nonexistent")
-            self.kept["points"] = operating_points(self.projection, folder)
-        points: OperatingPoints = self.kept["points"]
-        return points
+        folder = self.folder or Path("/nonexistent")
+        return self.once("points", lambda: operating_points(self.projection, folder))
 
     @property
     def found(self) -> Findings:
         """What the report's first page says."""
         points = self.points
-        if "found" not in self.kept:
-            self.kept["found"] = find(self.projection, points)
-        found: Findings = self.kept["found"]
+        return self.once("found", lambda: find(self.projection, points))
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What was worked out before, or is now.
+
+        Args:
+            name: Its name among all that is kept.
+            make: Works it out, from anything but the values of epochs.
+        """
+        if name not in self.kept:
+            self.kept[name] = make()
+        found: T = self.kept[name]
         return found
+
+    def look(self) -> None:
+        """Take in what is new, and forget what it makes untrue."""
+        if not self.follower.advance():
+            return
+        follower = self.follower
+        entries, looked = follower.revision - follower.num_epochs, num_looked_at(self.projection)
+        mark = (entries, looked, follower.identity, id(self.projection))
+        if mark != self.mark:
+            self.kept.clear()
+            self.mark = mark
 
     def etag(self, *parts: object) -> str:
         """What names this revision in an answer; `parts` say what else the answer depends on."""
@@ -154,8 +176,7 @@ class Ledgers:
             self._open.move_to_end(name)
         with sweep.lock:
             try:
-                if sweep.follower.advance():
-                    sweep.kept.clear()
+                sweep.look()
             except SweepError:  # deleted or renamed: the next look finds what has the name then
                 with self._lock:
                     self._open.pop(name, None)

@@ -94,17 +94,22 @@ def _body(
     one: OpenSweep, view: View, driver: Driver | None, now: datetime, is_away: bool
 ) -> Markup:
     projection, found = one.projection, one.found
-    reckoned = progress.overview(projection)
+    reckoned = one.once("overview", lambda: progress.overview(projection))
     lead, *rest = found.verdict.sentences
     head = join(
         (
             status(one, is_away=is_away),
-            sections.banners(projection, found, is_live=True),
+            one.once("banners", lambda: sections.banners(projection, found, is_live=True)),
             tag("h1", f"Sweep {one.name}"),
             tag("p", lead, class_="lead"),
             tag("p", " ".join(rest)) if rest else None,
             sections.tiles(found, None),
-            tag("p", progress.bar(projection, reckoned), " · ", progress.counts(projection)),
+            tag(
+                "p",
+                progress.bar(projection, reckoned),
+                " · ",
+                one.once("counts", lambda: progress.counts(projection)),
+            ),
             _sentence(progress.time_left(projection, reckoned)),
             *(tag("p", note_text(note)) for note in projection.notes),
         )
@@ -116,13 +121,23 @@ def _body(
                 progress.alarms(one.name, projection, driver, one.follower.last_at, now),
             )
         ),
-        "Verdict so far" if found.is_open else "Verdict": _verdict(one),
-        "Trials": join((board(one.name, projection, view), _figures(one, "comparisons"))),
-        "Why the others stopped": stopped(one.name, projection),
-        "What matters": join((sections.searched(projection), _figures(one, "search"))),
+        f"Verdict{' so far' if found.is_open else ''}": one.once("verdict", lambda: _verdict(one)),
+        "Trials": join((board(one, view), _figures(one, "comparisons"))),
+        "Why the others stopped": one.once("stopped", lambda: stopped(one.name, projection)),
+        "What matters": join(
+            (
+                one.once("searched", lambda: sections.searched(projection)),
+                _figures(one, "search"),
+            )
+        ),
         f"{sentences.subject(found).capitalize()} in training": _figures(one, "training"),
-        "What it cost": join((tag("p", sentences.effort(found)), tag("p", _cost(one)),
-                              _figures(one, "cost"))),
+        "What it cost": join(
+            (
+                tag("p", sentences.effort(found)),
+                tag("p", one.once("cost", lambda: _cost(one))),
+                _figures(one, "cost"),
+            )
+        ),
         "Where the numbers come from": provenance(one.name, projection, {}),
     }  # fmt: skip
     parts = (tag("section", tag("h2", title), part) for title, part in chapters.items())

@@ -164,7 +164,7 @@ def _cells(ledgers: Ledgers, kept: dict[str, _Row], name: str) -> Markup:
         with ledgers.opened(name) as one:
             etag = one.etag()
             if name not in kept or kept[name].etag != etag:
-                kept[name] = _Row(etag=etag, cells=_worked_out(one))
+                kept[name] = _Row(etag=etag, cells=one.once("row", lambda: _worked_out(one)))
             return kept[name].cells
     except LedgerError as error:
         return join((_named(name), tag("td", str(error), colspan=len(_HEAD) - 1)))

@@ -53,6 +53,7 @@ class Follower:
         name: Name of the sweep.
         projection: Everything the ledger held when it was last looked at.
         revision: Rows that it is made of; grows with every entry, epoch and note.
+        num_epochs: Those of them that are epochs.
         last_at: ISO 8601 time in UTC of the last entry, or of when a later epoch was seen, since
             epochs have no time of their own; None before the first.
     """
@@ -119,6 +120,7 @@ class Follower:
             self._attributes = self._of_sweep(connection)
             self.projection = _empty(self.name, self._attributes)
             self.revision = len(self._attributes) + len(self.projection.notes)
+            self.num_epochs = 0
             self._seq, self.last_at = 0, None
             self._seen = (0, 0)
             self._distributions: dict[str, BaseDistribution] = {}
@@ -178,6 +180,7 @@ class Follower:
             now = datetime.fromtimestamp(self._clock(), UTC)
             self.last_at = now.isoformat(timespec="milliseconds")
         self.revision += len(rows) + len(epochs)
+        self.num_epochs += len(epochs)
         return True
 
     def _apply(

@@ -13,8 +13,8 @@ and ends with exit code 1 where a goal is missed:
     mlflow_kb           the same in kB (at most 12)
     list_cpu, show_cpu, compare_cpu     CPU of a command over the earlier build's (at most 0.5)
     list_growth, show_growth, compare_growth    over its own at a tenth of the trials (at most 2)
-    live_paint          seconds until a browser shows the live page of the sweep, over those at a tenth
-                        of the trials (at most 1.5); an installed Chromium is needed
+    live_paint          seconds until a browser shows the live page, over those at a tenth of the
+                        trials (at most 1.5); an installed Chromium is needed
     live_update         seconds from a poll to what it brought, likewise (at most 1.5)
     live_paint_seconds, live_update_seconds     the same by the clock (below 2 and 0.5 where nothing
                         else runs)
