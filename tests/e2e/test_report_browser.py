@@ -128,6 +128,20 @@ def test_axe_finds_nothing_serious(report: Path) -> None:
     assert [fault for fault in found if fault[0] in SERIOUS] == []
 
 
+def test_it_is_dark_where_the_reader_is_and_light_on_paper(report: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(color_scheme="dark")
+        page.goto(report.as_uri())
+        paper = "() => getComputedStyle(document.body).backgroundColor"
+        assert page.evaluate(paper) == "rgb(18, 23, 29)"
+        page.emulate_media(media="print")
+        assert page.evaluate(paper) == "rgb(255, 255, 255)"
+        browser.close()
+
+
 def test_paper_and_pictures(report: Path, tmp_path: Path) -> None:
     write_pdf(report, tmp_path / "made" / "report.pdf")
     assert (tmp_path / "made" / "report.pdf").read_bytes().startswith(b"%PDF-")
