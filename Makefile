@@ -98,6 +98,7 @@ cluster-test: setup
 
 pictures: setup
 	PYTHONPATH=tests/support $(BIN)/python -m browser "$(HOME_FOLDER)/sweeps/demo/report.html" dashboards/report.png --height 1000
+	PYTHONPATH=tests/support $(BIN)/python -m live_picture "$(HOME_FOLDER)" demo dashboards/live.png
 	PYTHONPATH=tests/support $(BIN)/python -m mlflow_pages "$(HOME_FOLDER)" demo docs/mlflow.png
 
 bench: setup
