@@ -257,6 +257,16 @@ def say(text: str) -> None:
     click.echo(with_options(text, options), err=True)
 
 
+def browse(url: str) -> None:
+    """Open a page where there is a display; elsewhere a browser of text would start."""
+    if (
+        sys.platform in ("darwin", "win32")
+        or os.environ.get("DISPLAY")
+        or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        click.launch(url)
+
+
 def counter(verb: str, *, quiet_seconds: float = 0.0) -> Callable[[int, int], None]:
     """A callback (done, total) that says a line at every tenth, once it has taken a while.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sweep.cli._common import EXISTING_FILE, home_options, open_home, say
+from sweep.cli._common import EXISTING_FILE, browse, home_options, open_home, say
 from sweep.cli._help import command
 from sweep.errors import UsageError
 
@@ -55,7 +55,6 @@ def dashboard_command(
         raise UsageError("--key: found without --allow-promote, expected beside it")
 
     import socket
-    import webbrowser
 
     import uvicorn
 
@@ -88,6 +87,6 @@ def dashboard_command(
         say("Ctrl-C ends it")
         # Other users of the machine see what a browser is started with.
         if opens and token is None:
-            webbrowser.open(address)
+            browse(address)
         config = uvicorn.Config(app, log_level="warning", access_log=False)
         uvicorn.Server(config).run(sockets=[listener])

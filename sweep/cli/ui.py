@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 from types import FrameType
 from typing import Any
 
 import click
 
-from sweep.cli._common import emit, home_options, json_option, open_home, say
+from sweep.cli._common import browse, emit, home_options, json_option, open_home, say
 from sweep.cli._help import command
 
 
@@ -47,8 +45,8 @@ def ui_command(name: str, port: int, opens: bool, as_json: bool, **options: Any)
                 emit({"sweep": found.sweep, "run_id": found.run_id, "url": found.url})
             else:
                 click.echo(found.url)
-            if opens and _has_display():
-                click.launch(found.url)
+            if opens:
+                browse(found.url)
             if found.server is not None:
                 say("Ctrl-C ends MLflow's server")
                 found.server.wait()
@@ -56,9 +54,3 @@ def ui_command(name: str, port: int, opens: bool, as_json: bool, **options: Any)
         say("ended")
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _has_display() -> bool:
-    if sys.platform in ("darwin", "win32"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
