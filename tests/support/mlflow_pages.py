@@ -125,7 +125,7 @@ def compare(page: Page, number: int) -> None:
         page.get_by_label(_SELECT).first.check()
     page.get_by_role("button", name="Compare", exact=True).click()
     page.get_by_text(f"Comparing {number} Runs").wait_for()
-    page.get_by_text("ptxsweep.stopped", exact=True).wait_for()
+    page.get_by_text("ptxsweep.rank", exact=True).wait_for()
 
 
 def compared(page: Page) -> dict[str, list[str]]:
