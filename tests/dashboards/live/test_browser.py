@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 from axe import serious
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from chromium import chromium, watched
+from live_server import serving
+from playwright.sync_api import Browser, Page, expect
 
 from dashboards.live.app import create_app
 from dashboards.live.settings import Settings
-from dashboards.report.export import find_browser
 from dashboards.text import score
 from sweep.analysis.compare import compare
 from sweep.analysis.summary import summarise
 from sweep.ledger import Ledger
 from sweep.records import Epoch
 from sweep.storage.home import Home
-
-if find_browser() is None and os.environ.get("PTXSWEEP_BROWSER") != "required":
-    pytest.skip("no Chromium is installed", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
@@ -39,49 +33,24 @@ def home(live_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def address(home: Home) -> Iterator[str]:
-    config = uvicorn.Config(
-        create_app(Settings(home=home)), port=0, log_level="warning", access_log=False
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+    with serving(create_app(Settings(home=home))) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        path = find_browser()
-        assert path is not None
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with chromium() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """A window that fails the test if a page complains or asks anything of another host."""
-    told: list[str] = []
     window = browser.new_page(viewport={"width": 1280, "height": 900})
-    window.on("console", lambda line: told.append(f"{line.type}: {line.text}"))
-    window.on("pageerror", lambda error: told.append(str(error)))
-    window.on(
-        "request",
-        lambda asked: (
-            None
-            if asked.url.startswith((f"{address}/", "data:", "blob:"))
-            else told.append(f"asked for {asked.url}")
-        ),
-    )
+    seen = watched(window)
     yield window
     window.close()
-    assert told == []
+    assert (seen.console, seen.foreign) == ([], [])
 
 
 def summary_of(home: Home) -> Any:
