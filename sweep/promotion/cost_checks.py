@@ -7,6 +7,7 @@ from sweep.promotion.confirmation import Confirmation
 from sweep.promotion.costs import CHAMPION, WINNER, WORDS
 from sweep.promotion.gate_file import Gate
 
+_NOISY = ("seconds_per_image", "memory_bytes")
 _CHEAPER = "cheaper than the champion"
 _NOT_MEASURED = "none measured"
 _AGAIN = "`--again` opens the hold-out once more and measures them, if it can be loaded"
@@ -79,7 +80,7 @@ def cheaper(confirmation: Confirmation, gate: Gate, *, is_against_champion: bool
             told.append(f"{WORDS[one]} not told by this system")
             continue
         share, decided = shares
-        note = f" (upper end {decided:.2f})" if one == "seconds_per_image" else ""
+        note = f" (upper end {decided:.2f})" if one in _NOISY else ""
         told.append(f"{WORDS[one]} {share:.2f}{note}")
         passed = passed or decided <= most
     return [check(_CHEAPER, passed, ", ".join(told), expected)]

@@ -51,7 +51,7 @@ def costs(**changes: Any) -> Costs:
     made = Costs(
         num_networks=5,
         size_bytes=2**20,
-        memory_bytes=2**22,
+        memory_bytes=2**26,
         seconds=(1.0, 1.1, 0.9, 1.0),
         where="cpu, float32, 2 threads",
     )
@@ -77,17 +77,22 @@ def test_an_equal_one_is_not_cheaper_and_noise_is_no_gain() -> None:
     gate = load_gate("cheaper")
     equal = asked(gate, winner=costs(), champion=costs())
     assert not equal.passed
-    assert "seconds an image 1.00 (upper end 1.00), peak memory 1.00" in equal.found
+    assert (
+        "seconds an image 1.00 (upper end 1.00), peak memory 1.00 (upper end 1.06)" in equal.found
+    )
     noisy = costs(seconds=(0.5, 1.3, 0.4, 1.2))
     assert not asked(gate, winner=noisy, champion=costs()).passed
     for change in (
         {"seconds": (0.5, 0.55, 0.45, 0.5)},
-        {"memory_bytes": 2**21},
+        {"memory_bytes": 2**25},
         {"size_bytes": 2**19},
         {"num_networks": 4},
     ):
         assert asked(gate, winner=costs(**change), champion=costs()).passed, change
     one = Gate(min_lead=-0.02, cheaper=Cheaper(any_of=("memory_bytes",)))
+    # As measured of two equal ensembles on a busy machine: 0.72, and nothing but the allocator.
+    lucky = asked(one, winner=costs(memory_bytes=1215912), champion=costs(memory_bytes=1686952))
+    assert not lucky.passed
     untold = asked(one, winner=costs(memory_bytes=None), champion=costs())
     assert not untold.passed
     assert untold.found == "peak memory not told by this system"
@@ -100,13 +105,13 @@ def test_what_was_not_measured_fails_and_says_what_to_do() -> None:
     assert absent.found == "none measured"
     assert "`--again`" in absent.expected
     told: Any = Told(champion=costs())
-    cap = Gate(max_seconds_per_image=1.5, max_memory_bytes=2**22, max_size_bytes=10)
+    cap = Gate(max_seconds_per_image=1.5, max_memory_bytes=2**26, max_size_bytes=10)
     assert [one.passed for one in caps(told, cap)] == [False] * 3
 
 
 def test_caps_decide_on_the_upper_end_of_times() -> None:
     told: Any = Told(winner=costs())
-    cap = Gate(max_seconds_per_image=1.05, max_memory_bytes=2**22, max_size_bytes=2**19)
+    cap = Gate(max_seconds_per_image=1.05, max_memory_bytes=2**26, max_size_bytes=2**19)
     slow, memory, size = caps(told, cap)
     assert not slow.passed  # the mean is 1, the upper end 1.13
     assert "1 s (upper end of its interval 1.13 s; cpu, float32, 2 threads)" in slow.found
