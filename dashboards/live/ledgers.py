@@ -24,8 +24,11 @@ from sweep.errors import SweepError, UsageError
 from sweep.ledger import Projection, require_ledger
 from sweep.ledger.catalog import Listed, list_headers
 from sweep.ledger.connection import close_storage, open_storage
+from sweep.ledger.evidence import Evidence
 from sweep.ledger.follow import Follower
+from sweep.ledger.header import SweepHeader
 from sweep.ledger.sql import LedgerStorage
+from sweep.promotion.confirmation import Confirmation, last_confirmation
 
 #: Sweeps whose trials are kept in memory; 1,000 trials are some 50 MB.
 MAX_OPEN = 16
@@ -38,15 +41,19 @@ class OpenSweep:
 
     Attributes:
         follower: Its projection, and the revision of it.
+        evidence: Uses of its hold-out. They are read, and no hold-out is opened.
         folder: Where its files are; None where its name is no file name.
         kept: What was worked out, by name; none of it depends on an epoch's value, so it stands
             until there is an entry, or a trial's first epoch.
+        uses: Uses of its hold-out, begun and ended.
         mark: What tells when there is.
     """
 
     follower: Follower
+    evidence: Evidence
     folder: Path | None
     kept: dict[str, Any] = field(default_factory=dict)
+    uses: tuple[int, int] = (0, 0)
     mark: tuple[object, ...] = ()
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -59,6 +66,16 @@ class OpenSweep:
     def projection(self) -> Projection:
         """Everything its ledger holds. Read it only."""
         return self.follower.projection
+
+    @property
+    def header(self) -> SweepHeader:
+        """What was fixed when the sweep was created."""
+        return self.projection.header
+
+    @property
+    def confirmation(self) -> Confirmation | None:
+        """What the hold-out said when it was last opened, None before."""
+        return self.once("confirmation", lambda: last_confirmation(self))
 
     @property
     def revision(self) -> int:
@@ -91,18 +108,20 @@ class OpenSweep:
 
     def look(self) -> None:
         """Take in what is new, and forget what it makes untrue."""
-        if not self.follower.advance():
+        is_new = self.follower.advance()
+        uses = self.evidence.num_uses()
+        if not is_new and uses == self.uses:
             return
-        follower = self.follower
+        self.uses, follower = uses, self.follower
         entries, looked = follower.revision - follower.num_epochs, num_looked_at(self.projection)
-        mark = (entries, looked, follower.identity, id(self.projection))
+        mark = (entries, looked, follower.identity, id(self.projection), uses)
         if mark != self.mark:
             self.kept.clear()
             self.mark = mark
 
     def etag(self, *parts: object) -> str:
         """What names this revision in an answer; `parts` say what else the answer depends on."""
-        told = (self.name, self.revision, self.follower.identity, *parts)
+        told = (self.name, self.revision, self.uses, self.follower.identity, *parts)
         return f'"{sha256(repr(told).encode()).hexdigest()[:24]}"'
 
 
@@ -169,7 +188,11 @@ class Ledgers:
         with self._lock:
             sweep = self._open.get(name)
             if sweep is None:
-                sweep = OpenSweep(follower=Follower(storage, name), folder=self._folder(name))
+                sweep = OpenSweep(
+                    follower=Follower(storage, name),
+                    evidence=Evidence(storage, name),
+                    folder=self._folder(name),
+                )
                 self._open[name] = sweep
                 while len(self._open) > MAX_OPEN:
                     self._open.popitem(last=False)

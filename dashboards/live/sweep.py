@@ -103,7 +103,7 @@ def _body(
             tag("h1", f"Sweep {one.name}"),
             tag("p", lead, class_="lead"),
             tag("p", " ".join(rest)) if rest else None,
-            sections.tiles(found, None),
+            sections.tiles(found, one.confirmation),
             tag(
                 "p",
                 progress.bar(projection, reckoned),

@@ -93,6 +93,11 @@ class Evidence:
             study = self._find()
             return [] if study is None else _uses(self._storage, study)
 
+    def num_uses(self) -> tuple[int, int]:
+        """How many uses this sweep began, and how many of them came to an end."""
+        uses = self.uses()
+        return len(uses), sum(use.result is not None for use in uses)
+
     def ids_of_uses(self, holdout_digest: str) -> set[str]:
         """What tells uses of these very cases apart, by all sweeps of this database."""
         found = set()

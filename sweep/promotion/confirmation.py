@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ptxcore.types import Rule
 from sweep.analysis.intervals import TOO_FEW
-from sweep.ledger.evidence import HoldoutUse
+from sweep.ledger.evidence import Evidence, HoldoutUse
+from sweep.ledger.header import SweepHeader
 from sweep.promotion.costs import Costs, read_costs
 from sweep.promotion.subgroups import PartDifference, read_parts
 from sweep.storage.holdout_uses import UNSHARED
-from sweep.storage.sweep import Sweep
 
 #: Number of the trial in what the evidence study keeps; older than the word.
 TRIAL_KEY = "candidate"
@@ -213,13 +213,29 @@ class Confirmation:
         return f"{self.printed_confidence(key)} interval {low:{form}} to {high:{form}}"
 
 
-def last_confirmation(sweep: Sweep) -> Confirmation | None:
+class Opened(Protocol):
+    """As much of a sweep as a confirmation is read from; `Sweep` is one."""
+
+    @property
+    def name(self) -> str:
+        """Name of the sweep."""
+
+    @property
+    def header(self) -> SweepHeader:
+        """What was fixed when the sweep was created."""
+
+    @property
+    def evidence(self) -> Evidence:
+        """Every use of its hold-out."""
+
+
+def last_confirmation(sweep: Opened) -> Confirmation | None:
     """The last confirmation that came to an end, None if there is none."""
     ended = [use for use in sweep.evidence.uses() if use.result is not None]
     return read_confirmation(sweep, ended[-1]) if ended else None
 
 
-def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
+def read_confirmation(sweep: Opened, use: HoldoutUse) -> Confirmation:
     """A use of the hold-out that came to an end, as a confirmation.
 
     Args:
@@ -263,7 +279,7 @@ def read_confirmation(sweep: Sweep, use: HoldoutUse) -> Confirmation:
     )
 
 
-def _num_uses(sweep: Sweep, use: HoldoutUse) -> int:
+def _num_uses(sweep: Opened, use: HoldoutUse) -> int:
     assert use.result is not None
     kept = use.result.get("num_uses")
     return len(sweep.evidence.ids_of_uses(use.holdout_digest)) if kept is None else int(kept)

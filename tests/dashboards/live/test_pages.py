@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from confirming import confirm_now
 from live_page import ODD, Answer, ask
 from synthetic_sweeps import run_sweep
+from tiny_sweep import NAME
 
 from dashboards.live.app import create_app
 from dashboards.live.settings import Settings
@@ -222,3 +224,15 @@ def test_real_trials_are_compared_case_by_case(trained_home: Home) -> None:
     ledger.close()
     figure = json.loads(ask(app, f"/compare/figures?t={name}:0&t={name}:1").body)
     assert figure["figures"][0]["plot"]["data"]
+
+
+def test_what_the_hold_out_said_is_shown_from_then_on(tiny_home: Home) -> None:
+    app = create_app(Settings(home=tiny_home))
+    before = ask(app, f"/s/{NAME}")
+    assert "No confirmation on held-out cases." in text_of(before)
+    known = confirm_now(tiny_home, NAME)
+    after = ask(app, f"/s/{NAME}", if_none_match=before.headers["etag"])
+    assert after.code == 200
+    assert f"Dice on the locked hold-out{score(known.metrics['dice'])}" in text_of(after)
+    assert "No confirmation" not in text_of(after)
+    assert ask(app, f"/s/{NAME}", if_none_match=after.headers["etag"]).code == 304
