@@ -50,7 +50,7 @@
   setInterval(ages, 1000);
 
   // Figures: asked for when they come near, and again when the ledger has more.
-  var NARROW = 640, FRESH = 10000;
+  var FRESH = 10000;
   var library = null;
   function plotly() {
     library = library || new Promise(function (done, failed) {
@@ -61,33 +61,6 @@
       document.head.append(script);
     });
     return library;
-  }
-
-  function merged(base, over) {
-    var all = Object.assign({}, base);
-    Object.keys(over).forEach(function (key) {
-      var both = base[key] && over[key] && !Array.isArray(over[key]) && typeof over[key] === "object";
-      all[key] = both ? merged(base[key], over[key]) : over[key];
-    });
-    return all;
-  }
-
-  function lines(names, width) {
-    var used = 0, rows = 1;
-    names.forEach(function (name) {
-      var size = 8 * name.length + 64;
-      if (used && used + size > width) { rows += 1; used = 0; }
-      used += size;
-    });
-    return rows;
-  }
-
-  function layoutOf(plot, width) {
-    var layout = width < NARROW ? merged(plot.layout, plot.narrow) : plot.layout;
-    if (!plot.names.length) { return Object.assign({}, layout, {width: width}); }
-    var more = 20 * (lines(plot.names, width) - lines(plot.names, 1040));
-    var margin = Object.assign({}, layout.margin, {b: layout.margin.b + more});
-    return Object.assign({}, layout, {width: width, height: layout.height + more, margin: margin});
   }
 
   function numberOf(data) { return Array.isArray(data) ? data[0] : data; }
@@ -115,7 +88,7 @@
   function draw(figure) {
     var place = figure.querySelector(".plot"), room = Math.floor(place.clientWidth);
     if (!figure.plot || !room) { return; }
-    Plotly.react(place, marked(figure.plot.data), layoutOf(figure.plot, room),
+    Plotly.react(place, marked(figure.plot.data), figureLayout(figure.plot, room),
       {displayModeBar: false, responsive: false});
     if (place.dataset.heard) { return; }
     place.dataset.heard = "yes";

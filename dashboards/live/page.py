@@ -28,6 +28,7 @@ POLICY = (
 ASSETS = {
     "report.css": ("report", "report.css", "text/css"),
     "live.css": ("live", "live.css", "text/css"),
+    "layout.js": ("report", "layout.js", "text/javascript"),
     "live.js": ("live", "live.js", "text/javascript"),
     "htmx.js": ("vendor", "htmx.min.js", "text/javascript"),
     "plotly.js": ("vendor", "plotly-cartesian.min.js", "text/javascript"),
@@ -100,6 +101,7 @@ def document(request: Request, page: Page) -> str:
         tag("link", rel="stylesheet", href=asset("report.css")),
         tag("link", rel="stylesheet", href=asset("live.css")),
         tag("script", src=asset("htmx.js"), defer=True),
+        tag("script", src=asset("layout.js"), defer=True),
         tag("script", src=asset("live.js"), defer=True),
     )
     path = request.url.path

@@ -152,7 +152,7 @@ def page_of(title: str, body: Markup, plots: Mapping[str, Plot]) -> str:
     scripts = (
         tag("script", Markup(found.replace("<", "\\u003c")), type="application/json", id="plots"),
         tag("script", Markup(_own("vendor", "plotly-cartesian.min.js"))),
-        tag("script", Markup(_own("report", "report.js"))),
+        tag("script", Markup(_own("report", "layout.js") + _own("report", "report.js"))),
     )
     return f"<!DOCTYPE html>\n{tag('html', head, tag('body', body, *scripts), lang='en')}\n"
 

@@ -3,42 +3,14 @@
   "use strict";
   var plots = JSON.parse(document.getElementById("plots").textContent);
   var config = {displayModeBar: false, responsive: false};
-  var NARROW = 640, PAPER = 680;
-
-  function merged(base, over) {
-    var all = Object.assign({}, base);
-    Object.keys(over).forEach(function (key) {
-      var both = base[key] && over[key] && !Array.isArray(over[key]) && typeof over[key] === "object";
-      all[key] = both ? merged(base[key], over[key]) : over[key];
-    });
-    return all;
-  }
-
-  function lines(names, width) {
-    var used = 0, rows = 1;
-    names.forEach(function (name) {
-      var size = 8 * name.length + 64;
-      if (used && used + size > width) { rows += 1; used = 0; }
-      used += size;
-    });
-    return rows;
-  }
-
-  function layoutOf(plot, width) {
-    var layout = width < NARROW ? merged(plot.layout, plot.narrow) : plot.layout;
-    if (!plot.names.length) { return Object.assign({}, layout, {width: width}); }
-    // As many lines as the legend takes at this width, instead of those at the usual one.
-    var more = 20 * (lines(plot.names, width) - lines(plot.names, 1040));
-    var margin = Object.assign({}, layout.margin, {b: layout.margin.b + more});
-    return Object.assign({}, layout, {width: width, height: layout.height + more, margin: margin});
-  }
+  var PAPER = 680;
 
   function draw(key, width) {
     var place = document.getElementById("plot-" + key), plot = plots[key];
     var room = Math.floor(width || place.clientWidth);
     if (!room || place.dataset.width === String(room)) { return; }
     place.dataset.width = String(room);
-    Plotly.react(place, plot.data, layoutOf(plot, room), config);
+    Plotly.react(place, plot.data, figureLayout(plot, room), config);
     // With a view box a picture scales where its width is not its own, as on paper.
     place.querySelectorAll(".main-svg").forEach(function (svg) {
       svg.setAttribute("viewBox", "0 0 " + svg.getAttribute("width") + " " + svg.getAttribute("height"));

@@ -131,7 +131,7 @@ def test_of_two_decisions_at_once_the_version_bears_the_one_that_holds(
 
     as_user(monkeypatch, "bob")
     monkeypatch.setattr(registry, "require_intact", meanwhile)
-    with pytest.raises(ChampionMoved):
+    with pytest.raises(ChampionMoved, match="changed in this moment"):
         approve(tiny_home, MODEL)
     assert standing(tiny_home) == {}
     version = connect(tiny_home.tracking_uri).get_model_version(MODEL, "1")
