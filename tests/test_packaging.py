@@ -72,6 +72,7 @@ def test_wheel_holds_packages_types_and_search_spaces(wheel: list[str]) -> None:
         "sweep/cli/__init__.py",
         "sweep/mlflow/model_package/champion.py",
         "dashboards/report/report.css",
+        "dashboards/report/layout.js",
         "dashboards/report/report.js",
         "dashboards/live/live.css",
         "dashboards/live/live.js",
