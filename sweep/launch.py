@@ -20,6 +20,7 @@ from ptxcore.errors import CoreError, StoreError
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
 from sweep.analysis.cohort import take_part
+from sweep.analysis.detection import detect
 from sweep.analysis.operating_point import keeper
 from sweep.analysis.resampling import resample
 from sweep.analysis.selection_bias import mixed_versions
@@ -311,16 +312,22 @@ def _note_versions(ledger: Ledger) -> None:
         _log.warning("caution: %s", mixed_versions(ledger.projection))
 
 
-def _note_resampling(ledger: Ledger, cases: CaseStore, folder: Path) -> None:
-    """Keep what the ranking is worth. A table that cannot be read costs this, not the sweep."""
+def _note_patients(ledger: Ledger, cases: CaseStore, folder: Path) -> None:
+    """Keep what patients are needed for: the rank of trials, and how the winner tells cases apart.
+
+    A table that cannot be read costs this, not the sweep.
+    """
     groups = {case.case_id: case.group for case in cases.cases}
     try:
-        found = resample(ledger.projection, folder, groups)
+        ranked = resample(ledger.projection, folder, groups)
+        told_apart = detect(ledger.projection, folder, groups)
     except CoreError as error:
         _log.warning("the ranking is not resampled: %s", redact(str(error)))
         return
-    if found is not None:
-        ledger.note_resampling(found.to_stored())
+    if ranked is not None:
+        ledger.note_resampling(ranked.to_stored())
+    if told_apart is not None:
+        ledger.note_detection(told_apart.to_stored())
 
 
 def _check_unfinished(ledger: Ledger) -> None:
@@ -382,7 +389,7 @@ def _drive(
                 )
             controller.close(interrupt.reason or "Ray ended the run")
             if controller.stop_reason() is not None:
-                _note_resampling(ledger, cases, folder)
+                _note_patients(ledger, cases, folder)
                 files.tidy(ledger.projection, num_kept=NUM_KEPT)
             feed.finish()
     finally:

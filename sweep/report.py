@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptxcore.errors import CoreError, StoreError
+from ptxcore.errors import StoreError
 from ptxcore.metrics import load_table
 from ptxcore.types import Runtime
 from sweep.analysis.confirmed import find_confirmed
 from sweep.analysis.operating_point import OperatingPoint, operating_points, tuned_metrics
-from sweep.analysis.resampling import resample
 from sweep.analysis.standing import standing
 from sweep.errors import StorageError, UsageError
 from sweep.ledger import Ledger
@@ -23,6 +21,7 @@ from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import MlflowView
 from sweep.promotion.confirmation import last_confirmation
 from sweep.promotion.kept_verdicts import last_verdict
+from sweep.promotion.patients import ask_patients
 from sweep.records import State
 from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.home import Home
@@ -96,8 +95,7 @@ def publish_report(
         if (led := _complete_leader(ledger.projection)) is not None:
             sweep.files.bring_folds([led], weights=True)
         points = operating_points(ledger.projection, folder)
-        if ledger.projection.resampling is None:
-            _resample(home, ledger, folder)
+        ask_patients(ledger.projection, folder, home.folder)
         pictures, notes = _pictures(home, ledger, points)
         write = partial(
             write_report,
@@ -159,19 +157,6 @@ def _confirmed(home: Home, name: str, projection: Projection) -> str | None:
     if found is None:
         return None
     return f"{found.sentence} The report of {found.sweep} has the hold-out and the gate."
-
-
-def _resample(home: Home, ledger: Ledger, folder: Path) -> None:
-    """Give a sweep of an older version what newer ones keep, in memory; nothing without a store."""
-    projection = ledger.projection
-    if standing(projection).winner is None:
-        return
-    with contextlib.suppress(CoreError, StorageError):
-        store = open_store(store_of(ledger.header, home.folder))
-        if store.data_hash == ledger.header.data_hash:
-            groups = {case.case_id: case.group for case in store.cases}
-            found = resample(projection, folder, groups)
-            projection.resampling = None if found is None else found.to_stored()
 
 
 def _complete_leader(projection: Projection) -> Trial | None:

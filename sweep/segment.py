@@ -24,6 +24,8 @@ from ptxcore.export.dicom_seg import SEG_TYPES, make_seg
 from ptxcore.export.dicom_sr import make_sr
 from ptxcore.export.pictures import write_mask, write_probability
 from ptxcore.export.source_image import Maker, SourceImage, read_source, silent
+from ptxcore.metrics import case_score, probability_to_logits
+from sweep.analysis.detection import CaseRule, known_case_rule
 from sweep.errors import UsageError
 from sweep.mlflow.graph_cache import with_engine
 from sweep.mlflow.open_model import AUTO, ENGINE, PYTORCH, REGISTERED, open_model
@@ -53,6 +55,20 @@ _BEYOND = "as the model was trained on (--beyond-training segments them all the 
 
 
 @dataclass(frozen=True, kw_only=True)
+class CaseCall:
+    """What a model says of an image as a whole.
+
+    Attributes:
+        probability: That it has a true mask, in [0, 1], if ill ones are as frequent as they were
+            in the search; calibrated on single networks out of fold, of which a model is the mean.
+        called: By specificity, such as "0.95": whether it is called ill at the threshold for that.
+    """
+
+    probability: float
+    called: Mapping[str, bool]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
     """One file.
 
@@ -64,6 +80,8 @@ class Prediction:
         share: Share of the image inside the mask, in [0, 1].
         highest: Highest probability, in [0, 1].
         has_contrast: Whether the image shows anything; if not, an empty mask is no finding.
+        case: Whether the image as a whole is called ill, apart from its mask; None where the model
+            does not know.
         attention: Picture of what the attention gates let through, None if not asked for.
         seg: DICOM Segmentation, which carries the patient's identity; likewise.
         sr: Structured report on it, with the area; likewise.
@@ -77,6 +95,7 @@ class Prediction:
     share: float
     highest: float
     has_contrast: bool
+    case: CaseCall | None = None
     attention: Path | None = None
     seg: Path | None = None
     sr: Path | None = None
@@ -173,6 +192,7 @@ def predict_files(
         )
     for folder in (out, attention or out, shadow_pictures or out):
         folder.mkdir(parents=True, exist_ok=True)
+    case_rule = known_case_rule(facts)
     writer = _Writer(out, frozenset(formats), seg_type, ohif, _maker(facts))
     found = []
     try:
@@ -186,6 +206,8 @@ def predict_files(
                 on_problem(error)
                 continue
             prediction, probability, mask = _predict(model, file, image, source, writer)
+            if case_rule is not None:
+                prediction = dataclasses.replace(prediction, case=_call(case_rule, probability))
             if attention is not None:
                 path = attention / f"{base_name(file)}.attention.png"
                 _draw_attention(model, image, mask, path)
@@ -247,6 +269,11 @@ def _draw_attention(
 
     with whole_file(path) as draft:
         attention_sheet(image, mask, ensemble.attention(image)).save(draft, format="PNG")
+
+
+def _call(rule: CaseRule, probability: NDArray[np.float32]) -> CaseCall:
+    score = case_score(probability_to_logits(probability), rule.min_area)
+    return CaseCall(probability=rule.probability(score), called=rule.calls(score))
 
 
 def _read(file: Path, label: str, writer: _Writer) -> tuple[NDArray[Any], SourceImage | None]:

@@ -26,6 +26,7 @@ from dashboards.queries import (
 )
 from ptxcore.metrics import SIZES, VIEWS, bounds, needs_threshold
 from sweep.analysis.cohort import cohort_of, describe, overlap_ratio, ratio_text
+from sweep.analysis.detection import Detection, known_detection
 from sweep.analysis.resampling import Resampling, known_resampling
 from sweep.analysis.selection_bias import Caution, caution, cautions
 from sweep.analysis.standing import (
@@ -121,6 +122,7 @@ class Findings:
         overlap: How intervals over folds reckon with overlapping training parts, in words.
         resampling: What resamples of the patients say of the score and the order; None without a
             winner, and where the ledger does not hold it.
+        detection: How the winner tells ill cases from healthy ones; None likewise.
     """
 
     metric: str
@@ -140,6 +142,7 @@ class Findings:
     cohort: str | None = None
     overlap: str = ""
     resampling: Resampling | None = None
+    detection: Detection | None = None
 
     @property
     def standing(self) -> Standing:
@@ -217,6 +220,7 @@ def find(projection: Projection, operating_points: OperatingPoints | None = None
         cohort=describe(cohort_of(projection.header)),
         overlap=ratio_text(projection.header),
         resampling=known_resampling(projection) if led.winner is not None else None,
+        detection=known_detection(projection) if led.winner is not None else None,
     )
 
 

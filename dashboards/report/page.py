@@ -245,6 +245,7 @@ def _evidence(
         (
             tag("p", sentences.objective(found)),
             table,
+            sections.told_apart(found),
             _choices(projection),
             tag(
                 "details",

@@ -15,6 +15,8 @@ from dashboards.report.findings import Findings, MetricRow
 from dashboards.report.markup import Markup, join, table, tag
 from dashboards.text import in_sentence, metric_name, score, setting, signed
 from ptxcore.metrics import better
+from sweep.analysis.detection import sentence as detection_sentence
+from sweep.analysis.detection import spread
 from sweep.analysis.phrases import correction
 from sweep.analysis.resampling import sentences as resampling_sentences
 from sweep.analysis.selection_bias import PHANTOM
@@ -184,6 +186,41 @@ def resampled(found: Findings, num_shown: int = 5) -> Markup | None:
                 rows,
                 numeric=(1, 2),
                 label="Ranks with other patients",
+            ),
+        )
+    )
+
+
+def told_apart(found: Findings) -> Markup | None:
+    """Which cases the winner calls ill, at the specificities that a triage asks for."""
+    told = found.detection
+    if told is None:
+        return None
+    rows = [
+        (
+            f"{one.asked:.0%}",
+            *(
+                f"{value[0]:.1%} ({spread(value, percent=True)})"
+                for value in (one.specificity, one.sensitivity)
+            ),
+        )
+        for one in told.called
+    ]
+    return join(
+        (
+            tag("p", detection_sentence(told)),
+            table(
+                ("specificity asked", "specificity found", "sensitivity found"),
+                rows,
+                numeric=(0, 1, 2),
+                label="Cases called ill",
+            ),
+            tag(
+                "p",
+                "Each fold is called at thresholds that healthy cases of the other folds set; a "
+                "case's score is the highest logit that more than a least area of it reaches, "
+                "without a mask's own rule.",
+                class_="small",
             ),
         )
     )

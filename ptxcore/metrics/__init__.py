@@ -13,6 +13,13 @@ from ptxcore.metrics._counts import (
     probability_to_logits,
     quantise,
 )
+from ptxcore.metrics._detection import (
+    case_score,
+    case_scores,
+    fit_calibration,
+    roc_area,
+    threshold_for,
+)
 from ptxcore.metrics._groups import (
     SIZES,
     VIEWS,
@@ -41,11 +48,14 @@ __all__ = [
     "bounds",
     "build_table",
     "case_groups",
+    "case_score",
+    "case_scores",
     "check_rule",
     "choose_rule",
     "concatenate",
     "convention",
     "count_case",
+    "fit_calibration",
     "leave_one_fold_out",
     "load_table",
     "logits_to_mask",
@@ -56,9 +66,11 @@ __all__ = [
     "probability_to_logits",
     "quantise",
     "resampled",
+    "roc_area",
     "save_table",
     "size_quartiles",
     "summarize",
     "summarize_groups",
     "summarize_surfaces",
+    "threshold_for",
 ]

@@ -10,6 +10,7 @@ from ptxcore.metrics import better, convention, needs_threshold
 from sweep.analysis.beside import BesideNothing, BesideSecond
 from sweep.analysis.cohort import cohort_of, ratio_text
 from sweep.analysis.confirmed import ConfirmedScore
+from sweep.analysis.detection import Detection, known_detection
 from sweep.analysis.operating_point import (
     FIXED,
     OTHER_FOLDS,
@@ -103,6 +104,7 @@ class SweepSummary:
         short: The same as a phrase.
         resampling: What resamples of the patients say of the winner's score and of the order; None
             without a winner, and where the ledger does not hold it.
+        detection: How the winner tells ill cases from healthy ones; None likewise.
         trials: All of them.
         mlflow_run_id: MLflow id of the parent run, None if MLflow was not reached.
         confirmed: What fresh folds say of the best trials; None if they were not trained again.
@@ -135,6 +137,7 @@ class SweepSummary:
     cohort: dict[str, Any] = field(default_factory=dict)
     overlap: str = ""
     resampling: Resampling | None = None
+    detection: Detection | None = None
     mlflow_run_id: str | None = None
     confirmed: ConfirmedScore | None = None
     better: dict[str, str] = field(default_factory=dict)
@@ -189,6 +192,7 @@ def summary_of(
         cohort=cohort_of(projection.header),
         overlap=ratio_text(projection.header),
         resampling=known_resampling(projection),
+        detection=known_detection(projection),
         mlflow_run_id=mlflow_run_id,
         confirmed=confirmed,
         better=_known(better, names),

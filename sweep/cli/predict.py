@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,9 @@ from sweep.cli._common import (
 )
 from sweep.cli._help import command
 from sweep.errors import UsageError
+
+if TYPE_CHECKING:
+    from sweep.segment import CaseCall
 
 
 @command("predict")
@@ -135,6 +138,7 @@ def predict_command(
     from ptxcore.data.importing.naming import refuse_all
     from ptxcore.errors import DataError
     from ptxcore.types import Rule
+    from sweep.analysis.detection import FACT
     from sweep.analysis.selection_bias import (
         model_positives_alone,
         of_model,
@@ -173,6 +177,7 @@ def predict_command(
             rule=facts["rule"],
             engine=facts["engine"],
             approval=facts[APPROVAL],
+            case_detection=facts.get(FACT),
             unlike=facts["unlike"],
             outside=facts["outside"],
         )
@@ -251,7 +256,7 @@ def predict_command(
         written = ", ".join([str(first), *(file.name for file in others)])
         click.echo(
             f"{prediction.source}: {found}, "
-            f"highest probability {prediction.highest:.3f} -> {written}"
+            f"highest probability {prediction.highest:.3f}{_case(prediction.case)} -> {written}"
         )
     if shadow:
         click.echo(f"shadow {of_shadow['model']}: {in_words(compared)} -> {out / TABLE}")
@@ -275,6 +280,15 @@ def _end(problems: Sequence[Exception], num_files: int) -> None:
 
     say(f"error: {len(problems)} of {num_files} files were not segmented:{in_lines(problems)}")
     raise click.exceptions.Exit(PARTLY)
+
+
+def _case(call: CaseCall | None) -> str:
+    """What is said of an image as a whole."""
+    if call is None:
+        return ""
+    at = [f"{float(asked):.0%}" for asked, is_called in call.called.items() if is_called]
+    said = f"called ill at a specificity of {', '.join(at)}" if at else "not called ill"
+    return f", as a case {call.probability:.3f}, {said}"
 
 
 def _too_far(problems: Sequence[str]) -> str:

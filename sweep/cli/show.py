@@ -181,6 +181,7 @@ def print_sweep(
 ) -> None:
     """A sweep as a table, and what it found in a few lines."""
     from sweep.analysis.cohort import describe
+    from sweep.analysis.detection import sentence as told_apart
     from sweep.analysis.phrases import note_text
     from sweep.analysis.resampling import sentences as resampled
 
@@ -201,6 +202,8 @@ def print_sweep(
         click.echo(sentence)
     for sentence in () if summary.resampling is None else resampled(summary.resampling):
         click.echo(sentence)
+    if summary.detection is not None:
+        click.echo(told_apart(summary.detection))
     if summary.confirmed is not None:
         click.echo(summary.confirmed.sentence)
     if summary.best is not None:

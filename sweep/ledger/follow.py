@@ -28,7 +28,7 @@ from sweep.ledger.compat import (
 )
 from sweep.ledger.connection import Database, readable, shared_clock
 from sweep.ledger.lease import Driver, driver_of
-from sweep.ledger.ledger import RESAMPLING_KEY, RESOURCES_KEY, VERSIONS_KEY
+from sweep.ledger.ledger import DETECTION_KEY, RESAMPLING_KEY, RESOURCES_KEY, VERSIONS_KEY
 from sweep.ledger.messages import NOTES_KEY, notes_of
 from sweep.ledger.projection import Projection
 from sweep.records import SweepState
@@ -41,6 +41,7 @@ _OF_SWEEP = (
     catalog.STATE_KEY,
     VERSIONS_KEY,
     RESAMPLING_KEY,
+    DETECTION_KEY,
     NOTES_KEY,
     RESOURCES_KEY,
 )
@@ -258,6 +259,8 @@ def _empty(name: str, attributes: Mapping[str, str]) -> Projection:
     projection.later_versions = json.loads(attributes.get(VERSIONS_KEY, "[]"))
     kept = attributes.get(RESAMPLING_KEY)
     projection.resampling = None if kept is None else json.loads(kept)
+    kept = attributes.get(DETECTION_KEY)
+    projection.detection = None if kept is None else json.loads(kept)
     projection.resources = json.loads(attributes.get(RESOURCES_KEY, "{}"))
     projection.notes = notes_of(attributes.get(NOTES_KEY))
     return projection

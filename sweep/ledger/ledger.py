@@ -57,6 +57,7 @@ from sweep.util.collector import collector_asleep
 
 VERSIONS_KEY = "ptxsweep:later-versions"
 RESAMPLING_KEY, RESOURCES_KEY = "ptxsweep:resampling", "ptxsweep:resources"
+DETECTION_KEY = "ptxsweep:detection"
 #: An abandoned trial is no error to Optuna, and its estimate is worth keeping.
 _OPTUNA_STATE = {
     State.COMPLETE: TrialState.COMPLETE,
@@ -350,6 +351,12 @@ class Ledger:
         self._commit(StudyAttribute(self._study_id, RESAMPLING_KEY, dict(found)))
         self.projection.resampling = found
 
+    def note_detection(self, found: Mapping[str, Any]) -> None:
+        """Note how the winner of a finished sweep tells cases apart; plain JSON values."""
+        self._held().check()
+        self._commit(StudyAttribute(self._study_id, DETECTION_KEY, dict(found)))
+        self.projection.detection = found
+
     def note_resources(self, per_trial: Mapping[str, float]) -> None:
         """Note what a trial takes under this driver: "cpus" and "gpus"."""
         self._held().check()
@@ -423,6 +430,8 @@ class Ledger:
         projection.later_versions = json.loads(later or "[]")
         kept = read_attribute(self._storage, self._study_id, RESAMPLING_KEY)
         projection.resampling = None if kept is None else json.loads(kept)
+        kept = read_attribute(self._storage, self._study_id, DETECTION_KEY)
+        projection.detection = None if kept is None else json.loads(kept)
         per_trial = read_attribute(self._storage, self._study_id, RESOURCES_KEY)
         projection.resources = json.loads(per_trial or "{}")
         projection.notes = notes_of(read_attribute(self._storage, self._study_id, NOTES_KEY))

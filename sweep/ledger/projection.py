@@ -216,6 +216,8 @@ class Projection:
             others than before.
         resampling: What resamples of the patients say of a finished sweep, see
             `sweep.analysis.resampling`; None where the ledger does not hold it.
+        detection: How its winner tells ill cases from healthy ones, see
+            `sweep.analysis.detection`; None likewise.
         notes: What people wrote down about the sweep, oldest first.
         resources: What a trial takes under the last driver, "cpus" and "gpus"; empty where the
             ledger does not hold it.
@@ -228,6 +230,7 @@ class Projection:
     sweep_reason: str | None = None
     later_versions: list[dict[str, str]] = field(default_factory=list)
     resampling: Mapping[str, Any] | None = None
+    detection: Mapping[str, Any] | None = None
     notes: list[Note] = field(default_factory=list)
     resources: Mapping[str, float] = field(default_factory=dict)
 

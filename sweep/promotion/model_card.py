@@ -9,6 +9,7 @@ from typing import Any
 
 from ptxcore.settings import FoldSettings
 from sweep.analysis.cohort import cohort_of, describe
+from sweep.analysis.detection import FACT, known_detection
 from sweep.analysis.selection_bias import POSITIVES_ALONE, had_positives_alone
 from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
@@ -79,6 +80,7 @@ def facts_of(
         "holdout_num_cases": found.num_cases,
         "holdout_use": found.use,
         "rule": dataclasses.asdict(found.rule),
+        FACT: _told_apart(projection, best),
         "inference": best.inference,
         "git_sha": header.git_sha or "unknown",
         "version": header.version or "unknown",
@@ -91,6 +93,12 @@ def facts_of(
         **({} if against is None else {"force_reason": against}),
         "intended_use": "research; not for clinical use",
     }
+
+
+def _told_apart(projection: Projection, best: Trial) -> dict[str, Any] | None:
+    """How a case becomes a probability, and how that did out of fold; None if it is not known."""
+    found = known_detection(projection)
+    return None if found is None or found.trial != best.number else found.to_stored()
 
 
 def _grid_px(trial: Trial) -> int:

@@ -32,6 +32,7 @@ from sweep.promotion.gate_file import load_gate
 from sweep.promotion.judge import judge, keep_verdict
 from sweep.promotion.model_card import MAX_REASON, description_of, facts_of, is_same, one_line
 from sweep.promotion.move import Position, move, new_event, position, record_of
+from sweep.promotion.patients import ask_patients
 from sweep.promotion.register import registered_version
 from sweep.promotion.request import keep_request, refuse_waiting, requester_of, verdict_digest
 from sweep.promotion.tracking import log_confirmation
@@ -302,6 +303,7 @@ class _Promoter:
     def _registered(self, done: Promotion, present: ModelVersion | None) -> str:
         projection, against = self.sweep.projection, done.reason
         confirmation, said = done.confirmation, done.verdict
+        ask_patients(projection, self.sweep.folder, self.sweep.home.folder, self.store)
         judged = "none" if present is None else f"{present.name} version {present.version}"
         facts = {
             **facts_of(done.sweep, projection, self.best, confirmation, said, against),

@@ -35,6 +35,7 @@ from mlflow.entities import Metric
 
 from ptxcore.metrics import bounds
 from sweep.analysis.cohort import overlap_ratio
+from sweep.analysis.detection import known_detection
 from sweep.analysis.operating_point import fold_values
 from sweep.analysis.resampling import known_resampling
 from sweep.analysis.standing import compare_folds, is_over, num_compared, standing
@@ -212,6 +213,9 @@ def winner_metrics(projection: Projection) -> list[Metric]:
             "score_bias_corrected_high": drawn.corrected_high,
             "score_first_share": shares[number],
         }
+    if (told := known_detection(projection)) is not None:
+        names = ("case_roc_area", "case_roc_area_low", "case_roc_area_high")
+        totals |= dict(zip(names, told.area, strict=True))
     found += [_metric(key, value, at, step) for key, value in totals.items()]
     return [
         _metric(metric.key, metric.value, at, step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from sweep.analysis.detection import known_detection, sentence
 from sweep.promotion.card._data import prevalence
 from sweep.promotion.card._evidence import CardEvidence
 from sweep.promotion.card._measured import beside, limits, measured, parts, subgroups
@@ -51,7 +52,9 @@ def _performance(evidence: CardEvidence) -> str | None:
 
 def _diagnostic(evidence: CardEvidence) -> str | None:
     names = ("case_sensitivity", "case_specificity", "case_precision")
-    return _scored(evidence, names, "Image by image")
+    told = known_detection(evidence.projection)
+    texts = (_scored(evidence, names, "Image by image"), None if told is None else sentence(told))
+    return " ".join(filter(None, texts)) or None
 
 
 def _failures(evidence: CardEvidence) -> str | None:

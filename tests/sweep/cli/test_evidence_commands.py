@@ -76,6 +76,13 @@ def test_from_winner_to_masks(
     assert set(np.unique(mask)) <= {0, 255}
     assert one["mask_px"] == np.count_nonzero(mask)
     assert one["highest"] == pytest.approx(probability.max() / 65_535, abs=1e-4)
+    told = predicted["case_detection"]
+    assert told["trial"] == promoted["trial"]
+    assert 0.5 < told["area"][0] <= 1
+    assert [row["asked"] for row in told["called"]] == [0.9, 0.95, 0.99]
+    assert 0 < blank["case"]["probability"] < one["case"]["probability"] < 1
+    assert list(one["case"]["called"]) == ["0.90", "0.95", "0.99"]
+    assert not any(blank["case"]["called"].values())
     overlap = np.count_nonzero(truth & (mask > 0))
     assert 2 * overlap / (truth.sum() + one["mask_px"]) > 0.5
     assert sorted(path.name for path in out.iterdir()) == [
@@ -92,7 +99,9 @@ def test_from_winner_to_masks(
     assert code == 0
     assert published["is_logged"]
     assert published["has_pictures"]
-    assert "old-out" in Path(published["path"]).read_text(encoding="utf-8")
+    page = Path(published["path"]).read_text(encoding="utf-8")
+    assert "old-out" in page
+    assert "Cases called ill" in page
     figures = {file.stem for file in tiny_home.artifacts.rglob("figures/*.png")}
     assert len(figures) == published["num_figures_logged"]
     assert (find_browser() is not None) == ("leaderboard" in figures)
