@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ptxcore.data.splits.fold_plan import FoldPlan
-from sweep.errors import NameTaken, UsageError
-from sweep.ledger import Ledger, SweepHeader, list_sweeps
+from sweep.errors import UsageError
+from sweep.ledger import SweepHeader
 from sweep.space import SearchSpace, parse_space
 from sweep.space.overrides import Overrides, overridden
+from sweep.storage.beginning import begin, claim
 from sweep.storage.home import Home
 from sweep.storage.renaming import check_new_name
 from sweep.storage.sweep import Sweep
-from sweep.storage.sweep_files import files_of
 from sweep.util.provenance import git_sha, installed_packages, pixel_versions
 
 
@@ -62,9 +61,7 @@ def clone(home: Home, name: str, new: str, overrides: Overrides | None = None) -
     """
     check_new_name(new)
     overrides = overrides or Overrides()
-    folder = home.sweep_folder(new)
-    if folder.exists() or new in list_sweeps(home.ledger_url):
-        raise NameTaken(f"a sweep named {new!r} exists; choose another name")
+    claim(home, new)
     with Sweep.open(home, name) as sweep:
         header = sweep.header
         if header.confirms is not None:
@@ -75,19 +72,7 @@ def clone(home: Home, name: str, new: str, overrides: Overrides | None = None) -
         sweep.files.bring_plan()
         plan = FoldPlan.load(sweep.folder / "plan.json")
         space = _space(sweep, overrides)
-    files = files_of(home, new)
-    files.claim()
-    folder.mkdir(parents=True)
-    try:
-        plan.save(folder / "plan.json")
-        plan.search_part().save(folder / "search_plan.json")
-        (folder / "space.yaml").write_text(space.text, encoding="utf-8")
-        files.save_plan()
-        Ledger.create(home.ledger_url, new, header=_header(header, space)).close()
-    except BaseException:
-        shutil.rmtree(folder)
-        files.forget_plan()
-        raise
+    begin(home, new, plan, space.text, _header(header, space)).close()
     given = {"num_trials": overrides.num_trials, "num_completions": overrides.num_completions}
     return Cloned(
         name=new,

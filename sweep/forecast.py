@@ -11,11 +11,10 @@ from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.settings import FoldSettings
 from sweep.analysis.cohort import take_part
 from sweep.analysis.progress import expected_folds
-from sweep.errors import NameTaken
-from sweep.ledger import list_sweeps
 from sweep.search.budget import Budget
 from sweep.space import SearchSpace
 from sweep.space.overrides import Overrides, effective_space
+from sweep.storage.beginning import check_free
 from sweep.storage.case_stores import open_store
 from sweep.storage.home import Home
 
@@ -134,8 +133,7 @@ def forecast(
 
     space = effective_space(space_name, overrides or Overrides())
     name = name or space.name
-    if home.sweep_folder(name).exists() or name in list_sweeps(home.ledger_url):
-        raise NameTaken(f"a sweep named {name!r} exists; `--name` starts another one")
+    check_free(home, name)
     cases = open_store(store)
     plan = split(cases, space, plan_options or PlanOptions(), seed)
     told, settings = _of(space), FoldSettings.from_mapping(space.complete(space.defaults()))

@@ -6,7 +6,6 @@ import dataclasses
 import importlib.metadata
 import logging
 import os
-import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from sweep.analysis.operating_point import keeper
 from sweep.analysis.resampling import resample
 from sweep.analysis.selection_bias import mixed_versions
 from sweep.analysis.summary import SweepSummary, summarise
-from sweep.errors import NameTaken, UsageError
+from sweep.errors import UsageError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.header import build_header
 from sweep.ledger.projection import Projection
@@ -43,6 +42,7 @@ from sweep.search.stop_rules import make_stop_rule
 from sweep.space import SearchSpace, parse_space
 from sweep.space.overrides import Overrides, effective_space
 from sweep.space.settings import check_measurable, image_grids
+from sweep.storage.beginning import begin, claim, has_begun
 from sweep.storage.case_stores import locate, open_store, store_of
 from sweep.storage.home import Home
 from sweep.storage.sweep_files import files_of
@@ -168,18 +168,12 @@ def start(
         UsageError: The name or the resources cannot be used; nothing was written.
         StoreError: The store is missing, damaged, or not what its manifest says.
     """
-    folder, cases = home.sweep_folder(name), open_store(store)
+    cases = open_store(store)
     request = resources or ResourceRequest()
     home.folder.mkdir(parents=True, exist_ok=True)
-    if folder.exists() or name in list_sweeps(home.ledger_url):
-        raise NameTaken(
-            f"a sweep named {name!r} exists; `ptxsweep resume {name}` goes on with it, "
-            "`--name` starts another one"
-        )
+    claim(home, name)
     verify_once(cases, on_progress=on_verify)
     budget = budget or Budget()
-    files = files_of(home, name)
-    files.claim()
     default = FoldSettings.from_mapping(space.complete(space.defaults()))
     with ray_cluster(request) as found:
         budget.check(found.gpus)
@@ -200,17 +194,7 @@ def start(
             runtime=dataclasses.asdict(runtime),
             confirms=confirms,
         )
-        folder.mkdir(parents=True)
-        try:
-            plan.save(folder / "plan.json")
-            plan.search_part().save(folder / "search_plan.json")
-            (folder / "space.yaml").write_text(space.text, encoding="utf-8")
-            files.save_plan()
-            ledger = Ledger.create(home.ledger_url, name, header=header)
-        except BaseException:
-            shutil.rmtree(folder)
-            files.forget_plan()
-            raise
+        ledger = begin(home, name, plan, space.text, header)
         return _drive(home, ledger, space, cases, locate(store), found, budget, on_progress)
 
 
@@ -282,6 +266,7 @@ def resume(
     files = files_of(home, name)
     files.check()
     files.bring_plan()
+    has_begun(home, name)
     budget = budget or Budget()
     with ray_cluster(request) as found:
         budget.check(found.gpus)

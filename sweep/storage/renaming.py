@@ -51,7 +51,7 @@ def moving(home: Home, names: Mapping[str, str]) -> Iterator[None]:
     Raises:
         StorageError: Another process does the same, or the folder cannot be written.
     """
-    with _alone(home):
+    with _moving_alone(home):
         with whole_file(home.journal, is_durable=True) as draft:
             draft.write_text(json.dumps(dict(names)), encoding="utf-8")
         try:
@@ -70,21 +70,39 @@ def settle(home: Home) -> None:
         StorageError: A folder cannot be moved.
     """
     if (home.journal).is_file():
-        with _alone(home):
+        with _moving_alone(home):
             _end(home)
 
 
 @contextmanager
-def _alone(home: Home) -> Iterator[None]:
+def alone(home: Home) -> Iterator[None]:
+    """No other process begins or renames a sweep in the home's storage while the block runs.
+
+    Raises:
+        StorageError: Another process does for long, or the folder cannot be written.
+    """
+    lock = FileLock(home.storage / _LOCK, timeout=_PATIENCE_SECONDS)
     try:
         home.storage.mkdir(parents=True, exist_ok=True)
-        with FileLock(home.storage / _LOCK, timeout=_PATIENCE_SECONDS):
-            yield
+        lock.acquire()
     except Timeout as error:
         raise StorageError(
-            f"{home.storage}: another process renames a sweep for {_PATIENCE_SECONDS:.0f} s now; "
-            "try again"
+            f"{home.storage}: another process begins or renames a sweep for "
+            f"{_PATIENCE_SECONDS:.0f} s now; try again"
         ) from error
+    except OSError as error:
+        raise StorageError(f"{home.storage}: cannot be written ({error.strerror})") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _moving_alone(home: Home) -> Iterator[None]:
+    try:
+        with alone(home):
+            yield
     except OSError as error:
         raise StorageError(
             f"{home.storage}: a sweep's folder cannot be moved ({error.strerror}); mend that, and "

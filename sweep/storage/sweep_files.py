@@ -9,11 +9,13 @@ workers see; the hold-out is named in `plan` alone.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from sweep.errors import NameTaken, StorageError
 from sweep.ledger.projection import Projection, Trial
@@ -24,6 +26,8 @@ from sweep.storage.retention import keep_weights, kept_trials
 from sweep.storage.snapshots import SEARCH_PLACE, SEARCH_PLAN
 
 PLAN_PLACE = "plan"
+#: Beside it until the ledger has the sweep.
+_MARK = "beginning.json"
 #: At a start an outage is not waited out.
 _CHECK_SECONDS = 5.0
 _ATTEMPT = re.compile(r"trials/(\d+)/fold-(\d+)/attempt-(\d+)/")
@@ -50,20 +54,30 @@ class SweepFiles:
             UsageError: The bucket is missing, cannot be reached or may not be written.
         """
 
-    def claim(self) -> None:
+    def claim(self, *, may_take: Callable[[dict[str, Any]], bool]) -> None:
         """Refuse a storage that cannot be used, and a name that is taken in it.
+
+        Args:
+            may_take: Whether the mark of `save_plan` is of a driver that was killed before the
+                ledger had the sweep; what that one left goes.
 
         Raises:
             UsageError: As of `check`.
             NameTaken: It holds a sweep of that name.
         """
 
-    def save_plan(self) -> None:
+    def save_plan(self, mark: Mapping[str, Any]) -> None:
         """Keep the fold plan and the search space of a new sweep.
+
+        Args:
+            mark: Says that the ledger does not have the sweep yet, until `keep_plan`; plain JSON.
 
         Raises:
             StorageError: The storage cannot be used.
         """
+
+    def keep_plan(self) -> None:
+        """The ledger has the sweep; an outage leaves the mark, which says nothing by then."""
 
     def forget_plan(self) -> None:
         """Take back `save_plan`, for a sweep that did not come to be; an outage leaves it."""
@@ -125,28 +139,38 @@ class BucketFiles(SweepFiles):
         """See `SweepFiles`."""
         self._hasty.check(f".probe-{uuid.uuid4().hex}")
 
-    def claim(self) -> None:
+    def claim(self, *, may_take: Callable[[dict[str, Any]], bool]) -> None:
         """See `SweepFiles`."""
         self.check()
+        mark = json.loads(self._bucket.get(_MARK) or b"null")
+        if mark is not None and may_take(mark):
+            self.forget_plan()
         if self._bucket.keys(PLAN_PLACE):
             raise NameTaken(
                 f"{self.address} holds a sweep already; `--name` starts another one, `ptxsweep "
                 f"resume {self.folder.name}` with its own --ledger goes on with it"
             )
 
-    def save_plan(self) -> None:
+    def save_plan(self, mark: Mapping[str, Any]) -> None:
         """See `SweepFiles`."""
+        self._bucket.put(_MARK, json.dumps(dict(mark)).encode())
         for place, names in (
             (SEARCH_PLACE, (SEARCH_PLAN,)),
             (PLAN_PLACE, ("plan.json", "space.yaml")),
         ):
             snapshots.save(self._bucket, place, self.folder, names.__contains__)
 
+    def keep_plan(self) -> None:
+        """See `SweepFiles`."""
+        with contextlib.suppress(StorageError):
+            self._hasty.remove([_MARK])
+
     def forget_plan(self) -> None:
         """See `SweepFiles`."""
         with contextlib.suppress(StorageError):
             for place in (PLAN_PLACE, SEARCH_PLACE):
                 snapshots.remove(self._hasty, place)
+            self._hasty.remove([_MARK])
 
     def bring_plan(self) -> None:
         """See `SweepFiles`."""

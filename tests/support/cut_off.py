@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweep.storage.home import Home
 
 #: Functions that write, and how their file ends.
 ALIASES = {
@@ -34,6 +37,17 @@ ROLLING = {
     "compare_and_swap": "sweep/ledger/connection.py",
     "add_rollback": "sweep/ledger/evidence.py",
     "set_model_version_tag": "mlflow/tracking/client.py",
+}
+
+BEGINNING = {
+    "_write": "sweep/storage/beginning.py",
+    "_sweep_out": "sweep/storage/beginning.py",
+    "mkdir": "pathlib.py",
+    "write_text": "pathlib.py",
+    "rename": "pathlib.py",
+    "unlink": "pathlib.py",
+    "create_new_study": "optuna/storages/_rdb/storage.py",
+    "compare_and_swap": "sweep/ledger/connection.py",
 }
 
 
@@ -156,5 +170,48 @@ def rollbacks(folder: Path) -> None:
         number += 1
 
 
+def beginnings(folder: Path) -> None:
+    """A sweep whose beginning is cut off before each of its steps, and then begun or gone on with.
+
+    Lines say whether the ledger had it then, and what is there afterwards.
+    """
+    import tiny_sweep
+
+    from ptxcore.data.splits.fold_plan import FoldPlan
+    from sweep.ledger import Ledger, list_sweeps
+    from sweep.storage.beginning import begin, check_free, has_begun
+
+    first = tiny_sweep.home_at(folder)
+    plan = FoldPlan.load(first.sweep_folder(tiny_sweep.NAME) / "plan.json")
+    ledger = Ledger.open(first.ledger_url, tiny_sweep.NAME)
+    ledger.close()
+    for number, copy in copies(folder):
+        home = tiny_sweep.home_at(copy)
+
+        def once(home: Home = home) -> None:
+            begin(home, "new", plan, "name: new", ledger.header).close()
+
+        code = ended_before(number, BEGINNING, once)
+        has_row = "new" in list_sweeps(home.ledger_url)
+        if has_row:
+            has_begun(home, "new")
+        else:
+            check_free(home, "new")
+            once()
+        left = sorted(path.name for path in home.sweep_folder("new").iterdir())
+        beside = sorted(path.name for path in home.storage.iterdir() if path.is_dir())
+        FoldPlan.load(home.sweep_folder("new") / "plan.json")
+        line = {"step": number, "code": code, "has_row": has_row, "left": left, "beside": beside}
+        print(json.dumps(line))
+        shutil.rmtree(copy)
+        if code != 9:
+            return
+
+
 if __name__ == "__main__":
-    {"move": moves, "promote": promotions, "rollback": rollbacks}[sys.argv[1]](Path(sys.argv[2]))
+    {
+        "begin": beginnings,
+        "move": moves,
+        "promote": promotions,
+        "rollback": rollbacks,
+    }[sys.argv[1]](Path(sys.argv[2]))

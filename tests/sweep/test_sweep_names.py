@@ -149,7 +149,7 @@ def test_a_rename_that_was_cut_off_is_ended_or_undone(
     [
         ((NAME, f"{NAME}.confirm"), UsageError, "one that does not end in '.confirm'"),
         ((NAME, "../x"), UsageError, "sweep name: found"),
-        ((NAME, "taken"), NameTaken, "a sweep named 'taken' exists"),
+        ((NAME, "taken"), NameTaken, "sweep named 'taken'"),
         ((f"{NAME}.confirm", "x"), UsageError, "is the confirmation of 'tiny', expected a search"),
         (("tin", "x"), UnknownSweep, "did you mean 'tiny'"),
     ],

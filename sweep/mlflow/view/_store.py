@@ -7,6 +7,7 @@ a new one is laid out under another name, behind a lock, and takes its name when
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,8 @@ def init_store(tracking_uri: str) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")), quietly():
+        for left in path.parent.glob(f".{path.name}.*/"):  # by one that was killed in the lock
+            shutil.rmtree(left, ignore_errors=True)
         if path.exists() and path.stat().st_size:
             upgrade(tracking_uri)
             return

@@ -579,6 +579,7 @@ def test_a_report_goes_to_the_parent(uri: str, ledger: Ledger, tmp_path: Path) -
 
 def test_many_processes_lay_out_one_store(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}"
+    (tmp_path / "home" / ".mlflow.db.killed").mkdir(parents=True)
     code = f"from sweep.mlflow.view import connect; connect({uri!r}).search_experiments()"
     started = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     assert [one.wait() for one in started] == [0, 0]
