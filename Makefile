@@ -14,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick coverage check audit cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence bench-see bench-predict bench-dicom pictures
+.PHONY: help setup demo test quick coverage check audit cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence bench-see bench-speed bench-predict bench-dicom pictures
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
@@ -33,6 +33,7 @@ help:
 	@echo "make bench-scale      policies and simulator at 100,000 trials"
 	@echo "make bench-evidence   do gate and verdict hold: simulated sweeps and promotions with a known truth"
 	@echo "make bench-see        what it costs to look at 1,000 trials, beside an earlier build"
+	@echo "make bench-speed      what a user waits for, beside an earlier build, as ratios of CPU time"
 	@echo "make bench-predict    a prediction beside its forward passes, and which engine is the fastest"
 	@echo "make bench-dicom      DICOM files of other projects: read as the standard says, or refused by name"
 	@echo "make bench-load       500 trials x 5 folds that only sleep: what the platform itself costs"
@@ -125,6 +126,9 @@ bench-evidence: setup
 
 bench-see: setup
 	$(BIN)/python tests/benchmarks/bench_see.py
+
+bench-speed: setup
+	$(BIN)/python tests/benchmarks/bench_speed.py
 
 bench-load: setup
 	$(BIN)/python tests/benchmarks/bench_load.py

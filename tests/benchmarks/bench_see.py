@@ -20,7 +20,7 @@ and ends with exit code 1 where a goal is missed:
                         else runs)
 
 Run with `make bench-see`, or `python tests/benchmarks/bench_see.py [TRIALS] [--part NAME ...]` for
-some parts; it needs git's history, from which the earlier build (`BEFORE`) is taken.
+some parts; it needs git's history, from which the earlier build is taken (`two_builds.py`).
 """
 
 from __future__ import annotations
@@ -36,14 +36,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-#: The build that goals are set against.
-BEFORE = "ccd99fd"
+from two_builds import NUM_TURNS, ROOT, cpu_seconds, in_turns, unpack_before
+
 NUM_TRIALS = 1000
 #: Complete trials that are sent to MLflow; its cost grows with them evenly.
 NUM_SYNCED = 100
-#: Runs of each build, in turns.
-NUM_TURNS = 3
-ROOT = Path(__file__).resolve().parents[2]
 
 _MAKE = """
 import sys
@@ -137,26 +134,9 @@ class Builds:
     scratch: Path
 
 
-def cpu_seconds(build: Path, code: str, *words: str | Path) -> float:
-    """CPU of one process that runs code of a build, its children included."""
-    path = [str(build), str(build / "tests" / "support")]
-    done = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, words)],
-        cwd=build,  # which stands first in the path
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"},
-        stdout=sys.stderr,
-    )
-    _, status, used = os.wait4(done.pid, 0)
-    done.returncode = os.waitstatus_to_exitcode(status)
-    if done.returncode:
-        raise RuntimeError(f"a process of {build} ended with exit code {done.returncode}")
-    return used.ru_utime + used.ru_stime
-
-
 def side_by_side(builds: Builds, run: Callable[[Path], float]) -> tuple[float, float]:
     """Median of the earlier build and of this one, in turns."""
-    turns = [(run(builds.before), run(builds.now)) for _ in range(NUM_TURNS)]
-    return median(before for before, _ in turns), median(now for _, now in turns)
+    return in_turns(builds.before, builds.now, run)
 
 
 def report(builds: Builds) -> dict[str, float]:
@@ -270,10 +250,7 @@ def main() -> int:
         )
         for each in (before, home, small, scratch):
             each.mkdir()
-        code = subprocess.run(
-            ["git", "archive", BEFORE], cwd=ROOT, stdout=subprocess.PIPE, check=True
-        )
-        subprocess.run(["tar", "-x", "-C", str(before)], input=code.stdout, check=True)
+        unpack_before(before)
         cpu_seconds(before, _MAKE, home, str(num_trials))
         cpu_seconds(before, _MAKE, small, str(max(1, num_trials // 10)))
         builds = Builds(before=before, now=ROOT, home=home, small=small, scratch=scratch)
