@@ -167,9 +167,11 @@ def sentence(found: Detection) -> str:
 
 def spread(value: tuple[float, float, float], *, percent: bool = False) -> str:
     """Its interval in words."""
-    _, low, high = value
+    found, low, high = value
     if math.isnan(low):
-        return TOO_FEW
+        return (
+            "no interval, since no pair is out of order" if found == 1 and not percent else TOO_FEW
+        )
     ends = f"{low:.1%} to {high:.1%}" if percent else f"{low:.3f} to {high:.3f}"
     return f"95% interval {ends}"
 

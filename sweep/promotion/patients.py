@@ -15,7 +15,12 @@ from sweep.storage.case_stores import open_store, store_of
 
 
 def ask_patients(
-    projection: Projection, folder: Path, home: Path, store: Path | str | None = None
+    projection: Projection,
+    folder: Path,
+    home: Path,
+    store: Path | str | None = None,
+    *,
+    ranks: bool = True,
 ) -> None:
     """Give a projection in memory what newer sweeps keep; nothing where the store is gone.
 
@@ -24,10 +29,12 @@ def ask_patients(
         folder: Folder of the sweep, with the tables of its trials.
         home: Folder of the home.
         store: Where the case store is now, if it moved.
+        ranks: Whether the ranking is resampled too, which takes a while with many trials.
     """
+    ranks = ranks and projection.resampling is None
     if standing(projection).winner is None:
         return
-    if None not in (projection.resampling, projection.detection):
+    if not ranks and projection.detection is not None:
         return
     header = projection.header
     with contextlib.suppress(CoreError, StorageError):
@@ -35,7 +42,7 @@ def ask_patients(
         if cases.data_hash != header.data_hash:
             return
         groups = {case.case_id: case.group for case in cases.cases}
-        if projection.resampling is None and (drawn := resample(projection, folder, groups)):
+        if ranks and (drawn := resample(projection, folder, groups)):
             projection.resampling = drawn.to_stored()
         if projection.detection is None and (told := detect(projection, folder, groups)):
             projection.detection = told.to_stored()

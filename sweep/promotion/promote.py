@@ -303,7 +303,7 @@ class _Promoter:
     def _registered(self, done: Promotion, present: ModelVersion | None) -> str:
         projection, against = self.sweep.projection, done.reason
         confirmation, said = done.confirmation, done.verdict
-        ask_patients(projection, self.sweep.folder, self.sweep.home.folder, self.store)
+        ask_patients(projection, self.sweep.folder, self.sweep.home.folder, self.store, ranks=False)
         judged = "none" if present is None else f"{present.name} version {present.version}"
         facts = {
             **facts_of(done.sweep, projection, self.best, confirmation, said, against),

@@ -18,6 +18,7 @@ from sweep.errors import UnknownSweep
 from sweep.ledger.evidence import HoldoutUse
 from sweep.ledger.projection import Projection, Trial
 from sweep.promotion.confirmation import TRIAL_KEY, Confirmation, last_confirmation
+from sweep.promotion.patients import ask_patients
 from sweep.promotion.rollback import rollback_sentence
 from sweep.storage.sweep import Sweep
 
@@ -68,6 +69,7 @@ def gather(sweep: Sweep) -> CardEvidence:
     """
     projection = sweep.projection
     fill(projection, sweep.folder)
+    ask_patients(projection, sweep.folder, sweep.home.folder, ranks=False)
     said = verdict(projection)
     number = said.standing.winner
     found = last_confirmation(sweep)

@@ -18,6 +18,7 @@ from sweep.analysis.detection import (
     detect_on,
     judge_calls,
     sentence,
+    spread,
 )
 
 
@@ -113,3 +114,11 @@ def test_kept_as_json_and_said(tables: list[CaseTable]) -> None:
     few = detect_on(tables, {name: "one" for one in tables for name in one.case_ids}, trial=3)
     assert few is not None
     assert "too few patients for an interval" in sentence(few)
+
+
+def test_why_there_is_no_interval() -> None:
+    nan = math.nan
+    assert spread((1.0, nan, nan)) == "no interval, since no pair is out of order"
+    assert spread((1.0, nan, nan), percent=True) == "too few patients for an interval"
+    assert spread((0.9, nan, nan)) == "too few patients for an interval"
+    assert spread((0.9, 0.8, 0.95), percent=True) == "95% interval 80.0% to 95.0%"
