@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from ptxcore.allocator import give_back
 from ptxcore.inference._ensemble import Ensemble
 
 _PROCESS = Path("/proc/self")
@@ -105,20 +105,13 @@ def _gpu_peak(run: Callable[[], None]) -> int:
 
 def _resident_peak(run: Callable[[], None]) -> int | None:
     try:
-        _give_back()
+        give_back()  # freed memory that is kept would be used again and not be seen
         (_PROCESS / "clear_refs").write_text(_RESET_PEAK, encoding="ascii")
         before = _status("VmRSS")
     except OSError:  # no Linux, or a container that forbids it
         return None
     run()
     return max(0, _status("VmHWM") - before)
-
-
-def _give_back() -> None:
-    """Freed memory that the allocator keeps would be used again and not be seen."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:  # glibc
-        trim(0)
 
 
 def _status(key: str) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from ptxcore.allocator import keep_buffers
 from ptxcore.errors import SettingsError
 from ptxcore.inference._attention import predict_attention
 from ptxcore.inference._predict import place, predict_logits
@@ -69,6 +70,8 @@ class Ensemble:
             SettingsError: No folder, an invalid rule, or a device that is not there.
         """
         where = runtime or Runtime()
+        if where.device == "cpu":
+            keep_buffers()
         loaded = [load_weights(Path(folder)) for folder in folders]
         return cls(
             members=tuple(

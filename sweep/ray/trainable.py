@@ -223,7 +223,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
         return result
 
     def cleanup(self) -> None:
-        """Let go of the fold: its generator and cached device memory."""
+        """Let go of the fold: its generator, and the memory that was kept for it."""
         generator, self._reports = self._reports, None
         if generator is not None and hasattr(generator, "close"):
             generator.close()
@@ -234,8 +234,13 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             import torch
 
             torch.cuda.empty_cache()
+        else:
+            from ptxcore.allocator import give_back
+
+            give_back()
 
     def _open(self) -> Iterator[EpochReport]:
+        from ptxcore.allocator import keep_buffers
         from ptxcore.data.splits.fold_plan import SearchPlan
         from ptxcore.data.store.case_store import CaseStore
         from ptxcore.errors import FoldPlanError, StoreError
@@ -259,6 +264,8 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             )
         require_device(job.runtime["device"])
         load_networks()
+        if job.runtime["device"] == "cpu":
+            keep_buffers()
         try:
             store = CaseStore.open(on_host(job.store, job.data_hash))
         except StoreError as error:  # no fault of the trial
