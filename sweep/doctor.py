@@ -59,6 +59,7 @@ def examine(
         ("versions", lambda: _versions(constraints or _own_constraints())),
         ("dicom", _dicom),
         ("device", _device),
+        ("machine", _machine),
         ("memory", _memory),
         ("disk", lambda: _disk(home)),
         ("ledger", lambda: _ledger(home)),
@@ -154,10 +155,15 @@ def _device() -> Iterator[Finding]:
         yield Finding(topic="gpu", status="note", text="none found, folds train on the CPU")
         flags = _cpu_flags()
         supported = bool(flags & {"amx_bf16", "avx512_bf16"})
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding(topic="cpu", status="ok", text=f"{cores} cores for this process")
     text = "in hardware" if supported else "emulated; a sweep measures it and takes float32"
     yield Finding(topic="bfloat16", status="ok" if supported else "note", text=text)
+
+
+def _machine() -> Iterator[Finding]:
+    from sweep.ray.machine import look
+
+    for topic, status, text in look():
+        yield Finding(topic=topic, status=status, text=text)
 
 
 def _cpu_flags() -> set[str]:

@@ -92,7 +92,7 @@ SWEEP = {
 #: What a package's `__init__` names for type checkers alone stands under this condition.
 _FOR_TYPES = "TYPE_CHECKING"
 #: Which files of a room may touch the core, where not all may.
-CORE_ONLY_IN = {"ray": {"trainable", "measure"}}
+CORE_ONLY_IN = {"ray": {"trainable", "measure", "machine"}}
 
 #: A view of the ledger, which never trains or schedules.
 DASHBOARDS_MAY = {"errors", "records", "util", "ledger", "analysis", "promotion"}

@@ -48,6 +48,7 @@ KEYS = {
     "workers": _Key(option="workers", kinds=(int,), variables=("PTXSWEEP_WORKERS",)),
     "cpus_per_trial": _Key(option="cpus", kinds=(int,)),
     "gpus_per_trial": _Key(option="gpus", kinds=_NUMBER),
+    "niceness": _Key(option="niceness", kinds=(int,), variables=("PTXSWEEP_NICENESS",)),
     "hours": _Key(option="hours", kinds=_NUMBER),
     "gpu_hours": _Key(option="gpu_hours", kinds=_NUMBER),
     "precision": _Key(option="precision"),

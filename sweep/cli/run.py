@@ -65,6 +65,13 @@ def resource_options(function: Function) -> Function:
             help="GPUs of one trial, a fraction shares one; 0 trains on CPUs "
             "[1 if a host has any].",
         ),
+        click.option(
+            "--niceness",
+            type=click.IntRange(0, 19),
+            envvar="PTXSWEEP_NICENESS",
+            help="Of the processes that train, where Ray is started here: 19 gives way to whatever "
+            "else runs, 0 to nothing [0; PTXSWEEP_NICENESS].",
+        ),
     )
     for option in reversed(options):
         function = option(function)
@@ -75,7 +82,7 @@ def take_resources(options: dict[str, Any]) -> ResourceRequest:
     """Take what a trial runs on out of a command's arguments."""
     from sweep.ray.resources import ResourceRequest
 
-    names = ("address", "workers", "cpus", "gpus")
+    names = ("address", "workers", "cpus", "gpus", "niceness")
     return ResourceRequest(**{name: options.pop(name) for name in names})
 
 

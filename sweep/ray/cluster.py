@@ -16,6 +16,8 @@ _RAY_VARIABLES = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
+    # Under `uv run` Ray would send the current folder to every worker, and refuse a large one.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
@@ -30,6 +32,7 @@ for _name, _value in _RAY_VARIABLES.items():
 import ray  # noqa: E402
 
 from sweep.errors import UsageError  # noqa: E402
+from sweep.ray.machine import this_machine  # noqa: E402
 from sweep.ray.nodes import OPEN_TO_ALL, hosts_without_token, refuse_other_versions  # noqa: E402
 from sweep.ray.resources import (  # noqa: E402
     Host,
@@ -39,6 +42,7 @@ from sweep.ray.resources import (  # noqa: E402
     decide,
     refuse_too_large,
 )
+from sweep.ray.start import explained, patiently, start_here  # noqa: E402
 from sweep.util.redaction import redact  # noqa: E402
 
 _log = logging.getLogger(__name__)
@@ -93,16 +97,10 @@ def _connect(request: ResourceRequest) -> None:
         if names := hosts_without_token():
             _log.warning("Ray on %s %s", ", ".join(names), OPEN_TO_ALL)
     else:
-        here = _this_machine()
+        here = this_machine()
         wanted = (request.workers or 1) * decide(request, [here]).cpus
-        ray.init(
-            address="local",
-            num_cpus=max(int(here.cpus), wanted),  # more than there are, if the user asks for them
-            num_gpus=int(here.gpus),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="error",
-        )
+        # More CPUs than there are, if the user asks for them.
+        start_here(max(int(here.cpus), wanted), int(here.gpus), request.niceness)
 
 
 def join(address: str) -> None:
@@ -111,6 +109,7 @@ def join(address: str) -> None:
     Raises:
         UsageError: Nothing listens there, which Ray itself would try for minutes, or what listens
             is no head of Ray or refuses the token.
+        ClusterError: Ray does not get there.
     """
     place = _PLACE.search(address)
     if place is not None:
@@ -121,26 +120,22 @@ def join(address: str) -> None:
                 f"no Ray cluster answers at {redact(address)} ({error.strerror or error}); does "
                 "its head run, and is this the head's own port, 6379 unless changed?"
             ) from error
-    try:
-        ray.init(
-            address=address,
-            runtime_env={"env_vars": worker_environment()},
-            log_to_driver=False,
-            logging_level="error",
-        )
-    except ConnectionError as error:
-        raise UsageError(
-            f"cannot join a Ray cluster at {redact(address)} ({str(error).splitlines()[0]}); does "
-            "its head run? One with a token expects RAY_AUTH_MODE=token and the token in "
-            "RAY_AUTH_TOKEN or in the file RAY_AUTH_TOKEN_PATH"
-        ) from error
-
-
-def _this_machine() -> Host:
-    """A GPU counts where PyTorch can use it."""
-    import torch
-
-    return Host(name=socket.gethostname(), cpus=os.cpu_count() or 1, gpus=torch.cuda.device_count())
+    with explained(f"cannot join the Ray cluster at {redact(address)}"):
+        try:
+            patiently(
+                lambda: ray.init(
+                    address=address,
+                    runtime_env={"env_vars": worker_environment()},
+                    log_to_driver=False,
+                    logging_level="error",
+                )
+            )
+        except ConnectionError as error:
+            raise UsageError(
+                f"cannot join a Ray cluster at {redact(address)} ({str(error).splitlines()[0]}); "
+                "does its head run? One with a token expects RAY_AUTH_MODE=token and the token in "
+                "RAY_AUTH_TOKEN or in the file RAY_AUTH_TOKEN_PATH"
+            ) from error
 
 
 def hosts() -> list[Host]:

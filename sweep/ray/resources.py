@@ -47,12 +47,14 @@ class ResourceRequest:
         gpus: GPUs per trial, a fraction shares one; None for 1 if a host has any, else 0.
         workers: Folds at once at most; None for as many as fit.
         address: Address of a running Ray cluster; None starts one on this machine.
+        niceness: Of the processes that train, 0 to 19, where Ray is started here; None for 0.
     """
 
     cpus: int | None = None
     gpus: float | None = None
     workers: int | None = None
     address: str | None = None
+    niceness: int | None = None
 
     def on(self, device: str) -> ResourceRequest:
         """The same for a sweep that has begun on a device.
