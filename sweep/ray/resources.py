@@ -47,7 +47,8 @@ class ResourceRequest:
         gpus: GPUs per trial, a fraction shares one; None for 1 if a host has any, else 0.
         workers: Folds at once at most; None for as many as fit.
         address: Address of a running Ray cluster; None starts one on this machine.
-        niceness: Of the processes that train, 0 to 19, where Ray is started here; None for 0.
+        niceness: Priority of the processes that train, 0 (full) to 19, where Ray is started
+            here; None for 0.
     """
 
     cpus: int | None = None

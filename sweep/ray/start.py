@@ -35,7 +35,7 @@ def start_here(num_cpus: int, num_gpus: int, niceness: int | None = None) -> Non
     Args:
         num_cpus: CPUs that it gives away.
         num_gpus: GPUs likewise.
-        niceness: Of the processes that train, 0 to 19; `NICENESS` unless given.
+        niceness: Priority of the processes that train, 0 (full) to 19; `NICENESS` unless given.
 
     Raises:
         UsageError: Something of this machine must change first.
