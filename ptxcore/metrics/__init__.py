@@ -31,7 +31,7 @@ from ptxcore.metrics._ranking import average_precision
 from ptxcore.metrics._resampled import resampled
 from ptxcore.metrics._rule import apply_rule, check_rule, logits_to_mask, per_case_dice
 from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, LOWER_IS_BETTER, OBJECTIVES, summarize
-from ptxcore.metrics._surface import measure_surface, summarize_surfaces
+from ptxcore.metrics._surface import load_distances, measure_surface, summarize_surfaces
 from ptxcore.metrics._table import build_table, concatenate, load_table, save_table
 from ptxcore.metrics._tuning import choose_rule, leave_one_fold_out
 
@@ -57,6 +57,7 @@ __all__ = [
     "count_case",
     "fit_calibration",
     "leave_one_fold_out",
+    "load_distances",
     "load_table",
     "logits_to_mask",
     "measure_surface",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -122,17 +123,23 @@ def _crop(
     return np.pad(predicted[tuple(part)], _MARGIN_PX), np.pad(truth[tuple(part)], _MARGIN_PX)
 
 
+def load_distances() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """MONAI's Hausdorff distance and surface Dice; importing it takes seconds."""
+    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+    from monai.metrics.surface_dice import compute_surface_dice
+
+    return compute_hausdorff_distance, compute_surface_dice
+
+
 def _outlines(
     predicted: NDArray[np.bool_],
     truth: NDArray[np.bool_],
     spacing_mm: tuple[float, float],
     tolerance_mm: float,
 ) -> tuple[float, float]:
-    # MONAI takes seconds to import.
     import torch
-    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
-    from monai.metrics.surface_dice import compute_surface_dice
 
+    compute_hausdorff_distance, compute_surface_dice = load_distances()
     found, expected = (
         torch.from_numpy(mask.astype(np.float32))[None, None] for mask in (predicted, truth)
     )

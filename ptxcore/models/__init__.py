@@ -1,6 +1,6 @@
 """Networks by name, and their weights on disk.
 
-MONAI is imported by the first call that builds a network: that takes seconds.
+PyTorch's layers are put together by the first call that builds a network.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""The blocks of the U-Nets, composed from MONAI's `Convolution`.
+"""The blocks of the U-Nets, with the layers and names of MONAI's `Convolution`.
 
-MONAI's own `AttentionUnet` (1.6.1) is not used whole, because four of its choices cannot be
-configured: its gates and up-convolutions never see dropout, every block is BatchNorm except the
-merging one (InstanceNorm and PReLU), an input side must divide by 2^(levels-1), and it gates the
-full-resolution skip too, which Oktay et al. leave out.
+MONAI's own `AttentionUnet` (1.6.1) is not used, because four of its choices cannot be configured:
+its gates and up-convolutions never see dropout, every block is BatchNorm except the merging one
+(InstanceNorm and PReLU), an input side must divide by 2^(levels-1), and it gates the
+full-resolution skip too, which Oktay et al. leave out. Its `Convolution` is three layers of PyTorch
+in a row, and importing it imports all of MONAI, which takes three times as long as PyTorch; so
+they are put in a row here, under the same names, which weights on disk have.
 
 Dropout takes whole channels (Tompson et al. 2015, arXiv:1411.4280): neighbouring pixels of a
 feature map are so alike that dropping single ones removes little, and drawing a number per pixel
@@ -13,12 +15,10 @@ costs more than the convolution beside it on a CPU.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from monai.networks.blocks.convolutions import Convolution
-from monai.networks.layers.utils import get_norm_layer
 from torch import Tensor, nn
 
 #: Groups of channels in a group norm, where the width divides by it.
@@ -51,7 +51,10 @@ class Style:
         Returns:
             Maps (B, channels_in, H, W) to (B, channels_out, ceil(H / stride), ceil(W / stride)).
         """
-        return self._unit(channels_in, channels_out, kernel_size=kernel, strides=stride)
+        convolution = nn.Conv2d(
+            channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False
+        )
+        return self._unit(convolution, nn.ReLU(inplace=True))
 
     def up_convolution(self, channels_in: int, channels_out: int) -> nn.Module:
         """Transposed convolution to twice the grid, norm, dropout, ReLU.
@@ -63,15 +66,8 @@ class Style:
         Returns:
             Maps (B, channels_in, H, W) to (B, channels_out, 2 H, 2 W).
         """
-        return self._unit(
-            channels_in,
-            channels_out,
-            kernel_size=2,
-            strides=2,
-            is_transposed=True,
-            padding=0,
-            output_padding=0,
-        )
+        convolution = nn.ConvTranspose2d(channels_in, channels_out, 2, stride=2, bias=False)
+        return self._unit(convolution, nn.ReLU(inplace=True))
 
     def projection(self, channels_in: int, channels_out: int) -> nn.Module:
         """1 x 1 convolution, norm, dropout; what a gate adds up before its ReLU.
@@ -83,7 +79,7 @@ class Style:
         Returns:
             Maps (B, channels_in, H, W) to (B, channels_out, H, W).
         """
-        return self._unit(channels_in, channels_out, kernel_size=1, adn_ordering="ND")
+        return self._unit(nn.Conv2d(channels_in, channels_out, 1, bias=False), None)
 
     def norm_layer(self, channels: int) -> nn.Module:
         """The norm alone.
@@ -94,29 +90,26 @@ class Style:
         Returns:
             Maps (B, C, H, W) to that shape.
         """
-        name, options = self._norm(channels)
-        layer: nn.Module = get_norm_layer((name, options), spatial_dims=2, channels=channels)
-        return layer
+        # All are affine, so no convolution before them needs a bias.
+        if self.norm == "batch":
+            return nn.BatchNorm2d(channels)
+        if self.norm == "instance":
+            return nn.InstanceNorm2d(channels, affine=True)
+        assert self.norm == "group", self.norm
+        return nn.GroupNorm(math.gcd(MAX_GROUPS, channels), channels)
 
-    def _norm(self, channels: int) -> tuple[str, dict[str, Any]]:
-        """MONAI's name and options: affine in all, so no convolution before it needs a bias."""
-        if self.norm == "group":
-            return "group", {"num_groups": math.gcd(MAX_GROUPS, channels)}
-        return self.norm, {"affine": True} if self.norm == "instance" else {}
-
-    def _unit(self, channels_in: int, channels_out: int, **options: Any) -> nn.Module:
-        unit: nn.Module = Convolution(
-            spatial_dims=2,
-            in_channels=channels_in,
-            out_channels=channels_out,
-            act=("relu", {"inplace": True}),
-            norm=self._norm(channels_out),
-            dropout=self.dropout or None,
-            dropout_dim=2,
-            bias=False,
-            **options,
+    def _unit(
+        self, convolution: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module | None
+    ) -> nn.Module:
+        """A convolution, and after it norm, dropout and activation."""
+        after: OrderedDict[str, nn.Module] = OrderedDict(
+            N=self.norm_layer(convolution.out_channels)
         )
-        return unit
+        if self.dropout:
+            after["D"] = nn.Dropout2d(self.dropout)
+        if activation is not None:
+            after["A"] = activation
+        return nn.Sequential(OrderedDict(conv=convolution, adn=nn.Sequential(after)))
 
 
 def double_convolution(

@@ -51,7 +51,7 @@ def build_network(settings: FoldSettings, *, seed: int) -> SegmentationUNet:
         the settings' `num_channels` C, any height and width, and gives logits of shape
         (B, 1, H, W).
     """
-    from ptxcore.models._blocks import Style  # MONAI takes seconds to import
+    from ptxcore.models._blocks import Style
     from ptxcore.models._unet import SegmentationUNet
 
     style = Style(norm=settings.norm, dropout=settings.dropout)

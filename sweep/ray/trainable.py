@@ -112,14 +112,17 @@ def require_device(device: str) -> None:
 
 
 def load_networks() -> None:
-    """Import MONAI without the optional libraries that a trial never uses.
+    """Import networks, and for scores of outlines MONAI without what a trial never uses.
 
     For a process that only trains: MONAI's own use of these libraries stays switched off in it.
     """
     hidden = [name for name in _UNUSED if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: not there
     try:
+        from ptxcore.metrics import load_distances
         from ptxcore.models import SegmentationUNet  # noqa: F401
+
+        load_distances()
     finally:
         for name in hidden:
             del sys.modules[name]

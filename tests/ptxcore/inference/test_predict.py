@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from monai.data.utils import compute_importance_map, dense_patch_slices
 from monai.inferers import SlidingWindowInferer
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from ptxcore.data.resample import resize_image
 from ptxcore.errors import OutOfMemory, SettingsError
 from ptxcore.inference import Passes, place, predict_grid, predict_logits, predict_prepared
 from ptxcore.inference._micro_batches import SplitForward
-from ptxcore.inference._windows import slide
+from ptxcore.inference._windows import _weights, slide, window_of, window_starts
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
@@ -74,6 +75,20 @@ def test_windows_are_those_of_monai(overlap: float) -> None:
     expected = reference(batch, Blur())
     assert isinstance(expected, Tensor)
     np.testing.assert_allclose(found, expected[0, 0].numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.75])
+@pytest.mark.parametrize("shape", [(64, 50), (20, 64), (97, 33)])
+def test_places_and_weights_of_windows_are_exactly_those_of_monai(
+    shape: tuple[int, int], overlap: float
+) -> None:
+    window = window_of(shape, 32)
+    starts = window_starts(shape, 32, overlap)
+    steps = [max(1, int(side * (1 - overlap))) for side in window]
+    expected = dense_patch_slices(shape, window, steps)
+    assert starts == tuple((rows.start, columns.start) for rows, columns in expected)
+    weight, _ = _weights(shape, window, starts, torch.device("cpu"))
+    assert torch.equal(weight, compute_importance_map(window, mode="gaussian", sigma_scale=0.125))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from monai.networks.blocks.convolutions import Convolution
 from torch import Tensor, nn
 
 from ptxcore.models import PRIOR, build_network, widths
@@ -219,3 +220,36 @@ def test_every_output_of_deep_supervision_learns() -> None:
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize("norm", ["batch", "instance", "group"])
+def test_a_unit_is_that_of_monai(norm: str, dropout: float) -> None:
+    """Weights on disk have its names, and older builds were made of it."""
+    options = {"batch": {}, "instance": {"affine": True}, "group": {"num_groups": 2}}
+    common: dict[str, Any] = {
+        "norm": (norm, options[norm]),
+        "act": ("relu", {"inplace": True}),
+        "dropout": dropout or None,
+        "dropout_dim": 2,
+        "bias": False,
+    }
+    style = Style(norm=norm, dropout=dropout)
+    up = {"kernel_size": 2, "strides": 2, "is_transposed": True, "padding": 0, "output_padding": 0}
+    pairs = [
+        (lambda: style.convolution(3, 6, stride=2), {"strides": 2}),
+        (lambda: style.up_convolution(3, 6), up),
+        (lambda: style.projection(3, 6), {"kernel_size": 1, "adn_ordering": "ND"}),
+    ]
+    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    for make, other in pairs:
+        made = []
+        for build in (make, lambda other=other: Convolution(2, 3, 6, **common, **other)):
+            with torch.random.fork_rng():
+                torch.manual_seed(1)
+                unit = build()
+                made.append((unit.state_dict(), unit(images)))
+        (ours, logits), (theirs, expected) = made
+        assert list(ours) == list(theirs)
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+        assert torch.equal(logits, expected)

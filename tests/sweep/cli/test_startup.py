@@ -106,3 +106,15 @@ def test_a_worker_loads_networks_without_what_it_never_uses() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["monai"]
+
+
+def test_networks_and_windows_need_no_monai() -> None:
+    """Importing it takes three times as long as PyTorch."""
+    code = (
+        "import sys, torch; from ptxcore.inference._windows import slide; "
+        "from ptxcore.models import build_network; from ptxcore.settings import FoldSettings; "
+        "network = build_network(FoldSettings(channels=4, levels=3), seed=0).eval(); "
+        "slide(network, torch.zeros(1, 1, 40, 40), 32, 0.5); print('monai' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
