@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 #: is still seen, or a marker, makes two values of one; real radiographs stay below a half.
 MOST_OF_TWO_VALUES = 0.99
 _NUM_SEEN = 2**16
+_PART_OF_ROWS = 16
 _MAX_LISTED = 5
 
 
@@ -29,13 +30,24 @@ def has_contrast(pixels: NDArray[Any]) -> bool:
         False where nearly all pixels have one of two values, see `MOST_OF_TWO_VALUES`.
     """
     step = max(1, math.isqrt(pixels.size // _NUM_SEEN))
-    seen = pixels[::step, ::step].ravel()
-    if seen.dtype in (np.uint8, np.uint16):
-        counts = np.bincount(seen)
+    seen = pixels[::step, ::step]
+    # Whatever the two values of the whole are, of a part no more pixels can have them than have its
+    # own two. So a part tells already of nearly every picture.
+    few = seen[::_PART_OF_ROWS]
+    return any(
+        _num_of_two(some) + seen.size - some.size < MOST_OF_TWO_VALUES * seen.size
+        for some in (few, seen)
+    )
+
+
+def _num_of_two(pixels: NDArray[Any]) -> int:
+    """How many have one of the two commonest values."""
+    flat = pixels.ravel()
+    if flat.dtype in (np.uint8, np.uint16):
+        counts = np.bincount(flat)
     else:
-        counts = np.unique(seen, return_counts=True)[1]
-    two = np.sort(counts)[-2:].sum()
-    return bool(two < MOST_OF_TWO_VALUES * seen.size)
+        counts = np.unique(flat, return_counts=True)[1]
+    return int(np.sort(counts)[-2:].sum())
 
 
 def doubts_about_contrast(number: int, labels: Sequence[str] = ()) -> Iterator[str]:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydicom.config import IGNORE
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
 from ptxcore.errors import DicomError
+
+
+@cache
+def _tag_of(element: str | tuple[int, int]) -> BaseTag:
+    return Tag(element)
 
 
 def refusal(path: Path, field: str, found: object, expected: str) -> DicomError:
@@ -37,9 +45,10 @@ def text_of(dataset: Dataset, keyword: str) -> str:
     Returns:
         Without spaces around it; empty where the element is absent or empty.
     """
-    if keyword not in dataset:
+    tag = _tag_of(keyword)
+    if tag not in dataset:
         return ""
-    value = dataset.get_item(keyword).value
+    value = dataset.get_item(tag).value
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
     return text.strip(" \0\t\r\n")
 
@@ -67,9 +76,15 @@ def int_of(dataset: Dataset, element: str | tuple[int, int], default: int | None
     Returns:
         None where there is something else than a number.
     """
+    tag = _tag_of(element)
+    if tag not in dataset:
+        return default
+    raw: Any = dataset.get_item(tag)
+    if isinstance(raw, RawDataElement) and raw.VR == "US" and raw.length == 2:
+        # As pydicom would, which takes ten times as long, for what every header is asked.
+        return int.from_bytes(raw.value or b"", "little" if raw.is_little_endian else "big")
     try:
-        value = dataset.get(element)
-        value = value.value if isinstance(value, DataElement) else value
+        value = dataset[tag].value
         return default if value is None else int(value)
     except Exception:  # what pydicom raises for a value that is no number, and it raises much
         return None

@@ -72,13 +72,17 @@ def decode(
         return np.zeros((height, width), dtype=np.bool_)
     own_height, own_width = dialect.grid or (height, width)
     flat = np.zeros(own_height * own_width, dtype=np.bool_)
-    for text in texts:
-        for start, stop in zip(*_runs(text, flat.size, dialect), strict=True):
+    runs = [_runs(text, flat.size, dialect) for text in texts]
+    for starts, stops in runs:
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
             flat[start:stop] = True
     if dialect.by_row:
         mask = flat.reshape(own_height, own_width)
-    else:
-        mask = np.ascontiguousarray(flat.reshape(own_width, own_height).T)
+    else:  # turned where there is something: the whole of it takes as long as to decode an image
+        first = min(int(starts[0]) for starts, _ in runs) // own_height
+        behind = -(-max(int(stops[-1]) for _, stops in runs) // own_height)
+        mask = np.zeros((own_height, own_width), dtype=np.bool_)
+        mask[:, first:behind] = flat.reshape(own_width, own_height)[first:behind].T
     is_own = mask.shape == (height, width)
     return mask if is_own else threshold_mask(mask, (height, width), "bilinear")
 

@@ -29,6 +29,8 @@ _USUAL_SIDES = (
 _LINED_UP, _CLEARLY = 0.8, 0.05
 #: Encodings that are looked at, and runs without which nothing can be told.
 _MOST, _FEWEST_RUNS = 300, 12
+#: More than any line has.
+_APART = 2**16
 #: Lengths nearer than that to an image's own are not told apart.
 _NEAR = 0.02
 
@@ -196,7 +198,8 @@ def _refuse_other_grids(
         return
     masks, lengths = [own for own, _ in known], [length for _, length in known]
     longest = max(int((stops - starts).max()) for starts, stops in masks)
-    mine = _score(masks, lengths)
+    joined, num_masks = _joined(masks), len(masks)
+    mine = _share_met(joined, np.array(lengths))
     parts = {min(lengths) // part for part in (2, 3, 4)} if len(set(lengths)) == 1 else set()
     for side in sorted({*_USUAL_SIDES, *parts}):
         is_near = any(abs(side - length) <= max(3, _NEAR * length) for length in lengths)
@@ -204,7 +207,7 @@ def _refuse_other_grids(
             continue
         # One line on in two is one line in four, nearly as good: the shorter one is the true one.
         margin = 0.0 if any(length % side == 0 for length in lengths) else _CLEARLY
-        score = _score(masks, [side] * len(masks))
+        score = _share_met(joined, np.full(num_masks, side))
         if score >= _LINED_UP and score > mine + margin:
             line, lines = ("row", "columns") if dialect.by_row else ("column", "rows")
             shown = f"{min(lengths)}" if len(set(lengths)) == 1 else "those of the images"
@@ -222,15 +225,41 @@ def _is_enough(masks: list[Runs]) -> bool:
 
 def _score(masks: list[Runs], lengths: list[int]) -> float:
     """Share of all masked pixels that are masked one line further on as well."""
-    met = total = 0.0
-    for (starts, stops), length in zip(masks, lengths, strict=True):
-        if (starts[1:] < stops[:-1]).any():
-            continue
-        sizes = stops - starts
-        ends = np.cumsum(sizes)
-        places = np.column_stack([starts, stops]).ravel()
-        inside = np.column_stack([ends - sizes, ends]).ravel()
-        until = np.interp(stops + length, places, inside)
-        met += float((until - np.interp(starts + length, places, inside)).sum())
-        total += float(ends[-1])
-    return met / total if total else 0.0
+    return _share_met(_joined(masks), np.array(lengths))
+
+
+def _joined(masks: list[Runs]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Starts and stops of all masks in a row, and which mask each is of; none of runs that overlap.
+
+    They are so far apart that no line of one reaches into the next.
+    """
+    known = [
+        (number, starts, stops)
+        for number, (starts, stops) in enumerate(masks)
+        if not (starts[1:] < stops[:-1]).any()
+    ]
+    if not known:
+        return (np.zeros(0, dtype=np.int64),) * 3
+    begins = np.cumsum([0, *(int(stops[-1]) + _APART for _, _, stops in known[:-1])])
+    starts, stops = (
+        np.concatenate([own[which] + begin for own, begin in zip(known, begins, strict=True)])
+        for which in (1, 2)
+    )
+    return starts, stops, np.repeat([own[0] for own in known], [len(own[1]) for own in known])
+
+
+def _share_met(
+    joined: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    lengths: NDArray[np.int64],
+) -> float:
+    """As `_score`, with a line's length for each mask."""
+    starts, stops, which = joined
+    if not len(starts):
+        return 0.0
+    ends = np.cumsum(stops - starts)
+    places = np.column_stack([starts, stops]).ravel()
+    inside = np.column_stack([ends - (stops - starts), ends]).ravel()
+    shifts = lengths[which]
+    until = np.interp(stops + shifts, places, inside)
+    met = float((until - np.interp(starts + shifts, places, inside)).sum())
+    return met / float(ends[-1]) if ends[-1] else 0.0

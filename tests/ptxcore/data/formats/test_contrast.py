@@ -52,6 +52,8 @@ def test_what_a_header_leaves_no_picture_of(why: str, photometric: str, tmp_path
         (PICTURE / 4096, True),
         (np.kron(PICTURE, np.ones((30, 30), dtype=np.uint16)), True),
         (np.where(_ROWS < 60, 0, PICTURE), True),
+        (np.where(_ROWS % 16 == 0, 0, PICTURE), True),
+        (np.where(_ROWS % 16 == 0, PICTURE, 0), True),
     ],
 )
 def test_contrast_is_more_than_two_values(pixels: NDArray[Any], expected: bool) -> None:
