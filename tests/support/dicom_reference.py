@@ -150,9 +150,24 @@ _NUMBERS = (
 )
 
 
+def with_frame(dataset: Dataset) -> Dataset:
+    """A header with what its functional groups say of the first frame: PS3.3 C.7.6.16.2.9, .10."""
+    whole = Dataset()
+    for element in dataset:
+        if element.keyword != "PixelData":
+            whole[element.tag] = element
+    for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in list(dataset.get(name) or [])[:1]:
+            for macro in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+                for item in list(group.get(macro) or [])[:1]:
+                    whole.update({element.tag: element for element in item})
+    return whole
+
+
 def read_header(dataset: Dataset) -> dict[str, Any]:
     """The elements above by keyword; an empty one is an absent one (PS3.5 7.4)."""
     header: dict[str, Any] = {"PixelRepresentation": 0}
+    dataset = with_frame(dataset)
     for keyword in _NUMBERS:
         value = dataset.get(keyword)
         if value is None or value == "" or (isinstance(value, list) and not value):

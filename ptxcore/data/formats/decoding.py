@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import FileDataset
-from pydicom.encaps import encapsulate, get_frame
+from pydicom.encaps import encapsulate, generate_fragments, get_frame, parse_basic_offsets
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
 
@@ -116,6 +116,7 @@ def _check_frame(path: Path, dataset: FileDataset, bits: SampleBits) -> None:
 
 def _only_frame(path: Path, dataset: FileDataset) -> bytes:
     """The first frame, which is the only one from here on, by whatever table of offsets."""
+    _refuse_more_frames(path, dataset)
     try:
         alone = encapsulate([get_frame(dataset.PixelData, 0, number_of_frames=1)])
         frame = get_frame(alone, 0, number_of_frames=1)  # padded to even, as decoders see it
@@ -127,6 +128,27 @@ def _only_frame(path: Path, dataset: FileDataset) -> bytes:
             del dataset[keyword]
     dataset.PixelData = alone
     return frame
+
+
+def _refuse_more_frames(path: Path, dataset: FileDataset) -> None:
+    """Refuse several frames under a header of one, of which decoders would show the first."""
+    try:
+        number = _num_frames(dataset)
+    except Exception:  # items that do not fit together, of which the decoder will speak
+        return
+    if number > 1:
+        raise refusal(path, "PixelData", f"{number} frames", "one, as the header says")
+
+
+def _num_frames(dataset: FileDataset) -> int:
+    """How many, by the table of offsets, else by the items that begin as the first."""
+    if dataset.get("ExtendedOffsetTable"):
+        return len(dataset.ExtendedOffsetTable) // 8
+    items = io.BytesIO(dataset.PixelData)
+    if offsets := parse_basic_offsets(items):
+        return len(offsets)
+    begins = [item[:8] for item in generate_fragments(items)]
+    return begins.count(begins[0])
 
 
 def _inflate(path: Path, dataset: FileDataset, bits: SampleBits) -> NDArray[Any]:
@@ -146,6 +168,7 @@ def _inflate(path: Path, dataset: FileDataset, bits: SampleBits) -> NDArray[Any]
 
 def _decode_jpeg(path: Path, dataset: FileDataset) -> NDArray[np.uint8]:
     """What pydicom does with Pillow, without its copies: they take as long as the decoding."""
+    _refuse_more_frames(path, dataset)
     try:
         frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
         with Image.open(io.BytesIO(frame), formats=["JPEG"]) as image:

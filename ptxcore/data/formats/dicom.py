@@ -17,6 +17,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from ptxcore.data.formats.decoding import decode
 from ptxcore.data.formats.elements import int_of, refusal, text_of
+from ptxcore.data.formats.functional_groups import bring_up
 from ptxcore.data.formats.grayscale import displayed
 from ptxcore.data.formats.object_kind import kind_of
 from ptxcore.data.formats.radiograph import Header, Radiograph
@@ -104,6 +105,7 @@ def _parse(path: Path, *, stop_before_pixels: bool) -> FileDataset:
         with SizeLimitedFile(path) as file:
             _check_deflated(path, file)
             dataset: FileDataset = pydicom.dcmread(file, stop_before_pixels=stop_before_pixels)
+            bring_up(dataset)
     except DicomError:
         raise
     except InvalidDicomError:

@@ -9,8 +9,9 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, encapsulate_extended, get_frame
 from pydicom.pixels import pixel_array
-from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 from tiny_dicom import write_dicom
 
 from ptxcore.data.formats.dicom import read_dicom, read_header
@@ -381,3 +382,36 @@ def test_an_empty_frame_is_refused(tmp_path: Path) -> None:
     dataset.save_as(path)
     with pytest.raises(DicomError, match=r"bad\.dcm: PixelData: found items that hold no frame"):
         read_dicom(path)
+
+
+@pytest.mark.parametrize("has_table", [True, False])
+@pytest.mark.parametrize(
+    "syntax", [JPEGBaseline8Bit, JPEG2000Lossless, JPEGLSLossless, RLELossless, "extended table"]
+)
+def test_two_frames_under_a_header_of_one_are_refused(
+    syntax: str, has_table: bool, tmp_path: Path
+) -> None:
+    is_extended = syntax == "extended table"
+    path = write_dicom(tmp_path / "a.dcm", RAMP, syntax=JPEGBaseline8Bit if is_extended else syntax)
+    dataset = pydicom.dcmread(path)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    if is_extended:
+        dataset.PixelData, table, lengths = encapsulate_extended([frame, frame])
+        dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = table, lengths
+    else:
+        dataset.PixelData = encapsulate([frame, frame], has_bot=has_table)
+    dataset.save_as(path)
+    with pytest.raises(DicomError, match=r"PixelData: found 2 frames, expected one, as the header"):
+        read_dicom(path)
+
+
+@pytest.mark.parametrize("has_table", [True, False])
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEG2000Lossless, RLELossless])
+def test_a_frame_in_many_fragments(syntax: str, has_table: bool, tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", RAMP, syntax=syntax)
+    whole = read_dicom(path).pixels
+    dataset = pydicom.dcmread(path)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    dataset.PixelData = encapsulate([frame], fragments_per_frame=5, has_bot=has_table)
+    dataset.save_as(path)
+    np.testing.assert_array_equal(read_dicom(path).pixels, whole)
