@@ -193,6 +193,21 @@ class FoldLost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoldPaused:
+    """A fold gave its slot back after an epoch, to be judged beside others; it may go on there.
+
+    Attributes:
+        trial: Number of the fold's trial.
+        fold: Zero-based.
+        scores: What its epochs scored on the monitor split so far, higher is better.
+    """
+
+    trial: int
+    fold: int
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialStopped:
     """A trial left for good before its last fold: pruned or failed."""
 
@@ -200,7 +215,7 @@ class TrialStopped:
     state: State
 
 
-Event = TrialAdded | FoldStarted | FoldFinished | FoldLost | TrialStopped
+Event = TrialAdded | FoldStarted | FoldFinished | FoldLost | FoldPaused | TrialStopped
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -193,10 +193,9 @@ def expected_folds(trials: Sequence[Trial], num_folds: int, policy: PolicySpec) 
     open_ones = sorted(still_open, key=lambda trial: -len(trial.folds))
     lacking = [num_folds - len(trial.folds) for trial in open_ones]
     lacking += [num_folds] * max(0, policy.num_trials - len(trials))
-    if policy.num_completions is None:
-        return done + sum(lacking)
     complete = sum(trial.state is State.COMPLETE for trial in trials)
-    missing = max(0, policy.num_completions - complete)
+    wanted = policy.num_completions or policy.most_complete()
+    missing = max(0, wanted - complete)
     if policy.name == "standard":
         return done + sum(lacking[:missing])
     first_folds = sum(folds == num_folds for folds in lacking[missing:])

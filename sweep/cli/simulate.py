@@ -28,7 +28,7 @@ _DEFAULT_POLICIES = "default,greedy:3,greedy:10,greedy:20,halving,greedy_halving
 
 _EPILOG = """\b
 Policies: default (ours, the same as expected_improvement), greedy, halving, greedy_halving,
-intensify, standard.
+intensify, standard, wave (for tables with curves).
   NAME:NUMBER      greedy:10 stops after ten complete trials, default:0.25 when no fold
                    promises that gain: expected improvement of the best mean per missing fold, times
                    the number of all folds of all trials, in units of the trials' standard

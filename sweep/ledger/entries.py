@@ -168,6 +168,10 @@ def apply(
             )
         case "attempt":
             projection.start(number, entry.fold, entry.attempt, entry.timestamp)
+        case "lost" if "scores" in row:
+            scores = tuple(map(_number, row["scores"]))
+            reason = str(row["reason"])
+            projection.pause(number, entry.fold, entry.timestamp, reason, scores)
         case "lost":
             projection.lose(number, entry.fold, entry.timestamp, str(row["reason"]))
         case "resumed":

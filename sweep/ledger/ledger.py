@@ -52,7 +52,7 @@ from sweep.ledger.sql import (
     LedgerStorage,
     StudyAttribute,
 )
-from sweep.records import Epoch, FoldScore, State, SweepState
+from sweep.records import Epoch, FoldScore, State, SweepState, as_score
 from sweep.util.collector import collector_asleep
 
 VERSIONS_KEY = "ptxsweep:later-versions"
@@ -307,6 +307,23 @@ class Ledger:
         key = entries.lost_key(fold, trial.attempts[fold])
         at = self._write(number, key, {"reason": reason})
         self.projection.lose(number, fold, at, reason)
+
+    def pause_fold(self, number: int, reason: str) -> None:
+        """Note that the running fold gave its slot back after an epoch, and what it scored so far.
+
+        Older versions read it as a fold that was lost.
+        """
+        trial = self.projection.trials[number]
+        fold = trial.running_fold
+        if fold is None:
+            raise LedgerError(f"trial {number}: no fold is running, none can pause")
+        known = trial.epochs.get(fold, {})
+        scores = tuple(
+            as_score(known[epoch], maximize=self.projection.maximize) for epoch in sorted(known)
+        )
+        key = entries.lost_key(fold, trial.attempts[fold])
+        at = self._write(number, key, {"reason": reason, "scores": list(scores)})
+        self.projection.pause(number, fold, at, reason, scores)
 
     def end(
         self,

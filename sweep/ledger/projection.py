@@ -26,6 +26,7 @@ from sweep.records import (
     Event,
     FoldFinished,
     FoldLost,
+    FoldPaused,
     FoldScore,
     FoldStarted,
     State,
@@ -51,7 +52,8 @@ class Attempt:
         attempt: One-based number of the try at this fold.
         started_at: ISO 8601 time in UTC.
         ended_at: Likewise, None while it runs.
-        outcome: "running", "finished", "lost" (may be tried again) or "stopped" (for good).
+        outcome: "running", "finished", "lost" (may be tried again), "paused" (may go on) or
+            "stopped" (for good).
         reason: Why it was lost or stopped.
         first_epoch: One-based epoch that a try after the first went on with; None of a first try,
             and of one that had no epoch left but the scored one.
@@ -322,6 +324,14 @@ class Projection:
         trial = self._leave(number, fold, timestamp, "lost", reason)
         trial.state = State.PARKED
         self.history.append(FoldLost(trial=number, fold=fold))
+
+    def pause(
+        self, number: int, fold: int, timestamp: str, reason: str, scores: tuple[float, ...]
+    ) -> None:
+        """The running fold gave its slot back after an epoch."""
+        trial = self._leave(number, fold, timestamp, "paused", reason)
+        trial.state = State.PARKED
+        self.history.append(FoldPaused(trial=number, fold=fold, scores=scores))
 
     def finish(self, score: FoldScore, timestamp: str) -> None:
         """The running fold was scored."""

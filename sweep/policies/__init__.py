@@ -4,13 +4,14 @@ A policy sees events and answers `decide`; it has no clock, no randomness and no
 object runs in a live sweep and over a recorded table.
 """
 
-from sweep.policies._base import IndexedPolicy, Policy
+from sweep.policies._base import IndexedPolicy, Policy, pause_after
 from sweep.policies._expected_improvement import MIN_GAIN, ExpectedImprovement
 from sweep.policies._greedy import Greedy, GreedySpec
 from sweep.policies._halving import GreedyHalving, Halving
 from sweep.policies._intensify import Intensify
 from sweep.policies._spec import PolicySpec, make_policy, policy_named
 from sweep.policies._standard import Standard
+from sweep.policies._wave import Wave
 from sweep.util.strict import import_all
 
 __all__ = [
@@ -25,7 +26,9 @@ __all__ = [
     "Policy",
     "PolicySpec",
     "Standard",
+    "Wave",
     "make_policy",
+    "pause_after",
     "policy_named",
 ]
 

@@ -14,6 +14,7 @@ from sweep.records import (
     Event,
     FoldFinished,
     FoldLost,
+    FoldPaused,
     FoldStarted,
     NewTrial,
     RunFold,
@@ -34,6 +35,20 @@ class Policy(Protocol):
         A query: asked twice without an event between, it answers the same. The driver carries
         out any first part of the answer and sends its events before it asks again.
         """
+
+
+def pause_after(policy: Policy, number: int) -> int | None:
+    """Epoch after which a running trial gives its slot back, None where the fold runs to its end.
+
+    Only policies that have a method of that name ever say so.
+
+    Args:
+        policy: Asked.
+        number: A running trial.
+    """
+    ask = getattr(policy, "pause_after", None)
+    found: int | None = None if ask is None else ask(number)
+    return found
 
 
 def rounded_mean(scores: Collection[float]) -> float:
@@ -134,7 +149,7 @@ class IndexedPolicy:
                 trial.seconds += seconds
                 trial.take({fold: score, **revised})
                 trial.is_over = trial.is_over or len(trial.scores) == self.num_folds
-            case FoldLost():
+            case FoldLost() | FoldPaused():
                 trial.running, trial.is_retry = None, True
             case TrialStopped():
                 trial.running, trial.is_over = None, True
@@ -149,7 +164,7 @@ class IndexedPolicy:
         """The best waiting trials, with new ones where they belong; O(slots log n)."""
         waiting = [self._trials[number] for number in self._waiting.first(free_slots)]
         before = [trial for trial in waiting if self.precedes_new(trial)]
-        after = waiting[len(before) :]
+        after = [trial for trial in waiting if not self.precedes_new(trial)]
         num_new = max(0, min(self.num_trials - len(self._trials), free_slots - len(before)))
         decisions: list[Decision] = [_run(trial) for trial in before]
         decisions += [NewTrial() for _ in range(num_new)]

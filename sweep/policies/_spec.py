@@ -71,6 +71,10 @@ class PolicySpec(Named):
         """Whether the policy says what going on may still bring, see `min_gain`."""
         return hasattr(cls.policy, "gain_left")
 
+    def most_complete(self) -> int:
+        """Trials that may become complete before the policy says that nothing is left."""
+        return self.num_trials
+
     def settings(self) -> dict[str, Any]:
         """Keyword arguments of the policy, beside the number of folds."""
         own = type(self).model_fields.keys() - PolicySpec.model_fields.keys()

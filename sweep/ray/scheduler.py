@@ -122,7 +122,10 @@ class FoldScheduler(TrialScheduler):  # type: ignore[misc]  # Ray ships no types
                 return self._end(trial)
             return self._park(tune_controller, trial)
         if "score" not in result:
-            if self._controller.on_epoch(result["epoch"]):
+            state = self._controller.on_epoch(result["epoch"])
+            if state is State.PARKED:
+                return self._park(tune_controller, trial)
+            if state is not State.RUNNING:
                 return self._end(trial)
             if not self._slots.is_closing:
                 return str(self.CONTINUE)

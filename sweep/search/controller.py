@@ -16,7 +16,7 @@ from typing import Any
 
 from sweep.ledger import NAN_REASON, Ledger
 from sweep.ledger.projection import DRIVER_STOPPED, Trial
-from sweep.policies import Policy
+from sweep.policies import Policy, pause_after
 from sweep.records import Assignment, Decision, Epoch, FoldScore, NewTrial, State, SweepState
 from sweep.search.pruner_adapter import PrunerAdapter
 from sweep.search.samplers import propose
@@ -114,32 +114,41 @@ class Controller:
         self._pass_on()
         return Assignment(trial=number, fold=fold, attempt=attempt, settings=dict(trial.settings))
 
-    def on_epoch(self, epoch: Epoch) -> bool:
+    def on_epoch(self, epoch: Epoch) -> State:
         """Take the value of an epoch that is not the fold's last.
 
         Args:
             epoch: What the worker reports.
 
         Returns:
-            Whether the worker should stop: the trial is over, now or already. Reports of an
-            older attempt change nothing.
+            RUNNING where the worker goes on; PARKED where the fold gives its slot back and may go
+            on later; else the trial is over, now or already. Reports of an older attempt change
+            nothing.
         """
         number = epoch.trial
         trial = self._ledger.projection.trials[number]
         self._ledger.record_resumption(epoch)
         is_new = self._ledger.record_epoch(epoch)
         if not is_new and not self._is_newest(epoch):
-            return trial.state.is_final
+            return trial.state if trial.state.is_final else State.RUNNING
         if not math.isfinite(epoch.value):
-            return self._end(number, State.FAILED, NAN_REASON).is_final
-        if trial.is_default:
-            return False
+            return self._end(number, State.FAILED, NAN_REASON)
+        if not trial.is_default and self._is_pruned(epoch):
+            reason = f"pruned in fold {epoch.fold}, epoch {epoch.epoch}"
+            return self._end(number, State.PRUNED, reason)
+        pause = pause_after(self._policy, number)
+        if pause is None or epoch.epoch < pause:
+            return State.RUNNING
+        self._ledger.pause_fold(number, f"waits for the others after epoch {epoch.epoch}")
+        self._pass_on()
+        return State.PARKED
+
+    def _is_pruned(self, epoch: Epoch) -> bool:
+        number = epoch.trial
         prune = self._pruner.should_prune_epoch(self._ledger.projection, number, epoch.fold)
         marks = self._pruner.take_rung_marks(self._ledger.projection, number)
         if marks is not None:
             self._ledger.annotate(number, *marks)
-        if prune:
-            self._end(number, State.PRUNED, f"pruned in fold {epoch.fold}, epoch {epoch.epoch}")
         return prune
 
     def on_fold(self, score: FoldScore, last: Epoch) -> State:

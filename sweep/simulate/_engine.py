@@ -15,13 +15,14 @@ import numpy as np
 from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import NAN_REASON, Projection, Trial
-from sweep.policies import Policy
+from sweep.policies import Policy, pause_after
 from sweep.records import (
     DEFAULT_TRIAL,
     Epoch,
     Event,
     FoldFinished,
     FoldLost,
+    FoldPaused,
     FoldScore,
     FoldStarted,
     NewTrial,
@@ -86,6 +87,7 @@ class Simulation:
         self._free = self._cluster.num_workers
         self._incumbent = IncumbentTracker(self._num_folds)
         self._losses: dict[int, int] = {}
+        self._paused_at: dict[tuple[int, int], int] = {}  # epochs of a fold that are done
         self.run_so_far = Run()
 
     def run(self) -> Run:
@@ -163,17 +165,19 @@ class Simulation:
             seconds *= cluster.straggler_factor
         is_lost = cluster.loss_rate > 0 and bool(self._rng.random() < cluster.loss_rate)
         num_epochs = self._table.num_epochs(partition, row, column)
-        self._schedule(Task(number, fold, now, seconds, num_epochs, is_lost))
+        done = self._paused_at.get((number, fold), 0)
+        self._schedule(Task(number, fold, now, seconds, num_epochs, is_lost, done, done))
 
     def _schedule(self, task: Task) -> None:
         """Queue the next report of a fold: an epoch if a pruner looks at epochs, else its end."""
         if task.is_lost:
-            share = 0.5
-        elif self._asks_epochs:
-            task.epoch += 1
-            share = task.epoch / task.num_epochs
+            share = 0.5 * (1 - task.first_epoch / task.num_epochs)
         else:
-            task.epoch, share = task.num_epochs, 1.0
+            pause = None if self._table.curves is None else pause_after(self._policy, task.trial)
+            end = task.num_epochs if pause is None else min(pause, task.num_epochs)
+            task.epoch = min(task.epoch + 1 if self._asks_epochs else end, task.num_epochs)
+            task.epoch = max(task.epoch, task.first_epoch + 1)
+            share = task.share
         at = task.began + share * task.seconds
         heapq.heappush(self._queue, (at, next(self._ticket), task))
 
@@ -183,10 +187,14 @@ class Simulation:
         if task.is_lost:
             self._lose(task)
         elif self._asks_epochs and self._is_stopped_inside(task):
-            self._leave(task, task.epoch / task.num_epochs)
+            self._leave(task, task.share)
             self._stop(task.trial, State.PRUNED)
         elif task.epoch < task.num_epochs:
-            self._schedule(task)
+            pause = pause_after(self._policy, task.trial)
+            if pause is None or task.epoch < pause:
+                self._schedule(task)
+            else:
+                self._pause(task)
         else:
             self._finish(task)
 
@@ -218,8 +226,20 @@ class Simulation:
             self._projection.note(task.trial, *marks)
         return prune
 
+    def _pause(self, task: Task) -> None:
+        """The fold gives its slot back; what is trained is kept."""
+        assert self._table.curves is not None
+        row = self.run_so_far.rows[task.trial]
+        partition, column = self._layout.folds[task.fold]
+        scores = tuple(self._table.curves[partition, row, column, : task.epoch].tolist())
+        self._leave(task, task.share)
+        self._paused_at[task.trial, task.fold] = task.epoch
+        if self._projection is not None:
+            self._projection.pause(task.trial, task.fold, "", "simulated", scores)
+        self._observe(FoldPaused(trial=task.trial, fold=task.fold, scores=scores))
+
     def _lose(self, task: Task) -> None:
-        self._leave(task, 0.5)
+        self._leave(task, 0.5 * (1 - task.first_epoch / task.num_epochs))
         if self._projection is not None:
             self._projection.lose(task.trial, task.fold, "", "lost")
         self._observe(FoldLost(trial=task.trial, fold=task.fold))
@@ -230,7 +250,7 @@ class Simulation:
     def _finish(self, task: Task) -> None:
         trial, fold = task.trial, task.fold
         score = self._scores[self.run_so_far.rows[trial]][fold]
-        self._leave(task, 1.0)
+        self._leave(task, task.share)
         if self._projection is not None:
             attempt = self._projection.trials[trial].attempts[fold]
             self._projection.finish(

@@ -9,7 +9,10 @@ from sweep.records import Event
 
 @dataclass(eq=False, slots=True)
 class Task:
-    """A fold on a worker, lost half way or not; `epoch` is the last one reported."""
+    """A fold on a worker, lost half way or not.
+
+    `epoch` is the last one reported; `first_epoch` are done since the fold was paused after them.
+    """
 
     trial: int
     fold: int
@@ -18,6 +21,12 @@ class Task:
     num_epochs: int
     is_lost: bool
     epoch: int = 0
+    first_epoch: int = 0
+
+    @property
+    def share(self) -> float:
+        """Share of the whole fold that is trained here when `epoch` is."""
+        return (self.epoch - self.first_epoch) / self.num_epochs
 
 
 @dataclass(kw_only=True)

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from strategies import fold_scores
 
 from sweep.errors import UsageError
-from sweep.policies import Policy, PolicySpec, make_policy
+from sweep.policies import Policy, PolicySpec, make_policy, pause_after
 from sweep.records import (
     FoldFinished,
     FoldLost,
+    FoldPaused,
     FoldStarted,
     NewTrial,
     RunFold,
@@ -22,6 +23,7 @@ from sweep.records import (
 
 #: Ours also with trials that wait for their first fold.
 AHEAD = "expected_improvement, looking ahead"
+HOW = [*["finish"] * 5, *["pause"] * 5, "revise", "lose", "prune", "fail"]
 NAMES = [*sorted(PolicySpec.known), AHEAD]
 
 
@@ -80,7 +82,12 @@ class Life:
         self.policy.observe(FoldStarted(trial=trial, fold=fold))
 
     def end(self, number: int, how: str, score: float) -> None:
+        pause = pause_after(self.policy, number)
         fold = self.running.pop(number)
+        if how == "pause" and pause is not None:
+            self.policy.observe(FoldPaused(trial=number, fold=fold, scores=(score,) * pause))
+            return
+        how = "finish" if how == "pause" else how
         if how in ("finish", "revise"):
             self.finished[number].add(fold)
             # As when another choice for inference becomes the common one.
@@ -118,12 +125,12 @@ def test_any_order_of_events_keeps_the_rules_and_comes_to_an_end(
     num_slots = data.draw(st.integers(1, 4))
     life = Life(make(name, num_trials, num_folds), num_trials, num_folds)
     num_losses = 0
-    for _ in range(num_trials * num_folds + 20):
+    for _ in range(num_trials * (num_folds + 3) + 20):  # a fold may be paused at every look
         life.fill(num_slots)
         if not life.running:
             break
         trial = data.draw(st.sampled_from(sorted(life.running)))
-        how = data.draw(st.sampled_from(["finish"] * 5 + ["revise", "lose", "prune", "fail"]))
+        how = data.draw(st.sampled_from(HOW))
         if how == "lose":
             num_losses += 1
             how = "lose" if num_losses <= 20 else "finish"

@@ -164,7 +164,14 @@ class Driver:
                 return
             assignment = self._start(decisions[0])
             self.busy[assignment.trial] = assignment
-            self._schedule(now, 1, assignment)
+            self._schedule(now, 1 + self._num_kept(assignment), assignment)
+
+    def _num_kept(self, assignment: Assignment) -> int:
+        """Epochs that a fold does not repeat: those before it was paused."""
+        one = self.ledger.projection.trials[assignment.trial]
+        tries = [entry for entry in one.log if entry.fold == assignment.fold]
+        is_paused = len(tries) > 1 and tries[-2].outcome == "paused"
+        return max(one.epochs[assignment.fold]) if is_paused else 0
 
     def _start(self, decision: NewTrial | RunFold) -> Assignment:
         if isinstance(decision, NewTrial):
@@ -192,7 +199,7 @@ class Driver:
         }
         report = Epoch(**key, epoch=epoch, value=values[epoch - 1], seconds=1.0)
         if epoch < len(values):
-            if self.controller.on_epoch(report):
+            if self.controller.on_epoch(report) is not State.RUNNING:
                 return False
             self._schedule(now, epoch + 1, assignment)
             return True

@@ -180,7 +180,7 @@ def _drive(controller: Controller, clock: Clock, story: Story) -> None:
             controller.on_fold(finished, report)
             num_folds += 1
             continue
-        if controller.on_epoch(report):
+        if controller.on_epoch(report) is not State.RUNNING:
             continue
         num_steps += 1
         at = clock.now + seconds_per_epoch(job.settings)

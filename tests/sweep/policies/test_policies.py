@@ -91,6 +91,14 @@ def test_greedy_retries_a_lost_fold_before_equals_and_a_lost_first_fold_before_n
     assert policy.decide(9) == [run(0, 1), run(2, 1), run(1, 1)]
 
 
+def test_a_lost_first_fold_beside_forced_second_ones_is_decided_once() -> None:
+    policy = ExpectedImprovement(num_trials=3, num_folds=3, pinned=None)
+    first_folds(policy, 0.5, 0.6)
+    add(policy, 2)
+    policy.observe(FoldLost(trial=2, fold=0))
+    assert policy.decide(9) == [run(2, 0), run(0, 1), run(1, 1)]
+
+
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
 def test_greedy_takes_a_score_that_is_not_finite_as_the_worst(score: float) -> None:
     policy = Greedy(num_trials=3, num_folds=3)

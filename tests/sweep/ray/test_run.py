@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -173,14 +174,19 @@ def test_greedy_parks_and_wakes_the_best_first(tmp_path: Path) -> None:
         "expected_improvement, lookahead: 3",
         "halving",
         "intensify",
+        "wave, epochs: [1], keep: [0.5]",
     ],
 )
 def test_a_live_sweep_replays_to_the_same_decisions(tmp_path: Path, policy: str) -> None:
     from in_process import assert_replays  # here: Ray workers import this file without our path
 
     ledger, _ = _sweep(tmp_path, policy=policy, completions=3)
-    name, _, ahead = policy.partition(", lookahead: ")
-    assert_replays(ledger, name, 6, **({"lookahead": int(ahead)} if ahead else {}))
+    name, *given = policy.split(", ")
+    settings = {key: json.loads(value) for key, value in (one.split(": ") for one in given)}
+    assert_replays(ledger, name, 6, **settings)
+    if name == "wave":
+        tries = [one for trial in ledger.projection.trials for one in trial.log]
+        assert {one.outcome for one in tries[:6]} == {"finished", "paused"}
 
 
 def test_a_killed_worker_repeats_its_fold_alone(tmp_path: Path) -> None:

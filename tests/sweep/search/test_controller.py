@@ -163,7 +163,7 @@ def test_an_epoch_that_was_written_but_not_judged_is_judged_when_it_comes_again(
     resumed = open_held(storage, name)
     controller = make_controller(resumed, space)
     attempt = controller.start(1).attempt
-    assert controller.on_epoch(replace(report, attempt=attempt))
+    assert controller.on_epoch(replace(report, attempt=attempt)).is_final
     assert resumed.projection.trials[1].state is State.PRUNED
 
 
@@ -195,11 +195,13 @@ def test_reports_of_an_attempt_that_was_given_up_change_nothing(storage: LedgerS
     assert controller.wanted(1) == [RunFold(trial=0, fold=0)]
     again = controller.start(0)
     assert again.attempt == 2
-    assert not controller.on_epoch(Epoch(**key, attempt=1, epoch=1, value=math.nan, seconds=1.0))
+    late = Epoch(**key, attempt=1, epoch=1, value=math.nan, seconds=1.0)
+    assert controller.on_epoch(late) is State.RUNNING
     assert controller.on_fold(late, last) is State.RUNNING
     controller.on_failure(0, "out of memory", final=True)
     assert ledger.projection.trials[0].state is State.FAILED
-    assert controller.on_epoch(Epoch(**key, attempt=2, epoch=1, value=0.1, seconds=1.0))
+    last = Epoch(**key, attempt=2, epoch=1, value=0.1, seconds=1.0)
+    assert controller.on_epoch(last).is_final
     controller.on_failure(0, "again", final=False)
     assert ledger.projection.trials[0].reason == "out of memory"
 

@@ -369,8 +369,12 @@ def test_one_live_worker_and_the_simulator_agree(policy: str) -> None:
     driver = Driver(make_controller(ledger, space), ledger, toy_fold, num_slots=1)
     assert driver.run()
     rows = ledger.projection.trials
-    scores = [[toy_fold(one.settings, fold)[1] for fold in range(3)] for one in rows]
-    one = dataclasses.replace(table([scores]), params=tuple(trial.parameters for trial in rows))
+    found = [[toy_fold(one.settings, fold) for fold in range(3)] for one in rows]
+    one = dataclasses.replace(
+        table([[[score for _, score in folds] for folds in found]]),
+        curves=np.array([[[values for values, _ in folds] for folds in found]]),
+        params=tuple(trial.parameters for trial in rows),
+    )
     fresh = make_policy(policy, {"num_trials": 12}, 3)
     rule = make_stop_rule(12, 4, 3)
     # Trials that never entered are not in the ledger, so the table may be short of some.
