@@ -21,7 +21,7 @@ class AnytimeCurve:
 
     Attributes:
         label: The policy.
-        costs: Share of all folds paid for.
+        costs: Share paid for.
         mean: Mean regret over tables and seeds.
         low: 10th percentile over seeds of the mean over tables.
         high: 90th percentile likewise.
@@ -64,8 +64,13 @@ def anytime_info(curves: Mapping[str, tuple[Floats, Sequence[Floats]]]) -> tuple
     return tuple(found)
 
 
-def anytime_figure(info: Sequence[AnytimeCurve]) -> Plot:
-    """Lines with bands from the 10th to the 90th percentile over seeds."""
+def anytime_figure(info: Sequence[AnytimeCurve], over: str = "folds") -> Plot:
+    """Lines with bands from the 10th to the 90th percentile over seeds.
+
+    Args:
+        info: Curves.
+        over: What the costs are shares of.
+    """
     plot = panels(row_px=380)
     for index, curve in enumerate(info):
         color = theme.FOLDS[index % len(theme.FOLDS)]
@@ -80,6 +85,6 @@ def anytime_figure(info: Sequence[AnytimeCurve]) -> Plot:
             line={"color": color, "dash": _DASHES[index % len(_DASHES)], "width": 2},
             hovertemplate="cost %{x:.3f}, regret %{y:.3f}<extra>" + curve.label + "</extra>",
         )  # fmt: skip
-    plot.x(title="cost (share of all folds)", range=[0, 0.6])
+    plot.x(title=f"cost (share of all {over})", range=[0, 0.6])
     plot.y(title="regret (share of best minus median)", range=[0, 0.6])
     return plot.finished()

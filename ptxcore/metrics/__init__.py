@@ -27,7 +27,7 @@ from ptxcore.metrics._groups import (
     size_quartiles,
     summarize_groups,
 )
-from ptxcore.metrics._ranking import average_precision
+from ptxcore.metrics._ranking import average_precision, case_precision
 from ptxcore.metrics._resampled import resampled
 from ptxcore.metrics._rule import apply_rule, check_rule, logits_to_mask, per_case_dice
 from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, LOWER_IS_BETTER, OBJECTIVES, summarize
@@ -48,6 +48,7 @@ __all__ = [
     "bounds",
     "build_table",
     "case_groups",
+    "case_precision",
     "case_score",
     "case_scores",
     "check_rule",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptxcore.types import CaseTable
 
@@ -27,17 +28,42 @@ def average_precision(table: CaseTable) -> float:
     Returns:
         A value in [0, 1]; NaN without a positive case.
     """
+    if not (table.truth.sum(1) > 0).any():
+        return float("nan")
+    found, precision = _recall_and_precision(table)
+    return float(np.clip(np.sum(found.mean(0) * precision), 0.0, 1.0))
+
+
+def case_precision(table: CaseTable) -> NDArray[np.float64]:
+    """What each case adds to the average precision, which is the mean over the positive ones.
+
+    A case's value is the precision at each of its true pixels, all cases counted, averaged over
+    them; so the difference between two networks on a case is one of their scores.
+
+    Args:
+        table: Counts of N cases.
+
+    Returns:
+        Shape (N,), in [0, 1]; NaN for a case without a true pixel.
+    """
+    positive = table.truth.sum(1) > 0
+    values = np.full(len(positive), np.nan)
+    if positive.any():
+        found, precision = _recall_and_precision(table)
+        values[positive] = np.clip(found @ precision, 0.0, 1.0)
+    return values
+
+
+def _recall_and_precision(table: CaseTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of each positive case's true pixels in each bin, and the precision from there up."""
     num_truth = table.truth.sum(1)
     positive = num_truth > 0
-    if not positive.any():
-        return float("nan")
     num_pixels = num_truth + table.background.sum(1)
     share = num_truth[positive] / num_pixels[positive]
-    recall_steps = (table.truth[positive] / num_truth[positive, None]).mean(0)
-    true_steps = recall_steps * share.sum()
+    found = table.truth[positive] / num_truth[positive, None]
+    true_steps = found.mean(0) * share.sum()
     false_steps = (table.background / num_pixels[:, None]).sum(0)
     true_above = np.cumsum(true_steps[::-1])[::-1]
     false_above = np.cumsum(false_steps[::-1])[::-1]
     above = true_above + false_above
-    precision = np.divide(true_above, above, out=np.zeros_like(above), where=above > 0)
-    return float(np.clip(np.sum(recall_steps * precision), 0.0, 1.0))
+    return found, np.divide(true_above, above, out=np.zeros_like(above), where=above > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,21 +29,28 @@ _NUM_ROWS, _HEIGHT, _TITLE = 12, 440, 90
 @command("export-table")
 @click.argument("name")
 @click.option("--out", type=OUTPUT_FILE, help="A new .npz file [NAME.npz].")
+@click.option("--cases", is_flag=True, help="Also what each case scored, in no order of the store.")
 @home_options
 @json_option
-def export_table_command(name: str, out: Path | None, as_json: bool, **options: Any) -> int:
+def export_table_command(
+    name: str, out: Path | None, cases: bool, as_json: bool, **options: Any
+) -> int:
     """Write the complete trials of the sweep NAME as a table for `ptxsweep simulate`.
 
-    It holds fold scores, epoch values, seconds and parameters: nothing about a case.
+    It holds fold scores, epoch values, seconds and parameters: nothing about a case, but for
+    the scores of each under --cases, without its id.
     """
     home = open_home(options)
 
     from sweep.cli._app import OK
     from sweep.ledger import Ledger
-    from sweep.simulate import save_table, table_of
+    from sweep.simulate import cases_of, save_table, table_of
 
     ledger = Ledger.open(home.ledger_url, name)
     table = table_of(name, ledger.projection)
+    if cases:
+        values, folds = cases_of(ledger.projection, home.sweep_folder(name))
+        table = dataclasses.replace(table, cases=values, case_folds=folds)
     ledger.close()
     out = out or Path(f"{name}.npz")
     save_table(table, out)
@@ -50,6 +58,7 @@ def export_table_command(name: str, out: Path | None, as_json: bool, **options: 
         "table": str(out),
         "num_trials": table.num_trials,
         "num_folds": table.num_folds,
+        "num_cases": 0 if table.cases is None else table.cases.shape[2],
         "num_epochs": 0 if table.curves is None else table.curves.shape[3],
         "notes": list(table.notes),
     }

@@ -97,7 +97,7 @@ class Wave(IndexedPolicy):
             stragglers: Share of a look's members that it does not wait for, in [0, 1).
             window: Last epochs of the fold whose mean is judged, at least 1.
             pinned: Number of a trial that is never held back, because winners are compared with it.
-            min_gain: Of the policy of whole folds, see `ExpectedImprovement`.
+            min_gain: Gain that a whole fold must promise, see `ExpectedImprovement`.
 
         Raises:
             UsageError: A value is out of its range.

@@ -22,6 +22,7 @@ _UNREADABLE = (
     *(OSError, ValueError, EOFError, TypeError, RuntimeError, MemoryError),
     *(zipfile.BadZipFile, zlib.error),
 )
+_NUMBERS = {"scores", "fit_s", "seconds", "curves", "cases", "case_folds"}
 #: Distances between configurations are sums of squares, which have to stay finite.
 _LARGEST_PARAM = 1e150
 
@@ -30,8 +31,9 @@ def load_table(path: Path, *, missing: Missing = "refuse") -> Table:
     """Read a `.npz` table.
 
     Arrays: `scores` [P, N, k] or [N, k]; `fit_s` or `seconds` of the same shape, one second each
-    when absent, anything where there is no score; `curves` [..., E], optional; `params`, optional:
-    a JSON list of objects, or [N] JSON objects, as text or bytes.
+    when absent, anything where there is no score; `curves` [..., E], optional; `cases` [P, N, C]
+    with `case_folds` [P, C], optional; `params`, optional: a JSON list of objects, or [N] JSON
+    objects, as text or bytes.
 
     Args:
         path: The file.
@@ -47,7 +49,7 @@ def load_table(path: Path, *, missing: Missing = "refuse") -> Table:
         raise UsageError(f"{path}: cannot be read as a table (.npz): {error}") from error
     if "scores" not in found:
         raise UsageError(f"{path}: found arrays {sorted(found)}, expected one named scores")
-    for name in {"scores", "fit_s", "seconds", "curves"} & set(found):
+    for name in _NUMBERS & set(found):
         if found[name].dtype.kind not in "biuf":
             raise UsageError(f"{path}: {name}: found {found[name].dtype} values, expected numbers")
     scores = _three(found["scores"])
@@ -62,6 +64,8 @@ def load_table(path: Path, *, missing: Missing = "refuse") -> Table:
         seconds=np.ones_like(scores) if given is None else _filled(_three(given), scores),
         curves=curves,
         params=_params(path, found.get("params"), scores.shape),
+        cases=np.asarray(found["cases"], np.float64) if "cases" in found else None,
+        case_folds=np.asarray(found["case_folds"], np.int64) if "case_folds" in found else None,
     )
     return replayable(drop_missing(table, missing))
 
@@ -82,6 +86,9 @@ def save_table(table: Table, path: Path) -> None:
     }
     if table.curves is not None:
         arrays["curves"] = table.curves.astype(np.float32)
+    if table.cases is not None and table.case_folds is not None:
+        arrays["cases"] = table.cases.astype(np.float32)
+        arrays["case_folds"] = table.case_folds.astype(np.int16)
     with whole_file(path) as draft, draft.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 

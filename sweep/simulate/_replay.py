@@ -19,7 +19,14 @@ from sweep.search.stop_rules import make_stop_rule
 from sweep.simulate._engine import Simulation
 from sweep.simulate._layout import Cluster, ReplayOrder, replay_order
 from sweep.simulate._proposing import Proposer
-from sweep.simulate._report import Outcome, mean_outcome, outcome, regret, searched_means
+from sweep.simulate._report import (
+    Outcome,
+    all_epochs,
+    mean_outcome,
+    outcome,
+    regret,
+    searched_means,
+)
 from sweep.simulate._run import Run
 from sweep.simulate._table import Table
 
@@ -144,12 +151,14 @@ class ReplayResult:
         outcomes: One for each seed.
         costs: [G] grid of costs.
         regrets: [seeds, G] regret if the sweep had ended at each cost; NaN before the first score.
+        epoch_regrets: Likewise at each share of all epochs.
     """
 
     outcome: Outcome
     outcomes: tuple[Outcome, ...]
     costs: NDArray[np.float64]
     regrets: NDArray[np.float64]
+    epoch_regrets: NDArray[np.float64]
 
 
 def replay_seeds(table: Table, arm: Arm, cluster: Cluster, seeds: Sequence[int]) -> ReplayResult:
@@ -160,7 +169,7 @@ def replay_seeds(table: Table, arm: Arm, cluster: Cluster, seeds: Sequence[int])
 def replay_seed(
     table: Table, arm: Arm, cluster: Cluster, seed: int
 ) -> tuple[Outcome, NDArray[np.float64]]:
-    """Outcome and regret at each of `COSTS`, [G], of one seed."""
+    """Outcome and regret at each of `COSTS`, [2, G], of one seed: by folds, and by epochs."""
     layout, run = replay(table, arm, cluster, seed)
     return outcome(table, layout, run, cluster), anytime(table, layout, run, COSTS)
 
@@ -172,21 +181,23 @@ def gathered(found: Sequence[tuple[Outcome, NDArray[np.float64]]]) -> ReplayResu
         outcome=mean_outcome(outcomes),
         outcomes=outcomes,
         costs=COSTS,
-        regrets=np.array([regrets for _, regrets in found]),
+        regrets=np.array([regrets[0] for _, regrets in found]),
+        epoch_regrets=np.array([regrets[1] for _, regrets in found]),
     )
 
 
 def anytime(
     table: Table, layout: ReplayOrder, run: Run, costs: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """[G] regret of the leader at each cost; the last one is kept after the end.
+    """[2, G] regret of the leader at each share of the folds and of the epochs.
+
+    The last one is kept after the end.
 
     A run that ended without a score has a regret from its end on, as in its outcome.
     """
     means = searched_means(table, layout)
-    size = table.num_trials * table.num_folds
-    changes = run.anytime or [(run.num_folds, run.chosen)]
-    times = np.array([paid / size for paid, _ in changes])
-    values = np.array([np.nan] + [regret(means, chosen) for _, chosen in changes])
-    found: NDArray[np.float64] = values[np.searchsorted(times, costs, side="right")]
-    return found
+    sizes = (table.num_trials * table.num_folds, all_epochs(table, layout.partitions[0]))
+    changes = run.anytime or [(run.num_folds, run.num_epochs, run.chosen)]
+    values = np.array([np.nan] + [regret(means, chosen) for *_, chosen in changes])
+    times = np.array([paid for *paid, _ in changes]).T / np.array(sizes)[:, None]
+    return np.stack([values[np.searchsorted(part, costs, side="right")] for part in times])

@@ -46,21 +46,26 @@ def outcome(table: Table, layout: ReplayOrder, run: Run, cluster: Cluster) -> Ou
     fresh = [regret(full_means(table, other), run.chosen) for other in others]
     fresh = [value for value in fresh if value == value]
     worker_seconds = run.makespan_seconds * cluster.num_workers
-    epochs = [
-        table.num_epochs(partition, row, fold)
-        for row in range(table.num_trials)
-        for fold in range(table.num_folds)
-    ]
+    num_folds = table.num_trials * table.num_folds
     all_seconds = float(table.seconds[partition].sum())
     return Outcome(
-        cost=run.num_folds / len(epochs),
-        cost_epochs=run.num_epochs / sum(epochs),
+        cost=run.num_folds / num_folds,
+        cost_epochs=run.num_epochs / all_epochs(table, partition),
         cost_seconds=run.busy_seconds / all_seconds if all_seconds else 0.0,
         regret=regret(own, run.chosen),
         regret_fresh=float(np.mean(fresh)) if fresh else float("nan"),
         hit=float(is_best(own, run.chosen)) if np.isfinite(own).any() else float("nan"),
         makespan_seconds=run.makespan_seconds,
         idle=max(0.0, 1 - run.busy_seconds / worker_seconds) if worker_seconds else 0.0,
+    )
+
+
+def all_epochs(table: Table, partition: int) -> int:
+    """Epochs of all folds of all configurations on one partition."""
+    return sum(
+        table.num_epochs(partition, row, fold)
+        for row in range(table.num_trials)
+        for fold in range(table.num_folds)
     )
 
 

@@ -43,7 +43,8 @@ class Run:
         reason: Why it was over.
         rows: Table row of each trial.
         started: (trial, fold) in the order of start.
-        anytime: (folds paid for, row chosen if the sweep ended there), at every change.
+        anytime: (folds paid for, epochs paid for, row chosen if the sweep ended there), at every
+            change.
         events: Everything the policy saw, if it was asked for.
         num_worst: Scores that were not finite and counted as worst.
     """
@@ -56,7 +57,7 @@ class Run:
     reason: str = ""
     rows: list[int] = field(default_factory=list)
     started: list[tuple[int, int]] = field(default_factory=list)
-    anytime: list[tuple[float, int]] = field(default_factory=list)
+    anytime: list[tuple[float, float, int]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     num_worst: int = 0
 
@@ -70,4 +71,4 @@ class Run:
         """A row would be chosen if the sweep ended now; -1 for none."""
         if row != self.chosen:
             self.chosen = row
-            self.anytime.append((self.num_folds, row))
+            self.anytime.append((self.num_folds, self.num_epochs, row))

@@ -26,6 +26,9 @@ class Table:
         seconds: [P, N, k] training time of a fold.
         curves: [P, N, k, E] value after each epoch on the split that a pruner may see, NaN after
             a fold's last epoch; None when the table has no epochs.
+        cases: [P, N, C] what each case scored at the end of the fold that holds it; None when the
+            table has no cases.
+        case_folds: [P, C] the fold that holds each case; None likewise.
         params: One mapping for each configuration.
         notes: What was done to it since it was read, for the user.
     """
@@ -36,6 +39,8 @@ class Table:
     curves: Floats | None
     params: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...] = ()
+    cases: Floats | None = None
+    case_folds: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         shape = self.scores.shape
@@ -57,6 +62,7 @@ class Table:
             raise UsageError(
                 f"{self.name}: curves: found shape {self.curves.shape}, expected {shape} and epochs"
             )
+        _check_cases(self.name, shape, self.cases, self.case_folds)
         if len(self.params) != shape[1]:
             raise UsageError(
                 f"{self.name}: params: found {len(self.params)}, expected {shape[1]} configurations"
@@ -92,7 +98,32 @@ class Table:
             curves=None if self.curves is None else self.curves[:, chosen],
             params=tuple(self.params[row] for row in chosen),
             notes=self.notes,
+            cases=None if self.cases is None else self.cases[:, chosen],
+            case_folds=self.case_folds,
         )
+
+
+def _check_cases(
+    name: str,
+    shape: tuple[int, ...],
+    cases: Floats | None,
+    case_folds: NDArray[np.int64] | None,
+) -> None:
+    if cases is None and case_folds is None:
+        return
+    found = [None if one is None else one.shape for one in (cases, case_folds)]
+    if (
+        cases is None
+        or case_folds is None
+        or cases.shape[:2] != shape[:2]
+        or ((shape[0], *cases.shape[2:]) != case_folds.shape)
+    ):
+        raise UsageError(
+            f"{name}: cases, case_folds: found shapes {found[0]}, {found[1]}, expected "
+            f"{shape[:2]} and cases, and {shape[:1]} and cases"
+        )
+    if not np.isin(case_folds, np.arange(shape[2])).all():
+        raise UsageError(f"{name}: case_folds: expected folds from 0 to {shape[2] - 1}")
 
 
 def table_of(name: str, projection: Projection) -> Table:

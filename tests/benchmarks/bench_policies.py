@@ -3,8 +3,8 @@
 Prints cost (and its share of the epochs), regret, regret on fresh partitions and hits, means over
 tables and seeds, for every number of folds apart; how far our policy is from the exhaustive search
 on fresh partitions, paired over tables and seeds, with a 95% interval over tables; and which goals
-it misses. Where tables have three partitions, also the search over two of them; where they have
-curves, also with a pruner. The last line is one JSON object.
+it misses. Where tables have three partitions, also the search over two of them; of tables with
+curves also what `bench_epochs` says. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import json
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
+import bench_epochs
 import numpy as np
 
-from sweep.pruners import pruner_spec
 from sweep.simulate import Cluster, Table, load_table, mean_outcome, parse_arm, replay_all
 
+CURVES = Path(__file__).resolve().parent.parent / "data" / "curves"
 DEFAULT_TABLES = Path(__file__).resolve().parent.parent / "data" / "tables"
 POLICIES = (
     "default",
@@ -33,7 +35,6 @@ POLICIES = (
 )
 #: Where a third partition is left to judge by.
 OVER_TWO = ("default@2", "standard@2")
-PRUNER = pruner_spec("same_epoch", {})
 #: Of `default`, by number of folds: the largest cost and regret, the smallest share of hits.
 GOALS = {
     5: {"cost": 0.30, "regret": 0.012, "hit": 0.85},
@@ -51,10 +52,8 @@ def bench(tables: list[Table], num_seeds: int, num_workers: int) -> dict[str, di
     arms = [parse_arm(name) for name in POLICIES]
     if min(table.num_partitions for table in tables) >= 3:
         arms += map(parse_arm, OVER_TWO)
-    if all(table.curves is not None for table in tables):
-        arms += [parse_arm("default", pruner=PRUNER)]
     for arm, results in zip(arms, replay_all(tables, arms, cluster, range(num_seeds)), strict=True):
-        name = arm.label + (f" {PRUNER.name}" if arm.pruner == PRUNER else "")
+        name = arm.label
         found = [result.outcome for result in results]
         fresh[name] = [one.regret_fresh for one in found]
         mean = mean_outcome(found)
@@ -83,20 +82,25 @@ def bench(tables: list[Table], num_seeds: int, num_workers: int) -> dict[str, di
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_TABLES
     paths = sorted(folder.glob("*.npz"))
+    if folder.resolve() == DEFAULT_TABLES:
+        paths += sorted(CURVES.glob("*.npz"))
     num_seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     num_workers = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     by_folds: dict[int, list[Table]] = defaultdict(list)
+    curved: list[Table] = []
     for path in paths:
         with np.load(path) as arrays:
             is_table = "scores" in arrays.files
         if is_table:
             table = load_table(path)
-            by_folds[table.num_folds].append(table)
-    results = {}
+            (curved if table.curves is not None else by_folds[table.num_folds]).append(table)
+    results: dict[str, Any] = {}
+    epochs = bench_epochs.bench(curved, num_seeds, num_workers) if len(curved) > 1 else None
     for num_folds, tables in sorted(by_folds.items()):
         print(f"k = {num_folds}, {len(tables)} tables, {num_seeds} seeds, {num_workers} workers")
         results[str(num_folds)] = bench(tables, num_seeds, num_workers)
-    print(json.dumps({"num_seeds": num_seeds, "num_workers": num_workers, "by_folds": results}))
+    told = {"num_seeds": num_seeds, "num_workers": num_workers}
+    print(json.dumps({**told, "by_folds": results, "epochs": epochs}))
 
 
 if __name__ == "__main__":

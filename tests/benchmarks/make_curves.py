@@ -8,7 +8,7 @@ writes `<data set>_<learner>_e.npz` with `scores` [1, 40, 5] (mean over the held
 end of the fold that holds it), `case_folds` [1, C] and `params` (JSON). A value is 1 - Brier
 score / 2 of a case, or its soft Dice where a case is an image. A fold is scored with the weights
 of its best epoch on the monitor. A minute or less a table on one core; files that exist are left
-alone.
+alone. Those in `tests/data/curves` are without `held` and `cases`.
 """
 
 from __future__ import annotations

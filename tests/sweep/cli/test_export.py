@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from in_process import toy_space
 
+from ptxcore.metrics import average_precision
+from ptxcore.metrics import save_table as save_cases
+from ptxcore.types import NUM_LOGIT_BINS, CaseTable
 from sweep.cli import main
+from sweep.errors import UsageError
 from sweep.ledger import Ledger
+from sweep.ledger.header import SweepHeader
+from sweep.records import FoldScore, State
 from sweep.simulate import Table, load_table, save_table
 from sweep.storage.home import Home
 
@@ -44,6 +52,78 @@ def test_a_sweep_without_a_complete_trial_is_no_table(
     assert main(["export-table", "empty", "--out", str(out), "--home", str(home.folder)]) == 2
     assert "no trial is complete" in capfd.readouterr().err
     assert not out.exists()
+
+
+def test_cases_are_written_without_their_ids_and_their_mean_is_the_score(
+    home: Home, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    space = toy_space(policy="standard", num_trials=2, num_completions=None, folds=2)
+    text = space.text.replace("metric: quality, direction: maximize", "metric: average_precision")
+    header = SweepHeader(
+        metric="average_precision", maximize=True, num_folds=2, seed=0, space_text=text
+    )
+    ledger = Ledger.create(home.ledger_url, "told", header=header)
+    ledger.acquire("test")
+    for trial in range(2):
+        ledger.add_trial({}, {})
+        for fold in range(2):
+            attempt = ledger.start_fold(trial, fold)
+            table = random_table(np.random.default_rng([trial, fold]), fold)
+            name = f"{trial}-{fold}.npz"
+            home.sweep_folder("told").mkdir(parents=True, exist_ok=True)
+            save_cases(home.sweep_folder("told") / name, table)
+            value = average_precision(table)
+            score = FoldScore(
+                trial=trial, fold=fold, attempt=attempt, value=value, score=value, seconds=1.0,
+                num_epochs=1, best_epoch=1, cases=name,
+            )  # fmt: skip
+            assert ledger.finish_fold(score)
+        ledger.end(trial, State.COMPLETE)
+    ledger.close()
+    out = tmp_path / "told.npz"
+    words = ["export-table", "told", "--cases", "--home", str(home.folder)]
+    assert main([*words, "--out", str(out), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["num_cases"] == 5 + 6  # healthy ones left out
+    found = load_table(out)
+    assert found.cases is not None
+    assert found.case_folds is not None
+    for fold in range(2):
+        means = found.cases[0][:, found.case_folds[0] == fold].mean(axis=1)
+        np.testing.assert_allclose(means, found.scores[0, :, fold], rtol=1e-5)
+    with np.load(out) as arrays:
+        assert not any(
+            array.dtype.kind == "U" and "case-" in str(array) for array in arrays.values()
+        )
+    (home.sweep_folder("told") / "1-0.npz").unlink()
+    assert main([*words, "--out", str(tmp_path / "again.npz")]) == 2
+    assert "trial 1 has no table of cases for fold 0" in capfd.readouterr().err
+
+
+def random_table(generator: np.random.Generator, fold: int) -> CaseTable:
+    """Five positive cases and one more in the second fold, and three healthy ones."""
+    num_positive = 5 + fold
+    truth = generator.integers(0, 9, (num_positive + 3, NUM_LOGIT_BINS))
+    truth[num_positive:] = 0
+    background = generator.integers(0, 30, truth.shape)
+    ids = np.array([f"case-{fold}-{number}" for number in range(len(truth))])
+    return CaseTable(
+        case_ids=ids, truth=truth.astype(np.int64), background=background.astype(np.int64)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"cases": np.ones((1, 2, 4))}, "found shapes .*None"),
+        ({"cases": np.ones((1, 2, 4)), "case_folds": np.zeros((1, 3), int)}, "found shapes"),
+        ({"cases": np.ones((1, 1, 4)), "case_folds": np.zeros((1, 4), int)}, "found shapes"),
+        ({"cases": np.ones((1, 2, 4)), "case_folds": np.full((1, 4), 2)}, "from 0 to 1"),
+    ],
+)
+def test_cases_that_do_not_fit_are_refused(changes: dict[str, Any], found: str) -> None:
+    scores = np.ones((1, 2, 2))
+    with pytest.raises(UsageError, match=found):
+        Table(name="made", scores=scores, seconds=scores, curves=None, params=({}, {}), **changes)
 
 
 def test_curves_survive_the_way_to_a_file_and_back(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_a_partial_leader_that_falls_back_is_replaced() -> None:
     one = table([[[0.9, 0.0, 0.0], [0.8, 0.8, 0.8]]])
     policy = make_policy("greedy", {"num_trials": 2, "pinned": None}, 3)
     run = Simulation(one, natural(one), policy, make_stop_rule(2, 1, 3, required=())).run()
-    assert [chosen for _, chosen in run.anytime] == [0, 1]
+    assert [chosen for *_, chosen in run.anytime] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_partial_leader_that_diverges_is_replaced(
     one = table([[[0.9, np.nan, 0.9], others], [[0.5, 0.5, 0.5], [0.6, 0.6, 0.6]]])
     policy = make_policy("greedy", {"num_trials": 2, "pinned": None}, 3)
     run = Simulation(one, natural(one), policy, make_stop_rule(2, 1, 3, required=())).run()
-    assert [chosen for _, chosen in run.anytime] == leaders
+    assert [chosen for *_, chosen in run.anytime] == leaders
     assert run.chosen == leaders[-1]
 
 
