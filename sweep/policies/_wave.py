@@ -1,15 +1,15 @@
 """A first wave over the first fold's epochs, then whole folds for the few that are left.
 
-Everybody trains a few epochs of the first fold and gives the slot back; the best share of the wave
-goes on to the next look, and who is left after the last look is searched by fold, by another
+Every trial trains a few epochs of the first fold and gives the slot back; the best share of the wave
+goes on to the next look, and what is left after the last look is searched by fold, by another
 policy. Successive halving over the epochs of one fold, but with all judged at once, so that no
 trial is stopped beside the few that came before it (Jamieson and Talwalkar, AISTATS 2016; that one
 or two epochs tell nearly as much as ten: Egele et al., arXiv 2307.15422).
 
 No worker waits that need not: a member that the outstanding ones cannot push out goes on at once,
 and a look is decided when all but a share of `stragglers` came to it. A straggler that comes later
-goes on if it is better than the worst that did. Failed members count as the worst. A member whose
-first fold ends before a look comes to it with its score: nothing of that fold is left to save.
+goes on if it is better than the worst that did. Failed members count as the worst. Where a
+first fold ends before a look, its score counts there: nothing of that fold is left to save.
 
 It assumes that trials do not need each other's scores to be proposed (`random`), since the whole
 wave is proposed before the first score, and that epochs of the first fold cost the same and rank
@@ -95,7 +95,7 @@ class Wave(IndexedPolicy):
             epochs: One-based epochs of the first fold after which the wave is looked at, rising.
             keep: Share of all trials that goes on at each look, falling; at least one trial.
             stragglers: Share of a look's members that it does not wait for, in [0, 1).
-            window: Last epochs of the fold whose mean is judged, at least 1.
+            window: Last epochs of the fold, judged by their mean; at least 1.
             pinned: Number of a trial that is never held back, because winners are compared with it.
             min_gain: Gain that a whole fold must promise, see `ExpectedImprovement`.
 
@@ -140,7 +140,7 @@ class Wave(IndexedPolicy):
         return (_HELD, -place, -level)
 
     def precedes_new(self, trial: TrialProgress) -> bool:
-        """Members of the wave that go on, or whose fold was lost."""
+        """Members of the wave that go on, or lost their fold."""
         return self.rank(trial)[0] == _IN_WAVE
 
     def decide(self, free_slots: int) -> list[Decision]:
@@ -246,7 +246,7 @@ class WaveSpec(PolicySpec):
         epochs: Epochs of the first fold after which the wave is looked at.
         keep: Share of all trials that goes on at each look.
         stragglers: Share of a look's members that it does not wait for.
-        window: Last epochs of the fold whose mean is judged.
+        window: Last epochs of the fold, judged by their mean.
     """
 
     name: Literal["wave"]

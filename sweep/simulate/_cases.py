@@ -1,4 +1,4 @@
-"""What each case adds to a fold's score, of a sweep whose case tables are still there."""
+"""What each case adds to a fold's score, where a sweep still has its case tables."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ def cases_of(projection: Projection, folder: Path) -> tuple[Floats, NDArray[np.i
         folder: The sweep's folder; fold scores name their case tables relative to it.
 
     Returns:
-        Values [1, trials, cases], whose mean over a fold's cases is the fold's score, and the fold
-        that holds each case, [1, cases]. Cases that never count are left out.
+        Values [1, trials, cases] (their mean over a fold's cases is its score), and the fold that holds each case, [1, cases]. Cases that never count are left out.
 
     Raises:
         UsageError: The objective is no mean over cases, or a table is not there.

@@ -17,8 +17,8 @@ def leave_one_out(
 ) -> list[int]:
     """Choose a policy for each table without looking at it.
 
-    Of those whose mean regret on the other tables is at most `max_regret` the one that costs the
-    fewest epochs there; where none is that good, the one of the lowest regret. A figure of the
+    Of those with a mean regret on the other tables of at most `max_regret` the one that costs
+    the fewest epochs there; where none is that good, the one of the lowest regret. A figure of the
     chosen ones is one of policies that were not tuned on what they are judged by.
 
     Args:
