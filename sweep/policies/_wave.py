@@ -1,7 +1,7 @@
 """A first wave over the first fold's epochs, then whole folds for the few that are left.
 
-Every trial trains a few epochs of the first fold and gives the slot back; the best share of the wave
-goes on to the next look, and what is left after the last look is searched by fold, by another
+Every trial trains a few epochs of the first fold and gives the slot back; the best share of the
+wave goes on to the next look, and what is left after the last look is searched by fold, by another
 policy. Successive halving over the epochs of one fold, but with all judged at once, so that no
 trial is stopped beside the few that came before it (Jamieson and Talwalkar, AISTATS 2016; that one
 or two epochs tell nearly as much as ten: Egele et al., arXiv 2307.15422).

@@ -45,7 +45,8 @@ def cases_of(projection: Projection, folder: Path) -> tuple[Floats, NDArray[np.i
         folder: The sweep's folder; fold scores name their case tables relative to it.
 
     Returns:
-        Values [1, trials, cases] (their mean over a fold's cases is its score), and the fold that holds each case, [1, cases]. Cases that never count are left out.
+        Values [1, trials, cases] (their mean over a fold's cases is its score), and
+        the fold that holds each case, [1, cases]. Cases that never count are left out.
 
     Raises:
         UsageError: The objective is no mean over cases, or a table is not there.
