@@ -14,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick coverage check audit cluster-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence bench-see bench-speed bench-predict bench-dicom pictures
+.PHONY: help setup demo test quick coverage check audit cluster-test slurm-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence bench-see bench-speed bench-predict bench-dicom pictures
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
@@ -26,6 +26,7 @@ help:
 	@echo "make check   ruff, mypy --strict, bandit, import directions"
 	@echo "make audit   known vulnerabilities of what is installed (asks osv.dev)"
 	@echo "make cluster-test   a sweep on three hosts of network namespaces, broken on purpose (root)"
+	@echo "make slurm-test     a sweep on a Slurm cluster of network namespaces, interrupted on purpose (root)"
 	@echo "make pictures   take the pictures of README and docs from make demo, with an installed Chromium"
 	@echo "make bench   measure speed and memory, printed as ratios"
 	@echo "make bench-core   training, inference and memory of the core; bench-core-gpu on a GPU"
@@ -96,6 +97,9 @@ cluster-test: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable '.[cluster-test]'
 	PTXSWEEP_CLUSTER=$${PTXSWEEP_CLUSTER:-yes} $(BIN)/python -m pytest tests/cluster
+
+slurm-test: setup
+	PTXSWEEP_SLURM=$${PTXSWEEP_SLURM:-yes} $(BIN)/python -m pytest tests/slurm
 
 pictures: setup
 	PYTHONPATH=tests/support $(BIN)/python -m browser "$(HOME_FOLDER)/sweeps/demo/report.html" dashboards/report.png --height 1000

@@ -36,8 +36,11 @@ for _name in ADDRESSES:
 #: The same ids, and so the same folds, on every machine.
 os.environ["PTXSWEEP_KEY"] = str(Path(__file__).parent / "data" / "case-ids.key")
 
-# Builds a cluster of its own: `make cluster-test`.
-collect_ignore = [] if "PTXSWEEP_CLUSTER" in os.environ else ["cluster"]
+# They build clusters of their own: `make cluster-test`, `make slurm-test`.
+collect_ignore = [
+    *([] if "PTXSWEEP_CLUSTER" in os.environ else ["cluster"]),
+    *([] if "PTXSWEEP_SLURM" in os.environ else ["slurm"]),
+]
 
 # Examples are bounded in number; a time limit on each would only fail on a busy machine.
 hypothesis.settings.register_profile("ptxsweep", deadline=None)

@@ -66,6 +66,7 @@ SWEEP = {
     "analysis": Row({"util", "policies", "space", "ledger"}, {"ptxcore"}),
     "storage": Row({"util", "ledger"}, {"ptxcore"}),
     "ray": Row({"util", "search", "storage"}, {"ray", "torch", "ptxcore"}),
+    "slurm": Row({"util", "ray"}),
     "mlflow": Row({"util", "ledger", "analysis", "storage"}, {"mlflow", "torch", "ptxcore"}),
     "simulate": Row({"policies", "pruners", "ledger", "search"}, {"optuna", "ptxcore"}),
     "promotion": Row({"util", "ledger", "analysis", "storage", "mlflow"}, {"mlflow", "ptxcore"}),
@@ -87,7 +88,7 @@ SWEEP = {
     "doctor": Row(_FOLDERS, GUARDED - {"dashboards"}),
     "confirm": Row({*_FOLDERS, "promotion", "launch"}, {"mlflow", "ptxcore"}),
     "demo": Row({*_FOLDERS, "promotion", *VERBS}, {"ptxcore"}),
-    "cli": Row({*_FOLDERS, "simulate", "promotion", *VERBS}, {"ptxcore", "dashboards"}),
+    "cli": Row({*_FOLDERS, "simulate", "promotion", "slurm", *VERBS}, {"ptxcore", "dashboards"}),
 }
 #: What a package's `__init__` names for type checkers alone stands under this condition.
 _FOR_TYPES = "TYPE_CHECKING"

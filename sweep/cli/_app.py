@@ -49,6 +49,7 @@ _COMMANDS = {
     "space": ("sweep.cli.space", "List the shipped search spaces, or check one of your own."),
     "run": ("sweep.cli.run", "Start a sweep."),
     "submit": ("sweep.cli.submit", "Run a sweep as a job of a Ray cluster, or go on with it."),
+    "slurm": ("sweep.cli.slurm", "Run a sweep as a job of a Slurm cluster, or go on with it."),
     "resume": ("sweep.cli.run", "Go on with an interrupted sweep."),
     "stop": ("sweep.cli.stop", "Stop a sweep that another process drives."),
     "list": ("sweep.cli.show", "List the sweeps of a ledger."),

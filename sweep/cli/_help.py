@@ -39,6 +39,10 @@ EXAMPLES = {
         "ptxsweep submit attention_unet --store /shared/store --home /shared/home --name first "
         "--address http://head:8265",
     ),
+    "slurm": (
+        "ptxsweep slurm attention_unet --store /shared/store --home /shared/home --name first "
+        "--nodes 2 --gpus-per-node 4 --time 24:00:00 --partition gpu",
+    ),
     "resume": ("ptxsweep resume first --hours 8",),
     "stop": ("ptxsweep stop first", "ptxsweep resume first"),
     "list": ("ptxsweep list",),

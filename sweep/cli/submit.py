@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from sweep.cli._common import emit, json_option, parse_settings, say
+from sweep.cli._common import Function, emit, json_option, parse_settings, say
 from sweep.cli._help import command
 from sweep.cli.profile import cluster_profile_option
 from sweep.cli.run import run_command
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sweep.ray.jobs import JobState
 
 #: Parameters of `run` that the job gets as they are.
-_PASSED_ON = (
+PASSED_ON = (
     "name", "num_trials", "num_completions", "num_folds", "settings", "cases",
     "holdout_fraction", "monitor_fraction", "seed", "precision", "hours", "gpu_hours",
     "workers", "cpus", "gpus",
@@ -31,7 +31,47 @@ _WHERE_SECRETS_GO = {
 }
 
 
-@command("submit", params=[option for option in run_command.params if option.name in _PASSED_ON])
+def place_options(function: Function) -> Function:
+    """Where a sweep's things are, for commands whose driver runs elsewhere."""
+    options = (
+        click.option(
+            "--store",
+            required=True,
+            envvar="PTXSWEEP_STORE",
+            help="Case store: a folder or s3://bucket/prefix [PTXSWEEP_STORE].",
+        ),
+        click.option(
+            "--home",
+            required=True,
+            envvar="PTXSWEEP_HOME",
+            help="Folder of your sweeps, shared by all hosts [PTXSWEEP_HOME].",
+        ),
+        click.option(
+            "--storage",
+            envvar="PTXSWEEP_STORAGE",
+            help="Folder that all workers can write, or s3://bucket/prefix [PTXSWEEP_STORAGE, else "
+            "in the home].",
+        ),
+        click.option(
+            "--ledger",
+            envvar="PTXSWEEP_LEDGER",
+            help="SQLAlchemy address without a password [PTXSWEEP_LEDGER].",
+        ),
+        click.option(
+            "--ledger-file",
+            envvar="PTXSWEEP_LEDGER_FILE",
+            help="File on the cluster that holds the address [PTXSWEEP_LEDGER_FILE].",
+        ),
+        click.option(
+            "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="Of MLflow [MLFLOW_TRACKING_URI]."
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@command("submit", params=[option for option in run_command.params if option.name in PASSED_ON])
 @click.argument("space")
 @click.option(
     "--address",
@@ -39,37 +79,7 @@ _WHERE_SECRETS_GO = {
     envvar="PTXSWEEP_ADDRESS",
     help="Of Ray's job server, http://HOST:8265 [PTXSWEEP_ADDRESS].",
 )
-@click.option(
-    "--store",
-    required=True,
-    envvar="PTXSWEEP_STORE",
-    help="Case store: a folder or s3://bucket/prefix [PTXSWEEP_STORE].",
-)
-@click.option(
-    "--home",
-    required=True,
-    envvar="PTXSWEEP_HOME",
-    help="Folder of your sweeps, shared by all hosts [PTXSWEEP_HOME].",
-)
-@click.option(
-    "--storage",
-    envvar="PTXSWEEP_STORAGE",
-    help="Folder that all workers can write, or s3://bucket/prefix [PTXSWEEP_STORAGE, else in the "
-    "home].",
-)
-@click.option(
-    "--ledger",
-    envvar="PTXSWEEP_LEDGER",
-    help="SQLAlchemy address without a password [PTXSWEEP_LEDGER].",
-)
-@click.option(
-    "--ledger-file",
-    envvar="PTXSWEEP_LEDGER_FILE",
-    help="File on the cluster that holds the address [PTXSWEEP_LEDGER_FILE].",
-)
-@click.option(
-    "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="Of MLflow [MLFLOW_TRACKING_URI]."
-)
+@place_options
 @click.option(
     "--follow/--no-follow",
     default=False,
@@ -93,22 +103,12 @@ def submit_command(
     """
     context = click.get_current_context()
     parse_settings(options["settings"])
-    _one_ledger(context, options)
-    for name in _PLACES:
-        _require_absolute(name, options[name])
-    words = _words(context, options)
+    check_places(context, options)
+    words = job_words(context, options, where="the cluster's dashboard")
 
     from sweep.space import load_space
     from sweep.storage.home import check_name
-    from sweep.util.redaction import redact
 
-    for option, value in zip(words[::2], words[1::2], strict=True):
-        if redact(value) != value:
-            hint = _WHERE_SECRETS_GO.get(option, "leave it out")
-            raise UsageError(
-                f"{option}: found a password or token, which the cluster's dashboard would show; "
-                f"{hint}"
-            )
     name = options["name"] or load_space(space, has_begun=True).name
     check_name(name)
 
@@ -138,6 +138,40 @@ def submit_command(
     if as_json:
         emit({"sweep": name, "new": is_new, **_fields(state)})
     return _exit_code(state) if follow else 0
+
+
+def check_places(context: click.Context, options: dict[str, Any]) -> None:
+    """One ledger, and whole paths.
+
+    Raises:
+        UsageError: A path would depend on the driver's own folder, or two ledgers are given.
+    """
+    _one_ledger(context, options)
+    for name in _PLACES:
+        _require_absolute(name, options[name])
+
+
+def job_words(context: click.Context, options: dict[str, Any], *, where: str) -> tuple[str, ...]:
+    """Options of `run` for a driver elsewhere.
+
+    Args:
+        context: Context of the command.
+        options: Its options.
+        where: Place where a secret among them would be seen.
+
+    Raises:
+        UsageError: A secret is among them.
+    """
+    from sweep.util.redaction import redact
+
+    words = _words(context, options)
+    for option, value in zip(words[::2], words[1::2], strict=True):
+        if redact(value) != value:
+            hint = _WHERE_SECRETS_GO.get(option, "leave it out")
+            raise UsageError(
+                f"{option}: found a password or token, which {where} would show; {hint}"
+            )
+    return words
 
 
 def _one_ledger(context: click.Context, options: dict[str, Any]) -> None:
@@ -175,7 +209,7 @@ def _words(context: click.Context, options: dict[str, Any]) -> tuple[str, ...]:
         if options[name]:
             words += ["--" + name.replace("_", "-"), options[name]]
     spelled = {option.name: option.opts[0] for option in run_command.params}
-    for name in _PASSED_ON:
+    for name in PASSED_ON:
         value = options[name]
         if value is None or context.get_parameter_source(name) is ParameterSource.DEFAULT:
             continue

@@ -28,6 +28,7 @@ COMMANDS = (
     ("space", "check"),
     ("run",),
     ("submit",),
+    ("slurm",),
     ("resume",),
     ("stop",),
     ("list",),

@@ -1,0 +1,211 @@
+"""What every host of a Slurm job does, started by srun: get ready, then be the head or a worker."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import importlib.metadata
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+#: A file that another host wrote may take as long as this to be seen on network storage.
+SEEN_SECONDS = 60.0
+#: Below the ports that Linux gives to connections, above what services use.
+_FIRST_PORT, _NUM_PORTS = 20_000, 12_000
+#: Made by the head when Slurm ends its step.
+HALT = "halt"
+_BAD = 2
+
+
+class NotReady(Exception):
+    """This host cannot take part; the message says why."""
+
+
+def prepare(meeting: Path, local: Path, expected: str, token: str, *, prove_locks: bool) -> None:
+    """Make this host's own folder, and see that the job's folder is the same one on all hosts.
+
+    Args:
+        meeting: Folder on the shared disk that the first host has made.
+        local: Folder of this host's own disk; made anew, closed to others.
+        expected: Version of ptxsweep.
+        token: Ray's.
+        prove_locks: Whether the first host's lock must be seen here.
+
+    Raises:
+        NotReady: The disk is not shared or does not lock, or the version is another one.
+    """
+    found = importlib.metadata.version("ptxsweep")
+    if found != expected:
+        raise NotReady(f"has ptxsweep {found}, expected {expected}; install the same on every host")
+    if not _appears(meeting / "nonce"):
+        raise NotReady(
+            f"does not see {meeting.parent} as the first host does: that disk is not shared; give "
+            "a --home that all hosts share"
+        )
+    if prove_locks and not _is_locked(meeting / "lock"):
+        raise NotReady(
+            f"takes a lock in {meeting.parent} that the first host holds: a database file is not "
+            "safe on that disk; give a --ledger-file with the address of a PostgreSQL, and a "
+            "--tracking-uri"
+        )
+    try:
+        make_local(local, token)
+    except OSError as error:
+        raise NotReady(
+            f"cannot write {local} ({error.strerror}); give --local another folder"
+        ) from error
+    (meeting / os.environ["SLURMD_NODENAME"]).write_text(found, encoding="ascii")
+
+
+def make_local(local: Path, token: str) -> None:
+    """The job's folder on this host's own disk, which only the user can enter."""
+    if not (local / "token").is_file() or (local / "token").read_text("ascii") != token:
+        shutil.rmtree(local, ignore_errors=True)
+        local.mkdir(mode=0o700, parents=True)
+        for name in ("tmp", "cache"):
+            (local / name).mkdir()
+        handle = os.open(local / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(handle, "w", encoding="ascii") as file:
+            file.write(token)
+
+
+def _appears(file: Path) -> bool:
+    deadline = time.monotonic() + SEEN_SECONDS
+    while not file.is_file():
+        if time.monotonic() >= deadline or not file.parent.parent.is_dir():
+            return False
+        time.sleep(1)
+    return True
+
+
+def _is_locked(file: Path) -> bool:
+    """Whether another process holds the file's lock, as far as this host can tell."""
+    try:
+        with file.open("r+b") as handle:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a disk without locks
+        return False
+    return False
+
+
+def address_of(host: str) -> str:
+    """Address under which this host reaches another one, and is reached."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((host, 9))  # sends nothing
+        return str(probe.getsockname()[0])
+
+
+def own_address() -> str:
+    """Address of this host that the others reach: its name's, or the first that it has."""
+    try:
+        found = socket.gethostbyname(socket.gethostname())
+    except OSError:
+        found = "127.0.0.1"
+    if not found.startswith("127."):
+        return found
+    listed = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=False)
+    others = [one for one in listed.stdout.split() if "." in one and not one.startswith("127.")]
+    return others[0] if others else found
+
+
+def free_port(job: int) -> int:
+    """A port for the head of a job: its own, or where that is taken, a near one."""
+    for step in range(_NUM_PORTS):
+        port = _FIRST_PORT + (job + step) % _NUM_PORTS
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return port
+    raise NotReady("has no free port for Ray's head")
+
+
+def lead_or_join(meeting: Path, local: Path, head: str | None) -> int:
+    """Start Ray's head, or a worker of it, and stay with it.
+
+    Slurm announces a preemption to the steps of a job alone: the head hands it on, and Ray, which
+    gets the signal too, goes on for half a minute.
+
+    Args:
+        meeting: Folder where the head writes down its address.
+        local: Folder of this host's own disk.
+        head: Address of the head, None to be it.
+
+    Returns:
+        Ray's exit code.
+    """
+    from sweep.ray.machine import this_machine
+
+    here = this_machine()
+    # Not every cluster binds a job to its CPUs.
+    cpus = min(int(here.cpus), int(os.environ.get("SLURM_CPUS_ON_NODE") or here.cpus))
+    words = [
+        sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats",
+        f"--temp-dir={local / 'ray'}", f"--num-cpus={cpus}",
+        f"--num-gpus={int(here.gpus)}",
+        # Any free port: another user's Ray may run beside this one.
+        "--node-manager-port=0", "--object-manager-port=0", "--min-worker-port=0",
+        "--max-worker-port=0", "--dashboard-agent-listen-port=0", "--dashboard-agent-grpc-port=0",
+        "--runtime-env-agent-port=0", "--metrics-export-port=0",
+    ]  # fmt: skip
+    if head is None:
+        address, port = own_address(), free_port(int(os.environ["SLURM_JOB_ID"]))
+        words += ["--head", f"--port={port}", "--include-dashboard=false"]
+        draft = meeting / "address.part"
+        draft.write_text(f"{address}:{port}", encoding="ascii")
+        draft.replace(meeting / "address")
+    else:
+        address = address_of(head.rpartition(":")[0])
+        words.append(f"--address={head}")
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        if head is None:
+            (meeting / HALT).touch()
+
+    signal.signal(signal.SIGTERM, tell)
+    return subprocess.Popen([*words, f"--node-ip-address={address}"]).wait()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what srun asks for.
+
+    Args:
+        arguments: Without the program's name; those of the process unless given.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role", choices=["prepare", "head", "worker", "clean"])
+    parser.add_argument("meeting", type=Path)
+    parser.add_argument("local", type=Path)
+    parser.add_argument("--expected", default="")
+    parser.add_argument("--prove-locks", action="store_true")
+    parser.add_argument("--head")
+    given = parser.parse_args(arguments)
+    try:
+        if given.role == "clean":
+            shutil.rmtree(given.local, ignore_errors=True)
+        elif given.role == "prepare":
+            token = sys.stdin.read()
+            prepare(
+                given.meeting, given.local, given.expected, token, prove_locks=given.prove_locks
+            )
+        else:
+            return lead_or_join(given.meeting, given.local, given.head)
+    except NotReady as error:
+        print(f"error: host {socket.gethostname()} {error}", file=sys.stderr)
+        return _BAD
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+"""A whole Slurm cluster on one machine: a controller and two hosts in network namespaces."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import network
+from command_line import TINY_SPACE
+from network import Network
+
+from sweep.errors import UnknownSweep
+from sweep.ledger import Ledger
+from sweep.records import State
+
+PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
+STANDARD = TINY_SPACE.replace("POLICY", "standard")
+#: Each host's own disk; the rest of the file system stands for the shared one.
+LOCAL = "/tmp/ray"
+Scores = dict[tuple[int, int], float]
+
+_CONFIGURATION = """
+ClusterName=ptxsweep
+SlurmctldHost={controller}({controller_address})
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+JobAcctGatherType=jobacct_gather/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerParameters=bf_interval=2,sched_interval=2
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+ReturnToService=2
+KillWait=15
+SlurmdTimeout=15
+{nodes}
+PartitionName=low Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=30 State=UP
+PartitionName=high Nodes=ALL MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF State=UP
+"""
+
+
+def why_not() -> str | None:
+    """What keeps this machine from having such a cluster, None if nothing does."""
+    for program in PROGRAMS:
+        if shutil.which(program) is None:
+            return f"found no {program}; tests/slurm/install-debian.sh installs it"
+    return network.why_not()
+
+
+@dataclass
+class SlurmCluster:
+    """Boots when made; `close` takes everything down, and so does a boot that fails."""
+
+    folder: Path
+    store: Path
+    rows: list[tuple[str, int, int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.home = self.folder / "home"
+        with ExitStack() as stack:
+            self._boot(stack)
+            self._down = stack.pop_all()
+
+    def _boot(self, stack: ExitStack) -> None:
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            "SLURM_CONF": str(self.folder / "slurm.conf"),
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.network = Network()
+        stack.callback(self.network.close)
+        self.controller, self.a, self.b = (
+            self.network.add(name, environment) for name in ("controller", "n1", "n2")
+        )
+        self._configure()
+        self._munge(stack)
+        self.controller.start("slurmctld", "-D", log=self.folder / "slurmctld.out")
+        for host in (self.a, self.b):
+            host.start("slurmd", "-D", "-N", host.name, log=self.folder / f"{host.name}.out")
+        self.wait(self.is_whole, "two idle hosts")
+
+    def _configure(self) -> None:
+        (self.folder / "state").mkdir()
+        lines = []
+        for host in (self.a, self.b):
+            (self.folder / f"spool-{host.name}").mkdir()
+            lines.append(f"NodeName={host.name} NodeAddr={host.address} CPUs=2 State=UNKNOWN")
+        text = _CONFIGURATION.format(
+            folder=self.folder,
+            controller=self.controller.name,
+            controller_address=self.controller.address,
+            nodes="\n".join(lines),
+        )
+        (self.folder / "slurm.conf").write_text(text, encoding="ascii")
+        # Not looked for on this machine, whose own may be of either version, or hidden.
+        (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n", encoding="ascii")
+
+    def _munge(self, stack: ExitStack) -> None:
+        """One for all hosts: it speaks over a socket of the shared file system."""
+        key, socket = self.folder / "munge.key", self.folder / "munge.socket"
+        key.write_bytes(secrets.token_bytes(128))
+        key.chmod(0o600)
+        process = subprocess.Popen(
+            [
+                "munged", "--foreground", "--force", f"--key-file={key}", f"--socket={socket}",
+                f"--pid-file={self.folder / 'munged.pid'}",
+                f"--seed-file={self.folder / 'munged.seed'}",
+            ],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        stack.callback(process.wait, timeout=30)
+        stack.callback(process.terminate)
+        self.wait(socket.exists, "munged")
+
+    def close(self) -> None:
+        """Everything down, whatever state it is in."""
+        self._down.close()
+
+    # Slurm.
+
+    def ask(self, *words: str | Path) -> str:
+        """What a command of Slurm says on the controller."""
+        done = self.controller.run(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def is_whole(self) -> bool:
+        """Whether both hosts are idle."""
+        listed = self.controller.run("sinfo", "-h", "-N", "-p", "low", "-o", "%T").stdout
+        return listed.split() == ["idle", "idle"]
+
+    def state(self, job: str) -> dict[str, str]:
+        """What Slurm knows of a job."""
+        words = self.ask("scontrol", "show", "job", job).split()
+        return dict(word.split("=", 1) for word in words if "=" in word)
+
+    def wait(
+        self, condition: Callable[[], bool], what: str, patience_seconds: float = 120.0
+    ) -> None:
+        """Poll until a condition holds."""
+        deadline = time.monotonic() + patience_seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {patience_seconds:.0f} s for {what}"
+            time.sleep(0.5)
+
+    # Sweeps.
+
+    def submit(self, name: str, *words: str | Path, home: Path | None = None) -> str:
+        """Submit a sweep as a user does on a login node; the job's number."""
+        done = self.ptxsweep(name, *words, home=home)
+        assert done.returncode == 0, done.stderr
+        assert "submitted as job" in done.stderr
+        return done.stderr.split("submitted as job ")[1].split(";")[0]
+
+    def ptxsweep(
+        self, name: str, *words: str | Path, home: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """`ptxsweep slurm` on the controller's host."""
+        space = self.folder / f"{name}.yaml"
+        text = STANDARD.replace("EPOCHS", "16").replace("name: tiny", f"name: {name}")
+        space.write_text(text, encoding="utf-8")
+        return self.controller.run(
+            "ptxsweep", "slurm", space, "--store", self.store, "--home", home or self.home,
+            "--nodes", "2", "--cpus-per-node", "1", "--local", LOCAL, "--precision", "float32",
+            *words,
+        )  # fmt: skip
+
+    def log(self, name: str, home: Path | None = None) -> str:
+        """What the jobs of a sweep printed."""
+        files = sorted(((home or self.home) / "slurm" / name).glob("*.log"))
+        return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+    def ended(self, job: str, name: str, state: str = "COMPLETED", patience: float = 400.0) -> None:
+        """Wait until a job has ended in a state."""
+        final = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED")
+        try:
+            self.wait(lambda: self.state(job)["JobState"] in final, f"job {job}", patience)
+            assert self.state(job)["JobState"] == state
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.state(job)}\n{self.log(name)[-4000:]}") from None
+
+    def scores(self, name: str, home: Path | None = None) -> Scores:
+        """Every fold's score; none while the sweep is not there."""
+        file = (home or self.home) / "ledger.db"
+        if not file.is_file():
+            return {}
+        try:
+            ledger = Ledger.open(f"sqlite:///{file}", name)
+        except UnknownSweep:
+            return {}
+        try:
+            return {
+                (one.number, fold): score.score
+                for one in ledger.projection.trials
+                for fold, score in one.folds.items()
+            }
+        finally:
+            ledger.close()
+
+    def in_the_middle(self, job: str, name: str) -> None:
+        """Wait until some folds are finished."""
+
+        def is_there() -> bool:
+            assert self.state(job)["JobState"] in ("PENDING", "RUNNING"), self.log(name)[-4000:]
+            return len(self.scores(name)) >= 2
+
+        self.wait(is_there, f"the middle of {name}; {self.log(name)[-4000:]}", 300.0)
+
+    def check(self, fault: str, job: str, name: str, calm: Scores) -> None:
+        """Nothing lost, nothing trained twice, every score as without the fault; a row for it."""
+        ledger = Ledger.open(f"sqlite:///{self.home / 'ledger.db'}", name)
+        projection = ledger.projection
+        ledger.close()
+        assert projection.sweep_state == "finished"
+        assert {one.state for one in projection.trials} == {State.COMPLETE}
+        for one in projection.trials:
+            finished = [attempt.fold for attempt in one.log if attempt.outcome == "finished"]
+            assert sorted(finished) == sorted(one.folds), "a fold ran twice, or was lost"
+            assert all(attempt.repeated_epochs <= 1 for attempt in one.log)
+            assert all(attempt.ended_at is not None for attempt in one.log)
+        assert self.scores(name) == calm
+        attempts = sum(len(one.log) for one in projection.trials)
+        again = sum(attempt.repeated_epochs for one in projection.trials for attempt in one.log)
+        restarts = int(self.state(job)["Restarts"])
+        self.rows.append((fault, restarts, attempts, again))
+        self.is_clean(job)
+
+    def is_clean(self, job: str) -> None:
+        """Nothing of a job is left on the hosts' own disks."""
+        for host in (self.a, self.b):
+            left = host.run("ls", LOCAL).stdout.split()
+            assert f"ptxsweep-{job}" not in left

@@ -1,0 +1,131 @@
+"""`ptxsweep slurm` without Slurm: the script, what is refused, and what every host checks."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sweep.cli import main
+from sweep.slurm.node import NotReady, free_port, make_local, prepare
+
+HERE = importlib.metadata.version("ptxsweep")
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def slurm(tmp_path: Path) -> Run:
+    """The command, with a home and a store."""
+
+    def run(*words: str) -> int:
+        places = ("--store", str(tmp_path / "store"), "--home", str(tmp_path / "home"))
+        return main(["slurm", "attention_unet", *places, *words])
+
+    return run
+
+
+def test_the_script_is_printed_and_nothing_written(
+    slurm: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--nodes", "2", "--gpus-per-node", "4", "--time", "1-00:00:00", "--partition", "gpu")
+    assert slurm(*words, "--name", "x", "--hours", "20", "--sbatch=--mem=64G", "--dry-run") == 0
+    shown = capfd.readouterr().out
+    for line in (
+        "--job-name=ptxsweep-x", "--nodes=2", "--ntasks-per-node=1", "--exclusive",
+        "--gpus-per-node=4", "--time=1-00:00:00", "--partition=gpu", "--mem=64G",
+        "--signal=B:TERM@120", "--requeue", "--no-kill", "--open-mode=append",
+        f"--output={tmp_path}/home/slurm/x/%j.log",
+    ):  # fmt: skip
+        assert f"#SBATCH {line}\n" in shown
+    assert f"exec {sys.executable} -m sweep.slurm.job {tmp_path}/home/slurm/x" in shown
+    assert "-- run attention_unet --or-resume" in shown
+    assert "--hours 20" in shown
+    assert "--prove-locks" in shown
+    assert subprocess.run(["sh", "-n"], input=shown, text=True, check=False).returncode == 0
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--nodes", "0"), "0 is not in the range"),
+        (("--nodes", "2", "--array", "0-3"), "one driver leads a sweep"),
+        (("--nodes", "2", "--sbatch=-a0-3"), "one driver leads a sweep"),
+        (("--nodes", "2", "--sbatch=mem=3"), "expected one option"),
+        (("--nodes", "2", "--time", "soon"), "expected minutes"),
+        (("--nodes", "2", "--local", "/a/folder/that/is/too/long"), "at most 19 letters"),
+        (
+            ("--nodes", "2", "--ledger", "postgresql://me:geheim@db/x"),
+            "the batch script would show",
+        ),
+        (("--nodes", "2"), "found no sbatch"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    slurm: Run,
+    words: tuple[str, ...],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert slurm(*words) == 2
+    shown = " ".join(capfd.readouterr().err.split())
+    assert told in shown
+    assert "geheim" not in shown
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_host_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURMD_NODENAME", "n1")
+    meeting, local = _meeting(tmp_path), tmp_path / "local"
+    hold = (
+        "import fcntl, sys; file = open(sys.argv[1], 'r+b'); fcntl.lockf(file, fcntl.LOCK_EX)\n"
+        "print(flush=True); input()"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", hold, str(meeting / "lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert first.stdout is not None
+    first.stdout.readline()
+    prepare(meeting, local, HERE, "t" * 8, prove_locks=True)
+    first.communicate(b"\n", timeout=30)
+    assert (meeting / "n1").read_text() == HERE
+    assert (local / "token").stat().st_mode & 0o777 == 0o600
+    assert local.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_host_that_cannot_take_part_says_why(tmp_path: Path) -> None:
+    meeting, local = _meeting(tmp_path), tmp_path / "local"
+    with pytest.raises(NotReady, match=r"has ptxsweep .*, expected 0\.0\.1"):
+        prepare(meeting, local, "0.0.1", "t", prove_locks=False)
+    with pytest.raises(NotReady, match="not shared; give a --home"):
+        prepare(tmp_path / "elsewhere" / "1-0", local, HERE, "t", prove_locks=False)
+    with pytest.raises(NotReady, match=r"not safe on that disk.*PostgreSQL"):
+        prepare(meeting, local, HERE, "t", prove_locks=True)  # for nobody's lock is seen
+    with pytest.raises(NotReady, match=r"cannot write .*--local"):
+        prepare(meeting, Path("/proc/none"), HERE, "t", prove_locks=False)
+
+
+def test_a_job_has_its_own_port_and_folder(tmp_path: Path) -> None:
+    assert 20_000 <= free_port(4711) < 32_000
+    assert free_port(1) != free_port(2)
+    make_local(tmp_path / "x", "old")
+    (tmp_path / "x" / "cache" / "left").touch()
+    make_local(tmp_path / "x", "new")
+    assert not (tmp_path / "x" / "cache" / "left").exists()
+
+
+def _meeting(folder: Path) -> Path:
+    meeting = folder / "slurm" / "1-0"
+    meeting.mkdir(parents=True)
+    for name in ("nonce", "lock"):
+        (meeting / name).touch()
+    return meeting
