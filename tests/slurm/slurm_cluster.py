@@ -193,7 +193,7 @@ class SlurmCluster:
         files = sorted(((home or self.home) / "slurm" / name).glob("*.log"))
         return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
-    def ended(self, job: str, name: str, state: str = "COMPLETED", patience: float = 400.0) -> None:
+    def ended(self, job: str, name: str, state: str = "COMPLETED", patience: float = 900.0) -> None:
         """Wait until a job has ended in a state."""
         final = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED")
         try:
@@ -227,7 +227,7 @@ class SlurmCluster:
             assert self.state(job)["JobState"] in ("PENDING", "RUNNING"), self.log(name)[-4000:]
             return len(self.scores(name)) >= 2
 
-        self.wait(is_there, f"the middle of {name}; {self.log(name)[-4000:]}", 300.0)
+        self.wait(is_there, f"the middle of {name}; {self.log(name)[-4000:]}", 600.0)
 
     def check(self, fault: str, job: str, name: str, calm: Scores) -> None:
         """Nothing lost, nothing trained twice, every score as without the fault; a row for it."""

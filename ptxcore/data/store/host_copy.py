@@ -76,7 +76,13 @@ def copied(bring: Callable[[Path], object], source: str, data_hash: str, cache: 
     if copy.is_dir():
         _check(copy)
         return copy
-    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{cache}: cannot be made ({error.strerror}); set {CACHE_VARIABLE} to a folder of this "
+            "host's own disk"
+        ) from error
     try:
         with FileLock(cache / f".{data_hash}.lock", timeout=_TIMEOUT_SECONDS):
             if not copy.is_dir():

@@ -101,3 +101,8 @@ def test_what_a_killed_process_left_is_made_anew(store: CaseStore, tmp_path: Pat
     copy = staged(store.folder, store.data_hash, tmp_path / "cache")
     CaseStore.open(copy).verify()
     assert [path for path in copy.parent.iterdir() if path.is_dir()] == [copy]
+
+
+def test_a_cache_that_cannot_be_made_is_named(store: CaseStore) -> None:
+    with pytest.raises(StoreError, match=f"/proc/none: cannot be made.*{CACHE_VARIABLE}"):
+        staged(store.folder, store.data_hash, Path("/proc/none"))
