@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import logging
@@ -24,7 +25,7 @@ from sweep.analysis.operating_point import keeper
 from sweep.analysis.resampling import resample
 from sweep.analysis.selection_bias import mixed_versions
 from sweep.analysis.summary import SweepSummary, summarise
-from sweep.errors import UsageError
+from sweep.errors import SweepError, UsageError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.header import build_header
 from sweep.ledger.projection import Projection
@@ -45,7 +46,9 @@ from sweep.space.settings import check_measurable, image_grids
 from sweep.storage.beginning import begin, claim, has_begun
 from sweep.storage.case_stores import locate, open_store, store_of
 from sweep.storage.home import Home
+from sweep.storage.retention import NUM_KEPT
 from sweep.storage.sweep_files import files_of
+from sweep.storage.tracking_address import check_tracking
 from sweep.util.provenance import PRODUCT, differences, pixel_versions
 from sweep.util.redaction import redact
 
@@ -57,8 +60,6 @@ LEASE_SECONDS = 12.0
 _LISTEN_SECONDS = 1.0
 #: Why a sweep that was asked to stop is interrupted.
 STOPPED = "ptxsweep stop"
-#: Complete trials that keep their weights, beside the default trial.
-NUM_KEPT = 3
 
 OnProgress = Callable[[Projection], None]
 
@@ -172,6 +173,7 @@ def start(
     request = resources or ResourceRequest()
     home.folder.mkdir(parents=True, exist_ok=True)
     claim(home, name)
+    check_tracking(home.tracking_uri)
     verify_once(cases, on_progress=on_verify)
     budget = budget or Budget()
     default = FoldSettings.from_mapping(space.complete(space.defaults()))
@@ -251,7 +253,10 @@ def resume(
         LeaseHeld: Another driver is at work on it.
     """
     ledger = Ledger.open(home.ledger_url, name)
+    if ledger.projection.sweep_state is SweepState.FINISHED:
+        _close_up(home, ledger, store)
     _check_unfinished(ledger)
+    check_tracking(home.tracking_uri)
     header = ledger.header
     request = (resources or ResourceRequest()).on(Runtime(**(header.runtime or {})).device)
     where = store or store_of(header, home.folder)
@@ -274,14 +279,40 @@ def resume(
 
 
 def find(name: str, home: Home) -> SweepSummary | None:
-    """Where a sweep stands, None if there is none of that name."""
+    """Where a sweep stands, None if there is none of that name.
+
+    What a driver that was killed at its very end left undone is done.
+    """
     if name not in list_sweeps(home.ledger_url):
         return None
     ledger = Ledger.open(home.ledger_url, name)
     try:
-        return summarise(ledger, mlflow_run_id=None)
+        is_over = ledger.projection.sweep_state is SweepState.FINISHED
+        return summarise(ledger, mlflow_run_id=_close_up(home, ledger) if is_over else None)
     finally:
         ledger.close()
+
+
+def _close_up(home: Home, ledger: Ledger, store: Path | str | None = None) -> str | None:
+    """Do what comes after a sweep is finished, as far as it was not done; its run in MLflow."""
+    from sweep.mlflow.view import MlflowView  # two seconds that a driver rarely needs
+
+    folder, header = home.sweep_folder(ledger.name), ledger.header
+    with contextlib.suppress(CoreError, SweepError):  # the store may be gone
+        if ledger.projection.resampling is None:
+            cases = open_store(store or store_of(header, home.folder))
+            if cases.data_hash == header.data_hash:
+                ledger.acquire(_owner(), ttl_seconds=LEASE_SECONDS, wait=True)
+                _note_patients(ledger, cases, folder)
+    ledger.release()
+    files_of(home, ledger.name).tidy(ledger.projection, num_kept=NUM_KEPT)
+    view = MlflowView.for_sweep(home, ledger.name)
+    view.catch_up(ledger)
+    return view.run_id
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _note_versions(ledger: Ledger) -> None:
@@ -337,8 +368,7 @@ def _drive(
     folder, files = home.sweep_folder(ledger.name), files_of(home, ledger.name)
     for size, resampling in image_grids(space):
         cases.resampled(size, resampling)
-    owner = f"{socket.gethostname()}:{os.getpid()}"
-    ledger.acquire(owner, ttl_seconds=LEASE_SECONDS, wait=True)
+    ledger.acquire(_owner(), ttl_seconds=LEASE_SECONDS, wait=True)
     try:
         _check_unfinished(ledger)  # another driver may have ended it while Ray started here
         _note_versions(ledger)

@@ -111,6 +111,7 @@ def publish_report(
             export.write_pdf(path, pdf)
         figures = () if pngs is None else export.write_pngs(path, pngs)
         view = MlflowView.for_sweep(home, name)
+        view.catch_up(ledger)
         if pictures is None or log_pictures:
             is_logged = view.log_artifact(ledger, path)
         else:

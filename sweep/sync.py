@@ -1,4 +1,4 @@
-"""Send a sweep to MLflow: one that was run while MLflow was away, or by an earlier build."""
+"""Bring MLflow to the state of a sweep's ledger, and drop weights that a killed driver left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from sweep.errors import TrackingError
 from sweep.ledger import Ledger
 from sweep.mlflow.view import MlflowView, shown_uri
+from sweep.records import SweepState
 from sweep.storage.home import Home
+from sweep.storage.retention import NUM_KEPT
+from sweep.storage.sweep_files import files_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +46,15 @@ def sync(home: Home, name: str, *, fold_runs: bool = False) -> Synced:
     """
     ledger = Ledger.open(home.ledger_url, name)
     try:
+        if ledger.projection.sweep_state is SweepState.FINISHED:
+            files_of(home, name).tidy(ledger.projection, num_kept=NUM_KEPT)
         view = MlflowView.for_sweep(home, name, fold_runs=fold_runs)
-        if not view.sync(ledger) or view.run_id is None:
+        if not view.catch_up(ledger) or view.run_id is None:
+            then = "mend that, then sync" if view.needs_mending else "sync"
+            when = "" if view.needs_mending else " when MLflow is back"
             raise TrackingError(
                 f"MLflow at {shown_uri(home.tracking_uri)} cannot be used (the log says why); the "
-                "ledger has everything: sync again when MLflow is back"
+                f"ledger has everything: {then} again{when}"
             )
         trials = ledger.projection.trials
         return Synced(

@@ -23,7 +23,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 from ptxcore.errors import CheckpointError
 from sweep.errors import TrackingError, UsageError
 from sweep.mlflow.package_digest import DIGEST_TAG, fetch, package_digest
-from sweep.mlflow.view import OUTAGES, quietly, shown_uri
+from sweep.mlflow.view import OUTAGES, lasts, quietly, shown_uri
 from sweep.util.redaction import redact
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
@@ -33,8 +33,6 @@ _ABOUT = (
     "`previous` the one before. `ptxsweep promote` makes versions and moves aliases, and asks the "
     "gate; an alias set by hand does not. Not for clinical use."
 )
-#: What MLflow answers to what it will not do another time either.
-_FOR_EVER = frozenset(("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED"))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,127}")
 
 
@@ -46,9 +44,7 @@ def reaching(tracking_uri: str, so: str = "nothing was promoted") -> Iterator[No
             yield
     except OUTAGES as error:
         reason = redact(" ".join(str(error).split()))[:300]
-        later = (
-            "" if getattr(error, "error_code", None) in _FOR_EVER else ", try again when it works"
-        )
+        later = "" if lasts(error) else ", try again when it works"
         raise TrackingError(
             f"MLflow at {shown_uri(tracking_uri)} failed ({type(error).__name__}: {reason}); "
             f"{so}{later}"

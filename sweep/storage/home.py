@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from sweep.errors import UsageError
 from sweep.storage.bucket import check_address, is_bucket
+from sweep.util.redaction import shown_uri
 
 DEFAULT_FOLDER = "ptxsweep-home"
+TRACKING_OPTION = "--tracking-uri, MLFLOW_TRACKING_URI"
+TRACKING_EXPECTED = (
+    "expected a server (http://host:5000), a database (sqlite:////folder/mlflow.db), or nothing "
+    "for one in the home"
+)
+_TRACKING_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "uc")
+_TRACKING_PLUGINS = "mlflow.tracking_store"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -106,17 +115,27 @@ def check_name(name: str) -> None:
 
 
 def _checked(tracking_uri: str | None) -> str | None:
-    """Refuse a folder before anything is trained: MLflow would refuse it for ever, not for now."""
-    scheme = urlsplit(tracking_uri or "http:").scheme
-    if scheme not in ("", "file") or str(tracking_uri).startswith("databricks"):
+    """Refuse what MLflow would refuse for ever, before anything is trained.
+
+    What is behind the address is asked where a sweep begins, see `sweep.storage.tracking_address`.
+    """
+    if not tracking_uri or tracking_uri.startswith("databricks"):
         return tracking_uri
-    if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("1", "true"):  # as MLflow does
+    try:
+        scheme = urlsplit(tracking_uri).scheme.partition("+")[0]
+    except ValueError:
+        scheme = "?"
+    if scheme in _TRACKING_SCHEMES:
         return tracking_uri
-    raise UsageError(
-        f"--tracking-uri, MLFLOW_TRACKING_URI: found the folder {tracking_uri}, which MLflow takes "
-        "no more, expected a server (http://host:5000), a database (sqlite:////folder/mlflow.db), "
-        "or nothing for one in the home; `mlflow migrate-filestore` moves what a folder holds"
-    )
+    is_folder = scheme in ("", "file")
+    if is_folder and os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("1", "true"):
+        return tracking_uri  # as MLflow does
+    if not is_folder and scheme in {point.name for point in entry_points(group=_TRACKING_PLUGINS)}:
+        return tracking_uri
+    shown = shown_uri(tracking_uri)
+    found = f"the folder {shown}, which MLflow takes no more" if is_folder else shown
+    moves = "; `mlflow migrate-filestore` moves what a folder holds" if is_folder else ""
+    raise UsageError(f"{TRACKING_OPTION}: found {found}, {TRACKING_EXPECTED}{moves}")
 
 
 def _from_file(variable: str) -> str | None:

@@ -8,6 +8,9 @@ from pathlib import Path
 from sweep.ledger.projection import Projection
 from sweep.records import State
 
+#: Complete trials that keep their weights, beside the default trial.
+NUM_KEPT = 3
+
 
 def kept_trials(projection: Projection, num_kept: int) -> set[int]:
     """Numbers of the trials that keep their weights: the best complete ones and the default."""

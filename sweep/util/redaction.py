@@ -59,6 +59,13 @@ def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     return _BEARER.sub(rf"\1{_HIDDEN}", _FIELD.sub(rf"\1{_HIDDEN}", text))
 
 
+def shown_uri(uri: str) -> str:
+    """An address as it may be shown: without user and password."""
+    head, slashes, rest = uri.partition("://")
+    host = rest.rpartition("@")[2] if "@" in rest else rest
+    return redact(f"{head}{slashes}{host}")
+
+
 def is_secret(name: str, value: str) -> bool:
     """Whether a variable of this name holds a secret, and not the place of one."""
     if _PLACE.search(name) or (os.path.isabs(value) and os.path.exists(value)):

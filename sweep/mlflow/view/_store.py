@@ -12,14 +12,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from filelock import FileLock
 from mlflow import MlflowClient
 
 from sweep.mlflow.compat import upgrade
 from sweep.mlflow.view._places import settle
-from sweep.util.redaction import redact
 from sweep.util.sqlite import sqlite_file
 
 _SQLITE = "sqlite:///"
@@ -72,14 +70,6 @@ def connect(tracking_uri: str, artifacts: Path | None = None) -> MlflowClient:
         settle(tracking_uri, artifacts)
     with quietly():
         return MlflowClient(tracking_uri, registry_uri=tracking_uri)
-
-
-def shown_uri(tracking_uri: str) -> str:
-    """A tracking address as it may be shown: without user and password."""
-    parts = urlsplit(tracking_uri)
-    if parts.username or parts.password:
-        tracking_uri = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return redact(tracking_uri)
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlflow.entities import Metric
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
 from sweep.analysis.operating_point import fill
 from sweep.analysis.verdict import verdict
-from sweep.ledger import Ledger
+from sweep.ledger import Ledger, driver_of
+from sweep.ledger.catalog import study_id
+from sweep.ledger.connection import shared_clock
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.compat import VIEW, shared_view
 from sweep.mlflow.view import _content as content
@@ -34,9 +34,10 @@ from sweep.mlflow.view._metrics import (
     trial_metrics,
     winner_metrics,
 )
+from sweep.mlflow.view._outages import OUTAGES, lasts
 from sweep.mlflow.view._renamed import follow_names
 from sweep.mlflow.view._runs import PARENT, Run, SweepRuns
-from sweep.mlflow.view._store import quietly, shown_uri
+from sweep.mlflow.view._store import quietly
 from sweep.mlflow.view._tables import (
     CURVES_FILE,
     METRICS_FILE,
@@ -46,7 +47,7 @@ from sweep.mlflow.view._tables import (
 )
 from sweep.records import State, SweepState
 from sweep.storage.home import Home
-from sweep.util.redaction import redact
+from sweep.util.redaction import redact, shown_uri
 
 EXPERIMENT = "ptxsweep"
 #: MLflow's pages open as those of language models until told otherwise, once in each browser.
@@ -59,8 +60,6 @@ TRIALS_VIEW = shared_view(
     [*_SCORES, "tags.`ptxsweep.rank`", f"tags.`{content.STOPPED}`"], order_by=_SCORES[0]
 )
 SWEEPS_VIEW = shared_view([*_SCORES, "tags.`ptxsweep.standing`"], order_by="attributes.start_time")
-#: What MLflow, its server, its database or its artifact folder may do to us.
-OUTAGES = (MlflowException, SQLAlchemyError, OSError)
 _LONGEST_PAUSE_SECONDS = 60.0
 _FINAL_TRIES = 3
 _log = logging.getLogger(__name__)
@@ -73,6 +72,7 @@ class MlflowView:
         name: Name of the sweep.
         run_id: The parent run, None until MLflow was reached.
         num_failures: Times that MLflow could not be used.
+        needs_mending: Whether what failed last fails until a person mends it.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class MlflowView:
         self.name = name
         self.run_id: str | None = None
         self.num_failures = 0
+        self.needs_mending = False
         self._uri, self._experiment, self._root = tracking_uri, experiment, artifact_root
         self._folder, self._fold_runs = folder, fold_runs
         self._folds: FoldRuns | None = None
@@ -125,12 +126,15 @@ class MlflowView:
             fold_runs=fold_runs,
         )
 
-    def sync(self, source: Ledger | Projection, *, final: bool = False) -> bool:
+    def sync(
+        self, source: Ledger | Projection, *, final: bool = False, is_left: bool = False
+    ) -> bool:
         """Send what MLflow lacks. An outage is no error; after one, tries come less often.
 
         Args:
             source: The ledger, or a snapshot of its projection.
             final: Whether the driver is done: a few tries, and no run is left open.
+            is_left: Whether no driver is at work on the sweep: no run is left open either.
 
         Returns:
             Whether MLflow is now like the ledger.
@@ -141,9 +145,17 @@ class MlflowView:
         for attempt in range(_FINAL_TRIES if final else 1):
             if attempt:
                 self._pause(2.0**attempt)
-            if self._guarded(lambda: self._sync(projection, final=final)):
+            if self._guarded(lambda: self._sync(projection, final=final, is_left=is_left)):
                 return True
+            if self.needs_mending:
+                break
         return False
+
+    def catch_up(self, ledger: Ledger) -> bool:
+        """As `sync`; a driver that is gone leaves no run that never ends."""
+        storage = ledger.storage
+        driver = driver_of(storage, study_id(storage, ledger.name), shared_clock(storage))
+        return self.sync(ledger, is_left=driver is None)
 
     def log_artifact(
         self, source: Ledger | Projection, path: Path, folder: str | None = None
@@ -162,7 +174,7 @@ class MlflowView:
 
         def send() -> None:
             if PARENT not in self._known_runs(projection).found:
-                self._sync(projection, final=False)  # a run alone would be one that never ends
+                self._sync(projection)  # a run alone would be one that never ends
             runs = self._reach(projection)
             runs.write(runs.found[PARENT], path, folder)
 
@@ -178,31 +190,38 @@ class MlflowView:
             return False
         if self._failures_in_a_row:
             _log.info("MLflow is back and has everything")
-        self._failures_in_a_row, self._next_try = 0, 0.0
+        self._failures_in_a_row, self._next_try, self.needs_mending = 0, 0.0, False
         return True
 
     def _note_failure(self, error: Exception) -> None:
         self.num_failures += 1
         self._failures_in_a_row += 1
+        self.needs_mending = lasts(error)
         wait = min(2.0**self._failures_in_a_row, _LONGEST_PAUSE_SECONDS)
         self._next_try = self._clock() + wait
         self._runs, self._done = None, {}  # what we believe of MLflow may be wrong by now
         _log.log(
             logging.WARNING if self._failures_in_a_row == 1 else logging.DEBUG,
-            "MLflow at %s failed (%s: %s); nothing is lost: the ledger has everything, and it is "
-            "sent when MLflow is back",
+            "MLflow at %s failed (%s: %s); nothing is lost: the ledger has everything, and %s",
             shown_uri(self._uri),
             type(error).__name__,
             redact(" ".join(str(error).split()))[:300],
+            f"`ptxsweep sync {self.name}` sends it when that is mended"
+            if self.needs_mending
+            else "it is sent when MLflow is back",
         )
 
-    def _sync(self, projection: Projection, *, final: bool) -> None:
+    def _sync(self, projection: Projection, *, final: bool = False, is_left: bool = False) -> None:
         if final:
             self._runs, self._done = None, {}  # another process may have written: look again
         if self._folder is not None:
             fill(projection, self._folder)
         runs, reference = self._reach(projection), Reference.of(projection)
-        over = final or projection.sweep_state in (SweepState.FINISHED, SweepState.INTERRUPTED)
+        over = (
+            final
+            or is_left
+            or projection.sweep_state in (SweepState.FINISHED, SweepState.INTERRUPTED)
+        )
         for trial in projection.trials:
             self._send_trial(runs, trial, projection, reference, over=over)
         self._send_sweep(runs, projection, reference, over=over)
