@@ -95,20 +95,10 @@ def read_profile(path: Path, *, on_cluster: bool = False) -> dict[str, Any]:
     return defaults
 
 
-def _load(path: Path) -> dict[Any, Any]:
-    import yaml
+def _load(path: Path) -> dict[str, Any]:
+    from sweep.util.yaml_lines import load_yaml, read_text
 
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: found no readable profile ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{path}{where}: not YAML; expected lines of `key: value`") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"{path}: found {type(found).__name__}, expected lines of `key: value`")
-    return found
+    return load_yaml(read_text(path), str(path), expected="lines of `key: value`")[0]
 
 
 def _first_line(profile: Path, name: str) -> str:

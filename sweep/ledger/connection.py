@@ -93,11 +93,47 @@ def open_storage(url: str) -> LedgerStorage:
         with quiet_optuna():
             return _laid_out(url, _arguments(url))
     except Exception as error:  # a damaged file makes Optuna raise nearly anything
-        raise LedgerError(
-            f"cannot open the ledger database at {redact(url)}: {error.__class__.__name__}; "
-            "check that the address is right, the server runs, its driver is installed, and that "
-            "the database is one of Optuna's"
-        ) from error
+        raise LedgerError(f"the ledger at {redact(url)}: {_why_not(url, error)}") from error
+
+
+def _why_not(url: str, error: Exception) -> str:
+    """Why a database cannot be opened, and what to do."""
+    said = " ".join(str(error).split())
+    if isinstance(error, (sqlalchemy.exc.ArgumentError, ValueError)):  # of no such kind among them
+        return (
+            "found no address of a database, expected sqlite:////folder/ledger.db or postgresql://"
+        )
+    if isinstance(error, ImportError) or isinstance(error.__cause__, ImportError):
+        name = getattr(error, "name", None) or getattr(error.__cause__, "name", None)
+        return f"needs the package {name}, which is not installed; install it, and where trials run"
+    if "no longer compatible with the table schema" in said:
+        return (
+            "it was laid out by another version of Optuna than the one installed here; install "
+            "that one or, for an older ledger and after a backup, `optuna storage upgrade`"
+        )
+    for words, why in _SQLITE_SAYS.items():
+        if words in said:
+            return why
+    if isinstance(error, (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)):
+        if "authentication" in said or "Access denied" in said:
+            return "its server does not take this user and password; check them"
+        if not url.startswith("sqlite"):
+            return "its server does not answer; start it, or check host, port and database"
+    return (
+        f"cannot be opened ({type(error).__name__}); check that the address is right and that the "
+        "database is one of Optuna's"
+    )
+
+
+#: What SQLite says of a file, and what it means.
+_SQLITE_SAYS = {
+    "database is locked": "another process has locked it for a minute; end that, or wait for it",
+    "file is not a database": "the file is no database; give the ledger's, or restore a copy of it",
+    "malformed": "the file is damaged; restore a copy of it",
+    "unable to open": "the file cannot be opened; check that its folder exists and is readable",
+    "readonly database": "the file may not be written; change its permissions",
+    "disk is full": "its disk is full; make room",
+}
 
 
 def _arguments(url: str) -> dict[str, Any]:

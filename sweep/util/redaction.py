@@ -11,10 +11,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 _HIDDEN = "***"
-#: A password may hold `:`, `/` and, in what people type, `@`; only a space ends it.
-_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):(\S*)@")
+#: A password may hold `:`, `/` and, in what people type, `@` and spaces; another address ends it.
+_PASSWORD = re.compile(r"(\w+)://([^\s:/@]*):((?:(?!\w://)[^\n])*)@")
+#: In front of a web page's path, or of what is said of it, a number is a port.
+_PORT = re.compile(r"\d{1,5}(?!\S*@)")
 #: A lone name before a web server is a token as often as a user.
 _TOKEN = re.compile(r"(?<=https://)[^\s:/@]+@|(?<=http://)[^\s:/@]+@")
 #: `PWD=/folder` is a shell's place, `PWD=word` a database's password.
@@ -54,7 +57,11 @@ def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     for name, value in variables.items():
         if len(value) >= _MIN_SECRET and value.lower() not in _COMMON and is_secret(name, value):
             text = _without(text, value)
-    text = _PASSWORD.sub(rf"\1:{_HIDDEN}@", text)
+        for _, _, password in _PASSWORD.findall(value):  # wherever else it is quoted
+            for one in {password, unquote(password)}:
+                if len(one) >= _MIN_SECRET and one.lower() not in _COMMON:
+                    text = _without(text, one)
+    text = _PASSWORD.sub(_hidden, text)
     text = _TOKEN.sub(f"{_HIDDEN}@", text)
     return _BEARER.sub(rf"\1{_HIDDEN}", _FIELD.sub(rf"\1{_HIDDEN}", text))
 
@@ -62,7 +69,7 @@ def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
 def shown_uri(uri: str) -> str:
     """An address as it may be shown: without user and password."""
     head, slashes, rest = uri.partition("://")
-    host = rest.rpartition("@")[2] if "@" in rest else rest
+    host = rest if rest.startswith("/") else rest.rpartition("@")[2]  # a file has no user
     return redact(f"{head}{slashes}{host}")
 
 
@@ -76,6 +83,13 @@ def is_secret(name: str, value: str) -> bool:
     if last.upper() == "ID" and before:  # AWS_ACCESS_KEY_ID
         *before, last = before
     return bool(before) and last.upper() in _SECRET_END and before[-1].upper() not in _PUBLIC
+
+
+def _hidden(found: re.Match[str]) -> str:
+    scheme, user, _ = found.groups()
+    if scheme in ("http", "https") and _PORT.match(found.string, found.start(3)):
+        return found[0]
+    return f"{scheme}://{user}:{_HIDDEN}@"
 
 
 def _without(text: str, value: str) -> str:

@@ -84,7 +84,11 @@ def read_text(path: FilePath, error_type: type[UsageError] = UsageError) -> str:
 
 
 def load_yaml(
-    text: str, source: str, error_type: type[UsageError] = UsageError
+    text: str,
+    source: str,
+    error_type: type[UsageError] = UsageError,
+    *,
+    expected: str = "a mapping with `name`, ...",
 ) -> tuple[dict[str, Any], dict[Path, int]]:
     """Read a mapping and the one-based line of every key and item.
 
@@ -92,6 +96,7 @@ def load_yaml(
         text: The file's content.
         source: Its name, for messages.
         error_type: What is raised; `UsageError` or a subclass.
+        expected: What the file should hold, in words.
 
     Raises:
         UsageError: It is not YAML, not a mapping, or gives a key twice.
@@ -101,7 +106,7 @@ def load_yaml(
         loader = _Loader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
-            raise error_type(f"{source}:1: found no keys, expected a mapping with `name`, ...")
+            raise error_type(f"{source}:1: found no keys, expected {expected}")
         lines: dict[Path, int] = {}
         _note_lines(node, (), lines, source, error_type)
         data = loader.construct_document(node)

@@ -27,6 +27,7 @@ from sweep.errors import (
     TrackingError,
     UnknownSweep,
 )
+from sweep.ledger import Ledger, SweepHeader
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,9 @@ def test_what_a_message_says_to_type_can_be_copied(
     home, profile = tmp_path / "my home", tmp_path / "profile.yaml"
     profile.write_text("hours: 1\n")
     drawn_store(tmp_path / "store", num_cases=30, num_positive=12)
-    (tmp_path / "demo").mkdir()  # where --storage has the sweep of that name
+    home.mkdir()
+    header = SweepHeader(metric="dice", maximize=True, num_folds=2, seed=0)
+    Ledger.create(f"sqlite:///{home / 'ledger.db'}", "demo", header=header).close()
     words = ["run", "demo", "--store", str(tmp_path / "store"), "--profile", str(profile)]
     ledger = "postgresql+psycopg://u:secret@127.0.0.1:9/x"
     assert main([*words, "--home", str(home), "--storage", str(tmp_path)]) == 2

@@ -412,7 +412,7 @@ def test_a_creation_that_crashed_is_completed(url: str) -> None:
 
 
 def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="cannot open the ledger database at sqlite:///"):
+    with pytest.raises(LedgerError, match="the ledger at sqlite:///"):
         open_storage(f"sqlite:///{tmp_path / 'missing' / 'ledger.db'}")
 
 
