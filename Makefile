@@ -14,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick coverage check audit cluster-test slurm-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence bench-see bench-speed bench-predict bench-dicom pictures
+.PHONY: help setup demo test quick coverage check audit cluster-test slurm-test kill-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence bench-see bench-speed bench-predict bench-dicom pictures
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
@@ -27,6 +27,7 @@ help:
 	@echo "make audit   known vulnerabilities of what is installed (asks osv.dev)"
 	@echo "make cluster-test   a sweep on three hosts of network namespaces, broken on purpose (root)"
 	@echo "make slurm-test     a sweep on a Slurm cluster of network namespaces, interrupted on purpose (root)"
+	@echo "make kill-test      kill -9 at a hundred random points of run, resume, promote, report, predict and import"
 	@echo "make pictures   take the pictures of README and docs from make demo, with an installed Chromium"
 	@echo "make bench   measure speed and memory, printed as ratios"
 	@echo "make bench-core   training, inference and memory of the core; bench-core-gpu on a GPU"
@@ -100,6 +101,10 @@ cluster-test: setup
 
 slurm-test: setup
 	PTXSWEEP_SLURM=$${PTXSWEEP_SLURM:-yes} $(BIN)/python -m pytest tests/slurm
+
+# `kill -9` at a hundred random points; half an hour and more on two cores.
+kill-test: setup
+	$(BIN)/python tests/benchmarks/kill_test.py
 
 pictures: setup
 	PYTHONPATH=tests/support $(BIN)/python -m browser "$(HOME_FOLDER)/sweeps/demo/report.html" dashboards/report.png --height 1000

@@ -39,6 +39,10 @@ def whole_file(path: Path, *, is_durable: bool = False) -> Iterator[Path]:
         draft.replace(path)
         if is_durable:
             flush(path.parent)
+    except OSError as error:
+        if error.filename is None:  # as where the disk is full
+            error.filename = str(path)
+        raise
     finally:
         draft.unlink(missing_ok=True)
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import click
 
 from ptxcore.errors import CoreError, DataError, TrainingDiverged
+from sweep.cli._full_disk import full_disk
 from sweep.cli._help import GIVEN, with_options
 from sweep.errors import (
     ChampionMoved,
@@ -88,7 +89,7 @@ Exit codes:
   3    the gate refused a promotion
   4    interrupted, `ptxsweep resume` goes on (`ptxsweep confirm` with a confirmation)
   5    another driver is at work on the sweep, or another promoter on the model, or the ledger,
-       MLflow or Ray's job server cannot be used
+       MLflow or Ray's job server cannot be used, or a disk is full
   6    `ptxsweep predict` segmented some of the files and could not read others
   130  Ctrl-C, with nothing to resume
 \b
@@ -169,11 +170,14 @@ def _explain(error: Exception) -> int:
     if os.environ.get("PTXSWEEP_DEBUG") == "1":
         click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
     text = with_options(str(error), getattr(error, GIVEN, "")) or type(error).__name__
-    if not isinstance(error, (SweepError, CoreError)):
+    full = full_disk(error)
+    if full is not None:
+        text = f"{text}; {full}" if isinstance(error, (SweepError, CoreError)) else full
+    elif not isinstance(error, (SweepError, CoreError)):
         text = f"{type(error).__name__}: {text} (PTXSWEEP_DEBUG=1 shows where)"
     # A search space has a line for each of its mistakes, an import for each of its files; other
     # line ends are of libraries.
     lines = text.splitlines() if isinstance(error, (SpaceError, DataError)) else [text]
     for line in lines:
         click.echo("error: " + redact(" ".join(line.split())), err=True)
-    return exit_code(error)
+    return exit_code(error) if full is None else LEDGER

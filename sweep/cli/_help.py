@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shlex
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from sweep.cli._full_disk import PLACES
 from sweep.util.redaction import redact
 
 #: Where a context, and an error, keep the common options that were given.
@@ -139,6 +143,13 @@ def given_options(context: click.Context) -> str:
     return shlex.join(words)
 
 
+def _places(context: click.Context) -> list[Path]:
+    """Where the command may write."""
+    given = [value for value in context.params.values() if isinstance(value, Path)]
+    home = Path(os.environ.get("PTXSWEEP_HOME") or "ptxsweep-home")
+    return [*given, home, Path(tempfile.gettempdir())]
+
+
 class Command(click.Command):
     """A command whose help shows its shared options below its own, and examples last."""
 
@@ -149,6 +160,7 @@ class Command(click.Command):
             return super().invoke(ctx)
         except Exception as error:
             error.__dict__[GIVEN] = ctx.meta[GIVEN]
+            error.__dict__[PLACES] = _places(ctx)
             raise
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

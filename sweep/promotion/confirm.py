@@ -31,6 +31,7 @@ from sweep.promotion.holdout import holdout_names, place_of, read_plan, score, t
 from sweep.promotion.rival import Rival
 from sweep.promotion.spending import Opening, open_holdout
 from sweep.records import DEFAULT_TRIAL, State
+from sweep.storage.room import require_room
 from sweep.storage.sweep import Sweep
 from sweep.util.provenance import pixel_versions
 from sweep.util.redaction import redact
@@ -84,11 +85,13 @@ def confirm(
         StoreError: The case store is missing or damaged.
         StorageError: Object storage cannot be used.
         CheckpointError: Weights are damaged.
+        OSError: The disk is full; the hold-out was not opened.
     """
     cases, plan = read_plan(sweep.home, sweep.name, sweep.header, store, on_verify)
     projection = sweep.projection
     sweep.files.bring_folds(_contestants(projection), weights=True)
     models = _models(projection, sweep.folder, plan)
+    require_room(sweep.folder)
     use = open_holdout(
         sweep,
         plan,

@@ -22,6 +22,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -120,8 +121,13 @@ class Bench:
         inside = in_fold()
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        self.kills.append(Kill(str(words[0]), self._where(), inside))
+        self.kills.append(Kill(str(words[0 if words[0] != "data" else 1]), self._where(), inside))
+        print(f"{len(self.kills)}: {self.kills[-1]}", file=sys.stderr, flush=True)
         return True
+
+    def num_of(self, *commands: str) -> int:
+        """Kills of some commands."""
+        return sum(kill.command in commands for kill in self.kills)
 
     def _where(self) -> str:
         text = (self.folder / "where").read_text(errors="replace")
@@ -301,10 +307,17 @@ def measure(bench: Bench, number: int) -> dict[str, Any]:
     seconds = bench.whole("data", "import", *source, "--store", folder / "store")
     share = max(1, number // 10)
 
-    disturb(bench, lambda: ["data", "import", *source, "--store", folder / "again"], share, seconds)
-    kept = ("*.bin", "manifest.json")
-    first, second = (tree(folder / name, "*.bin") for name in ("store", "again"))
-    if first != second or not kept:
+    again = folder / "again"
+
+    def import_anew() -> list[str | Path]:
+        if (again / "manifest.json").is_file():  # the kill came after the end
+            shutil.rmtree(again)
+        return ["data", "import", *source, "--store", again]
+
+    disturb(bench, import_anew, share, seconds)
+    kept = ("images.bin", "masks.bin")
+    first, second = (tree(folder / name, *kept) for name in ("store", "again"))
+    if first != second:
         differs.append("import: the store")
 
     space = folder / "tiny.yaml"
@@ -316,19 +329,52 @@ def measure(bench: Bench, number: int) -> dict[str, Any]:
     bench.whole("run", *words, "--name", "tiny", "--home", calm)
     expected = scores(calm, "tiny")
     sweeps = 0
-    while bench.has_time and sum(k.command in ("run", "resume") for k in bench.kills) < 6 * share:
+    while not sweeps or (bench.has_time and bench.num_of("run", "resume") < 6 * share):
         name = f"tiny{sweeps}"
         sweeps += 1
         disturb_sweep(bench, rough, name, words)
         if scores(rough, name) != expected:
             differs.append(f"{name}: its scores")
+        if sweeps == 1:
+            disturb_others(bench, files.dicom, calm, rough, share)
+    if tree(folder / "out", "*.png") != tree(folder / "out-calm", "*.png"):
+        differs.append("predict: the masks")
+    if not (rough / "sweeps/tiny0/report.html").is_file():
+        differs.append("report: none")
+    if [one.partition(":")[2] for one in champions(rough)] != ["True"]:
+        differs.append(f"promote: {champions(rough)}")
+    if number_open := open_runs(rough):
+        differs.append(f"MLflow: {number_open} open runs")
+    beside = sorted(path.name for path in rough.iterdir())
+    left = [str(path.relative_to(rough)) for path in rough.rglob("*.part")]
+    left += [path.name for path in folder.iterdir() if "again" in path.name and path != again]
+    left += [name for name in beside if name.startswith(".mlflow.db.") and name[-5:] != ".lock"]
+    outside = [str(path) for place in ("cwd", "user") for path in (folder / place).rglob("*")]
+    outside = [path for path in outside if not re.search(r"/user/(\.cache|\.ray|ray)(/|$)", path)]
+    if outside:
+        differs.append(f"outside the home: {outside[:5]}")
+    return {
+        "sweeps": sweeps,
+        "differs": differs,
+        "drafts_left": left,
+        "holdout_uses": holdout_uses(rough, "tiny0"),
+        "home": beside,
+    }
 
+
+def disturb_others(bench: Bench, dicom: Path, calm: Path, rough: Path, share: int) -> None:
+    """Promotion, report and prediction of the first sweep, each killed some times.
+
+    A promotion that is killed while the hold-out is scored has used it: the next one asks for
+    another use, as a person would have to (`--again`).
+    """
+    folder = bench.folder
     force = ["--force", "--reason", "of the test"]
     commands: dict[str, list[str | Path]] = {
         "promote": ["promote", "tiny0", *force],
         "report": ["report", "tiny0"],
         "predict": [
-            *("predict", next(iter(sorted(files.dicom.rglob("*.dcm"))))),
+            *("predict", next(iter(sorted(dicom.rglob("*.dcm"))))),
             *("--champion", _CHAMPION, "--out", folder / "out"),
         ],
     }
@@ -337,26 +383,9 @@ def measure(bench: Bench, number: int) -> dict[str, Any]:
             {"tiny0": "tiny", folder / "out": folder / "out-calm"}.get(word, word) for word in line
         ]
         took = bench.whole(*calm_line, "--home", calm)
-        whole = [*line, "--home", rough]
+        more = ["--again"] if line[0] == "promote" else []
+        whole = [*line, *more, "--home", rough]
         disturb(bench, lambda whole=whole: whole, share, took)  # type: ignore[misc]
-    if tree(folder / "out", "*.png") != tree(folder / "out-calm", "*.png"):
-        differs.append("predict: the masks")
-    if not (rough / "sweeps/tiny0/report.html").is_file():
-        differs.append("report: none")
-    if [one.partition(":")[2] for one in champions(rough)] != ["True"]:
-        differs.append(f"promote: {champions(rough)}")
-    if holdout_uses(rough, "tiny0") != 1:
-        differs.append(f"promote: {holdout_uses(rough, 'tiny0')} uses of the hold-out")
-    if number_open := open_runs(rough):
-        differs.append(f"MLflow: {number_open} open runs")
-    beside = sorted(path.name for path in rough.iterdir())
-    left = [str(path.relative_to(rough)) for path in rough.rglob("*.part")]
-    left += [name for name in beside if name.startswith(".mlflow.db.") and name[-5:] != ".lock"]
-    outside = [str(path) for place in ("cwd", "user") for path in (folder / place).rglob("*")]
-    outside = [path for path in outside if not re.search(r"/user/(\.cache|\.ray|ray)(/|$)", path)]
-    if outside:
-        differs.append(f"outside the home: {outside[:5]}")
-    return {"sweeps": sweeps, "differs": differs, "drafts_left": left, "home": beside}
 
 
 def print_table(kills: Sequence[Kill]) -> None:
@@ -388,11 +417,14 @@ def main() -> int:
         }
         tempfile.tempdir = None
         os.chdir(folder / "cwd")
+        bench = Bench(folder, random.Random(given.seed), began + given.seconds)
         ray = start_ray(dict(os.environ))
         try:
             import_all()
-            bench = Bench(folder, random.Random(given.seed), began + given.seconds)
             found = measure(bench, given.kills)
+        except BaseException:
+            print_table(bench.kills)
+            raise
         finally:
             os.killpg(ray.pid, signal.SIGTERM)
             ray.wait()

@@ -22,6 +22,11 @@ from sweep.mlflow.compat import PLACES
 from sweep.util.sqlite import sqlite_file
 
 _PATIENCE_SECONDS = 30.0
+#: MLflow gives the experiment that is always there a place in the folder that a process is in.
+_DEFAULT = (
+    "UPDATE experiments SET artifact_location = ?1 WHERE experiment_id = 0 AND artifact_location "
+    "LIKE '%mlruns/0' AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.experiment_id = 0)"
+)
 
 
 def settle(tracking_uri: str, artifacts: Path) -> bool:
@@ -47,10 +52,11 @@ def settle(tracking_uri: str, artifacts: Path) -> bool:
     try:
         with contextlib.closing(sqlite3.connect(file, _PATIENCE_SECONDS)) as database, database:
             query = "SELECT DISTINCT artifact_location FROM experiments"
-            for (place,) in database.execute(query).fetchall():
-                if _has_moved(place, artifacts):
-                    _move(database, place, artifacts.absolute().as_uri())
-                    has_moved = True
+            found = [_root_of(place, artifacts) for (place,) in database.execute(query).fetchall()]
+            for root in sorted({root for root in found if root is not None}):
+                _move(database, root, artifacts.absolute().as_uri())
+                has_moved = True
+            database.execute(_DEFAULT, (f"{artifacts.absolute().as_uri()}/default",))
     except sqlite3.Error as error:
         raise OSError(f"{file}: {error}") from error
     return has_moved
@@ -77,9 +83,18 @@ def local_path(place: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
-def _has_moved(place: str | None, artifacts: Path) -> bool:
+def _root_of(place: str | None, artifacts: Path) -> str | None:
+    """The former folder of artifacts that a place is in; None if it is elsewhere, or here.
+
+    Experiments of ours lie in that folder itself, those made in MLflow's pages one below it.
+    """
     path = local_path(place or "s3://")
-    return path is not None and path.name == artifacts.name and not _is_same(path, artifacts)
+    if path is None:
+        return None
+    for one, root in ((path, place), (path.parent, str(place).rpartition("/")[0])):
+        if one.name == artifacts.name:
+            return None if _is_same(one, artifacts) else root
+    return None
 
 
 def _move(database: sqlite3.Connection, old: str, new: str) -> None:

@@ -110,8 +110,14 @@ def test_what_lies_elsewhere_by_choice_stays_there(tiny_home: Home, tmp_path: Pa
     client = connect(tiny_home.tracking_uri, tiny_home.artifacts)
     client.create_experiment("theirs", artifact_location="s3://bucket/mlartifacts")
     client.create_experiment("own", artifact_location=str(tmp_path / "big-disk"))
+    client.create_experiment("page", artifact_location=f"{tiny_home.artifacts.as_uri()}/7")
     moved = home_at(Path(shutil.move(tiny_home.folder, tmp_path / "elsewhere")))
     client = connect(moved.tracking_uri, moved.artifacts)
+    inside = [client.get_experiment_by_name(name) for name in ("page", "Default")]
+    assert [one.artifact_location for one in inside if one] == [
+        f"{moved.artifacts.as_uri()}/7",
+        f"{moved.artifacts.as_uri()}/default",
+    ]
     kept = [client.get_experiment_by_name(name) for name in ("theirs", "own")]
     assert [one.artifact_location for one in kept if one] == [
         "s3://bucket/mlartifacts",
