@@ -41,6 +41,7 @@ sys.path[:0] = [str(_HERE.parent / "support"), str(_HERE.parents[1])]
 
 #: A folder of the product in a line of a traceback, innermost first.
 _OURS = re.compile(r'File "[^"]*/(sweep|ptxcore|dashboards)/([^"]+)\.py", line \d+ in (\w+)')
+_ATTEMPT = re.compile(r"fold:\d+:attempt:\d+")
 _PORT, _RAY_SECONDS = 26379, 120.0
 _CHAMPION = "ptxsweep-phantom-average_precision"
 _EPOCHS = 8
@@ -146,8 +147,8 @@ def after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= ends
 
 
-def open_folds(home: Path, name: str) -> int:
-    """Folds that were begun and are not over, read without any library of ours."""
+def folds(home: Path, name: str) -> tuple[int, int]:
+    """Folds that were begun, and that are not over, read without any library of ours."""
     query = (
         "SELECT key FROM trial_user_attributes a JOIN trials t ON a.trial_id = t.trial_id "
         "JOIN studies s ON t.study_id = s.study_id WHERE s.study_name = ? AND key LIKE 'fold:%'"
@@ -156,25 +157,26 @@ def open_folds(home: Path, name: str) -> int:
         with closing(sqlite3.connect(f"file:{home}/ledger.db?mode=ro", uri=True)) as database:
             keys = Counter(key for (key,) in database.execute(query, (name,)))
     except sqlite3.Error:
-        return 0
-    begun = sum(key.split(":")[2:3] == ["attempt"] and key.count(":") == 3 for key in keys)
-    return begun - sum(key.endswith((":score", ":lost")) for key in keys)
+        return 0, 0
+    begun = sum(number for key, number in keys.items() if _ATTEMPT.fullmatch(key))
+    over = sum(number for key, number in keys.items() if key.endswith((":score", ":lost")))
+    return begun, begun - over
 
 
 def disturb_sweep(bench: Bench, home: Path, name: str, words: Sequence[str | Path]) -> None:
     """Run a sweep, killed again and again, until it is over."""
     command: list[str | Path] = ["run", *words, "--name", name, "--or-resume", "--home", home]
     while bench.has_time:
-        state: dict[str, Any] = {"open": open_folds(home, name), "at": None}
+        state: dict[str, Any] = {"begun": folds(home, name)[0], "at": None}
         delay = bench.chance.uniform(0.0, 3.0)
         early = after(bench.chance.uniform(0.0, 12.0)) if bench.chance.random() < 0.2 else None
 
         def in_fold(state: dict[str, Any] = state, delay: float = delay) -> bool:
-            if state["at"] is None and open_folds(home, name) > state["open"]:
+            if state["at"] is None and folds(home, name)[0] > state["begun"]:
                 state["at"] = time.monotonic()
             return state["at"] is not None and time.monotonic() >= state["at"] + delay
 
-        inside = lambda: open_folds(home, name) > 0  # noqa: E731
+        inside = lambda: folds(home, name)[1] > 0  # noqa: E731
         if not bench.killed(command, early or in_fold, in_fold=inside):
             break
         command = (
