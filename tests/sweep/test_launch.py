@@ -206,7 +206,7 @@ def test_a_sweep_that_is_over_keeps_what_its_ranking_is_worth(tmp_path: Path) ->
             )  # fmt: skip
         ledger.end(number, State.COMPLETE)
     ledger.set_sweep_state(SweepState.FINISHED)
-    launch._note_resampling(ledger, store, tmp_path)
+    launch._note_patients(ledger, store, tmp_path)
     ledger.close()
     again = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", "one")
     found = summarise(again).resampling
