@@ -89,7 +89,8 @@ def draw_coco(annotated: Annotated) -> NDArray[np.bool_]:
         annotated: One of `read_coco`.
 
     Raises:
-        MaskError: What is marked is neither polygons nor run lengths of that size.
+        MaskError: What is marked is neither polygons nor run lengths of that size, or no
+            pixel is: only run lengths can say that there is nothing.
     """
     mask = np.zeros(annotated.shape, dtype=np.bool_)
     for marks in annotated.shapes:
@@ -104,6 +105,11 @@ def draw_coco(annotated: Annotated) -> NDArray[np.bool_]:
                 "segmentation: found neither polygons nor run lengths of the image's size "
                 f"({type(error).__name__}), expected lists of x, y in pixels"
             ) from error
+    if not mask.any() and not all(isinstance(marks, Mapping) for marks in annotated.shapes):
+        raise MaskError(
+            "segmentation: found annotations that mark no pixel, expected outlines in pixels: a "
+            "box alone (`bbox`) is none, and shares of the image's sides need its size"
+        )
     return mask
 
 

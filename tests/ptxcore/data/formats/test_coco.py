@@ -44,8 +44,9 @@ def test_polygons_of_an_image_are_united(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(st.floats(-3, 33), st.floats(-3, 23)), min_size=3, max_size=7))
 def test_a_pixel_is_inside_when_its_centre_is(points: list[tuple[float, float]]) -> None:
     flat = [value for point in points for value in point]
-    found = draw_coco(Annotated(shape=(20, 30), shapes=([flat],)))
-    for row, column in [(0, 0), (7, 11), (19, 29), (10, 15)]:
+    corner = [0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0]  # an outline that marks nothing is refused
+    found = draw_coco(Annotated(shape=(20, 30), shapes=([flat], [corner])))
+    for row, column in [(0, 1), (7, 11), (19, 29), (10, 15)]:
         x, y = column + 0.5, row + 0.5
         crossed = 0
         for (x0, y0), (x1, y1) in zip(points, points[1:] + points[:1], strict=True):
@@ -116,3 +117,11 @@ def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_refused_marks(marks: Any) -> None:
     with pytest.raises(MaskError, match="neither polygons nor run lengths of the image's size"):
         draw_coco(Annotated(shape=(4, 4), shapes=(marks,)))
+
+
+@pytest.mark.parametrize("marks", [[], [[0.1, 0.1, 0.3, 0.1, 0.3, 0.3]]])
+def test_an_annotation_that_marks_nothing_makes_no_healthy_image(marks: Any) -> None:
+    with pytest.raises(MaskError, match="annotations that mark no pixel, expected outlines in pix"):
+        draw_coco(Annotated(shape=(4, 4), shapes=(marks,)))
+    sound = [[0, 0, 2, 0, 2, 2, 0, 2]]
+    assert draw_coco(Annotated(shape=(4, 4), shapes=(marks, sound))).sum() == 4
