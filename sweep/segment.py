@@ -15,7 +15,6 @@ import numpy as np
 from ptxcore.atomic_file import whole_file
 from ptxcore.data.formats.contrast import has_contrast
 from ptxcore.data.formats.dicom import read_dicom
-from ptxcore.data.formats.files import base_name
 from ptxcore.data.formats.image_range import ImageRange, other_kind, unlike_training
 from ptxcore.data.formats.rle import encode
 from ptxcore.data.importing.naming import HINT, refuse_all, speaking_of
@@ -205,15 +204,16 @@ def predict_files(
                     raise
                 on_problem(error)
                 continue
-            prediction, probability, mask = _predict(model, file, image, source, writer)
+            name = chosen.names[file]
+            prediction, probability, mask = _predict(model, file, name, image, source, writer)
             if case_rule is not None:
                 prediction = dataclasses.replace(prediction, case=_call(case_rule, probability))
             if attention is not None:
-                path = attention / f"{base_name(file)}.attention.png"
+                path = attention / f"{name}.attention.png"
                 _draw_attention(model, image, mask, path)
                 prediction = dataclasses.replace(prediction, attention=path)
             if beside is not None:
-                both = beside.compare(file, label, image, probability, mask)
+                both = beside.compare(name, label, image, probability, mask)
                 prediction = dataclasses.replace(prediction, shadow=both)
             found.append(prediction)
             on_progress(number, len(chosen.files))
@@ -282,13 +282,18 @@ def _read(file: Path, label: str, writer: _Writer) -> tuple[NDArray[Any], Source
 
 
 def _predict(
-    ensemble: Model, file: Path, image: NDArray[Any], source: SourceImage | None, writer: _Writer
+    ensemble: Model,
+    file: Path,
+    name: str,
+    image: NDArray[Any],
+    source: SourceImage | None,
+    writer: _Writer,
 ) -> tuple[Prediction, NDArray[np.float32], NDArray[np.bool_]]:
     """The prediction, with the probabilities and the mask."""
     from ptxcore.inference import segment
 
     probability, mask = segment(ensemble, image)
-    paths = writer.write(base_name(file), source, probability, mask)
+    paths = writer.write(name, source, probability, mask)
     done = Prediction(
         source=file,
         probability=paths.get("probability"),

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ptxcore.atomic_file import whole_file
-from ptxcore.data.formats.files import base_name
 from sweep.errors import UsageError
 from sweep.mlflow.open_model import REGISTERED, open_model
 from sweep.storage.home import Home
@@ -95,7 +94,7 @@ class Shadow:
 
     def compare(
         self,
-        file: Path,
+        name: str,
         label: str,
         image: NDArray[Any],
         probability: NDArray[np.float32],
@@ -104,7 +103,7 @@ class Shadow:
         """Segment one image too.
 
         Args:
-            file: Its file, after which a picture is named.
+            name: What a picture is named after.
             label: What messages call it.
             image: Shape (H, W).
             probability: What the model gave; same shape.
@@ -119,7 +118,7 @@ class Shadow:
         both_px = mask_px + shadow_px
         picture = None
         if self._pictures is not None and 2 * common_px < both_px:
-            picture = self._pictures / f"{base_name(file)}.shadow.png"
+            picture = self._pictures / f"{name}.shadow.png"
             write_outlines(picture, image, mask, other_mask)
         one = Disagreement(
             file=label,

@@ -5,6 +5,7 @@ Headers alone are read here, before a model is loaded and anything is written.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,9 @@ from ptxcore.data.importing.sources import ANY_MODALITY
 from ptxcore.errors import DataError, NoImageError
 from sweep.errors import UsageError
 
+#: File systems end at 255 bytes.
+_LONGEST_NAME = 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
@@ -27,6 +31,7 @@ class Inputs:
     Attributes:
         files: The images, in the order of the arguments, sorted within a folder.
         labels: What errors call each: its name if the user gave that, else its place.
+        names: What its outputs are named after, one of its own for each.
         headers: What each image says of itself.
         contents: Images by modality, view and body part, see `ptxcore.data.formats.subject`.
         skipped: Files left out: "hidden" for a name that begins with a dot, "not_dicom", and
@@ -37,6 +42,7 @@ class Inputs:
 
     files: tuple[Path, ...]
     labels: Mapping[Path, str]
+    names: Mapping[Path, str]
     headers: Mapping[Path, Header]
     contents: Mapping[str, Mapping[str, int]]
     skipped: Mapping[str, int]
@@ -81,7 +87,8 @@ def find_inputs(
     labels = _labels(found, sources, name_files=name_files)
     headers, problems, num_no_images = _read_headers(found, labels, any_modality=any_modality)
     images = [file for file in found if file in headers or file in problems]
-    _check_names(images, labels, sources, name_files=name_files)
+    names = _names(images, sources)
+    _check_names(names, labels, sources, name_files=name_files)
     is_named = name_files or set(found) <= set(sources)
     if not (go_on and headers):
         refuse_all(list(problems.values()), len(found), "" if is_named else HINT)
@@ -100,6 +107,7 @@ def find_inputs(
     return Inputs(
         files=tuple(file for file in images if file in headers),
         labels=labels,
+        names=names,
         headers=headers,
         contents=contents,
         skipped=skipped,
@@ -136,12 +144,30 @@ def _read_headers(
     return headers, problems, num_no_images
 
 
+def _names(files: Sequence[Path], sources: Sequence[Path]) -> dict[Path, str]:
+    """The name of each; of several in a folder with one name, as on discs, their way in it."""
+    times = Counter(base_name(file) for file in files)
+    names = {}
+    for file in files:
+        names[file] = base_name(file)
+        folder = next((source for source in sources if source in file.parents), None)
+        if times[names[file]] > 1 and folder is not None:
+            way = "_".join(file.relative_to(folder).with_name(names[file]).parts)
+            # Behind it come words such as ".probability.png".
+            names[file] = way if len(way.encode()) <= _LONGEST_NAME else names[file]
+    return names
+
+
 def _check_names(
-    files: Sequence[Path], labels: Mapping[Path, str], sources: Sequence[Path], *, name_files: bool
+    names: Mapping[Path, str],
+    labels: Mapping[Path, str],
+    sources: Sequence[Path],
+    *,
+    name_files: bool,
 ) -> None:
     first: dict[str, Path] = {}
-    for file in files:
-        other = first.setdefault(base_name(file), file)
+    for file, name in names.items():
+        other = first.setdefault(name, file)
         if other is not file:
             is_named = name_files or {other, file} <= set(sources)
             both = f"{other} and {file}" if is_named else f"{labels[other]} and {labels[file]}"

@@ -148,10 +148,11 @@ def test_a_model_that_is_not_there_is_bad_input(
 def test_two_files_of_one_name_are_refused(
     tiny_home: Home, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "same.dcm").write_bytes(b"")
-    words = ("predict", str(tmp_path), "--champion", "any", "--out", str(tmp_path / "masks"))
+    files = [tmp_path / name / "same.dcm" for name in ("a", "b")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_bytes(b"")
+    words = ("predict", *map(str, files), "--champion", "any", "--out", str(tmp_path / "masks"))
     code, _, said = call(tiny_home, capfd, *words)
     assert code == 2
     assert "would be written to one name" in said

@@ -60,6 +60,30 @@ def test_names_that_are_uids_do_not_lose_their_end(tmp_path: Path) -> None:
         find_inputs([*files, twin])
 
 
+def test_names_that_a_disc_has_in_every_folder(tmp_path: Path) -> None:
+    for number, place in enumerate(("st1/se1", "st1/se2", "st2/se1")):
+        (tmp_path / "disc" / place).mkdir(parents=True)
+        write_dicom(tmp_path / "disc" / place / "im000000", PIXELS, uid=f"1.2.{number}")
+    write_dicom(tmp_path / "disc" / "st2" / "im000001.dcm", PIXELS, uid="1.2.9")
+    found = find_inputs([tmp_path / "disc"])
+    assert [found.names[file] for file in found.files] == [
+        "st1_se1_im000000",
+        "st1_se2_im000000",
+        "im000001",
+        "st2_se1_im000000",
+    ]
+    deep = tmp_path / "disc" / ("x" * 120) / ("y" * 120)
+    deep.mkdir(parents=True)
+    (deep.parent / ("z" * 120)).mkdir()
+    write_dicom(deep / "im000000", PIXELS, uid="1.2.10")
+    twin = write_dicom(deep.parent / "im000000", PIXELS, uid="1.2.11")
+    assert find_inputs([tmp_path / "disc"]).names[twin] == f"{'x' * 120}_im000000"
+    write_dicom(deep.parent / ("z" * 120) / "im000000", PIXELS, uid="1.2.12")
+    # What is still one name is counted, as names can be those of patients.
+    with pytest.raises(UsageError, match=r"file \d of 7 and file \d of 7 would be written"):
+        find_inputs([tmp_path / "disc"])
+
+
 def test_only_what_is_no_image(disc: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="found no DICOM image among 1 files"):
         find_inputs([disc / "report.dcm"])
