@@ -21,7 +21,7 @@ from ptxcore.data.importing.masks import MaskSource
 from ptxcore.data.importing.naming import speaking_of
 from ptxcore.data.importing.sources import Source
 from ptxcore.data.parallel import in_order
-from ptxcore.data.store.case_store import Case, case_digest
+from ptxcore.data.store.case_table import Case, case_digest
 from ptxcore.errors import DataError, DicomError
 
 

@@ -14,7 +14,7 @@ from ptxcore.data.formats.subject import count_subjects, doubts_about
 from ptxcore.data.importing.naming import in_lines
 from ptxcore.data.importing.sources import Sources
 from ptxcore.data.store.case_ids import ProjectKey
-from ptxcore.data.store.case_store import Case, content_hash, count_spacings
+from ptxcore.data.store.case_table import Case, content_hash, count_spacings
 from ptxcore.data.store.mask_areas import doubts_about_areas
 
 _OWN_KEY = (

@@ -42,7 +42,7 @@ from ptxcore.data.importing.sources import (
 )
 from ptxcore.data.parallel import num_processors
 from ptxcore.data.store.case_ids import fingerprint, project_key, write_key
-from ptxcore.data.store.case_store import (
+from ptxcore.data.store.case_table import (
     CASES,
     FORMAT,
     IMAGES,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxcore.data.store.case_store import Case
+from ptxcore.data.store.case_table import Case
 
 #: How much an unevenness of each kind costs. The steps are large so that a rare view never
 #: outweighs a positive case.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ptxcore.data.store.case_store import Case
+from ptxcore.data.store.case_table import Case
 
 #: Of the 2,379 images with a mask among the 10,675 annotations of SIIM-ACR's training set: 5th
 #: percentile, median, 95th percentile and largest share of the image inside the mask.
