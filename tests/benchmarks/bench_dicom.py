@@ -3,13 +3,15 @@
     python tests/benchmarks/bench_dicom.py [FOLDER ...] [--write]     here, with what is installed
     python tests/benchmarks/bench_dicom.py --environments [--write]   in two fresh environments
 
-The files are every single grey frame of pydicom's test data, of the package `pydicom-data` where it
-is installed, and of the folders given (`pylibjpeg-data` and highdicom's test files are on no
-package index). Each is compared with a reference pipeline: pydicom with a decoder that is another
-than ours where one is installed, then PS3.3 and PS3.4 as written, `tests/support/dicom_reference`.
+The files are every single grey frame of pydicom's test data, of the packages `pydicom-data`,
+`pynetdicom` and `deid-data` where they are installed, and of the folders given (`pylibjpeg-data` is
+on no package index, and highdicom's release has no test files in it). Each is compared with a
+reference pipeline: pydicom with a decoder that is another than ours where one is installed, then
+PS3.3 and PS3.4 as written, `tests/support/dicom_reference`.
 
 With --environments two are made with pip in a temporary folder, with what `ptxsweep` reads images
-by and with what `ptxsweep[codecs]` adds, both as `constraints.txt` pins them, and `pydicom-data`.
+by and with what `ptxsweep[codecs]` adds, both as `constraints.txt` pins them, and the packages with
+test files.
 With --write the table goes into docs/results/dicom.md.
 
 Prints a table by transfer syntax and object; the last line is one JSON object, by environment:
@@ -42,13 +44,17 @@ PAGE = ROOT / "docs" / "results" / "dicom.md"
 READS_BY = ("numpy", "pillow", "pydicom", "highdicom", "pyjpegls")
 CODECS = ("pylibjpeg", "pylibjpeg-openjpeg", "python-gdcm")
 ENVIRONMENTS = {"ptxsweep": READS_BY, "ptxsweep[codecs]": (*READS_BY, *CODECS)}
+TEST_FILES = ("pydicom-data==1.0.0", "pynetdicom==3.0.4", "deid-data==0.0.20")
+#: The modules that have them.
+_MODULES = ("data_store", "pynetdicom", "deid_data")
 TOLERANCE = 1 / 255
 _ABOUT = (
     "Made by `make bench-dicom` (`tests/benchmarks/bench_dicom.py`): every single grey frame of "
-    "pydicom's test data and\nof `pydicom-data`, read in two fresh environments. Equal is within "
-    "1/255 of pydicom with another decoder, where there\nis one, and then PS3.3 and PS3.4 as "
-    "written; what is not equal is refused by name. `pylibjpeg-data` and highdicom's\ntest files "
-    "are on no package index; folders with them can be given."
+    "pydicom's test data and\nof the packages `pydicom-data`, `pynetdicom` and `deid-data`, read "
+    "in two fresh environments. Equal is within 1/255 of\npydicom with another decoder, where "
+    "there is one, and then PS3.3 and PS3.4 as written; what is not equal is refused by\nname. "
+    "`pylibjpeg-data` is on no package index, and highdicom's release (0.28.2, wheel and source) "
+    "has no test files in it;\nfolders with them can be given."
 )
 
 
@@ -57,9 +63,10 @@ def folders() -> Iterator[Path]:
     import pydicom
 
     yield Path(pydicom.__file__).parent / "data" / "test_files"
-    found = importlib.util.find_spec("data_store")
-    if found is not None and found.submodule_search_locations:
-        yield Path(next(iter(found.submodule_search_locations)))
+    for module in _MODULES:
+        found = importlib.util.find_spec(module)
+        if found is not None and found.submodule_search_locations:
+            yield Path(next(iter(found.submodule_search_locations)))
 
 
 def grey_frames(places: Sequence[Path]) -> Iterator[tuple[Path, Any]]:
@@ -163,7 +170,8 @@ def in_environments() -> dict[str, Any]:
             python = place / "bin" / "python"
             pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             pins = ["--constraint", ROOT / "constraints.txt"]
-            subprocess.run([*pip, *pins, *packages, "pydicom-data==1.0.0"], check=True)
+            subprocess.run([*pip, *pins, *packages], check=True)
+            subprocess.run([*pip, "--no-deps", *TEST_FILES], check=True)
             command = [python, __file__, "--json"]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found[name] = json.loads(done.stdout.splitlines()[-1])

@@ -144,6 +144,11 @@ def _warnings(
     yield from doubts_about_spacings(count_spacings(cases), num_not_square)
     if not any(case.is_positive for case in cases):
         yield "no image has a mask, so nothing can be learned from this store"
+    yield from _counted(files, sources)
+
+
+def _counted(files: ImageFiles, sources: Sources) -> Iterator[str]:
+    """How much was left out, or taken although something speaks against it."""
     for number, one, many in (
         (
             sources.num_excluded,
