@@ -135,16 +135,11 @@ def varied(projection: Projection) -> list[str]:
     return list(dict.fromkeys(n for trial in projection.trials for n in trial.distributions))
 
 
-def trial_state(trial: Trial) -> str:
-    """Where a trial stands, in a word or two."""
-    return {State.ABANDONED: "left unfinished"}.get(trial.state, str(trial.state))
-
-
 def fold_states(trial: Trial, num_folds: int) -> tuple[str, ...]:
     """What became of each fold.
 
     "scored", "NaN" (scored, not a finite number), "pruned in epoch 3" and likewise "failed",
-    "lost" and "left" (unfinished), "running", or "" for a fold that was never run.
+    "lost" and "abandoned", "running", or "" for a fold that was never run.
     """
     found = []
     for fold in range(num_folds):
@@ -163,7 +158,7 @@ def _without_score(trial: Trial, fold: int) -> str:
     if outcome == "running":
         return "running"
     if outcome == "lost":
-        word = "left" if trial.state is State.ABANDONED else "lost"
+        word = "abandoned" if trial.state is State.ABANDONED else "lost"
     else:
         word = "pruned" if trial.state is State.PRUNED else "failed"
     epoch = max(trial.epochs.get(fold, {}), default=None)

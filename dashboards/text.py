@@ -8,6 +8,7 @@ from typing import Any
 
 from sweep.analysis.metric_names import in_sentence as in_sentence
 from sweep.analysis.metric_names import metric_name as metric_name
+from sweep.analysis.statistics import PairedDifference
 
 
 def score(value: float | None, digits: int = 3) -> str:
@@ -22,6 +23,13 @@ def signed(value: float | None, digits: int = 3) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:+.{_digits(value, digits)}f}".replace("-", "−")
+
+
+def span(found: PairedDifference) -> str:
+    """The interval of a difference."""
+    if found.says_nothing:
+        return "says nothing"
+    return f"{signed(found.low)} to {signed(found.high)}"
 
 
 def _digits(value: float, digits: int) -> int:

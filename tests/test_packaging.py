@@ -73,6 +73,7 @@ def test_wheel_holds_packages_types_and_search_spaces(wheel: list[str]) -> None:
         "sweep/mlflow/model_package/champion.py",
         "dashboards/report/report.css",
         "dashboards/report/layout.js",
+        "dashboards/report/theme.js",
         "dashboards/report/report.js",
         "dashboards/live/live.css",
         "dashboards/live/live.js",

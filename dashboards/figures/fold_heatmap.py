@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dashboards import theme
 from dashboards.plot import Plot, panels, plain, rounded
-from dashboards.queries import fold_scores, fold_states, label, metric_of, ordered, trial_state
+from dashboards.queries import fold_scores, fold_states, label, metric_of, ordered
 from dashboards.text import in_sentence, score, signed
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State, as_score
@@ -60,7 +60,7 @@ def fold_heatmap_info(projection: Projection, *, limit: int = 30) -> HeatmapInfo
         metric=metric_of(projection),
         numbers=tuple(trial.number for trial in shown),
         names=tuple(label(trial) for trial in shown),
-        states=tuple(trial_state(trial) for trial in shown),
+        states=tuple(str(trial.state) for trial in shown),
         scores=tuple(tuple(finite_or_none(row.get(f)) for f in folds) for row in scores),
         differences=tuple(
             tuple(
@@ -100,7 +100,7 @@ _MARKS = {
     "failed": ("failed", "x-thin-open", theme.INK),
     "running": ("running", "circle", theme.SECOND),
     "lost": ("lost, may run again", "diamond-open", theme.MUTED),
-    "left": ("left unfinished", "square-open", theme.MUTED),
+    "abandoned": ("abandoned", "square-open", theme.MUTED),
     "NaN": ("scored NaN", "asterisk-open", theme.INK),
 }
 

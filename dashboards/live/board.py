@@ -12,12 +12,12 @@ from starlette.datastructures import QueryParams
 from dashboards.live.ledgers import OpenSweep
 from dashboards.live.page import sweep_url
 from dashboards.queries import fold_scores, label, ordered, varied
-from dashboards.report.markup import Markup, join, table, tag
-from dashboards.report.trials import state_text, statistics
-from dashboards.text import duration, metric_name, setting, signed
+from dashboards.report.markup import Markup, breakable, join, table, tag
+from dashboards.report.trials import statistics
+from dashboards.text import duration, metric_name, setting, signed, span
 from ptxcore.metrics import bounds
 from sweep.analysis.cohort import overlap_ratio
-from sweep.analysis.phrases import correction
+from sweep.analysis.phrases import correction, state_text
 from sweep.analysis.standing import compare_folds, num_compared
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State
@@ -112,7 +112,7 @@ def board(one: OpenSweep, view: View) -> Markup:
     ]
     said = correction(number, is_default=reference.is_default)
     head = ("trial", "state", "mean ± SD", "folds", f"− {label(reference)}", f"95%, {said}",
-            "trained", *names)  # fmt: skip
+            "trained", *map(breakable, names))  # fmt: skip
     cells = table(
         head,
         rows,
@@ -157,7 +157,7 @@ def _is_shown(trial: Trial, view: View, names: list[str]) -> bool:
     if not words:
         return True
     text = " ".join(
-        (label(trial), state_text(trial),
+        (label(trial), state_text(trial.state, trial.reason),
          *(f"{name}={setting(trial.parameters[name])}" for name in names
            if name in trial.parameters))
     ).lower()  # fmt: skip
@@ -185,7 +185,7 @@ def _row(
         checked=trial.number in view.selected,
         aria_label=f"Select {label(trial)}",
     )
-    state = state_text(trial)
+    state = state_text(trial.state, trial.reason)
     if trial.running_fold is not None:
         epoch = max(trial.epochs.get(trial.running_fold, {}), default=0)
         state = f"running fold {trial.running_fold}, epoch {epoch}"
@@ -223,7 +223,7 @@ def _difference(
     is_whole = trial.state is State.COMPLETE and reference.state is State.COMPLETE
     if not is_whole or math.isnan(found.low):
         return signed(found.mean), "–"
-    return signed(found.mean), f"{signed(found.low)} to {signed(found.high)}"
+    return signed(found.mean), span(found)
 
 
 def _controls(one: OpenSweep, view: View) -> Markup:

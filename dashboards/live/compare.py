@@ -21,12 +21,11 @@ from dashboards.plot import plain as plain_text
 from dashboards.report import sentences
 from dashboards.report.markup import Markup, join, table, tag
 from dashboards.report.pictures import Picture
-from dashboards.report.trials import state_text
-from dashboards.text import duration, metric_name, score, setting, signed
+from dashboards.text import duration, metric_name, score, setting, signed, span
 from ptxcore.metrics import bounds, convention
 from sweep.analysis.cohort import overlap_ratio
 from sweep.analysis.operating_point import rule_text
-from sweep.analysis.phrases import reach
+from sweep.analysis.phrases import reach, state_text
 from sweep.analysis.statistics import corrected_interval
 from sweep.util.numbers import all_finite
 from sweep.util.words import count
@@ -169,7 +168,7 @@ def _trials(both: Together, names: Mapping[str, str]) -> Markup:
         rows.append(
             (
                 _link(side, names[side.key]),
-                state_text(side.trial),
+                state_text(side.trial.state, side.trial.reason),
                 _mean(both, side),
                 f"{side.trial.num_epochs:,}",
                 duration(side.trial.total_seconds) if side.trial.log else "–",
@@ -225,7 +224,7 @@ def _folds(both: Together, names: Mapping[str, str]) -> Markup:
         found = both.difference(side)
         reached = found is not None and not math.isnan(found.low)
         total += [
-            f"{signed(found.low)} to {signed(found.high)}" if found and reached else "–",
+            span(found) if found and reached else "–",
             "–" if found is None else signed(found.mean),
         ]
     if len(both.sides) > 1:

@@ -3,17 +3,6 @@
   "use strict";
   var main = document.getElementById("live");
 
-  // Light and dark: the server writes the choice into the page, so that it never flashes.
-  function isDark() {
-    var chosen = document.documentElement.dataset.theme;
-    return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  }
-  function turn() {
-    var theme = isDark() ? "light" : "dark";
-    document.documentElement.dataset.theme = theme;
-    document.cookie = "theme=" + theme + ";path=/;max-age=31536000;samesite=strict";
-  }
-  document.getElementById("theme").addEventListener("click", turn);
   var help = document.getElementById("help");
   document.getElementById("keys").addEventListener("click", function () { help.showModal(); });
 
@@ -241,7 +230,7 @@
       var box = document.getElementById("q");
       if (box) { box.focus(); }
     },
-    d: turn,
+    d: function () { document.getElementById("theme").click(); },
     "?": function () { help.showModal(); }
   };
   document.addEventListener("keydown", function (event) {

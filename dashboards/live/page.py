@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from dashboards.report.markup import Markup, join, tag
+from dashboards.report.markup import Markup, join, tag, turn_button
 
 #: Scripts and styles come from this server alone, and no script stands in a page. Plotly sets
 #: styles of elements.
@@ -28,6 +28,7 @@ POLICY = (
 ASSETS = {
     "report.css": ("report", "report.css", "text/css"),
     "live.css": ("live", "live.css", "text/css"),
+    "theme.js": ("report", "theme.js", "text/javascript"),
     "layout.js": ("report", "layout.js", "text/javascript"),
     "live.js": ("live", "live.js", "text/javascript"),
     "htmx.js": ("vendor", "htmx.min.js", "text/javascript"),
@@ -90,7 +91,6 @@ def plain(request: Request, page: Page) -> HTMLResponse:
 
 def document(request: Request, page: Page) -> str:
     """A whole page as HTML."""
-    theme = request.cookies.get("theme")
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -100,6 +100,7 @@ def document(request: Request, page: Page) -> str:
         tag("title", page.title),
         tag("link", rel="stylesheet", href=asset("report.css")),
         tag("link", rel="stylesheet", href=asset("live.css")),
+        tag("script", src=asset("theme.js")),  # before anything is painted
         tag("script", src=asset("htmx.js"), defer=True),
         tag("script", src=asset("layout.js"), defer=True),
         tag("script", src=asset("live.js"), defer=True),
@@ -112,7 +113,7 @@ def document(request: Request, page: Page) -> str:
     bar = tag(
         "header",
         tag("nav", tag("b", "ptxsweep"), *links, aria_label="Pages"),
-        tag("button", "Light / dark", type="button", id="theme"),
+        turn_button(),
         tag("button", "Keys", type="button", id="keys", aria_label="List of keys"),
         class_="bar",
     )
@@ -130,9 +131,8 @@ def document(request: Request, page: Page) -> str:
         tag("form", tag("button", "Close"), method="dialog"),
         id="help",
     )
-    chosen = theme if theme in ("light", "dark") else None
     body = tag("body", bar, main, help_)
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en', data_theme=chosen)}\n"
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def status_line(*parts: object, at: str | None = None) -> Markup:

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import datetime
 
 from dashboards.live.page import sweep_url
-from dashboards.queries import label, num_folds_run, trial_state
+from dashboards.queries import label, num_folds_run
 from dashboards.report.markup import Markup, table, tag
 from dashboards.text import duration, score
 from sweep.analysis.progress import Overview, make_overview
@@ -49,8 +49,7 @@ def time_left(projection: Projection, now: Overview | None) -> str | None:
 def counts(projection: Projection) -> str:
     """Trials by state, in words."""
     found = Counter(trial.state for trial in projection.trials)
-    names = {trial.state: trial_state(trial) for trial in projection.trials}
-    return ", ".join(f"{found[state]:,} {names[state]}" for state in State if state in found)
+    return ", ".join(f"{found[state]:,} {state}" for state in State if state in found)
 
 
 def bar(projection: Projection, now: Overview | None) -> Markup:

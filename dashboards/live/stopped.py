@@ -17,11 +17,7 @@ from sweep.util.words import count
 #: Trials that a row names; the table of trials has them all.
 _NAMED = 8
 _PLACE = re.compile(r"^(?:pruned|failed) in fold (\d+)(?:, epoch (\d+))?$")
-_WORDS = {
-    State.PRUNED: "pruned",
-    State.FAILED: "failed",
-    State.ABANDONED: "left unfinished",
-}
+_STOPPED = (State.PRUNED, State.FAILED, State.ABANDONED)
 
 
 def stopped(name: str, projection: Projection) -> Markup:
@@ -33,7 +29,7 @@ def stopped(name: str, projection: Projection) -> Markup:
     """
     by_reason: dict[tuple[str, str], list[Trial]] = defaultdict(list)
     for trial in projection.trials:
-        if trial.state in _WORDS:
+        if trial.state in _STOPPED:
             by_reason[_reason(trial)].append(trial)
     if not by_reason:
         return tag("p", "No trial was stopped.")
@@ -59,12 +55,10 @@ def _reason(trial: Trial) -> tuple[str, str]:
     """What stopped a trial, and in which fold."""
     reason = trial.reason or ""
     if found := _PLACE.match(reason):
-        return _WORDS[trial.state], f"fold {found[1]}"
+        return str(trial.state), f"fold {found[1]}"
     fold = f"fold {trial.log[-1].fold}" if trial.log else "before its first fold"
     if trial.state is State.ABANDONED:
-        return f"{_WORDS[trial.state]}: {reason}" if reason else _WORDS[
-            trial.state
-        ], "between folds"
+        fold = "between folds"
     return f"{trial.state}: {reason}" if reason else str(trial.state), fold
 
 

@@ -25,11 +25,10 @@ from dashboards.report import sections, sentences
 from dashboards.report.findings import GROUPS, SHOWN, MetricRow, metric_row
 from dashboards.report.markup import Markup, join, table, tag
 from dashboards.report.pictures import Picture
-from dashboards.report.trials import state_text
 from dashboards.text import duration, in_sentence, listed, metric_name, score, setting, signed
 from ptxcore.metrics import bounds
 from sweep.analysis.cohort import overlap_ratio
-from sweep.analysis.phrases import reach
+from sweep.analysis.phrases import reach, state_text
 from sweep.analysis.standing import compare_folds, num_compared
 from sweep.ledger.projection import Trial
 from sweep.util.words import count
@@ -144,7 +143,7 @@ def _reason(trial: Trial) -> str:
     spent = f"It took {duration(trial.total_seconds)} and {count(trial.num_epochs, 'epoch')}."
     if not trial.log:
         return "It was proposed and never started."
-    text = state_text(trial)
+    text = state_text(trial.state, trial.reason)
     return f"{text[0].upper()}{text[1:]}. {spent}"
 
 

@@ -48,6 +48,16 @@ def tag(name: str, /, *children: object, **attributes: Any) -> Markup:
     return Markup(head if name in _VOID else f"{head}{join(children)}</{name}>")
 
 
+def breakable(name: str) -> Markup:
+    """A name of a setting, which may go on in another line behind an underscore."""
+    return Markup(escape(name).replace("_", "_<wbr>"))
+
+
+def turn_button() -> Markup:
+    """Turns a page light or dark; `theme.js` shows it."""
+    return tag("button", "Light / dark", type="button", id="theme", class_="turn", hidden=True)
+
+
 def table(
     header: Sequence[object],
     rows: Iterable[Sequence[object]],

@@ -23,7 +23,7 @@ from dashboards.report import sections, sentences
 from dashboards.report.evidence import Confirmation, Verdict
 from dashboards.report.findings import Findings, find
 from dashboards.report.held_out import held_out
-from dashboards.report.markup import Markup, join, tag
+from dashboards.report.markup import Markup, join, tag, turn_button
 from dashboards.report.pictures import Picture, pictures
 from dashboards.report.predictions import PredictionsInfo, gallery
 from dashboards.report.provenance import provenance
@@ -118,6 +118,7 @@ def report_html(
     shown = {title: content for title, content in chapters.items() if content is not None}
     body = tag(
         "main",
+        turn_button(),
         sections.banners(projection, found),
         _top(name, written, found, confirmation, [note_text(note) for note in projection.notes]),
         _contents(shown, drawn),
@@ -146,6 +147,7 @@ def page_of(title: str, body: Markup, plots: Mapping[str, Plot]) -> str:
         tag("link", rel="icon", href="data:,"),
         tag("title", title),
         tag("style", Markup(_own("report", "report.css"))),
+        tag("script", Markup(_own("report", "theme.js"))),  # before anything is painted
     )
     # In a script only "</script" and "<!--" mean something, and JSON can write both otherwise.
     found = json.dumps(as_json(plots), ensure_ascii=False, separators=(",", ":"))

@@ -13,7 +13,7 @@ from dashboards.report import sentences
 from dashboards.report.evidence import Confirmation
 from dashboards.report.findings import Findings, MetricRow
 from dashboards.report.markup import Markup, join, table, tag
-from dashboards.text import in_sentence, metric_name, score, setting, signed
+from dashboards.text import in_sentence, metric_name, score, setting, signed, span
 from ptxcore.metrics import better
 from sweep.analysis.detection import sentence as detection_sentence
 from sweep.analysis.detection import spread
@@ -165,8 +165,7 @@ def _difference(row: MetricRow, *, is_open: bool) -> str:
         return "–"
     if is_open or math.isnan(row.difference.low):
         return signed(row.difference.mean)
-    low, high = signed(row.difference.low), signed(row.difference.high)
-    return f"{signed(row.difference.mean)} ({low} to {high})"
+    return f"{signed(row.difference.mean)} ({span(row.difference)})"
 
 
 def resampled(found: Findings, num_shown: int = 5) -> Markup | None:

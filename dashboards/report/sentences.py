@@ -82,17 +82,9 @@ def _between(confirmation: Confirmation, key: str) -> str:
 
 def effort(found: Findings) -> str:
     """Folds run, and what became of the trials."""
-    names = {
-        State.COMPLETE: "complete",
-        State.PRUNED: "pruned",
-        State.FAILED: "failed",
-        State.ABANDONED: "left unfinished",
-        State.PARKED: "parked",
-        State.RUNNING: "running",
-    }
-    parts = [
-        f"{found.states[state]} {name}" for state, name in names.items() if state in found.states
-    ]
+    order = (State.COMPLETE, State.PRUNED, State.FAILED, State.ABANDONED, State.PARKED,
+             State.RUNNING)  # fmt: skip
+    parts = [f"{found.states[state]} {state}" for state in order if state in found.states]
     total = sum(found.states.values())
     fates = f": {listed(parts)}" if parts else ""
     share = (

@@ -7,6 +7,7 @@ import math
 from dashboards.queries import fold_scores, fold_states, label, ordered, varied
 from dashboards.report.markup import Markup, join, table, tag
 from dashboards.text import duration, metric_name, score, setting, signed
+from sweep.analysis.phrases import state_text
 from sweep.analysis.standing import standing
 from sweep.analysis.statistics import mean_sd
 from sweep.ledger.projection import Projection, Trial
@@ -27,7 +28,7 @@ def trials_table(projection: Projection) -> Markup:
     rows = [
         (
             label(trial),
-            state_text(trial),
+            state_text(trial.state, trial.reason),
             *statistics(projection, trial, reference),
             *_folds(trial, projection.num_folds),
             duration(trial.total_seconds) if trial.log else "–",
@@ -57,14 +58,6 @@ def trials_table(projection: Projection) -> Markup:
         "p", f"Paper shows the best {MAX_PRINTED}; the file has {left:,} more.", class_="on-paper"
     )
     return join((tag("p", text, class_="small"), cells, printed if left > 0 else None))
-
-
-def state_text(trial: Trial) -> str:
-    """A state, and why a trial was stopped."""
-    if trial.reason and trial.state in (State.PRUNED, State.FAILED):
-        reason = trial.reason if len(trial.reason) <= 120 else trial.reason[:117] + "..."
-        return reason if reason.startswith(str(trial.state)) else f"{trial.state}: {reason}"
-    return {State.ABANDONED: "left unfinished"}.get(trial.state, str(trial.state))
 
 
 def _folds(trial: Trial, num_folds: int) -> list[str]:

@@ -13,8 +13,11 @@ from sweep.analysis.operating_point import objective_name
 from sweep.analysis.standing import Outcome, Standing
 from sweep.analysis.statistics import Interval, PairedDifference
 from sweep.ledger import Note
-from sweep.records import DEFAULT_TRIAL
+from sweep.records import DEFAULT_TRIAL, State
 from sweep.util.words import count
+
+#: Characters of a reason; the trial's page and the ledger have all of it.
+_LONGEST = 120
 
 
 def correction(num_compared: int, *, is_default: bool = True) -> str:
@@ -186,6 +189,21 @@ def no_better(nothing: BesideNothing | None, subject: str) -> str | None:
     )
 
 
+def state_text(state: str, reason: str | None) -> str:
+    """Where a trial stands, and why it was pruned or failed: "pruned in fold 1, epoch 4".
+
+    Why trials were abandoned is the same for all of a sweep, so it is not said of each.
+
+    Args:
+        state: One of `sweep.records.State`, the one word for it in every view, option and file.
+        reason: Why it ended.
+    """
+    if not reason or state not in (State.PRUNED, State.FAILED):
+        return str(state)
+    text = reason if reason.startswith(state) else f"{state}: {reason}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
 def _open_trials(found: Standing) -> str:
     if not found.num_open:
         return f"the sweep is {found.sweep_state}"
@@ -201,10 +219,12 @@ def reach(difference: PairedDifference, *, is_default: bool = True) -> str:
         difference: One with an interval.
         is_default: Whether the reference is the default, see `correction`.
     """
+    many = correction(difference.num_compared, is_default=is_default)
+    if difference.says_nothing:
+        return f"{many}, its interval has all that is possible and says nothing"
     return (
         f"{difference.confidence:.0%} interval {_signed(difference.low)} to "
-        f"{_signed(difference.high)}, p {_p_value(difference.p_value)}, "
-        f"{correction(difference.num_compared, is_default=is_default)}"
+        f"{_signed(difference.high)}, p {_p_value(difference.p_value)}, {many}"
     )
 
 

@@ -93,15 +93,25 @@ def sentences(found: Resampling, *, num_named: int = 3) -> tuple[str, ...]:
             low, high = found.corrected_low, found.corrected_high
             score += f" (95% interval {low:.3f} to {high:.3f}, for these networks)"
     left_out = f"; {_named(found.left_out)} left out" if found.left_out else ""
-    shares = ", ".join(f"#{rank.trial} in {rank.first:.0%}" for rank in found.ranks[:num_named])
+    shares = ", ".join(f"#{rank.trial} in {_share(rank.first)}" for rank in found.ranks[:num_named])
     first = found.ranks[0]
+    order = (
+        f"With other patients the order may be another: first is {shares} of the {many}, and "
+        f"#{first.trial} lies between ranks {first.low} and {first.high} in 95%."
+    )
+    if first.first == 1.0:
+        order = f"With other patients #{first.trial} stays first, in all of the {many}."
     return (
         f"The winner's mean of {found.search_score:.3f} over the folds is that of the best of "
         f"{count(len(found.ranks), 'complete trial')}; without the luck of that choice it is "
         f"{score} (BBC-CV over {many} of the patients{left_out}).",
-        f"With other patients the order may be another: first is {shares} of the {many}, and "
-        f"#{first.trial} lies between ranks {first.low} and {first.high} in 95%.",
+        order,
     )
+
+
+def _share(value: float) -> str:
+    """In percent; what is not all is not rounded to it."""
+    return "over 99%" if 0.995 <= value < 1.0 else f"{value:.0%}"
 
 
 def _named(numbers: tuple[int, ...]) -> str:

@@ -71,6 +71,11 @@ class PairedDifference(Interval):
     num_compared: int = 1
     error: float = math.nan
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether the interval has every difference of two shares, as of very many compared."""
+        return (self.low, self.high) == (-1.0, 1.0)
+
     def within(self, lowest: float, highest: float) -> PairedDifference:
         """Without the part where a difference of two values in [lowest, highest] cannot lie."""
         reach = highest - lowest

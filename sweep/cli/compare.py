@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sweep.analysis.compare import Compared, Comparison
+    from sweep.analysis.statistics import PairedDifference
 
 #: Characters between two columns; of what changed, below which it is left out.
 _GAP, _LEAST_CHANGED = 2, 20
@@ -191,10 +192,16 @@ def _cells(trial: Compared) -> list[str]:
         str(trial.number),
         f"{trial.interval.mean:.4f} +- {trial.interval.sd:.4f}",
         "" if difference is None else f"{difference.mean:+.4f}",
-        "" if difference is None else f"{difference.low:+.4f} to {difference.high:+.4f}",
+        "" if difference is None else _span(difference),
         "" if difference is None else f"{trial.p_adjusted:.3f}",
         trial.word or "",
     ]
+
+
+def _span(difference: PairedDifference) -> str:
+    if difference.says_nothing:
+        return "says nothing"
+    return f"{difference.low:+.4f} to {difference.high:+.4f}"
 
 
 def _effort(trial: Compared) -> list[str]:

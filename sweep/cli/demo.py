@@ -53,25 +53,28 @@ def demo_command(
     from sweep.demo import demo
     from sweep.records import SweepState
 
-    ledger = options["ledger"]
+    ledger, tracking_uri = options["ledger"], options["tracking_uri"]
     home = open_home(options)
     where = f"--home {home.folder}"
     if ledger is not None:
         where += f" --ledger {redact(ledger)}"
+    looked_at = where
+    if tracking_uri is not None:
+        looked_at += f" --tracking-uri {redact(tracking_uri)}"
     result = demo(
         home, dicom=dicom, rle=rle, seed=seed, precision=precision, say=say, watch=watching
     )
     if as_json:
         emit(result)
     else:
-        _print(result, home.tracking_uri, where)
+        _print(result, home.tracking_uri, where, looked_at)
     if result.state is not SweepState.FINISHED:
         say(f"interrupted; `ptxsweep resume {result.sweep} {where}` goes on with it")
         return INTERRUPTED
     return OK
 
 
-def _print(result: DemoResult, tracking_uri: str, where: str) -> None:
+def _print(result: DemoResult, tracking_uri: str, where: str, looked_at: str) -> None:
     source = "phantom (a drawing: its scores say nothing about patients)"
     click.echo(f"\ndata        {source if result.phantom else 'your own'}")
     click.echo(
@@ -111,20 +114,22 @@ def _print(result: DemoResult, tracking_uri: str, where: str) -> None:
         )
     if result.report is not None:
         click.echo(f"report      {result.report}")
-    click.echo(f"MLflow      run {result.mlflow_run_id}{_where_to_look(tracking_uri)}")
+    look = _where_to_look(result.sweep, tracking_uri, looked_at)
+    click.echo(f"MLflow      run {result.mlflow_run_id}{look}")
     click.echo(f"next        ptxsweep show {result.sweep} {where}")
     total = sum(result.seconds.values())
     steps = ", ".join(f"{name} {seconds:.0f}" for name, seconds in result.seconds.items())
     click.echo(f"time        {total:.0f} s ({steps})")
 
 
-def _where_to_look(tracking_uri: str) -> str:
+def _where_to_look(sweep: str, tracking_uri: str, where: str) -> str:
     """A server shows its runs itself, a database needs one."""
     from sweep.util.redaction import redact
     from sweep.util.sqlite import sqlite_file
 
-    how = " at" if sqlite_file(tracking_uri) is None else "; mlflow ui --backend-store-uri"
-    return f"{how} {redact(tracking_uri)}"
+    if sqlite_file(tracking_uri) is None:
+        return f" at {redact(tracking_uri)}"
+    return f"; ptxsweep ui {sweep} {where}"
 
 
 def _warn(result: DemoResult) -> None:

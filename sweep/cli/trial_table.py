@@ -151,12 +151,11 @@ def _sentence(parameters: Mapping[str, Any]) -> str:
 
 
 def _state(trial: TrialSummary) -> str:
-    """A state, and why a trial was stopped: "pruned in fold 1, epoch 4"."""
+    """As every view says it, and how batches were split."""
+    from sweep.analysis.phrases import state_text
+
     parts = f", batches in {trial.batch_parts} parts" if trial.batch_parts > 1 else ""
-    if not trial.reason or trial.state not in ("failed", "pruned"):
-        return f"{trial.state}{parts}"  # why others were ended stands below, once for all
-    repeats = trial.reason.startswith(trial.state)
-    return f"{trial.reason if repeats else f'{trial.state}: {trial.reason}'}{parts}"
+    return f"{state_text(trial.state, trial.reason)}{parts}"
 
 
 def _mean(trial: TrialSummary) -> str:

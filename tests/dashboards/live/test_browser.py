@@ -94,7 +94,7 @@ def test_every_figure_is_drawn_and_a_mark_leads_to_its_trial(page: Page, address
     for group in ("comparisons", "search", "training", "cost"):
         box = page.locator(f"#figures-{group}")
         box.scroll_into_view_if_needed()
-        expect(box).to_have_attribute("data-drawn", "yes")
+        expect(box).to_have_attribute("data-drawn", "yes", timeout=60_000)
         plots = box.locator("figure .plot")
         for place in range(plots.count()):
             if box.locator("figure").nth(place).evaluate("figure => Boolean(figure.plot)"):

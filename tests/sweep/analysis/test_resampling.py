@@ -130,7 +130,7 @@ def test_a_sweep(swept: tuple[Projection, Path]) -> None:
     earlier = {k: value for k, value in made.resampling.items() if not k.startswith("corrected_")}
     assert interval not in sentences(Resampling.from_stored(earlier))[0]
     assert "(BBC-CV over 100 resamples of the patients; #3 without all folds" in score
-    assert "first is #2 in 100%" in order
+    assert order == "With other patients #2 stays first, in all of the 100 resamples."
 
 
 def test_a_table_that_is_gone(swept: tuple[Projection, Path]) -> None:

@@ -38,12 +38,12 @@ def test_the_warning_speaks_of_the_threshold_that_is_deployed(
 @pytest.mark.parametrize(
     ("tracking_uri", "expected"),
     [
-        ("sqlite:////else/where.db", "; mlflow ui --backend-store-uri sqlite:////else/where.db"),
+        ("sqlite:////else/where.db", "; ptxsweep ui demo --home runs/demo"),
         ("https://me:geheim@host/mlflow", " at https://me:***@host/mlflow"),
     ],
 )
 def test_the_run_is_looked_at_where_it_was_kept(tracking_uri: str, expected: str) -> None:
-    assert _where_to_look(tracking_uri) == expected
+    assert _where_to_look("demo", tracking_uri, "--home runs/demo") == expected
 
 
 def test_each_number_stands_under_the_rule_that_made_it(capfd: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +60,7 @@ def test_each_number_stands_under_the_rule_that_made_it(capfd: pytest.CaptureFix
         mlflow_run_id="none", home="home", seconds={},
     )  # fmt: skip
     where = "--home runs/demo --ledger sqlite:///l.db"
-    _print(cast(Any, result), "sqlite:///mlflow.db", where)
+    _print(cast(Any, result), "sqlite:///mlflow.db", where, where)
     shown = capfd.readouterr().out.splitlines()
     assert shown[2] == (
         "sweep       demo: 1 trial, 1 fold trained and 2 stopped on the way, a full grid takes 5"
