@@ -84,6 +84,17 @@ def fold_interval(projection: Projection, metric: str, folds: Mapping[int, float
     return found.within(*bounds(metric))
 
 
+def fold_usage(trial: Trial, name: str) -> dict[int, float]:
+    """What each finished fold took, see `sweep.ray.usage`; without those of which it is unknown.
+
+    Args:
+        trial: Any.
+        name: Such as "seconds_per_image".
+    """
+    found = {fold: score.usage.get(name, math.nan) for fold, score in trial.folds.items()}
+    return {fold: value for fold, value in found.items() if math.isfinite(value)}
+
+
 def operating_metric(
     trial: Trial, metric: str, operating_points: OperatingPoints
 ) -> dict[int, float]:

@@ -61,6 +61,13 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86_400} d {whole % 86_400 // 3600} h"
 
 
+def memory(size: float) -> str:
+    """Bytes in MiB, or in GiB."""
+    if not math.isfinite(size):
+        return "–"
+    return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
+
+
 def listed(words: Sequence[str]) -> str:
     """Words as a sentence lists them."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -6,8 +6,9 @@ than it says.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +114,13 @@ class ChoiceResult:
         inference: Those settings by name.
         metrics: Metrics, as in `FoldResult`.
         cases: Cases, as in `FoldResult`.
+        seconds_per_image: Seconds an image, as in `FoldResult`.
     """
 
     inference: Mapping[str, Any]
     metrics: Mapping[str, float]
     cases: CaseTable
+    seconds_per_image: float = field(default=math.nan, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,8 @@ class FoldResult:
         selection: "monitor" (leak-free) or "fold" (best epoch chosen on the scored cases).
         choices: The same weights with every choice that was asked for, in that order; metrics and
             cases are those of the first. Empty where none was asked for.
+        seconds_per_image: Median wall time of an image, from the network's grid to the mask's;
+            NaN of a fold that an earlier version scored. No two runs have the same.
     """
 
     metrics: Mapping[str, float]
@@ -148,6 +153,7 @@ class FoldResult:
     seconds: float
     selection: str
     choices: tuple[ChoiceResult, ...] = ()
+    seconds_per_image: float = field(default=math.nan, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ everything is ranked by.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -96,6 +97,7 @@ class ChoiceScore:
         score: The same, higher is better.
         metrics: Metrics of the held fold by name.
         cases: Path of the per-case table, relative to the sweep's storage; None if not kept.
+        seconds_per_image: Median time of an image of the held fold; NaN where it is not known.
     """
 
     inference: Mapping[str, Any]
@@ -103,6 +105,12 @@ class ChoiceScore:
     score: float
     metrics: Mapping[str, float] = field(default_factory=dict)
     cases: str | None = None
+    seconds_per_image: float = field(default=math.nan, compare=False)
+
+
+def known_seconds(value: float) -> dict[str, float]:
+    """Seconds an image as an entry of a fold's usage; nothing where it was not measured."""
+    return {"seconds_per_image": value} if math.isfinite(value) else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +127,7 @@ class FoldScore:
         choices: The same weights with every choice for inference, in the space's order; empty
             in a sweep that has none. Value, score, metrics and cases are those of one of them.
         inference: Which one; empty without choices.
+        usage: What it took by name, see `sweep.ray.usage`; empty of an older sweep.
     """
 
     trial: int
@@ -135,6 +144,7 @@ class FoldScore:
     weights: str | None = None
     choices: tuple[ChoiceScore, ...] = ()
     inference: Mapping[str, Any] = field(default_factory=dict)
+    usage: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def with_choice(self, choice: int) -> FoldScore:
         """The same fold with the score, metrics and cases of one choice, by its place."""
@@ -146,6 +156,7 @@ class FoldScore:
             metrics=chosen.metrics,
             cases=chosen.cases,
             inference=chosen.inference,
+            usage={**self.usage, **known_seconds(chosen.seconds_per_image)},
         )
 
 

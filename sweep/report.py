@@ -9,13 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptxcore.errors import StoreError
 from ptxcore.metrics import load_table
-from ptxcore.types import Runtime
 from sweep.analysis.confirmed import find_confirmed
 from sweep.analysis.operating_point import OperatingPoint, operating_points, tuned_metrics
 from sweep.analysis.standing import standing
-from sweep.errors import StorageError, UsageError
+from sweep.draw_cases import case_pictures
+from sweep.errors import UsageError
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.view import MlflowView
@@ -23,7 +22,6 @@ from sweep.promotion.confirmation import last_confirmation
 from sweep.promotion.kept_verdicts import last_verdict
 from sweep.promotion.patients import ask_patients
 from sweep.records import State
-from sweep.storage.case_stores import open_store, store_of
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
 
@@ -188,28 +186,7 @@ def _pictures(
 ) -> tuple[PredictionsInfo | None, tuple[str, ...]]:
     """Cases of the winner or leader; None and a note where something they need is gone."""
     best = _complete_leader(ledger.projection)
-    folder = home.sweep_folder(ledger.name)
     if best is None:
         return None, ("no pictures: the trial in the lead is not complete",)
-    weights = [score.weights for score in best.folds.values()]
-    tables = [score.cases for score in best.folds.values()]
-    has_tables = all(name and (folder / name).is_file() for name in tables)
-    has_weights = all(name and (folder / name).is_dir() for name in weights)
-    if best.number not in points or not (has_tables and has_weights):
-        return None, (f"no pictures: the tables or weights of trial {best.number} are gone",)
-    try:
-        store = open_store(store_of(ledger.header, home.folder))
-    except (StoreError, StorageError) as error:
-        return None, (f"no pictures: {error}",)
-    if store.data_hash != ledger.header.data_hash:
-        return None, ("no pictures: the case store is not the sweep's any more",)
-
-    from dashboards.report.predictions import collect_predictions
-
-    return collect_predictions(
-        best,
-        store=store,
-        folder=folder,
-        runtime=Runtime(**(ledger.header.runtime or {})),
-        operating_point=points[best.number],
-    ), ()
+    found = case_pictures(home, ledger.name, ledger.projection, best, points)
+    return (None, (f"no pictures: {found}",)) if isinstance(found, str) else (found, ())

@@ -54,7 +54,7 @@ VERBS = (
     *("launch", "segment", "evaluate", "export_model", "report", "preview"),
     *("export_optuna", "forecast", "shadow"),
     *("sync", "load", "doctor", "confirm", "demo"),
-    *("stop", "note", "rename", "clone", "delete", "ui"),
+    *("stop", "note", "rename", "clone", "delete", "ui", "draw_cases"),
 )
 SWEEP = {
     "util": Row(set(), {"ptxcore"}),
@@ -72,11 +72,15 @@ SWEEP = {
     "promotion": Row({"util", "ledger", "analysis", "storage", "mlflow"}, {"mlflow", "ptxcore"}),
     **dict.fromkeys(
         VERBS[:6],
-        Row(_FOLDERS | {"simulate", "promotion", "shadow"}, {"ptxcore", "mlflow", "dashboards"}),
+        Row(
+            _FOLDERS | {"simulate", "promotion", "shadow", "draw_cases"},
+            {"ptxcore", "mlflow", "dashboards"},
+        ),
     ),
     "export_optuna": Row({"util", "ledger", "analysis"}, {"optuna", "ptxcore"}),
     "forecast": Row(_FOLDERS | {"launch"}, {"ptxcore"}),
     "shadow": Row({"storage", "mlflow"}, {"ptxcore"}),
+    "draw_cases": Row({"util", "ledger", "analysis", "storage"}, {"ptxcore", "dashboards"}),
     "load": Row({"ledger", "analysis", "storage"}),
     "sync": Row({"ledger", "mlflow", "storage"}),
     **dict.fromkeys(("stop", "note"), Row({"ledger", "storage"})),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dashboards import theme
+from dashboards.figures.stops import stopped_fold
 from dashboards.plot import Plot, panels, rounded
 from dashboards.queries import fold_states, label, metric_of
 from dashboards.text import metric_name
@@ -23,6 +24,8 @@ class FoldEpochs:
         state: What became of it, as `dashboards.queries.fold_states` says it.
         epochs: One-based epochs, growing.
         values: Objective on the monitor cases; NaN where it was none.
+        judged: The value that the pruner stopped it for, and its threshold then; None where it was
+            not stopped here, or that was not noted.
         others: Lowest, middle and highest value of the complete trials by epoch from 1, on
             this fold, as far as at least three of them went.
     """
@@ -31,6 +34,7 @@ class FoldEpochs:
     state: str
     epochs: tuple[int, ...]
     values: tuple[float, ...]
+    judged: tuple[float, float] | None
     others: tuple[tuple[float, float, float], ...]
 
 
@@ -64,6 +68,7 @@ def epochs_info(projection: Projection, trial: Trial) -> EpochsInfo:
                 state=states[fold],
                 epochs=tuple(sorted(trial.epochs[fold])),
                 values=tuple(trial.epochs[fold][epoch] for epoch in sorted(trial.epochs[fold])),
+                judged=trial.judged if stopped_fold(trial) == fold else None,
                 others=_others(complete, fold),
             )
             for fold in sorted(trial.epochs)
@@ -94,6 +99,10 @@ def sentence(info: EpochsInfo) -> str:
             " The band spans the other trials that became complete, the dashed line is their "
             "middle one."
         )
+    if any(one.judged is not None for one in info.folds):
+        text += (
+            " The ring is the value that the pruner judged, the bar its threshold at that moment."
+        )
     ends = [f"fold {one.fold}: {one.state}" for one in info.folds if one.state != "scored"]
     return f"{text} {info.trial} in {'; '.join(ends)}." if ends else text
 
@@ -123,6 +132,34 @@ def epochs(info: EpochsInfo) -> Plot:
         plot.add(panel, x=list(one.epochs), y=rounded(one.values), mode="lines+markers",
                  name=info.trial, line={"width": 2.5, "color": theme.WINNER},
                  marker={"size": sizes, "symbol": symbols, "color": theme.WINNER})  # fmt: skip
+        if one.judged is not None and one.epochs:
+            _threshold(plot, panel, one.epochs[-1], one.judged)
         plot.x(panel, title="epoch", rangemode="tozero")
     plot.y(0, title=metric_name(info.metric))
     return plot.finished()
+
+
+def _threshold(plot: Plot, panel: int, epoch: int, judged: tuple[float, float]) -> None:
+    """Where it was stopped: what was judged, and the pruner's threshold as a bar."""
+    value, limit = rounded(judged)
+    plot.add(
+        panel,
+        x=[epoch, epoch],
+        y=[value, limit],
+        mode="lines",
+        name="",
+        showlegend=False,
+        hoverinfo="skip",
+        line={"width": 1.5, "dash": "dot", "color": theme.DEFAULT},
+    )
+    plot.add(
+        panel,
+        x=[epoch],
+        y=[value],
+        mode="markers",
+        name="Value that was judged",
+        marker={"symbol": "circle-open", "size": 11, "color": theme.DEFAULT, "line": {"width": 2}},
+    )
+    plot.add(panel, x=[epoch], y=[limit], mode="markers", name="Pruner's threshold then",
+             marker={"symbol": "line-ew-open", "size": 16, "color": theme.DEFAULT,
+                     "line": {"width": 3, "color": theme.DEFAULT}})  # fmt: skip

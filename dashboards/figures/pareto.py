@@ -12,16 +12,25 @@ from dataclasses import dataclass
 
 from dashboards import theme
 from dashboards.plot import Plot, note, panels, plain, rounded
-from dashboards.queries import OperatingPoints, fold_metric, label, leader_of, operating_metric
+from dashboards.queries import (
+    OperatingPoints,
+    fold_metric,
+    fold_usage,
+    label,
+    leader_of,
+    operating_metric,
+)
 from dashboards.text import metric_name
 from ptxcore.metrics import better
 from sweep.analysis.standing import is_over
 from sweep.ledger.projection import Projection, Trial
 from sweep.records import State
 from sweep.util.numbers import mean_or
+from sweep.util.words import count
 
-#: The other axes beside Dice, each drawn where every complete trial has it.
-_BESIDE = ("case_sensitivity", "seconds_per_image")
+_SECONDS = "seconds_per_image"
+#: The other axes beside Dice, each drawn of the complete trials that have it.
+_BESIDE = ("case_sensitivity", _SECONDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +68,12 @@ def pareto_info(
     kinds = _kinds(projection, complete)
 
     def mean(trial: Trial, metric: str) -> float:
-        values = operating_metric(trial, metric, points) if tuned else fold_metric(trial, metric)
+        if metric == _SECONDS:
+            values = fold_usage(trial, metric)
+        elif tuned:
+            values = operating_metric(trial, metric, points)
+        else:
+            values = fold_metric(trial, metric)
         known = [value for value in values.values() if math.isfinite(value)]
         return mean_or(known) if len(known) == len(trial.folds) else math.nan
 
@@ -69,7 +83,7 @@ def pareto_info(
         known = [pair for pair in pairs if math.isfinite(pair[1]) and math.isfinite(pair[2])]
         if len(known) < 2:
             continue
-        sign = -1.0 if better(metric) == "lower" or metric == "seconds_per_image" else 1.0
+        sign = -1.0 if better(metric) == "lower" or metric == _SECONDS else 1.0
         spots = tuple(
             Spot(
                 number=trial.number,
@@ -104,6 +118,7 @@ def _kinds(projection: Projection, complete: Sequence[Trial]) -> dict[int, str]:
     return kinds
 
 
+_SECONDS_TITLE = "Seconds an image"
 _LOOK = {
     "complete": ("Complete", theme.OTHER, "circle", 7),
     "default": ("Default settings", theme.DEFAULT, "square", 10),
@@ -140,7 +155,7 @@ def pareto(info: ParetoInfo) -> Plot:
                     plain(f"#{spot.number}"), number, x=spot.beside, y=spot.dice, xanchor="left",
                     yanchor="bottom", xshift=6, yshift=2,
                 )  # fmt: skip
-        plot.x(number, title=plain(metric_name(metric)))
+        plot.x(number, title=_SECONDS_TITLE if metric == _SECONDS else plain(metric_name(metric)))
         plot.y(number, title="Dice, both empty = 1")
     return plot.finished()
 
@@ -151,6 +166,12 @@ def sentence(info: ParetoInfo) -> str:
         f"Complete trials, means over all folds ({info.threshold}). No other trial beats those on "
         "the dotted front on both; near neighbours are not told apart by the folds."
     )
-    if all(metric != "seconds_per_image" for metric, _ in info.panels):
-        text += " The time of an image was not measured in this sweep."
-    return text
+    timed = [len(spots) for metric, spots in info.panels if metric == _SECONDS]
+    if not timed:
+        return f"{text} The time of an image was not measured in this sweep."
+    text += (
+        " The time of an image is that of one network beside whatever else its host did, the "
+        "median of a few held images of a fold, the mean over folds"
+    )
+    untimed = max(len(spots) for _, spots in info.panels) - timed[0]
+    return f"{text}; {count(untimed, 'trial')} without it." if untimed else f"{text}."

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dashboards.live import compare, promotion, registry, sweep, sweeps, trial
+from dashboards.live.gallery import Drawer
 from dashboards.live.guard import Access, Guard
 from dashboards.live.ledgers import Ledgers
 from dashboards.live.page import Page, plain, read_asset
@@ -31,12 +32,13 @@ def create_app(settings: Settings) -> Starlette:
     Args:
         settings: Home that it shows, and whether it may approve.
     """
-    ledgers = Ledgers(settings)
+    ledgers, drawer = Ledgers(settings), Drawer(settings.home)
     access = Access(settings.host, token=settings.promote_token)
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
         yield
+        drawer.close()
         ledgers.close()
 
     app = Starlette(
@@ -44,7 +46,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/assets/{name}", _asset),
             *sweeps.routes(ledgers, settings),
             *sweep.routes(ledgers, settings),
-            *trial.routes(ledgers, settings),
+            *trial.routes(ledgers, settings, drawer),
             *compare.routes(ledgers, settings),
             *registry.routes(settings),
             *promotion.routes(settings),

@@ -35,6 +35,7 @@ GROUPS: dict[str, Callable[[OpenSweep], list[Picture]]] = {
         *pictures.cases(one.projection, one.found, None),
         *pictures.training(one.projection, one.found),
     ],
+    "stopped": lambda one: pictures.stopped(one.projection),
     "search": lambda one: pictures.search(one.projection, one.found),
     "cost": lambda one: pictures.cost(one.projection, one.points),
 }
@@ -123,7 +124,12 @@ def _body(
         ),
         f"Verdict{' so far' if found.is_open else ''}": one.once("verdict", lambda: _verdict(one)),
         "Trials": join((board(one, view), _figures(one, "comparisons"))),
-        "Why the others stopped": one.once("stopped", lambda: stopped(one.name, projection)),
+        "Why the others stopped": join(
+            (
+                one.once("stopped", lambda: stopped(one.name, projection)),
+                _figures(one, "stopped") if any(t.judged for t in projection.trials) else None,
+            )
+        ),
         "What matters": join(
             (
                 one.once("searched", lambda: sections.searched(projection)),

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dashboards.figures import epochs, fold_curves, groups, overfitting
-from dashboards.live import figures
+from dashboards.live import figures, gallery
+from dashboards.live.gallery import Drawer
 from dashboards.live.ledgers import Ledgers, OpenSweep
 from dashboards.live.page import Page, answer, sweep_url
 from dashboards.live.settings import Settings
 from dashboards.live.sweep import status
 from dashboards.live.tracking import Tracking
-from dashboards.queries import fold_scores, fold_states, label, leader_of, metric_of
+from dashboards.queries import fold_scores, fold_states, fold_usage, label, leader_of, metric_of
 from dashboards.report import sections, sentences
 from dashboards.report.findings import GROUPS, SHOWN, MetricRow, metric_row
 from dashboards.report.markup import Markup, join, table, tag
 from dashboards.report.pictures import Picture
-from dashboards.text import duration, in_sentence, listed, metric_name, score, setting, signed
+from dashboards.text import (
+    duration,
+    in_sentence,
+    listed,
+    memory,
+    metric_name,
+    score,
+    setting,
+    signed,
+)
 from ptxcore.metrics import bounds
 from sweep.analysis.cohort import overlap_ratio
 from sweep.analysis.phrases import reach, state_text
@@ -33,9 +43,17 @@ from sweep.analysis.standing import compare_folds, num_compared
 from sweep.ledger.projection import Trial
 from sweep.util.words import count
 
+#: What a fold took, by name: heading, and how it is written.
+USAGE: dict[str, tuple[str, Callable[[float], str]]] = {
+    "cpu_seconds": ("processor time", duration),
+    "peak_memory_bytes": ("memory at most", memory),
+    "gpu_memory_bytes": ("GPU memory at most", memory),
+    "seconds_per_image": ("seconds an image", score),
+}
 
-def routes(ledgers: Ledgers, settings: Settings) -> list[BaseRoute]:
-    """Where this page and its figures are."""
+
+def routes(ledgers: Ledgers, settings: Settings, drawer: Drawer) -> list[BaseRoute]:
+    """Where this page, its figures and the pictures of its cases are."""
     tracking = Tracking(settings.home.tracking_uri)
 
     def page(request: Request) -> Response:
@@ -61,7 +79,18 @@ def routes(ledgers: Ledgers, settings: Settings) -> list[BaseRoute]:
                 return Response(status_code=304, headers={"ETag": etag})
             return figures.answer_figures(request, etag, _pictures(one, trial))
 
-    return [Route("/s/{name}/t/{number}", page), Route("/s/{name}/t/{number}/figures", drawn)]
+    def cases(request: Request) -> Response:
+        with ledgers.opened(request.path_params["name"]) as one:
+            trial = _trial(one, request)
+            if gallery.place(one, trial) is None:
+                raise HTTPException(404, f"{label(trial)} is not complete, it has no pictures")
+            return HTMLResponse(drawer.pictures(one, trial))
+
+    return [
+        Route("/s/{name}/t/{number}", page),
+        Route("/s/{name}/t/{number}/figures", drawn),
+        Route("/s/{name}/t/{number}/cases", cases),
+    ]
 
 
 def _trial(one: OpenSweep, request: Request) -> Trial:
@@ -115,7 +144,9 @@ def _body(one: OpenSweep, trial: Trial, is_away: bool) -> Markup:
             trials=sweep_url(one.name, "t", ""),
             num_trials=len(projection.trials),
         ),
+        "What it sees": gallery.place(one, trial),
         "Tries": _tries(trial),
+        "What it took": _usage(trial),
     }
     parts = [tag("section", tag("h2", title), part) for title, part in chapters.items() if part]
     return join((head, *parts, _files(one, trial)))
@@ -144,6 +175,9 @@ def _reason(trial: Trial) -> str:
     if not trial.log:
         return "It was proposed and never started."
     text = state_text(trial.state, trial.reason)
+    if trial.judged is not None:
+        value, limit = trial.judged
+        text += f" for {score(value)}, where it would have gone on with {score(limit)}"
     return f"{text[0].upper()}{text[1:]}. {spent}"
 
 
@@ -299,14 +333,35 @@ def _tries(trial: Trial) -> Markup | None:
     return table(head, rows, label="Tries at folds", numeric=(1, 3))
 
 
+def _usage(trial: Trial) -> Markup | None:
+    """Processor time and memory by fold, where the ledger has them."""
+    known = [name for name in USAGE if fold_usage(trial, name)]
+    if not known:
+        return None
+    rows = [
+        (
+            f"fold {fold}",
+            duration(score.seconds),
+            *(USAGE[name][1](score.usage.get(name, math.nan)) for name in known),
+        )
+        for fold, score in sorted(trial.folds.items())
+    ]
+    head = ("", "trained", *(USAGE[name][0] for name in known))
+    text = "Of the try that finished the fold, beside whatever else its host did."
+    return join(
+        (
+            table(head, rows, label="What each fold took", numeric=range(1, len(head))),
+            tag("p", text, class_="small"),
+        )
+    )
+
+
 def _files(one: OpenSweep, trial: Trial) -> Markup | None:
-    """Where weights and pictures are."""
+    """Where weights are."""
     weights = [fold.weights for fold in trial.folds.values() if fold.weights]
     said = (
         [f"Weights of {count(len(weights), 'fold')} are kept in {one.folder}."] if weights else []
     )
-    if trial is leader_of(one.projection):
-        said.append(f"`ptxsweep report {one.name}` draws pictures of its cases.")
     return tag("p", " ".join(said), class_="small") if said else None
 
 

@@ -16,6 +16,7 @@ from dashboards.figures import (
     regret,
     schedule,
     slices,
+    stops,
     thresholds,
 )
 from dashboards.plot import Plot
@@ -66,6 +67,7 @@ def pictures(
     """
     return [
         *comparisons(projection, found, operating_points),
+        *stopped(projection),
         *cases(projection, found, curves),
         *training(projection, found),
         *cost(projection, operating_points),
@@ -215,6 +217,21 @@ def cost(projection: Projection, points: OperatingPoints | None) -> list[Picture
             )
         )
     return drawn
+
+
+def stopped(projection: Projection) -> list[Picture]:
+    """The pruned trials beside the pruner's threshold."""
+    info = stops.stops_info(projection)
+    if not info.panels:
+        return []
+    return [
+        Picture(
+            key="stops",
+            title="What pruned trials were stopped for",
+            text=stops.sentence(info),
+            plot=stops.stops(info),
+        )
+    ]
 
 
 def search(projection: Projection, found: Findings) -> list[Picture]:

@@ -16,6 +16,7 @@ and schedules from the history, so neither needs a state of its own.
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -253,8 +254,13 @@ class FoldFolder:
             for name in ("best_epoch", "num_epochs", "seconds", "selection")
         }
         content |= {"metrics": dict(result.metrics), "curves": dict(result.curves)}
+        content["seconds_per_image"] = result.seconds_per_image
         content["choices"] = [
-            {"inference": dict(choice.inference), "metrics": dict(choice.metrics)}
+            {
+                "inference": dict(choice.inference),
+                "metrics": dict(choice.metrics),
+                "seconds_per_image": choice.seconds_per_image,
+            }
             for choice in result.choices
         ]
         for number, choice in enumerate(result.choices):
@@ -289,9 +295,11 @@ class FoldFolder:
                         inference=choice["inference"],
                         metrics=choice["metrics"],
                         cases=load_table(self.folder / cases_name(number)),
+                        seconds_per_image=choice.get("seconds_per_image", math.nan),
                     )
                     for number, choice in enumerate(content.get("choices", ()))
                 ),
+                seconds_per_image=content.get("seconds_per_image", math.nan),
             )
         except (KeyError, AttributeError, TypeError) as error:
             raise CheckpointError(f"{path}: found no such result ({error})") from error

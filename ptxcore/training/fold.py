@@ -31,6 +31,7 @@ from ptxcore.training.scoring import (
     monitor_metrics,
     require_whole_image,
     score_choices,
+    time_image,
 )
 from ptxcore.training.seeds import derive_seed
 from ptxcore.training.torch_state import isolated
@@ -266,6 +267,10 @@ class FoldRun:
                 self.runtime,
                 rule=rule,
             )
+            seconds = [
+                time_image(self.network, self.store, self.held, choice, self.runtime)
+                for choice in self.choices or [self.settings]
+            ]
         metrics = [held_metrics(table, self.store, self.plan, rule) for table in tables]
         result = FoldResult(
             metrics=metrics[0],
@@ -277,9 +282,12 @@ class FoldRun:
             seconds=self.history.seconds + time.perf_counter() - start,
             selection=self.settings.selection,
             choices=tuple(
-                ChoiceResult(inference=choice, metrics=own, cases=table)
-                for choice, own, table in zip(self.inference, metrics, tables, strict=False)
+                ChoiceResult(inference=choice, metrics=own, cases=table, seconds_per_image=taken)
+                for choice, own, table, taken in zip(
+                    self.inference, metrics, tables, seconds, strict=False
+                )
             ),
+            seconds_per_image=seconds[0],
         )
         if self.folder:
             self.folder.finish(result)

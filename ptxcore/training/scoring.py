@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +16,7 @@ from ptxcore.data.resample import target_shape
 from ptxcore.data.splits.fold_plan import SearchPlan
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import OutOfMemory
-from ptxcore.inference import Passes, on_grid, predict_grid
+from ptxcore.inference import Passes, on_grid, predict_grid, predict_prepared
 from ptxcore.losses import loss_of
 from ptxcore.metrics import (
     build_table,
@@ -32,6 +34,8 @@ from ptxcore.types import CaseTable, Rule, Runtime
 
 #: Overlap of windows on monitor images: after every epoch, speed counts for more.
 MONITOR_OVERLAP = 0.25
+#: Held images that are predicted again to tell what one takes.
+NUM_TIMED = 5
 
 
 def score_cases(
@@ -127,6 +131,38 @@ def score_choices(
             )
             own.append(table)
     return [concatenate(own) for own in tables]
+
+
+def time_image(
+    network: nn.Module,
+    store: CaseStore,
+    case_ids: Sequence[str],
+    settings: FoldSettings,
+    runtime: Runtime,
+) -> float:
+    """Median wall time of an image of the first few cases, from the network's grid to the mask's.
+
+    Args:
+        network: Network, as for `score_cases`, that has predicted such images already.
+        store: Store, as for `score_cases`.
+        case_ids: Ids, as for `score_cases`.
+        settings: Settings, as for `score_cases`.
+        runtime: Runtime, as for `score_cases`.
+
+    Returns:
+        Seconds, those of folds that are trained beside it on the same host included.
+
+    Raises:
+        OutOfMemory: A single window does not fit in memory.
+        StoreError: The store has no such case.
+    """
+    grid, seconds = store.resampled(settings.image_size, settings.resampling), []
+    for index in (store.index(name) for name in case_ids[:NUM_TIMED]):
+        image, case = grid.image(index), store.cases[index]
+        begun = time.perf_counter()
+        predict_prepared(network, image, (case.height, case.width), settings, runtime)
+        seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds)
 
 
 def require_whole_image(

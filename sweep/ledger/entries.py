@@ -10,7 +10,7 @@ Keys of a trial:
     fold:2:attempt:1:lost     {"seq", "at", "reason"}
     fold:2:attempt:2:resumed  {"seq", "at", "epoch", "known"}
     fold:2:score              {"seq", "at", "attempt", "score", "seconds", ...}
-    ended                     {"seq", "at", "state", "reason"}
+    ended                     {"seq", "at", "state", "reason"}, of a pruned one also "judged"
     note:KEY                  any value
 """
 
@@ -26,7 +26,15 @@ from optuna.trial import FrozenTrial
 
 from sweep.errors import LedgerError
 from sweep.ledger.projection import Projection, Trial
-from sweep.records import STEPS_PER_FOLD, ChoiceScore, Epoch, FoldScore, State, as_score
+from sweep.records import (
+    STEPS_PER_FOLD,
+    ChoiceScore,
+    Epoch,
+    FoldScore,
+    State,
+    as_score,
+    known_seconds,
+)
 
 ADDED, ENDED, NOTE = "added", "ended", "note:"
 #: What a row that lacks something makes its reader raise.
@@ -66,6 +74,7 @@ def score_row(score: FoldScore) -> dict[str, Any]:
             "score": _plain(choice.value),
             "metrics": {name: _plain(value) for name, value in choice.metrics.items()},
             "cases": choice.cases,
+            **known_seconds(choice.seconds_per_image),
         }
         for choice in score.choices
     ]
@@ -80,6 +89,7 @@ def score_row(score: FoldScore) -> dict[str, Any]:
         "cases": score.cases,
         "weights": score.weights,
         **({"choices": choices} if choices else {}),
+        **({"usage": dict(score.usage)} if score.usage else {}),
     }
 
 
@@ -179,7 +189,11 @@ def apply(
         case "score":
             projection.finish(_score(projection, entry), entry.timestamp)
         case "ended":
-            projection.end(number, State(row["state"]), row["reason"], entry.timestamp)
+            judged = None
+            if row.get("judged"):
+                value, limit = map(float, row["judged"])
+                judged = value, limit
+            projection.end(number, State(row["state"]), row["reason"], entry.timestamp, judged)
         case kind:
             raise ValueError(f"unknown kind of row {kind!r}")
 
@@ -208,9 +222,11 @@ def _score(projection: Projection, entry: Entry) -> FoldScore:
                 score=as_score(own, maximize=maximize),
                 metrics={name: _number(value) for name, value in choice["metrics"].items()},
                 cases=_file(choice["cases"]),
+                seconds_per_image=_number(choice.get("seconds_per_image")),
             )
             for choice, own in choices
         ),
+        usage=dict(row.get("usage", {})),
     )
 
 

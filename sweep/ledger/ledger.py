@@ -330,6 +330,7 @@ class Ledger:
         number: int,
         state: State,
         reason: str | None = None,
+        judged: tuple[float, float] | None = None,
     ) -> None:
         """End a trial for good, with the mean over its finished folds as the trial's value.
 
@@ -337,10 +338,13 @@ class Ledger:
             number: Its number.
             state: COMPLETE, PRUNED, FAILED or ABANDONED.
             reason: Why.
+            judged: What it was pruned for, see `Trial`; finite.
         """
-        row = {"state": state.value, "reason": reason}
+        row: dict[str, Any] = {"state": state.value, "reason": reason}
+        if judged is not None:
+            row["judged"] = list(judged)
         at = self._write(number, entries.ENDED, row, self._ended(number, state))
-        self.projection.end(number, state, reason, at)
+        self.projection.end(number, state, reason, at, judged)
 
     def annotate(self, number: int, key: str, value: Any) -> None:
         """Attach a plain JSON value to a trial that may still run."""

@@ -101,6 +101,9 @@ class Trial:
         created_at: ISO 8601 time in UTC.
         state: Where the trial stands.
         reason: Why it ended, None while it may go on.
+        judged: The value that it was pruned for, and the one from which on it would have gone on,
+            in the metric's own sign: the pruner's threshold then. Of the monitor split, or of means
+            over its folds. None where it was not pruned, or that was not noted.
         ended_at: ISO 8601 time in UTC, None while it may go on.
         folds: Finished folds, all at the trial's common choice for inference.
         epochs: Values of the objective on the monitor split, in the metric's own sign, by fold and
@@ -119,6 +122,7 @@ class Trial:
     created_at: str
     state: State = State.PARKED
     reason: str | None = None
+    judged: tuple[float, float] | None = None
     ended_at: str | None = None
     folds: dict[int, FoldScore] = field(default_factory=dict)
     epochs: dict[int, dict[int, float]] = field(default_factory=dict)
@@ -354,12 +358,20 @@ class Projection:
             )
         )
 
-    def end(self, number: int, state: State, reason: str | None, timestamp: str) -> None:
+    def end(
+        self,
+        number: int,
+        state: State,
+        reason: str | None,
+        timestamp: str,
+        judged: tuple[float, float] | None = None,
+    ) -> None:
         """A trial ended; complete ones leave no event, their last fold was it."""
         trial = self._open(number)
         if trial.running_fold is not None:
             self._leave(number, trial.running_fold, timestamp, "stopped", reason)
         trial.state, trial.reason, trial.ended_at = state, reason, timestamp
+        trial.judged = judged
         trial.revision += 1
         if state is not State.COMPLETE:
             self.history.append(TrialStopped(trial=number, state=state))

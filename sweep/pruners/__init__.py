@@ -4,7 +4,7 @@ To add one, put a file here with a `PrunerSpec` that has a `name` and builds it 
 shortest to copy): every file of this folder is imported, and search spaces know it by that name.
 """
 
-from sweep.pruners._base import NoPruner, PrunerPair, PrunerSpec, pruner_spec
+from sweep.pruners._base import NoPruner, PrunerPair, PrunerSpec, level_of, pruner_spec
 from sweep.pruners._bergman import BergmanPruner
 from sweep.pruners._paired_folds import PairedFoldPruner
 from sweep.pruners._same_epoch import SameEpochPruner
@@ -17,6 +17,7 @@ __all__ = [
     "PrunerPair",
     "PrunerSpec",
     "SameEpochPruner",
+    "level_of",
     "pruner_spec",
 ]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from optuna.pruners import BasePruner
+from optuna.pruners import BasePruner, PercentilePruner
+from optuna.trial import FrozenTrial
 from pydantic import ValidationError
 
 from sweep.errors import SpaceError
@@ -27,6 +29,26 @@ class PrunerPair:
     epoch: BasePruner | None = None
     fold: BasePruner | None = None
     is_paired: bool = False
+
+
+def level_of(pruner: BasePruner, trial: FrozenTrial, *, maximize: bool) -> float:
+    """The value that a pruner judges: its own `level(trial, step)` where it has one.
+
+    Optuna's percentile pruners judge a trial's best value so far, the others its last.
+
+    Args:
+        pruner: Any.
+        trial: A trial with a value.
+        maximize: Whether higher values are better.
+    """
+    step, values = trial.last_step, trial.intermediate_values
+    assert step is not None
+    if hasattr(pruner, "level"):
+        return float(pruner.level(trial, step))
+    if isinstance(pruner, PercentilePruner):
+        known = [value for value in values.values() if math.isfinite(value)]
+        return (max if maximize else min)(known, default=math.nan)
+    return values[step]
 
 
 class PrunerSpec(Named):

@@ -74,9 +74,9 @@ class SameEpochPruner(BasePruner):
         if epoch <= self._warmup or (epoch - self._warmup - 1) % self._interval:
             return False
         sign = 1.0 if study.direction is StudyDirection.MAXIMIZE else -1.0
-        own = sign * self._level(trial, step)
+        own = sign * self.level(trial, step)
         others = [
-            sign * self._level(other, step) if step in other.intermediate_values else math.nan
+            sign * self.level(other, step) if step in other.intermediate_values else math.nan
             for other in study.get_trials(deepcopy=False)
             if other.number != trial.number and _has_come_to(other, step)
         ]
@@ -87,8 +87,8 @@ class SameEpochPruner(BasePruner):
         num_better = sum(value > own for value in others)
         return num_better >= self._keep_share * (len(others) + 1)
 
-    def _level(self, trial: FrozenTrial, step: int) -> float:
-        """Mean of the last values of the step's fold, its own among them."""
+    def level(self, trial: FrozenTrial, step: int) -> float:
+        """Mean of the last values of the step's fold, its own among them: what is judged."""
         first = max(step - step % _FOLD + 1, step - self._window + 1)
         values = trial.intermediate_values
         known = [values[epoch] for epoch in range(first, step + 1) if epoch in values]

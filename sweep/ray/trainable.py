@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 
 from sweep.errors import StorageError, UsageError
-from sweep.records import Assignment, ChoiceScore, Epoch, FoldScore, as_score
+from sweep.ray.usage import Meter
+from sweep.records import Assignment, ChoiceScore, Epoch, FoldScore, as_score, known_seconds
 from sweep.storage import snapshots
 from sweep.storage.bucket import Bucket
 from sweep.storage.snapshots import SEARCH_PLACE, SEARCH_PLAN
@@ -191,6 +192,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
     def _assign(self, config: Mapping[str, Any]) -> None:
         self._job: Job = config["job"]
         self._assignment: Assignment = config["assignment"]
+        self._meter = Meter(self._job.runtime.get("device", "cpu"))
 
     def step(self) -> dict[str, Any]:
         """Train one epoch.
@@ -325,6 +327,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
             metrics=dict(result.metrics),
             curves=dict(result.curves),
             cases=str(folder / cases_name(0)),
+            usage={**self._meter.read(), **known_seconds(result.seconds_per_image)},
             weights=None if result.weights is None else str(folder / result.weights.name),
             choices=tuple(
                 ChoiceScore(
@@ -333,6 +336,7 @@ class FoldTrainable(tune.Trainable):  # type: ignore[misc]  # Ray ships no types
                     score=as_score(choice.metrics[metric], maximize=maximize),
                     metrics=dict(choice.metrics),
                     cases=str(folder / cases_name(number)),
+                    seconds_per_image=choice.seconds_per_image,
                 )
                 for number, choice in enumerate(result.choices)
             ),

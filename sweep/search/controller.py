@@ -135,7 +135,8 @@ class Controller:
             return self._end(number, State.FAILED, NAN_REASON)
         if not trial.is_default and self._is_pruned(epoch):
             reason = f"pruned in fold {epoch.fold}, epoch {epoch.epoch}"
-            return self._end(number, State.PRUNED, reason)
+            judged = self._pruner.judged_epoch(self._ledger.projection, number, epoch.fold)
+            return self._end(number, State.PRUNED, reason, judged)
         pause = pause_after(self._policy, number)
         if pause is None or epoch.epoch < pause:
             return State.RUNNING
@@ -173,7 +174,8 @@ class Controller:
             self._keep_final_notes(trial)
             return self._end(number, State.COMPLETE, None)
         if not trial.is_default and self._pruner.should_prune_fold(projection, number):
-            return self._end(number, State.PRUNED, f"pruned after fold {score.fold}")
+            judged = self._pruner.judged_fold(projection, number)
+            return self._end(number, State.PRUNED, f"pruned after fold {score.fold}", judged)
         return trial.state
 
     def on_failure(self, number: int, reason: str, *, final: bool) -> None:
@@ -234,8 +236,14 @@ class Controller:
         for key, value in notes.items():
             self._ledger.annotate(trial.number, key, value)
 
-    def _end(self, number: int, state: State, reason: str | None) -> State:
-        self._ledger.end(number, state, reason)
+    def _end(
+        self,
+        number: int,
+        state: State,
+        reason: str | None,
+        judged: tuple[float, float] | None = None,
+    ) -> State:
+        self._ledger.end(number, state, reason, judged)
         self._pass_on()
         return state
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from typing import Any
 
+from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
 from sweep.ledger.compat import trial_id
 from sweep.ledger.projection import Projection
-from sweep.pruners import PrunerPair
+from sweep.pruners import PrunerPair, level_of
 from sweep.search.optuna_views import MARKS_NOTE, OptunaView, epoch_view, fold_view
+from sweep.util.numbers import mean_or
+
+#: Of the range of all values: a difference of 1 is found to 0.0001.
+_HALVINGS = 14
 
 
 class PrunerAdapter:
@@ -54,6 +61,26 @@ class PrunerAdapter:
             trial = _only_last_step(trial)
         return bool(self.fold.prune(self._fold_view.study, trial))
 
+    def judged_epoch(
+        self, projection: Projection, number: int, fold: int
+    ) -> tuple[float, float] | None:
+        """What a trial was just stopped for by its epochs, see `_judged`."""
+        if self.epoch is None:
+            return None
+        view = epoch_view(projection, fold)  # of its own: nothing here is to be kept
+        return _judged(self.epoch, view, view.trial(number), maximize=projection.maximize)
+
+    def judged_fold(self, projection: Projection, number: int) -> tuple[float, float] | None:
+        """Likewise by its folds: means over those it has."""
+        if self.fold is None:
+            return None
+        view = fold_view(projection, raw=self._is_paired, parked_count=not self._is_paired)
+        trial = view.trial(number)
+        trial = trial if self._is_paired else _only_last_step(trial)
+        return _judged(
+            self.fold, view, trial, maximize=projection.maximize, is_mean=self._is_paired
+        )
+
     def take_rung_marks(self, projection: Projection, number: int) -> tuple[str, Any] | None:
         """A note for the ledger if a pruner marked the trial since the last call."""
         marks = dict(projection.trials[number].notes.get(MARKS_NOTE, {}))
@@ -67,6 +94,52 @@ class PrunerAdapter:
     def _follow(self, projection: Projection) -> None:
         if self._projection is not projection:
             self._projection, self._views, self._fold_view = projection, {}, None
+
+
+def _judged(
+    pruner: BasePruner,
+    view: OptunaView,
+    trial: FrozenTrial,
+    *,
+    maximize: bool,
+    is_mean: bool = False,
+) -> tuple[float, float] | None:
+    """The value that a pruner stopped a trial for, and the one from which on it would not have.
+
+    The same pruner is asked about the same trial with all its values better by some amount, and
+    the least amount that lets it go on is found by halving.
+
+    Args:
+        pruner: One that just stopped the trial.
+        view: The others as they are; not used for anything else.
+        trial: The trial as the pruner saw it.
+        maximize: Whether higher values are better.
+        is_mean: Whether the mean of its values counts, not the last one.
+
+    Returns:
+        None where a better trial would have been stopped too, or the pruner keeps marks of whom it
+        was asked about.
+    """
+    values, sign = trial.intermediate_values, 1.0 if maximize else -1.0
+    others = view.study.get_trials(deepcopy=False)
+    known = [v for one in (*others, trial) for v in one.intermediate_values.values()]
+    known = [value for value in known if math.isfinite(value)]
+    if not values or not known:
+        return None
+
+    def is_stopped(by: float) -> bool:
+        asked = copy.copy(trial)
+        asked.intermediate_values = {step: v + sign * by for step, v in values.items()}
+        return bool(pruner.prune(view.study, asked))
+
+    low, high = 0.0, 2 * (max(known) - min(known)) or 1.0
+    if is_stopped(high) or not is_stopped(low) or view.take_rung_marks():
+        return None
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_stopped(middle) else (low, middle)
+    value = mean_or(values.values()) if is_mean else level_of(pruner, trial, maximize=maximize)
+    return value, value + sign * high
 
 
 def _only_last_step(trial: FrozenTrial) -> FrozenTrial:

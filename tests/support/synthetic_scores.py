@@ -92,4 +92,9 @@ def fold_score(job: Assignment) -> FoldScore:
             "monitor_dice": curve(metrics["dice"]),
             "monitor_iou": curve(metrics["iou"]),
         },
+        usage={
+            "cpu_seconds": num_epochs * seconds_per_epoch(p),
+            "peak_memory_bytes": 2.0**30,
+            "seconds_per_image": 0.02 * seconds_per_epoch(p) / (1 - float(p.get("overlap", 0.25))),
+        },
     )

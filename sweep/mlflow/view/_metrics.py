@@ -19,6 +19,9 @@ where it is one over all folds:
     score_bias_corrected, its ends _low and _high, score_first_share    of a sweep's winner, see
         `sweep.analysis.resampling`
     folds_done, epochs_done, seconds    in the end, the latter two with unfinished folds
+    seconds_per_image        mean over the finished folds, where it was measured
+    system/...               processor time of all finished folds, and the largest of their peaks of
+                             memory: MLflow has a page for names that begin so
 
 Everything else stands in tables among the artifacts, see `sweep.mlflow.view._tables`.
 """
@@ -56,6 +59,10 @@ NAMES = {
     "dice_all_empty": "dice_all_empty",
     "case_sensitivity": "case_sensitivity",
     "case_specificity": "case_specificity",
+}
+_PEAKS = {
+    "peak_memory_bytes": "system/peak_memory_mebibytes",
+    "gpu_memory_bytes": "system/peak_gpu_memory_mebibytes",
 }
 #: Among what was sent: what the end of a trial adds; the mean difference to the default; and with
 #: the number of trials it is corrected for, its interval; and epochs of the first fold.
@@ -290,8 +297,21 @@ def _end(trial: Trial) -> list[Metric]:
     if (place := stopped_in(trial)) is not None:
         found |= {"stopped_at_fold": place[0], "stopped_at_epoch": place[1]}
     found |= {"folds_done": len(trial.folds), "epochs_done": trial.num_epochs}
-    found |= {"seconds": trial.total_seconds}
+    found |= {"seconds": trial.total_seconds, **_usage(trial)}
     return _at_end(trial, found)
+
+
+def _usage(trial: Trial) -> dict[str, float]:
+    """What the finished folds took, of those keys that all of them have."""
+    folds = [score.usage for score in trial.folds.values()]
+    known = set.intersection(*map(set, folds)) if folds else set()
+    merged = {name: [usage[name] for usage in folds] for name in known}
+    found = {key: max(merged[name]) / 2**20 for name, key in _PEAKS.items() if name in known}
+    if "cpu_seconds" in known:
+        found["system/cpu_seconds"] = math.fsum(merged["cpu_seconds"])
+    if "seconds_per_image" in known:
+        found["seconds_per_image"] = math.fsum(merged["seconds_per_image"]) / len(folds)
+    return found
 
 
 def _fold(trial: Trial, fold: int) -> Metric:

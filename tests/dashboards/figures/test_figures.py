@@ -443,11 +443,14 @@ class TestPareto:
         projection = projection_of([[0.5] * 3] * 2)
         for trial, seconds in zip(projection.trials, (2.0, 1.0), strict=True):
             for fold, found in trial.folds.items():
-                metrics = {"dice": 0.8, "seconds_per_image": seconds}
-                trial.folds[fold] = dataclasses.replace(found, metrics=metrics)
-        ((metric, spots),) = pareto_info(projection).panels
+                usage = {"seconds_per_image": seconds}
+                trial.folds[fold] = dataclasses.replace(found, metrics={"dice": 0.8}, usage=usage)
+        info = pareto_info(projection)
+        ((metric, spots),) = info.panels
         assert metric == "seconds_per_image"
         assert [spot.is_front for spot in spots] == [False, True]
+        assert "the median of a few held images" in pareto_sentence(info)
+        assert "Seconds an image" in texts(pareto(info))
 
     def test_one_trial_has_no_front(self) -> None:
         assert pareto_info(projection_of([[0.5] * 3], metrics=DICE)).panels == ()

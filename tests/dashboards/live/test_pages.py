@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ PAGES = (
     "/compare",
     "/compare?t=first:3&t=second:0",
     *(f"/s/first/figures/{group}" for group in ("comparisons", "training", "search", "cost")),
+    "/s/first/figures/stopped",
     "/s/first/t/2/figures",
 )
 
@@ -236,3 +238,29 @@ def test_what_the_hold_out_said_is_shown_from_then_on(tiny_home: Home) -> None:
     assert f"Dice on the locked hold-out{score(known.metrics['dice'])}" in text_of(after)
     assert "No confirmation" not in text_of(after)
     assert ask(app, f"/s/{NAME}", if_none_match=after.headers["etag"]).code == 304
+
+
+def test_pictures_of_cases_are_asked_of_another_process_and_missing_ones_explained(
+    app: Any, live_home: Home
+) -> None:
+    address = "/s/first/t/0/cases"
+    assert f'hx-get="{address}"' in ask(app, "/s/first/t/0").text
+    first = text_of(ask(app, address))
+    assert first.startswith("Drawing pictures"), "the page does not wait"
+    assert text_of(ask(app, "/s/second/t/0/cases")).startswith("Those of another trial")
+    deadline = time.monotonic() + 120
+    while (said := text_of(ask(app, address))).startswith("Drawing"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert said == "No pictures: the tables or weights of trial 0 are gone."
+    assert not (live_home.sweep_folder("first") / "pictures").exists()
+
+
+def test_only_complete_trials_have_pictures(app: Any, live_home: Home) -> None:
+    ledger = Ledger.open(live_home.ledger_url, "first")
+    number = next(t.number for t in ledger.projection.trials if t.state is State.PRUNED)
+    ledger.close()
+    answer = ask(app, f"/s/first/t/{number}/cases")
+    assert (answer.code, "it has no pictures" in answer.text) == (404, True)
+    text = text_of(ask(app, f"/s/first/t/{number}"))
+    assert re.search(r"Pruned in fold \d, epoch \d+ for 0\.\d+, where it would have gone on", text)

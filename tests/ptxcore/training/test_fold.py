@@ -105,6 +105,7 @@ def test_one_report_per_epoch_and_the_result_on_the_last(
     watched = result.curves["monitor_average_precision"]
     assert result.best_epoch == 1 + int(np.argmax(watched))
     assert result.seconds >= sum(report.seconds for report in reports)
+    assert 0 < result.seconds_per_image < result.seconds
     assert tuple(result.cases.case_ids) == bench.plan.held(1)
     expected = held_metrics(result.cases, bench.store, bench.plan, Rule())
     assert dict(result.metrics) == pytest.approx(expected, nan_ok=True)

@@ -62,6 +62,7 @@ def scored(fold: int, scores: tuple[float, ...]) -> FoldScore:
             score=score,
             metrics={"dice": score},
             cases=f"{n}",
+            seconds_per_image=0.1 * n,
         )
         for n, score in enumerate(scores, start=1)
     )
@@ -92,6 +93,7 @@ def test_a_fold_that_changes_the_choice_moves_the_earlier_ones_for_everybody() -
     one = made.trials[0]
     assert one.inference == {"overlap": 0.5}
     assert {fold.cases for fold in one.folds.values()} == {"2"}
+    assert {fold.usage["seconds_per_image"] for fold in one.folds.values()} == {0.2}
     assert one.mean == pytest.approx(1.3 / 3)
     steps = fold_view(made, raw=True, parked_count=True).trial(0).intermediate_values
     assert steps == {0: 0.4, 1: 0.6, 2: 0.3}

@@ -85,6 +85,7 @@ def score(value: float, *, fold: int = 0, attempt: int = 1, maximize: bool = Tru
         curves={"monitor_dice": (0.1, 0.2)},
         cases="trials/0000/fold-0/cases.npz",
         weights=None,
+        usage={"cpu_seconds": 3.0},
     )
 
 
@@ -108,6 +109,7 @@ def test_a_reader_sees_what_the_driver_holds(url: str, ledger: Ledger) -> None:
     assert one.epochs == {0: {1: 0.1, 2: 0.2}, 1: {1: 0.1, 2: 0.2}}  # the second of the curve
     assert one.folds[0].curves == {"monitor_dice": (0.1, 0.2)}
     assert one.folds[0].cases == "trials/0000/fold-0/cases.npz"
+    assert one.folds[0].usage == {"cpu_seconds": 3.0}
     assert math.isnan(one.folds[0].metrics["iou"])
     assert (one.state, one.mean, one.seconds) == (State.COMPLETE, 0.5, 25.0)
     assert read.events() == ledger.projection.events()

@@ -71,6 +71,45 @@ def test_median_compares_with_those_who_finished_the_same_fold() -> None:
     assert not pruner.should_prune_epoch(made, 0, 1)  # nobody finished fold 1
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("median", "n_startup_trials: 3", (0.2, 0.3)),  # its best so far, the median of bests
+        ("same_epoch", "n_startup_trials: 3, n_warmup_steps: 0, window: 2", (0.15, 0.3)),
+        ("threshold", "lower: 0.4", (0.1, 0.4)),
+        ("threshold", "upper: 0.05", None),  # a better one would be stopped too
+        ("successive_halving", "", None),  # it keeps marks
+    ],
+)
+def test_what_a_trial_was_stopped_for_and_from_where_on_it_would_have_gone_on(
+    name: str, text: str, expected: tuple[float, float] | None
+) -> None:
+    made = projection()
+    pruner = judge(name, text)
+    peers(made, [[0.2, 0.2], [0.4, 0.4], [0.3, 0.3]])
+    number = add(made)
+    start(made, number, 0)
+    report(made, number, 0, [0.2, 0.1])
+    if name != "successive_halving":
+        assert pruner.should_prune_epoch(made, number, 0)
+    found = pruner.judged_epoch(made, number, 0)
+    assert found == (expected if expected is None else pytest.approx(expected, abs=1e-4))
+
+
+def test_of_folds_their_mean_is_judged() -> None:
+    made = projection()
+    pruner = judge("paired_folds")
+    for scores in [(0.5, 0.6, 0.7), (0.45, 0.58, 0.7), (0.49, 0.55, 0.66)]:
+        made.end(folds(made, list(scores)), State.COMPLETE, None, "then")
+    number = folds(made, [0.2, 0.3])
+    assert pruner.should_prune_fold(made, number)
+    found = pruner.judged_fold(made, number)
+    assert found is not None
+    value, limit = found
+    assert value == pytest.approx(0.25)
+    assert 0.4 < limit < 0.55, "the best has 0.55 on these folds"
+
+
 def test_warm_up_and_scope() -> None:
     made = projection()
     peers(made, [[0.5, 0.5]] * 5)

@@ -57,6 +57,7 @@ def test_a_minimised_objective_keeps_its_sign_as_value_and_turns_as_score(tmp_pa
     )  # fmt: skip
     score = trial._score(result)
     assert (score.value, score.score) == (0.25, -0.25)
+    assert set(score.usage) == {"cpu_seconds", "peak_memory_bytes"}
     assert [(one.value, one.score) for one in score.choices] == [(0.3, -0.3)]
     report = EpochReport(
         fold=1, epoch=1, train_loss=1.0, learning_rate=0.1, monitor={"loss": 0.5}, seconds=1.0
