@@ -167,17 +167,23 @@ def panels(
             layout[f"yaxis{number}"]["showticklabels"] = False
             narrow[f"yaxis{number}"]["showticklabels"] = True
         if title:
-            words = plain(title)
-            if panel < len(lines) and lines[panel]:
-                note = "<br>".join(map(plain, lines[panel]))
-                words += f'<br><span style="font-size:12px;color:{theme.MUTED}">{note}</span>'
             # The last of several narrow panels would write over the edge.
-            side = "right" if widths and column == columns - 1 else "left"
-            plot.text(
-                words, panel, domain="xy", x=float(side == "right"), y=1, xanchor=side,
-                yanchor="bottom", align=side, yshift=4, font={"size": 14, "color": theme.INK},
-            )  # fmt: skip
+            is_last = bool(widths) and column == columns - 1
+            _head(plot, panel, title, lines[panel] if panel < len(lines) else (), is_last=is_last)
     return plot
+
+
+def _head(plot: Plot, panel: int, title: str, lines: Sequence[str], *, is_last: bool) -> None:
+    """What stands above a panel: its title, and smaller the lines of its note."""
+    words = plain(title)
+    if lines:
+        note = "<br>".join(map(plain, lines))
+        words += f'<br><span style="font-size:12px;color:{theme.MUTED}">{note}</span>'
+    side = "right" if is_last else "left"
+    plot.text(
+        words, panel, domain="xy", x=float(is_last), y=1, xanchor=side, yanchor="bottom",
+        align=side, yshift=4, font={"size": 14, "color": theme.INK},
+    )  # fmt: skip
 
 
 def _span(row: int, rows: int, row_px: int, between: int) -> list[float]:

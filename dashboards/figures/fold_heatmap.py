@@ -108,8 +108,6 @@ _MARKS = {
 def fold_heatmap(info: HeatmapInfo) -> Plot:
     """Draw it; an empty cell is a fold that was never run."""
     num_folds = len(info.scores[0]) if info.scores else 0
-    flat = [abs(d) for row in info.differences for d in row if d is not None]
-    reach = max(flat, default=0.0) or 1.0
     names = [
         plain(name if state == State.COMPLETE else f"{name} · {state}")
         for name, state in zip(info.names, info.states, strict=True)
@@ -119,6 +117,26 @@ def fold_heatmap(info: HeatmapInfo) -> Plot:
     plot.narrow["margin"]["t"] += 26
     for layout in (plot.layout, plot.narrow):
         layout["height"] += 26
+    _scores(plot, info, names)
+    _marks(plot, info, names)
+    plot.x(
+        side="top", tickvals=list(range(num_folds)), showgrid=False,
+        ticktext=[f"fold {fold}" for fold in range(num_folds)],
+        range=[-0.5, max(num_folds, 1) - 0.5],
+    )  # fmt: skip
+    plot.y(
+        type="category", categoryorder="array", categoryarray=names, showgrid=False,
+        ticksuffix="  ", range=[len(names) - 0.5, -0.5],
+    )  # fmt: skip
+    plot.layout["plot_bgcolor"] = "#fafbfc"
+    return plot.finished()
+
+
+def _scores(plot: Plot, info: HeatmapInfo, names: list[str]) -> None:
+    """A coloured cell for each score."""
+    num_folds = len(info.scores[0]) if info.scores else 0
+    flat = [abs(d) for row in info.differences for d in row if d is not None]
+    reach = max(flat, default=0.0) or 1.0
     plot.add(
         type="heatmap", z=[rounded(row) for row in info.differences], x=list(range(num_folds)),
         y=names, text=[["" if v is None else score(v) for v in row] for row in info.scores],
@@ -138,6 +156,10 @@ def fold_heatmap(info: HeatmapInfo) -> Plot:
             "outlinewidth": 0, "nticks": 5,
         },
     )  # fmt: skip
+
+
+def _marks(plot: Plot, info: HeatmapInfo, names: list[str]) -> None:
+    """What became of folds without a score."""
     for kind, (name, symbol, color) in _MARKS.items():
         places = [
             (fold, names[row], info.numbers[row], cell)
@@ -155,17 +177,6 @@ def fold_heatmap(info: HeatmapInfo) -> Plot:
                 hovertext=[place[3] for place in places],
                 hovertemplate="%{y}, fold %{x}: %{hovertext}<extra></extra>",
             )  # fmt: skip
-    plot.x(
-        side="top", tickvals=list(range(num_folds)), showgrid=False,
-        ticktext=[f"fold {fold}" for fold in range(num_folds)],
-        range=[-0.5, max(num_folds, 1) - 0.5],
-    )  # fmt: skip
-    plot.y(
-        type="category", categoryorder="array", categoryarray=names, showgrid=False,
-        ticksuffix="  ", range=[len(names) - 0.5, -0.5],
-    )  # fmt: skip
-    plot.layout["plot_bgcolor"] = "#fafbfc"
-    return plot.finished()
 
 
 def _epoch(cell: str) -> str:

@@ -57,7 +57,7 @@ def stopped_fold(trial: Trial) -> int | None:
 def stops_info(projection: Projection) -> StopsInfo:
     """Collect the pruned trials."""
     pruned = [trial for trial in projection.trials if trial.state is State.PRUNED]
-    found: dict[str, list[Stop]] = defaultdict(list)
+    found: dict[int | None, list[Stop]] = defaultdict(list)
     for trial in pruned:
         if trial.judged is None:
             continue
@@ -65,13 +65,15 @@ def stops_info(projection: Projection) -> StopsInfo:
         where = f"after {count(len(trial.folds), 'fold')}"
         if fold is not None:
             where = f"epoch {max(trial.epochs.get(fold, {}), default=0)}"
-        title = "Means over folds" if fold is None else f"Monitor of fold {fold}"
-        found[title].append(
+        found[fold].append(
             Stop(number=trial.number, name=label(trial), where=where, value=value, limit=limit)
         )
     return StopsInfo(
         metric=metric_of(projection),
-        panels=tuple((title, tuple(found[title])) for title in sorted(found, reverse=True)),
+        panels=tuple(
+            ("Means over folds" if fold is None else f"Monitor of fold {fold}", tuple(found[fold]))
+            for fold in sorted(found, key=lambda fold: (fold is None, fold or 0))
+        ),
         num_unknown=len(pruned) - sum(map(len, found.values())),
     )
 

@@ -35,6 +35,7 @@ def routes(ledgers: Ledgers, settings: Settings) -> list[BaseRoute]:
     """Where this page and its figure are."""
 
     def page(request: Request) -> Response:
+        """The trials that the address names beside each other."""
         query = request.query_params
         texts = [text for text in query.getlist("t") if text]
         if not texts:
@@ -56,6 +57,7 @@ def routes(ledgers: Ledgers, settings: Settings) -> list[BaseRoute]:
             )
 
     def drawn(request: Request) -> Response:
+        """Their figures."""
         wanted = names_of(request.query_params.getlist("t"))
         with ExitStack() as stack:
             held = _hold(ledgers, stack, [name for name, _ in wanted])

@@ -75,8 +75,6 @@ def decision_form(
         looker: The one who looks.
         said: What became of the last form, whose words are kept.
     """
-    from sweep.promotion.model_card import MAX_REASON
-
     if looker.csrf is None:
         return tag(
             "p",
@@ -96,6 +94,31 @@ def decision_form(
         "form",
         tag("input", type="hidden", name="csrf", value=looker.csrf),
         tag("input", type="hidden", name="revision", value=seen.model.revision),
+        *_fields(form),
+        tag(
+            "p",
+            _button("approve", "Approve", is_off=bool(reasons)),
+            _button("reject", "Deny", is_off=seen.challenger is None),
+            _button("ask", "Ask for more", is_off=False),
+            class_="buttons",
+        ),
+        tag(
+            "p",
+            f"Approve is off: {'; '.join(reasons)}." if reasons else "Nothing is in the way.",
+            id="why-not",
+            class_="small",
+        ),
+        method="post",
+        action=promote_url(seen.model.name),
+        class_="decide",
+    )
+
+
+def _fields(form: Mapping[str, str]) -> tuple[Markup, Markup]:
+    """Name and reason, with what stood in them."""
+    from sweep.promotion.model_card import MAX_REASON
+
+    return (
         _labelled(
             "Your name",
             tag(
@@ -119,22 +142,6 @@ def decision_form(
                 required=True,
             ),
         ),
-        tag(
-            "p",
-            _button("approve", "Approve", is_off=bool(reasons)),
-            _button("reject", "Deny", is_off=seen.challenger is None),
-            _button("ask", "Ask for more", is_off=False),
-            class_="buttons",
-        ),
-        tag(
-            "p",
-            f"Approve is off: {'; '.join(reasons)}." if reasons else "Nothing is in the way.",
-            id="why-not",
-            class_="small",
-        ),
-        method="post",
-        action=promote_url(seen.model.name),
-        class_="decide",
     )
 
 

@@ -54,6 +54,7 @@ class _Pages:
         self._opened: OpenedCases | None = None
 
     def show(self, request: Request) -> Response:
+        """The page of one sweep's model."""
         return self._page(request, self._gather(request))
 
     def _gather(self, request: Request) -> Dossier:

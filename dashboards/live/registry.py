@@ -33,6 +33,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
     """Where this page is."""
 
     def index(request: Request) -> Response:
+        """All registered models."""
         models, problem = _listed(settings)
         body = registry_page(models, problem)
         return plain(request, Page(title="Registry: ptxsweep", body=body))

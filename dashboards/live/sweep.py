@@ -46,6 +46,7 @@ def routes(ledgers: Ledgers, settings: Settings) -> list[BaseRoute]:
     tracking = Tracking(settings.home.tracking_uri)
 
     def page(request: Request) -> Response:
+        """The page, or the part of it that is new."""
         with ledgers.opened(request.path_params["name"]) as one:
             view, now = View.of(request.query_params), datetime.now(UTC)
             is_away, driver, minute = tracking.is_away(), None, ""
@@ -64,6 +65,7 @@ def routes(ledgers: Ledgers, settings: Settings) -> list[BaseRoute]:
             )
 
     def group(request: Request) -> Response:
+        """The figures of one group."""
         key = request.path_params["group"]
         if key not in GROUPS:
             raise HTTPException(404)

@@ -55,6 +55,7 @@ def routes(ledgers: Ledgers, settings: Settings) -> list[BaseRoute]:
     kept: dict[str, _Row] = {}
 
     def index(request: Request) -> Response:
+        """The list of sweeps."""
         try:
             listed = ledgers.listed()
         except UnknownSweep as error:
@@ -68,6 +69,7 @@ def routes(ledgers: Ledgers, settings: Settings) -> list[BaseRoute]:
         )
 
     def row(request: Request) -> Response:
+        """One row of it, which opens the sweep."""
         name = request.path_params["name"]
         cells = _cells(ledgers, kept, name)
         return HTMLResponse(tag("tr", cells, id=f"sweep-{name}"))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,43 +12,29 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dashboards.figures import epochs, fold_curves, groups, overfitting
-from dashboards.live import figures, gallery
+from dashboards.figures import epochs
+from dashboards.live import figures, gallery, trial_numbers
 from dashboards.live.gallery import Drawer
 from dashboards.live.ledgers import Ledgers, OpenSweep
 from dashboards.live.page import Page, answer, sweep_url
 from dashboards.live.settings import Settings
 from dashboards.live.sweep import status
 from dashboards.live.tracking import Tracking
-from dashboards.queries import fold_scores, fold_states, fold_usage, label, leader_of, metric_of
-from dashboards.report import sections, sentences
-from dashboards.report.findings import GROUPS, SHOWN, MetricRow, metric_row
-from dashboards.report.markup import Markup, join, table, tag
+from dashboards.queries import label, leader_of, metric_of
+from dashboards.report import pictures
+from dashboards.report.findings import GROUPS
+from dashboards.report.markup import Markup, breakable, join, table, tag
 from dashboards.report.pictures import Picture
 from dashboards.text import (
     duration,
     in_sentence,
     listed,
-    memory,
-    metric_name,
     score,
     setting,
-    signed,
 )
-from ptxcore.metrics import bounds
-from sweep.analysis.cohort import overlap_ratio
-from sweep.analysis.phrases import reach, state_text
-from sweep.analysis.standing import compare_folds, num_compared
+from sweep.analysis.phrases import state_text
 from sweep.ledger.projection import Trial
 from sweep.util.words import count
-
-#: What a fold took, by name: heading, and how it is written.
-USAGE: dict[str, tuple[str, Callable[[float], str]]] = {
-    "cpu_seconds": ("processor time", duration),
-    "peak_memory_bytes": ("memory at most", memory),
-    "gpu_memory_bytes": ("GPU memory at most", memory),
-    "seconds_per_image": ("seconds an image", score),
-}
 
 
 def routes(ledgers: Ledgers, settings: Settings, drawer: Drawer) -> list[BaseRoute]:
@@ -57,6 +42,7 @@ def routes(ledgers: Ledgers, settings: Settings, drawer: Drawer) -> list[BaseRou
     tracking = Tracking(settings.home.tracking_uri)
 
     def page(request: Request) -> Response:
+        """The page, or the part of it that is new."""
         with ledgers.opened(request.path_params["name"]) as one:
             trial = _trial(one, request)
             is_away = tracking.is_away()
@@ -72,6 +58,7 @@ def routes(ledgers: Ledgers, settings: Settings, drawer: Drawer) -> list[BaseRou
             )
 
     def drawn(request: Request) -> Response:
+        """Its figures."""
         with ledgers.opened(request.path_params["name"]) as one:
             trial = _trial(one, request)
             etag = one.etag("trial figures", trial.number)
@@ -80,6 +67,7 @@ def routes(ledgers: Ledgers, settings: Settings, drawer: Drawer) -> list[BaseRou
             return figures.answer_figures(request, etag, _pictures(one, trial))
 
     def cases(request: Request) -> Response:
+        """Pictures of its cases, or that they are being drawn."""
         with ledgers.opened(request.path_params["name"]) as one:
             trial = _trial(one, request)
             if gallery.place(one, trial) is None:
@@ -136,8 +124,8 @@ def _body(one: OpenSweep, trial: Trial, is_away: bool) -> Markup:
     )
     chapters = {
         "Configuration": join((_configuration(one, trial, others, names), _copy(trial))),
-        "Fold by fold": _folds(one, trial, others, names),
-        "In numbers": _numbers(one, trial),
+        "Fold by fold": trial_numbers.folds(one, trial, others, names),
+        "In numbers": trial_numbers.numbers(one, trial),
         "Epoch by epoch": figures.place(
             "trial",
             sweep_url(one.name, "t", number, "figures"),
@@ -145,8 +133,8 @@ def _body(one: OpenSweep, trial: Trial, is_away: bool) -> Markup:
             num_trials=len(projection.trials),
         ),
         "What it sees": gallery.place(one, trial),
-        "Tries": _tries(trial),
-        "What it took": _usage(trial),
+        "Tries": trial_numbers.tries(trial),
+        "What it took": trial_numbers.usage(trial),
     }
     parts = [tag("section", tag("h2", title), part) for title, part in chapters.items() if part]
     return join((head, *parts, _files(one, trial)))
@@ -189,10 +177,14 @@ def _configuration(
     one: OpenSweep, trial: Trial, others: Sequence[Trial], names: dict[int, str]
 ) -> Markup:
     """Settings that differ from those beside it, then the others."""
-    differ: list[list[str]] = []
-    same: list[list[str]] = []
+    differ: list[list[object]] = []
+    same: list[list[object]] = []
     for name, value in trial.settings.items():
-        row = [name, setting(value), *(setting(other.settings.get(name, "–")) for other in others)]
+        row: list[object] = [
+            breakable(name),
+            setting(value),
+            *(setting(other.settings.get(name, "–")) for other in others),
+        ]
         (same if len(set(map(str, row[1:]))) == 1 and others else differ).append(row)
     head = ("setting", label(trial), *(names[other.number] for other in others))
     shown = table(head, differ, label="Configuration", numeric=range(1, len(head)))
@@ -238,124 +230,6 @@ def _typed(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _folds(one: OpenSweep, trial: Trial, others: Sequence[Trial], names: dict[int, str]) -> Markup:
-    projection = one.projection
-    own = fold_scores(projection, trial)
-    theirs = {other.number: fold_scores(projection, other) for other in others}
-    states = fold_states(trial, projection.num_folds)
-    rows: list[list[object]] = []
-    for fold in range(projection.num_folds):
-        row: list[object] = [f"fold {fold}"]
-        row.append(score(own.get(fold)) if states[fold] == "scored" else states[fold] or "–")
-        for values in theirs.values():
-            difference = own.get(fold, math.nan) - values.get(fold, math.nan)
-            row += [score(values.get(fold)), signed(difference)]
-        rows.append(row)
-    head = ["", label(trial)]
-    for number in theirs:
-        head += [names[number], "difference"]
-    said = []
-    for number, values in theirs.items():
-        found = compare_folds(
-            own,
-            values,
-            test_train_ratio=overlap_ratio(projection.header),
-            num_compared=num_compared(projection, number),
-        )
-        if found is None:
-            said.append(f"No fold is shared with {names[number]}.")
-            continue
-        found = found.within(*bounds(metric_of(projection)))
-        text = f"Beside {names[number]}: {signed(found.mean)} on "
-        text += count(found.num_folds, "shared fold")
-        if not math.isnan(found.low):
-            text += f" ({reach(found, is_default=number == 0)})"
-        said.append(f"{text}.")
-    return join(
-        (
-            table(head, rows, label="Scores by fold", numeric=range(1, len(head))),
-            *(tag("p", text) for text in said),
-        )
-    )
-
-
-def _rows(one: OpenSweep, trial: Trial, names: Sequence[str]) -> list[MetricRow]:
-    rival = one.projection.default
-    found = [metric_row(one.projection, trial, rival, name, one.points) for name in names]
-    return [row for row in found if row is not None]
-
-
-def _numbers(one: OpenSweep, trial: Trial) -> Markup:
-    rows = _rows(one, trial, SHOWN)
-    if not rows:
-        return tag("p", "No fold is finished, so it has no numbers.")
-    head = ("metric", "mean ± SD", "95% interval", "all empty", "default", "− default", "threshold")
-    cells = [
-        (
-            metric_name(row.metric),
-            sentences.plus_minus(row.winner),
-            sentences.span((row.winner.low, row.winner.high)),
-            score(row.all_empty),
-            "–" if row.rival is None else sentences.plus_minus(row.rival),
-            "–" if row.difference is None else signed(row.difference.mean),
-            row.threshold,
-        )
-        for row in rows
-    ]
-    text = (
-        "Means over the finished folds. “All empty” is what predicting nothing would score on "
-        "them. Means of fewer folds do not compare with those of all."
-    )
-    return join(
-        (
-            table(head, cells, label="Metrics", numeric=range(1, 6)),
-            tag("p", text, class_="small"),
-            sections.choices_table(one.projection, trial),
-        )
-    )
-
-
-def _tries(trial: Trial) -> Markup | None:
-    if not trial.log:
-        return None
-    rows = [
-        (
-            f"fold {one.fold}",
-            f"{one.attempt}",
-            f"{one.started_at[:19].replace('T', ' ')}",
-            duration(one.seconds),
-            one.outcome,
-            one.reason or "–",
-        )
-        for one in trial.log
-    ]
-    head = ("fold", "try", "began (UTC)", "took", "outcome", "why")
-    return table(head, rows, label="Tries at folds", numeric=(1, 3))
-
-
-def _usage(trial: Trial) -> Markup | None:
-    """Processor time and memory by fold, where the ledger has them."""
-    known = [name for name in USAGE if fold_usage(trial, name)]
-    if not known:
-        return None
-    rows = [
-        (
-            f"fold {fold}",
-            duration(score.seconds),
-            *(USAGE[name][1](score.usage.get(name, math.nan)) for name in known),
-        )
-        for fold, score in sorted(trial.folds.items())
-    ]
-    head = ("", "trained", *(USAGE[name][0] for name in known))
-    text = "Of the try that finished the fold, beside whatever else its host did."
-    return join(
-        (
-            table(head, rows, label="What each fold took", numeric=range(1, len(head))),
-            tag("p", text, class_="small"),
-        )
-    )
-
-
 def _files(one: OpenSweep, trial: Trial) -> Markup | None:
     """Where weights are."""
     weights = [fold.weights for fold in trial.folds.values() if fold.weights]
@@ -377,35 +251,7 @@ def _pictures(one: OpenSweep, trial: Trial) -> list[Picture]:
                 plot=epochs.epochs(monitored),
             )
         )
-    curves = fold_curves.fold_curves_info(one.projection, trial)
-    if curves.panels:
-        drawn.append(
-            Picture(
-                key="curves",
-                title="Training",
-                text="Thick lines are means over the finished folds, bands one SD to each side, "
-                "thin lines the monitor of single folds; crosses are the held fold.",
-                plot=fold_curves.fold_curves(curves),
-            )
-        )
-    info = overfitting.overfitting_info(trial)
-    if info is not None:
-        drawn.append(
-            Picture(
-                key="overfitting",
-                title="Overfitting",
-                text=overfitting.sentence(info),
-                plot=overfitting.overfitting(info),
-            )
-        )
-    parts = groups.groups_info(_rows(one, trial, GROUPS))
-    if parts.panels:
-        drawn.append(
-            Picture(
-                key="groups",
-                title="By size of the mask and by view",
-                text=groups.sentence(),
-                plot=groups.groups(parts, name=label(trial), rival="default"),
-            )
-        )
-    return drawn
+    drawn += pictures.trained(one.projection, trial, "")
+    return drawn + pictures.by_group(
+        trial_numbers.rows_of(one, trial, GROUPS), name=label(trial), rival="default"
+    )

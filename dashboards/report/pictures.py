@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dashboards.figures import (
@@ -22,11 +23,11 @@ from dashboards.figures import (
 from dashboards.plot import Plot
 from dashboards.queries import OperatingPoints, label, leader_of
 from dashboards.report import sections, sentences
-from dashboards.report.findings import Findings
+from dashboards.report.findings import Findings, MetricRow
 from dashboards.report.markup import Markup, tag
 from dashboards.text import metric_name
 from sweep.analysis import phrases
-from sweep.ledger.projection import Projection
+from sweep.ledger.projection import Projection, Trial
 from sweep.util.words import count
 
 
@@ -109,25 +110,18 @@ def cases(
     projection: Projection, found: Findings, curves: thresholds.ThresholdsInfo | None
 ) -> list[Picture]:
     """The leader by kinds of cases and by threshold."""
-    drawn: list[Picture] = []
     if leader_of(projection) is None:
-        return drawn
-    parts = groups.groups_info(found.groups)
-    if parts.panels:
-        table = sections.metrics_table(found, found.groups)
-        drawn.append(
-            Picture(
-                key="groups",
-                title="By size of the mask and by view",
-                text=groups.sentence(),
-                plot=groups.groups(
-                    parts,
-                    name=sentences.subject(found).capitalize(),
-                    rival=found.rival,
-                ),
-                after=tag("details", tag("summary", "The same in numbers"), table),
-            )
-        )
+        return []
+    drawn = by_group(
+        found.groups,
+        name=sentences.subject(found).capitalize(),
+        rival=found.rival,
+        after=tag(
+            "details",
+            tag("summary", "The same in numbers"),
+            sections.metrics_table(found, found.groups),
+        ),
+    )
     if curves is not None:
         drawn += [
             Picture(
@@ -148,17 +142,52 @@ def cases(
     return drawn
 
 
+def by_group(
+    rows: Sequence[MetricRow], *, name: str, rival: str, after: Markup | None = None
+) -> list[Picture]:
+    """A trial by size of the mask and by view; nothing where no metric has groups.
+
+    Args:
+        rows: Metrics of groups.
+        name: The trial in words.
+        rival: What it stands beside.
+        after: What stands below.
+    """
+    parts = groups.groups_info(rows)
+    if not parts.panels:
+        return []
+    return [
+        Picture(
+            key="groups",
+            title="By size of the mask and by view",
+            text=groups.sentence(),
+            plot=groups.groups(parts, name=name, rival=rival),
+            after=after,
+        )
+    ]
+
+
 def training(projection: Projection, found: Findings) -> list[Picture]:
     """The leader epoch by epoch."""
+    leader = leader_of(projection)
+    return [] if leader is None else trained(projection, leader, sentences.subject(found))
+
+
+def trained(projection: Projection, trial: Trial, name: str) -> list[Picture]:
+    """A trial epoch by epoch: its curves, and where it fits its own cases alone.
+
+    Args:
+        projection: Projection of the sweep.
+        trial: Any; without a finished fold it has no such pictures.
+        name: The trial in words, its number apart.
+    """
     drawn: list[Picture] = []
-    if (leader := leader_of(projection)) is None:
-        return drawn
-    curves = fold_curves.fold_curves_info(projection, leader)
+    curves = fold_curves.fold_curves_info(projection, trial)
     if curves.panels:
         drawn.append(
             Picture(
                 key="curves",
-                title=f"Training of {sentences.subject(found)}, {label(leader)}",
+                title=f"Training of {name}, {label(trial)}" if name else "Training",
                 text="Thick lines are means over the folds (dotted once some have stopped early), "
                 "bands one SD to each side within what the metric can be, thin lines the monitor "
                 "of single folds. The monitor cases lie inside the training part and choose the "
@@ -167,7 +196,7 @@ def training(projection: Projection, found: Findings) -> list[Picture]:
                 plot=fold_curves.fold_curves(curves),
             )
         )
-    info = overfitting.overfitting_info(leader)
+    info = overfitting.overfitting_info(trial)
     if info is not None:
         drawn.append(
             Picture(

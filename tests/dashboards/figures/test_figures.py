@@ -25,6 +25,8 @@ from dashboards.figures.schedule import schedule, schedule_info
 from dashboards.figures.schedule import sentence as schedule_sentence
 from dashboards.figures.slices import sentence as slices_sentence
 from dashboards.figures.slices import slices, slices_info
+from dashboards.figures.stops import sentence as stops_sentence
+from dashboards.figures.stops import stops, stops_info
 from dashboards.plot import Plot, as_json
 from dashboards.queries import leader_of, ordered
 from dashboards.report.findings import find
@@ -508,3 +510,23 @@ def test_anytime_shows_a_line_and_a_band_for_each_policy() -> None:
     assert [trace["name"] for trace in lines] == ["greedy", "halving"]
     assert lines[0]["y"] == pytest.approx([0.5, 0.2])
     assert len(figure.data) == 4
+
+
+class TestStops:
+    def test_each_pruned_trial_stands_beside_its_own_threshold(self, sweep: Ledger) -> None:
+        info = stops_info(sweep.projection)
+        shown = {stop.number: stop for _, panel in info.panels for stop in panel}
+        pruned = [t for t in sweep.projection.trials if t.state is State.PRUNED]
+        assert set(shown) == {trial.number for trial in pruned}
+        assert info.num_unknown == 0
+        for trial in pruned:
+            assert trial.judged == (shown[trial.number].value, shown[trial.number].limit)
+            assert shown[trial.number].value < shown[trial.number].limit
+        assert [title for title, _ in info.panels] == sorted(title for title, _ in info.panels)
+        assert "Pruner's threshold then" in texts(stops(info))
+
+    def test_of_an_older_ledger_it_says_that_it_does_not_know(self) -> None:
+        projection = projection_of([[0.5] * 3, [0.4]], ends={1: State.PRUNED})
+        info = stops_info(projection)
+        assert (info.panels, info.num_unknown) == ((), 1)
+        assert "holds no threshold" in stops_sentence(info)
