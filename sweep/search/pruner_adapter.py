@@ -13,7 +13,6 @@ from sweep.ledger.compat import trial_id
 from sweep.ledger.projection import Projection
 from sweep.pruners import PrunerPair, level_of
 from sweep.search.optuna_views import MARKS_NOTE, OptunaView, epoch_view, fold_view
-from sweep.util.numbers import mean_or
 
 #: Of the range of all values: a difference of 1 is found to 0.0001.
 _HALVINGS = 14
@@ -138,7 +137,9 @@ def _judged(
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if is_stopped(middle) else (low, middle)
-    value = mean_or(values.values()) if is_mean else level_of(pruner, trial, maximize=maximize)
+    value = level_of(pruner, trial, maximize=maximize)
+    if is_mean:
+        value = math.fsum(values.values()) / len(values)
     return value, value + sign * high
 
 

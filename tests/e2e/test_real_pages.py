@@ -22,6 +22,7 @@ from dashboards.live.settings import Settings
 from dashboards.report.export import find_browser
 from dashboards.text import score
 from sweep.storage.home import Home
+from sweep.storage.sweep import Sweep
 
 SPACE = """
 name: slice
@@ -43,6 +44,7 @@ parameters:
   learning_rate: {type: float, low: 1.0e-3, high: 1.0e-2, log: true, default: 0.005}
 """
 GROUPS = ("comparisons", "search", "training", "cost")
+WHITE, DARK = "rgb(255, 255, 255)", "rgb(18, 23, 29)"
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,14 @@ def test_the_live_page_and_the_report(browser: Browser, swept: tuple[Path, Path]
         for value in shown["trials"][best]["fold_scores"]:
             expect(page.locator("main")).to_contain_text(score(value))
         assert figures_of(page, "trial") >= 1
+        took = page.get_by_role("region", name="What each fold took")
+        expect(took).to_contain_text("seconds an image")
+        page.locator("#cases").scroll_into_view_if_needed()
+        pictures = page.locator("#cases ul.cases img")
+        expect(pictures.first).to_be_visible(timeout=240_000)  # another process draws them
+        page.reload()
+        page.locator("#cases").scroll_into_view_if_needed()
+        expect(pictures.first).to_be_visible()
         assert serious(page) == []
 
         page.goto(f"{address}/compare?t=slice:{best}&t=slice:{other}")
@@ -96,13 +106,20 @@ def test_the_live_page_and_the_report(browser: Browser, swept: tuple[Path, Path]
             page.goto(f"{address}{path}")
             expect(page.locator("main h1")).to_be_visible()
             assert serious(page) == [], path
+    with Sweep.open(Home.from_environment(home), "slice") as opened:
+        assert opened.evidence.num_uses() == (0, 0), "no page opens the hold-out"
     page.goto(report.as_uri())
     page.locator("html[data-drawn]").wait_for()
     expect(page.locator("main")).to_contain_text(shown["sentences"][0])
     figures = page.locator("figure:has(.js-plotly-plot)")
     assert figures.count() >= 9
+    pareto = page.locator("#figure-pareto")
+    expect(pareto).to_contain_text("Seconds an image")
     assert page.locator(".js-plotly-plot:not(:has(.main-svg))").count() == 0
-    assert serious(page) == []
+    for paper in (DARK, WHITE):
+        page.get_by_role("button", name="Light / dark").click()
+        expect(page.locator("body")).to_have_css("background-color", paper)
+        assert serious(page) == [], paper
     page.close()
     assert (seen.console, seen.foreign) == ([], [])
 
