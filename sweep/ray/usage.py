@@ -11,13 +11,14 @@ Of the try that finished the fold, by name:
 from __future__ import annotations
 
 import contextlib
+import re
 import resource
 import sys
 from pathlib import Path
 
 #: Written to `clear_refs` it sets the peak of resident memory to what is resident (proc(5)).
 _RESET_PEAK = "5"
-_CLEAR = Path("/proc/self/clear_refs")
+_CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 class Meter:
@@ -41,17 +42,22 @@ class Meter:
 
     def read(self) -> dict[str, float]:
         """What was taken so far; names as above."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        found = {
-            "cpu_seconds": _cpu_seconds() - self._begun,
-            "peak_memory_bytes": float(peak * (1 if sys.platform == "darwin" else 1024)),
-        }
+        found = {"cpu_seconds": _cpu_seconds() - self._begun, "peak_memory_bytes": _peak()}
         if self._device == "cuda":
             import torch
 
             if torch.cuda.is_available():
                 found["gpu_memory_bytes"] = float(torch.cuda.max_memory_allocated())
         return found
+
+
+def _peak() -> float:
+    """Bytes; Linux tells the one that was begun anew (VmHWM), `getrusage` that of all time."""
+    with contextlib.suppress(OSError):
+        if found := re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE):
+            return float(found[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak * (1 if sys.platform == "darwin" else 1024))
 
 
 def _cpu_seconds() -> float:
