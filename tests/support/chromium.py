@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dashboards.report.export import find_browser
 
@@ -21,6 +21,7 @@ def chromium() -> Iterator[Browser]:
     if found is None:
         assert os.environ.get("PTXSWEEP_BROWSER") != "required", "no Chromium is installed"
         pytest.skip("no Chromium or Chrome is installed")
+    expect.set_options(timeout=30_000)  # a busy machine takes its time
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         try:
