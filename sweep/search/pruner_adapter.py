@@ -116,8 +116,8 @@ def _judged(
         is_mean: Whether the mean of its values counts, not the last one.
 
     Returns:
-        None where a better trial would have been stopped too, or the pruner keeps marks of whom it
-        was asked about.
+        None where a better trial would have been stopped too, or the pruner marks trials as it
+        judges them.
     """
     values, sign = trial.intermediate_values, 1.0 if maximize else -1.0
     others = view.study.get_trials(deepcopy=False)
