@@ -48,7 +48,7 @@ class StopsInfo:
 
 
 def stopped_fold(trial: Trial) -> int | None:
-    """The fold that a trial was pruned in, by its epochs; None where it was not, or between folds."""
+    """The fold that a trial was pruned in, by its epochs; None where it was not pruned so."""
     if trial.state is not State.PRUNED or not trial.log or trial.log[-1].fold in trial.folds:
         return None
     return trial.log[-1].fold
