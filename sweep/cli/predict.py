@@ -264,11 +264,10 @@ def predict_command(
 
 
 def _given(file: Path, places: Mapping[Path, Path]) -> Path:
-    """A file of an archive by the archive's own path, as if that were a folder."""
-    for place, path in places.items():
-        if place != path and file.is_relative_to(place):
-            return path / file.relative_to(place)
-    return file
+    from ptxcore.data.formats.archives import given_path
+
+    found = (given_path(file, place, path) for place, path in places.items())
+    return next((shown for shown in found if shown != file), file)
 
 
 def _end(problems: Sequence[Exception], num_files: int) -> None:

@@ -57,6 +57,19 @@ def opened(path: Path) -> Iterator[Path]:
         )
 
 
+def given_path(file: Path, folder: Path, source: Path) -> Path:
+    """What a user would call a file: in an archive by its own path, as if that were a folder.
+
+    Args:
+        file: A file that was found.
+        folder: What `opened` made of a source.
+        source: The source.
+    """
+    if not source.is_file() or not file.is_relative_to(folder):
+        return file
+    return (source.parent if _is_index(source) else source) / file.relative_to(folder)
+
+
 def _is_index(path: Path) -> bool:
     return path.name.upper() == "DICOMDIR"
 

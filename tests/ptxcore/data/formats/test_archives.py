@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tiny_dicom import write_set
 
-from ptxcore.data.formats.archives import is_source, opened
+from ptxcore.data.formats.archives import given_path, is_source, opened
 from ptxcore.errors import DataError
 from sweep.cli import main
 
@@ -54,6 +54,17 @@ def test_the_index_of_a_disc_means_its_folder(name: str, tmp_path: Path) -> None
         assert folder == tmp_path
     with opened(tmp_path) as folder:
         assert folder == tmp_path
+
+
+def test_files_are_called_what_a_user_calls_them(tmp_path: Path) -> None:
+    disc, archive = tmp_path / "DicomDir", tmp_path / "a.zip"
+    disc.touch()
+    archive.touch()
+    image = tmp_path / "pt0" / "im0"
+    assert given_path(image, tmp_path, disc) == image
+    assert given_path(Path("/x/pt0/im0"), Path("/x"), archive) == archive / "pt0" / "im0"
+    assert given_path(image, tmp_path, tmp_path) == image
+    assert given_path(image, Path("/x"), archive) == image
 
 
 def test_another_file_is_none(tmp_path: Path) -> None:
