@@ -231,7 +231,7 @@ def patiently(
             if waited >= patience_seconds:
                 raise LedgerError(
                     f"the ledger database was away for {waited:.0f} s ({reason}); start it, then "
-                    "`ptxsweep resume` goes on"
+                    "give the command again (`ptxsweep resume` for a sweep)"
                 ) from error
             if waited == 0.0:
                 _log.warning("the ledger database is away (%s); waiting for it", reason)

@@ -24,6 +24,7 @@ from sweep.ledger.connection import (
     close_storage,
     compare_and_swap,
     open_storage,
+    patiently,
     read_attribute,
     readable,
 )
@@ -75,7 +76,10 @@ class State:
 
 
 class ModelRecord:
-    """The record of one registered model; it comes into being with the first write."""
+    """The record of one registered model; it comes into being with the first write.
+
+    A database server that is away is waited for, as by a sweep.
+    """
 
     def __init__(self, ledger_url: str, model: str) -> None:
         """Open the database; `close` lets go.
@@ -96,8 +100,7 @@ class ModelRecord:
 
     def read(self) -> State:
         """The record as it is now."""
-        study = self._find()
-        text = None if study is None else read_attribute(self._storage, study, _STATE)
+        text = self._text(_STATE)
         if text is None:
             return State()
         with readable():
@@ -128,7 +131,14 @@ class ModelRecord:
             "champion": new.champion,
             "request": new.request,
         }
-        text = compare_and_swap(self._storage, self._made(), _STATE, seen.text, value)
+
+        def once() -> str | None:
+            # What a try wrote whose answer was lost is ours: it has the move's token.
+            text = compare_and_swap(self._storage, self._made(), _STATE, seen.text, value)
+            stored = self._text(_STATE) if text is None else text
+            return stored if stored == json.dumps(value, sort_keys=True) else None
+
+        text = patiently(once)
         return None if text is None else dataclasses.replace(new, text=text, revision=revision)
 
     def add_event(self, event: Mapping[str, Any], token: str | None = None) -> None:
@@ -139,23 +149,29 @@ class ModelRecord:
             token: Token of the move; a new one for what moved nothing.
         """
         key = f"{_EVENT}{token or uuid4().hex}"
-        compare_and_swap(self._storage, self._made(), key, None, event)
+        patiently(lambda: compare_and_swap(self._storage, self._made(), key, None, event))
 
     def event_of(self, token: str) -> Mapping[str, Any] | None:
         """What became of a move; None if it has not ended."""
-        study = self._find()
-        text = None if study is None else read_attribute(self._storage, study, _EVENT + token)
+        text = self._text(_EVENT + token)
         return None if text is None else json.loads(text)
 
     def events(self) -> list[Mapping[str, Any]]:
         """The history, oldest first."""
-        study = self._find()
+        study = patiently(self._find)
         if study is None:
             return []
         with readable():
-            attributes = self._storage.get_study_user_attrs(study)
+            attributes = patiently(lambda: self._storage.get_study_user_attrs(study))
             events = [event for key, event in attributes.items() if key.startswith(_EVENT)]
             return sorted(events, key=lambda event: str(event["at"]))
+
+    def _text(self, key: str) -> str | None:
+        def once() -> str | None:
+            study = self._find()
+            return None if study is None else read_attribute(self._storage, study, key)
+
+        return patiently(once)
 
     def _find(self) -> int | None:
         try:

@@ -16,12 +16,12 @@ from sweep.storage.home import Home
 MODEL = "ptxsweep-bare"
 
 
-def bare_home(folder: Path, tracking_uri: str | None = None) -> Home:
+def bare_home(folder: Path, tracking_uri: str | None = None, ledger: str | None = None) -> Home:
     """A home that no environment variable moves, its MLflow laid out."""
     folder.mkdir(exist_ok=True)
     home = Home.from_environment(
         folder,
-        ledger=f"sqlite:///{folder / 'ledger.db'}",
+        ledger=ledger or f"sqlite:///{folder / 'ledger.db'}",
         tracking_uri=tracking_uri or f"sqlite:///{folder / 'mlflow.db'}",
         storage=folder / "sweeps",
     )

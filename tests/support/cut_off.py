@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from sweep.storage.home import Home
@@ -95,17 +96,37 @@ def copies(folder: Path) -> Iterator[tuple[int, Path]]:
         yield step, Path(shutil.copytree(folder, folder.with_name(f"copy-{step}")))
 
 
-def moves(folder: Path) -> None:
-    """A move of two aliases, cut off before each of its steps; then one that only looks."""
+def own_schema(server: str) -> str:
+    """Address of an empty ledger on a PostgreSQL, a new schema in its database."""
+    import sqlalchemy
+
+    schema = f"ledger_{uuid4().hex}"
+    engine = sqlalchemy.create_engine(server)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE SCHEMA {schema}"))
+    engine.dispose()
+    return f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
+
+
+def moves(folder: Path, server: str | None = None) -> None:
+    """A move of two aliases, cut off before each of its steps; then one that only looks.
+
+    With the address of a PostgreSQL the ledger is there, a schema of its own for each step.
+    """
     from bare_versions import MODEL, bare_home, standing, step
     from mlflow import MlflowClient
 
     from sweep.promotion.move import position, record_of
 
-    step(bare_home(folder), {"champion": "1", "previous": "3"})
+    before = {"champion": "1", "previous": "3"}
+    if server is None:
+        step(bare_home(folder), before)
     after = {"champion": "2", "previous": "1"}
     for number, copy in copies(folder):
-        home = bare_home(copy)
+        home = bare_home(copy, ledger=server and own_schema(server))
+        if server is not None:
+            for earlier in ({"champion": "1"}, before):
+                step(home, earlier)
         code = ended_before(number, ALIASES, partial(step, home, after))
         cut = standing(home)
         with record_of(home, MODEL) as record:
@@ -214,4 +235,4 @@ if __name__ == "__main__":
         "move": moves,
         "promote": promotions,
         "rollback": rollbacks,
-    }[sys.argv[1]](Path(sys.argv[2]))
+    }[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])

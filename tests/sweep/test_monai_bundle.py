@@ -126,6 +126,20 @@ def test_monai_runs_it_and_gives_what_the_networks_give(
     assert num_pixels  # masks of nothing would all be equal
 
 
+def test_monai_refuses_a_lateral_view_with_the_reason(
+    bundle: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    (tmp_path / "in").mkdir()
+    pixels, out = rng.integers(0, 255, (90, 70), dtype=np.uint8), tmp_path / "out"
+    write_dicom(tmp_path / "in" / "side.dcm", pixels, ViewPosition="LL", PatientName="Doe^Jane")
+    words = ("--dataset_dir", tmp_path / "in", "--output_dir", out)
+    ran = monai_bundle("run", "--config_file", "configs/inference.json", *words, folder=bundle)
+    assert ran.returncode != 0
+    assert "ViewPosition: found LL, expected a frontal view" in ran.stderr
+    assert "Doe" not in ran.stderr + ran.stdout
+    assert not list(out.rglob("*.png"))
+
+
 def test_monai_verifies_it(bundle: Path, tmp_path: Path) -> None:
     schema = tmp_path / "schema.json"
     schema.write_text(json.dumps({"type": "object", "required": REQUIRED}), encoding="utf-8")

@@ -114,6 +114,7 @@ def test_arrays_over_http(address: str, weights: Path, tmp_path: Path) -> None:
         ({"Modality": "CT"}, "row 0: Modality: found CT, expected a projection radiograph"),
         ({"Modality": "MG"}, "row 0: Modality: found MG, expected a projection radiograph"),
         ({"ViewPosition": "LL"}, "row 0: ViewPosition: found LL, expected a frontal view"),
+        ({"ViewPosition": "LATERAL"}, "row 0: ViewPosition: found LATERAL, expected a frontal"),
         ({"BitsAllocated": 32}, "row-0.dcm: BitsAllocated: found 32, expected 8 or 16"),
         (None, "row-0.dcm: preamble: found no 'DICM' at byte 128, expected a DICOM file"),
     ],
