@@ -25,6 +25,8 @@ def test_equal_challengers_pass_the_gate_as_it_was_and_not_the_gate(
         assert found["worth predicting nothing"]["before"]["nothing"] >= 0.3
         assert found["worth predicting nothing"]["now"]["nothing"] <= 0.05
         assert found["0.02 worse than the default"]["now"]["default"] <= 0.05
+    for failing, found in figures["patients"]["errors"].items():
+        assert max(found.values()) <= 0.05, failing
     (row,) = figures["spending"]["rows"].values()
     assert row["points"]["false promotion in a row"] >= 0.8
     assert row["spent"]["false promotion in a row"] <= 0.05

@@ -2,10 +2,11 @@
 
     python tests/benchmarks/bench_evidence.py [--quick] [--sweeps 2000] [--workers 2]
 
-Six parts: what the gate passes (here), what it says of costs and of parts of the cases
-(`evidence_gate`), how often intervals hold the truth (`evidence_coverage`), many promotions on one
-hold-out and the bias of confirmed scores (`evidence_spending`), how often the best of many is
-called better (`evidence_selection`). For the gate a sweep draws a hold-out of patients and the Dice
+Seven parts: what the gate passes (here), what it says of costs and of parts of the cases
+(`evidence_gate`), and of failures of whole patients (`evidence_patients`), how often intervals hold
+the truth (`evidence_coverage`), many promotions on one hold-out and the bias of confirmed scores
+(`evidence_spending`), how often the best of many is called better
+(`evidence_selection`). For the gate a sweep draws a hold-out of patients and the Dice
 of each case (`evidence_world`); its winner is the best of eight by a noisy search score. Beside the
 gate stands the gate as it was: points, and percentiles of a bootstrap over patients. Goals that are
 missed are said on standard error, and the exit code is 1. The last line is one JSON object.
@@ -33,6 +34,8 @@ sys.path += [str(Path(__file__).parent), str(Path(__file__).resolve().parents[1]
 
 from evidence_coverage import coverage_figures, percentiles
 from evidence_gate import PARTED, TRADES, gate_figures
+from evidence_patients import SIZES as PATIENTS
+from evidence_patients import patient_figures
 from evidence_selection import selection_figures
 from evidence_spending import confirmation_figures, spending_figures
 from evidence_world import SCENES, Cases, Scene, Values
@@ -200,6 +203,7 @@ def measured(part: str, num_sweeps: int, is_quick: bool) -> tuple[str, dict[str,
         "selection": lambda: selection_figures(num_sweeps),
         "gate": lambda: gate_tables(num_sweeps, sizes, is_quick=is_quick),
         "questions": lambda: gate_figures(num_sweeps, sizes),
+        "patients": lambda: patient_figures(num_sweeps, PATIENTS[3:4] if is_quick else PATIENTS),
         # Its range needs fewer samples than a share that must be small.
         "coverage": lambda: coverage_figures(num_sweeps if is_quick else num_sweeps // 4, sizes),
         "spending": lambda: spending_figures(num_sweeps, *([[(150, 5)]] if is_quick else [])),
@@ -231,6 +235,9 @@ def goals_missed(figures: Mapping[str, Any]) -> list[str]:
             if not parted.is_worse:
                 refused = found[parted.name]["refused"]
                 shares[f"refused for a part, {parted.name}, {size}"] = (refused, 0.05)
+    for failing, found in figures["patients"]["errors"].items():
+        for size, share in found.items():
+            shares[f"equal, and fails whole patients, {failing}, {size}"] = (share, 0.05)
     for size, found in spending.items():
         shares[f"an equal row errs, {size}"] = (found["spent"]["false promotion in a row"], 0.05)
     for name, share in figures["selection"].items():
@@ -243,7 +250,7 @@ def goals_missed(figures: Mapping[str, Any]) -> list[str]:
 
 
 #: The longest first, so that two processes end together.
-PARTS = ("gate", "questions", "coverage", "spending", "selection", "confirmed")
+PARTS = ("gate", "questions", "patients", "coverage", "spending", "selection", "confirmed")
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
