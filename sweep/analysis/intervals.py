@@ -181,7 +181,7 @@ def num_positive_patients(groups: Sequence[str], positive: NDArray[np.bool_]) ->
 
 
 class _Patients(NamedTuple):
-    """Of each patient that counts: sum, number, sum of squares of its values, and weight."""
+    """Sum, number and sum of squares of the values of each patient that counts, and weight."""
 
     sums: NDArray[np.float64]
     sizes: NDArray[np.float64]

@@ -133,7 +133,7 @@ class ModelRecord:
         }
 
         def once() -> str | None:
-            # What a try wrote whose answer was lost is ours: it has the move's token.
+            # A try may have written though its answer was lost; the text has the move's token.
             text = compare_and_swap(self._storage, self._made(), _STATE, seen.text, value)
             stored = self._text(_STATE) if text is None else text
             return stored if stored == json.dumps(value, sort_keys=True) else None

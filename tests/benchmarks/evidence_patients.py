@@ -44,7 +44,7 @@ class Failing:
 
     Attributes:
         name: What happens.
-        share: Of the images of a patient who is failed.
+        share: How many images of a patient fail.
         gain: Dice gained on each positive case; with `misses` the champion's false alarms.
         single: What both models do on single images; None for nothing.
         misses: Whether positive images are missed; else healthy ones have false alarms.
