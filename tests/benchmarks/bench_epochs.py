@@ -52,10 +52,9 @@ SCHEDULES = (
 def arms() -> list[tuple[str, Arm]]:
     """By label; the first wave is the one that ships."""
     found = [(name, parse_arm(name)) for name in PEERS]
+    found.append((BEFORE, parse_arm("default", pruner=PRUNERS["same_epoch"])))
     for pruner, spec in PRUNERS.items():
-        found += [
-            (f"{name} {pruner}", parse_arm(name, pruner=spec)) for name in ("default", "greedy:3")
-        ]
+        found.append((f"greedy:3 {pruner}", parse_arm("greedy:3", pruner=spec)))
     for epochs, keep in SCHEDULES:
         wave = parse_arm("wave")
         settings: dict[str, Any] = {**wave.settings, "epochs": epochs, "keep": keep}
