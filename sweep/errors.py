@@ -8,7 +8,7 @@ SweepError
 │   └── HoldoutUsed    the hold-out was opened before, and a further use was not asked for
 ├── LeaseHeld          another driver is writing this ledger
 ├── LedgerError        the ledger does not hold what it should
-├── ClusterError       Ray's job server cannot be reached, or refuses
+├── ClusterError       Ray or Slurm cannot be reached, or do not do what they are asked
 ├── StorageError      object storage cannot be used, or does not hold what it should
 ├── TrackingError      MLflow cannot be reached, or does not hold what it should
 ├── ChampionMoved      another promoter was faster
@@ -59,7 +59,7 @@ class StorageError(SweepError):
 
 
 class ClusterError(SweepError):
-    """Ray's job server cannot be reached, or does not do what it is asked."""
+    """Ray or Slurm cannot be reached, or do not do what they are asked."""
 
 
 class ChampionMoved(SweepError):

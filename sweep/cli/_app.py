@@ -89,7 +89,7 @@ Exit codes:
   3    the gate refused a promotion
   4    interrupted, `ptxsweep resume` goes on (`ptxsweep confirm` with a confirmation)
   5    another driver is at work on the sweep, or another promoter on the model, or the ledger,
-       MLflow or Ray's job server cannot be used, or a disk is full
+       MLflow or Ray cannot be used, or a disk is full
   6    `ptxsweep predict` segmented some of the files and could not read others
   130  Ctrl-C, with nothing to resume
 \b

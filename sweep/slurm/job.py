@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from sweep.slurm.node import HALT, SEEN_SECONDS, make_local
+from sweep.slurm.node import DONE, HALT, SEEN_SECONDS, make_local
 
 #: Ray's part of this host may take this long on a busy one.
 _HEAD_SECONDS = 300.0
@@ -208,6 +208,8 @@ class Job:
 
     def _clear(self) -> None:
         """End Ray everywhere and leave nothing on the hosts' own disks: the cache has cases."""
+        if self.meeting.is_dir():
+            (self.meeting / DONE).touch()
         steps = [step for step, _ in self._workers.values()]
         steps += [self._head] if self._head is not None else []
         for step in steps:

@@ -22,6 +22,10 @@ SEEN_SECONDS = 60.0
 _FIRST_PORT, _NUM_PORTS = 20_000, 12_000
 #: Made by the head when Slurm ends its step.
 HALT = "halt"
+#: Made by the first host when the driver has ended; the head waits for that as long as this.
+DONE = "done"
+HALT_SECONDS = 12.0
+_LOOK_SECONDS = 0.2
 _BAD = 2
 
 
@@ -134,8 +138,8 @@ def free_port(job: int) -> int:
 def lead_or_join(meeting: Path, local: Path, head: str | None) -> int:
     """Start Ray's head, or a worker of it, and stay with it.
 
-    Slurm announces a preemption to the steps of a job alone: the head hands it on, and Ray, which
-    gets the signal too, goes on for half a minute.
+    Slurm announces a preemption to the steps of a job alone: the head hands it on, and waits for
+    the driver.
 
     Args:
         meeting: Folder where the head writes down its address.
@@ -168,13 +172,30 @@ def lead_or_join(meeting: Path, local: Path, head: str | None) -> int:
     else:
         address = address_of(head.rpartition(":")[0])
         words.append(f"--address={head}")
+    return _stay(subprocess.Popen([*words, f"--node-ip-address={address}"]), meeting, local, head)
+
+
+def _stay(ray: subprocess.Popen[bytes], meeting: Path, local: Path, head: str | None) -> int:
+    """Stay with Ray until it ends or Slurm ends this step; then leave nothing on this host."""
+    is_told = False
 
     def tell(number: int, frame: FrameType | None) -> None:
-        if head is None:
-            (meeting / HALT).touch()
+        nonlocal is_told
+        is_told = True
 
     signal.signal(signal.SIGTERM, tell)
-    return subprocess.Popen([*words, f"--node-ip-address={address}"]).wait()
+    while ray.poll() is None and not is_told:
+        time.sleep(_LOOK_SECONDS)
+    if not is_told:
+        return ray.returncode or 0
+    if head is None and meeting.is_dir():
+        (meeting / HALT).touch()
+        deadline = time.monotonic() + HALT_SECONDS
+        while time.monotonic() < deadline and meeting.is_dir() and not (meeting / DONE).exists():
+            time.sleep(_LOOK_SECONDS)
+    ray.kill()  # what it started ends with this step
+    shutil.rmtree(local, ignore_errors=True)
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

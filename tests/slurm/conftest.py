@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -26,20 +28,23 @@ _rows: list[tuple[str, int, int, int]] = []
 
 
 @pytest.fixture(scope="session")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+def slurm() -> Iterator[SlurmCluster]:
     """A controller and two hosts."""
     reason = slurm_cluster.why_not()
     if reason is not None:
         if os.environ.get("PTXSWEEP_SLURM") == "required":
             pytest.fail(f"the Slurm tests are required here, but {reason}")
         pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("slurm")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)
-    files = write_phantom(folder / "source", num_cases=60, size=128, prevalence=0.5, seed=3)
-    import_cases(files.dicom, files.rle, folder / "store")
-    with closing(SlurmCluster(folder, folder / "store", rows=_rows)) as made:
-        yield made
+    # Not pytest's own folder, which each further run of pytest closes to other users.
+    folder = Path(tempfile.mkdtemp(prefix="ptxsweep-slurm-"))
+    folder.chmod(0o755)
+    try:
+        files = write_phantom(folder / "source", num_cases=60, size=128, prevalence=0.5, seed=3)
+        import_cases(files.dicom, files.rle, folder / "store")
+        with closing(SlurmCluster(folder, folder / "store", rows=_rows)) as made:
+            yield made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +56,7 @@ def calm(slurm: SlurmCluster) -> Scores:
         token = Path(slurm_cluster.LOCAL) / f"ptxsweep-{job}" / "token"
         assert host.run("stat", "--format=%a", token).stdout == "600\n"
     slurm.ended(job, "calm")
+    slurm.is_clean(job)
     scores = slurm.scores("calm")
     assert len(scores) == 9
     slurm.check("none", job, "calm", scores)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import network
 from command_line import TINY_SPACE
-from network import Network
+from network import Host, Network
 
 from sweep.errors import UnknownSweep
 from sweep.ledger import Ledger
@@ -25,6 +25,14 @@ PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 STANDARD = TINY_SPACE.replace("POLICY", "standard")
 #: Each host's own disk; the rest of the file system stands for the shared one.
 LOCAL = "/tmp/ray"
+#: Two people who may not see each other's files, with their numbers.
+USERS = {"ptx-alice": 51_001, "ptx-bob": 51_002}
+#: An interpreter below a closed folder of root is opened to them in the hosts' own view of it.
+_OPEN = """
+mkdir -p {above} && mount -t tmpfs none {above} && mkdir {above}/upper {above}/work
+mount -t overlay -o lowerdir={closed},upperdir={above}/upper,workdir={above}/work none {closed}
+chmod o+x {closed}
+"""
 Scores = dict[tuple[int, int], float]
 
 _CONFIGURATION = """
@@ -95,6 +103,8 @@ class SlurmCluster:
         self.controller, self.a, self.b = (
             self.network.add(name, environment) for name in ("controller", "n1", "n2")
         )
+        for host in self.network.hosts:
+            self._admit_users(host)
         self._configure()
         self._munge(stack)
         self.controller.start("slurmctld", "-D", log=self.folder / "slurmctld.out")
@@ -117,6 +127,35 @@ class SlurmCluster:
         (self.folder / "slurm.conf").write_text(text, encoding="ascii")
         # Not looked for on this machine, whose own may be of either version, or hidden.
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n", encoding="ascii")
+
+    def _admit_users(self, host: Host) -> None:
+        """Make the two users known on a host, and the interpreter readable to them."""
+        lines = {"passwd": "{0}:x:{1}:{1}::{2}/{0}:/bin/sh\n", "group": "{0}:x:{1}:\n"}
+        for kind, line in lines.items():
+            file = self.folder / f"{kind}-{host.name}"
+            known = Path("/etc", kind).read_text(encoding="utf-8")
+            more = [line.format(name, number, self.folder) for name, number in USERS.items()]
+            file.write_text("".join([known, *more]), encoding="utf-8")
+            self.on(host, "mount", "--bind", file, f"/etc/{kind}")
+        for name, number in USERS.items():
+            (self.folder / name).mkdir(exist_ok=True)
+            os.chown(self.folder / name, number, number)
+        for folder in reversed(Path(sys.executable).resolve().parents):
+            if not folder.stat().st_mode & 0o001:
+                text = _OPEN.format(closed=folder, above=f"{LOCAL}/above")
+                self.on(host, "sh", "-ec", text)
+
+    def on(self, host: Host, *words: str | Path) -> str:
+        """What a command says on a host."""
+        done = host.run(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def as_user(self, user: str, *words: str | Path) -> tuple[str | Path, ...]:
+        """A command as one of the two users runs it."""
+        number = str(USERS[user])
+        change = ("setpriv", "--reuid", number, "--regid", number, "--clear-groups")
+        return (*change, "env", f"HOME={self.folder / user}", *words)
 
     def _munge(self, stack: ExitStack) -> None:
         """One for all hosts: it speaks over a socket of the shared file system."""
@@ -143,9 +182,7 @@ class SlurmCluster:
 
     def ask(self, *words: str | Path) -> str:
         """What a command of Slurm says on the controller."""
-        done = self.controller.run(*words)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return self.on(self.controller, *words)
 
     def is_whole(self) -> bool:
         """Whether both hosts are idle."""
@@ -168,39 +205,52 @@ class SlurmCluster:
 
     # Sweeps.
 
-    def submit(self, name: str, *words: str | Path, home: Path | None = None) -> str:
+    def submit(
+        self, name: str, *words: str | Path, home: Path | None = None, user: str | None = None
+    ) -> str:
         """Submit a sweep as a user does on a login node; the job's number."""
-        done = self.ptxsweep(name, *words, home=home)
+        done = self.ptxsweep(name, *words, home=home, user=user)
         assert done.returncode == 0, done.stderr
         assert "submitted as job" in done.stderr
         return done.stderr.split("submitted as job ")[1].split(";")[0]
 
     def ptxsweep(
-        self, name: str, *words: str | Path, home: Path | None = None
+        self, name: str, *words: str | Path, home: Path | None = None, user: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """`ptxsweep slurm` on the controller's host."""
         space = self.folder / f"{name}.yaml"
         text = STANDARD.replace("EPOCHS", "16").replace("name: tiny", f"name: {name}")
         space.write_text(text, encoding="utf-8")
-        return self.controller.run(
+        command = (
             "ptxsweep", "slurm", space, "--store", self.store, "--home", home or self.home,
             "--nodes", "2", "--cpus-per-node", "1", "--local", LOCAL, "--precision", "float32",
             *words,
         )  # fmt: skip
+        return self.controller.run(*(command if user is None else self.as_user(user, *command)))
 
     def log(self, name: str, home: Path | None = None) -> str:
         """What the jobs of a sweep printed."""
         files = sorted(((home or self.home) / "slurm" / name).glob("*.log"))
         return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
-    def ended(self, job: str, name: str, state: str = "COMPLETED", patience: float = 900.0) -> None:
+    def ended(
+        self,
+        job: str,
+        name: str,
+        state: str = "COMPLETED",
+        *,
+        home: Path | None = None,
+        patience: float = 900.0,
+    ) -> None:
         """Wait until a job has ended in a state."""
         final = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED")
         try:
             self.wait(lambda: self.state(job)["JobState"] in final, f"job {job}", patience)
             assert self.state(job)["JobState"] == state
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.state(job)}\n{self.log(name)[-4000:]}") from None
+            raise AssertionError(
+                f"{error}\n{self.state(job)}\n{self.log(name, home)[-4000:]}"
+            ) from None
 
     def scores(self, name: str, home: Path | None = None) -> Scores:
         """Every fold's score; none while the sweep is not there."""
@@ -220,18 +270,20 @@ class SlurmCluster:
         finally:
             ledger.close()
 
-    def in_the_middle(self, job: str, name: str) -> None:
+    def in_the_middle(self, job: str, name: str, home: Path | None = None) -> None:
         """Wait until some folds are finished."""
 
         def is_there() -> bool:
-            assert self.state(job)["JobState"] in ("PENDING", "RUNNING"), self.log(name)[-4000:]
-            return len(self.scores(name)) >= 2
+            assert self.state(job)["JobState"] in ("PENDING", "RUNNING"), self.log(name, home)
+            return len(self.scores(name, home)) >= 2
 
-        self.wait(is_there, f"the middle of {name}; {self.log(name)[-4000:]}", 600.0)
+        self.wait(is_there, f"the middle of {name}", 600.0)
 
-    def check(self, fault: str, job: str, name: str, calm: Scores) -> None:
+    def check(
+        self, fault: str, job: str, name: str, calm: Scores, home: Path | None = None
+    ) -> None:
         """Nothing lost, nothing trained twice, every score as without the fault; a row for it."""
-        ledger = Ledger.open(f"sqlite:///{self.home / 'ledger.db'}", name)
+        ledger = Ledger.open(f"sqlite:///{(home or self.home) / 'ledger.db'}", name)
         projection = ledger.projection
         ledger.close()
         assert projection.sweep_state == "finished"
@@ -241,12 +293,11 @@ class SlurmCluster:
             assert sorted(finished) == sorted(one.folds), "a fold ran twice, or was lost"
             assert all(attempt.repeated_epochs <= 1 for attempt in one.log)
             assert all(attempt.ended_at is not None for attempt in one.log)
-        assert self.scores(name) == calm
+        assert self.scores(name, home) == calm
         attempts = sum(len(one.log) for one in projection.trials)
         again = sum(attempt.repeated_epochs for one in projection.trials for attempt in one.log)
         restarts = int(self.state(job)["Restarts"])
         self.rows.append((fault, restarts, attempts, again))
-        self.is_clean(job)
 
     def is_clean(self, job: str) -> None:
         """Nothing of a job is left on the hosts' own disks."""

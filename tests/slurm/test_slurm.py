@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from slurm_cluster import Scores, SlurmCluster
+import pytest
+from slurm_cluster import LOCAL, USERS, Scores, SlurmCluster
+
+#: Jobs of minutes, and two of them wait two more before Slurm starts them again.
+pytestmark = pytest.mark.timeout(1800)
 
 
 def test_preempted_it_goes_on(slurm: SlurmCluster, calm: Scores) -> None:
@@ -11,6 +15,7 @@ def test_preempted_it_goes_on(slurm: SlurmCluster, calm: Scores) -> None:
     slurm.ask("sbatch", "-p", "high", "-N2", "--exclusive", "--output=/dev/null", "--wrap=sleep 5")
     slurm.ended(job, "preempted")
     assert int(slurm.state(job)["Restarts"]) >= 1
+    slurm.is_clean(job)
     slurm.check("preempted by another partition", job, "preempted", calm)
 
 
@@ -40,16 +45,25 @@ def test_cancelled_it_stops_and_can_be_submitted_again(slurm: SlurmCluster, calm
     slurm.ended(job, "cancelled", "CANCELLED")
     slurm.wait(slurm.is_whole, "two idle hosts")
     assert int(slurm.state(job)["Restarts"]) == 0
+    slurm.is_clean(job)
     again = slurm.submit("cancelled")
     slurm.ended(again, "cancelled")
     slurm.check("scancel, submitted again", again, "cancelled", calm)
 
 
-def test_two_at_once_on_the_same_hosts(slurm: SlurmCluster, calm: Scores) -> None:
-    jobs = {name: slurm.submit(name) for name in ("first", "second")}
-    for name, job in jobs.items():
-        slurm.ended(job, name)
-        slurm.check(f"two jobs at once on both hosts: {name}", job, name, calm)
+def test_two_users_at_once_on_the_same_hosts(slurm: SlurmCluster, calm: Scores) -> None:
+    homes = {user: slurm.folder / user / "home" for user in USERS}
+    jobs = {user: slurm.submit("both", home=homes[user], user=user) for user in USERS}
+    alice, bob = USERS
+    slurm.in_the_middle(jobs[alice], "both", homes[alice])
+    for host in (slurm.a, slurm.b):
+        token = f"{LOCAL}/ptxsweep-{jobs[alice]}/token"
+        assert host.run(*slurm.as_user(alice, "cat", token)).returncode == 0
+        assert host.run(*slurm.as_user(bob, "cat", token)).returncode != 0
+    for user, job in jobs.items():
+        slurm.ended(job, "both", home=homes[user])
+        slurm.is_clean(job)
+        slurm.check("two users at once on both hosts", job, "both", calm, homes[user])
 
 
 def test_what_slurm_refuses_is_told(slurm: SlurmCluster) -> None:
@@ -64,7 +78,7 @@ def test_a_disk_that_is_not_shared_is_told(slurm: SlurmCluster) -> None:
     home.mkdir()
     slurm.b.run("mount", "-t", "tmpfs", "none", home)
     job = slurm.submit("apart", home=home)
-    slurm.ended(job, "apart", "FAILED")
+    slurm.ended(job, "apart", "FAILED", home=home)
     assert "host ptx-n2 does not see" in slurm.log("apart", home)
     assert "give a --home that all hosts share" in slurm.log("apart", home)
     assert not slurm.scores("apart", home)
