@@ -80,6 +80,8 @@ class Runtime:
         precision: "float32" or "bfloat16" (autocast).
         channels_last: Memory layout of network and batches.
         num_threads: CPU threads of one trial, at least 1.
+        folded_norms: Whether inference computes with batch norms folded into convolutions, weights
+            in the precision and several windows at once; earlier versions never did.
 
     Raises:
         SettingsError: Names the field that holds something else.
@@ -89,6 +91,7 @@ class Runtime:
     precision: str = "float32"
     channels_last: bool = False
     num_threads: int = 1
+    folded_norms: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no part of the core knows."""
@@ -96,6 +99,7 @@ class Runtime:
             ("device", ("cpu", "cuda")),
             ("precision", ("float32", "bfloat16")),
             ("channels_last", (False, True)),
+            ("folded_norms", (False, True)),
         ):
             found = getattr(self, name)
             if found not in allowed or type(found) is not type(allowed[0]):

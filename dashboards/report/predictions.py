@@ -250,7 +250,12 @@ def _draw(
     runtime: Runtime,
 ) -> tuple[Example, ...]:
     """Predict fold by fold, so that each network is loaded once."""
-    from ptxcore.inference import place, predict_attention, predict_prepared
+    from ptxcore.inference import (
+        for_inference_on,
+        place,
+        predict_attention,
+        predict_prepared,
+    )
     from ptxcore.inference.attention_sheet import attention_sheet
     from ptxcore.models import load_weights
 
@@ -259,7 +264,7 @@ def _draw(
     drawn: dict[str, Example] = {}
     for fold in sorted({choice.fold for choice in choices}):
         weights = folder / str(trial.folds[fold].weights)
-        network = place(load_weights(weights)[0], runtime)
+        network = for_inference_on(place(load_weights(weights)[0], runtime), runtime)
         for choice in choices:
             if choice.fold != fold:
                 continue

@@ -149,7 +149,11 @@ def measure(
     """
     runs: dict[str, Callable[[NDArray[Any]], NDArray[np.float32]]] = {}
     for name in PYTORCH:
-        runtime = Runtime(precision=name.removeprefix("pytorch-"), channels_last=True)
+        runtime = Runtime(
+            precision=name.removeprefix("pytorch-"),
+            channels_last=True,
+            folded_norms=ensemble.runtime.folded_norms,
+        )
         networks = tuple((place(network, runtime), one) for network, one in ensemble.members)
         runs[name] = dataclasses.replace(ensemble, members=networks, runtime=runtime).logits
     runs |= graphs

@@ -3,6 +3,7 @@
 from ptxcore.inference._attention import predict_attention
 from ptxcore.inference._costs import EnsembleCosts, measure_costs
 from ptxcore.inference._ensemble import Ensemble, mean_logits, segment, sigmoid
+from ptxcore.inference._folded_norms import for_inference_on
 from ptxcore.inference._micro_batches import is_out_of_memory
 from ptxcore.inference._predict import (
     Passes,
@@ -18,6 +19,7 @@ __all__ = [
     "Ensemble",
     "EnsembleCosts",
     "Passes",
+    "for_inference_on",
     "is_out_of_memory",
     "mean_logits",
     "measure_costs",

@@ -9,8 +9,9 @@ pneumothorax (Dice over them 0.34), the mean logit 64% (0.52), both without a fa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,8 @@ from torch import nn
 from ptxcore.allocator import keep_buffers
 from ptxcore.errors import SettingsError
 from ptxcore.inference._attention import predict_attention
-from ptxcore.inference._predict import place, predict_logits
+from ptxcore.inference._folded_norms import for_inference_on
+from ptxcore.inference._predict import place, predict_prepared, prepared_for
 from ptxcore.metrics import check_rule, logits_to_mask
 from ptxcore.models import load_weights
 from ptxcore.settings import FoldSettings, for_inference
@@ -95,8 +97,25 @@ class Ensemble:
             SettingsError: The image is not a two-dimensional array with pixels.
             OutOfMemory: A single window does not fit in memory.
         """
-        return mean_logits(
-            predict_logits(network, image, settings, self.runtime)
+        shape = np.shape(image)
+        grids: dict[tuple[int, str], NDArray[Any]] = {}  # most have one in common
+
+        def of_each() -> Iterator[NDArray[np.float32]]:
+            for network, settings in self._in_inference:
+                grid = (settings.image_size, settings.resampling)
+                if grid not in grids:
+                    grids[grid] = prepared_for(image, settings)
+                yield predict_prepared(
+                    network, grids[grid], (shape[0], shape[1]), settings, self.runtime
+                )
+
+        return mean_logits(of_each())
+
+    @cached_property
+    def _in_inference(self) -> tuple[tuple[nn.Module, FoldSettings], ...]:
+        """The members as they compute: `members` are those that are written."""
+        return tuple(
+            (for_inference_on(network, self.runtime), settings)
             for network, settings in self.members
         )
 

@@ -194,7 +194,13 @@ def _windowed(
             logits: Tensor = network(windows)
         return logits.float()
 
-    return slide(forward, channels.stack, settings.window_size, settings.overlap)
+    return slide(
+        forward,
+        channels.stack,
+        settings.window_size,
+        settings.overlap,
+        grouped=runtime.folded_norms,
+    )
 
 
 @contextmanager

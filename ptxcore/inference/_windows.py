@@ -16,6 +16,9 @@ from ptxcore.inference._micro_batches import SplitForward
 WINDOWS_PER_BATCH = {"cpu": 1, "cuda": 16}
 #: As in MONAI: no pixel counts less, so that a corner which one window alone sees divides well.
 _LEAST_WEIGHT = 1e-3
+#: Pixels of those that go through a network with folded norms together: four windows of 256 px;
+#: of larger ones it gains nothing.
+PIXELS_PER_BATCH = 4 * 256**2
 
 
 def window_of(shape: tuple[int, int], window_px: int) -> tuple[int, int]:
@@ -61,7 +64,12 @@ def _starts(side: int, window: int, step: int) -> list[int]:
 
 
 def slide(
-    forward: Callable[[Tensor], Tensor], images: Tensor, window_px: int, overlap: float
+    forward: Callable[[Tensor], Tensor],
+    images: Tensor,
+    window_px: int,
+    overlap: float,
+    *,
+    grouped: bool = False,
 ) -> Tensor:
     """Logits of a whole image from windows, in one pass where the window covers it.
 
@@ -77,6 +85,7 @@ def slide(
         images: Shape (1, S, h, w). A side shorter than the window is one window long.
         window_px: Side of the window; 0 takes the whole image.
         overlap: Share of the window that neighbours have in common, in [0, 1).
+        grouped: Whether small windows go through the network together on a CPU too.
 
     Returns:
         Logits of shape (1, K, h, w), float32.
@@ -96,6 +105,8 @@ def slide(
     rows, columns = window
     sums: Tensor | None = None
     at_once = WINDOWS_PER_BATCH[images.device.type]
+    if grouped:
+        at_once = max(at_once, PIXELS_PER_BATCH // (rows * columns))
     for begin in range(0, len(starts), at_once):
         places = starts[begin : begin + at_once]
         windows = torch.cat(

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ptxcore.models._norms import GroupNorm, InstanceNorm
+
 #: Groups of channels in a group norm, where the width divides by it.
 MAX_GROUPS = 8
 
@@ -94,9 +96,9 @@ class Style:
         if self.norm == "batch":
             return nn.BatchNorm2d(channels)
         if self.norm == "instance":
-            return nn.InstanceNorm2d(channels, affine=True)
+            return InstanceNorm(channels, affine=True)
         assert self.norm == "group", self.norm
-        return nn.GroupNorm(math.gcd(MAX_GROUPS, channels), channels)
+        return GroupNorm(math.gcd(MAX_GROUPS, channels), channels)
 
     def _unit(
         self, convolution: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module | None

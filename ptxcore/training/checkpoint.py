@@ -85,7 +85,12 @@ class Identity:
         Raises:
             CheckpointError: Names the first thing that differs.
         """
-        known = _flat({"settings": FoldSettings().as_dict(), "inference": []}) | _flat(found)
+        defaults = {
+            "settings": FoldSettings().as_dict(),
+            "inference": [],
+            "runtime": {"folded_norms": Runtime.folded_norms},
+        }
+        known = _flat(defaults) | _flat(found)
         own = _flat(self.as_dict())
         for name in known:
             if name not in own:

@@ -57,6 +57,7 @@ def measure_runtime(settings: FoldSettings, *, device: str, num_threads: int) ->
             precision=precision,
             channels_last=channels_last,
             num_threads=num_threads,
+            folded_norms=device == "cpu",
         )
         limit = 4 * min(seconds.values(), default=math.inf)
         cost = _seconds_per_step(settings, runtime, limit=limit)

@@ -16,7 +16,7 @@ from ptxcore.data.resample import target_shape
 from ptxcore.data.splits.fold_plan import SearchPlan
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import OutOfMemory
-from ptxcore.inference import Passes, on_grid, predict_grid, predict_prepared
+from ptxcore.inference import Passes, for_inference_on, on_grid, predict_grid, predict_prepared
 from ptxcore.losses import loss_of
 from ptxcore.metrics import (
     build_table,
@@ -46,7 +46,6 @@ def score_cases(
     runtime: Runtime,
     *,
     rule: Rule | None = None,
-    passes: Passes | None = None,
 ) -> tuple[CaseTable, float]:
     """Predict cases one by one and count.
 
@@ -57,7 +56,6 @@ def score_cases(
         settings: Settings, of which sizes, overlap, tta and the weights of the loss count here.
         runtime: Device, precision and layout.
         rule: With one, distances between outlines are measured under it: a second for ragged ones.
-        passes: Forward passes of the one case given, see `predict_grid`.
 
     Returns:
         Counts per case on the original grid, and the mean loss over cases on the network's grid.
@@ -69,6 +67,20 @@ def score_cases(
         DataError: A case is given twice.
         SettingsError: The rule is not valid.
     """
+    return _score(for_inference_on(network, runtime), store, case_ids, settings, runtime, rule=rule)
+
+
+def _score(
+    network: nn.Module,
+    store: CaseStore,
+    case_ids: Sequence[str],
+    settings: FoldSettings,
+    runtime: Runtime,
+    *,
+    rule: Rule | None,
+    passes: Passes | None = None,
+) -> tuple[CaseTable, float]:
+    """As `score_cases`, with the network as it computes; `passes` are those of the one case."""
     grid = store.resampled(settings.image_size, settings.resampling)
     rows, losses, surfaces = [], [], []
     for index in (store.index(name) for name in case_ids):
@@ -123,12 +135,11 @@ def score_choices(
         SettingsError: The rule is not valid.
     """
     tables: list[list[CaseTable]] = [[] for _ in choices]
+    network = for_inference_on(network, runtime)
     for name in case_ids:
         passes: Passes = {}
         for own, settings in zip(tables, choices, strict=True):
-            table, _ = score_cases(
-                network, store, [name], settings, runtime, rule=rule, passes=passes
-            )
+            table, _ = _score(network, store, [name], settings, runtime, rule=rule, passes=passes)
             own.append(table)
     return [concatenate(own) for own in tables]
 
@@ -156,6 +167,7 @@ def time_image(
         OutOfMemory: A single window does not fit in memory.
         StoreError: The store has no such case.
     """
+    network = for_inference_on(network, runtime)
     grid, seconds = store.resampled(settings.image_size, settings.resampling), []
     for index in (store.index(name) for name in case_ids[:NUM_TIMED]):
         image, case = grid.image(index), store.cases[index]

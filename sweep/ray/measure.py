@@ -84,4 +84,5 @@ def _choose(settings: FoldSettings, device: str, num_threads: int, precision: st
         precision=precision,
         channels_last=precision == "bfloat16",
         num_threads=num_threads,
+        folded_norms=device == "cpu",
     )

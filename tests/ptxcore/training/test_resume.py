@@ -208,6 +208,7 @@ def test_a_folder_of_another_fold_is_refused(
         ({"fold": 1}, "fold: found 0, expected 1"),
         ({"plan": other}, "plan_digest: found"),
         ({"runtime": Runtime(channels_last=True)}, r"runtime\.channels_last: found False"),
+        ({"runtime": Runtime(folded_norms=True)}, r"runtime\.folded_norms: found False"),
     ):
         with pytest.raises(CheckpointError, match=what):
             bench.train(directory=tmp_path, **options)
@@ -221,6 +222,7 @@ def test_a_checkpoint_of_an_earlier_version_lacks_settings_that_had_their_defaul
     path = tmp_path / "last" / "state.json"
     state = json.loads(path.read_text())
     del state["fold"]["settings"]["ema_decay"]
+    del state["fold"]["runtime"]["folded_norms"]
     del state["digest"]  # which format 1 did not have
     path.write_text(json.dumps(state | {"format": 1}))
     with pytest.raises(CheckpointError, match=r"ema_decay: found 0\.0, expected 0\.5"):
