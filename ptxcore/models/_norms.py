@@ -25,7 +25,7 @@ class InstanceNorm(nn.InstanceNorm2d):
     """Instance norm (Ulyanov et al. 2016, arXiv:1607.08022), affine."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """Of shape (B, C, H, W), as the values."""
+        """Normalised values, in their shape (B, C, H, W)."""
         if not _is_served(values):
             return super().forward(values)
         return _normalised(values, self.weight, self.bias, self.num_features, self.eps)
@@ -35,7 +35,7 @@ class GroupNorm(nn.GroupNorm):
     """Group norm (Wu and He 2018, arXiv:1803.08494), affine."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """Of shape (B, C, H, W), as the values."""
+        """Normalised values, in their shape (B, C, H, W)."""
         if not _is_served(values):
             return super().forward(values)
         return _normalised(values, self.weight, self.bias, self.num_groups, self.eps)
@@ -49,7 +49,7 @@ def _normalised(
 
 
 class _GroupNorm(torch.autograd.Function):
-    """Of as many groups as channels it is an instance norm."""
+    """Group norm; with a group for each channel it is an instance norm."""
 
     @staticmethod
     def forward(
@@ -97,7 +97,7 @@ class _GroupNorm(torch.autograd.Function):
 
 
 def _by_channel(values: Tensor, channels: int) -> Tensor:
-    """Of shape (B, G) or more, one value a group, as (B, channels)."""
+    """One value a group, shape (B, G) or with more axes of 1, as (B, channels)."""
     groups = values.view(len(values), -1)
     return groups.repeat_interleave(channels // groups.shape[1], dim=1)
 
@@ -105,7 +105,7 @@ def _by_channel(values: Tensor, channels: int) -> Tensor:
 def _sums(
     gradient: Tensor, values: Tensor, weight: Tensor, mean: Tensor, scale: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Of the gradient times the normalised values, and of the gradient, each (B, C)."""
+    """Sums of the gradient times the normalised values, and of the gradient, each (B, C)."""
     found = [
         torch.ops.aten.native_batch_norm_backward(
             *(gradient[one : one + 1], values[one : one + 1], weight, None, None),
