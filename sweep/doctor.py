@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -143,20 +145,50 @@ def _dicom() -> Iterator[Finding]:
 
 
 def _device() -> Iterator[Finding]:
-    import torch
-
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            found = torch.cuda.get_device_properties(index)
-            text = f"{found.name}, {found.total_memory / _GIB:.0f} GiB"
-            yield Finding(topic=f"gpu {index}", status="ok", text=text)
-        supported = torch.cuda.is_bf16_supported()
-    else:
+    found, supported = _gpus() if _may_have_gpu() or not _torch_loads() else ((), False)
+    yield from found
+    if not found:
         yield Finding(topic="gpu", status="note", text="none found, folds train on the CPU")
         flags = _cpu_flags()
         supported = bool(flags & {"amx_bf16", "avx512_bf16"})
     text = "in hardware" if supported else "emulated; a sweep measures it and takes float32"
     yield Finding(topic="bfloat16", status="ok" if supported else "note", text=text)
+
+
+def _may_have_gpu() -> bool:
+    """Whether the system has a device of NVIDIA's or AMD's; a Linux without one has no GPU."""
+    known = ("nvidia*", "kfd", "dxg")
+    return sys.platform != "linux" or any(any(Path("/dev").glob(name)) for name in known)
+
+
+def _torch_loads() -> bool:
+    """Whether PyTorch's libraries load, which takes a tenth of the time of importing it."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return False
+    try:
+        ctypes.CDLL(str(Path(spec.origin).with_name("lib") / "libtorch_python.so"))
+    except OSError:
+        return False
+    return True
+
+
+def _gpus() -> tuple[tuple[Finding, ...], bool]:
+    """What PyTorch sees, and whether they have bfloat16 in hardware."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return (), False
+    properties = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    found = [
+        Finding(
+            topic=f"gpu {index}",
+            status="ok",
+            text=f"{one.name}, {one.total_memory / _GIB:.0f} GiB",
+        )
+        for index, one in enumerate(properties)
+    ]
+    return tuple(found), torch.cuda.is_bf16_supported()
 
 
 def _machine() -> Iterator[Finding]:
@@ -229,11 +261,14 @@ def _mlflow(home: Home) -> Iterator[Finding]:
     if missing_file(home.tracking_uri) is not None:
         yield Finding(topic="mlflow", status="ok", text=f"{address}, made by the first sweep")
         return
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    from mlflow import MlflowClient
+    from sweep.mlflow.local import answers
 
-    MlflowClient(tracking_uri=home.tracking_uri).search_experiments(max_results=1)
+    if not answers(home.tracking_uri):
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+        from mlflow import MlflowClient
+
+        MlflowClient(tracking_uri=home.tracking_uri).search_experiments(max_results=1)
     yield Finding(topic="mlflow", status="ok", text=f"{address} answers")
 
 

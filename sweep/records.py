@@ -250,3 +250,16 @@ class NewTrial:
 
 
 Decision = RunFold | NewTrial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """What a person wrote down about a sweep.
+
+    Attributes:
+        at: When, in ISO 8601.
+        text: One line.
+    """
+
+    at: str
+    text: str

@@ -14,23 +14,11 @@ from optuna.storages import RDBStorage
 
 from sweep.errors import LedgerError
 from sweep.ledger.connection import compare_and_swap, read_attribute
+from sweep.records import Note
 
 NOTES_KEY, STOP_KEY = "ptxsweep:notes", "ptxsweep:stop"
 #: Two people write at once; not a hundred.
 _TRIES = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class Note:
-    """What a person wrote down about a sweep.
-
-    Attributes:
-        at: When, in ISO 8601.
-        text: One line.
-    """
-
-    at: str
-    text: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,6 @@ from typing import Any
 from sweep.errors import LedgerError
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.inference_choice import at_common
-from sweep.ledger.messages import Note
 from sweep.records import (
     DEFAULT_TRIAL,
     Epoch,
@@ -29,6 +28,7 @@ from sweep.records import (
     FoldPaused,
     FoldScore,
     FoldStarted,
+    Note,
     State,
     SweepState,
     TrialAdded,

@@ -16,6 +16,8 @@ from sweep.util.signatures import Approver, read_approvers, signer_of
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
+    from sweep.mlflow.local import LocalVersion
+
 DECISION_TAG, VERDICT_TAG = "ptxsweep.decision", "ptxsweep.verdict_sha256"
 _DIGEST_TAG = "ptxsweep.package_sha256"
 APPROVED, REJECTED = "approved", "rejected"
@@ -32,7 +34,7 @@ def approvers_of(home: Home) -> tuple[Approver, ...]:
     return read_approvers(home.approvers)
 
 
-def subject(version: ModelVersion) -> dict[str, Any]:
+def subject(version: ModelVersion | LocalVersion) -> dict[str, Any]:
     """What a decision is about: the part of it that the registry knows."""
     return {
         "format": 1,
@@ -43,7 +45,7 @@ def subject(version: ModelVersion) -> dict[str, Any]:
     }
 
 
-def approval_of(home: Home, version: ModelVersion | None) -> dict[str, Any] | None:
+def approval_of(home: Home, version: ModelVersion | LocalVersion | None) -> dict[str, Any] | None:
     """Whether a model is approved; None in a home that does not ask for it.
 
     Plain JSON values: "approved"; "by", whose signature it is, and "at", when by the signer's

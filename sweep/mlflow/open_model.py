@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ptxcore.export.onnx_graph import OnnxEnsemble
     from ptxcore.inference import Ensemble
+    from sweep.mlflow.local import LocalVersion
 
 #: How the name of a graph ends.
 ONNX = ".onnx"
@@ -87,8 +88,9 @@ def open_model(
             f"--engine: found {engine} for {uri}, expected onnxruntime, openvino or "
             "openvino-bfloat16 for a graph"
         )
+    from ptxcore.inference.ensemble_folder import load_ensemble, load_facts
     from sweep.mlflow.decision import APPROVAL, approval_of
-    from sweep.mlflow.model_package import ENSEMBLE_FOLDER, load_ensemble, load_facts
+    from sweep.mlflow.model_package import ENSEMBLE_FOLDER
 
     def loaded(folder: Path) -> tuple[Ensemble, dict[str, Any]]:
         ensemble = load_ensemble(folder / ENSEMBLE_FOLDER)
@@ -115,7 +117,9 @@ def open_model(
 
 
 @contextmanager
-def registered_files(home: Home, uri: str, so: str) -> Iterator[tuple[Path, ModelVersion]]:
+def registered_files(
+    home: Home, uri: str, so: str
+) -> Iterator[tuple[Path, ModelVersion | LocalVersion]]:
     """A copy of a registered model's files, compared with what the registry says of that version.
 
     Args:
@@ -138,7 +142,15 @@ def registered_files(home: Home, uri: str, so: str) -> Iterator[tuple[Path, Mode
     if (file := missing_file(home.tracking_uri)) is not None:
         raise UsageError(f"no model was registered in {home.folder} (found no {file}); give --home")
 
-    from sweep.mlflow.package_digest import fetch
+    from sweep.mlflow.local import local_version
+    from sweep.mlflow.package_digest import fetch, fetch_local
+
+    here = local_version(home.tracking_uri, home.artifacts, **named.groupdict())
+    if here is not None:
+        with tempfile.TemporaryDirectory(prefix="ptxsweep-") as copy:
+            yield fetch_local(here, Path(copy)), here
+        return
+
     from sweep.mlflow.registry import reaching
     from sweep.mlflow.view import connect
 

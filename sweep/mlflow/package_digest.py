@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
-
-from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
-from mlflow.entities.model_registry import ModelVersion
+from typing import TYPE_CHECKING
 
 from ptxcore.errors import CheckpointError
 from sweep.errors import UsageError
-from sweep.mlflow.view import local_path
+from sweep.mlflow.local import LocalVersion, local_path
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 DIGEST_TAG = "ptxsweep.package_sha256"
 
@@ -61,13 +63,7 @@ def fetch(client: MlflowClient, version: ModelVersion, target: Path) -> Path:
         UsageError: The version has no tag.
         CheckpointError: The files are gone, or others than were registered.
     """
-    what = f"model {version.name} version {version.version}"
-    expected = version.tags.get(DIGEST_TAG)
-    if expected is None:
-        raise UsageError(
-            f"{what}: found no tag {DIGEST_TAG}, expected the SHA-256 of its files; an older "
-            "ptxsweep registered it, or something else: run `ptxsweep promote` on its sweep again"
-        )
+    what, expected = _registered(version)
     source = client.get_model_version_download_uri(version.name, version.version)
     place = local_path(source)
     if place is not None and not place.is_dir():
@@ -75,10 +71,54 @@ def fetch(client: MlflowClient, version: ModelVersion, target: Path) -> Path:
             f"{what}: found no folder {place}, where its files were registered; bring them back, "
             "or run `ptxsweep promote` on its sweep again"
         )
+    from mlflow.artifacts import download_artifacts
+
     target.mkdir(parents=True, exist_ok=True)  # the download makes none of nothing
     folder = Path(
         download_artifacts(source, dst_path=str(target), tracking_uri=client.tracking_uri)
     )
+    _compare(folder, what, expected)
+    return folder
+
+
+def fetch_local(version: LocalVersion, target: Path) -> Path:
+    """As `fetch`, of a version whose files lie in the home.
+
+    Args:
+        version: Version with its tags.
+        target: Folder that no other user can write into.
+
+    Returns:
+        The folder of the copy.
+
+    Raises:
+        UsageError: The version has no tag.
+        CheckpointError: The files are others than were registered, or cannot be read.
+    """
+    what, expected = _registered(version)
+    folder = target / "model"
+    try:
+        shutil.copytree(version.place, folder)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise CheckpointError(f"{what}: {version.place} cannot be copied ({reason})") from error
+    _compare(folder, what, expected)
+    return folder
+
+
+def _registered(version: ModelVersion | LocalVersion) -> tuple[str, str]:
+    """What messages call a version, and its digest."""
+    what = f"model {version.name} version {version.version}"
+    expected = version.tags.get(DIGEST_TAG)
+    if expected is None:
+        raise UsageError(
+            f"{what}: found no tag {DIGEST_TAG}, expected the SHA-256 of its files; an older "
+            "ptxsweep registered it, or something else: run `ptxsweep promote` on its sweep again"
+        )
+    return what, expected
+
+
+def _compare(folder: Path, what: str, expected: str) -> None:
     found = package_digest(folder)
     if found != expected:
         raise CheckpointError(
@@ -86,4 +126,3 @@ def fetch(client: MlflowClient, version: ModelVersion, target: Path) -> Path:
             "registered; they are damaged or were exchanged in the artifact store: find out who "
             "writes there, then run `ptxsweep promote` on its sweep again, or promote --rollback"
         )
-    return folder

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import ray
-
 from sweep.errors import ClusterError, SweepError, UsageError
 from sweep.util.redaction import redact
 
@@ -41,6 +39,8 @@ def start_here(num_cpus: int, num_gpus: int, niceness: int | None = None) -> Non
         UsageError: Something of this machine must change first.
         ClusterError: Ray does not come up.
     """
+    import ray
+
     folder = ray_folder()
     variables = {"RAY_worker_niceness": str(NICENESS if niceness is None else niceness)}
     if niceness is None and "RAY_worker_niceness" in os.environ:
@@ -127,6 +127,8 @@ def _token_without_home() -> None:
 
 def patiently(start: Callable[[], object]) -> None:
     """Start Ray, again while it is only slow."""
+    import ray
+
     for left in reversed(range(_TRIES)):
         try:
             start()
@@ -141,6 +143,8 @@ def patiently(start: Callable[[], object]) -> None:
 
 
 def _is_slow(error: Exception) -> bool:
+    import ray
+
     return isinstance(error, ray.exceptions.GetTimeoutError) or any(
         text in str(error) for text in _SLOW
     )

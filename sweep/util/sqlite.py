@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+#: The usual form of an address, which needs no SQLAlchemy to be read.
+_PLAIN = re.compile(r"sqlite:///(?P<file>[^?]+)")
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -14,6 +15,12 @@ def sqlite_file(url: str) -> Path | None:
     Args:
         url: Address of a ledger or of MLflow, which has addresses of other kinds too.
     """
+    if (plain := _PLAIN.fullmatch(url)) is not None and plain["file"] != ":memory:":
+        return Path(plain["file"])
+
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         parts = make_url(url)
     except ArgumentError:

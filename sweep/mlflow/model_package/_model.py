@@ -31,11 +31,9 @@ from ptxcore.errors import DataError, DicomError, SettingsError
 from ptxcore.inference import Ensemble, segment
 from ptxcore.inference.ensemble_folder import load_ensemble, load_facts
 from sweep.analysis.selection_bias import of_model, spoken
+from sweep.mlflow.model_package._places import ARTIFACT
 
 _log = logging.getLogger(__name__)
-#: Name of the artifact that holds the ensemble, and where MLflow puts it in the model's folder.
-ARTIFACT = "ensemble"
-ENSEMBLE_FOLDER = f"artifacts/{ARTIFACT}"
 _ANY = AnyType()  # type: ignore[no-untyped-call]  # half annotated
 #: What an answer holds of the mask: all pixels, or run lengths, a thousandth of the size.
 ARRAYS, RLE = "arrays", "rle"

@@ -15,7 +15,8 @@ from ptxcore.data.formats.image_range import ImageRange
 from ptxcore.inference.ensemble_folder import write_ensemble
 from ptxcore.types import Rule, Runtime
 from sweep.mlflow.model_package._example import SIDE_PX, input_example
-from sweep.mlflow.model_package._model import ARTIFACT, SIGNATURE
+from sweep.mlflow.model_package._model import SIGNATURE
+from sweep.mlflow.model_package._places import ARTIFACT
 from sweep.mlflow.model_package._wheel import write_wheel
 from sweep.util.provenance import pins
 

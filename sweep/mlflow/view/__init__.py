@@ -4,7 +4,6 @@ from sweep.mlflow.view._content import sweep_id
 from sweep.mlflow.view._find import find_run
 from sweep.mlflow.view._metrics import milliseconds
 from sweep.mlflow.view._outages import OUTAGES, lasts
-from sweep.mlflow.view._places import local_path
 from sweep.mlflow.view._removal import remove_runs
 from sweep.mlflow.view._store import connect, init_store, quietly
 from sweep.mlflow.view._view import EXPERIMENT, MODEL_TRAINING, MlflowView
@@ -19,7 +18,6 @@ __all__ = [
     "find_run",
     "init_store",
     "lasts",
-    "local_path",
     "milliseconds",
     "quietly",
     "remove_runs",

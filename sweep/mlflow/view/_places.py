@@ -13,12 +13,12 @@ import os
 import sqlite3
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from mlflow import MlflowClient
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from sweep.mlflow.compat import PLACES
+from sweep.mlflow.local import local_path
 from sweep.util.sqlite import sqlite_file
 
 _PATIENCE_SECONDS = 30.0
@@ -75,12 +75,6 @@ def write_artifact(client: MlflowClient, place: str, path: Path, folder: str | N
     """
     keeper: Any = get_artifact_repository(place, tracking_uri=client.tracking_uri)  # half annotated
     keeper.log_artifact(str(path), folder)
-
-
-def local_path(place: str) -> Path | None:
-    """The folder that a place of artifacts is, None where it is none of this host."""
-    parts = urlsplit(place)
-    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
 def _root_of(place: str | None, artifacts: Path) -> str | None:

@@ -16,8 +16,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 
+from sweep.mlflow.local import local_path
 from sweep.mlflow.view._content import OLD_TRIAL, SWEEP_ID, TRIAL
-from sweep.mlflow.view._places import local_path, settle, write_artifact
+from sweep.mlflow.view._places import settle, write_artifact
 from sweep.mlflow.view._store import connect
 
 #: What MLflow takes in one call is 1000 entries, at most 100 of them params and 100 tags.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -119,3 +120,26 @@ def test_networks_and_windows_need_no_monai() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
+
+
+def test_a_look_at_the_machine_loads_nothing_heavy(tmp_path: Path) -> None:
+    """Unless there is a GPU, of which PyTorch is asked."""
+    code = (
+        "import sys; from sweep import doctor; from sweep.storage.home import Home; "
+        "doctor._may_have_gpu = lambda: False; "
+        "doctor.examine(Home.from_environment(sys.argv[1])); "
+        "print(*sorted({'mlflow', 'monai', 'torch', 'ray', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_a_projection_needs_no_database() -> None:
+    code = (
+        "import sys; from sweep.ledger.projection import Projection; "
+        "print(*sorted({'optuna', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
