@@ -19,7 +19,7 @@ from sweep.ledger.projection import DRIVER_STOPPED, Trial
 from sweep.policies import Policy, pause_after
 from sweep.records import Assignment, Decision, Epoch, FoldScore, NewTrial, State, SweepState
 from sweep.search.pruner_adapter import PrunerAdapter
-from sweep.search.samplers import propose
+from sweep.search.samplers import Proposer
 from sweep.search.stop_rules import StopRule
 from sweep.space import SearchSpace
 
@@ -50,6 +50,7 @@ class Controller:
         """
         self._ledger, self._space = ledger, space
         self._policy, self._stop_rule, self._seed = policy, stop_rule, seed
+        self._proposer = Proposer(space, ledger.projection, seed)
         self._pruner = PrunerAdapter(space.pruner.build())
         self._num_seen = 0
         self._ended: str | None = None
@@ -98,7 +99,9 @@ class Controller:
         if number < len(listed):
             parameters = self._space.active(listed[number])
         else:
-            parameters = propose(self._space, projection, self._seed)
+            if self._proposer.projection is not projection:  # it was read anew
+                self._proposer = Proposer(self._space, projection, self._seed)
+            parameters = self._proposer.propose()
         self._ledger.add_trial(
             parameters, self._space.distributions(), self._space.complete(parameters)
         )

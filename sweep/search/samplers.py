@@ -16,7 +16,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection
-from sweep.search.optuna_views import sampler_study
+from sweep.search.optuna_views import SamplerView
 from sweep.space import SearchSpace
 
 SAMPLERS = ("tpe", "random")
@@ -24,29 +24,54 @@ SAMPLERS = ("tpe", "random")
 _MAX_DRAWS = 10
 
 
-def propose(space: SearchSpace, projection: Projection, seed: int) -> dict[str, Any]:
-    """The active parameters of the next trial.
+class Proposer:
+    """Proposes trial after trial of a sweep, and reads only what is new in between.
 
-    Configurations that are in the sweep already are drawn again, up to ten times: the same
-    configuration gives the same scores.
-
-    Args:
-        space: What may vary.
+    Attributes:
         projection: What is known.
-        seed: Seed of the sweep, at least 0; the next trial's number is added here.
-
-    Returns:
-        Chosen values by name; inactive parameters are absent.
     """
-    tried = [trial.parameters for trial in projection.trials]
-    for draw in range(_MAX_DRAWS):
-        sampler = make_sampler(space.sampler.name, space.sampler.settings(), seed, len(tried), draw)
-        trial = sampler_study(projection, sampler).ask()
-        space.suggest(trial)
-        parameters = dict(trial.params)
-        if parameters not in tried:
-            break
-    return parameters
+
+    def __init__(self, space: SearchSpace, projection: Projection, seed: int) -> None:
+        """Begin anywhere in a sweep.
+
+        Args:
+            space: What may vary.
+            projection: Followed as it changes.
+            seed: Seed of the sweep, at least 0; the next trial's number is added to it.
+        """
+        self._space, self.projection, self._seed = space, projection, seed
+        self._view = SamplerView(projection, looks=space.sampler.name != "random")
+        self._tried: set[frozenset[tuple[str, Any]]] = set()
+        self._num_seen = 0
+
+    def propose(self) -> dict[str, Any]:
+        """The active parameters of the next trial.
+
+        Configurations that are in the sweep already are drawn again, up to ten times: the same
+        configuration gives the same scores.
+
+        Returns:
+            Chosen values by name; inactive parameters are absent.
+        """
+        number, space = len(self.projection.trials), self._space
+        for trial in self.projection.trials[self._num_seen :]:
+            self._tried.add(frozenset(trial.parameters.items()))
+        self._num_seen = number
+        for draw in range(_MAX_DRAWS):
+            sampler = make_sampler(
+                space.sampler.name, space.sampler.settings(), self._seed, number, draw
+            )
+            asked = self._view.study(sampler).ask()
+            space.suggest(asked)
+            parameters = dict(asked.params)
+            if frozenset(parameters.items()) not in self._tried:
+                break
+        return parameters
+
+
+def propose(space: SearchSpace, projection: Projection, seed: int) -> dict[str, Any]:
+    """The active parameters of the next trial, see `Proposer`."""
+    return Proposer(space, projection, seed).propose()
 
 
 def make_sampler(

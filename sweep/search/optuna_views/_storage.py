@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
+from datetime import datetime
 from typing import Any, NoReturn
 
 from optuna.distributions import BaseDistribution
@@ -133,6 +134,85 @@ class ReadOnlyStorage(BaseStorage):
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> NoReturn:
         _refuse()
+
+
+class ProposalStorage(ReadOnlyStorage):
+    """Trials as a sampler is to see them, and beside them the one that is being proposed.
+
+    That one is kept until the next begins. The others are built anew only where they changed
+    since the last proposal, which else was most of its time.
+    """
+
+    def __init__(
+        self, projection: Projection, trial_of: Callable[[Trial], FrozenTrial], *, looks: bool
+    ) -> None:
+        super().__init__(projection, trial_of, "proposals")
+        self._looks = looks
+        self._asked: FrozenTrial | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the trial that was proposed last, and see what has changed since."""
+        self._asked = None
+        if self._looks:
+            for number in range(len(self._projection.trials)):
+                super().get_trial(number)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """A trial as it was at the begin; the proposed one itself, which then changes."""
+        if self._asked is not None and trial_id == self._asked.number:
+            return self._asked
+        return self._trials[trial_id]
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Trials in the order of their numbers, the proposed one last; never copied."""
+        trials = self._trials if self._asked is None else [*self._trials, self._asked]
+        return [trial for trial in trials if states is None or trial.state in states]
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:  # type: ignore[override]
+        """Begin a proposal; only one without a template."""
+        if template_trial is not None or self._asked is not None:
+            _refuse()
+        number = len(self._projection.trials)
+        self._asked = FrozenTrial(
+            number=number,
+            trial_id=number,
+            state=TrialState.RUNNING,
+            value=None,
+            datetime_start=datetime.now(),
+            datetime_complete=None,
+            params={},
+            distributions={},
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+        )
+        return number
+
+    def set_trial_param(  # type: ignore[override]
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        asked = self._own(trial_id)
+        asked.params[param_name] = distribution.to_external_repr(param_value_internal)
+        asked.distributions[param_name] = distribution
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """What a sampler notes on its own proposal."""
+        self._own(trial_id).system_attrs[key] = value
+
+    def _own(self, trial_id: int) -> FrozenTrial:
+        if self._asked is None or trial_id != self._asked.number:
+            _refuse()
+        return self._asked
 
 
 def _refuse() -> NoReturn:

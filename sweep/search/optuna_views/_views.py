@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import optuna
-from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.ledger.projection import NAN_REASON, Projection, Trial
-from sweep.ledger.quiet import quiet_optuna
 from sweep.records import State
-from sweep.search.optuna_views._storage import VIEW_NAME, ReadOnlyStorage, direction
+from sweep.search.optuna_views._storage import VIEW_NAME, ProposalStorage, ReadOnlyStorage
 
 _NEVER = datetime(2000, 1, 1)  # Optuna wants a start; no sampler or pruner reads it
 
@@ -48,17 +45,6 @@ class OptunaView:
         """
         marks, self._storage.new_marks = self._storage.new_marks, {}
         return marks
-
-
-class _SharedTrial(FrozenTrial):
-    """A trial that is never changed, with its trial's own parameters.
-
-    Optuna's in-memory storage takes a deep copy of every trial that it is given, which was most of
-    the time of a proposal.
-    """
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
-        return copy.copy(self)
 
 
 def epoch_view(projection: Projection, fold: int) -> OptunaView:
@@ -102,19 +88,32 @@ def fold_view(projection: Projection, *, raw: bool, parked_count: bool) -> Optun
     return OptunaView(projection, trial_of, "folds")
 
 
-def sampler_study(projection: Projection, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
-    """A writable in-memory study in which trials stand at their current estimate.
+class SamplerView:
+    """Studies in which trials stand at their current estimate, one for each proposal.
 
     Trials with no finished fold are RUNNING; pruned ones are PRUNED at the number of their
     finished folds, or worst when they have nothing; diverged ones are the worst; other failures
     say nothing about the configuration and are FAIL.
     """
-    storage = InMemoryStorage()
-    with quiet_optuna():
-        study_id = storage.create_new_study([direction(projection)], VIEW_NAME)
-    for trial in projection.trials:
-        storage.create_new_trial(study_id, _estimate(trial))
-    return optuna.Study(VIEW_NAME, storage, sampler=sampler)
+
+    def __init__(self, projection: Projection, *, looks: bool = True) -> None:
+        """Build from a projection.
+
+        Args:
+            projection: Followed as it changes.
+            looks: Whether the sampler looks at other trials; if not, it is shown none.
+        """
+        self._storage = ProposalStorage(projection, _estimate, looks=looks)
+
+    def study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+        """A study that a sampler can be asked for one trial in; the one before is void."""
+        self._storage.begin()
+        return optuna.Study(VIEW_NAME, self._storage, sampler=sampler)
+
+
+def sampler_study(projection: Projection, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    """The study of a single proposal, see `SamplerView`."""
+    return SamplerView(projection).study(sampler)
 
 
 def _estimate(trial: Trial) -> FrozenTrial:
@@ -155,7 +154,7 @@ def _running_means(values: dict[int, float]) -> dict[int, float]:
 
 def _trial(trial: Trial, state: TrialState, value: float, steps: dict[int, float]) -> FrozenTrial:
     has_value = state is TrialState.COMPLETE
-    return _SharedTrial(
+    return FrozenTrial(
         number=trial.number,
         trial_id=trial.number,
         state=state,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import optuna
 import pytest
 from in_process import toy_space
-from projections import folds, projection
+from projections import add, finish, folds, projection, start
 
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection
-from sweep.search.samplers import make_sampler, propose
+from sweep.records import State
+from sweep.search.optuna_views import sampler_study
+from sweep.search.samplers import Proposer, make_sampler, propose
 from sweep.space import SearchSpace, parse_space
 
 
@@ -65,3 +68,42 @@ parameters: {x: {type: int, low: 0, high: 3, default: 0}}
 def test_an_unknown_sampler_is_refused() -> None:
     with pytest.raises(UsageError, match="sampler: found 'gp', expected one of"):
         make_sampler("gp", {}, 0, 0)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_proposals_are_those_of_a_study_filled_anew(sampler: str) -> None:
+    """Whatever happened to trials in between: Optuna's own storage is the reference."""
+    space, made = toy_space(sampler=sampler), projection()
+    proposer = Proposer(space, made, 3)
+    for step in range(30):
+        parameters = proposer.propose()
+        study = optuna.create_study(
+            direction="maximize", sampler=make_sampler(sampler, space.sampler.settings(), 3, step)
+        )
+        study.add_trials(sampler_study(made, optuna.samplers.RandomSampler(seed=0)).trials)
+        asked = study.ask()
+        space.suggest(asked)
+        assert parameters == asked.params
+        number = add(made, parameters)
+        made.trials[number].distributions = {
+            name: space.distributions()[name] for name in parameters
+        }
+        if step % 3 == 1:  # the one before goes on
+            start(made, number - 1, 0)
+            finish(made, number - 1, 0, 1 - abs(made.trials[number - 1].parameters["x"] - 0.7))
+        if step % 5 == 4:
+            made.end(number - 2, State.PRUNED, "weak", "then")
+
+
+def test_a_proposal_reads_what_is_new_alone() -> None:
+    space, made = toy_space(sampler="tpe"), grown(toy_space(sampler="tpe"), 15, 1)
+    proposer = Proposer(space, made, 1)
+    study = proposer._view.study(optuna.samplers.RandomSampler(seed=0))
+    before = study.trials
+    folds(made, [0.5], dict(before[0].params))
+    start(made, 3, 1)
+    finish(made, 3, 1, 0.25)
+    proposer.propose()
+    after = proposer._view.study(optuna.samplers.RandomSampler(seed=0)).trials
+    changed = [one.number for one, other in zip(before, after, strict=False) if one is not other]
+    assert (changed, len(after)) == ([3], 16)
