@@ -1,7 +1,7 @@
 """The Optuna study of a sweep as its ledger: lease, writes, projection.
 
-Each name is imported when it is first asked for: who only needs a projection loads neither Optuna
-nor SQLAlchemy, which take half a second.
+Each name is imported when it is first asked for: a projection alone loads neither Optuna nor
+SQLAlchemy, which take half a second.
 """
 
 import importlib

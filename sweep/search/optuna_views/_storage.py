@@ -201,6 +201,7 @@ class ProposalStorage(ReadOnlyStorage):
         param_value_internal: float,
         distribution: BaseDistribution,
     ) -> None:
+        """What a sampler chose for its own proposal."""
         asked = self._own(trial_id)
         asked.params[param_name] = distribution.to_external_repr(param_value_internal)
         asked.distributions[param_name] = distribution
