@@ -219,7 +219,7 @@ def cost(projection: Projection, points: OperatingPoints | None) -> list[Picture
         drawn.append(
             Picture(
                 key="pareto",
-                title="Dice against sensitivity",
+                title="Dice against sensitivity" + (" and time" if len(front.panels) > 1 else ""),
                 text=pareto.sentence(front),
                 plot=pareto.pareto(front),
                 half=len(front.panels) == 1,
