@@ -26,6 +26,8 @@ HALT = "halt"
 DONE = "done"
 HALT_SECONDS = 12.0
 _LOOK_SECONDS = 0.2
+#: Ray's own words on a host, of which the end is shown where it ended by itself.
+_LOG, _MOST_LETTERS = "ray.log", 2000
 _BAD = 2
 
 
@@ -172,7 +174,9 @@ def lead_or_join(meeting: Path, local: Path, head: str | None) -> int:
     else:
         address = address_of(head.rpartition(":")[0])
         words.append(f"--address={head}")
-    return _stay(subprocess.Popen([*words, f"--node-ip-address={address}"]), meeting, local, head)
+    with (local / _LOG).open("wb") as log:
+        ray = subprocess.Popen([*words, f"--node-ip-address={address}"], stdout=log, stderr=log)
+    return _stay(ray, meeting, local, head)
 
 
 def _stay(ray: subprocess.Popen[bytes], meeting: Path, local: Path, head: str | None) -> int:
@@ -187,6 +191,8 @@ def _stay(ray: subprocess.Popen[bytes], meeting: Path, local: Path, head: str | 
     while ray.poll() is None and not is_told:
         time.sleep(_LOOK_SECONDS)
     if not is_told:
+        said = (local / _LOG).read_text(encoding="utf-8", errors="replace")
+        print(f"Ray ended on {socket.gethostname()}:\n{said[-_MOST_LETTERS:]}", file=sys.stderr)
         return ray.returncode or 0
     if head is None and meeting.is_dir():
         (meeting / HALT).touch()
