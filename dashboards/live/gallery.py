@@ -61,8 +61,7 @@ class Drawer:
         with self._lock:
             if self._running is not None:
                 self._running.kill()
-                self._running.communicate()
-                self._running = None
+                self._ended(self._running)
 
     def pictures(self, one: OpenSweep, trial: Trial) -> Markup:
         """The pictures, why there are none, or that they are being drawn and when to ask again."""
@@ -114,12 +113,18 @@ class Drawer:
         """Take in how the last drawing ended."""
         if self._running is None or self._running.poll() is None or self._file is None:
             return
-        assert self._running.stdout is not None
-        said = self._running.stdout.read().strip()
-        self._running.stdout.close()
+        said = self._ended(self._running)
         if not self._file.is_file():
             self._reasons[self._file] = said[:_LONGEST_REASON] or "drawing them failed"
+
+    def _ended(self, drawing: subprocess.Popen[str]) -> str:
+        """What it said, once it has ended."""
+        assert drawing.stdout is not None
+        with drawing.stdout as stream:
+            said = stream.read().strip()
+        drawing.wait()
         self._running = None
+        return said
 
 
 def _plain(value: object) -> str | None:

@@ -18,6 +18,8 @@ from synthetic_sweeps import run_sweep
 from tiny_sweep import NAME
 
 from dashboards.live.app import create_app
+from dashboards.live.gallery import Drawer
+from dashboards.live.ledgers import Ledgers
 from dashboards.live.settings import Settings
 from dashboards.text import score, signed
 from ptxcore.metrics import load_table
@@ -254,6 +256,18 @@ def test_pictures_of_cases_are_asked_of_another_process_and_missing_ones_explain
         time.sleep(0.2)
     assert said == "No pictures: the tables or weights of trial 0 are gone."
     assert not (live_home.sweep_folder("first") / "pictures").exists()
+
+
+def test_a_page_that_ends_ends_its_drawing(live_home: Home) -> None:
+    drawer, ledgers = Drawer(live_home), Ledgers(Settings(home=live_home))
+    with ledgers.opened("first") as one:
+        assert "Drawing pictures" in drawer.pictures(one, one.projection.trials[0])
+    drawing = drawer._running
+    assert drawing is not None
+    drawer.close()
+    drawer.close()
+    ledgers.close()
+    assert drawing.returncode is not None
 
 
 def test_only_complete_trials_have_pictures(app: Any, live_home: Home) -> None:
