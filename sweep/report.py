@@ -109,13 +109,13 @@ def publish_report(
             export.write_pdf(path, pdf)
         figures = () if pngs is None else export.write_pngs(path, pngs)
         view = MlflowView.for_sweep(home, name)
-        view.catch_up(ledger)
+        is_up = view.catch_up(ledger)
         if pictures is None or log_pictures:
-            is_logged = view.log_artifact(ledger, path)
+            is_logged = is_up and view.log_artifact(ledger, path)
         else:
             with tempfile.TemporaryDirectory() as place:
                 copy = write(Path(place) / path.name, predictions=None)
-                is_logged = view.log_artifact(ledger, copy)
+                is_logged = is_up and view.log_artifact(ledger, copy)
         num_figures, failed = _log_figures(view, ledger, path, figures) if is_logged else (0, ())
         winner = standing(ledger.projection).winner
         return Published(

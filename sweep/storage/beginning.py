@@ -22,6 +22,7 @@ from sweep.ledger import Ledger, SweepHeader, list_sweeps
 from sweep.storage.home import Home
 from sweep.storage.renaming import alone
 from sweep.storage.sweep_files import files_of
+from sweep.util.redaction import shown_uri
 from sweep.util.sqlite import sqlite_file
 
 #: In the folder of a sweep until the ledger has its row: what would be left by a kill.
@@ -157,5 +158,5 @@ def _ledger(home: Home) -> str:
     """Tells ledgers apart without saying where they are; the same after the home has moved."""
     file = sqlite_file(home.ledger_url)
     inside = file is not None and file.absolute().is_relative_to(home.folder)
-    known = str(file.absolute().relative_to(home.folder)) if file and inside else home.ledger_url
-    return digest_of({"ledger": known})
+    known = str(file.absolute().relative_to(home.folder)) if file and inside else ""
+    return digest_of({"ledger": known or shown_uri(home.ledger_url)})

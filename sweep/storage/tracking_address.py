@@ -30,7 +30,7 @@ from sweep.util.sqlite import sqlite_file
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _ASK = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=ptxsweep"
 _PATIENCE_SECONDS = 5.0
-#: A user and password may stand there, which MLflow reads.
+#: Where MLflow gets more of what lets it in than is looked at here.
 _CREDENTIALS = ("MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_CLIENT_CERT_PATH")
 
 
@@ -117,6 +117,8 @@ def _check_version(file: Path, versions: list[str]) -> None:
 
 
 def _check_server(uri: str) -> None:
+    if _may_have_others():
+        return
     request = urllib.request.Request(_bare(uri).rstrip("/") + _ASK, headers=_headers(uri))
     try:
         # The scheme is http or https.
@@ -131,7 +133,7 @@ def _check_server(uri: str) -> None:
     except ValueError:
         is_mlflow = False
     where = shown_uri(uri)
-    if code in (401, 403) and not _may_have_others():
+    if code in (401, 403):
         raise _refused(
             f"{where} answers {code} and lets nobody in: check MLFLOW_TRACKING_USERNAME "
             "and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN), and that the server was "
@@ -160,5 +162,7 @@ def _headers(uri: str) -> dict[str, str]:
 
 def _may_have_others() -> bool:
     """Whether MLflow may know more of users and passwords than the environment says."""
-    file = os.path.expanduser("~/.mlflow/credentials")
-    return os.path.exists(file) or any(os.environ.get(name) for name in _CREDENTIALS)
+    files = ("~/.mlflow/credentials", os.environ.get("NETRC") or "~/.netrc")
+    if any(os.path.exists(os.path.expanduser(file)) for file in files):
+        return True
+    return any(os.environ.get(name) for name in _CREDENTIALS)

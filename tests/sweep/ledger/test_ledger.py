@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,12 @@ from optuna.trial import TrialState
 
 from sweep.errors import LeaseHeld, LedgerError, NameTaken, UnknownSweep
 from sweep.ledger import Ledger, list_sweeps
-from sweep.ledger.connection import compare_and_swap, open_storage, read_attribute
+from sweep.ledger.connection import (
+    close_storage,
+    compare_and_swap,
+    open_storage,
+    read_attribute,
+)
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.lease import LEASE_KEY, Lease, await_silence
 from sweep.ledger.sql import Change, Ended, Fence
@@ -413,9 +420,35 @@ def test_a_creation_that_crashed_is_completed(url: str) -> None:
     assert list_sweeps(url) == ["half"]
 
 
-def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="the ledger at sqlite:///"):
-        open_storage(f"sqlite:///{tmp_path / 'missing' / 'ledger.db'}")
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        (
+            "sqlite:///{folder}/missing/ledger.db",
+            "cannot be opened; check that its folder",
+        ),
+        ("sqlite:///{folder}/text.db", "the file is no database"),
+        ("sqlite:///{folder}/newer.db", "laid out by another version of Optuna"),
+        ("sqlite:///{folder}/locked.db", "another process has locked it"),
+        ("banana", "found no address of a database, expected sqlite"),
+        ("mysql+pymysql://u:s3cret word@h/x", "needs the package pymysql, which is not installed"),
+        ("postgresql+psycopg://u:s3cret@127.0.0.1:9/x", "its server does not answer"),
+    ],
+)
+def test_a_database_that_cannot_be_opened(
+    address: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.ledger.connection._SQLITE_TIMEOUT_SECONDS", 0.1)
+    (tmp_path / "text.db").write_text("no database at all, but a long enough text" * 40)
+    with closing(sqlite3.connect(tmp_path / "locked.db", isolation_level=None)) as lock:
+        if "newer" in address:
+            close_storage(open_storage(f"sqlite:///{tmp_path / 'newer.db'}"))
+            with closing(sqlite3.connect(tmp_path / "newer.db")) as database, database:
+                database.execute("UPDATE alembic_version SET version_num = 'v9.9.9.a'")
+        lock.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(LedgerError, match=rf"the ledger at .*{says}") as told:
+            open_storage(address.format(folder=tmp_path))
+    assert "s3cret" not in str(told.value)
 
 
 def test_reading_makes_no_database(tmp_path: Path) -> None:
