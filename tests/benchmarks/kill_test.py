@@ -42,7 +42,7 @@ sys.path[:0] = [str(_HERE.parent / "support"), str(_HERE.parents[1])]
 #: A folder of the product in a line of a traceback, innermost first.
 _OURS = re.compile(r'File "[^"]*/(sweep|ptxcore|dashboards)/([^"]+)\.py", line \d+ in (\w+)')
 _ATTEMPT = re.compile(r"fold:\d+:attempt:\d+")
-_PORT, _RAY_SECONDS = 26379, 120.0
+_PORT, _RAY_SECONDS, _SAY_SECONDS = 26379, 120.0, 1.0
 _CHAMPION = "ptxsweep-phantom-average_precision"
 _EPOCHS = 8
 
@@ -82,7 +82,7 @@ class Bench:
         log = os.open(self.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for number in (1, 2):
             os.dup2(log, number)
-        with (self.folder / "where").open("w") as where:
+        with (self.folder / "where").open("a") as where:
             faulthandler.register(signal.SIGUSR1, where)
             code = 1
             try:
@@ -117,9 +117,10 @@ class Bench:
             time.sleep(0.02)
         if os.waitpid(child, os.WNOHANG)[0]:
             return False
-        os.kill(child, signal.SIGUSR1)
-        time.sleep(0.02)
         inside = in_fold()
+        (self.folder / "where").write_text("")
+        os.kill(child, signal.SIGUSR1)
+        self._await_where()
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         self.kills.append(Kill(str(words[0 if words[0] != "data" else 1]), self._where(), inside))
@@ -129,6 +130,16 @@ class Bench:
     def num_of(self, *commands: str) -> int:
         """Kills of some commands."""
         return sum(kill.command in commands for kill in self.kills)
+
+    def _await_where(self) -> None:
+        """Wait for the child to say where it is; a busy machine takes its time."""
+        ends, known = time.monotonic() + _SAY_SECONDS, -1
+        while time.monotonic() < ends:
+            size = (self.folder / "where").stat().st_size
+            if size and size == known:
+                return
+            known = size
+            time.sleep(0.01)
 
     def _where(self) -> str:
         text = (self.folder / "where").read_text(errors="replace")
@@ -163,6 +174,12 @@ def folds(home: Path, name: str) -> tuple[int, int]:
     return begun, begun - over
 
 
+def _trains(home: Path, name: str, begun_before: int) -> bool:
+    """Whether the present driver has begun a fold that is not over."""
+    begun, not_over = folds(home, name)
+    return begun > begun_before and not_over > 0
+
+
 def disturb_sweep(bench: Bench, home: Path, name: str, words: Sequence[str | Path]) -> None:
     """Run a sweep, killed again and again, until it is over."""
     command: list[str | Path] = ["run", *words, "--name", name, "--or-resume", "--home", home]
@@ -176,7 +193,7 @@ def disturb_sweep(bench: Bench, home: Path, name: str, words: Sequence[str | Pat
                 state["at"] = time.monotonic()
             return state["at"] is not None and time.monotonic() >= state["at"] + delay
 
-        inside = lambda: folds(home, name)[1] > 0  # noqa: E731
+        inside = lambda begun=state["begun"]: _trains(home, name, begun)  # noqa: E731
         if not bench.killed(command, early or in_fold, in_fold=inside):
             break
         command = (
