@@ -69,7 +69,6 @@ def test_every_command_names_what_is_full_and_works_when_there_is_room(
             *("predict", str(image), "--champion", CHAMPION, "--out", str(small / "out"), *where)
         ),
         "import": alone("data", "import", *source, "--store", str(small / "store")),
-        "clone": alone("clone", NAME, "like", *where),
     }
     for command, run in commands.items():
         ballast = fill(small)
