@@ -32,14 +32,15 @@ _DONE, _BAD, _INTERRUPTED = 0, 2, 4
 _HEAD_LOST = "Ray's head ended"
 #: A job whose head is lost again and again is no longer queued.
 _MOST_LOST_HEADS = 5
-#: As docker/bin/ray-node has it: a host that is cut off counts as dead after about 8 s.
+#: A host that is cut off counts as dead after about half a minute. Not sooner: hosts are shared
+#: with other jobs, and Ray on a busy one is late; without its head the job would begin again.
 _ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
-    "RAY_health_check_initial_delay_ms": "2000",
-    "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "2000",
-    "RAY_health_check_failure_threshold": "4",
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "15",
+    "RAY_health_check_initial_delay_ms": "10000",
+    "RAY_health_check_period_ms": "2000",
+    "RAY_health_check_timeout_ms": "5000",
+    "RAY_health_check_failure_threshold": "5",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "30",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
 }
