@@ -19,7 +19,7 @@ from ptxcore.data.splits.fold_plan import SearchPlan
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.metrics import case_groups, size_quartiles
 from ptxcore.types import CaseTable
-from sweep.analysis.intervals import DIFFERENCE, TOO_FEW, grouped_interval
+from sweep.analysis.intervals import DIFFERENCE, TOO_FEW, stated_interval
 
 #: What cases are parted by, and how the names of the parts begin.
 KINDS = {"view": "view_", "mask_size": "size_", "subgroup": "subgroup_"}
@@ -105,8 +105,14 @@ def compare_parts(
 
     def interval(part: NDArray[np.bool_], level: float) -> tuple[float, float]:
         own = patients[part].tolist()
-        return grouped_interval(
-            difference[part], own, positive[part], ends=DIFFERENCE, confidence=level
+        # The one that is on the safe side would find fewer losses, and let more pass.
+        return stated_interval(
+            difference[part],
+            own,
+            positive[part],
+            is_dealt=False,
+            ends=DIFFERENCE,
+            confidence=level,
         )
 
     have_one = {name for name, part in there.items() if not np.isnan(interval(part, confidence)[0])}

@@ -10,7 +10,7 @@ import pytest
 from confirming import confirm_now
 from tiny_sweep import NAME
 
-from sweep.analysis.intervals import DIFFERENCE, grouped_interval
+from sweep.analysis.intervals import DIFFERENCE, stated_interval
 from sweep.promotion.gate import Champion, Gate, verdict
 from sweep.promotion.gate_file import Subgroups
 from sweep.promotion.promote import promote
@@ -48,8 +48,13 @@ def test_the_error_is_shared_among_parts_with_an_interval() -> None:
     ap, *_ = compare_parts(difference, parts, groups, positive, 0.95)
     assert ap.confidence == pytest.approx(0.975)
     part = parts["view_ap"]
-    expected = grouped_interval(
-        difference[part], groups[:100], positive[part], ends=DIFFERENCE, confidence=0.975
+    expected = stated_interval(
+        difference[part],
+        groups[:100],
+        positive[part],
+        is_dealt=False,
+        ends=DIFFERENCE,
+        confidence=0.975,
     )
     assert (ap.low, ap.high) == expected
 
