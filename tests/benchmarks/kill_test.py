@@ -9,8 +9,9 @@ JSON object last; exit code 1 where something differs.
 
     python tests/benchmarks/kill_test.py [--kills 100] [--seed 29] [--seconds 1500]
 
-A kill of a sweep falls with four chances in five some seconds after the driver began a fold,
-else anywhere in its first seconds; one of another command anywhere in the time that the undisturbed one took.
+A kill of a sweep falls with four chances in five some seconds after the driver began a fold, else
+anywhere in its first seconds; one of another command anywhere in the time that the undisturbed one
+took.
 """
 
 from __future__ import annotations
