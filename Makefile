@@ -65,8 +65,12 @@ demo: setup
 # one process it ended there once with a segmentation fault. A user's command loads them in a fresh one.
 ENGINES := tests/sweep/test_export_model.py
 
+# Two files at a time: much of a test is waiting for Ray, MLflow and browsers to start. A file's tests share
+# what they start, so that a file is never split.
+JOBS ?= 2
+
 test: setup
-	$(BIN)/python -m pytest --ignore=$(ENGINES)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --ignore=$(ENGINES)
 	$(BIN)/python -m pytest $(ENGINES)
 
 # Folders whose tests need no Ray, no MLflow and no training.
