@@ -20,7 +20,7 @@ def test_preempted_it_goes_on(slurm: SlurmCluster, calm: Scores) -> None:
 
 
 def test_the_time_limit_is_no_end(slurm: SlurmCluster, calm: Scores) -> None:
-    job = slurm.submit("limited", "--time", "2", "--notice", "60")
+    job = slurm.submit("limited", "--time", "4", "--notice", "120")
     slurm.ended(job, "limited")
     assert "the sweep halted (Slurm asked for it)" in slurm.log("limited")
     assert int(slurm.state(job)["Restarts"]) >= 1
