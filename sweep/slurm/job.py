@@ -237,7 +237,8 @@ class Job:
             say(f"Ray's head was lost again, after {self.restarts} restarts; not queued again")
             return
         say(f"the sweep halted ({self.halted_by}); the job is queued again and goes on with it")
-        if subprocess.run(["scontrol", "requeue", self.id], check=False).returncode == 0:
+        asked = subprocess.run(["scontrol", "requeue", self.id], check=False)  # nosec B607
+        if asked.returncode == 0:
             time.sleep(60)  # Slurm ends this process; an exit of its own would end the job
 
 

@@ -115,7 +115,7 @@ def submit(request: SlurmRequest) -> str:
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror})") from error
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # nosec B607
             ["sbatch", "--parsable", str(path)],
             capture_output=True,
             text=True,
