@@ -121,6 +121,8 @@ def _run(words: Sequence[str], page: Path, scratch: Path) -> str:
     # Chromium's own sandbox refuses to work for root; the page is ours and may load nothing.
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
     profile = f"--user-data-dir={scratch / 'profile'}"
+    # Reports of crashes go to the user's own folders, whatever its profile is.
+    places = {name: str(scratch) for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME")}
     try:
         done = subprocess.run(
             [browser, *_FLAGS, *root, profile, *words, page.absolute().as_uri()],
@@ -128,6 +130,7 @@ def _run(words: Sequence[str], page: Path, scratch: Path) -> str:
             text=True,
             timeout=_TIMEOUT_SECONDS,
             check=False,
+            env={**os.environ, **places},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"{browser} could not draw the report: {error}") from error

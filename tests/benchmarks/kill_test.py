@@ -40,6 +40,8 @@ from typing import Any
 _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE.parent / "support"), str(_HERE.parents[1])]
 
+#: What a user's own folder may hold: the key of case ids, and what other libraries keep.
+_MAY_BE = re.compile(r"/user/(\.cache|\.ray|ray|\.config$|\.config/ptxsweep)(/|$)?")
 #: A folder of the product in a line of a traceback, innermost first.
 _OURS = re.compile(r'File "[^"]*/(sweep|ptxcore|dashboards)/([^"]+)\.py", line \d+ in (\w+)')
 _ATTEMPT = re.compile(r"fold:\d+:attempt:\d+")
@@ -377,7 +379,7 @@ def measure(bench: Bench, number: int) -> dict[str, Any]:
     left += [path.name for path in folder.iterdir() if "again" in path.name and path != again]
     left += [name for name in beside if name.startswith(".mlflow.db.") and name[-5:] != ".lock"]
     outside = [str(path) for place in ("cwd", "user") for path in (folder / place).rglob("*")]
-    outside = [path for path in outside if not re.search(r"/user/(\.cache|\.ray|ray)(/|$)", path)]
+    outside = [path for path in outside if not _MAY_BE.search(path)]
     if outside:
         differs.append(f"outside the home: {outside[:5]}")
     return {
