@@ -91,7 +91,7 @@ def test_the_profile_itself_comes_from_the_environment(
         ("\0", "not YAML"),
         ("ledger: x\nledger_file: y", "found both ledger and ledger_file"),
         ("ledger_file: nowhere", "ledger_file: cannot read"),
-        ("!!python/object/apply:os.getcwd []", "not YAML"),
+        ("!!python/object/apply:os.getcwd []", "found no keys"),
     ],
 )
 def test_refusals(tmp_path: Path, text: str, message: str) -> None:
