@@ -165,7 +165,7 @@ def main() -> int:
         # Names of metrics are a step of scrolling behind their values, so the last step is small.
         page.get_by_text("case_sensitivity", exact=True).first.wait_for()
         page.locator(".ReactVirtualized__Grid").nth(1).hover()
-        for step in (10_000, -1):
+        for step in (10_000, -150, -1):  # past what a trial took, up to its score
             page.mouse.wheel(0, step)
             page.wait_for_timeout(500)
         for section in ("Visualizations", "Parameters", "Artifacts"):
