@@ -1,7 +1,8 @@
 """Every page of a sweep of real radiographs in a real browser: figures drawn, numbers of `show`.
 
 The report, the live page's pages and MLflow's comparison of all trials; two tests beside this one
-look at more trials, on synthetic scores.
+look at more trials, on synthetic scores. The pruner waits for two complete trials, since a front
+needs two and nothing says which worker comes first.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ description: real radiographs at a CPU size
 objective: {metric: average_precision}
 folds: 3
 policy: {name: greedy, num_trials: 4, num_completions: 2}
-pruner: {name: median, scope: epochs, n_startup_trials: 1, n_warmup_steps: 1}
+pruner: {name: median, scope: epochs, n_startup_trials: 2, n_warmup_steps: 1}
 sampler: {name: random}
 fixed:
   channels: 4
