@@ -17,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "layers.svg"
 WIDTH, SIDE, GAP = 960, 150, 10
+MOST = 6  # boxes that stand side by side with their names inside
 INK, SOFT, LINE, LEAVE = "#1f2933", "#52606d", "#9aa5b1", "#2b6cb0"
 FILL = {"sweep": "#eef4fb", "verb": "#fdf3e2", "core": "#eaf6ee", "dashboards": "#f5eefa"}
 #: Guarded packages as people call them; our own core comes first.
@@ -113,7 +114,10 @@ def draw(rules: dict[str, Any]) -> str:
             is_folder = (ROOT / "sweep" / name).is_dir()
             more = "anything installed" if len(known) > 5 else " · ".join(known)
             boxes.append((name, answer(name) if is_folder and not is_verb else "", more))
-        drawing.floor(boxes, FILL["verb" if is_verb else "sweep"], width)
+        num_rows = -(-len(boxes) // MOST)
+        size = -(-len(boxes) // num_rows)
+        for start in range(0, len(boxes), size):
+            drawing.floor(boxes[start : start + size], FILL["verb" if is_verb else "sweep"], width)
     words = ("errors, records", "words that every part shares; the standard library", "")
     drawing.floor([words], FILL["sweep"], width)
     top = drawing.y

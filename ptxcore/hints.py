@@ -1,4 +1,4 @@
-"""The end of a message about a name that nothing has."""
+"""What messages say of a name that nothing has, and of a number of bytes."""
 
 from __future__ import annotations
 
@@ -17,3 +17,15 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"expected one of: {', '.join(known) or 'none'}"
+
+
+def in_bytes(num_bytes: float) -> str:
+    """A number of bytes in the largest unit that leaves a whole part, as in `"2.0 GiB"`.
+
+    Args:
+        num_bytes: Bytes, at least 0; below 1 KiB they are counted.
+    """
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if num_bytes >= 1024**power:
+            return f"{num_bytes / 1024**power:.1f} {unit}"
+    return f"{num_bytes:.0f} bytes"

@@ -6,6 +6,7 @@ and PyTorch, Ray, MLflow, Optuna and MONAI only inside the functions that need t
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import os
@@ -44,6 +45,10 @@ _ENVIRONMENT = {
 _AWAY = (LeaseHeld, ChampionMoved, LedgerError, TrackingError, ClusterError, StorageError)
 OK, UNEXPECTED, BAD_INPUT, REFUSED, INTERRUPTED, LEDGER, PARTLY = range(7)
 ABORTED = 130  # as shells have it: 128 + SIGINT
+#: Refused by the system for what the place is or for this user, not for an outage.
+_REFUSED_PLACE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
+)  # fmt: skip
 
 _COMMANDS = {
     "data": ("sweep.cli.data", "Import images and masks into a case store, check it, describe it."),
@@ -163,7 +168,12 @@ def exit_code(error: Exception) -> int:
         return BAD_INPUT
     if isinstance(error, CoreError) and not isinstance(error, TrainingDiverged):
         return BAD_INPUT
-    return UNEXPECTED
+    return BAD_INPUT if _is_refused_place(error) else UNEXPECTED
+
+
+def _is_refused_place(error: Exception) -> bool:
+    """Whether the system refused a file or folder for what it is or for this user."""
+    return isinstance(error, OSError) and error.errno in _REFUSED_PLACE and bool(error.filename)
 
 
 def _explain(error: Exception) -> int:
@@ -173,6 +183,8 @@ def _explain(error: Exception) -> int:
     full = full_disk(error)
     if full is not None:
         text = f"{text}; {full}" if isinstance(error, (SweepError, CoreError)) else full
+    elif isinstance(error, OSError) and _is_refused_place(error):
+        text = f"{error.filename}: {error.strerror}; name a place that this user may read and write"
     elif not isinstance(error, (SweepError, CoreError)):
         text = f"{type(error).__name__}: {text} (PTXSWEEP_DEBUG=1 shows where)"
     # A search space has a line for each of its mistakes, an import for each of its files; other

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from ptxcore.data.formats.dicom import MAX_INFLATED_BYTES
 from ptxcore.errors import DataError
+from ptxcore.hints import in_bytes
 
 #: More than any collection of radiographs in one archive.
 MAX_MEMBERS = 1_000_000
@@ -111,12 +112,12 @@ def _check(path: Path, members: list[zipfile.ZipInfo], free_bytes: int) -> None:
         if member.flag_bits & 1:
             raise _refusal(path, number, members, "an encrypted one; unpack it yourself")
         if member.file_size > MAX_INFLATED_BYTES:
-            raise _refusal(path, number, members, f"{member.file_size / 2**30:.1f} GiB")
+            raise _refusal(path, number, members, in_bytes(member.file_size))
     total = sum(member.file_size for member in members)
     if total > free_bytes:
         raise DataError(
-            f"{path.name}: found {total / 2**30:.1f} GiB in it, expected at most the "
-            f"{free_bytes / 2**30:.1f} GiB that are free for temporary files (TMPDIR)"
+            f"{path.name}: found {in_bytes(total)} in it, expected at most the "
+            f"{in_bytes(free_bytes)} that are free for temporary files (TMPDIR)"
         )
 
 

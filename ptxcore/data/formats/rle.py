@@ -103,6 +103,8 @@ def _runs(
             f"run-length encoding: found {len(words)} numbers, expected pairs of gap and length"
         )
     try:
+        if "_" in text:
+            raise ValueError("Python's int reads 1_0 as 10")
         values = np.array([int(word) for word in words], dtype=np.int64).reshape(-1, 2)
     except (ValueError, OverflowError):
         raise MaskError(

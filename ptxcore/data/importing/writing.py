@@ -37,6 +37,7 @@ from ptxcore.data.store.case_table import (
     write_table,
 )
 from ptxcore.errors import DataError, StoreError
+from ptxcore.hints import in_bytes
 
 OnProgress = Callable[[int, int], None]
 
@@ -205,6 +206,6 @@ def _check_room(folder: Path, sources: tuple[Source, ...], dtype: np.dtype[Any])
     needed, free = num_pixels * (dtype.itemsize + 1 / 8), shutil.disk_usage(folder).free
     if needed > free:
         raise StoreError(
-            f"{folder.parent}: found {free / 2**30:.1f} GiB of free space, expected at least "
-            f"{needed / 2**30:.1f} GiB for {len(sources)} images"
+            f"{folder.parent}: found {in_bytes(free)} of free space, expected at least "
+            f"{in_bytes(needed)} for {len(sources)} images"
         )

@@ -72,6 +72,7 @@ def test_exit_code(error: Exception, code: int) -> None:
         (["simulate", "x.npz", "--figure", "."], "found the folder ."),
         (["report", "x", "--out", f"{__file__}/new/x.html"], "test_exit_codes.py where"),
         (["report", "x", "--out", "x" * 300], "File name too long"),
+        (["run", "x" * 300, "--store", "."], "name a place that this user may read and write"),
         (["predict", ".", "--model", "m", "--out", __file__], "is a file"),
         (["data", "phantom", __file__], "is a file"),
         (["predict", ".", "--out", "o"], "either --champion NAME or --model URI"),

@@ -61,6 +61,7 @@ def test_a_run_past_the_image_is_refused(mask: NDArray[np.bool_], excess: int) -
         ("3 4 5", "found 3 numbers, expected pairs"),
         ("1 x", "no whole number"),
         ("1 2.5", "no whole number"),
+        ("1_0 2", "no whole number"),
         ("1 -2", "below 0"),
         ("1 99999999999999999999999", "no whole number|above the number"),
         ("9223372036854775807 9223372036854775807", "above the number of pixels"),
