@@ -53,6 +53,8 @@ class Plot:
             self.names.append(name)
         if name is not None:
             trace.setdefault("legendgroup", name)
+        if "text" in trace.get("mode", ""):
+            trace.setdefault("cliponaxis", False)  # else a label beside a mark at the edge is cut
         self.data.append(trace)
 
     def x(self, panel: int = 0, **settings: Any) -> None:

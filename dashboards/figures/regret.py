@@ -88,7 +88,10 @@ def regret(info: RegretInfo) -> Plot:
     )  # fmt: skip
     plot.add(
         x=rounded(hours / unit for hours in info.hours), y=rounded(info.regrets),
-        mode="markers+text", name="new best trial", text=_labels(info), textposition="top right",
+        mode="markers+text", name="new best trial", text=_labels(info),
+        textposition=[
+            f"top {'left' if hours > info.total_hours / 2 else 'right'}" for hours in info.hours
+        ],
         textfont={"size": 12, "color": theme.INK},
         marker={"size": 8, "color": theme.WINNER, "symbol": "diamond"},
         customdata=list(info.numbers),

@@ -77,8 +77,7 @@
   function draw(figure) {
     var place = figure.querySelector(".plot"), room = Math.floor(place.clientWidth);
     if (!figure.plot || !room) { return; }
-    Plotly.react(place, marked(figure.plot.data), figureLayout(figure.plot, room),
-      {displayModeBar: false, responsive: false});
+    drawFigure(place, marked(figure.plot.data), figure.plot, room);
     if (place.dataset.heard) { return; }
     place.dataset.heard = "yes";
     place.on("plotly_click", function (event) {

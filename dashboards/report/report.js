@@ -2,7 +2,6 @@
 (function () {
   "use strict";
   var plots = JSON.parse(document.getElementById("plots").textContent);
-  var config = {displayModeBar: false, responsive: false};
   var PAPER = 680;
 
   function draw(key, width) {
@@ -10,7 +9,7 @@
     var room = Math.floor(width || place.clientWidth);
     if (!room || place.dataset.width === String(room)) { return; }
     place.dataset.width = String(room);
-    Plotly.react(place, plot.data, figureLayout(plot, room), config);
+    drawFigure(place, plot.data, plot, room);
     // With a view box a picture scales where its width is not its own, as on paper.
     place.querySelectorAll(".main-svg").forEach(function (svg) {
       svg.setAttribute("viewBox", "0 0 " + svg.getAttribute("width") + " " + svg.getAttribute("height"));

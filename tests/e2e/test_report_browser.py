@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from axe import AXE, SERIOUS
 from browser import find_browser, main, measure, visit
+from figure_texts import CUT
 from PIL import Image
 from synthetic_sweeps import Story, operating_points, run_sweep
 
@@ -92,6 +93,7 @@ def test_on_a_phone_nothing_is_cut_off(report: Path) -> None:
     assert found["page"] <= 390
     assert found["edge"] <= 390
     assert found["figures"] >= 9
+    assert measure(BROWSER, report, CUT, width=390) == []
 
 
 def test_figures_are_drawn_as_wide_as_a4_before_printing(report: Path) -> None:

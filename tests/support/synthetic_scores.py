@@ -66,6 +66,7 @@ def fold_score(job: Assignment) -> FoldScore:
         "hausdorff95_mm_all_empty": 200 * PREVALENCE,
         "hausdorff95_positive_mm_all_empty": 200.0,
         **{f"dice_size_q{n}": dice_positive * (0.6 + 0.15 * n) for n in (1, 2, 3, 4)},
+        **{f"case_sensitivity_size_q{n}": 0.2 * n for n in (1, 2, 3, 4)},
         **{f"dice_view_{view}": 0.9 * quality for view in ("ap", "pa")},
         **{f"dice_view_{view}_all_empty": 0.8 for view in ("ap", "pa")},
         "dice_view_unknown": math.nan,

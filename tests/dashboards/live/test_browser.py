@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from axe import serious
 from chromium import chromium, watched
+from figure_texts import CUT
 from live_server import serving
 from playwright.sync_api import Browser, Page, expect
 
@@ -168,6 +169,16 @@ def test_no_page_is_wider_than_a_phone(page: Page, address: str, path: str) -> N
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{address}{path}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_no_text_of_a_figure_is_cut_on_a_phone(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    for path in ("/s/first", "/s/first/t/3"):
+        page.goto(f"{address}{path}")
+        for figures in page.locator("[data-figures]").all():
+            figures.scroll_into_view_if_needed()
+        expect(page.locator("[data-figures]:not([data-drawn])")).to_have_count(0)
+        assert page.evaluate(f"() => {{ {CUT} }}") == [], path
 
 
 def test_axe_finds_nothing_serious(page: Page, address: str) -> None:
