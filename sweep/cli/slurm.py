@@ -16,6 +16,8 @@ from sweep.cli.submit import PASSED_ON, check_places, job_words, place_options
 from sweep.errors import UsageError
 
 _TIME = re.compile(r"\d+(?:-\d+(?::\d+){0,2}|(?::\d+){0,2})")
+#: A job's start and an epoch need as much before the notice; Slurm may send that a minute early.
+_LEAST_SECONDS = 300
 
 
 @command("slurm", params=[one for one in run_command.params if one.name in PASSED_ON])
@@ -81,6 +83,7 @@ def slurm_command(
             "ledger; --nodes gives it more hosts, and another sweep needs another --name"
         )
     directives = _directives(options, sbatch)
+    _check_notice(options["time_limit"], notice)
     check_places(context, options)
     words = job_words(context, options, where="the batch script")
 
@@ -141,6 +144,30 @@ def _directives(options: dict[str, Any], more: tuple[str, ...]) -> tuple[str, ..
         if "\n" in one or not one.startswith("-"):
             raise UsageError(f"--sbatch: found {one!r}, expected one option, such as --mem=64G")
     return (*found, *more)
+
+
+def _check_notice(limit: str | None, notice: int) -> None:
+    """Refuse a time limit in which a job would only begin and halt, again and again."""
+    if limit is None or not (seconds := time_limit_seconds(limit)):  # 0 is none
+        return
+    if seconds - notice < _LEAST_SECONDS:
+        raise UsageError(
+            f"--time: of {limit}, {max(seconds - notice, 0)} s are left before the notice of "
+            f"{notice} s (--notice), expected {_LEAST_SECONDS} s or more for the start and an epoch"
+        )
+
+
+def time_limit_seconds(limit: str) -> int:
+    """Seconds of a time limit in one of Slurm's six forms."""
+    days, dash, rest = limit.rpartition("-")
+    numbers = [int(one) for one in rest.split(":")]
+    if dash:
+        hours, minutes, seconds = (*numbers, 0, 0)[:3]
+    elif len(numbers) == 3:
+        hours, minutes, seconds = numbers
+    else:
+        hours, minutes, seconds = 0, *(*numbers, 0)[:2]
+    return int(days or 0) * 86_400 + hours * 3600 + minutes * 60 + seconds
 
 
 def _check_local(local: Path) -> None:

@@ -145,9 +145,12 @@ def patiently(start: Callable[[], object]) -> None:
 def _is_slow(error: Exception) -> bool:
     import ray
 
-    return isinstance(error, ray.exceptions.GetTimeoutError) or any(
-        text in str(error) for text in _SLOW
-    )
+    return isinstance(error, ray.exceptions.GetTimeoutError) or says_slow(str(error))
+
+
+def says_slow(text: str) -> bool:
+    """Whether Ray says that it was not up in time, which another try may mend."""
+    return any(known in text for known in _SLOW)
 
 
 @contextmanager

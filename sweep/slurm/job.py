@@ -23,7 +23,7 @@ from types import FrameType
 from sweep.slurm.node import DONE, HALT, SEEN_SECONDS, make_local
 
 #: Ray's part of this host may take this long on a busy one.
-_HEAD_SECONDS = 300.0
+_HEAD_SECONDS = 420.0
 _PREPARE_SECONDS = 600.0
 _POLL_SECONDS = 0.5
 #: A worker that was lost joins again after this time.
@@ -32,15 +32,20 @@ _DONE, _BAD, _INTERRUPTED = 0, 2, 4
 _HEAD_LOST = "Ray's head ended"
 #: A job whose head is lost again and again is no longer queued.
 _MOST_LOST_HEADS = 5
-#: A host that is cut off counts as dead after about half a minute. Not sooner: hosts are shared
-#: with other jobs, and Ray on a busy one is late; without its head the job would begin again.
+#: Ray's head ends together with a driver that lost it, or a little later.
+_HEAD_ENDS_SECONDS = 10.0
+#: A host that is cut off counts as dead after about 40 s. Not sooner: hosts are shared with other
+#: jobs, and Ray on a busy one is late. Its agents and workers are Python, which may take minutes
+#: to come up there; Ray gives them 30 s and 60 s, and ends a host whose agents are late.
 _ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
-    "RAY_health_check_initial_delay_ms": "10000",
+    "RAY_health_check_initial_delay_ms": "30000",
     "RAY_health_check_period_ms": "2000",
-    "RAY_health_check_timeout_ms": "5000",
-    "RAY_health_check_failure_threshold": "5",
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "30",
+    "RAY_health_check_timeout_ms": "8000",
+    "RAY_health_check_failure_threshold": "4",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "60",
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_worker_register_timeout_seconds": "300",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
 }
@@ -89,7 +94,9 @@ class Job:
             self._clear()
         if self.halted_by and self._driver is None:
             code = _INTERRUPTED
-        # A driver that lost Ray's head may be ended by Ray; its ledger is as of the last epoch.
+        if self.halted_by == _HEAD_LOST and code != _DONE:
+            # However that ended the driver, its ledger is as of the last epoch.
+            code = _INTERRUPTED
         if self.halted_by and code not in (_DONE, _BAD):
             self._queue_again()
         return code if code >= 0 else _INTERRUPTED
@@ -116,7 +123,6 @@ class Job:
         make_local(self.local, secrets.token_hex(32))
         os.environ |= _ENVIRONMENT | {
             "RAY_AUTH_TOKEN_PATH": str(self.local / "token"),
-            "TMPDIR": str(self.local / "tmp"),
             "PTXSWEEP_CACHE": str(self.local / "cache"),
         }
         os.environ.pop("RAY_ADDRESS", None)
@@ -142,6 +148,7 @@ class Job:
             time.sleep(0.2)
         if missing:
             say(f"error: {', '.join(sorted(missing))}: what they wrote is not seen on this host")
+        os.environ["TMPDIR"] = str(self.local / "tmp")  # which now exists on every host
         return code == 0 and not missing
 
     def _lead(self) -> str | None:
@@ -180,7 +187,18 @@ class Job:
             if self.halted_by is None:
                 self._join(address)
             time.sleep(_POLL_SECONDS)
+        if self.halted_by is None and self._driver.returncode != _DONE and self._has_lost_head():
+            self.halted_by = _HEAD_LOST
         return self._driver.returncode
+
+    def _has_lost_head(self) -> bool:
+        """Whether Ray's head has ended, before the driver or with it."""
+        deadline = time.monotonic() + _HEAD_ENDS_SECONDS
+        while self._head is not None and time.monotonic() < deadline:
+            if self._head.poll() is not None:
+                return True
+            time.sleep(_POLL_SECONDS)
+        return False
 
     def _join(self, address: str) -> None:
         """Start Ray on every other host, again where it ended."""
@@ -221,6 +239,7 @@ class Job:
                 step.wait(timeout=15)
             except subprocess.TimeoutExpired:
                 step.kill()
+        os.environ.pop("TMPDIR", None)  # which is going away
         try:
             self._srun(self.hosts, "clean").wait(timeout=30)
         except subprocess.TimeoutExpired:

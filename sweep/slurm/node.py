@@ -18,8 +18,10 @@ from types import FrameType
 
 #: A file that another host wrote may take as long as this to be seen on network storage.
 SEEN_SECONDS = 60.0
-#: Below the ports that Linux gives to connections, above what services use.
-_FIRST_PORT, _NUM_PORTS = 20_000, 12_000
+#: Below the ports that Linux gives to connections, above what services use: those of Ray's heads,
+#: and those of the servers that each starts for clients, which a sweep has none of.
+_FIRST_PORT, _NUM_PORTS = 20_000, 6_000
+_FIRST_CLIENT_PORT = _FIRST_PORT + _NUM_PORTS
 #: Made by the head when Slurm ends its step.
 HALT = "halt"
 #: Made by the first host when the driver has ended; the head waits for that as long as this.
@@ -28,6 +30,9 @@ HALT_SECONDS = 12.0
 _LOOK_SECONDS = 0.2
 #: Ray's own words on a host, of which the end is shown where it ended by itself.
 _LOG, _MOST_LETTERS = "ray.log", 2000
+_IS_UP = "Ray runtime started"
+#: Ray gives itself 30 s to come up on a host, which may be busy with other jobs.
+_TRIES = 6
 _BAD = 2
 
 
@@ -126,10 +131,10 @@ def own_address() -> str:
     return others[0] if others else found
 
 
-def free_port(job: int) -> int:
+def free_port(job: int, first: int = _FIRST_PORT) -> int:
     """A port for the head of a job: its own, or where that is taken, a near one."""
     for step in range(_NUM_PORTS):
-        port = _FIRST_PORT + (job + step) % _NUM_PORTS
+        port = first + (job + step) % _NUM_PORTS
         with socket.socket() as probe:
             try:
                 probe.bind(("", port))
@@ -140,19 +145,38 @@ def free_port(job: int) -> int:
 
 
 def lead_or_join(meeting: Path, local: Path, head: str | None) -> int:
-    """Start Ray's head, or a worker of it, and stay with it.
+    """Start Ray's head, or a worker of it, and stay with it; again while it is only slow.
 
     Slurm announces a preemption to the steps of a job alone: the head hands it on, and waits for
     the driver.
 
     Args:
-        meeting: Folder where the head writes down its address.
+        meeting: Folder where the head writes down its address once it is up.
         local: Folder of this host's own disk.
         head: Address of the head, None to be it.
 
     Returns:
-        Ray's exit code.
+        Ray's exit code, 0 where Slurm ended this step.
     """
+    from sweep.ray.start import says_slow
+
+    for left in reversed(range(_TRIES)):
+        words, address = ray_command(local, head)
+        with (local / _LOG).open("wb") as log:
+            ray = subprocess.Popen(words, stdout=log, stderr=log)
+        if _stay(ray, local, None if head else (meeting, address)):
+            _end(ray, meeting, local, head)
+            return 0
+        said = _said(local)
+        if not left or _IS_UP in said or not says_slow(said):
+            break
+        print(f"Ray is slow to come up on {socket.gethostname()}; trying again", flush=True)
+    print(f"Ray ended on {socket.gethostname()}:\n{said[-_MOST_LETTERS:]}", file=sys.stderr)
+    return ray.returncode or 0
+
+
+def ray_command(local: Path, head: str | None) -> tuple[list[str], str]:
+    """Ray's command line on this host, and where the head is."""
     from sweep.ray.machine import this_machine
 
     here = this_machine()
@@ -160,29 +184,35 @@ def lead_or_join(meeting: Path, local: Path, head: str | None) -> int:
     cpus = min(int(here.cpus), int(os.environ.get("SLURM_CPUS_ON_NODE") or here.cpus))
     words = [
         sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats",
-        f"--temp-dir={local / 'ray'}", f"--num-cpus={cpus}",
+        "--log-color=false", f"--temp-dir={local / 'ray'}", f"--num-cpus={cpus}",
         f"--num-gpus={int(here.gpus)}",
         # Any free port: another user's Ray may run beside this one.
         "--node-manager-port=0", "--object-manager-port=0", "--min-worker-port=0",
         "--max-worker-port=0", "--dashboard-agent-listen-port=0", "--dashboard-agent-grpc-port=0",
         "--runtime-env-agent-port=0", "--metrics-export-port=0",
     ]  # fmt: skip
-    if head is None:
-        address, port = own_address(), free_port(int(os.environ["SLURM_JOB_ID"]))
-        words += ["--head", f"--port={port}", "--include-dashboard=false"]
-        draft = meeting / "address.part"
-        draft.write_text(f"{address}:{port}", encoding="ascii")
-        draft.replace(meeting / "address")
-    else:
-        address = address_of(head.rpartition(":")[0])
-        words.append(f"--address={head}")
-    with (local / _LOG).open("wb") as log:
-        ray = subprocess.Popen([*words, f"--node-ip-address={address}"], stdout=log, stderr=log)
-    return _stay(ray, meeting, local, head)
+    if head is not None:
+        own = address_of(head.rpartition(":")[0])
+        return [*words, f"--address={head}", f"--node-ip-address={own}"], head
+    own, job = own_address(), int(os.environ["SLURM_JOB_ID"])
+    port, clients = free_port(job), free_port(job, _FIRST_CLIENT_PORT)
+    words += [
+        "--head", f"--port={port}", f"--ray-client-server-port={clients}",
+        "--include-dashboard=false", f"--node-ip-address={own}",
+    ]  # fmt: skip
+    return words, f"{own}:{port}"
 
 
-def _stay(ray: subprocess.Popen[bytes], meeting: Path, local: Path, head: str | None) -> int:
-    """Stay with Ray until it ends or Slurm ends this step; then leave nothing on this host."""
+def _said(local: Path) -> str:
+    return (local / _LOG).read_text(encoding="utf-8", errors="replace")
+
+
+def _stay(ray: subprocess.Popen[bytes], local: Path, announce: tuple[Path, str] | None) -> bool:
+    """Stay with Ray until it ends or Slurm ends this step, and say where the head is once it is up.
+
+    Returns:
+        Whether Slurm ends this step.
+    """
     is_told = False
 
     def tell(number: int, frame: FrameType | None) -> None:
@@ -191,11 +221,17 @@ def _stay(ray: subprocess.Popen[bytes], meeting: Path, local: Path, head: str | 
 
     signal.signal(signal.SIGTERM, tell)
     while ray.poll() is None and not is_told:
+        if announce is not None and _IS_UP in _said(local):
+            meeting, address = announce
+            (meeting / "address.part").write_text(address, encoding="ascii")
+            (meeting / "address.part").replace(meeting / "address")
+            announce = None
         time.sleep(_LOOK_SECONDS)
-    if not is_told:
-        said = (local / _LOG).read_text(encoding="utf-8", errors="replace")
-        print(f"Ray ended on {socket.gethostname()}:\n{said[-_MOST_LETTERS:]}", file=sys.stderr)
-        return ray.returncode or 0
+    return is_told
+
+
+def _end(ray: subprocess.Popen[bytes], meeting: Path, local: Path, head: str | None) -> None:
+    """End Ray and leave nothing on this host; its head does so after the driver has ended."""
     if head is None and meeting.is_dir():
         (meeting / HALT).touch()
         deadline = time.monotonic() + HALT_SECONDS
@@ -203,7 +239,6 @@ def _stay(ray: subprocess.Popen[bytes], meeting: Path, local: Path, head: str | 
             time.sleep(_LOOK_SECONDS)
     ray.kill()  # what it started ends with this step
     shutil.rmtree(local, ignore_errors=True)
-    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

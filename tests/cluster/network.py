@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-BRIDGE = "ptxsweep0"
 SUBNET = "10.213.7"
 SERVICES = f"{SUBNET}.1"
 
@@ -42,15 +41,22 @@ def why_not() -> str | None:
 class Host:
     """One host; boots when made."""
 
-    def __init__(self, name: str, number: int, environment: Mapping[str, str]) -> None:
-        self.name, self.address = name, f"{SUBNET}.{number}"
-        self._link = f"ptx{number}"
+    def __init__(
+        self, network: Network, name: str, number: int, environment: Mapping[str, str]
+    ) -> None:
+        self.name, self.address = f"{network.name}-{name}", f"{network.subnet}.{number}"
+        name, self._link = self.name, f"{network.name}{number}"
         self._environment = {**environment, "PTXSWEEP_NODE_IP": self.address}
         _ip("netns", "add", name)
         _ip("link", "add", self._link, "type", "veth", "peer", "name", "eth0", "netns", name)
-        _ip("link", "set", self._link, "master", BRIDGE, "up")
+        _ip("link", "set", self._link, "master", network.bridge, "up")
         _ip("-n", name, "address", "add", f"{self.address}/24", "dev", "eth0")
         _ip("-n", name, "link", "set", "eth0", "up")
+        self.power_on()
+
+    def power_on(self) -> None:
+        """Boot, again where it was powered off: nothing of before is left on its own disk."""
+        name = self.name
         self._outer = subprocess.Popen(
             [*("ip", "netns", "exec", name), *_ISOLATE, "sh", "-c", _INIT, "init", name],
             stdout=subprocess.PIPE,
@@ -140,18 +146,22 @@ class Host:
 
 
 class Network:
-    """A bridge with hosts on it; the machine itself is `SERVICES` on the same bridge."""
+    """A bridge with hosts on it; the machine itself is the first address of the same bridge.
 
-    def __init__(self) -> None:
+    Networks of two names do not see each other, so that two test runs may have one each.
+    """
+
+    def __init__(self, name: str = "ptx", subnet: str = SUBNET) -> None:
         self.hosts: list[Host] = []
-        remove_leftovers()
-        _ip("link", "add", BRIDGE, "type", "bridge")
-        _ip("address", "add", f"{SERVICES}/24", "dev", BRIDGE)
-        _ip("link", "set", BRIDGE, "up")
+        self.name, self.subnet, self.bridge = name, subnet, f"{name}bridge"
+        self._remove_leftovers()
+        _ip("link", "add", self.bridge, "type", "bridge")
+        _ip("address", "add", f"{subnet}.1/24", "dev", self.bridge)
+        _ip("link", "set", self.bridge, "up")
 
     def add(self, name: str, environment: Mapping[str, str]) -> Host:
         """Boot a host."""
-        host = Host(f"ptx-{name}", 10 + len(self.hosts), environment)
+        host = Host(self, name, 10 + len(self.hosts), environment)
         self.hosts.append(host)
         return host
 
@@ -159,26 +169,25 @@ class Network:
         """Power everything off and take the network down."""
         for host in self.hosts:
             host.power_off()
-        remove_leftovers()
+        self._remove_leftovers()
 
-
-def remove_leftovers() -> None:
-    """Take down what an earlier, interrupted run has left."""
-    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
-    for line in listed.stdout.splitlines():
-        name = line.split()[0]
-        if name.startswith("ptx-"):
-            pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)
-            for pid in pids.stdout.split():
-                os.kill(int(pid), signal.SIGKILL)
-            _ip("netns", "delete", name)
-    # Deleting a namespace removes its end of the cable, and with it the other one.
-    if Path(f"/sys/class/net/{BRIDGE}").exists():
-        _ip("link", "delete", BRIDGE)
-    for _ in range(50):
-        if not any(Path("/sys/class/net").glob("ptx[0-9]*")):
-            return
-        time.sleep(0.1)
+    def _remove_leftovers(self) -> None:
+        """Take down what an earlier, interrupted run has left."""
+        listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
+        for line in listed.stdout.splitlines():
+            name = line.split()[0]
+            if name.startswith(f"{self.name}-"):
+                pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)
+                for pid in pids.stdout.split():
+                    os.kill(int(pid), signal.SIGKILL)
+                _ip("netns", "delete", name)
+        # Deleting a namespace removes its end of the cable, and with it the other one.
+        if Path(f"/sys/class/net/{self.bridge}").exists():
+            _ip("link", "delete", self.bridge)
+        for _ in range(50):
+            if not any(Path("/sys/class/net").glob(f"{self.name}[0-9]*")):
+                return
+            time.sleep(0.1)
 
 
 def _ip(*words: str) -> None:

@@ -24,7 +24,7 @@ from slurm_cluster import Scores, SlurmCluster
 from ptxcore.data.importing.run import import_cases
 from ptxcore.data.phantom import write_phantom
 
-_rows: list[tuple[str, int, int, int]] = []
+_rows: list[tuple[str, ...]] = []
 
 
 @pytest.fixture(scope="session")
@@ -75,5 +75,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("faults")
         head = ("queued again", "attempts", "epochs again")
         terminalreporter.write_line(f"{'fault':<44}" + "".join(f"{word:>14}" for word in head))
-        for fault, *numbers in _rows:
-            terminalreporter.write_line(f"{fault:<44}" + "".join(f"{one:>14}" for one in numbers))
+        for fault, *cells in _rows:
+            terminalreporter.write_line(f"{fault:<44}" + "".join(f"{one:>14}" for one in cells))

@@ -80,7 +80,7 @@ class SlurmCluster:
 
     folder: Path
     store: Path
-    rows: list[tuple[str, int, int, int]] = field(default_factory=list)
+    rows: list[tuple[str, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.home = self.folder / "home"
@@ -98,19 +98,23 @@ class SlurmCluster:
             "OMP_NUM_THREADS": "1",
             "PYTHONUNBUFFERED": "1",
         }
-        self.network = Network()
+        self.network = Network("slurm", "10.213.9")
         stack.callback(self.network.close)
         self.controller, self.a, self.b = (
             self.network.add(name, environment) for name in ("controller", "n1", "n2")
         )
-        for host in self.network.hosts:
-            self._admit_users(host)
+        self._admit_users(self.controller)
         self._configure()
         self._munge(stack)
         self.controller.start("slurmctld", "-D", log=self.folder / "slurmctld.out")
         for host in (self.a, self.b):
-            host.start("slurmd", "-D", "-N", host.name, log=self.folder / f"{host.name}.out")
+            self.join(host)
         self.wait(self.is_whole, "two idle hosts")
+
+    def join(self, host: Host) -> None:
+        """A booted host becomes one of Slurm's."""
+        self._admit_users(host)
+        host.start("slurmd", "-D", "-N", host.name, log=self.folder / f"{host.name}.out")
 
     def _configure(self) -> None:
         (self.folder / "state").mkdir()
@@ -197,11 +201,22 @@ class SlurmCluster:
     def wait(
         self, condition: Callable[[], bool], what: str, patience_seconds: float = 120.0
     ) -> None:
-        """Poll until a condition holds."""
+        """Poll until a condition holds; what Slurm would start again later starts at once."""
         deadline = time.monotonic() + patience_seconds
         while not condition():
             assert time.monotonic() < deadline, f"waited {patience_seconds:.0f} s for {what}"
+            self._hurry()
             time.sleep(0.5)
+
+    def _hurry(self) -> None:
+        """Slurm lets a job that is queued again wait two minutes, in which nothing happens."""
+        if not (self.folder / "slurmctld.pid").exists():
+            return
+        listed = self.controller.run("squeue", "-h", "-t", "PD", "-o", "%A %r").stdout
+        for line in listed.splitlines():
+            job, reason = line.split(maxsplit=1)
+            if reason == "BeginTime":
+                self.controller.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
     # Sweeps.
 
@@ -215,7 +230,12 @@ class SlurmCluster:
         return done.stderr.split("submitted as job ")[1].split(";")[0]
 
     def ptxsweep(
-        self, name: str, *words: str | Path, home: Path | None = None, user: str | None = None
+        self,
+        name: str,
+        *words: str | Path,
+        home: Path | None = None,
+        user: str | None = None,
+        more: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """`ptxsweep slurm` on the controller's host."""
         space = self.folder / f"{name}.yaml"
@@ -226,7 +246,8 @@ class SlurmCluster:
             "--nodes", "2", "--cpus-per-node", "1", "--local", LOCAL, "--precision", "float32",
             *words,
         )  # fmt: skip
-        return self.controller.run(*(command if user is None else self.as_user(user, *command)))
+        command = command if user is None else self.as_user(user, *command)
+        return self.controller.run(*command, more=more)
 
     def log(self, name: str, home: Path | None = None) -> str:
         """What the jobs of a sweep printed."""
@@ -296,8 +317,16 @@ class SlurmCluster:
         assert self.scores(name, home) == calm
         attempts = sum(len(one.log) for one in projection.trials)
         again = sum(attempt.repeated_epochs for one in projection.trials for attempt in one.log)
-        restarts = int(self.state(job)["Restarts"])
-        self.rows.append((fault, restarts, attempts, again))
+        restarts = self.restarts(job)
+        self.rows.append((fault, str(restarts), str(attempts), str(again)))
+
+    def told(self, fault: str) -> None:
+        """A row for what is refused before anything is trained."""
+        self.rows.append((fault, "told", "-", "-"))
+
+    def restarts(self, job: str) -> int:
+        """How often a job was queued again."""
+        return int(self.state(job)["Restarts"])
 
     def is_clean(self, job: str) -> None:
         """Nothing of a job is left on the hosts' own disks."""

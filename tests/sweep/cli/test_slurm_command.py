@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sweep.cli import main
-from sweep.slurm.node import NotReady, free_port, make_local, prepare
+from sweep.cli.slurm import time_limit_seconds
+from sweep.slurm.node import NotReady, free_port, make_local, prepare, ray_command
 
 HERE = importlib.metadata.version("ptxsweep")
 Run = Callable[..., int]
@@ -57,6 +59,8 @@ def test_the_script_is_printed_and_nothing_written(
         (("--nodes", "2", "--sbatch=-a0-3"), "one driver leads a sweep"),
         (("--nodes", "2", "--sbatch=mem=3"), "expected one option"),
         (("--nodes", "2", "--time", "soon"), "expected minutes"),
+        (("--nodes", "2", "--time", "6"), "of 6, 240 s are left before the notice of 120 s"),
+        (("--nodes", "2", "--time", "0:30", "--notice", "60"), "0 s are left"),
         (("--nodes", "2", "--local", "/a/folder/that/is/too/long"), "at most 19 letters"),
         (
             ("--nodes", "2", "--ledger", "postgresql://me:geheim@db/x"),
@@ -79,6 +83,15 @@ def test_what_cannot_be_is_refused(
     assert told in shown
     assert "geheim" not in shown
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"),
+    [("90", 5400), ("90:30", 5430), ("2:00:00", 7200), ("1-0", 86_400), ("1-2:3", 93_780),
+     ("1-2:3:4", 93_784), ("0", 0)],
+)  # fmt: skip
+def test_a_time_limit_is_read_as_slurm_reads_it(limit: str, seconds: int) -> None:
+    assert time_limit_seconds(limit) == seconds
 
 
 def test_a_host_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,10 +130,29 @@ def test_a_host_that_cannot_take_part_says_why(tmp_path: Path) -> None:
 def test_a_job_has_its_own_port_and_folder(tmp_path: Path) -> None:
     assert 20_000 <= free_port(4711) < 32_000
     assert free_port(1) != free_port(2)
+    with socket.socket() as other:
+        other.bind(("", free_port(4711)))
+        assert free_port(4711) != other.getsockname()[1]
     make_local(tmp_path / "x", "old")
     (tmp_path / "x" / "cache" / "left").touch()
     make_local(tmp_path / "x", "new")
     assert not (tmp_path / "x" / "cache" / "left").exists()
+
+
+def test_two_heads_on_one_host_share_no_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's own port of clients is the same for all heads of a host: the second one ended."""
+
+    def ports(job: str) -> set[str]:
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        words, address = ray_command(tmp_path, None)
+        given = {word for word in words if "port=" in word and not word.endswith("=0")}
+        assert f"--port={address.rpartition(':')[2]}" in given
+        assert any(word.startswith("--ray-client-server-port=") for word in given)
+        return {word.partition("=")[2] for word in given}
+
+    assert len(ports("4711") | ports("4712")) == 4
 
 
 def _meeting(folder: Path) -> Path:
