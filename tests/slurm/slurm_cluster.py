@@ -54,6 +54,7 @@ MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
+JobSubmitPlugins=lua
 SchedulerParameters=bf_interval=2,sched_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -63,6 +64,16 @@ SlurmdTimeout=15
 {nodes}
 PartitionName=low Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=30 State=UP
 PartitionName=high Nodes=ALL MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF State=UP
+"""
+
+#: Without a database of accounts Slurm takes any QOS; a site's own rule refuses it as one with such
+#: a database does: 2066 is its "Invalid qos specification".
+_RULE = """
+function slurm_job_submit(description, partitions, user)
+   if description.qos ~= nil and description.qos ~= "" then return 2066 end
+   return slurm.SUCCESS
+end
+function slurm_job_modify(description, job, partitions, user) return slurm.SUCCESS end
 """
 
 
@@ -129,6 +140,7 @@ class SlurmCluster:
             nodes="\n".join(lines),
         )
         (self.folder / "slurm.conf").write_text(text, encoding="ascii")
+        (self.folder / "job_submit.lua").write_text(_RULE, encoding="ascii")
         # Not looked for on this machine, whose own may be of either version, or hidden.
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n", encoding="ascii")
 
