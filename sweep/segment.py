@@ -23,8 +23,7 @@ from ptxcore.export.dicom_seg import SEG_TYPES, make_seg
 from ptxcore.export.dicom_sr import make_sr
 from ptxcore.export.pictures import write_mask, write_probability
 from ptxcore.export.source_image import Maker, SourceImage, read_source, silent
-from ptxcore.metrics import case_score, probability_to_logits
-from sweep.analysis.detection import CaseRule, known_case_rule
+from sweep.analysis.detection import CaseCall, call_case, known_case_rule
 from sweep.errors import UsageError
 from sweep.mlflow.graph_cache import with_engine
 from sweep.mlflow.open_model import AUTO, ENGINE, PYTORCH, REGISTERED, open_model
@@ -51,20 +50,6 @@ FORMATS = {
 }
 DEFAULT_FORMATS = ("png", "probability")
 _BEYOND = "as the model was trained on (--beyond-training segments them all the same)"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaseCall:
-    """What a model says of an image as a whole.
-
-    Attributes:
-        probability: That it has a true mask, in [0, 1], if ill ones are as frequent as they were
-            in the search; calibrated on single networks out of fold, of which a model is the mean.
-        called: By specificity, such as "0.95": whether it is called ill at the threshold for that.
-    """
-
-    probability: float
-    called: Mapping[str, bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +192,7 @@ def predict_files(
             name = chosen.names[file]
             prediction, probability, mask = _predict(model, file, name, image, source, writer)
             if case_rule is not None:
-                prediction = dataclasses.replace(prediction, case=_call(case_rule, probability))
+                prediction = dataclasses.replace(prediction, case=call_case(case_rule, probability))
             if attention is not None:
                 path = attention / f"{name}.attention.png"
                 _draw_attention(model, image, mask, path)
@@ -269,11 +254,6 @@ def _draw_attention(
 
     with whole_file(path) as draft:
         attention_sheet(image, mask, ensemble.attention(image)).save(draft, format="PNG")
-
-
-def _call(rule: CaseRule, probability: NDArray[np.float32]) -> CaseCall:
-    score = case_score(probability_to_logits(probability), rule.min_area)
-    return CaseCall(probability=rule.probability(score), called=rule.calls(score))
 
 
 def _read(file: Path, label: str, writer: _Writer) -> tuple[NDArray[Any], SourceImage | None]:

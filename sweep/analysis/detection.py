@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ptxcore.metrics import (
+    case_score,
     case_scores,
     concatenate,
     fit_calibration,
     load_table,
+    probability_to_logits,
     roc_area,
     threshold_for,
 )
@@ -73,6 +75,31 @@ class CaseRule:
     def from_stored(cls, stored: Mapping[str, Any]) -> CaseRule:
         """As a ledger or a model's description holds it."""
         return cls(**{**stored, "thresholds": tuple(stored["thresholds"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseCall:
+    """What a model says of an image as a whole.
+
+    Attributes:
+        probability: That it has a true mask, in [0, 1], if ill ones are as frequent as they were
+            in the search; calibrated on single networks out of fold, of which a model is the mean.
+        called: By specificity, such as "0.95": whether it is called ill at the threshold for that.
+    """
+
+    probability: float
+    called: Mapping[str, bool]
+
+
+def call_case(rule: CaseRule, probability: NDArray[np.float32]) -> CaseCall:
+    """What a model says of an image as a whole, from its map of probabilities.
+
+    Args:
+        rule: How the model calls cases.
+        probability: Shape (H, W), in [0, 1].
+    """
+    score = case_score(probability_to_logits(probability), rule.min_area)
+    return CaseCall(probability=rule.probability(score), called=rule.calls(score))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from sweep.cli._help import command
 from sweep.errors import UsageError
 
 if TYPE_CHECKING:
-    from sweep.segment import CaseCall
+    from sweep.analysis.detection import CaseCall
 
 
 @command("predict")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import tempfile
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from ptxcore.data.formats.subject import (
 from ptxcore.errors import DataError, DicomError, SettingsError
 from ptxcore.inference import Ensemble, segment
 from ptxcore.inference.ensemble_folder import load_ensemble, load_facts
+from sweep.analysis.detection import FACT, call_case, known_case_rule
 from sweep.analysis.selection_bias import of_model, spoken
 from sweep.mlflow.model_package._places import ARTIFACT
 
@@ -56,6 +58,8 @@ SIGNATURE = ModelSignature(
             ColSpec(DataType.double, "highest"),
             ColSpec(DataType.boolean, "has_contrast"),
             ColSpec(DataType.string, "caution", required=False),
+            ColSpec(_ANY, "case", required=False),
+            ColSpec(_ANY, "case_detection", required=False),
         ]
     ),
     params=ParamSchema([ParamSpec("output", DataType.string, ARRAYS)]),
@@ -82,6 +86,7 @@ class EnsembleModel(PythonModel):
         folder = Path(context.artifacts[ARTIFACT])
         self._ensemble: Ensemble = load_ensemble(folder)
         self._facts = load_facts(folder)
+        self._case_rule = known_case_rule(self._facts)
         self._caution = spoken(of_model(self._facts))
         if self._caution is not None:
             _log.warning("caution: %s", self._caution)
@@ -101,7 +106,10 @@ class EnsembleModel(PythonModel):
             of the same shape under the ensemble's rule; H and W are those of the image. With rle:
             "mask_rle", run lengths as SIIM-ACR has them. And "case_positive", whether the mask has
             any pixel; "mask_px", how many; "highest", the highest probability; "has_contrast",
-            whether the image shows anything; "caution", what to know of the model or the image.
+            whether the image shows anything; "caution", what to know of the model or the image;
+            "case", the probability that the image is ill and at which specificities it is called
+            so, None of a model that does not know; "case_detection", how such calls did out of
+            fold.
 
         Raises:
             RefusedRow: A row has no image, two, one that cannot be read, or a DICOM file of what is
@@ -135,6 +143,10 @@ class EnsembleModel(PythonModel):
             "highest": float(probability.max()),
             "has_contrast": is_clear,
             "caution": "; ".join(cautions) or None,
+            "case": None
+            if self._case_rule is None
+            else dataclasses.asdict(call_case(self._case_rule, probability)),
+            FACT: self._facts.get(FACT),
         }
 
 

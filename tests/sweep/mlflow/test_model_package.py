@@ -27,6 +27,7 @@ from ptxcore.inference import Ensemble
 from ptxcore.models import build_network, save_weights
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Rule, Runtime
+from sweep.analysis.detection import CaseRule, Detection
 from sweep.errors import UsageError
 from sweep.mlflow.model_package import load_ensemble, save_model, usable_runtime, write_ensemble
 from sweep.mlflow.model_package._example import input_example
@@ -112,7 +113,8 @@ def test_signature_example_and_requirements_are_there(saved: Path) -> None:
     signature = model.metadata.signature
     assert signature.inputs.input_names() == ["dicom", "image"]
     names = ["probability", "mask", "mask_rle", "case_positive", "mask_px", "highest"]
-    assert signature.outputs.input_names() == [*names, "has_contrast", "caution"]
+    more = ["has_contrast", "caution", "case", "case_detection"]
+    assert signature.outputs.input_names() == [*names, *more]
     assert [param.name for param in signature.params] == ["output"]
     pd.testing.assert_frame_equal(model.input_example, input_example())
     lines = (saved / "requirements.txt").read_text(encoding="utf-8").split()
@@ -269,6 +271,32 @@ def test_what_is_doubtful_stands_in_the_answer(saved: Path) -> None:
     (blank,) = model.predict([{"image": np.zeros((40, 50), dtype=np.uint8)}])
     assert blank["has_contrast"] is False
     assert "no contrast in the picture, so nothing can be said of it" in blank["caution"]
+
+
+def test_the_case_is_called_as_predict_calls_it(
+    saved: Path, weights: list[Path], tmp_path: Path
+) -> None:
+    rule = CaseRule(min_area=0.002, slope=0.5, intercept=2.0, thresholds=(-5.0, -4.5, 3.0))
+    known = Detection(
+        trial=3,
+        area=(0.8, 0.7, 0.9),
+        called=(),
+        num_positive=40,
+        num_healthy=60,
+        rule=rule,
+    ).to_stored()
+    facts = {"case_detection": known}
+    save_model(tmp_path / "model", weights, rule=RULE, runtime=Runtime(), facts=facts)
+    (tmp_path / "example.dcm").write_bytes(input_example()["dicom"][0])
+    home, out = home_in(tmp_path), tmp_path / "out"
+    (one,) = predict_files(home, str(tmp_path / "model"), [tmp_path / "example.dcm"], out)
+    (found,) = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(input_example())
+    assert one.case is not None
+    assert found["case"] == dataclasses.asdict(one.case)
+    assert len({*found["case"]["called"].values()}) == 2  # some call it, some do not
+    assert found["case_detection"] == known
+    (unknown,) = mlflow.pyfunc.load_model(str(saved)).predict(input_example())
+    assert (unknown["case"], unknown["case_detection"]) == (None, None)
 
 
 def test_two_images_in_one_row_are_refused(saved: Path, image: np.ndarray) -> None:
