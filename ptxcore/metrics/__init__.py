@@ -33,7 +33,7 @@ from ptxcore.metrics._rule import apply_rule, check_rule, logits_to_mask, per_ca
 from ptxcore.metrics._summary import CONVENTIONS, DIRECTIONS, LOWER_IS_BETTER, OBJECTIVES, summarize
 from ptxcore.metrics._surface import load_distances, measure_surface, summarize_surfaces
 from ptxcore.metrics._table import build_table, concatenate, load_table, save_table
-from ptxcore.metrics._tuning import choose_rule, leave_one_fold_out
+from ptxcore.metrics._tuning import choose_rule, leave_one_fold_out, prevalence_weights
 
 __all__ = [
     "CONVENTIONS",
@@ -64,6 +64,7 @@ __all__ = [
     "measure_surface",
     "needs_threshold",
     "per_case_dice",
+    "prevalence_weights",
     "probability_to_bin",
     "probability_to_logits",
     "quantise",

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ptxcore.errors import DataError
+from ptxcore.errors import DataError, SettingsError
 from ptxcore.metrics._counts import probability_to_bin
 from ptxcore.metrics._groups import size_quartiles, summarize_groups
 from ptxcore.metrics._rule import ratio
@@ -27,19 +28,53 @@ AREAS: tuple[float, ...] = (0.0, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
 _TIE = 1e-9
 
 
-def choose_rule(table: CaseTable) -> Rule:
+def prevalence_weights(
+    positive: NDArray[np.bool_], prevalence: float | None
+) -> NDArray[np.float64]:
+    """The weight of each case with which ill ones are as frequent as where a model is used.
+
+    A mean over cases with these weights is `prevalence` times the mean over positive cases plus the
+    rest times the mean over healthy ones.
+
+    Args:
+        positive: Whether each case has a true mask, shape (N,).
+        prevalence: Share of positive cases in (0, 1); None for their own.
+
+    Returns:
+        Float64 of shape (N,), mean 1; exactly 1 each at the cases' own share.
+
+    Raises:
+        SettingsError: The prevalence is out of range.
+        DataError: The cases are all of one kind, so that no weight makes the other more frequent.
+    """
+    if prevalence is None:
+        return np.ones(len(positive))
+    if not 0 < prevalence < 1:
+        raise SettingsError(f"prevalence: found {prevalence}, expected a share in (0, 1)")
+    share = float(positive.mean())
+    if share in (0.0, 1.0):
+        kind = "positive" if share else "healthy"
+        raise DataError(
+            f"prevalence: found {kind} cases alone, expected both kinds to weigh for {prevalence:g}"
+        )
+    return np.where(positive, prevalence / share, (1 - prevalence) / (1 - share))
+
+
+def choose_rule(table: CaseTable, prevalence: float | None = None) -> Rule:
     """The rule of the grid with the best mean Dice (both empty = 1), from the histograms alone.
 
     Among equals the simplest: least area, then `top`, then `bottom` nearest to 0.5.
 
     Args:
         table: Counts of cases that the rule will not be scored on, at least one.
+        prevalence: Share of positive cases where the rule will be used; that of the table if None.
 
     Returns:
         A rule with values of `THRESHOLDS` and `AREAS`.
 
     Raises:
-        DataError: The table has no case.
+        DataError: The table has no case; or all are of one kind, and a prevalence is given.
+        SettingsError: The prevalence is out of range.
     """
     if not len(table.case_ids):
         raise DataError("table: found no case, expected at least one to choose a rule on")
@@ -51,9 +86,12 @@ def choose_rule(table: CaseTable) -> Rule:
     empty = (num_truth == 0).astype(np.float64)
     dice = ratio(2 * inside, above + num_truth[:, None], empty=1.0)
     # A case that passes `top` gains its Dice at `bottom` over what an empty mask would give it.
-    gain = dice - empty[:, None]
+    weights = prevalence_weights(num_truth > 0, prevalence)
+    gain = weights[:, None] * (dice - empty[:, None])
     passes = above[:, :, None] > np.asarray(AREAS) * both.sum(1)[:, None, None]
-    mean = empty.mean() + np.einsum("nta,nb->tab", passes, gain, optimize=True) / len(empty)
+    mean = (weights * empty).mean() + np.einsum("nta,nb->tab", passes, gain, optimize=True) / len(
+        empty
+    )
     candidates = [
         (float(mean[t, a, b]), Rule(top=top, min_area=area, bottom=bottom))
         for t, top in enumerate(THRESHOLDS)
@@ -66,26 +104,27 @@ def choose_rule(table: CaseTable) -> Rule:
 
 
 def leave_one_fold_out(
-    tables: Sequence[CaseTable],
+    tables: Sequence[CaseTable], prevalence: float | None = None
 ) -> tuple[tuple[Rule, ...], tuple[dict[str, float], ...]]:
     """For every fold, the rule that the other folds choose and the metrics of the fold under it.
 
     Args:
         tables: Out-of-fold counts of each fold, two or more, no case in two of them.
+        prevalence: As for `choose_rule`; the metrics are those of the cases as they are.
 
     Returns:
         Rules and metrics, one of each per fold; quartiles of mask size are those of the positive
         cases of all folds. Distances are not among them: they hold for the settings' rule alone.
 
     Raises:
-        DataError: There are fewer than two folds, or a case is in two of them.
+        DataError: There are fewer than two folds, a case is in two of them, or see `choose_rule`.
     """
     if len(tables) < 2:
         raise DataError(f"tables: found {len(tables)}, expected two folds or more")
     # Refuses a case that is in two folds: its rule would have seen it.
     together = concatenate(tables)
     rules = tuple(
-        choose_rule(concatenate([*tables[:fold], *tables[fold + 1 :]]))
+        choose_rule(concatenate([*tables[:fold], *tables[fold + 1 :]]), prevalence)
         for fold in range(len(tables))
     )
     quartiles = size_quartiles(together.truth.sum(1))

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
-from case_tables import case_tables
-from hypothesis import given, settings
+from case_tables import case_tables, rules
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from ptxcore.errors import DataError
+from ptxcore.errors import DataError, SettingsError
 from ptxcore.metrics import (
     build_table,
     choose_rule,
     concatenate,
     leave_one_fold_out,
     per_case_dice,
+    prevalence_weights,
     size_quartiles,
     summarize,
     summarize_groups,
@@ -75,6 +78,86 @@ def test_among_equals_the_rule_stays_at_its_default(table: CaseTable) -> None:
     assert choose_rule(table) == Rule()
 
 
+def expected_dice(table: CaseTable, rule: Rule, prevalence: float) -> float:
+    """By its definition: the means of both kinds of cases, weighted by the prevalence."""
+    dice, positive = per_case_dice(table, rule), table.truth.sum(1) > 0
+    return float(prevalence * dice[positive].mean() + (1 - prevalence) * dice[~positive].mean())
+
+
+def two_point_world() -> CaseTable:
+    """Of ten ill cases eight are as faint as the false alarm of one healthy case in five."""
+    ill = [case({200: 100}, {0: 9900})] * 2 + [case({150: 100}, {0: 9900})] * 8
+    healthy = [case({}, {150: 100, 0: 9900})] * 2 + [case({}, {0: 10_000})] * 8
+    return build_table([f"case-{number}" for number in range(20)], [*ill, *healthy])
+
+
+def test_the_best_threshold_depends_on_the_prevalence() -> None:
+    """Finding the faint ones gains 0.8 of the ill and costs 0.2 of the healthy: even at 0.2."""
+    table = two_point_world()
+    faint_bin_holds = 0.80  # bin 150
+    assert choose_rule(table, 0.5).top < faint_bin_holds
+    assert choose_rule(table, 0.21).top < faint_bin_holds
+    assert choose_rule(table, 0.19).top >= faint_bin_holds
+    assert choose_rule(table, 0.05).top >= faint_bin_holds
+    assert expected_dice(table, choose_rule(table, 0.05), 0.05) == pytest.approx(0.96)
+    assert expected_dice(table, choose_rule(table, 0.5), 0.5) == pytest.approx(0.9)
+
+
+@settings(max_examples=5, deadline=None)
+@given(case_tables(max_cases=5), st.floats(0.01, 0.99))
+def test_no_rule_of_the_grid_is_better_at_a_prevalence(table: CaseTable, share: float) -> None:
+    positive = table.truth.sum(1) > 0
+    assume(positive.any() and not positive.all())
+    chosen = expected_dice(table, choose_rule(table, share), share)
+    best = max(expected_dice(table, rule, share) for rule in every_rule()[::7])
+    assert chosen >= best - 1e-9
+
+
+@settings(max_examples=10, deadline=None)
+@given(case_tables(max_cases=6))
+def test_at_the_cases_own_share_nothing_changes(table: CaseTable) -> None:
+    positive = table.truth.sum(1) > 0
+    assume(positive.any() and not positive.all())
+    own = float(positive.mean())
+    assert prevalence_weights(positive, own).tolist() == [1.0] * len(positive)
+    assert choose_rule(table, own) == choose_rule(table)
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=30), st.floats(1e-3, 0.999))
+def test_weights_sum_to_the_number_of_cases(kinds: list[bool], prevalence: float) -> None:
+    positive = np.array(kinds)
+    assume(positive.any() and not positive.all())
+    weights = prevalence_weights(positive, prevalence)
+    assert weights.sum() == pytest.approx(len(kinds))
+    assert weights[positive].sum() == pytest.approx(prevalence * len(kinds))
+
+
+@settings(max_examples=20, deadline=None)
+@given(case_tables(max_cases=6), rules(), st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_expected_dice_of_a_rule_is_linear_in_the_prevalence(
+    table: CaseTable, rule: Rule, one: float, other: float
+) -> None:
+    positive, dice = table.truth.sum(1) > 0, per_case_dice(table, rule)
+    assume(positive.any() and not positive.all())
+
+    def expected(prevalence: float) -> float:
+        return float((prevalence_weights(positive, prevalence) * dice).mean())
+
+    between = (one + other) / 2
+    assert expected(between) == pytest.approx((expected(one) + expected(other)) / 2)
+    assert expected(one) == pytest.approx(expected_dice(table, rule, one))
+
+
+def test_one_kind_of_cases_cannot_be_weighed() -> None:
+    table = build_table(["a"], [case({255: 10}, {0: 90})])
+    with pytest.raises(DataError, match="found positive cases alone, expected both kinds"):
+        choose_rule(table, 0.2)
+    with pytest.raises(
+        SettingsError, match=r"prevalence: found 1\.5, expected a share in \(0, 1\)"
+    ):
+        choose_rule(two_point_world(), 1.5)
+
+
 def test_a_rule_cannot_be_chosen_on_nothing() -> None:
     with pytest.raises(DataError, match="found no case"):
         choose_rule(build_table([], []))
@@ -106,6 +189,24 @@ def test_changing_a_fold_never_changes_its_own_rule() -> None:
     before, _ = leave_one_fold_out(tables)
     after, _ = leave_one_fold_out([fold("a", bottom_bin=60), *tables[1:]])
     assert after[0] == before[0]
+
+
+def test_labels_of_a_fold_never_change_its_own_rule_at_a_prevalence() -> None:
+    """The leak test: what is true in fold a is turned around, and its rule stays."""
+    whole = two_point_world()
+    parts = [slice(first, None, 3) for first in range(3)]
+    tables = [
+        CaseTable(
+            case_ids=whole.case_ids[own], truth=whole.truth[own], background=whole.background[own]
+        )
+        for own in parts
+    ]
+    turned = dataclasses.replace(tables[0], truth=tables[0].background, background=tables[0].truth)
+    for prevalence in (0.05, 0.5):
+        before, _ = leave_one_fold_out(tables, prevalence)
+        after, _ = leave_one_fold_out([turned, *tables[1:]], prevalence)
+        assert after[0] == before[0] == choose_rule(concatenate(tables[1:]), prevalence)
+    assert after[1:] != before[1:]  # at 0.5: the others learn from it
 
 
 def test_one_fold_has_no_others() -> None:
