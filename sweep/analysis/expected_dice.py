@@ -189,7 +189,7 @@ def _estimate(
     """Mean at the prevalence, with the printed interval of its linearised values.
 
     Each value becomes what it adds to the estimate, around the estimate: the mean over both kinds
-    is linear in their means, and these are ratios over patients, who may have cases of both.
+    is linear in their means, and these are ratios over patients; one may have cases of both.
     """
     try:
         weights = prevalence_weights(positive, prevalence)
