@@ -12,9 +12,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+
+from sweep.slurm.orphan import wait_for_leader
 
 #: A file that another host wrote may take as long as this to be seen on network storage.
 SEEN_SECONDS = 60.0
@@ -160,11 +162,12 @@ def lead_or_join(meeting: Path, local: Path, head: str | None) -> int:
     """
     from sweep.ray.start import says_slow
 
+    told = _told()
     for left in reversed(range(_TRIES)):
         words, address = ray_command(local, head)
         with (local / _LOG).open("wb") as log:
             ray = subprocess.Popen(words, stdout=log, stderr=log)
-        if _stay(ray, local, None if head else (meeting, address)):
+        if _stay(ray, local, None if head else (meeting, address), told):
             _end(ray, meeting, local, head)
             return 0
         said = _said(local)
@@ -172,7 +175,21 @@ def lead_or_join(meeting: Path, local: Path, head: str | None) -> int:
             break
         print(f"Ray is slow to come up on {socket.gethostname()}; trying again", flush=True)
     print(f"Ray ended on {socket.gethostname()}:\n{said[-_MOST_LETTERS:]}", file=sys.stderr)
+    if head is not None:
+        wait_for_leader(head, told)
     return ray.returncode or 0
+
+
+def _told() -> Callable[[], bool]:
+    """A function that says whether Slurm ends this step."""
+    is_told = False
+
+    def tell(number: int, frame: FrameType | None) -> None:
+        nonlocal is_told
+        is_told = True
+
+    signal.signal(signal.SIGTERM, tell)
+    return lambda: is_told
 
 
 def ray_command(local: Path, head: str | None) -> tuple[list[str], str]:
@@ -207,27 +224,25 @@ def _said(local: Path) -> str:
     return (local / _LOG).read_text(encoding="utf-8", errors="replace")
 
 
-def _stay(ray: subprocess.Popen[bytes], local: Path, announce: tuple[Path, str] | None) -> bool:
+def _stay(
+    ray: subprocess.Popen[bytes],
+    local: Path,
+    announce: tuple[Path, str] | None,
+    told: Callable[[], bool],
+) -> bool:
     """Stay with Ray until it ends or Slurm ends this step, and say where the head is once it is up.
 
     Returns:
         Whether Slurm ends this step.
     """
-    is_told = False
-
-    def tell(number: int, frame: FrameType | None) -> None:
-        nonlocal is_told
-        is_told = True
-
-    signal.signal(signal.SIGTERM, tell)
-    while ray.poll() is None and not is_told:
+    while ray.poll() is None and not told():
         if announce is not None and _IS_UP in _said(local):
             meeting, address = announce
             (meeting / "address.part").write_text(address, encoding="ascii")
             (meeting / "address.part").replace(meeting / "address")
             announce = None
         time.sleep(_LOOK_SECONDS)
-    return is_told
+    return told()
 
 
 def _end(ray: subprocess.Popen[bytes], meeting: Path, local: Path, head: str | None) -> None:

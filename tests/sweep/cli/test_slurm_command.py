@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from sweep.cli import main
 from sweep.cli.slurm import time_limit_seconds
 from sweep.slurm.node import NotReady, free_port, make_local, prepare, ray_command
+from sweep.slurm.orphan import wait_for_leader
 
 HERE = importlib.metadata.version("ptxsweep")
 Run = Callable[..., int]
@@ -153,6 +155,31 @@ def test_two_heads_on_one_host_share_no_port(
         return {word.partition("=")[2] for word in given}
 
     assert len(ports("4711") | ports("4712")) == 4
+
+
+def test_other_hosts_queue_a_job_again_whose_first_host_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm keeps such a job running, without anything that leads it."""
+    said = tmp_path / "said"
+    programs = {
+        "squeue": "echo n2",
+        "scontrol": f'case $1 in show) echo "$3" | tr , "\\n";; *) echo "$@" >>{said};; esac',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="ascii")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        monkeypatch.setenv("SLURM_JOB_NODELIST", "n1,n2")
+        wait_for_leader(f"127.0.0.1:{head.getsockname()[1]}", lambda: False)
+        assert not said.exists(), "the head answers"
+    nowhere = "host.invalid:1"
+    wait_for_leader(nowhere, lambda: True)
+    assert not said.exists(), "Slurm ends the step"
+    wait_for_leader(nowhere, lambda: False)
+    assert said.read_text() == "requeue 7\n"
 
 
 def _meeting(folder: Path) -> Path:
