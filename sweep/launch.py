@@ -29,7 +29,7 @@ from sweep.errors import SweepError, UsageError
 from sweep.ledger import Ledger, list_sweeps
 from sweep.ledger.header import build_header
 from sweep.ledger.projection import Projection
-from sweep.ledger.spent import attempt_seconds
+from sweep.ledger.spent import attempt_seconds, spent_money
 from sweep.mlflow.feed import MlflowFeed
 from sweep.ray.cluster import ray_cluster
 from sweep.ray.measure import choose_runtime
@@ -372,7 +372,9 @@ def _drive(
     try:
         _check_unfinished(ledger)  # another driver may have ended it while Ray started here
         _note_versions(ledger)
-        ledger.note_resources({"cpus": resources.cpus, "gpus": resources.gpus})
+        per_trial = {"cpus": resources.cpus, "gpus": resources.gpus, **budget.prices}
+        most = {} if budget.max_cost is None else {"max_cost": budget.max_cost}
+        ledger.note_resources({**per_trial, **most})
         interrupt = Interrupt()
         feed = MlflowFeed(home, ledger)
         spec, num_folds = space.policy, ledger.projection.num_folds
@@ -439,7 +441,8 @@ def _limit(budget: Budget, ledger: Ledger, resources: Resources) -> Callable[[],
     def reason() -> str | None:
         counts = budget.gpu_hours is not None  # reads every attempt of the sweep
         gpu_seconds = resources.gpus * attempt_seconds(ledger.projection) if counts else 0.0
-        return budget.used_up(time.monotonic() - began, gpu_seconds)
+        cost = None if budget.max_cost is None else spent_money(ledger.projection)
+        return budget.used_up(time.monotonic() - began, gpu_seconds, cost or 0.0)
 
     return reason
 

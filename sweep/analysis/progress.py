@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from sweep.analysis.cost import Cost, cost_of
 from sweep.analysis.operating_point import fold_values, rule_of, rule_text
 from sweep.analysis.selection_bias import cautions, spoken
 from sweep.analysis.standing import Standing, ahead_of, standing
 from sweep.ledger.projection import Projection, Trial
-from sweep.ledger.spent import attempt_seconds
 from sweep.policies import PolicySpec
 from sweep.records import State
 from sweep.space import parse_space
 from sweep.util.numbers import finite_or_none, mean_or
 from sweep.util.words import count, duration
-
-_HOUR = 3600.0
 
 #: Dice that is no more than the baseline's own rounding.
 _NOTHING = 1e-9
@@ -42,21 +40,6 @@ class MeanDice:
     def beats_nothing(self) -> bool:
         """Whether it is above the baseline, as far as that is known."""
         return self.baseline is None or self.value - self.baseline > _NOTHING
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """What a sweep takes of the machines.
-
-    Attributes:
-        unit: "GPU" or "CPU".
-        hours: Spent by all tries at all folds, times what a trial takes.
-        hours_left: Likewise of the folds that are still expected; None where that is not known.
-    """
-
-    unit: str
-    hours: float
-    hours_left: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +110,7 @@ def make_overview(projection: Projection) -> Overview:
         basis=None
         if pace is None or is_bound
         else f"{count(left, 'fold')} of {duration(pace)}, {at_once} at once",
-        cost=_cost(projection, None if pace is None or is_bound else left * pace),
+        cost=cost_of(projection, None if pace is None or is_bound else left * pace),
         caution=spoken(warned),
         cautions=tuple(caution.label for caution in warned),
     )
@@ -200,22 +183,3 @@ def expected_folds(trials: Sequence[Trial], num_folds: int, policy: PolicySpec) 
         return done + sum(lacking[:missing])
     first_folds = sum(folds == num_folds for folds in lacking[missing:])
     return done + sum(lacking[:missing]) + first_folds
-
-
-def _cost(projection: Projection, seconds_left: float | None) -> Cost | None:
-    """Hours of all tries times what a trial takes; without a word of that, one GPU or one CPU."""
-    if not any(trial.log for trial in projection.trials):
-        return None
-    gpus = projection.resources.get("gpus", 0.0)
-    if not projection.resources and (projection.header.runtime or {}).get("device") == "cuda":
-        gpus = 1.0
-    per_trial = gpus or projection.resources.get("cpus", 1.0)
-    try:
-        seconds = attempt_seconds(projection)
-    except (TypeError, ValueError):  # times that were not written by us
-        return None
-    return Cost(
-        unit="GPU" if gpus else "CPU",
-        hours=seconds * per_trial / _HOUR,
-        hours_left=None if seconds_left is None else seconds_left * per_trial / _HOUR,
-    )

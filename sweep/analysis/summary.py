@@ -10,6 +10,7 @@ from ptxcore.metrics import better, convention, needs_threshold
 from sweep.analysis.beside import BesideNothing, BesideSecond
 from sweep.analysis.cohort import cohort_of, ratio_text
 from sweep.analysis.confirmed import ConfirmedScore
+from sweep.analysis.cost import Cost, cost_of
 from sweep.analysis.detection import Detection, known_detection
 from sweep.analysis.operating_point import (
     FIXED,
@@ -112,6 +113,8 @@ class SweepSummary:
             have no such way.
         conventions: What each metric here counts, and what it does with empty masks.
         notes: What people wrote down about the sweep, oldest first.
+        cost: What it took of the machines, and of the money where prices were given; None before
+            the first fold was begun.
     """
 
     name: str
@@ -143,6 +146,7 @@ class SweepSummary:
     better: dict[str, str] = field(default_factory=dict)
     conventions: dict[str, str] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    cost: Cost | None = None
 
 
 def summarise(
@@ -198,6 +202,7 @@ def summary_of(
         better=_known(better, names),
         conventions=_known(convention, names),
         notes=list(projection.notes),
+        cost=cost_of(projection),
     )
 
 

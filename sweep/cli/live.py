@@ -18,6 +18,7 @@ from sweep.util.words import duration
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from sweep.analysis.cost import Cost
     from sweep.ledger.projection import Projection, Trial
 
 #: Rows of the live table; those that run come first, and the leader is always among them.
@@ -86,12 +87,17 @@ def _left(now: Overview) -> str:
     """What it has cost, what is still to come, and by what that is reckoned."""
     parts = []
     if now.cost is not None:
-        parts.append(f"{_hours(now.cost.hours)} {now.cost.unit} h spent")
+        parts.append(f"{_hours(now.cost.hours)} {now.cost.unit} h spent" + _money(now.cost))
         if now.cost.hours_left:
             parts.append(f"about {_hours(now.cost.hours_left)} to go")
     if now.seconds_left:  # 0 when nothing more is expected
         parts.append(f"about {duration(now.seconds_left)} left ({now.basis})")
     return ", ".join(parts)
+
+
+def _money(cost: Cost) -> str:
+    """Its price and the limit; nothing without one."""
+    return "" if cost.money is None else f" ({cost.money})"
 
 
 def _hours(hours: float) -> str:

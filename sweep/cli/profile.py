@@ -51,6 +51,9 @@ KEYS = {
     "niceness": _Key(option="niceness", kinds=(int,), variables=("PTXSWEEP_NICENESS",)),
     "hours": _Key(option="hours", kinds=_NUMBER),
     "gpu_hours": _Key(option="gpu_hours", kinds=_NUMBER),
+    "max_cost": _Key(option="max_cost", kinds=_NUMBER),
+    "price_per_gpu_hour": _Key(option="price_per_gpu_hour", kinds=_NUMBER),
+    "price_per_cpu_hour": _Key(option="price_per_cpu_hour", kinds=_NUMBER),
     "precision": _Key(option="precision"),
 }
 

@@ -41,6 +41,21 @@ def resource_options(function: Function) -> Function:
             help="Likewise after this time on GPUs: all attempts times --gpus-per-trial.",
         ),
         click.option(
+            "--max-cost",
+            type=float,
+            help="Likewise once all attempts cost this, by the prices of an hour.",
+        ),
+        click.option(
+            "--price-per-gpu-hour",
+            type=float,
+            help="Of one GPU, in any currency; progress, `show` and `list` then say what it cost.",
+        ),
+        click.option(
+            "--price-per-cpu-hour",
+            type=float,
+            help="Of one CPU likewise; of both given, both count.",
+        ),
+        click.option(
             "--address",
             envvar="PTXSWEEP_ADDRESS",
             help="Of a running Ray cluster; without it Ray starts here [PTXSWEEP_ADDRESS].",
@@ -90,7 +105,8 @@ def take_budget(options: dict[str, Any]) -> Budget:
     """Take what ends a sweep out of a command's arguments."""
     from sweep.search.budget import Budget
 
-    return Budget(hours=options.pop("hours"), gpu_hours=options.pop("gpu_hours"))
+    names = ("hours", "gpu_hours", "max_cost", "price_per_gpu_hour", "price_per_cpu_hour")
+    return Budget(**{name: options.pop(name) for name in names})
 
 
 @command("run")

@@ -23,6 +23,7 @@ from sweep.cli.trial_table import NUM_ROWS, ORDERS, Selection, trial_table
 from sweep.util.words import count, duration
 
 if TYPE_CHECKING:
+    from sweep.analysis.cost import Cost
     from sweep.analysis.summary import SweepSummary
 
 #: Columns that no table needs.
@@ -41,6 +42,7 @@ def list_command(as_json: bool, **options: Any) -> None:
     """List the sweeps of a ledger with their state."""
     without_collector()
     from sweep.analysis.cohort import cohort_of
+    from sweep.analysis.cost import cost_of
     from sweep.analysis.operating_point import objective_rule
     from sweep.analysis.phrases import note_text
     from sweep.analysis.selection_bias import cautions, spoken
@@ -86,6 +88,7 @@ def list_command(as_json: bool, **options: Any) -> None:
                 "cohort": cohort_of(projection.header),
                 "created_at": projection.header.created_at,
                 "notes": projection.notes,
+                "cost": cost_of(projection),
             }
         )
     if as_json:
@@ -103,6 +106,7 @@ def list_command(as_json: bool, **options: Any) -> None:
             + _cases(sweep["cohort"])
             + ("  phantom" if sweep["phantom"] else "")
             + "".join(f"  {label}" for label in sweep["cautions"])
+            + _price(sweep["cost"])
             + "".join(f"  {note_text(note)}" for note in sweep["notes"][-1:])
         )
 
@@ -181,6 +185,7 @@ def print_sweep(
 ) -> None:
     """A sweep as a table, and what it found in a few lines."""
     from sweep.analysis.cohort import describe
+    from sweep.analysis.cost import sentence as cost_text
     from sweep.analysis.detection import sentence as told_apart
     from sweep.analysis.phrases import note_text
     from sweep.analysis.resampling import sentences as resampled
@@ -196,6 +201,8 @@ def print_sweep(
     )
     if (cohort := describe(summary.cohort)) is not None:
         click.echo(f"cases: {cohort}")
+    if summary.cost is not None and (text := cost_text(summary.cost)) is not None:
+        click.echo(text)
     for note in summary.notes:
         click.echo(note_text(note))
     for sentence in summary.sentences:
@@ -242,6 +249,11 @@ def _print_winner(summary: SweepSummary) -> None:
         click.echo(f"  with {text}: {summary.metric} {choice['mean']:.4f}{chosen}")
     if summary.baseline is not None:
         click.echo(f"  {'predicting nothing':20} {summary.baseline:.4f} (dice, both empty = 1)")
+
+
+def _price(cost: Cost | None) -> str:
+    """What it cost; nothing where no price was given."""
+    return "" if cost is None or cost.money is None else f"  cost {cost.money}"
 
 
 def _cases(cohort: dict[str, Any]) -> str:

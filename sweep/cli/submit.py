@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PASSED_ON = (
     "name", "num_trials", "num_completions", "num_folds", "settings", "cases",
     "holdout_fraction", "monitor_fraction", "seed", "precision", "hours", "gpu_hours",
-    "workers", "cpus", "gpus",
+    "max_cost", "price_per_gpu_hour", "price_per_cpu_hour", "workers", "cpus", "gpus",
 )  # fmt: skip
 _PLACES = ("store", "home", "storage", "ledger_file")
 _WHERE_SECRETS_GO = {

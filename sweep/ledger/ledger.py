@@ -43,6 +43,7 @@ from sweep.ledger.header import SweepHeader
 from sweep.ledger.lease import Lease, await_silence
 from sweep.ledger.messages import NOTES_KEY, STOP_KEY, StopRequest, notes_of, stop_request
 from sweep.ledger.projection import NAN_REASON, Projection, Trial
+from sweep.ledger.spent import PRICES
 from sweep.ledger.sql import (
     Attribute,
     Change,
@@ -379,10 +380,16 @@ class Ledger:
         self.projection.detection = found
 
     def note_resources(self, per_trial: Mapping[str, float]) -> None:
-        """Note what a trial takes under this driver: "cpus" and "gpus"."""
+        """Note what a trial takes under this driver, "cpus" and "gpus", and what that costs.
+
+        Prices that it does not name stay those of the driver before.
+        """
         self._held().check()
-        self._commit(StudyAttribute(self._study_id, RESOURCES_KEY, dict(per_trial)))
-        self.projection.resources = dict(per_trial)
+        before = self.projection.resources
+        prices = {name: before[name] for name in PRICES if name in before}
+        noted = {**prices, **per_trial}
+        self._commit(StudyAttribute(self._study_id, RESOURCES_KEY, noted))
+        self.projection.resources = noted
 
     def settle(self) -> None:
         """Complete what a crash left between two commits.

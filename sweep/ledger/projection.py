@@ -225,8 +225,9 @@ class Projection:
         detection: How its winner tells ill cases from healthy ones, see
             `sweep.analysis.detection`; None likewise.
         notes: What people wrote down about the sweep, oldest first.
-        resources: What a trial takes under the last driver, "cpus" and "gpus"; empty where the
-            ledger does not hold it.
+        resources: What a trial takes under the last driver, "cpus" and "gpus", and where they were
+            given its prices and the most that it may cost, see `sweep.ledger.spent`; empty where
+            the ledger does not hold it.
     """
 
     header: SweepHeader

@@ -3,9 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from sweep.ledger.projection import DRIVER_STOPPED, Attempt, Projection
+
+_HOUR = 3600.0
+#: Prices beside what a trial takes of each, in the ledger's row of resources.
+PRICES = {"price_per_gpu_hour": "gpus", "price_per_cpu_hour": "cpus"}
+
+
+def hourly_price(resources: Mapping[str, float]) -> float | None:
+    """Price of an hour of one trial, by what it takes; None without a price of any of that."""
+    return (
+        sum(resources.get(name, 0.0) * resources.get(of, 0.0) for name, of in PRICES.items())
+        or None
+    )
+
+
+def spent_money(projection: Projection, now: datetime | None = None) -> float | None:
+    """Price of all attempts at all folds, at the prices of the last driver; None without any.
+
+    Machines that wait, and the one that the driver runs on, are not in it.
+    """
+    price = hourly_price(projection.resources)
+    return None if price is None else price * attempt_seconds(projection, now) / _HOUR
 
 
 def attempt_seconds(projection: Projection, now: datetime | None = None) -> float:

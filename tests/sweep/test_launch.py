@@ -162,6 +162,29 @@ def test_gpu_hours_end_a_sweep_with_its_running_fold(
     assert [attempt.outcome for attempt in one.log] == ["lost"]
 
 
+def test_a_cost_ends_a_sweep_and_its_price_is_kept(
+    interrupted: tuple[Home, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, name = interrupted
+
+    def begin(
+        controller: Controller, *_: object, on_poll: Callable[[], None], **__: object
+    ) -> None:
+        controller.add_trial()
+        on_poll()
+        assert controller.wanted(1) == []
+
+    monkeypatch.setattr(launch, "ray_cluster", lambda request: nullcontext(Resources(cpus=2)))
+    monkeypatch.setattr(launch, "drive", begin)
+    budget = Budget(max_cost=1e-12, price_per_cpu_hour=0.05)
+    summary = launch.resume(name, home=home, budget=budget)
+    assert summary.state == "finished"
+    assert str(summary.reason).startswith("the budget of 1e-12 is used: 0.00 spent")
+    assert summary.cost is not None
+    assert summary.cost.price == pytest.approx(0.05 * summary.cost.hours)
+    assert summary.cost.max_cost == 1e-12
+
+
 def test_gpu_hours_without_a_gpu_are_refused_and_nothing_changes(
     interrupted: tuple[Home, str],
 ) -> None:

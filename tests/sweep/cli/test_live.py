@@ -71,6 +71,10 @@ def test_cost_is_of_all_tries_times_what_a_trial_takes(ledger: Ledger) -> None:
     ):
         made.resources = resources
         assert said in line(make_overview(made))
+    made.resources = {"cpus": 4, "gpus": 0.5, "price_per_gpu_hour": 2.5}
+    assert "15 GPU h spent (37.50)" in line(make_overview(made))
+    made.resources = {**made.resources, "max_cost": 1200.0}
+    assert "15 GPU h spent (37.50 of 1,200.00)" in line(make_overview(made))
     # A driver that died, and the next one that came the day after: the try has no epoch.
     last = made.trials[1].log[-1]
     last.outcome, last.reason = "lost", DRIVER_STOPPED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from synthetic_sweeps import Story, projection_of, run_sweep, stamp
@@ -154,6 +155,33 @@ def test_list_json(home: Home, ledger: Ledger, capfd: pytest.CaptureFixture[str]
     assert one["num_trials"] == 3
     assert one["best"] is None
     assert one["standing"]["leader"] == 1
+
+
+def test_list_and_show_say_what_was_spent_where_prices_are_known(
+    home: Home, ledger: Ledger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def said(command: str, *words: str) -> str:
+        assert main([command, *words, "--home", str(home.folder)]) == 0
+        return capfd.readouterr().out
+
+    def listed() -> dict[str, Any]:
+        (one,) = json.loads(said("list", "--json"))["sweeps"]
+        return dict(one["cost"])
+
+    assert listed()["price"] is None
+    assert "cost" not in said("list") + said("show", "small")
+    ledger.acquire("driver")
+    ledger.note_resources({"cpus": 2, "gpus": 0.0, "price_per_cpu_hour": 1e6, "max_cost": 1e9})
+    found = listed()
+    assert found["unit"] == "CPU"
+    assert found["price"] == pytest.approx(1e6 * found["hours"], rel=0.2)  # one fold still runs
+    assert found["max_cost"] == 1e9
+    assert " of 1,000,000,000.00" in said("list")
+    assert "CPU hours of trials" in said("show", "small")
+    ledger.note_resources({"cpus": 2, "gpus": 0.0})  # the next driver: the prices stay
+    assert listed()["price"] > 0
+    assert listed()["max_cost"] is None
+    ledger.release()
 
 
 @pytest.fixture(scope="module")
