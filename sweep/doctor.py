@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sweep.storage.bucket import Bucket
 from sweep.storage.home import Home
@@ -21,6 +22,9 @@ from sweep.util.provenance import differences
 from sweep.util.redaction import is_secret, redact
 from sweep.util.sqlite import missing_file
 from sweep.util.words import count
+
+if TYPE_CHECKING:
+    from sweep.ray.resources import Host
 
 #: Shown by name; the rest of constraints.txt is compared too, and named where it differs.
 PACKAGES = (
@@ -216,12 +220,21 @@ def _memory() -> Iterator[Finding]:
     # Looked at alone, nothing is written there.
     shared = Path("/dev/shm")  # nosec B108
     if shared.is_dir():
-        free = shutil.disk_usage(shared).free
-        text = f"{free / _GIB:.1f} GiB free in {shared}"
-        if free < 2 * _GIB:
-            text += "; Ray wants 2 GiB, else it writes its objects to disk (docker: --shm-size)"
-        status = "ok" if free >= 2 * _GIB else "note"
-        yield Finding(topic="shared memory", status=status, text=text)
+        from sweep.ray.machine import shared_memory
+
+        topic, status, text = shared_memory(shutil.disk_usage(shared).free, _host())
+        yield Finding(topic=topic, status=status, text=text)
+
+
+def _host() -> Host:
+    """This machine, without importing PyTorch where no GPU can be."""
+    from ptxcore.data.parallel import num_processors
+    from sweep.ray.machine import this_machine
+    from sweep.ray.resources import Host
+
+    if _may_have_gpu():
+        return this_machine()
+    return Host(name="here", cpus=num_processors(), gpus=0)
 
 
 def _disk(home: Home) -> Iterator[Finding]:

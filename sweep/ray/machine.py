@@ -10,13 +10,18 @@ from pathlib import Path
 
 from ptxcore.data.parallel import num_processors
 from sweep.errors import UsageError
-from sweep.ray.resources import Host
+from sweep.ray.resources import Host, ResourceRequest, decide
 from sweep.ray.start import NICENESS, can_write_home, ray_folder
 
 #: Ray's processes and workers hold some hundreds of files and sockets open.
 ENOUGH_FILES = 4096
 #: Below this a sweep of a few workers runs out of them.
 FEW_FILES = 256
+_MIB, _GIB = 2**20, 2**30
+#: Shared memory below which Ray writes its objects to disk.
+RAY_BYTES = 2 * _GIB
+#: Of one process that makes batches: two of eight patches of 512 px, image and mask of 1 MiB each.
+LOADER_BYTES = 2 * 8 * 2 * _MIB
 
 
 def this_machine() -> Host:
@@ -44,6 +49,35 @@ def look() -> Iterator[tuple[str, str, str]]:
         )
     yield _open_files()
     yield _neighbours()
+
+
+def shared_memory(free_bytes: int, host: Host) -> tuple[str, str, str]:
+    """What is free in /dev/shm beside what a sweep on a machine puts there.
+
+    Args:
+        free_bytes: Bytes that are free.
+        host: The machine; a trial takes one GPU, and the processes that it has for it.
+
+    Returns:
+        Topic, "ok", "note" (Ray writes to disk, patches of 1024 px do not fit) or "problem"
+        (batches of 512 px do not fit, which kills the process that makes them), and a sentence.
+    """
+    text = f"{free_bytes / _GIB:.1f} GiB free in /dev/shm"
+    batches = int(host.gpus) * decide(ResourceRequest(), [host]).cpus * LOADER_BYTES
+    wanted = [] if free_bytes >= RAY_BYTES else ["Ray wants 2 GiB, else it writes to disk"]
+    if batches:
+        text += (
+            f"; batches of {int(host.gpus)} GPUs wait there, up to {batches / _MIB:,.0f} MiB at "
+            "512 px and four times that at 1024 px"
+        )
+        if free_bytes < 4 * batches:
+            wanted.append("they do not fit" if free_bytes < batches else "at 1024 px they do not")
+    if not wanted:
+        return "shared memory", "ok", text
+    text += f"; {', and '.join(wanted)}: enlarge it (docker: --shm-size)"
+    if batches:
+        text += " or take fewer --cpus-per-trial"
+    return "shared memory", "problem" if free_bytes < batches else "note", text
 
 
 def _processors() -> tuple[str, str, str]:

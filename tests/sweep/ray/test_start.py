@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ import ray
 
 from ptxcore.data.parallel import num_processors
 from sweep.errors import ClusterError, UsageError
-from sweep.ray.machine import look
+from sweep.ray.machine import look, shared_memory
+from sweep.ray.resources import Host
 from sweep.ray.start import MAX_SOCKET_BYTES, explained, fits_sockets, ray_folder
 
 _CODE = """
@@ -103,6 +105,27 @@ def test_doctor_looks_at_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["user's folder"][0] == "note"
     assert "niceness 7" in found["neighbours"][1]
     assert set(found) == {"cpu", "ray folder", "user's folder", "open files", "neighbours"}
+
+
+@pytest.mark.parametrize(
+    ("free_mib", "cpus", "gpus", "status", "said"),
+    [
+        (3000, 64, 0, "ok", r"^2\.9 GiB free in /dev/shm$"),
+        (64, 64, 0, "note", r"^0\.1 GiB free in /dev/shm; Ray wants 2 GiB.*--shm-size\)$"),
+        (9000, 64, 4, "ok", r"batches of 4 GPUs wait there, up to 512 MiB at 512 px and four"),
+        (3000, 64, 8, "note", r"up to 1,024 MiB.*at 1024 px they do not: .* fewer --cpus-per-tri"),
+        (3000, 8, 8, "ok", r"up to 256 MiB"),  # one process a trial
+        (64, 64, 1, "problem", r"Ray wants 2 GiB.* and they do not fit: enlarge it"),
+    ],
+)
+def test_shared_memory_is_weighed_against_the_batches_that_wait_in_it(
+    free_mib: int, cpus: int, gpus: int, status: str, said: str
+) -> None:
+    """A container's 64 MiB beside a GPU would kill the processes that make batches."""
+    host = Host(name="here", cpus=cpus, gpus=gpus)
+    topic, found, text = shared_memory(free_mib * 2**20, host)
+    assert (topic, found) == ("shared memory", status), text
+    assert re.search(said, text), text
 
 
 @pytest.mark.parametrize(
