@@ -19,7 +19,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 DOCKER = Path(__file__).resolve().parent.parent / "docker"
-KUBERAY = ("kuberay/raycluster.yaml", "kuberay/rayjob.yaml")
+KUBERAY = ("kuberay/raycluster.yaml", "kuberay/rayjob.yaml", "kuberay/rayjob-spot.yaml")
 #: Started once and gone; nothing to ask for health.
 ONE_SHOT = {"bucket"}
 #: KubeRay's fields and what its operator refuses.
@@ -169,9 +169,14 @@ def test_nothing_starts_without_its_secret(
 
 
 def pods() -> list[dict[str, Any]]:
-    cluster, job = (read(name)["spec"] for name in KUBERAY)
-    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
-    return [*(one["template"]["spec"] for one in groups), job["submitterPodTemplate"]["spec"]]
+    """Of the cluster: head and worker; the submitter of a job there; head and worker of another."""
+    cluster, job, spot = (read(name)["spec"] for name in KUBERAY)
+    own, others = (
+        [one["headGroupSpec"], *one["workerGroupSpecs"]]
+        for one in (cluster, spot["rayClusterSpec"])
+    )
+    found = [[one["template"]["spec"] for one in groups] for groups in (own, others)]
+    return [*found[0], job["submitterPodTemplate"]["spec"], *found[1]]
 
 
 def test_pods_mount_what_they_define_and_run_without_rights() -> None:
@@ -191,9 +196,9 @@ def test_the_secrets_of_pods_are_those_the_comments_tell_to_make() -> None:
     used = {volume["secret"]["secretName"] for pod in pods() for volume in pod.get("volumes", [])
             if "secret" in volume}  # fmt: skip
     assert used | {read(KUBERAY[0])["spec"]["authOptions"]["secretName"]} == told
-    head, worker, submitter = pods()
-    assert "ptxsweep-driver" in str(head)
-    assert "ptxsweep-driver" not in str(worker) + str(submitter)
+    head, worker, submitter, own_head, spot = pods()
+    assert all("ptxsweep-driver" in str(one) for one in (head, own_head))
+    assert not any("ptxsweep-driver" in str(one) for one in (worker, submitter, spot))
     job = read(KUBERAY[1])["spec"]
     assert job["clusterSelector"] == {"ray.io/cluster": read(KUBERAY[0])["metadata"]["name"]}
 
@@ -222,6 +227,23 @@ def test_kuberay_accepts_its_file(name: str) -> None:
         ("rayjob", "spec.clusterSelector", {"ray.io/cluster": ""}, "should be non-empty"),
         ("rayjob", "spec.entryPoint", "a typing error", "'entryPoint' was unexpected"),
         ("rayjob", "metadata.name", "Upper", "'Upper' does not match"),
+        ("rayjob-spot", "spec.shutdownAfterJobFinishes", True, "False was expected"),
+        ("rayjob-spot", "spec.clusterSelector", {"ray.io/cluster": "one"}, "is not valid|greater"),
+        ("rayjob-spot", "spec.submitterConfig", {"backoffLimit": 2}, "False schema"),
+        ("rayjob-spot", "spec.deletionStrategy", {}, "'deletionRules' is a required"),
+        (
+            "rayjob-spot",
+            "spec.deletionStrategy.deletionRules.0.condition.jobStatus",
+            "STOPPED",
+            "not",
+        ),
+        (
+            "rayjob-spot",
+            "spec.deletionStrategy.deletionRules.0.condition",
+            {},
+            "under any of|not valid",
+        ),
+        ("rayjob-spot", "spec.rayClusterSpec.authOptions.enableK8sTokenAuth", True, "False was"),
         ("raycluster", "spec.rayVersion", 2.6, "is not of type 'string'"),
         ("raycluster", "spec.authOptions.mode", "tokens", "'tokens' is not one of"),
         ("raycluster", "spec.headGroupSpec.rayStartParams.num-cpus", 0, "not of type 'string'"),
@@ -247,8 +269,65 @@ def test_the_schema_refuses_what_kuberay_refuses(
         KUBERAY_SCHEMA.evolve(schema=of_kind).validate(content)
 
 
+def test_rules_of_deletion_come_in_order_and_once() -> None:
+    """KubeRay refuses a cluster that goes before its workers, and two rules for one moment."""
+    rules = read(KUBERAY[2])["spec"]["deletionStrategy"]["deletionRules"]
+    order = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
+    seconds: dict[str, dict[str, int]] = {}
+    for rule in rules:
+        condition = dict(rule["condition"])
+        after = condition.pop("ttlSeconds")
+        assert seconds.setdefault(str(condition), {}).setdefault(rule["policy"], after) == after
+    assert sum(map(len, seconds.values())) == len(rules)
+    for found in seconds.values():
+        assert [found[one] for one in order if one in found] == sorted(found.values())
+
+
+def test_a_job_with_its_own_cluster_goes_through_a_queue_as_its_comment_says() -> None:
+    """Kueue wants `shutdownAfterJobFinishes`, which KubeRay refuses beside rules of deletion."""
+    text = (DOCKER / KUBERAY[2]).read_text(encoding="utf-8")
+    label, line = re.findall(r"`([\w./-]+: \w+)`", text)
+    content = read(KUBERAY[2])
+    queued = KUBERAY_SCHEMA.evolve(
+        schema={"$defs": KUBERAY_SCHEMA.schema["$defs"], "$ref": "#/$defs/queued"}
+    )
+    assert not queued.is_valid(content)
+    content["metadata"]["labels"] = yaml.safe_load(label)
+    assert not queued.is_valid(content)
+    content["spec"] |= yaml.safe_load(line)
+    assert not KUBERAY_SCHEMA.is_valid(content)
+    del content["spec"]["deletionStrategy"]
+    queued.validate(content)
+    KUBERAY_SCHEMA.validate(content)
+
+
+def test_the_cluster_takes_kubernetes_tokens_as_the_comment_says() -> None:
+    text = (DOCKER / "kuberay/rbac.yaml").read_text(encoding="utf-8")
+    account, asks, role, binding = yaml.safe_load_all(text)
+    content = read(KUBERAY[0])
+    (options,) = re.findall(r"^#   (authOptions: .*)$", text, re.MULTILINE)
+    content["spec"] |= yaml.safe_load(options)
+    for pod in pods()[:2]:
+        pod |= {key: yaml.safe_load(value) for key, value in re.findall(r"`(\w+): (\w+)`", text)}
+        assert pod["serviceAccountName"] == account["metadata"]["name"]
+        assert pod["automountServiceAccountToken"] is True
+        KUBERAY_SCHEMA.evolve(
+            schema={"$defs": KUBERAY_SCHEMA.schema["$defs"], "$ref": "#/$defs/PodSpec"}
+        ).validate(pod)
+    KUBERAY_SCHEMA.validate(content)
+    assert asks["roleRef"]["name"] == "system:auth-delegator"
+    (rule,) = role["rules"]
+    assert rule["resourceNames"] == [content["metadata"]["name"]]
+    assert (rule["apiGroups"], rule["resources"]) == (["ray.io"], ["rayclusters"])
+    assert rule["verbs"] == ["ray:write"]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    for one in (asks, binding):
+        assert [subject["name"] for subject in one["subjects"]] == [account["metadata"]["name"]]
+
+
 def test_kuberay_starts_as_many_workers_as_it_may_with_the_ray_of_the_image() -> None:
     spec = read(KUBERAY[0])["spec"]
+    assert read(KUBERAY[2])["spec"]["rayClusterSpec"]["rayVersion"] == spec["rayVersion"]
     for group in spec["workerGroupSpecs"]:
         assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
     assert spec["rayVersion"] == pinned("ray")
@@ -261,7 +340,7 @@ def test_ray_notices_a_lost_host_as_soon_everywhere() -> None:
     script = (DOCKER / "bin" / "ray-node").read_text(encoding="utf-8")
     wanted = dict(re.findall(r"export (RAY_[a-z_]+)=\"\$\{\w+:-(\d+)\}\"", script))
     assert len(wanted) == 5
-    for pod in pods()[:2]:
+    for pod in (one for one in pods() if one["containers"][0]["name"] != "submitter"):
         variables = {one["name"]: one["value"] for one in pod["containers"][0]["env"]}
         assert wanted.items() <= variables.items()
 
