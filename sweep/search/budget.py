@@ -18,8 +18,8 @@ class Budget:
         hours: Since this driver began.
         gpu_hours: GPUs of a trial times the time of all its attempts, since the sweep began.
         max_cost: Price of all attempts at all folds, since the sweep began.
-        price_per_gpu_hour: Of one GPU, in any currency.
-        price_per_cpu_hour: Of one CPU, in the same one.
+        price_per_gpu_hour: Price of one GPU's hour, in any currency.
+        price_per_cpu_hour: Price of one CPU's hour, in the same one.
 
     Raises:
         UsageError: A limit or a price is not above 0, or a cost has no price.
