@@ -73,6 +73,8 @@ class Cluster:
     folder: Path
     store: Path
     rows: list[Row] = field(default_factory=list)
+    #: Homes of the sweeps whose ledger and MLflow lie there, instead of in the services.
+    homes: dict[str, Path] = field(default_factory=dict)
     _drivers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -158,8 +160,26 @@ class Cluster:
             "PTXSWEEP_HOME": str(self.folder / f"home-{home}"),
         }
 
+    def in_home(self, home: Path) -> dict[str, str]:
+        """Ledger, MLflow and files in a folder that all hosts see."""
+        none = ("PTXSWEEP_LEDGER", "MLFLOW_TRACKING_URI", "PTXSWEEP_STORAGE")
+        return {"PTXSWEEP_HOME": str(home), **dict.fromkeys(none, "")}
+
     def an_hour_ahead(self) -> dict[str, str]:
-        """What makes the clock of programs wrong, and leaves the one that counts seconds alone.
+        """What makes the clock of programs wrong all the time."""
+        return {**self._wrong_clock(), "FAKETIME": "+1h"}
+
+    def by_clock(self, file: Path) -> dict[str, str]:
+        """What makes it wrong by what a file says, a second after it says so."""
+        file.write_text("+0\n", encoding="ascii")
+        return {
+            **self._wrong_clock(),
+            "FAKETIME_TIMESTAMP_FILE": str(file),
+            "FAKETIME_CACHE_DURATION": "1",
+        }
+
+    def _wrong_clock(self) -> dict[str, str]:
+        """Leaves the clock that counts seconds alone.
 
         The library then breaks Python's sleep, which waits for a point in time of that other clock.
         """
@@ -170,7 +190,6 @@ class Cluster:
         (folder / "sitecustomize.py").write_text(_SLEEP, encoding="utf-8")
         return {
             "LD_PRELOAD": str(found[0]),
-            "FAKETIME": "+1h",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "PYTHONPATH": str(folder),
         }
@@ -244,7 +263,8 @@ class Cluster:
 
     def read(self, name: str) -> Ledger:
         """The sweep's ledger, read anew; close it."""
-        return Ledger.open(self.postgres.url, name)
+        home = self.homes.get(name)
+        return Ledger.open(f"sqlite:///{home}/ledger.db" if home else self.postgres.url, name)
 
     def wait(
         self, condition: Callable[[], bool], what: str, patience_seconds: float = 120.0
@@ -350,7 +370,10 @@ class Cluster:
 
     def _check_tracked(self, name: str, projection: Projection) -> None:
         """MLflow has the sweep's run and one per trial, all ended, with every fold's score."""
-        client = MlflowClient(tracking_uri=self.mlflow.url)
+        home = self.homes.get(name)
+        client = MlflowClient(
+            tracking_uri=f"sqlite:///{home}/mlflow.db" if home else self.mlflow.url
+        )
         places = [one.experiment_id for one in client.search_experiments()]
         runs = client.search_runs(places, f"tags.`ptxsweep.sweep` = '{name}'", max_results=1000)
         children = {int(run.data.tags[TRIAL]): run for run in runs if TRIAL in run.data.tags}

@@ -52,6 +52,67 @@ def test_kill_a_raylet(cluster: Cluster, calm: Scores) -> None:
     row.check_recovery()
 
 
+def test_preempt_a_host(cluster: Cluster, calm: Scores) -> None:
+    """As a cloud takes a machine: its raylet gets TERM. The other one has room for its fold."""
+    driver = cluster.run("preempted", "--workers", "1")
+    cluster.in_the_middle("preempted", folds=0, epochs=4)
+    at = time.time()
+    assert getattr(cluster, _busy(cluster)).kill("raylet/raylet", signal.SIGTERM) == 1
+    cluster.ended(driver, "preempted")
+    row = cluster.note("TERM of a raylet, as a preemption", "preempted", at)
+    cluster.check("preempted", calm)
+    row.check_recovery()
+    assert row.restarted_seconds is not None
+    assert row.restarted_seconds < 20
+
+
+def test_freeze_a_worker_while_the_clock_jumps(cluster: Cluster, calm: Scores) -> None:
+    """And goes back later. Nothing waits for a clock on the wall, so that no minute is needed."""
+    clock = cluster.folder / "clock"
+    driver = cluster.run("jumped", more=cluster.by_clock(clock))
+    cluster.in_the_middle("jumped")
+    frozen = getattr(cluster, _busy(cluster)).training()
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    clock.write_text("+1h\n", encoding="ascii")
+    time.sleep(20)
+    for pid in frozen:
+        os.kill(pid, signal.SIGCONT)
+    assert frozen
+    cluster.in_the_middle("jumped", folds=len(cluster.scores("jumped")) + 1)
+    clock.write_text("+0\n", encoding="ascii")
+    cluster.ended(driver, "jumped")
+    cluster.note("freeze a worker for 20 s; clock +1 h, and back", "jumped")
+    cluster.check("jumped", calm)
+
+
+def test_a_home_moves_loses_mlflow_and_is_copied(cluster: Cluster, calm: Scores) -> None:
+    """Both copies go on at once, each in its own folder."""
+    name, (first, moved, copied) = (
+        "moved",
+        (cluster.folder / one for one in ("one", "two", "three")),
+    )
+    cluster.homes[name] = first
+    driver = cluster.run(name, more=cluster.in_home(first))
+    cluster.in_the_middle(name)
+    assert cluster.driver.kill(PROGRAM, signal.SIGTERM) >= 1
+    cluster.ended(driver, name, code=4)
+    first.rename(moved)
+    (moved / "mlflow.db").unlink()
+    shutil.copytree(moved, copied)
+    one = {"PTXSWEEP_WORKERS": "1"}
+    drivers = [
+        cluster.resume(name, more={**cluster.in_home(home), **one}) for home in (moved, copied)
+    ]
+    for home, driver in zip((moved, copied), drivers, strict=True):
+        cluster.homes[name] = home
+        cluster.ended(driver, name)
+        cluster.check(name, calm)
+    cluster.note("home moved, its MLflow deleted, two copies go on", name)
+    assert not first.exists()
+    assert {path.name for path in moved.iterdir()} == {path.name for path in copied.iterdir()}
+
+
 def test_cut_a_host_for_half_a_minute(cluster: Cluster, calm: Scores) -> None:
     driver = cluster.run("cut")
     cluster.in_the_middle("cut")
