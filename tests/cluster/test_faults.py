@@ -56,9 +56,10 @@ def test_preempt_a_host(cluster: Cluster, calm: Scores) -> None:
     """As a cloud takes a machine: its raylet gets TERM. The other one has room for its fold."""
     driver = cluster.run("preempted", "--workers", "1")
     cluster.in_the_middle("preempted", folds=0, epochs=4)
-    at = time.time()
-    assert getattr(cluster, _busy(cluster)).kill("raylet/raylet", signal.SIGTERM) == 1
+    host, at = getattr(cluster, _busy(cluster)), time.time()
+    assert host.kill("raylet/raylet", signal.SIGTERM) == 1
     cluster.ended(driver, "preempted")
+    assert host.kill("ray start")  # which stays when its raylet ends in order; a new machine comes
     row = cluster.note("TERM of a raylet, as a preemption", "preempted", at)
     cluster.check("preempted", calm)
     row.check_recovery()
