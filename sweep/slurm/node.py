@@ -146,6 +146,11 @@ def free_port(job: int, first: int = _FIRST_PORT) -> int:
     raise NotReady("has no free port for Ray's head")
 
 
+def head_ports(job: int) -> tuple[int, int]:
+    """Ports of a job's head, and of the server that it starts for clients."""
+    return free_port(job), free_port(job, _FIRST_CLIENT_PORT)
+
+
 def lead_or_join(meeting: Path, local: Path, head: str | None) -> int:
     """Start Ray's head, or a worker of it, and stay with it; again while it is only slow.
 
@@ -164,7 +169,7 @@ def lead_or_join(meeting: Path, local: Path, head: str | None) -> int:
 
     told = _told()
     for left in reversed(range(_TRIES)):
-        words, address = ray_command(local, head)
+        words, address = _command(local, head)
         with (local / _LOG).open("wb") as log:
             ray = subprocess.Popen(words, stdout=log, stderr=log)
         if _stay(ray, local, None if head else (meeting, address), told):
@@ -192,7 +197,7 @@ def _told() -> Callable[[], bool]:
     return lambda: is_told
 
 
-def ray_command(local: Path, head: str | None) -> tuple[list[str], str]:
+def _command(local: Path, head: str | None) -> tuple[list[str], str]:
     """Ray's command line on this host, and where the head is."""
     from sweep.ray.machine import this_machine
 
@@ -211,8 +216,8 @@ def ray_command(local: Path, head: str | None) -> tuple[list[str], str]:
     if head is not None:
         own = address_of(head.rpartition(":")[0])
         return [*words, f"--address={head}", f"--node-ip-address={own}"], head
-    own, job = own_address(), int(os.environ["SLURM_JOB_ID"])
-    port, clients = free_port(job), free_port(job, _FIRST_CLIENT_PORT)
+    own = own_address()
+    port, clients = head_ports(int(os.environ["SLURM_JOB_ID"]))
     words += [
         "--head", f"--port={port}", f"--ray-client-server-port={clients}",
         "--include-dashboard=false", f"--node-ip-address={own}",

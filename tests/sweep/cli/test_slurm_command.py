@@ -14,7 +14,7 @@ import pytest
 
 from sweep.cli import main
 from sweep.cli.slurm import time_limit_seconds
-from sweep.slurm.node import NotReady, free_port, make_local, prepare, ray_command
+from sweep.slurm.node import NotReady, free_port, head_ports, make_local, prepare
 from sweep.slurm.orphan import wait_for_leader
 
 HERE = importlib.metadata.version("ptxsweep")
@@ -96,6 +96,44 @@ def test_a_time_limit_is_read_as_slurm_reads_it(limit: str, seconds: int) -> Non
     assert time_limit_seconds(limit) == seconds
 
 
+@pytest.mark.parametrize(
+    ("sbatch", "code", "told"),
+    [
+        ("echo '4711;a'", 0, "submitted as job 4711; its log is"),
+        (
+            "echo 'sbatch: error: Invalid qos specification' >&2; exit 1",
+            2,
+            "sbatch refused the job: Invalid qos specification; nothing was submitted",
+        ),
+        ("echo 'sbatch: error: Unable to contact slurm controller' >&2; exit 1", 5, "try again"),
+    ],
+)
+def test_what_sbatch_says_is_told(
+    slurm: Run,
+    sbatch: str,
+    code: int,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    _programs(tmp_path, monkeypatch, sbatch=f'cp "$2" {tmp_path}/seen; {sbatch}')
+    assert slurm("--nodes", "2", "--name", "x") == code
+    assert told in " ".join(capfd.readouterr().err.split())
+    written = tmp_path / "home" / "slurm" / "x" / "job.sh"
+    assert (tmp_path / "seen").read_text() == written.read_text()
+
+
+def test_a_home_that_cannot_be_written_is_told(
+    slurm: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _programs(tmp_path, monkeypatch, sbatch=f"touch {tmp_path}/seen")
+    (tmp_path / "home").touch()
+    assert slurm("--nodes", "2", "--name", "x") == 2
+    assert "cannot be written" in " ".join(capfd.readouterr().err.split())
+    assert not (tmp_path / "seen").exists()
+
+
 def test_a_host_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURMD_NODENAME", "n1")
     meeting, local = _meeting(tmp_path), tmp_path / "local"
@@ -141,20 +179,49 @@ def test_a_job_has_its_own_port_and_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "x" / "cache" / "left").exists()
 
 
-def test_two_heads_on_one_host_share_no_port(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_heads_on_one_host_share_no_port() -> None:
     """Ray's own port of clients is the same for all heads of a host: the second one ended."""
+    assert len({*head_ports(4711), *head_ports(4712)}) == 4
 
-    def ports(job: str) -> set[str]:
-        monkeypatch.setenv("SLURM_JOB_ID", job)
-        words, address = ray_command(tmp_path, None)
-        given = {word for word in words if "port=" in word and not word.endswith("=0")}
-        assert f"--port={address.rpartition(':')[2]}" in given
-        assert any(word.startswith("--ray-client-server-port=") for word in given)
-        return {word.partition("=")[2] for word in given}
 
-    assert len(ports("4711") | ports("4712")) == 4
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [(("run", "--help"), 0, ""), (("run", "--unknown"), 4, "requeue 7\n")],
+    ids=["done", "ended with its head"],
+)
+def test_a_job_whose_head_ended_is_queued_again(
+    words: tuple[str, ...],
+    code: int,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = tmp_path / "said"
+    said.touch()
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        meeting, address = tmp_path / "7-0", f"127.0.0.1:{head.getsockname()[1]}"
+        lead = f"printf {address} >{meeting}/address; sleep 2"
+        steps = f"*' prepare '*) touch {meeting}/n1;; *' head '*) {lead}"
+        _programs(
+            tmp_path,
+            monkeypatch,
+            srun=f'case "$*" in {steps};; esac',
+            squeue="echo RUNNING",
+            scontrol=f'case $1 in show) echo n1;; *) echo "$@" >>{said}; exit 1;; esac',
+        )
+        job = ("--local", str(tmp_path / "local"), "--expected", HERE, "--", *words)
+        done = subprocess.run(
+            [sys.executable, "-m", "sweep.slurm.job", str(tmp_path), *job],
+            env={**os.environ, "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said.read_text() == told
+    assert not meeting.exists()
+    assert not list((tmp_path / "local").iterdir())
 
 
 def test_other_hosts_queue_a_job_again_whose_first_host_is_gone(
@@ -162,14 +229,8 @@ def test_other_hosts_queue_a_job_again_whose_first_host_is_gone(
 ) -> None:
     """Slurm keeps such a job running, without anything that leads it."""
     said = tmp_path / "said"
-    programs = {
-        "squeue": "echo n2",
-        "scontrol": f'case $1 in show) echo "$3" | tr , "\\n";; *) echo "$@" >>{said};; esac',
-    }
-    for name, text in programs.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="ascii")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    scontrol = f'case $1 in show) echo "$3" | tr , "\\n";; *) echo "$@" >>{said};; esac'
+    _programs(tmp_path, monkeypatch, squeue="echo n2", scontrol=scontrol)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     with socket.create_server(("127.0.0.1", 0)) as head:
         monkeypatch.setenv("SLURM_JOB_NODELIST", "n1,n2")
@@ -180,6 +241,14 @@ def test_other_hosts_queue_a_job_again_whose_first_host_is_gone(
     assert not said.exists(), "Slurm ends the step"
     wait_for_leader(nowhere, lambda: False)
     assert said.read_text() == "requeue 7\n"
+
+
+def _programs(folder: Path, monkeypatch: pytest.MonkeyPatch, **programs: str) -> None:
+    """Programs of Slurm that only say something."""
+    for name, text in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n", encoding="ascii")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
 def _meeting(folder: Path) -> Path:
