@@ -40,7 +40,8 @@ from sweep.promotion.confirmation import Confirmation, last_confirmation
 from sweep.promotion.gate import Verdict, population, preliminary
 from sweep.promotion.gate_file import Gate, load_gate
 from sweep.promotion.holdout import count_patients, place_of, read_plan
-from sweep.promotion.judge import judge
+from sweep.promotion.judge import judge, require_prevalence
+from sweep.promotion.promise import require_both_kinds
 from sweep.promotion.rival import of_others
 from sweep.promotion.spending import count_uses, unspent
 from sweep.ray.resources import ResourceRequest
@@ -80,6 +81,7 @@ def confirm(
     *,
     top: int | None = None,
     gate: Gate | None = None,
+    prevalence: float | None = None,
     store: Path | str | None = None,
     resources: ResourceRequest | None = None,
     budget: Budget | None = None,
@@ -95,6 +97,7 @@ def confirm(
         top: How many of the best trials; `DEFAULT_TOP` unless given, or as it was begun.
         gate: What `promote` will ask for; a hold-out that cannot pass it stays closed, and nothing
             is trained for it. The shipped default unless given.
+        prevalence: Share of positive cases in (0, 1) that the rule is chosen for, see `promote`.
         store: Where the case store is now, if it moved.
         resources: Resources, as in `launch.run`.
         budget: Budget, as in `launch.run`.
@@ -103,18 +106,21 @@ def confirm(
         on_scored: Called after every case of the hold-out.
 
     Raises:
-        UsageError: There is no such sweep, it is not finished, has no hold-out, or was confirmed
-            with another `top`.
+        UsageError: There is no such sweep, it is not finished, has no hold-out, was confirmed with
+            another `top` or prevalence, or has no healthy case to weigh for a prevalence.
         GateRefused: It has no winner, or the hold-out cannot say anything and stays closed.
         HoldoutUsed: The hold-out was opened in vain; `promote --again` opens it once more.
         StoreError: The store is another one, or damaged.
         TrackingError: MLflow cannot be reached; the hold-out was not opened.
     """
     gate = gate or load_gate()
+    if prevalence is not None:
+        with Sweep.open(home, name) as sweep:  # before anything is trained
+            require_both_kinds(sweep.projection, prevalence)
     summary = _trained(home, name, top, gate, store, resources, budget, on_progress, on_verify)
     holdout = None
     if summary.state is SweepState.FINISHED:
-        holdout = _on_holdout(home, summary.name, gate, store, on_scored, on_verify)
+        holdout = _on_holdout(home, summary.name, gate, prevalence, store, on_scored, on_verify)
     with Sweep.open(home, name) as sweep:
         score = find_confirmed(home.ledger_url, name, sweep.projection)
     assert score is not None, "it was begun above"
@@ -256,6 +262,7 @@ def _on_holdout(
     home: Home,
     name: str,
     gate: Gate,
+    prevalence: float | None,
     store: Path | str | None,
     on_scored: OnProgress,
     on_verify: OnProgress,
@@ -267,6 +274,7 @@ def _on_holdout(
             raise GateRefused(first.reasons)
         known = last_confirmation(sweep)
         if known is not None and known.trial == best.number:
+            require_prevalence(known, prevalence)
             return known
         with registry.reaching(home.tracking_uri, "the hold-out was not opened"):
             client = connect(home.tracking_uri, home.artifacts)
@@ -280,6 +288,7 @@ def _on_holdout(
             gate=gate,
             force=False,
             again=False,
+            prevalence=prevalence,
             store=store,
             on_progress=on_scored,
             on_verify=on_verify,

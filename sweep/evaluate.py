@@ -6,6 +6,7 @@ they are.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,7 @@ from ptxcore.metrics import (
     summarize_surfaces,
 )
 from ptxcore.types import CaseTable, Rule
+from sweep.analysis.expected_dice import ExpectedDice, expected_dice
 from sweep.analysis.intervals import TOO_FEW, num_positive_patients, stated_interval
 from sweep.analysis.rates import rate_interval
 from sweep.errors import SweepError, UsageError
@@ -74,6 +76,7 @@ class Evaluation:
         data_hash: Content hash of the store.
         facts: What the model says of its origin.
         cases: A row per case: id, Dice (both empty = 1), pixels true, predicted and common.
+        expected: Dice as it is expected at a prevalence; None where none was given.
     """
 
     subject: str
@@ -92,6 +95,7 @@ class Evaluation:
     data_hash: str
     facts: Mapping[str, Any]
     cases: tuple[Mapping[str, Any], ...]
+    expected: ExpectedDice | None = None
 
     def span(self, name: str, form: str) -> str:
         """The interval of a metric in words."""
@@ -108,6 +112,7 @@ def evaluate_model(
     *,
     allow_seen: bool = False,
     beyond_training: bool = False,
+    prevalence: float | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Evaluation:
     """Score a model on every case of a store.
@@ -119,6 +124,8 @@ def evaluate_model(
         allow_seen: Whether cases that the model's sweep had are scored all the same.
         beyond_training: Likewise cases of a size, shape, bit depth or view that is too far from
             those that it was trained on.
+        prevalence: Share of positive cases that Dice is reckoned with besides; what the model's
+            rule was chosen for if None, where it says one.
         on_progress: Called after every case.
 
     Raises:
@@ -150,9 +157,10 @@ def evaluate_model(
     names = [case.case_id for case in store.cases]
     models = [(lambda _, image: ensemble.logits(image), ensemble.rule)]
     (table,) = score_cases(models, store, names, on_progress)
-    return _evaluation(
+    found = _evaluation(
         uri, table, ensemble.rule, store, seen=seen, facts=facts, num_unlike=len(unlike)
     )
+    return _at_prevalence(found, table, store, prevalence or facts.get("prevalence"))
 
 
 def evaluate_masks(
@@ -160,6 +168,7 @@ def evaluate_masks(
     store: CaseStore,
     *,
     missing_as_empty: bool = False,
+    prevalence: float | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Evaluation:
     """Score masks on every case of a store.
@@ -168,6 +177,7 @@ def evaluate_masks(
         source: Folder or table of masks, see `find_masks`.
         store: Labelled cases.
         missing_as_empty: Whether a case without a mask counts as one in which nothing was found.
+        prevalence: Share of positive cases that Dice is reckoned with besides.
         on_progress: Called after every case.
 
     Raises:
@@ -187,7 +197,20 @@ def evaluate_masks(
 
     names = [case.case_id for case in store.cases]
     (table,) = score_cases([(predicted, Rule())], store, names, on_progress)
-    return _evaluation(source.name, table, Rule(), store, masks=masks)
+    found = _evaluation(source.name, table, Rule(), store, masks=masks)
+    return _at_prevalence(found, table, store, prevalence)
+
+
+def _at_prevalence(
+    found: Evaluation, table: CaseTable, store: CaseStore, prevalence: float | None
+) -> Evaluation:
+    """The same with the Dice to expect at a prevalence."""
+    if prevalence is None:
+        return found
+    dice = np.array([case["dice"] for case in found.cases])
+    positive, groups = np.asarray(table.truth.sum(1) > 0), [case.group for case in store.cases]
+    expected = expected_dice(dice, positive, groups, prevalence)
+    return dataclasses.replace(found, expected=expected)
 
 
 def find_unlike(facts: Mapping[str, Any], store: CaseStore) -> list[str]:

@@ -55,6 +55,10 @@ class Confirmation(Protocol):
         """The confidence of an interval in words, "95%"."""
 
     @property
+    def at_prevalence(self) -> tuple[str, ...]:
+        """What is promised and found at the prevalence that the rule is for, in sentences."""
+
+    @property
     def num_cases(self) -> int:
         """Cases of the hold-out."""
 

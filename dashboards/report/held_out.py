@@ -35,6 +35,7 @@ def held_out(
         parts += [
             tag("p", sentences.held_out(confirmation)),
             tag("p", sentences.held_out_gain(confirmation)),
+            *(tag("p", sentence) for sentence in confirmation.at_prevalence),
             _table(confirmation, SHOWN),
             tag("p", _DISTANCES, class_="small")
             if any(name in confirmation.metrics for name in ("surface_dice", "hausdorff95_mm"))

@@ -12,6 +12,7 @@ from sweep.analysis.cohort import cohort_of, ratio_text
 from sweep.analysis.confirmed import ConfirmedScore
 from sweep.analysis.cost import Cost, cost_of
 from sweep.analysis.detection import Detection, known_detection
+from sweep.analysis.expected_dice import ExpectedDice
 from sweep.analysis.operating_point import (
     FIXED,
     OTHER_FOLDS,
@@ -106,6 +107,7 @@ class SweepSummary:
         resampling: What resamples of the patients say of the winner's score and of the order; None
             without a winner, and where the ledger does not hold it.
         detection: How the winner tells ill cases from healthy ones; None likewise.
+        promised: Dice that is expected at a prevalence that was asked for; None where none was.
         trials: All of them.
         mlflow_run_id: MLflow id of the parent run, None if MLflow was not reached.
         confirmed: What fresh folds say of the best trials; None if they were not trained again.
@@ -141,6 +143,7 @@ class SweepSummary:
     overlap: str = ""
     resampling: Resampling | None = None
     detection: Detection | None = None
+    promised: ExpectedDice | None = None
     mlflow_run_id: str | None = None
     confirmed: ConfirmedScore | None = None
     better: dict[str, str] = field(default_factory=dict)

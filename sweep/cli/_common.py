@@ -50,6 +50,8 @@ class _Store(click.ParamType[Any]):
 
 
 STORE = _Store()
+#: A share of positive cases.
+PREVALENCE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
 class _OutputFile(click.ParamType[Any]):
@@ -121,6 +123,17 @@ precision_option = click.option(
     show_default=True,
     help="Of the network; auto measures which is faster, the others repeat a sweep exactly.",
 )
+
+
+def prevalence_option(function: Function) -> Function:
+    """What a command chooses the rule of masks for, before it opens the hold-out."""
+    return click.option(
+        "--prevalence",
+        type=PREVALENCE,
+        help="Share of positive cases where the model will be used: masks' rule is chosen for the "
+        "Dice expected there, before the hold-out is opened [that of the cases of the folds]. The "
+        "gate decides on the hold-out as it is.",
+    )(function)
 
 
 def home_options(function: Function) -> Function:

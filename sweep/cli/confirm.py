@@ -14,6 +14,7 @@ from sweep.cli._common import (
     home_options,
     json_option,
     open_home,
+    prevalence_option,
     say,
     verifying,
 )
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     help="What `promote` will ask for: where the hold-out has too few patients for it, nothing is "
     "trained or opened.",
 )
+@prevalence_option
 @click.option("--store", type=STORE, help="Where the case store is now, if it moved.")
 @resource_options
 @home_options
@@ -48,6 +50,7 @@ def confirm_command(
     name: str,
     top: int | None,
     gate_name: str,
+    prevalence: float | None,
     store: Path | str | None,
     as_json: bool,
     **options: Any,
@@ -76,6 +79,7 @@ def confirm_command(
             name,
             top=top,
             gate=load_gate(gate_name),
+            prevalence=prevalence,
             store=store,
             resources=resources,
             budget=budget,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sweep.cli._common import (
+    PREVALENCE,
     counter,
     emit,
     home_options,
@@ -55,6 +56,12 @@ _UNLIKE = "of the cases are too far from the images that the model was trained o
     is_flag=True,
     help="Score cases whose size, shape, bits or view are too far from what the model has seen.",
 )
+@click.option(
+    "--prevalence",
+    type=PREVALENCE,
+    help="Say besides which Dice is expected where this share of cases is positive [what the "
+    "model's rule was chosen for, if that was another than its cases']. The rule stays.",
+)
 @home_options
 @json_option
 def evaluate_command(
@@ -64,6 +71,7 @@ def evaluate_command(
     missing_as_empty: bool,
     allow_seen: bool,
     beyond_training: bool,
+    prevalence: float | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -90,7 +98,11 @@ def evaluate_command(
     is_graph, is_package = path.suffix == ONNX, (path / "MLmodel").exists()
     if path.exists() and not is_graph and not is_package:
         found = evaluate_masks(
-            path, cases, missing_as_empty=missing_as_empty, on_progress=counter("scored")
+            path,
+            cases,
+            missing_as_empty=missing_as_empty,
+            prevalence=prevalence,
+            on_progress=counter("scored"),
         )
         warned = None
     else:
@@ -100,6 +112,7 @@ def evaluate_command(
             cases,
             allow_seen=allow_seen,
             beyond_training=beyond_training,
+            prevalence=prevalence,
             on_progress=counter("scored"),
         )
         said = {SEEN: _SEEN, UNKNOWN: _UNKNOWN}.get(found.seen)
@@ -143,6 +156,9 @@ def _print(found: Evaluation) -> None:
         f"{metrics['dice_all_empty']:.4f}; above it by "
         f"{metrics['dice'] - metrics['dice_all_empty']:+.4f} ({found.span('gain', '+.4f')})"
     )
+    if found.expected is not None:
+        text = found.expected.sentence
+        click.echo(f"{text[0].upper()}{text[1:]}")
     for name, word in (
         ("dice_positive", "Dice over positive cases"),
         ("case_sensitivity", "positive cases in which something was found"),

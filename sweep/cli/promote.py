@@ -17,6 +17,7 @@ from sweep.cli._common import (
     home_options,
     json_option,
     open_home,
+    prevalence_option,
     say,
     verifying,
 )
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 #: Options that mean nothing to a rollback.
 _FOR_THE_GATE = (
     *("store", "gate_name", "min_gain", "min_dice_positive", "max_loss", "min_lead"),
-    *("force", "again", "request", "key"),
+    *("force", "again", "prevalence", "request", "key"),
 )
 
 
@@ -82,6 +83,7 @@ _FOR_THE_GATE = (
     "and with the model, so without patient data.",
 )
 @click.option("--again", is_flag=True, help="Open the hold-out once more; uses are counted.")
+@prevalence_option
 @click.option(
     "--request",
     is_flag=True,
@@ -107,6 +109,7 @@ def promote_command(
     force: bool,
     reason: str | None,
     again: bool,
+    prevalence: float | None,
     request: bool,
     key: Path | None,
     rollback: bool,
@@ -145,6 +148,7 @@ def promote_command(
             force=force,
             reason=reason,
             again=again,
+            prevalence=prevalence,
             request=request,
             key=key,
             store=store,
@@ -244,6 +248,8 @@ def print_holdout(found: Confirmation) -> None:
         f"Dice over positive cases {found.metrics['dice_positive']:.4f} "
         f"({found.stated_span('dice_positive', '.4f')}); masks are {found.rule.words}"
     )
+    for sentence in found.at_prevalence:
+        click.echo(sentence)
     if found.num_uses > 1:
         spent = found.confidence_in("dice")
         click.echo(

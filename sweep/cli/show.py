@@ -10,6 +10,8 @@ import click
 from click.core import ParameterSource
 
 from sweep.cli._common import (
+    PREVALENCE,
+    STORE,
     console,
     emit,
     home_options,
@@ -23,6 +25,8 @@ from sweep.cli.trial_table import NUM_ROWS, ORDERS, Selection, trial_table
 from sweep.util.words import count, duration
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sweep.analysis.cost import Cost
     from sweep.analysis.summary import SweepSummary
 
@@ -131,6 +135,13 @@ def list_command(as_json: bool, **options: Any) -> None:
     help="Only trials in this state (complete, running, parked, pruned, failed, abandoned); may be "
     "given many times.",
 )
+@click.option(
+    "--prevalence",
+    type=PREVALENCE,
+    help="Say besides which Dice the winner promises where this share of cases is positive, under "
+    "rules chosen for it, and what predicting nothing has there. No hold-out is opened.",
+)
+@click.option("--store", type=STORE, help="With --prevalence: where the cases are, if they moved.")
 @home_options
 @json_option
 def show_command(
@@ -139,6 +150,8 @@ def show_command(
     is_wide: bool,
     order: str,
     states: tuple[str, ...],
+    prevalence: float | None,
+    store: Path | str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -160,6 +173,11 @@ def show_command(
     fill(projection, home.sweep_folder(name))
     confirmed = find_confirmed(home.ledger_url, name, projection)
     summary = summary_of(name, projection, confirmed=confirmed)
+    if prevalence is not None:
+        from sweep.promotion.promise import promise
+
+        promised = promise(home, name, prevalence, store)
+        summary = dataclasses.replace(summary, promised=promised)
     if not as_json:
         print_sweep(summary, selection, _WIDE if is_wide else None)
         return
@@ -211,6 +229,8 @@ def print_sweep(
         click.echo(sentence)
     if summary.detection is not None:
         click.echo(told_apart(summary.detection))
+    if summary.promised is not None:
+        click.echo(f"Out of fold: {summary.promised.sentence}.")
     if summary.confirmed is not None:
         click.echo(summary.confirmed.sentence)
     if summary.best is not None:

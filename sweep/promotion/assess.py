@@ -22,6 +22,7 @@ from ptxcore.data.store.case_store import CaseStore
 from ptxcore.metrics import apply_rule, per_case_dice
 from ptxcore.training.scoring import held_metrics
 from ptxcore.types import CaseTable, Rule
+from sweep.analysis.expected_dice import ExpectedDice, expected_dice
 from sweep.analysis.intervals import (
     DIFFERENCE,
     SHARE,
@@ -104,6 +105,20 @@ def assess(
         "data_hash": store.data_hash,
         "plan_digest": plan.digest,
     }
+
+
+def expected_on(model: ScoredModel, store: CaseStore, prevalence: float) -> ExpectedDice:
+    """Dice of a model on cases as it is expected at another prevalence; nothing decides on it.
+
+    Args:
+        model: The model on the cases.
+        store: Store of the cases.
+        prevalence: Share of positive cases in (0, 1).
+
+    Raises:
+        UsageError: The cases are all of one kind.
+    """
+    return expected_dice(model.dice, model.positive, patients(model, store), prevalence)
 
 
 def _trained_on(store: CaseStore, plan: FoldPlan) -> ImageRange:

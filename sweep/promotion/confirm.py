@@ -16,15 +16,16 @@ import numpy as np
 
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
-from ptxcore.errors import CheckpointError, CoreError, FoldPlanError
+from ptxcore.errors import CheckpointError, CoreError, DataError, FoldPlanError
 from ptxcore.inference import Ensemble
 from ptxcore.metrics import choose_rule, concatenate, load_table, save_table
 from ptxcore.models.weights import weights_digest
 from ptxcore.types import CaseTable, Rule, Runtime
+from sweep.analysis.expected_dice import promised_by
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.model_package import usable_runtime
-from sweep.promotion.assess import ScoredModel, assess, challenged
+from sweep.promotion.assess import ScoredModel, assess, challenged, expected_on
 from sweep.promotion.confirmation import Confirmation, read_confirmation
 from sweep.promotion.costs import CHAMPION, NUM_IMAGES, WINNER, measure
 from sweep.promotion.holdout import holdout_names, place_of, read_plan, score, table_path
@@ -61,6 +62,7 @@ def confirm(
     *,
     store: Path | str | None = None,
     again: bool = False,
+    prevalence: float | None = None,
     rival: Rival | None = None,
     purpose: str = "confirmation of the winner",
     on_progress: OnProgress = no_progress,
@@ -72,14 +74,16 @@ def confirm(
         sweep: Sweep with the winner that is scored.
         store: Where its case store is now, if it moved.
         again: Whether a use after the first is meant.
+        prevalence: Share of positive cases that rules are chosen for, the default's too; that of
+            the out-of-fold cases if None.
         rival: The champion to be scored on the same cases; None if there is none.
         purpose: Kept with the use.
         on_progress: Called after every case.
         on_verify: Called while the store is read through before the hold-out is opened.
 
     Raises:
-        UsageError: There is no complete trial, no hold-out, or its weights
-            are gone.
+        UsageError: There is no complete trial, no hold-out, its weights are gone, or no rule can be
+            chosen for the prevalence.
         HoldoutUsed: The hold-out was used before and `again` is not set.
         FoldPlanError: The plan is not the one the sweep was run with, or its parts overlap.
         StoreError: The case store is missing or damaged.
@@ -90,7 +94,11 @@ def confirm(
     cases, plan = read_plan(sweep.home, sweep.name, sweep.header, store, on_verify)
     projection = sweep.projection
     sweep.files.bring_folds(_contestants(projection), weights=True)
-    models = _models(projection, sweep.folder, plan)
+    models = _models(projection, sweep.folder, plan, prevalence)
+    promised = None
+    if prevalence is not None:
+        patients = {case.case_id: case.group for case in cases.cases}
+        promised = promised_by(models[0].trial, sweep.folder, patients, prevalence)
     require_room(sweep.folder)
     use = open_holdout(
         sweep,
@@ -117,6 +125,9 @@ def confirm(
         "weights": weights_digests(best, sweep.folder),
         "costs": _costs(ensembles[0], rival, cases, plan),
     }
+    if promised is not None:
+        expected = expected_on(winner, cases, promised.prevalence)
+        result |= {"promised": promised.to_stored(), "expected": expected.to_stored()}
     if rival is not None:
         opened = _Opened(sweep=sweep, cases=cases, plan=plan, use=use)
         result = _beside(result, winner, rival, opened, on_progress)
@@ -296,14 +307,18 @@ def _contestants(projection: Projection) -> list[Trial]:
     return [best] + [default] * (not best.is_default and default.state is State.COMPLETE)
 
 
-def _models(projection: Projection, folder: Path, plan: FoldPlan) -> list[_Model]:
+def _models(
+    projection: Projection, folder: Path, plan: FoldPlan, prevalence: float | None
+) -> list[_Model]:
     """The winner, then the default trial if it is another one; both ready to be scored."""
     trials = _contestants(projection)
     best = trials[0]
     return [
         _Model(
             trial=trial,
-            ensemble=load_ensemble(trial, projection, folder, _rule(trial, folder, plan)),
+            ensemble=load_ensemble(
+                trial, projection, folder, _rule(trial, folder, plan, prevalence)
+            ),
         )
         for trial in trials
         # A promotion that goes on without the default is forced, and says so.
@@ -334,7 +349,7 @@ def load_ensemble(trial: Trial, projection: Projection, folder: Path, rule: Rule
     return Ensemble.load(weights, rule=rule, runtime=runtime, inference=trial.inference)
 
 
-def _rule(trial: Trial, folder: Path, plan: FoldPlan) -> Rule:
+def _rule(trial: Trial, folder: Path, plan: FoldPlan, prevalence: float | None) -> Rule:
     """Chosen on all out-of-fold cases, each of them predicted by a network that never saw it."""
     tables = []
     for fold in sorted(trial.folds):
@@ -348,4 +363,8 @@ def _rule(trial: Trial, folder: Path, plan: FoldPlan) -> Rule:
                 "the plan's fold; were files exchanged?"
             )
         tables.append(table)
-    return choose_rule(concatenate(tables))
+    together = concatenate(tables)
+    try:
+        return choose_rule(together, prevalence)
+    except DataError as error:
+        raise UsageError(f"trial {trial.number}: {error}") from error

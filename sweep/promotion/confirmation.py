@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ptxcore.types import Rule
+from sweep.analysis.expected_dice import ExpectedDice
 from sweep.analysis.intervals import TOO_FEW
 from sweep.ledger.evidence import Evidence, HoldoutUse
 from sweep.ledger.header import SweepHeader
@@ -103,6 +104,10 @@ class Confirmation:
             `ptxcore.data.formats.image_range.ImageRange`; None in what earlier versions kept.
         weights: What tells the weights that were scored apart, fold by fold; None in what earlier
             versions kept.
+        promised: Dice at the prevalence that `rule` was chosen for, out of fold, each fold under
+            the rule of the others; None where it was chosen for the cases' own prevalence.
+        expected: Dice on the hold-out as it is expected at that prevalence; None likewise. The gate
+            does not ask for it.
     """
 
     sweep: str
@@ -134,6 +139,24 @@ class Confirmation:
     pictures: str | None = None
     images: Mapping[str, Any] | None = None
     weights: tuple[str, ...] | None = None
+    promised: ExpectedDice | None = None
+    expected: ExpectedDice | None = None
+
+    @property
+    def prevalence(self) -> float | None:
+        """What the rule was chosen for; None for the prevalence of the out-of-fold cases."""
+        return None if self.expected is None else self.expected.prevalence
+
+    @property
+    def at_prevalence(self) -> tuple[str, ...]:
+        """What is promised and found at that prevalence, in sentences; empty without one."""
+        if self.promised is None or self.expected is None:
+            return ()
+        return (
+            "The rule is chosen for another prevalence than the cases have. Out of fold, each fold "
+            f"under the rule of the others: {self.promised.sentence}.",
+            f"On the hold-out, under the rule of all folds: {self.expected.sentence}.",
+        )
 
     @property
     def baseline(self) -> float:
@@ -160,7 +183,13 @@ class Confirmation:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What to know of the use itself, without a capital and a stop."""
-        return (UNSHARED,) if self.is_count_shared is False else ()
+        said = [UNSHARED] if self.is_count_shared is False else []
+        if self.expected is not None:
+            said.append(
+                f"the rule is chosen for a prevalence of {self.expected.prevalence:.1%}, and the "
+                f"gate decides on the hold-out as it is ({self.expected.own_prevalence:.1%})"
+            )
+        return tuple(said)
 
     def confidence_in(self, key: str) -> str:
         """The confidence of an interval in words, "95%".
@@ -276,6 +305,8 @@ def read_confirmation(sweep: Opened, use: HoldoutUse) -> Confirmation:
         pictures=result.get("pictures"),
         weights=None if result.get("weights") is None else tuple(result["weights"]),
         images=result.get("images"),
+        promised=_expected(result.get("promised")),
+        expected=_expected(result.get("expected")),
     )
 
 
@@ -290,6 +321,10 @@ def _champion(kept: Mapping[str, Any] | None) -> ChampionBeside | None:
         return None
     metrics = kept["metrics"]
     return ChampionBeside(**{**kept, "metrics": None if metrics is None else _floats(metrics)})
+
+
+def _expected(kept: Mapping[str, Any] | None) -> ExpectedDice | None:
+    return None if kept is None else ExpectedDice.from_stored(kept)
 
 
 def _ends(kept: Mapping[str, Any]) -> dict[str, tuple[float, float]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from mlflow.entities.model_registry import ModelVersion
 
 from ptxcore.data.store.case_store import OnProgress
-from sweep.errors import GateRefused
+from sweep.errors import GateRefused, UsageError
 from sweep.ledger.projection import Trial
 from sweep.mlflow.package_digest import DIGEST_TAG
 from sweep.promotion.confirm import challenge, confirm, default_without_weights
@@ -47,6 +47,7 @@ def judge(
     gate: Gate,
     force: bool,
     again: bool,
+    prevalence: float | None,
     store: Path | str | None,
     on_progress: OnProgress,
     on_verify: OnProgress,
@@ -60,6 +61,8 @@ def judge(
         gate: What to ask for.
         force: Whether the hold-out is opened though it is known that the gate will refuse.
         again: Open the hold-out once more, though a confirmation is there.
+        prevalence: What the rule is chosen for; None for what it was chosen for when the hold-out
+            was opened, at first for the prevalence of the out-of-fold cases.
         store: Where the case store is now, if it moved.
         on_progress: Called after every case of the hold-out.
         on_verify: Called while the store is read through before the hold-out is opened.
@@ -67,7 +70,7 @@ def judge(
     Raises:
         GateRefused: It is refused before the hold-out is opened.
         HoldoutUsed: The hold-out was opened for another trial, or in vain.
-        UsageError: There is nothing to confirm.
+        UsageError: There is nothing to confirm, or the hold-out was opened for another prevalence.
     """
     home, name, header = sweep.home, sweep.name, sweep.header
     champion = rival = None
@@ -78,9 +81,13 @@ def judge(
             is_winner=is_same(present.tags, name, header, best.number),
             package=present.tags.get(DIGEST_TAG),
         )
-    known = None if again else last_confirmation(sweep)
+    known = last_confirmation(sweep)
     if known is not None and known.trial != best.number:
         known = None
+    if again:
+        prevalence = prevalence or (None if known is None else known.prevalence)
+        known = None
+    require_prevalence(known, prevalence)
     if known is None or not _is_beside(known, champion):
         cases, plan = read_plan(home, name, header, store, on_verify)
         if present is not None and champion is not None and not champion.is_winner:
@@ -104,6 +111,7 @@ def judge(
                 sweep,
                 store=store,
                 again=again,
+                prevalence=prevalence,
                 rival=rival,
                 purpose="promotion",
                 on_progress=on_progress,
@@ -120,6 +128,30 @@ def judge(
                 sweep, known, rival, store=store, on_progress=on_progress, on_verify=on_verify
             )
     return known, verdict(known, sweep.projection, champion=champion, gate=gate)
+
+
+def require_prevalence(known: Confirmation | None, asked: float | None) -> None:
+    """Refuse another rule than the one that the hold-out was opened with.
+
+    Args:
+        known: What is kept of the hold-out; None where it will be opened.
+        asked: Prevalence that is asked for; None for whichever it was.
+
+    Raises:
+        UsageError: It is another one: a rule for it would be chosen with the hold-out in sight.
+    """
+    if known is None or asked is None or asked == known.prevalence:
+        return
+    was = (
+        "the cases' own prevalence"
+        if known.prevalence is None
+        else f"a prevalence of {known.prevalence:g}"
+    )
+    raise UsageError(
+        f"--prevalence: found {asked:g}, where the hold-out was opened with a rule for {was}; "
+        "leave the option out, or `ptxsweep promote NAME --again` opens it with the other "
+        "rule, which is one more use of it"
+    )
 
 
 def _is_beside(known: Confirmation, champion: Champion | None) -> bool:

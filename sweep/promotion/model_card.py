@@ -80,6 +80,15 @@ def facts_of(
         "holdout_num_cases": found.num_cases,
         "holdout_use": found.use,
         "rule": dataclasses.asdict(found.rule),
+        **(
+            {}
+            if found.promised is None or found.expected is None
+            else {
+                "prevalence": found.expected.prevalence,
+                "promised_dice": found.promised.to_stored(),
+                "expected_dice": found.expected.to_stored(),
+            }
+        ),
         FACT: _told_apart(projection, best),
         "inference": best.inference,
         "git_sha": header.git_sha or "unknown",
@@ -147,6 +156,7 @@ def description_of(
         f"{found.baseline:.4f} for predicting nothing; {found.metrics['dice_positive']:.4f} over "
         "positives."
     ]
+    lines += found.at_prevalence
     if found.phantom:
         lines.append("Trained on a drawn phantom, not on patients.")
     if found.num_positive == found.num_cases:

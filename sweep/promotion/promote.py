@@ -91,6 +91,7 @@ def promote(
     force: bool = False,
     reason: str | None = None,
     again: bool = False,
+    prevalence: float | None = None,
     request: bool = False,
     key: Path | None = None,
     store: Path | str | None = None,
@@ -111,6 +112,8 @@ def promote(
         reason: Why it is forced, for those who read the model later: one line of at most
             `MAX_REASON` characters, without patient data. Needed with `force`, and only there.
         again: Open the hold-out once more, though a confirmation is there.
+        prevalence: Share of positive cases in (0, 1) that rules are chosen for; that of the
+            out-of-fold cases if None, or what the hold-out was opened for.
         request: Make it `challenger`, for `sweep.promotion.approval.approve` by somebody else; the
             champion stays.
         key: File of the requester's private key, so that no one can approve what that key asked
@@ -124,7 +127,7 @@ def promote(
             forced; the champion stays.
         HoldoutUsed: The hold-out was opened for another trial, or in vain.
         UsageError: There is no such sweep, it has nothing to confirm, it is forced without a
-            reason, or the home asks for a request.
+            reason, the home asks for a request, or the hold-out was opened for another prevalence.
         CheckpointError: The registered model cannot be run here; the champion stays.
         ChampionMoved: Others were faster each time.
         TrackingError: MLflow cannot be reached.
@@ -149,6 +152,7 @@ def promote(
                 record=record,
                 knows_older=model_name is None,
                 gate=gate or load_gate(),
+                prevalence=prevalence,
                 why=why,
                 requester=requester,
                 store=store,
@@ -185,6 +189,7 @@ class _Promoter:
     record: ModelRecord
     knows_older: bool
     gate: Gate
+    prevalence: float | None
     why: str | None
     requester: dict[str, Any] | None
     store: Path | str | None
@@ -281,6 +286,7 @@ class _Promoter:
                 gate=self.gate,
                 force=self.why is not None,
                 again=again,
+                prevalence=self.prevalence,
                 store=self.store,
                 on_progress=self.on_progress,
                 on_verify=self.on_verify,

@@ -30,7 +30,8 @@ def _holdout(evidence: CardEvidence) -> str | None:
         f"this sweep and {found.num_uses} in all): "
     )
     gain = f"Dice above predicting nothing {found.gain:+.4f} ({found.stated_span('gain')})"
-    return _sentence([*measured(evidence, ("dice", "dice_positive")), gain], head)
+    text = _sentence([*measured(evidence, ("dice", "dice_positive")), gain], head)
+    return " ".join((str(text), *found.at_prevalence))
 
 
 def _gate(evidence: CardEvidence) -> str | None:
