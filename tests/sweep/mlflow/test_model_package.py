@@ -288,7 +288,7 @@ def test_the_case_is_called_as_predict_calls_it(
     facts = {"case_detection": known}
     save_model(tmp_path / "model", weights, rule=RULE, runtime=Runtime(), facts=facts)
     (tmp_path / "example.dcm").write_bytes(input_example()["dicom"][0])
-    home, out = home_in(tmp_path), tmp_path / "out"
+    home, out = home_in(tmp_path / "home"), tmp_path / "out"
     (one,) = predict_files(home, str(tmp_path / "model"), [tmp_path / "example.dcm"], out)
     (found,) = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(input_example())
     assert one.case is not None
