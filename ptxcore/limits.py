@@ -54,6 +54,7 @@ COMBINED = (
 NEEDS: dict[str, tuple[str, float | str]] = {
     "focal_gamma": ("focal_weight", 0),
     "tversky_alpha": ("tversky_weight", 0),
+    "case_loss_weight": ("case_head", False),
     "positive_fraction_end": ("positive_fraction_schedule", "constant"),
     "foreground_share": ("patch_size", 0),
     "elastic_px": ("augmentation_strength", 0),

@@ -185,6 +185,24 @@ def loss_of(settings: FoldSettings, logits: torch.Tensor, target: torch.Tensor) 
     )
 
 
+def case_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy of whether a sample has anything to segment, the mean over samples.
+
+    Of a patch that is what the patch shows: a patch beside the finding is an empty one.
+
+    Args:
+        logits: Of the case head, shape (B, 1), any floating type.
+        target: Covered share of each pixel in [0, 1], shape (B, 1, H, W); positive is a sample in
+            which any is above 0.
+
+    Returns:
+        Scalar, at least 0, float32 at least.
+    """
+    wide = _wide(logits)
+    positive = (target.flatten(1).amax(1, keepdim=True) > 0).to(wide.dtype)
+    return functional.binary_cross_entropy_with_logits(wide, positive)
+
+
 @torch.no_grad()
 def losses_of_samples(
     settings: FoldSettings, logits: torch.Tensor, target: torch.Tensor

@@ -69,6 +69,8 @@ class FoldSettings:
         norm: "batch", "instance" or "group" (up to 8 groups of channels).
         deep_supervision: Whether coarser levels learn the mask too, in training alone; needs 3
             levels, since the coarsest has no output.
+        case_head: Whether the network also says whether there is anything to segment at all: one
+            logit a case from its coarsest level, beside the mask.
         image_size: Longer side in pixels of the whole image as the network sees it; 0 keeps the
             original grid. Any size will do: the network pads what its strides do not divide.
         resampling: Filter that brings images to that grid, one of `limits.RESAMPLINGS`; see
@@ -87,6 +89,8 @@ class FoldSettings:
             binary cross-entropy.
         tversky_weight: Weight of the Tversky loss, at least 0; one of the four weights is above 0.
         tversky_alpha: What a false positive costs it, in (0, 1); a false negative costs the rest.
+        case_loss_weight: Weight of the cross-entropy of the case head, above 0; without one it has
+            no effect.
         augmentation_strength: 0 (none, exactly) to 1 (the strongest).
         elastic_px: Root mean square of the elastic displacement at strength 1, along each axis, in
             pixels of the network's grid: 0 (none) to less than 1/64 of `image_size`. Below 0, down
@@ -136,6 +140,7 @@ class FoldSettings:
     dropout: float = within(0.1, 0.0, 1.0, closed=False)
     norm: str = one_of("batch", NORMS)
     deep_supervision: bool = False
+    case_head: bool = False
     image_size: int = within(512, 0, 8192)
     resampling: str = one_of("lanczos", RESAMPLINGS)
     patch_size: int = within(256, 0, 8192)
@@ -148,6 +153,7 @@ class FoldSettings:
     focal_gamma: float = within(2.0, 0.0, 10.0)
     tversky_weight: float = within(0.0, 0.0, math.inf, closed=False)
     tversky_alpha: float = within(0.3, 0.0, 1.0, closed=False)
+    case_loss_weight: float = within(0.2, 0.0, math.inf, closed=False)
     augmentation_strength: float = within(0.5, 0.0, 1.0)
     elastic_px: float = within(-1.0, -1.0, math.inf, closed=False)
     grid_distortion_px: float = within(0.0, 0.0, math.inf, closed=False)
@@ -195,8 +201,9 @@ class FoldSettings:
         self._check_combinations()
 
     def _check_combinations(self) -> None:
-        if self.learning_rate <= 0:
-            raise SettingsError(_message("learning_rate", self.learning_rate, "a value above 0"))
+        for name in ("learning_rate", "case_loss_weight"):
+            if getattr(self, name) <= 0:
+                raise SettingsError(_message(name, getattr(self, name), "a value above 0"))
         for name in ("threshold", "tversky_alpha"):
             if getattr(self, name) <= 0:
                 raise SettingsError(_message(name, getattr(self, name), "a value in (0, 1)"))

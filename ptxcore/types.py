@@ -37,6 +37,8 @@ class CaseTable:
         surfaces: What `ptxcore.metrics.measure_surface` gave under the rule of the fold's settings,
             float64, shape (N, 3): 95% Hausdorff distance in mm, surface Dice, the image's diagonal
             in mm; NaN where spacing is unknown. None where they were not measured.
+        case_logits: Logit of the network's case head that the mask of each case is not empty, not
+            calibrated, float64 of shape (N,). None without a case head.
     """
 
     case_ids: NDArray[np.str_]
@@ -44,6 +46,7 @@ class CaseTable:
     background: NDArray[np.int64]
     views: NDArray[np.str_] | None = None
     surfaces: NDArray[np.float64] | None = None
+    case_logits: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

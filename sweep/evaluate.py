@@ -22,6 +22,7 @@ from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.data.studies.predicted_masks import PredictedMasks, find_masks
 from ptxcore.errors import CoreError, FoldPlanError
+from ptxcore.inference import ImageLogits
 from ptxcore.metrics import (
     apply_rule,
     per_case_dice,
@@ -155,7 +156,7 @@ def evaluate_model(
         )
     seen = UNKNOWN if num_seen is None else SEEN if num_seen else UNSEEN
     names = [case.case_id for case in store.cases]
-    models = [(lambda _, image: ensemble.logits(image), ensemble.rule)]
+    models = [(lambda _, image: ensemble.predict(image), ensemble.rule)]
     (table,) = score_cases(models, store, names, on_progress)
     found = _evaluation(
         uri, table, ensemble.rule, store, seen=seen, facts=facts, num_unlike=len(unlike)
@@ -191,9 +192,10 @@ def evaluate_masks(
             f"{source.name}, expected one each (--missing-as-empty counts them as empty)"
         )
 
-    def predicted(name: str, image: NDArray[Any]) -> NDArray[np.float32]:
+    def predicted(name: str, image: NDArray[Any]) -> ImageLogits:
         height, width = image.shape
-        return probability_to_logits(masks.mask(name, (height, width)).astype(np.float32))
+        mask = masks.mask(name, (height, width)).astype(np.float32)
+        return ImageLogits(probability_to_logits(mask), None)
 
     names = [case.case_id for case in store.cases]
     (table,) = score_cases([(predicted, Rule())], store, names, on_progress)

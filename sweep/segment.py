@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from ptxcore.export.onnx_graph import OnnxEnsemble
-    from ptxcore.inference import Ensemble
+    from ptxcore.inference import Ensemble, Segmentation
 
     Model = Ensemble | OnnxEnsemble
 
@@ -190,9 +190,12 @@ def predict_files(
                 on_problem(error)
                 continue
             name = chosen.names[file]
-            prediction, probability, mask = _predict(model, file, name, image, source, writer)
+            prediction, (probability, mask, case_logit) = _predict(
+                model, file, name, image, source, writer
+            )
             if case_rule is not None:
-                prediction = dataclasses.replace(prediction, case=call_case(case_rule, probability))
+                call = call_case(case_rule, probability, case_logit)
+                prediction = dataclasses.replace(prediction, case=call)
             if attention is not None:
                 path = attention / f"{name}.attention.png"
                 _draw_attention(model, image, mask, path)
@@ -268,11 +271,12 @@ def _predict(
     image: NDArray[Any],
     source: SourceImage | None,
     writer: _Writer,
-) -> tuple[Prediction, NDArray[np.float32], NDArray[np.bool_]]:
-    """The prediction, with the probabilities and the mask."""
+) -> tuple[Prediction, Segmentation]:
+    """The prediction, and what it was made of."""
     from ptxcore.inference import segment
 
-    probability, mask = segment(ensemble, image)
+    found = segment(ensemble, image)
+    probability, mask, _ = found
     paths = writer.write(name, source, probability, mask)
     done = Prediction(
         source=file,
@@ -285,7 +289,7 @@ def _predict(
         seg=paths.get("seg"),
         sr=paths.get("sr"),
     )
-    return done, probability, mask
+    return done, found
 
 
 class _Writer:

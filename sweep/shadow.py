@@ -112,7 +112,7 @@ class Shadow:
         from ptxcore.export.pictures import write_outlines
         from ptxcore.inference import segment
 
-        other_probability, other_mask = segment(self._model, image)
+        other_probability, other_mask, _ = segment(self._model, image)
         mask_px, shadow_px = int(mask.sum()), int(other_mask.sum())
         common_px = int((mask & other_mask).sum())
         both_px = mask_px + shadow_px

@@ -23,8 +23,9 @@ from ptxcore.errors import SettingsError
 from ptxcore.inference import Ensemble, place, sigmoid
 from ptxcore.types import Runtime
 
-#: Maps windows, float32 of shape (B, C, p, q), to logits of each network, (B, K, p, q).
-Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+#: Maps windows, float32 of shape (B, C, p, q), to what the graph gives: logits of each network,
+#: (B, K, p, q), and of networks with case heads their case logits, (B, K).
+Run = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], ...]]
 #: Engines of graphs, with the package that each needs.
 ENGINES = {
     "onnxruntime": "onnxruntime",
@@ -76,10 +77,8 @@ def _onnxruntime(graph: Path, num_threads: int) -> Run:
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
-    def run(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        (logits,) = session.run(None, {name: windows})
-        result: NDArray[np.float32] = logits
-        return result
+    def run(windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        return tuple(session.run(None, {name: windows}))
 
     return run
 
@@ -100,8 +99,9 @@ def _openvino(graph: Path, num_threads: int, precision: str) -> Run:
         },
     )
 
-    def run(windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.array(compiled(windows)[0], dtype=np.float32)  # its buffer is used again
+    def run(windows: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        found = compiled(windows)  # its buffers are used again
+        return tuple(np.array(found[k], np.float32) for k in range(len(compiled.outputs)))
 
     return run
 

@@ -29,9 +29,11 @@ from ptxcore.export.graph_engines import Run, fastest, installed, machine, measu
 from ptxcore.export.trial_image import trial_image
 from ptxcore.inference import (
     Ensemble,
+    ImageLogits,
+    grid_logits,
+    mean_case_logit,
     mean_logits,
     on_grid,
-    predict_grid,
     prepared_for,
     sigmoid,
 )
@@ -40,7 +42,7 @@ from ptxcore.models import pad_to_multiple
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Rule, Runtime
 
-INPUT, OUTPUT = "windows", "logits"
+INPUT, OUTPUT, CASE_OUTPUT = "windows", "logits", "case_logits"
 #: Key of the graph's metadata: JSON of what `load` needs.
 KEY = "ptxsweep"
 FORMAT = 1
@@ -52,14 +54,20 @@ _WINDOW_PX = 512
 
 
 class _SideBySide(nn.Module):
-    """Several networks on the same windows: (B, C, p, q) to (B, K, p, q)."""
+    """Several networks on the same windows: (B, C, p, q) to (B, K, p, q), and with case heads to
+    their case logits too, (B, K).
+    """
 
-    def __init__(self, networks: list[nn.Module]) -> None:
+    def __init__(self, networks: list[nn.Module], *, has_case_head: bool) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
+        self._has_case_head = has_case_head
 
-    def forward(self, windows: Tensor) -> Tensor:
-        return torch.cat([network(windows) for network in self.networks], dim=1)
+    def forward(self, windows: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        if not self._has_case_head:
+            return torch.cat([network(windows) for network in self.networks], dim=1)
+        pairs = [network.with_case(windows) for network in self.networks]  # type: ignore[operator]
+        return torch.cat([mask for mask, _ in pairs], 1), torch.cat([case for _, case in pairs], 1)
 
 
 def export_onnx(ensemble: Ensemble, path: Path, *, facts: Mapping[str, Any]) -> float:
@@ -90,7 +98,7 @@ def export_onnx(ensemble: Ensemble, path: Path, *, facts: Mapping[str, Any]) -> 
         "num_networks": len(networks),
         "facts": dict(facts),
     }
-    stacked = _SideBySide(networks).eval()
+    stacked = _SideBySide(networks, has_case_head=settings.case_head).eval()
     side = 2 * max(2 * multiple, 16)
     example = torch.zeros(2, settings.num_channels, side, side + multiple)
     dynamic = {axis: torch.export.Dim.DYNAMIC for axis in (0, 2, 3)}
@@ -101,7 +109,7 @@ def export_onnx(ensemble: Ensemble, path: Path, *, facts: Mapping[str, Any]) -> 
                 (example,),
                 dynamo=True,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
+                output_names=[OUTPUT, CASE_OUTPUT] if settings.case_head else [OUTPUT],
                 dynamic_shapes=({**dynamic},),
                 external_data=False,
                 verbose=False,
@@ -129,6 +137,7 @@ def _speed(ensemble: Ensemble, path: Path, about: Mapping[str, Any]) -> dict[str
     settings = ensemble.members[0][1]
     side = min(settings.patch_size or settings.image_size or _WINDOW_PX, _WINDOW_PX)
     one = FoldSettings(  # those of training have ranges that depend on the size
+        case_head=settings.case_head,
         position_channels=settings.position_channels,
         context_factor=settings.context_factor,
         image_size=side + bool(settings.context_factor),  # context is around a window
@@ -243,11 +252,22 @@ class OnnxEnsemble:
         Args:
             image: Shape (H, W), bright = dense, any real type and range.
         """
+        return self.predict(image).mask
+
+    def predict(self, image: NDArray[np.generic]) -> ImageLogits:
+        """As `Ensemble.predict`.
+
+        Args:
+            image: Shape (H, W), bright = dense, any real type and range.
+        """
         prepared = prepared_for(image, self._settings)
-        grid = predict_grid(self._network, prepared, self._settings, Runtime())
+        mask, cases = grid_logits(self._network, prepared, self._settings, Runtime())
         height, width = np.shape(image)
-        return mean_logits(
-            [on_grid(grid[:, k : k + 1], (height, width)) for k in range(self._num_networks)]
+        return ImageLogits(
+            mean_logits(
+                [on_grid(mask[:, k : k + 1], (height, width)) for k in range(self._num_networks)]
+            ),
+            None if cases is None else mean_case_logit(cases.tolist()),
         )
 
     def probability(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -275,9 +295,17 @@ class _Graph(nn.Module):
         self._run, self._multiple = run, multiple
 
     def forward(self, windows: Tensor) -> Tensor:
+        return self._outputs(windows)[0]
+
+    def with_case(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """See `SegmentationUNet.with_case`; of each network."""
+        mask, case = self._outputs(windows)
+        return mask, case
+
+    def _outputs(self, windows: Tensor) -> list[Tensor]:
         padded, size = pad_to_multiple(windows, self._multiple)
-        logits = self._run(padded.contiguous().numpy())
-        return torch.from_numpy(logits)[..., : size.height, : size.width]
+        mask, *rest = map(torch.from_numpy, self._run(padded.contiguous().numpy()))
+        return [mask[..., : size.height, : size.width], *rest]
 
 
 def _engine_of(speed: Mapping[str, Any]) -> str:
@@ -288,9 +316,13 @@ def _engine_of(speed: Mapping[str, Any]) -> str:
 
 
 def _difference(ensemble: Ensemble, graph: OnnxEnsemble) -> float:
-    """Largest difference of mean logits on the trial image, both in float32."""
+    """Largest difference of mean logits on the trial image, both in float32; of the case heads'
+    too.
+    """
     pixels, exact = trial_image(), dataclasses.replace(ensemble, runtime=Runtime())
-    return float(np.abs(exact.logits(pixels) - graph.logits(pixels)).max())
+    (mask, case), (other, other_case) = exact.predict(pixels), graph.predict(pixels)
+    of_cases = 0.0 if case is None or other_case is None else abs(case - other_case)
+    return max(float(np.abs(mask - other).max()), of_cases)
 
 
 @contextlib.contextmanager

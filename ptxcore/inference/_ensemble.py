@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from ptxcore.allocator import keep_buffers
 from ptxcore.errors import SettingsError
 from ptxcore.inference._attention import predict_attention
 from ptxcore.inference._folded_norms import for_inference_on
-from ptxcore.inference._predict import place, predict_prepared, prepared_for
+from ptxcore.inference._predict import ImageLogits, place, predict_image, prepared_for
 from ptxcore.metrics import check_rule, logits_to_mask
 from ptxcore.models import load_weights
 from ptxcore.settings import FoldSettings, for_inference
@@ -97,19 +97,37 @@ class Ensemble:
             SettingsError: The image is not a two-dimensional array with pixels.
             OutOfMemory: A single window does not fit in memory.
         """
+        return self.predict(image).mask
+
+    def predict(self, image: NDArray[np.generic]) -> ImageLogits:
+        """The logits, and the mean of what the case heads say, limited likewise.
+
+        Args:
+            image: Shape (H, W), bright = dense, any real type and range.
+
+        Returns:
+            Without a case logit unless every network has a case head.
+
+        Raises:
+            SettingsError: The image is not a two-dimensional array with pixels.
+            OutOfMemory: A single window does not fit in memory.
+        """
         shape = np.shape(image)
         grids: dict[tuple[int, str], NDArray[Any]] = {}  # most have one in common
+        cases: list[float | None] = []
 
         def of_each() -> Iterator[NDArray[np.float32]]:
             for network, settings in self._in_inference:
                 grid = (settings.image_size, settings.resampling)
                 if grid not in grids:
                     grids[grid] = prepared_for(image, settings)
-                yield predict_prepared(
+                found = predict_image(
                     network, grids[grid], (shape[0], shape[1]), settings, self.runtime
                 )
+                cases.append(found.case)
+                yield found.mask
 
-        return mean_logits(of_each())
+        return ImageLogits(mean_logits(of_each()), mean_case_logit(cases))
 
     @cached_property
     def _in_inference(self) -> tuple[tuple[nn.Module, FoldSettings], ...]:
@@ -169,6 +187,20 @@ class Ensemble:
         return logits_to_mask(self.logits(image), self.rule)
 
 
+class Segmentation(NamedTuple):
+    """What a model makes of an image.
+
+    Attributes:
+        probability: Of each pixel, in [0, 1], float32 of shape (H, W).
+        mask: Under the model's rule, bool of that shape.
+        case_logit: That there is anything to segment, not calibrated; None without a case head.
+    """
+
+    probability: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    case_logit: float | None
+
+
 class Segmenter(Protocol):
     """What gives logits and has a rule: networks, or a graph of them."""
 
@@ -176,22 +208,20 @@ class Segmenter(Protocol):
     def rule(self) -> Rule:
         """How the mean logit, as a probability, becomes a mask."""
 
-    def logits(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
-        """See `Ensemble.logits`."""
+    def predict(self, image: NDArray[np.generic]) -> ImageLogits:
+        """See `Ensemble.predict`."""
 
 
-def segment(
-    model: Segmenter, image: NDArray[np.generic]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Probability in [0, 1] and mask under the model's rule, in one pass, both of shape (H, W).
+def segment(model: Segmenter, image: NDArray[np.generic]) -> Segmentation:
+    """Probability, mask under the model's rule and case logit, in one pass.
 
     Args:
         model: Networks or a graph.
         image: Shape (H, W), bright = dense, any real type and range.
     """
-    logits = model.logits(image)
+    logits, case = model.predict(image)
     # Of the logits, as the hold-out was scored: on their way to probabilities some change side.
-    return sigmoid(logits), logits_to_mask(logits, model.rule)
+    return Segmentation(sigmoid(logits), logits_to_mask(logits, model.rule), case)
 
 
 def mean_logits(found: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -208,6 +238,21 @@ def mean_logits(found: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
         num_networks += 1
     # Of one network they are exactly the logits that scored it.
     return first if num_networks == 1 else total / np.float32(num_networks)
+
+
+def mean_case_logit(found: Sequence[float | None]) -> float | None:
+    """Mean of what networks' case heads say, each limited to `LOGIT_RANGE`, as of masks.
+
+    Args:
+        found: Of each network, at least one; None of one without a case head.
+
+    Returns:
+        None where one has none; of one network exactly what it says.
+    """
+    known = [logit for logit in found if logit is not None]
+    if len(known) < len(found):
+        return None
+    return known[0] if len(known) == 1 else float(np.mean(np.clip(known, *LOGIT_RANGE)))
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,10 +1,14 @@
-"""One image through one network, on the grid it came on."""
+"""One image through one network, on the grid it came on.
+
+A network with a case head also says whether there is anything to segment. It learned that of
+patches, so where windows slide an image is as positive as its most positive window.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,8 +24,33 @@ from ptxcore.inference._windows import slide, window_starts
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
 
+
+class GridLogits(NamedTuple):
+    """What a network says of an image, on the network's grid and device.
+
+    Attributes:
+        mask: Of each pixel, float32 of shape (1, 1, h, w); of a graph of K networks (1, K, h, w).
+        case: That the mask is not empty, float32 of shape (1,) or (K,); None without a case head.
+    """
+
+    mask: Tensor
+    case: Tensor | None
+
+
+class ImageLogits(NamedTuple):
+    """What a network, or several, say of an image on its original grid.
+
+    Attributes:
+        mask: Of each pixel, float32 of shape (H, W).
+        case: That the mask is not empty; None without a case head.
+    """
+
+    mask: NDArray[np.float32]
+    case: float | None
+
+
 #: Passes of one image through one network, by what tells them apart.
-Passes = dict[tuple[Any, ...], Tensor]
+Passes = dict[tuple[Any, ...], GridLogits]
 
 
 def place(network: nn.Module, runtime: Runtime) -> nn.Module:
@@ -112,7 +141,32 @@ def predict_prepared(
         SettingsError: The image is not a two-dimensional array of finite real pixels.
         OutOfMemory: A single window does not fit in memory.
     """
-    return on_grid(predict_grid(network, prepared, settings, runtime), output_shape)
+    return predict_image(network, prepared, output_shape, settings, runtime).mask
+
+
+def predict_image(
+    network: nn.Module,
+    prepared: NDArray[np.generic],
+    output_shape: tuple[int, int],
+    settings: FoldSettings,
+    runtime: Runtime,
+) -> ImageLogits:
+    """As `predict_prepared`, with what the case head says.
+
+    Args:
+        network: Network, as for `predict_prepared`.
+        prepared: Prepared image, as for `predict_prepared`.
+        output_shape: Height and width of the original grid.
+        settings: Settings, as for `predict_prepared`, and `case_head`.
+        runtime: Runtime, as for `predict_prepared`.
+
+    Raises:
+        SettingsError: The image is not a two-dimensional array of finite real pixels.
+        OutOfMemory: A single window does not fit in memory.
+    """
+    found = grid_logits(network, prepared, settings, runtime)
+    case = None if found.case is None else float(found.case[0])
+    return ImageLogits(on_grid(found.mask, output_shape), case)
 
 
 def predict_grid(
@@ -122,18 +176,43 @@ def predict_grid(
     runtime: Runtime,
     passes: Passes | None = None,
 ) -> Tensor:
-    """As `predict_prepared`, but on the network's own grid and device.
+    """As `predict_prepared`, but on the network's own grid and device: the mask of `grid_logits`.
 
     Args:
-        network: Network, as for `predict_prepared`.
-        prepared: Prepared image, as for `predict_prepared`.
-        settings: Settings, as for `predict_prepared`.
-        runtime: Runtime, as for `predict_prepared`.
-        passes: Filled with this image's passes, and asked before one is made: a second call for the
-            same image and network may differ in settings for inference alone, and repeats none.
+        network: Network, as for `grid_logits`.
+        prepared: Prepared image, as for `grid_logits`.
+        settings: Settings, as for `grid_logits`.
+        runtime: Runtime, as for `grid_logits`.
+        passes: Passes, as for `grid_logits`.
 
     Returns:
         Float32 tensor of shape (1, 1, h, w).
+
+    Raises:
+        SettingsError: The image is not a two-dimensional array of finite real pixels.
+        OutOfMemory: A single window does not fit in memory.
+    """
+    return grid_logits(network, prepared, settings, runtime, passes).mask
+
+
+def grid_logits(
+    network: nn.Module,
+    prepared: NDArray[np.generic],
+    settings: FoldSettings,
+    runtime: Runtime,
+    passes: Passes | None = None,
+) -> GridLogits:
+    """Logits of an image on the network's own grid and device.
+
+    Of windows the highest case logit counts; of an image and its mirror (`tta`) the mean.
+
+    Args:
+        network: Network, as for `predict_prepared`; with a case head where the settings say so.
+        prepared: Prepared image, as for `predict_prepared`.
+        settings: Settings, as for `predict_prepared`, and `case_head`.
+        runtime: Runtime, as for `predict_prepared`.
+        passes: Filled with this image's passes, and asked before one is made: a second call for the
+            same image and network may differ in settings for inference alone, and repeats none.
 
     Raises:
         SettingsError: The image is not a two-dimensional array of finite real pixels.
@@ -147,15 +226,19 @@ def predict_grid(
         starts = window_starts((height, width), settings.window_size, settings.overlap)
         if (False, starts) not in known:
             known[False, starts] = _windowed(network, images, settings, runtime)
-        logits = known[False, starts]
+        found = known[False, starts]
         if settings.tta:
             if (True, starts) not in known:
                 mirrored = images.flip(-1)
                 known[True, starts] = _windowed(
                     network, mirrored, settings, runtime, is_mirrored=True
                 )
-            logits = (logits + known[True, starts].flip(-1)) / 2
-    return logits
+            other = known[True, starts]
+            case = None if found.case is None or other.case is None else found.case + other.case
+            found = GridLogits(
+                (found.mask + other.mask.flip(-1)) / 2, None if case is None else case / 2
+            )
+    return found
 
 
 def on_grid(logits: Tensor, shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -182,25 +265,32 @@ def _windowed(
     runtime: Runtime,
     *,
     is_mirrored: bool = False,
-) -> Tensor:
-    """Float32 logits of shape (1, 1, h, w): one pass where the window covers the image."""
+) -> GridLogits:
+    """One pass where the window covers the image."""
     channels = Channels(images, settings, is_mirrored=is_mirrored)
     layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
+    cases: list[Tensor] = []  # of windows that are given twice, for want of memory, twice
 
     def forward(batch: Tensor) -> Tensor:
         enabled = runtime.precision == "bfloat16"
         windows = channels.complete(batch).contiguous(memory_format=layout)
         with torch.autocast(runtime.device, dtype=torch.bfloat16, enabled=enabled):
-            logits: Tensor = network(windows)
-        return logits.float()
+            if settings.case_head:
+                logits, case = network.with_case(windows)  # type: ignore[operator]
+                cases.append(case.float())
+            else:
+                logits = network(windows)
+        result: Tensor = logits.float()
+        return result
 
-    return slide(
+    mask = slide(
         forward,
         channels.stack,
         settings.window_size,
         settings.overlap,
         grouped=runtime.folded_norms,
     )
+    return GridLogits(mask, torch.cat(cases).amax(0) if cases else None)
 
 
 @contextmanager

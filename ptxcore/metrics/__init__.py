@@ -16,6 +16,7 @@ from ptxcore.metrics._counts import (
 from ptxcore.metrics._detection import (
     case_score,
     case_scores,
+    finite_case_logit,
     fit_calibration,
     roc_area,
     threshold_for,
@@ -56,6 +57,7 @@ __all__ = [
     "concatenate",
     "convention",
     "count_case",
+    "finite_case_logit",
     "fit_calibration",
     "leave_one_fold_out",
     "load_distances",

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxcore.errors import TrainingDiverged
 from ptxcore.metrics._counts import quantise
 from ptxcore.types import LOGIT_RANGE, NUM_LOGIT_BINS, CaseTable
 
@@ -47,6 +48,20 @@ def case_score(logits: NDArray[np.float32], min_area: float = 0.0) -> float:
     bins = np.bincount(quantise(logits).ravel(), minlength=NUM_LOGIT_BINS)
     above = np.cumsum(bins[::-1])[::-1]
     return LOGIT_RANGE[0] + _BIN * max(int((above > min_area * bins.sum()).sum()) - 1, 0)
+
+
+def finite_case_logit(logit: float) -> float:
+    """A logit of a case head, if it is one.
+
+    Raises:
+        TrainingDiverged: It is NaN or infinite.
+    """
+    if not math.isfinite(logit):
+        raise TrainingDiverged(
+            f"case head: found a logit of {logit}, expected a finite one; the network has diverged "
+            "or its weights are damaged"
+        )
+    return logit
 
 
 def roc_area(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:

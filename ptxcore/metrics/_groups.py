@@ -81,7 +81,10 @@ def _named(
     table: CaseTable, part: NDArray[np.bool_], rule: Rule | None, names: tuple[str, ...], group: str
 ) -> dict[str, float]:
     rows = CaseTable(
-        case_ids=table.case_ids[part], truth=table.truth[part], background=table.background[part]
+        case_ids=table.case_ids[part],
+        truth=table.truth[part],
+        background=table.background[part],
+        case_logits=None if table.case_logits is None else table.case_logits[part],
     )
     values = summarize(rows, rule)
     # "dice_view_ap_all_empty" is the baseline of "dice_view_ap".

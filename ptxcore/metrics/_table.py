@@ -17,7 +17,7 @@ from ptxcore.types import NUM_LOGIT_BINS, CaseTable
 
 _FIELDS = ("case_ids", "truth", "background")
 #: Tables written before these existed are read without them.
-_OPTIONAL = ("views", "surfaces")
+_OPTIONAL = ("views", "surfaces", "case_logits")
 NUM_SURFACE_COLUMNS = 3
 #: What numpy raises on damaged files; TypeError where the file holds a bare array.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile, zlib.error)
@@ -29,6 +29,7 @@ def build_table(
     *,
     views: Sequence[str] | None = None,
     surfaces: Sequence[tuple[float, float, float]] | None = None,
+    case_logits: Sequence[float] | None = None,
 ) -> CaseTable:
     """A table from what `count_case` gave for each case, in the same order.
 
@@ -38,6 +39,7 @@ def build_table(
             arrays of shape (NUM_LOGIT_BINS,).
         views: View of each case, "" where unknown.
         surfaces: What `measure_surface` gave for each case.
+        case_logits: Logit of the case head for each case, finite.
 
     Returns:
         A table of N rows.
@@ -57,6 +59,7 @@ def build_table(
         surfaces=None
         if surfaces is None
         else np.asarray(surfaces, dtype=np.float64).reshape(-1, NUM_SURFACE_COLUMNS),
+        case_logits=None if case_logits is None else np.asarray(case_logits, dtype=np.float64),
     )
     _check(table, "rows")
     return table
@@ -69,7 +72,7 @@ def concatenate(tables: Sequence[CaseTable]) -> CaseTable:
         tables: Tables, at least one.
 
     Returns:
-        A table with the rows of all; views and surfaces where every table has them.
+        A table with the rows of all; views, surfaces and case logits where every table has them.
 
     Raises:
         DataError: No table was given, or a case is in two of them.
@@ -82,6 +85,7 @@ def concatenate(tables: Sequence[CaseTable]) -> CaseTable:
         background=np.concatenate([table.background for table in tables]),
         views=_joined([table.views for table in tables]),
         surfaces=_joined([table.surfaces for table in tables]),
+        case_logits=_joined([table.case_logits for table in tables]),
     )
     _check(table, "tables")
     return table
@@ -159,6 +163,16 @@ def _check(table: CaseTable, source: str) -> None:
         raise DataError(
             f"{source}: surfaces: found {surfaces.dtype} of shape {surfaces.shape}, "
             f"expected float64 of shape {wide}"
+        )
+    case_logits = table.case_logits
+    if case_logits is not None and (
+        case_logits.shape != ids.shape
+        or case_logits.dtype != np.float64
+        or not np.isfinite(case_logits).all()
+    ):
+        raise DataError(
+            f"{source}: case_logits: found {case_logits.dtype} of shape {case_logits.shape}, "
+            f"expected finite float64 of shape {ids.shape}"
         )
     if len(np.unique(ids)) != len(ids):
         raise DataError(

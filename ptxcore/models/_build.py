@@ -43,7 +43,7 @@ def build_network(settings: FoldSettings, *, seed: int) -> SegmentationUNet:
 
     Args:
         settings: Settings, of which `network`, `channels`, `levels`, `norm`, `dropout`,
-            `deep_supervision`, `context_factor` and `position_channels` count here.
+            `deep_supervision`, `case_head`, `context_factor` and `position_channels` count here.
         seed: Same seed, same weights; the global generator is left as it was.
 
     Returns:
@@ -62,6 +62,7 @@ def build_network(settings: FoldSettings, *, seed: int) -> SegmentationUNet:
             style,
             gated=settings.network == "attention_unet",
             supervised=settings.deep_supervision,
+            has_case_head=settings.case_head,
             num_channels=settings.num_channels,
         )
     for output in (network.output, *network.auxiliary):

@@ -30,6 +30,7 @@ class SegmentationUNet(nn.Module):
         *,
         gated: bool,
         supervised: bool = False,
+        has_case_head: bool = False,
         num_channels: int = 1,
     ) -> None:
         """Build the paths.
@@ -41,6 +42,8 @@ class SegmentationUNet(nn.Module):
                 one: its features do not describe enough of the image (Oktay et al., section 2.3),
                 and on the finest grid a gate costs most.
             supervised: Whether the coarser levels of the expanding path have an output too.
+            has_case_head: Whether it also gives one logit an image, from the mean and the maximum
+                of each channel of the coarsest level: the maximum keeps what is small.
             num_channels: Channels of the input, C.
         """
         super().__init__()
@@ -64,6 +67,7 @@ class SegmentationUNet(nn.Module):
         self.auxiliary = nn.ModuleList(
             nn.Conv2d(upper, 1, kernel_size=1) for upper, _ in steps[:-1] if supervised
         )
+        self.case_output = nn.Linear(2 * widths[-1], 1) if has_case_head else None
 
     @property
     def num_gates(self) -> int:
@@ -76,9 +80,20 @@ class SegmentationUNet(nn.Module):
         Args:
             images: Shape (B, C, H, W), floating, any height and width.
         """
-        levels, size = self._levels(images)
-        logits: Tensor = self.output(levels[-1])
-        return logits[..., : size.height, : size.width]
+        _, levels, size = self._levels(images)
+        return self._finest(levels, size)
+
+    def with_case(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The mask, and whether there is one at all; of a network with a case head alone.
+
+        Args:
+            images: Shape (B, C, H, W), as for `forward`.
+
+        Returns:
+            What `forward` gives, and a logit an image that its mask is not empty, shape (B, 1).
+        """
+        coarsest, levels, size = self._levels(images)
+        return self._finest(levels, size), self._case(coarsest)
 
     def all_logits(self, images: Tensor) -> tuple[Tensor, ...]:
         """What deep supervision trains (Lee et al. 2015, arXiv:1409.5185).
@@ -91,7 +106,15 @@ class SegmentationUNet(nn.Module):
             brought to the grid of the images bilinearly, so that any size works and the truth
             stays as it is. The first is what `forward` gives; without deep supervision the only.
         """
-        levels, size = self._levels(images)
+        return self.all_outputs(images)[0]
+
+    def all_outputs(self, images: Tensor) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """What is trained: `all_logits`, and with a case head the case logits of `with_case`.
+
+        Args:
+            images: Shape (B, C, H, W).
+        """
+        coarsest, levels, size = self._levels(images)
         outputs = [self.output(levels[-1])]
         # `auxiliary` runs coarse to fine and stops below the finest level.
         for output, features in reversed(list(zip(self.auxiliary, levels, strict=False))):
@@ -103,22 +126,36 @@ class SegmentationUNet(nn.Module):
                     align_corners=False,
                 )
             )
-        return tuple(logits[..., : size.height, : size.width] for logits in outputs)
+        masks = tuple(logits[..., : size.height, : size.width] for logits in outputs)
+        return masks, None if self.case_output is None else self._case(coarsest)
 
-    def _levels(self, images: Tensor) -> tuple[list[Tensor], Size]:
-        """Features of the expanding path, coarse to fine, padded; and the size to crop to."""
+    def _finest(self, levels: list[Tensor], size: Size) -> Tensor:
+        logits: Tensor = self.output(levels[-1])
+        return logits[..., : size.height, : size.width]
+
+    def _case(self, coarsest: Tensor) -> Tensor:
+        assert self.case_output is not None, "asked of networks with a case head alone"
+        pooled = torch.cat((coarsest.mean((2, 3)), coarsest.amax((2, 3))), dim=1)
+        logits: Tensor = self.case_output(pooled)
+        return logits
+
+    def _levels(self, images: Tensor) -> tuple[Tensor, list[Tensor], Size]:
+        """Features of the coarsest level, and of the expanding path, coarse to fine; all padded.
+        And the size to crop to.
+        """
         padded, size = pad_to_multiple(images, 2 ** (self.num_levels - 1))
         features = self.head(padded)
         skips = []
         for down in self.down:
             skips.append(features)
             features = down(features)
+        coarsest = features
         levels: list[Tensor] = []
         for up, gate, merge in zip(self.up, self.gates, self.merge, strict=True):
             below = up(features)
             features = merge(torch.cat((gate(below, skips.pop()), below), dim=1))
             levels.append(features)
-        return levels, size
+        return coarsest, levels, size
 
     @torch.no_grad()
     def attention_maps(self, images: Tensor) -> tuple[Tensor, ...]:

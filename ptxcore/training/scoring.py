@@ -16,12 +16,20 @@ from ptxcore.data.resample import target_shape
 from ptxcore.data.splits.fold_plan import SearchPlan
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import OutOfMemory
-from ptxcore.inference import Passes, for_inference_on, on_grid, predict_grid, predict_prepared
+from ptxcore.inference import (
+    Passes,
+    for_inference_on,
+    grid_logits,
+    on_grid,
+    predict_grid,
+    predict_prepared,
+)
 from ptxcore.losses import loss_of
 from ptxcore.metrics import (
     build_table,
     concatenate,
     count_case,
+    finite_case_logit,
     logits_to_mask,
     measure_surface,
     size_quartiles,
@@ -83,8 +91,11 @@ def _score(
     """As `score_cases`, with the network as it computes; `passes` are those of the one case."""
     grid = store.resampled(settings.image_size, settings.resampling)
     rows, losses, surfaces = [], [], []
+    cases: list[float] = []
     for index in (store.index(name) for name in case_ids):
-        logits = predict_grid(network, grid.image(index), settings, runtime, passes)
+        logits, case = grid_logits(network, grid.image(index), settings, runtime, passes)
+        if case is not None:
+            cases.append(finite_case_logit(float(case[0])))
         truth = torch.from_numpy(grid.soft_mask(index).astype("float32") / 255)[None, None]
         losses.append(float(loss_of(settings, logits, truth.to(logits.device))))
         mask = store.mask(index)
@@ -98,6 +109,7 @@ def _score(
         rows,
         views=[store.cases[store.index(name)].view for name in case_ids],
         surfaces=None if rule is None else surfaces,
+        case_logits=cases if settings.case_head else None,
     )
     return table, sum(losses) / len(losses)
 

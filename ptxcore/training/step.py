@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ptxcore.data.patches.sampler import Batch
-from ptxcore.losses import loss_of, losses_of_samples
+from ptxcore.losses import case_loss, loss_of, losses_of_samples
 from ptxcore.training.context import TrainingContext
 from ptxcore.types import Runtime
 
@@ -18,7 +18,7 @@ class Step:
     """What a step gave; on the device still, since reading it would wait.
 
     Attributes:
-        loss: Scalar, of the network's own output.
+        loss: Scalar, of the network's own mask.
         of_samples: Loss of each sample, shape (B,); (0,) where no negative is remembered.
     """
 
@@ -118,17 +118,21 @@ def _backward(context: TrainingContext, seen: Tensor, truth: Tensor, *, share: f
     with torch.autocast(
         runtime.device, dtype=torch.bfloat16, enabled=runtime.precision == "bfloat16"
     ):
-        every: tuple[Tensor, ...] = (
-            network.all_logits(seen)  # type: ignore[operator]
-            if settings.deep_supervision
-            else (network(seen),)
+        every: tuple[Tensor, ...]
+        every, case = (
+            network.all_outputs(seen)  # type: ignore[operator]
+            if settings.deep_supervision or settings.case_head
+            else ((network(seen),), None)
         )
     logits = every[0]
     loss = loss_of(settings, logits.float(), truth)
-    # Half as much for each coarser level. Reported is the first: the monitor's loss has no other.
+    # Half as much for each coarser level. Reported is the first: the monitor's loss has no other,
+    # and none of the case head.
     whole = loss
     for level, coarser in enumerate(every[1:], start=1):
         whole = whole + loss_of(settings, coarser.float(), truth) / 2**level
+    if case is not None:
+        whole = whole + settings.case_loss_weight * case_loss(case, truth)
     of_samples = loss.new_empty(0)
     if settings.hard_negative_share > 0:
         of_samples = losses_of_samples(settings, logits.detach().float(), truth)

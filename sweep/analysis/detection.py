@@ -1,7 +1,8 @@
 """Whether the winner tells ill cases from healthy ones, and how surely one case can be called.
 
-A case's score is the highest logit that more than a least area of its image reaches
-(`ptxcore.metrics.case_scores`). Least area, calibration and thresholds of fold f come from the
+A case's score is the logit of the network's case head; of a network without one it is the highest
+logit that more than a least area of its image reaches (`ptxcore.metrics.case_scores`). Least area,
+calibration and thresholds of fold f come from the
 *other* folds, as those of masks do; what stands here is how they did on fold f. What a model is
 deployed with is chosen on all out-of-fold cases, and a hold-out alone can judge that.
 """
@@ -44,6 +45,9 @@ AREAS = (0.0, 1e-4, 5e-4, 2e-3, 1e-2)
 _TIE = 1e-9
 #: Under which a model keeps it among the facts of its origin.
 FACT = "case_detection"
+#: What a case is scored by.
+MASK, CASE_HEAD = "mask", "case_head"
+_IN_WORDS = {MASK: "by its mask's logits", CASE_HEAD: "by the networks' case head"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +55,18 @@ class CaseRule:
     """How the logits of a case become a probability that it is positive, and calls.
 
     Attributes:
-        min_area: Share of the image that must reach the score.
+        min_area: Share of the image that must reach the score; 0 of a case head.
         slope: Slope of the calibration, 0 or more.
         intercept: Its intercept.
         thresholds: Scores from which a case is called, one for each of `SPECIFICITIES`.
+        score: `CASE_HEAD`, or `MASK` of a network without one.
     """
 
     min_area: float
     slope: float
     intercept: float
     thresholds: tuple[float, ...]
+    score: str = MASK
 
     def probability(self, score: float) -> float:
         """Probability that a case of this score is positive, for the prevalence of the search."""
@@ -85,21 +91,33 @@ class CaseCall:
         probability: That it has a true mask, in [0, 1], if ill ones are as frequent as they were
             in the search; calibrated on single networks out of fold, of which a model is the mean.
         called: By specificity, such as "0.95": whether it is called ill at the threshold for that.
+        score: What it was told by: `CASE_HEAD` of the networks, or their `MASK`.
     """
 
     probability: float
     called: Mapping[str, bool]
+    score: str = MASK
 
 
-def call_case(rule: CaseRule, probability: NDArray[np.float32]) -> CaseCall:
-    """What a model says of an image as a whole, from its map of probabilities.
+def call_case(
+    rule: CaseRule, probability: NDArray[np.float32], case_logit: float | None
+) -> CaseCall | None:
+    """What a model says of an image as a whole.
 
     Args:
         rule: How the model calls cases.
-        probability: Shape (H, W), in [0, 1].
+        probability: Of its pixels, shape (H, W), in [0, 1].
+        case_logit: Of its case heads, None of one without.
+
+    Returns:
+        None where the rule is one of case heads and what computes has none.
     """
-    score = case_score(probability_to_logits(probability), rule.min_area)
-    return CaseCall(probability=rule.probability(score), called=rule.calls(score))
+    score = case_logit
+    if rule.score == MASK:
+        score = case_score(probability_to_logits(probability), rule.min_area)
+    if score is None:
+        return None
+    return CaseCall(probability=rule.probability(score), called=rule.calls(score), score=rule.score)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +197,8 @@ def sentence(found: Detection) -> str:
     if math.isnan(found.area[0]):
         return f"Case by case nothing can be said of {cases}: expected both kinds."
     text = (
-        f"Case by case: of {cases} out of fold, a positive one ranks above a healthy one in "
+        f"Case by case, {_IN_WORDS[found.rule.score]}: of {cases} out of fold, a positive one "
+        "ranks above a healthy one in "
         f"{found.area[0]:.3f} of pairs ({spread(found.area)}; a coin 0.5)"
     )
     one = next((one for one in found.called if one.asked == 0.95), None)
@@ -288,23 +307,27 @@ def choose_case_rule(table: CaseTable) -> CaseRule:
     Args:
         table: Counts of positive and healthy cases.
     """
-    positive = _is_positive(table)
-    scores = {area: case_scores(table, area) for area in AREAS}
-    areas = {area: roc_area(own, positive) for area, own in scores.items()}
-    best = min(area for area in AREAS if areas[area] >= max(areas.values()) - _TIE)
-    slope, intercept = fit_calibration(scores[best], positive)
-    healthy = scores[best][~positive]
+    positive, best = _is_positive(table), 0.0
+    if (scores := table.case_logits) is None:
+        by_area = {area: case_scores(table, area) for area in AREAS}
+        areas = {area: roc_area(own, positive) for area, own in by_area.items()}
+        best = min(area for area in AREAS if areas[area] >= max(areas.values()) - _TIE)
+        scores = by_area[best]
+    slope, intercept = fit_calibration(scores, positive)
+    healthy = scores[~positive]
     return CaseRule(
         min_area=best,
         slope=slope,
         intercept=intercept,
         thresholds=tuple(threshold_for(healthy, asked) for asked in SPECIFICITIES),
+        score=MASK if table.case_logits is None else CASE_HEAD,
     )
 
 
 def judge_calls(table: CaseTable, rule: CaseRule) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Probability of each case, shape (N,), and its calls, shape (N, len(SPECIFICITIES))."""
-    scores = case_scores(table, rule.min_area)
+    scores = case_scores(table, rule.min_area) if rule.score == MASK else table.case_logits
+    assert scores is not None, "tables of one trial have all a case head, or none"
     probability = expit(rule.slope * scores + rule.intercept)
     return probability, scores[:, None] >= np.asarray(rule.thresholds)
 

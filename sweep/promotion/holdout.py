@@ -8,14 +8,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.errors import FoldPlanError
-from ptxcore.inference import Ensemble
-from ptxcore.metrics import build_table, count_case, logits_to_mask, measure_surface
+from ptxcore.inference import Ensemble, ImageLogits
+from ptxcore.metrics import (
+    build_table,
+    count_case,
+    finite_case_logit,
+    logits_to_mask,
+    measure_surface,
+)
 from ptxcore.types import CaseTable, Rule
 from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
@@ -24,8 +29,8 @@ from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
 from sweep.storage.sweep_files import files_of
 
-#: Logits, float32 of shape (H, W), for a case's id and its image.
-Logits = Callable[[str, NDArray[Any]], NDArray[np.float32]]
+#: Logits for a case's id and its image.
+Logits = Callable[[str, NDArray[Any]], ImageLogits]
 
 
 def holdout_digest(plan: FoldPlan) -> str:
@@ -162,24 +167,34 @@ def score_cases(
     """
     rows: list[list[Any]] = [[] for _ in models]
     surfaces: list[list[tuple[float, float, float]]] = [[] for _ in models]
+    cases: list[list[float | None]] = [[] for _ in models]
     for done, name in enumerate(names, start=1):
         index = store.index(name)
         image, truth = store.image(index), store.mask(index)
         spacing = store.cases[index].pixel_spacing_mm
-        for (logits_of, rule), own, outlines in zip(models, rows, surfaces, strict=True):
-            logits = logits_of(name, image)
+        for (logits_of, rule), own, outlines, found in zip(
+            models, rows, surfaces, cases, strict=True
+        ):
+            logits, case = logits_of(name, image)
+            found.append(case)
             own.append(count_case(logits, truth))
             outlines.append(measure_surface(logits_to_mask(logits, rule), truth, spacing))
         on_progress(done, len(names))
     views = [store.cases[store.index(name)].view for name in names]
     return [
-        build_table(names, own, views=views, surfaces=outlines)
-        for own, outlines in zip(rows, surfaces, strict=True)
+        build_table(names, own, views=views, surfaces=outlines, case_logits=_all_or_none(found))
+        for own, outlines, found in zip(rows, surfaces, cases, strict=True)
     ]
 
 
 def _logits_of(ensemble: Ensemble) -> Logits:
-    return lambda _, image: ensemble.logits(image)
+    return lambda _, image: ensemble.predict(image)
+
+
+def _all_or_none(found: Sequence[float | None]) -> list[float] | None:
+    """What case heads say of each case; None where a model has none."""
+    known = [finite_case_logit(one) for one in found if one is not None]
+    return known if len(known) == len(found) else None
 
 
 def table_path(folder: Path, use: int, of: int | str) -> Path:

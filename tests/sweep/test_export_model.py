@@ -75,6 +75,22 @@ def test_logits_are_those_of_the_networks(
     assert (opened.rule, opened.facts) == (networks.rule, {"sweep": "drawn"})
 
 
+def test_case_heads_go_with_the_graph(tmp_path: Path, rng: np.random.Generator) -> None:
+    settings = dataclasses.replace(SETTINGS, case_head=True, context_factor=0)
+    members = tuple((build_network(settings, seed=seed).eval(), settings) for seed in range(2))
+    ensemble, path = Ensemble(members=members), tmp_path / "model.onnx"
+    assert export_onnx(ensemble, path, facts={}) < 1e-4
+    outputs = [one.name for one in onnx.load(str(path)).graph.output]
+    assert outputs == ["logits", "case_logits"]
+    image = rng.integers(0, 4000, (70, 50)).astype(np.uint16)
+    mask, case = ensemble.predict(image)
+    assert case is not None
+    for engine in ("onnxruntime", "openvino"):
+        found = OnnxEnsemble.load(path, engine=engine).predict(image)
+        assert found.case == pytest.approx(case, abs=1e-4)
+        np.testing.assert_allclose(found.mask, mask, atol=1e-4)
+
+
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "openvino-bfloat16"])
 def test_engines_give_what_the_networks_give(
     networks: Ensemble, graph: Path, engine: str, rng: np.random.Generator

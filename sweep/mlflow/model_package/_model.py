@@ -131,11 +131,13 @@ class EnsembleModel(PythonModel):
         return found
 
     def _segment(self, pixels: NDArray[Any], doubts: list[str], output: str) -> dict[str, Any]:
-        probability, mask = segment(self._ensemble, pixels)
+        probability, mask, case_logit = segment(self._ensemble, pixels)
         answer = {"probability": probability, "mask": mask}
         if not (is_clear := has_contrast(pixels)):
             doubts = [*doubts, "no contrast in the picture, so nothing can be said of it"]
         cautions = [*doubts, *([self._caution] if self._caution else [])]
+        rule = self._case_rule
+        call = None if rule is None else call_case(rule, probability, case_logit)
         return {
             **(answer if output == ARRAYS else {"mask_rle": encode(mask)}),
             "case_positive": bool(mask.any()),
@@ -143,9 +145,7 @@ class EnsembleModel(PythonModel):
             "highest": float(probability.max()),
             "has_contrast": is_clear,
             "caution": "; ".join(cautions) or None,
-            "case": None
-            if self._case_rule is None
-            else dataclasses.asdict(call_case(self._case_rule, probability)),
+            "case": None if call is None else dataclasses.asdict(call),
             FACT: self._facts.get(FACT),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -114,6 +115,35 @@ def test_kept_as_json_and_said(tables: list[CaseTable]) -> None:
     few = detect_on(tables, {name: "one" for one in tables for name in one.case_ids}, trial=3)
     assert few is not None
     assert "too few patients for an interval" in sentence(few)
+
+
+def test_a_case_head_gives_the_score(tables: list[CaseTable], rng: np.random.Generator) -> None:
+    """Here masks tell cases apart and the head does not, so that it shows which was asked."""
+    headed = [
+        dataclasses.replace(one, case_logits=rng.normal(size=len(one.case_ids))) for one in tables
+    ]
+    found, by_masks = detect_on(headed, {}, trial=7), detect_on(tables, {}, trial=7)
+    assert found is not None
+    assert by_masks is not None
+    assert (found.rule.score, found.rule.min_area, by_masks.rule.score) == ("case_head", 0, "mask")
+    assert found.area[1] < 0.5 < found.area[2]
+    assert "by the networks' case head" in sentence(found)
+    assert "by its mask's logits" in sentence(by_masks)
+    # Monotone in the head's logit, and the same whatever the masks are.
+    perfect = [
+        dataclasses.replace(one, case_logits=np.where(one.truth.sum(1) > 0, 2.0, -3.0))
+        for one in tables
+    ]
+    best = detect_on(perfect, {}, trial=7)
+    assert best is not None
+    assert best.area[0] == 1
+    assert [(one.specificity[0], one.sensitivity[0]) for one in best.called] == [(1, 1)] * 3
+    assert best.rule.probability(2.0) > 0.9 > 0.1 > best.rule.probability(-3.0)
+    assert Detection.from_stored(json.loads(json.dumps(best.to_stored()))) == best
+    # A ledger of an earlier version has no such key.
+    stored = by_masks.to_stored()
+    del stored["rule"]["score"]
+    assert Detection.from_stored(stored) == by_masks
 
 
 def test_why_there_is_no_interval() -> None:
