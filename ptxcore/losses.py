@@ -191,7 +191,7 @@ def case_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Of a patch that is what the patch shows: a patch beside the finding is an empty one.
 
     Args:
-        logits: Of the case head, shape (B, 1), any floating type.
+        logits: Logits of the case head, shape (B, 1), any floating type.
         target: Covered share of each pixel in [0, 1], shape (B, 1, H, W); positive is a sample in
             which any is above 0.
 

@@ -191,7 +191,7 @@ class Segmentation(NamedTuple):
     """What a model makes of an image.
 
     Attributes:
-        probability: Of each pixel, in [0, 1], float32 of shape (H, W).
+        probability: Probability of each pixel, in [0, 1], float32 of shape (H, W).
         mask: Under the model's rule, bool of that shape.
         case_logit: That there is anything to segment, not calibrated; None without a case head.
     """
@@ -244,7 +244,7 @@ def mean_case_logit(found: Sequence[float | None]) -> float | None:
     """Mean of what networks' case heads say, each limited to `LOGIT_RANGE`, as of masks.
 
     Args:
-        found: Of each network, at least one; None of one without a case head.
+        found: Logits of the networks, at least one; None for one without a case head.
 
     Returns:
         None where one has none; of one network exactly what it says.

@@ -29,8 +29,8 @@ class GridLogits(NamedTuple):
     """What a network says of an image, on the network's grid and device.
 
     Attributes:
-        mask: Of each pixel, float32 of shape (1, 1, h, w); of a graph of K networks (1, K, h, w).
-        case: That the mask is not empty, float32 of shape (1,) or (K,); None without a case head.
+        mask: Logits of pixels, float32 of shape (1, 1, h, w), or (1, K, h, w) of a graph of K.
+        case: Logit that the mask is not empty, float32 of shape (1,) or (K,); None without a head.
     """
 
     mask: Tensor
@@ -41,8 +41,8 @@ class ImageLogits(NamedTuple):
     """What a network, or several, say of an image on its original grid.
 
     Attributes:
-        mask: Of each pixel, float32 of shape (H, W).
-        case: That the mask is not empty; None without a case head.
+        mask: Logits of pixels, float32 of shape (H, W).
+        case: Logit that the mask is not empty; None without a case head.
     """
 
     mask: NDArray[np.float32]

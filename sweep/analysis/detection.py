@@ -106,8 +106,8 @@ def call_case(
 
     Args:
         rule: How the model calls cases.
-        probability: Of its pixels, shape (H, W), in [0, 1].
-        case_logit: Of its case heads, None of one without.
+        probability: Map of probabilities, shape (H, W), in [0, 1].
+        case_logit: What its case heads say, None of a model without.
 
     Returns:
         None where the rule is one of case heads and what computes has none.
