@@ -9,6 +9,7 @@ from sweep.policies._expected_improvement import MIN_GAIN, ExpectedImprovement
 from sweep.policies._greedy import Greedy, GreedySpec
 from sweep.policies._halving import GreedyHalving, Halving
 from sweep.policies._intensify import Intensify
+from sweep.policies._least_gain import LeastGain, least_gain
 from sweep.policies._spec import PolicySpec, make_policy, policy_named
 from sweep.policies._standard import Standard
 from sweep.policies._wave import Wave
@@ -23,10 +24,12 @@ __all__ = [
     "Halving",
     "IndexedPolicy",
     "Intensify",
+    "LeastGain",
     "Policy",
     "PolicySpec",
     "Standard",
     "Wave",
+    "least_gain",
     "make_policy",
     "pause_after",
     "policy_named",

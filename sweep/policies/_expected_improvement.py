@@ -29,6 +29,7 @@ from pydantic import Field
 from sweep.errors import UsageError
 from sweep.policies._base import IndexedPolicy, TrialProgress
 from sweep.policies._improvement import ImprovementModel
+from sweep.policies._least_gain import LeastGain, least_gain
 from sweep.policies._spec import PolicySpec
 from sweep.records import (
     DEFAULT_TRIAL,
@@ -85,7 +86,7 @@ class ExpectedImprovement(IndexedPolicy):
         lookahead: int | None = 0,
         num_first: int | None = None,
         capacity: int = 300,
-        min_gain: float = MIN_GAIN,
+        min_gain: float | str = MIN_GAIN,
     ) -> None:
         """See `IndexedPolicy`.
 
@@ -98,7 +99,7 @@ class ExpectedImprovement(IndexedPolicy):
             num_first: With a lookahead, trials that get their first fold unasked, at least 1;
                 None for 15% of all, at least 8 and at most 100.
             capacity: Trials with scores in the model, at least 2, and as many without.
-            min_gain: Gain from which a fold is run, at least 0, see `gain_left`. Trials below
+            min_gain: Gain from which a fold is run, at least 0, see `least_gain`. Trials below
                 it are scheduled last, without a first fold. While a running trial is above it,
                 none below it is started: on many workers an idle slot is cheaper than folds that
                 the running one will make pointless.
@@ -112,10 +113,10 @@ class ExpectedImprovement(IndexedPolicy):
                 raise UsageError(f"{name}: found {value}, expected at least {least}")
         if capacity < 2:
             raise UsageError(f"capacity: found {capacity}, expected at least 2")
-        if not 0 <= min_gain < math.inf:
-            raise UsageError(f"min_gain: found {min_gain}, expected at least 0")
         self.pinned, self.capacity = pinned, capacity
-        self.min_gain = min_gain
+        self._least = least_gain(min_gain)
+        #: In the unit of gains; of another unit it follows the scores, and is none before a model.
+        self.min_gain = self._least.value if self._least.unit == "spread" else 0.0
         self.lookahead = capacity if lookahead is None else min(lookahead, capacity)
         self.num_first = num_first or max(8, min(100, 3 * num_trials // 20))
         self._unstarted: set[int] = set()  # wait for a first fold
@@ -279,6 +280,20 @@ class ExpectedImprovement(IndexedPolicy):
             return math.inf
         return max((self._gains.get(n, 0.0) for n in (*self._running, *waiting)), default=0.0)
 
+    def in_spreads(self, least: LeastGain) -> float:
+        """A gain in the unit of `gain_left`, by what the scores so far say; 0 while they do not."""
+        if least.unit == "spread":
+            return least.value
+        if not self._model or not self._num_scores:
+            return 0.0
+        return least.in_spreads(
+            scale=self._model.scale,
+            noise=self._model.noise,
+            num_trials=self.num_trials,
+            num_folds=self.num_folds,
+            seconds=self._seconds / self._num_scores,
+        )
+
     def _take(self, event: FoldFinished) -> None:
         trial = self._trials[event.trial]
         self._num_scores += 1
@@ -350,6 +365,7 @@ class ExpectedImprovement(IndexedPolicy):
     def _update(self) -> None:
         """Every trial's gain, and place in the index."""
         ranks = {}
+        self.min_gain = self.in_spreads(self._least)
         for number, gain in self._model.expected_improvement(self._best).items():
             trial = self._trials[number]
             if trial.is_over:

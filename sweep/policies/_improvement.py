@@ -51,6 +51,17 @@ class ImprovementModel:
         """Whether a trial is modelled."""
         return number in self._rows
 
+    @property
+    def scale(self) -> float:
+        """Standard deviation of the trials' first scores, the hopeless lifted."""
+        return self._models[0].scale
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of what one trial's folds do not share with another's, in `scale`."""
+        variances = [model.variances.noise + model.variances.shared_fold for model in self._models]
+        return math.sqrt(float(np.mean(variances)))
+
     def build(
         self,
         trials: Sequence[TrialProgress],

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from sweep.errors import UsageError
 from sweep.policies._base import Policy
+from sweep.policies._least_gain import FORMS, least_gain
 from sweep.util.strict import Named, Problem, find
 
 
@@ -24,25 +25,27 @@ class PolicySpec(Named):
             is 10 or `num_trials` if that is less, and None in standard order and where `min_gain`
             ends the sweep.
         min_gain: The sweep ends when no fold promises this gain: expected improvement of the best
-            mean per missing fold, times the number of all folds of all trials, in units of the
-            trials' standard deviation. None for no such rule. Only of policies that have
-            `gain_left`; halving and intensification know only whether they have decided.
+            mean per missing fold, times the number of all folds of all trials, in the unit that
+            `LeastGain` knows. None for no such rule. Only of policies that have `gain_left`;
+            halving and intensification know only whether they have decided.
         policy: Builds the policy.
         own_min_gain: `min_gain` where neither it nor `num_completions` is given.
     """
 
     num_trials: int = Field(default=40, ge=1)
     num_completions: int | None = Field(default=10, ge=1)
-    min_gain: float | None = Field(default=None, gt=0)
+    min_gain: float | str | None = None
 
     policy: ClassVar[Callable[..., Policy]]
-    own_min_gain: ClassVar[float | None] = None
+    own_min_gain: ClassVar[float | str | None] = None
 
     @model_validator(mode="before")
     @classmethod
     def _choose_the_end(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
+        if not _is_gain(data.get("min_gain")):
+            raise Problem("min_gain", data["min_gain"], f"{FORMS}, or null")
         if data.get("lookahead") == 0 and "lookahead" not in cls.model_fields:
             # Of sweeps that were begun when it was a setting of every policy.
             data = {key: value for key, value in data.items() if key != "lookahead"}
@@ -87,6 +90,17 @@ class PolicySpec(Named):
     def content(self) -> dict[str, Any]:
         """What the digest of a search space knows of it: the same as in older versions."""
         return {"lookahead": 0, **self.model_dump()}
+
+
+def _is_gain(given: object) -> bool:
+    if given is None:
+        return True
+    if isinstance(given, bool) or not isinstance(given, float | int | str):
+        return False
+    try:
+        return least_gain(given).value > 0
+    except UsageError:
+        return False
 
 
 def make_policy(name: str, settings: Mapping[str, Any], num_folds: int) -> Policy:

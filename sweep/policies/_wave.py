@@ -28,6 +28,7 @@ from pydantic import Field, model_validator
 from sweep.errors import UsageError
 from sweep.policies._base import IndexedPolicy, TrialProgress
 from sweep.policies._expected_improvement import MIN_GAIN, ExpectedImprovement
+from sweep.policies._least_gain import LeastGain
 from sweep.policies._spec import PolicySpec
 from sweep.records import (
     DEFAULT_TRIAL,
@@ -85,7 +86,7 @@ class Wave(IndexedPolicy):
         stragglers: float = 0.1,
         window: int = 3,
         pinned: int | None = DEFAULT_TRIAL,
-        min_gain: float = MIN_GAIN,
+        min_gain: float | str = MIN_GAIN,
     ) -> None:
         """See `IndexedPolicy`.
 
@@ -160,6 +161,10 @@ class Wave(IndexedPolicy):
         if not self._looks[-1].is_decided:
             return math.inf
         return 0.0 if self._inner is None else self._inner.gain_left()
+
+    def in_spreads(self, least: LeastGain) -> float:
+        """See `ExpectedImprovement`; without a trial past all looks nothing is worth a fold."""
+        return math.inf if self._inner is None else self._inner.in_spreads(least)
 
     def _is_held_back(self, decision: RunFold) -> bool:
         return self.rank(self._trials[decision.trial])[0] == _HELD

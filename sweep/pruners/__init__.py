@@ -6,6 +6,7 @@ shortest to copy): every file of this folder is imported, and search spaces know
 
 from sweep.pruners._base import NoPruner, PrunerPair, PrunerSpec, level_of, pruner_spec
 from sweep.pruners._bergman import BergmanPruner
+from sweep.pruners._paired_cases import PairedCasePruner
 from sweep.pruners._paired_folds import PairedFoldPruner
 from sweep.pruners._same_epoch import SameEpochPruner
 from sweep.util.strict import import_all
@@ -13,6 +14,7 @@ from sweep.util.strict import import_all
 __all__ = [
     "BergmanPruner",
     "NoPruner",
+    "PairedCasePruner",
     "PairedFoldPruner",
     "PrunerPair",
     "PrunerSpec",

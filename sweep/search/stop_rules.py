@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from sweep.errors import UsageError
+from sweep.policies import LeastGain, least_gain
 from sweep.records import DEFAULT_TRIAL, Event, FoldFinished, TrialAdded, TrialStopped
 
 
@@ -126,6 +127,9 @@ class SaysWhatIsLeft(Protocol):
     def gain_left(self) -> float:
         """Expected gain of the best next fold, at least 0; infinite while it is not known."""
 
+    def in_spreads(self, least: LeastGain) -> float:
+        """A gain in the unit of `gain_left`."""
+
 
 class NoGain:
     """Over when no unfinished trial's next fold promises enough.
@@ -137,19 +141,19 @@ class NoGain:
     def __init__(
         self,
         policy: SaysWhatIsLeft,
-        min_gain: float,
+        min_gain: float | str,
         *,
         num_folds: int,
         required: Iterable[int] = (DEFAULT_TRIAL,),
     ) -> None:
-        """Args: `min_gain` above 0, in the policy's units, below which a fold is not worth it.
+        """Args: `min_gain` above 0, see `sweep.policies.LeastGain`; less is not worth a fold.
 
         Raises:
             UsageError: min_gain is out of its range.
         """
-        if not 0 < min_gain < math.inf:
+        self._policy, self._least = policy, least_gain(min_gain)
+        if not self._least.value:
             raise UsageError(f"min_gain: found {min_gain}, expected a value above 0")
-        self._policy, self._min_gain = policy, min_gain
         self._required = frozenset(required)
         self._tally = _Tally(num_folds)
         self._reason: str | None = None
@@ -161,8 +165,8 @@ class NoGain:
             return
         tally = self._tally
         is_ready = tally.complete and self._required <= tally.complete | tally.stopped
-        if is_ready and self._policy.gain_left() < self._min_gain:
-            self._reason = f"no fold promises a gain of {self._min_gain:g} any more"
+        if is_ready and self._policy.gain_left() < self._policy.in_spreads(self._least):
+            self._reason = f"no fold promises a gain of {self._least} any more"
 
     def reason(self) -> str | None:
         """Why the sweep is over, None while it is not."""
@@ -191,7 +195,7 @@ def make_stop_rule(
     num_folds: int,
     *,
     policy: Any = None,
-    min_gain: float | None = None,
+    min_gain: float | str | None = None,
     required: Iterable[int] = (DEFAULT_TRIAL,),
 ) -> StopRule:
     """The rule of a search space: enough completions, nothing left to win, else everything.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.errors import UsageError
-from sweep.policies import MIN_GAIN, make_policy, policy_named
+from sweep.policies import MIN_GAIN, least_gain, make_policy, policy_named
 from sweep.pruners import NoPruner, PrunerSpec
 from sweep.records import DEFAULT_TRIAL
 from sweep.search.pruner_adapter import PrunerAdapter
@@ -56,7 +56,7 @@ class Arm:
     policy: str
     settings: Mapping[str, Any]
     num_completions: int | None = None
-    min_gain: float | None = None
+    min_gain: float | str | None = None
     repeats: int = 1
     pruner: PrunerSpec = field(default_factory=NoPruner)
     sampler: str = "random"
@@ -80,13 +80,13 @@ def parse_arm(text: str, *, pruner: PrunerSpec | None = None, sampler: str = "ra
         raise UsageError(f"--policy: found {text!r}, expected NAME@PARTITIONS, at least 1")
     spec = policy_named(OURS if name == "default" else name)
     count: int | None = None
-    gain: float | None = None
+    gain: float | str | None = None
     try:
         if spec.knows_gain():
-            gain = float(detail) if detail else MIN_GAIN
+            gain = _gain(detail)
         else:
             count = int(detail) if detail else spec.model_fields["num_completions"].default
-    except ValueError as error:
+    except (ValueError, UsageError) as error:
         raise UsageError(f"--policy: found {text!r}, expected NAME or NAME:NUMBER") from error
     settings = {
         "pinned": None,  # a table has no default
@@ -111,6 +111,11 @@ def parse_arm(text: str, *, pruner: PrunerSpec | None = None, sampler: str = "ra
         pruner=pruner or NoPruner(),
         sampler=sampler,
     )
+
+
+def _gain(detail: str) -> float | str:
+    least = least_gain(detail or MIN_GAIN)
+    return least.value if least.unit == "spread" else str(least)
 
 
 def replay(
