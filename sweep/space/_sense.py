@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from sweep.policies import least_gain
 from sweep.space._models import (
     CategoricalParameter,
     FloatParameter,
@@ -54,6 +55,13 @@ def space_problems(space: SearchSpace, file: SpaceFile) -> Iterator[tuple[Place,
                 f"found conditions that never hold at once ({_told(space, name)}), expected some "
                 "values at which all of them hold",
             )
+    least = None if space.policy.min_gain is None else least_gain(space.policy.min_gain)
+    if least is not None and least.metric not in (None, space.objective.metric):
+        yield (
+            ("policy", "min_gain"),
+            f"found a gain in {least.metric}, expected one in the objective "
+            f"({space.objective.metric})",
+        )
     yield from _given_problems(space, file)
 
 
