@@ -63,8 +63,8 @@ class LeastGain:
             scale: The trials' spread, in the metric's unit.
             noise: Standard deviation of what folds of one trial do not share with those of others,
                 in spreads.
-            num_trials: In all.
-            num_folds: Of a complete trial.
+            num_trials: Trials in all.
+            num_folds: Folds of a complete trial.
             seconds: Mean training time of a fold.
         """
         match self.unit:

@@ -110,7 +110,7 @@ def _variance_of_a_fold(trials: list[list[Floats]]) -> tuple[float, int]:
     """Of the mean difference on a fold, and the degrees of freedom of that.
 
     Args:
-        trials: Of each trial its folds' differences by case; the judged trial comes last.
+        trials: Differences by case of each fold of each trial; the judged trial comes last.
     """
     folds = [fold for trial in trials for fold in trial]
     by_cases = float(np.mean([fold.var(ddof=1) / len(fold) for fold in folds]))
