@@ -107,7 +107,7 @@ class PairedCasePruner(BasePruner):
 
 
 def _variance_of_a_fold(trials: list[list[Floats]]) -> tuple[float, int]:
-    """Of the mean difference on a fold, and the degrees of freedom of that.
+    """Variance of the mean difference on a fold, and its degrees of freedom.
 
     Args:
         trials: Differences by case of each fold of each trial; the judged trial comes last.
