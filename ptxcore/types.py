@@ -52,26 +52,40 @@ class CaseTable:
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """How a probability map becomes a mask: empty unless more than `min_area` of the image
-    lies above `top`; otherwise every pixel at or above `bottom`.
+    lies above `top`, and the case head says at least `case_threshold` if it is asked; otherwise
+    every pixel at or above `bottom`.
 
     Attributes:
         top: Probability in (0, 1).
         min_area: Share of the image's pixels in [0, 1); 0 means any pixel.
         bottom: Probability in (0, 1), at most `top`.
+        case_threshold: Probability in (0, 1), of the case head as it is, not calibrated; None asks
+            no case head.
     """
 
     top: float = 0.5
     min_area: float = 0.0
     bottom: float = 0.5
+    case_threshold: float | None = None
+
+    def to_stored(self) -> dict[str, float]:
+        """Plain JSON values; what is not asked is left out, as in rules of earlier versions."""
+        kept = {"top": self.top, "min_area": self.min_area, "bottom": self.bottom}
+        if self.case_threshold is not None:
+            kept["case_threshold"] = self.case_threshold
+        return kept
 
     @property
     def words(self) -> str:
         """For people: which pixels a mask holds, and when it is empty."""
         pixels = f"the pixels at or above {self.bottom:g}"
-        if self.min_area == 0 and self.top == self.bottom:
-            return pixels
         least = f"more than {self.min_area:.4g} of the image" if self.min_area else "any pixel"
-        return f"{pixels} where {least} lies above {self.top:g}, else empty"
+        asked = [] if self.case_threshold is None else [
+            f"the case head says at least {self.case_threshold:.3g}"
+        ]  # fmt: skip
+        if self.min_area > 0 or self.top != self.bottom:
+            asked.append(f"{least} lies above {self.top:g}")
+        return f"{pixels} where {' and '.join(asked)}, else empty" if asked else pixels
 
 
 @dataclass(frozen=True, kw_only=True)

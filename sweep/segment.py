@@ -166,7 +166,7 @@ def predict_files(
     # A graph has no gates to draw.
     asked = PYTORCH if attention is not None and engine == AUTO else engine
     model, facts = with_engine(home, model, facts, asked, len(chosen.files), on_convert)
-    on_model({**facts, "rule": dataclasses.asdict(model.rule), "outside": _outside(facts, chosen)})
+    on_model({**facts, "rule": model.rule.to_stored(), "outside": _outside(facts, chosen)})
     if beside is not None:
         on_shadow(beside.facts)
     if attention is not None and not any(network.num_gates for network, _ in model.members):

@@ -87,7 +87,7 @@ class Shadow:
         self.facts: dict[str, Any] = {
             "model": address,
             **found,
-            "rule": dataclasses.asdict(self._model.rule),
+            "rule": self._model.rule.to_stored(),
         }
         self._pictures = pictures
         self._found: list[Disagreement] = []

@@ -254,7 +254,7 @@ def _draw(
         for_inference_on,
         place,
         predict_attention,
-        predict_prepared,
+        predict_image,
     )
     from ptxcore.inference.attention_sheet import attention_sheet
     from ptxcore.models import load_weights
@@ -270,8 +270,9 @@ def _draw(
                 continue
             index = store.index(choice.case_id)
             image, truth = store.image(index), store.mask(index)
-            logits = predict_prepared(network, grid.image(index), truth.shape, settings, runtime)
-            mask = logits_to_mask(logits, rules[fold])
+            shape = (truth.shape[0], truth.shape[1])
+            logits, case = predict_image(network, grid.image(index), shape, settings, runtime)
+            mask = logits_to_mask(logits, rules[fold], case)
             attention = None
             if firsts[choice.kind] == choice.case_id:
                 maps = predict_attention(network, image, settings, runtime)

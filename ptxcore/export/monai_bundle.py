@@ -176,11 +176,17 @@ def write_bundle(ensemble: Ensemble, folder: Path, *, facts: Mapping[str, Any]) 
         The largest difference of mean logits on a trial image.
 
     Raises:
-        SettingsError: The networks' settings differ, or the folder is there.
+        SettingsError: The networks' settings differ, the rule asks their case head, or the folder
+            is there.
         CheckpointError: The bundle does not give what the networks give; nothing is written.
     """
     if any(settings != ensemble.members[0][1] for _, settings in ensemble.members):
         raise SettingsError("members: found networks of several settings, expected one for all")
+    if ensemble.rule.case_threshold is not None:
+        raise SettingsError(
+            "case_threshold: found a rule that asks the networks' case head, which a bundle does "
+            "not carry; expected a rule of pixels alone (an ONNX graph carries the case head)"
+        )
     if folder.exists():
         raise SettingsError(f"{folder}: found it there already, expected a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)

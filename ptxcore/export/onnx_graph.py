@@ -93,7 +93,7 @@ def export_onnx(ensemble: Ensemble, path: Path, *, facts: Mapping[str, Any]) -> 
     about = {
         "format": FORMAT,
         "settings": dataclasses.asdict(settings),
-        "rule": dataclasses.asdict(ensemble.rule),
+        "rule": ensemble.rule.to_stored(),
         "multiple": multiple,
         "num_networks": len(networks),
         "facts": dict(facts),
@@ -284,7 +284,8 @@ class OnnxEnsemble:
         Args:
             image: Shape (H, W), bright = dense, any real type and range.
         """
-        return logits_to_mask(self.logits(image), self.rule)
+        logits, case = self.predict(image)
+        return logits_to_mask(logits, self.rule, case)
 
 
 class _Graph(nn.Module):

@@ -45,10 +45,17 @@ class Ensemble:
     runtime: Runtime = field(default_factory=Runtime)
 
     def __post_init__(self) -> None:
-        """Refuse an ensemble of none and a rule that cannot be applied."""
+        """Refuse an ensemble of none, and a rule that cannot be applied to it."""
         if not self.members:
             raise SettingsError("members: found none, expected at least one network")
         check_rule(self.rule)
+        if self.rule.case_threshold is not None:
+            num_without = sum(not settings.case_head for _, settings in self.members)
+            if num_without:
+                raise SettingsError(
+                    f"case_threshold: found a rule that asks the case head, and {num_without} of "
+                    f"{len(self.members)} networks without one; expected case_head: true in each"
+                )
 
     @classmethod
     def load(
@@ -184,7 +191,8 @@ class Ensemble:
             OutOfMemory: A single window does not fit in memory.
             TrainingDiverged: A logit is NaN or infinite.
         """
-        return logits_to_mask(self.logits(image), self.rule)
+        logits, case = self.predict(image)
+        return logits_to_mask(logits, self.rule, case)
 
 
 class Segmentation(NamedTuple):
@@ -221,7 +229,7 @@ def segment(model: Segmenter, image: NDArray[np.generic]) -> Segmentation:
     """
     logits, case = model.predict(image)
     # Of the logits, as the hold-out was scored: on their way to probabilities some change side.
-    return Segmentation(sigmoid(logits), logits_to_mask(logits, model.rule), case)
+    return Segmentation(sigmoid(logits), logits_to_mask(logits, model.rule, case), case)
 
 
 def mean_logits(found: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -82,7 +82,7 @@ def _write(
     description = {
         "format": FORMAT,
         "folds": names,
-        "rule": dataclasses.asdict(rule),
+        "rule": rule.to_stored(),
         "runtime": dataclasses.asdict(runtime),
         "sha256": {
             path.relative_to(folder).as_posix(): _sha256(path)

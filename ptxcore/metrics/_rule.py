@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ptxcore.errors import SettingsError
 from ptxcore.metrics._counts import probability_to_bin, quantise
@@ -27,7 +27,8 @@ def check_rule(rule: Rule) -> None:
     """Refuse a rule that cannot be applied.
 
     Args:
-        rule: `top` and `bottom` in (0, 1), `bottom` at most `top`; `min_area` in [0, 1).
+        rule: `top` and `bottom` in (0, 1), `bottom` at most `top`; `min_area` in [0, 1);
+            `case_threshold` in (0, 1) if there is one.
 
     Raises:
         SettingsError: A value is out of its range, or `bottom` lies above `top`.
@@ -37,6 +38,10 @@ def check_rule(rule: Rule) -> None:
             raise SettingsError(f"{name}: found {getattr(rule, name)}, expected a value in (0, 1)")
     if not 0 <= rule.min_area < 1:
         raise SettingsError(f"min_area: found {rule.min_area}, expected a share in [0, 1)")
+    if rule.case_threshold is not None and not 0 < rule.case_threshold < 1:
+        raise SettingsError(
+            f"case_threshold: found {rule.case_threshold}, expected a value in (0, 1)"
+        )
     if rule.bottom > rule.top:
         raise SettingsError(f"bottom: found {rule.bottom}, expected at most top ({rule.top})")
 
@@ -52,16 +57,30 @@ def apply_rule(table: CaseTable, rule: Rule) -> Confusion:
         Pixels on the original grid, int64 of shape (N,) each.
 
     Raises:
-        SettingsError: The rule is not valid.
+        SettingsError: The rule is not valid, or asks a case head that the table has none of.
     """
     check_rule(rule)
     both = table.truth + table.background
     above_top = both[:, probability_to_bin(rule.top) :].sum(1)
     found = above_top > rule.min_area * both.sum(1)
+    if rule.case_threshold is not None:
+        found &= _passes(rule, table.case_logits)
     bottom = probability_to_bin(rule.bottom)
     true_positive = np.where(found, table.truth[:, bottom:].sum(1), 0)
     false_positive = np.where(found, table.background[:, bottom:].sum(1), 0)
     return Confusion(true_positive, false_positive, table.truth.sum(1) - true_positive)
+
+
+def _passes(rule: Rule, case_logits: ArrayLike | None) -> NDArray[np.bool_]:
+    """Whether the case head lets cases pass: in bins, as pixels are compared."""
+    assert rule.case_threshold is not None
+    if case_logits is None:
+        raise SettingsError(
+            "case_threshold: found a rule that asks a case head, and no case logits; expected "
+            "networks with case_head: true"
+        )
+    logits = np.asarray(case_logits, dtype=np.float32)
+    return np.asarray(quantise(logits) >= probability_to_bin(rule.case_threshold))
 
 
 def per_case_dice(table: CaseTable, rule: Rule | None = None) -> NDArray[np.float64]:
@@ -102,23 +121,29 @@ def ratio(
     return np.divide(over, under, out=result, where=under > 0)
 
 
-def logits_to_mask(logits: NDArray[np.float32], rule: Rule) -> NDArray[np.bool_]:
+def logits_to_mask(
+    logits: NDArray[np.float32], rule: Rule, case_logit: float | None = None
+) -> NDArray[np.bool_]:
     """The mask under a rule; the same pixels that `apply_rule` counts.
 
     Args:
         logits: Shape (H, W), float32, on the grid of the mask.
         rule: See `Rule`.
+        case_logit: What the case head says of the image, finite; None without one.
 
     Returns:
         Bool array of that shape.
 
     Raises:
         TrainingDiverged: A logit is NaN or infinite.
-        SettingsError: The rule is not valid.
+        SettingsError: The rule is not valid, or asks a case head that there is none of.
     """
     check_rule(rule)
     bins = quantise(logits)
     num_above = np.count_nonzero(bins >= probability_to_bin(rule.top))
-    if num_above <= rule.min_area * bins.size:
+    is_found = num_above > rule.min_area * bins.size
+    if rule.case_threshold is not None:
+        is_found &= bool(_passes(rule, case_logit))
+    if not is_found:
         return np.zeros(bins.shape, dtype=np.bool_)
     return bins >= probability_to_bin(rule.bottom)

@@ -7,23 +7,26 @@ rule that the other folds chose.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptxcore.errors import DataError, SettingsError
-from ptxcore.metrics._counts import probability_to_bin
+from ptxcore.metrics._counts import probability_to_bin, quantise
 from ptxcore.metrics._groups import size_quartiles, summarize_groups
 from ptxcore.metrics._rule import ratio
 from ptxcore.metrics._summary import summarize
 from ptxcore.metrics._table import concatenate
-from ptxcore.types import CaseTable, Rule
+from ptxcore.types import LOGIT_RANGE, NUM_LOGIT_BINS, CaseTable, Rule
 
 #: Probabilities tried for `top` and `bottom`.
 THRESHOLDS: tuple[float, ...] = (0.02, *(round(0.05 * step, 2) for step in range(1, 20)), 0.98)
 #: Shares of the image tried for `min_area`; 0.002 is 2,097 of 1,024 x 1,024 px.
 AREAS: tuple[float, ...] = (0.0, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
+#: Quantiles of the cases' own logits tried for `case_threshold`: a head knows no scale beforehand.
+CASE_QUANTILES: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 20))
 #: Two mean Dice values closer than this are the same.
 _TIE = 1e-9
 
@@ -61,9 +64,10 @@ def prevalence_weights(
 
 
 def choose_rule(table: CaseTable, prevalence: float | None = None) -> Rule:
-    """The rule of the grid with the best mean Dice (both empty = 1), from the histograms alone.
+    """The rule of the grid with the best mean Dice (both empty = 1), from the counts alone.
 
-    Among equals the simplest: least area, then `top`, then `bottom` nearest to 0.5.
+    A table with logits of a case head may ask it first, at one of `CASE_QUANTILES` of them. Among
+    equals the simplest: no case head, least area, then `top`, then `bottom` nearest to 0.5.
 
     Args:
         table: Counts of cases that the rule will not be scored on, at least one.
@@ -89,18 +93,38 @@ def choose_rule(table: CaseTable, prevalence: float | None = None) -> Rule:
     weights = prevalence_weights(num_truth > 0, prevalence)
     gain = weights[:, None] * (dice - empty[:, None])
     passes = above[:, :, None] > np.asarray(AREAS) * both.sum(1)[:, None, None]
-    mean = (weights * empty).mean() + np.einsum("nta,nb->tab", passes, gain, optimize=True) / len(
-        empty
-    )
-    candidates = [
-        (float(mean[t, a, b]), Rule(top=top, min_area=area, bottom=bottom))
-        for t, top in enumerate(THRESHOLDS)
-        for a, area in enumerate(AREAS)
-        for b, bottom in enumerate(THRESHOLDS)
-        if bottom <= top
-    ]
+    candidates = []
+    for threshold, lets_pass in _case_thresholds(table):
+        own = gain if lets_pass is None else gain * lets_pass[:, None]
+        gains = np.einsum("nta,nb->tab", passes, own, optimize=True)
+        mean = (weights * empty).mean() + gains / len(empty)
+        candidates += [
+            (
+                float(mean[t, a, b]),
+                Rule(top=top, min_area=area, bottom=bottom, case_threshold=threshold),
+            )
+            for t, top in enumerate(THRESHOLDS)
+            for a, area in enumerate(AREAS)
+            for b, bottom in enumerate(THRESHOLDS)
+            if bottom <= top
+        ]
     best = max(score for score, _ in candidates)
     return min((rule for score, rule in candidates if score >= best - _TIE), key=_complexity)
+
+
+def _case_thresholds(
+    table: CaseTable,
+) -> Iterator[tuple[float | None, NDArray[np.bool_] | None]]:
+    """No threshold, then those of the case head with the cases that pass."""
+    yield None, None
+    if table.case_logits is None:
+        return
+    bins = quantise(table.case_logits.astype(np.float32))
+    # At an edge of a bin, so that the threshold as a probability acts just there.
+    edges = np.quantile(bins, CASE_QUANTILES, method="higher")
+    for edge in np.unique(edges[(edges > 0)]).tolist():
+        logit = LOGIT_RANGE[0] + edge * (LOGIT_RANGE[1] - LOGIT_RANGE[0]) / NUM_LOGIT_BINS
+        yield 1 / (1 + math.exp(-logit)), bins >= edge
 
 
 def leave_one_fold_out(
@@ -136,6 +160,7 @@ def leave_one_fold_out(
 
 def _complexity(rule: Rule) -> tuple[float, ...]:
     return (
+        rule.case_threshold or 0.0,
         rule.min_area,
         round(abs(rule.top - 0.5), 6),
         round(abs(rule.bottom - 0.5), 6),

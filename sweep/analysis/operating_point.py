@@ -10,7 +10,6 @@ beside it.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -72,11 +71,11 @@ class OperatingPoint:
     def to_stored(self) -> dict[str, Any]:
         """Plain JSON values, None for NaN."""
         return {
-            "rules": [dataclasses.asdict(rule) for rule in self.rules],
+            "rules": [rule.to_stored() for rule in self.rules],
             "folds": [
                 {name: finite_or_none(value) for name, value in own.items()} for own in self.folds
             ],
-            "rule": None if self.rule is None else dataclasses.asdict(self.rule),
+            "rule": None if self.rule is None else self.rule.to_stored(),
         }
 
 

@@ -249,6 +249,8 @@ def predict_command(
         )
         if not prediction.mask_px and prediction.highest > rule.top:
             found = f"nothing (too small an area lies above {rule.top:g})"
+            if rule.case_threshold is not None:
+                found = f"nothing (too small an area above {rule.top:g}, or by the case head)"
         if not prediction.has_contrast:
             found = "no contrast in the picture, so nothing can be said of it"
         files = (prediction.mask, prediction.probability, prediction.seg, prediction.sr)

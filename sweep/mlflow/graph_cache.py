@@ -176,7 +176,7 @@ def _path(home: Home, networks: Ensemble) -> Path:
 
     digest = hashlib.sha256()
     versions = {name: version_of(name.partition("-")[0]) for name in ("torch", *installed())}
-    about = [machine(), versions, dataclasses.asdict(networks.rule), networks.runtime.precision]
+    about = [machine(), versions, networks.rule.to_stored(), networks.runtime.precision]
     digest.update(json.dumps(about, sort_keys=True).encode())
     for network, settings in networks.members:
         digest.update(json.dumps(dataclasses.asdict(settings), sort_keys=True).encode())

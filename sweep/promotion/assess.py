@@ -6,7 +6,6 @@ interval over patients.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -90,7 +89,7 @@ def assess(
     return {
         TRIAL_KEY: number,
         "metrics": held_metrics(winner.table, store, plan.search, winner.rule),
-        "rule": dataclasses.asdict(winner.rule),
+        "rule": winner.rule.to_stored(),
         "default": None
         if default is None
         else held_metrics(default.table, store, plan.search, default.rule),

@@ -178,7 +178,7 @@ def score_cases(
             logits, case = logits_of(name, image)
             found.append(case)
             own.append(count_case(logits, truth))
-            outlines.append(measure_surface(logits_to_mask(logits, rule), truth, spacing))
+            outlines.append(measure_surface(logits_to_mask(logits, rule, case), truth, spacing))
         on_progress(done, len(names))
     views = [store.cases[store.index(name)].view for name in names]
     return [

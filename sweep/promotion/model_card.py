@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -79,7 +78,7 @@ def facts_of(
         "holdout_dice_all_empty": found.baseline,
         "holdout_num_cases": found.num_cases,
         "holdout_use": found.use,
-        "rule": dataclasses.asdict(found.rule),
+        "rule": found.rule.to_stored(),
         **(
             {}
             if found.promised is None or found.expected is None

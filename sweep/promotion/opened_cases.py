@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from ptxcore.data.store.case_store import CaseStore
 from ptxcore.errors import StoreError
-from ptxcore.metrics import logits_to_mask
 from ptxcore.types import CaseTable
 from sweep.promotion.confirm import kept_table, load_ensemble
 from sweep.promotion.confirmation import Confirmation
@@ -102,7 +101,7 @@ class OpenedCases:
         def segmented(case_id: str) -> SegmentedCase:
             index = cases.index(case_id)
             image = cases.image(index)
-            mask = logits_to_mask(ensemble.logits(image), known.rule)
+            mask = ensemble.mask(image)  # which has the rule of the confirmation
             return SegmentedCase(image=image, truth=cases.mask(index), prediction=mask)
 
         return segmented

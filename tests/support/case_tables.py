@@ -14,7 +14,9 @@ _rows = hnp.arrays(np.int64, 6, elements=st.integers(0, 30))
 
 
 @st.composite
-def case_tables(draw: st.DrawFn, *, max_cases: int = 8, prefix: str = "case") -> CaseTable:
+def case_tables(
+    draw: st.DrawFn, *, max_cases: int = 8, prefix: str = "case", has_case_head: bool = False
+) -> CaseTable:
     """One to `max_cases` cases, some without truth, pixels in six bins that the draw chooses."""
     num_cases = draw(st.integers(1, max_cases))
     bins = draw(st.lists(st.integers(0, NUM_LOGIT_BINS - 1), min_size=6, max_size=6, unique=True))
@@ -27,7 +29,12 @@ def case_tables(draw: st.DrawFn, *, max_cases: int = 8, prefix: str = "case") ->
         background[bins] = draw(_rows)
         background[draw(st.integers(0, NUM_LOGIT_BINS - 1))] += 1  # an image has pixels
         rows.append((truth, background))
-    return build_table([f"{prefix}-{number}" for number in range(num_cases)], rows)
+    case_logits = None
+    if has_case_head:
+        each = st.floats(-9, 9, width=32)
+        case_logits = draw(st.lists(each, min_size=num_cases, max_size=num_cases))
+    ids = [f"{prefix}-{number}" for number in range(num_cases)]
+    return build_table(ids, rows, case_logits=case_logits)
 
 
 thresholds = st.floats(0.001, 0.999)

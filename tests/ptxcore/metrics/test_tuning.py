@@ -148,6 +148,42 @@ def test_expected_dice_of_a_rule_is_linear_in_the_prevalence(
     assert expected(one) == pytest.approx(expected_dice(table, rule, one))
 
 
+def asked_first() -> CaseTable:
+    """False alarms look as true ones do, pixel by pixel; the case head tells them apart."""
+    rows = [case({200: 100}, {0: 9900})] * 4 + [case({}, {200: 100, 0: 9900})] * 6
+    heads = [1.0, 2.0, 2.5, 3.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.0]
+    return build_table([f"case-{number}" for number in range(10)], rows, case_logits=heads)
+
+
+def test_the_case_head_is_asked_where_it_alone_tells_cases_apart() -> None:
+    table = asked_first()
+    rule = choose_rule(table)
+    assert rule.case_threshold is not None
+    assert 0.5 < rule.case_threshold <= 1 / (1 + np.exp(-1.0))
+    assert summarize(table, rule)["dice"] == 1
+    without = dataclasses.replace(table, case_logits=None)
+    assert choose_rule(without).case_threshold is None
+    assert summarize(without, choose_rule(without))["dice"] == pytest.approx(0.6)  # all empty
+
+
+def test_a_case_head_that_tells_nothing_is_not_asked() -> None:
+    table = dataclasses.replace(two_point_world(), case_logits=np.zeros(20))
+    assert choose_rule(table, 0.3) == choose_rule(two_point_world(), 0.3)
+
+
+@settings(max_examples=5, deadline=None)
+@given(case_tables(max_cases=5, has_case_head=True))
+def test_no_rule_that_asks_the_head_is_better(table: CaseTable) -> None:
+    assert table.case_logits is not None
+    chosen = per_case_dice(table, choose_rule(table)).mean()
+    for logit in table.case_logits:
+        edge = np.floor(np.clip(logit, -7.9, 7.9) * 16) / 16  # the bin of the case
+        threshold = float(1 / (1 + np.exp(-edge)))
+        for rule in every_rule()[::31]:
+            asking = dataclasses.replace(rule, case_threshold=threshold)
+            assert chosen >= per_case_dice(table, asking).mean() - 1e-9
+
+
 def test_one_kind_of_cases_cannot_be_weighed() -> None:
     table = build_table(["a"], [case({255: 10}, {0: 90})])
     with pytest.raises(DataError, match="found positive cases alone, expected both kinds"):
