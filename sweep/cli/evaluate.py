@@ -150,6 +150,8 @@ def _print(found: Evaluation) -> None:
             f"the model's rule: mask at {found.rule.bottom:.3g}, empty unless more than "
             f"{found.rule.min_area:.2%} reach {found.rule.top:.3g}"
         )
+        if found.rule.case_threshold is not None:
+            rule += f" and the case head says at least {found.rule.case_threshold:.3g}"
     click.echo(f"threshold: {rule}; both empty = 1")
     click.echo(
         f"Dice {metrics['dice']:.4f} ({found.span('dice', '.4f')}), predicting nothing "
