@@ -227,13 +227,19 @@ def test_changing_a_fold_never_changes_its_own_rule() -> None:
     assert after[0] == before[0]
 
 
-def test_labels_of_a_fold_never_change_its_own_rule_at_a_prevalence() -> None:
+@pytest.mark.parametrize("has_case_head", [False, True])
+def test_labels_of_a_fold_never_change_its_own_rule_at_a_prevalence(*, has_case_head: bool) -> None:
     """The leak test: what is true in fold a is turned around, and its rule stays."""
     whole = two_point_world()
+    if has_case_head:
+        whole = dataclasses.replace(whole, case_logits=np.repeat([1.0, -1.0], 10))
     parts = [slice(first, None, 3) for first in range(3)]
     tables = [
         CaseTable(
-            case_ids=whole.case_ids[own], truth=whole.truth[own], background=whole.background[own]
+            case_ids=whole.case_ids[own],
+            truth=whole.truth[own],
+            background=whole.background[own],
+            case_logits=None if whole.case_logits is None else whole.case_logits[own],
         )
         for own in parts
     ]
@@ -242,7 +248,8 @@ def test_labels_of_a_fold_never_change_its_own_rule_at_a_prevalence() -> None:
         before, _ = leave_one_fold_out(tables, prevalence)
         after, _ = leave_one_fold_out([turned, *tables[1:]], prevalence)
         assert after[0] == before[0] == choose_rule(concatenate(tables[1:]), prevalence)
-    assert after[1:] != before[1:]  # at 0.5: the others learn from it
+    # At 0.5 the others learn from it, by pixels; a head that is always right outweighs one fold.
+    assert has_case_head or after[1:] != before[1:]
 
 
 def test_one_fold_has_no_others() -> None:
