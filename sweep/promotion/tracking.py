@@ -35,6 +35,11 @@ def log_confirmation(
     values |= {f"holdout/{key}": value for key, value in differences.items() if value is not None}
     for key, (low, high) in found.printed.items():
         values |= {f"holdout/{key}_low": low, f"holdout/{key}_high": high}
+    for key, at in (("promised", found.promised), ("expected", found.expected)):
+        if at is not None:
+            dice, low, high = at.dice
+            place = f"holdout/{key}_dice"
+            values |= {place: dice, f"{place}_low": low, f"{place}_high": high}
     timestamp = milliseconds(found.timestamp)
     metrics = [
         Metric(key, value, timestamp, found.use) for key, value in values.items() if value == value
@@ -47,6 +52,7 @@ def log_confirmation(
         "gate": "" if said.gate is None else str(said.gate["name"]),
         "gate_eased": "; ".join(said.eased),
         "verdict_cautions": "; ".join(said.cautions)[:MAX_TAG],
+        "prevalence": "" if found.prevalence is None else f"{found.prevalence:g}",
         "holdout_uses": str(found.use),
         "holdout_uses_by_all_sweeps": str(found.num_uses),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from confirming import confirm_now, kept_confirmation
+from projections import projection
 from tiny_sweep import NAME
 
 from ptxcore.data.splits.fold_plan import FoldPlan
@@ -19,8 +21,9 @@ from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
 from sweep.ledger.evidence import Evidence
+from sweep.mlflow.view import connect
 from sweep.promotion.judge import require_prevalence
-from sweep.promotion.promise import promise
+from sweep.promotion.promise import promise, require_both_kinds
 from sweep.storage.home import Home
 
 P = 0.05
@@ -71,6 +74,14 @@ def test_without_one_nothing_is_said_of_a_prevalence(tiny_home: Home) -> None:
         require_prevalence(found, P)
 
 
+def test_positive_cases_alone_are_refused_before_anything_is_trained() -> None:
+    made = projection()
+    header = dataclasses.replace(made.header, cohort={"num_cases": 9, "num_positive": 9})
+    with pytest.raises(UsageError, match=r"--prevalence: found 0\.05 for a sweep over positive"):
+        require_both_kinds(dataclasses.replace(made, header=header), P)
+    require_both_kinds(made, P)  # where it is not known, the cases tell
+
+
 def test_from_a_promise_to_a_model(tiny_home: Home, capfd: pytest.CaptureFixture[str]) -> None:
     code, shown, _ = call(tiny_home, capfd, "show", NAME, "--prevalence", f"{P}")
     assert code == 0
@@ -85,6 +96,10 @@ def test_from_a_promise_to_a_model(tiny_home: Home, capfd: pytest.CaptureFixture
     assert kept["promised"] == promised
     assert kept["expected"]["prevalence"] == P
     assert "the rule is chosen for a prevalence of 5.0%" in said
+    run = connect(tiny_home.tracking_uri, tiny_home.artifacts).get_run(promoted["run_id"]).data
+    assert run.tags["ptxsweep.prevalence"] == "0.05"
+    assert run.metrics["holdout/promised_dice"] == pytest.approx(promised["dice"][0])
+    assert run.metrics["holdout/expected_dice"] == pytest.approx(kept["expected"]["dice"][0])
     model = f"models:/{promoted['model_name']}@champion"
     ledger = Ledger.open(tiny_home.ledger_url, NAME)
     store = str(ledger.header.store)
