@@ -149,7 +149,9 @@ def _dicom() -> Iterator[Finding]:
 
 
 def _device() -> Iterator[Finding]:
-    found, supported = _gpus() if _may_have_gpu() or not _torch_loads() else ((), False)
+    from sweep.ray.machine import may_have_gpu
+
+    found, supported = _gpus() if may_have_gpu() or not _torch_loads() else ((), False)
     yield from found
     if not found:
         yield Finding(topic="gpu", status="note", text="none found, folds train on the CPU")
@@ -157,12 +159,6 @@ def _device() -> Iterator[Finding]:
         supported = bool(flags & {"amx_bf16", "avx512_bf16"})
     text = "in hardware" if supported else "emulated; a sweep measures it and takes float32"
     yield Finding(topic="bfloat16", status="ok" if supported else "note", text=text)
-
-
-def _may_have_gpu() -> bool:
-    """Whether the system has a device of NVIDIA's or AMD's; a Linux without one has no GPU."""
-    known = ("nvidia*", "kfd", "dxg")
-    return sys.platform != "linux" or any(any(Path("/dev").glob(name)) for name in known)
 
 
 def _torch_loads() -> bool:

@@ -13,11 +13,11 @@ from ptxcore.metrics import load_table
 from sweep.analysis.confirmed import find_confirmed
 from sweep.analysis.operating_point import OperatingPoint, operating_points, tuned_metrics
 from sweep.analysis.standing import standing
-from sweep.draw_cases import case_pictures
+from sweep.draw_cases import Missing, case_pictures
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
 from sweep.ledger.projection import Projection, Trial
-from sweep.mlflow.view import MlflowView
+from sweep.mlflow.in_step import run_in_step, state_of
 from sweep.promotion.confirmation import last_confirmation
 from sweep.promotion.kept_verdicts import last_verdict
 from sweep.promotion.patients import ask_patients
@@ -27,7 +27,8 @@ from sweep.storage.sweep import Sweep
 
 if TYPE_CHECKING:
     from dashboards.figures.thresholds import ThresholdsInfo
-    from dashboards.report.predictions import PredictionsInfo
+    from dashboards.report.markup import Markup
+    from sweep.mlflow.view import MlflowView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +89,7 @@ def publish_report(
 
     with Sweep.open(home, name) as sweep:
         ledger, folder = sweep.ledger, sweep.folder
+        send = _Sender(home, ledger)
         complete = [trial for trial in ledger.projection.trials if trial.state is State.COMPLETE]
         sweep.files.bring_folds(complete)
         if (led := _complete_leader(ledger.projection)) is not None:
@@ -108,15 +110,12 @@ def publish_report(
         if pdf is not None:
             export.write_pdf(path, pdf)
         figures = () if pngs is None else export.write_pngs(path, pngs)
-        view = MlflowView.for_sweep(home, name)
-        is_up = view.catch_up(ledger)
         if pictures is None or log_pictures:
-            is_logged = is_up and view.log_artifact(ledger, path)
+            is_logged = send(path)
         else:
             with tempfile.TemporaryDirectory() as place:
-                copy = write(Path(place) / path.name, predictions=None)
-                is_logged = is_up and view.log_artifact(ledger, copy)
-        num_figures, failed = _log_figures(view, ledger, path, figures) if is_logged else (0, ())
+                is_logged = send(write(Path(place) / path.name, predictions=None))
+        num_figures, failed = _log_figures(send, path, figures) if is_logged else (0, ())
         winner = standing(ledger.projection).winner
         return Published(
             path=path,
@@ -130,9 +129,33 @@ def publish_report(
         )
 
 
-def _log_figures(
-    view: MlflowView, ledger: Ledger, page: Path, drawn: tuple[Path, ...]
-) -> tuple[int, tuple[str, ...]]:
+class _Sender:
+    """Copies files to the sweep's run in MLflow, which is brought up to the ledger first.
+
+    MLflow is imported only where it lacks something. To be made before the projection is given what
+    the ledger does not hold.
+    """
+
+    def __init__(self, home: Home, ledger: Ledger) -> None:
+        self._home, self._ledger = home, ledger
+        self._run = run_in_step(home, ledger)
+        self._state = state_of(ledger.name, ledger.projection)
+        self._view: MlflowView | None = None
+        self._is_up = False
+
+    def __call__(self, path: Path, folder: str | None = None) -> bool:
+        """Whether a file was copied; `folder` is inside the run's artifacts."""
+        if self._run is not None and self._run.write(path, folder):
+            return True
+        if self._view is None:
+            from sweep.mlflow.view import MlflowView
+
+            self._view = MlflowView.for_sweep(self._home, self._ledger.name)
+            self._is_up = self._view.catch_up(self._ledger, state=self._state)
+        return self._is_up and self._view.log_artifact(self._ledger, path, folder)
+
+
+def _log_figures(send: _Sender, page: Path, drawn: tuple[Path, ...]) -> tuple[int, tuple[str, ...]]:
     """Copy a report's figures to MLflow's folder `figures`, which shows pictures beside runs.
 
     Returns:
@@ -147,7 +170,7 @@ def _log_figures(
             drawn = drawn or export.write_pngs(page, Path(place))
         except UsageError as error:
             return 0, (f"no figures in MLflow: {error}",)
-        return sum(view.log_artifact(ledger, file, "figures") for file in drawn), ()
+        return sum(send(file, "figures") for file in drawn), ()
 
 
 def _confirmed(home: Home, name: str, projection: Projection) -> str | None:
@@ -183,10 +206,10 @@ def _curves(
 
 def _pictures(
     home: Home, ledger: Ledger, points: Mapping[int, OperatingPoint]
-) -> tuple[PredictionsInfo | None, tuple[str, ...]]:
+) -> tuple[Markup | None, tuple[str, ...]]:
     """Cases of the winner or leader; None and a note where something they need is gone."""
     best = _complete_leader(ledger.projection)
     if best is None:
         return None, ("no pictures: the trial in the lead is not complete",)
     found = case_pictures(home, ledger.name, ledger.projection, best, points)
-    return (None, (f"no pictures: {found}",)) if isinstance(found, str) else (found, ())
+    return (None, (f"no pictures: {found.reason}",)) if isinstance(found, Missing) else (found, ())

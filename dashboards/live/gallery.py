@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 import threading
-from hashlib import sha256
 from pathlib import Path
 
 from dashboards.live.ledgers import OpenSweep
@@ -21,8 +20,8 @@ from dashboards.report.markup import Markup, tag
 from sweep.ledger.projection import Trial
 from sweep.records import State
 from sweep.storage.home import Home
+from sweep.storage.kept_pictures import kept_pictures
 
-FOLDER = "pictures"
 _LONGEST_REASON = 300
 
 
@@ -65,7 +64,8 @@ class Drawer:
 
     def pictures(self, one: OpenSweep, trial: Trial) -> Markup:
         """The pictures, why there are none, or that they are being drawn and when to ask again."""
-        file = self._path(one, trial)
+        assert one.folder is not None
+        file = kept_pictures(one.folder, one.header, trial)
         with self._lock:
             self._reap()
             if file.is_file():
@@ -87,14 +87,6 @@ class Drawer:
             hx_swap="innerHTML",
         )
 
-    def _path(self, one: OpenSweep, trial: Trial) -> Path:
-        """A file that is another one where the folds were scored anew."""
-        assert one.folder is not None
-        folds = [(f, s.value, s.cases, s.weights) for f, s in sorted(trial.folds.items())]
-        told = repr((one.header.created_at, folds, sorted(trial.inference.items())))
-        digest = sha256(told.encode()).hexdigest()[:12]
-        return one.folder / FOLDER / f"{trial.number:04d}-{digest}.html"
-
     def _start(self, name: str, number: int, file: Path) -> None:
         home = {key: _plain(value) for key, value in dataclasses.asdict(self._home).items()}
         self._file = file
@@ -105,7 +97,7 @@ class Drawer:
         )  # fmt: skip
         assert self._running.stdin is not None
         # The ledger's address may hold a password, which arguments would show.
-        asked = {"home": home, "name": name, "trial": number, "out": str(file)}
+        asked = {"home": home, "name": name, "trial": number}
         json.dump(asked, self._running.stdin)
         self._running.stdin.close()
 

@@ -25,7 +25,6 @@ from dashboards.report.findings import Findings, find
 from dashboards.report.held_out import held_out
 from dashboards.report.markup import Markup, join, tag, turn_button
 from dashboards.report.pictures import Picture, pictures
-from dashboards.report.predictions import PredictionsInfo, gallery
 from dashboards.report.provenance import provenance
 from dashboards.report.trials import trials_table
 from ptxcore.atomic_file import whole_file
@@ -49,7 +48,7 @@ def write_report(
     operating_points: OperatingPoints | None = None,
     confirmation: Confirmation | None = None,
     verdict: Verdict | None = None,
-    predictions: PredictionsInfo | None = None,
+    predictions: Markup | None = None,
     curves: ThresholdsInfo | None = None,
     confirmed: str | None = None,
     written_at: datetime | None = None,
@@ -66,7 +65,7 @@ def write_report(
             of the settings.
         confirmation: The winner on cases that the search never scored.
         verdict: Verdict of the promotion gate.
-        predictions: Pictures of single cases.
+        predictions: Pictures of single cases, see `dashboards.report.predictions.gallery`.
         curves: What thresholds would give the winner, or the leader, and its calibration.
         confirmed: What fresh folds say of the best trials, in a sentence; None if they were not
             trained again.
@@ -98,7 +97,7 @@ def report_html(
     operating_points: OperatingPoints | None = None,
     confirmation: Confirmation | None = None,
     verdict: Verdict | None = None,
-    predictions: PredictionsInfo | None = None,
+    predictions: Markup | None = None,
     curves: ThresholdsInfo | None = None,
     confirmed: str | None = None,
     written_at: datetime | None = None,
@@ -110,7 +109,7 @@ def report_html(
     chapters = {
         **_evidence(projection, found, confirmation, verdict, confirmed),
         _PICTURES: join((_no_script(), *_figures(drawn))),
-        "What it sees": None if predictions is None else gallery(predictions),
+        "What it sees": predictions,
         "What was searched": sections.searched(projection),
         "All trials": tag("div", trials_table(projection), class_="all"),
         "Where the numbers come from": provenance(name, projection, _versions()),

@@ -300,6 +300,9 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     Args:
         network: Network in either mode.
     """
+    if not any(module.training for module in network.modules()):
+        yield  # setting a mode sets it in each module, which a small network notices
+        return
     was_training = network.training
     network.eval()
     try:

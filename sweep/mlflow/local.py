@@ -49,7 +49,7 @@ def local_path(place: str) -> Path | None:
 def answers(tracking_uri: str) -> bool:
     """Whether an address is a SQLite file of MLflow that can be read."""
     try:
-        with _open(tracking_uri) as database:
+        with opened(tracking_uri) as database:
             return database is not None and bool(
                 database.execute("SELECT count(*) FROM experiments").fetchone()
             )
@@ -73,15 +73,15 @@ def local_version(
         None where MLflow is to be asked.
     """
     try:
-        with _open(tracking_uri) as database:
+        with opened(tracking_uri) as database:
             return None if database is None else _version(database, artifacts, name, alias, number)
     except sqlite3.Error:
         return None
 
 
 @contextlib.contextmanager
-def _open(tracking_uri: str) -> Iterator[sqlite3.Connection | None]:
-    """The file for reading; None where it is none, or of another layout."""
+def opened(tracking_uri: str) -> Iterator[sqlite3.Connection | None]:
+    """A SQLite file of MLflow for reading; None where it is none, or of another layout."""
     file = sqlite_file(tracking_uri)
     if file is None or not file.is_file():
         yield None

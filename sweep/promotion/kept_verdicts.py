@@ -1,4 +1,4 @@
-"""What the gate said of a sweep, as the evidence study keeps it."""
+"""What the gate said of a sweep, and what was rolled back, as the evidence study keeps it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweep.promotion.gate import Check, Verdict
-from sweep.promotion.rollback import rollback_sentence
 from sweep.storage.sweep import Sweep
 
 
@@ -28,6 +27,19 @@ def last_verdict(sweep: Sweep) -> Verdict | None:
     """
     kept = kept_verdicts(sweep)
     return kept[-1] if kept else None
+
+
+def rollback_sentence(record: Mapping[str, Any]) -> str:
+    """A kept rollback in words.
+
+    Args:
+        record: From the evidence study.
+    """
+    why = record.get("reason")
+    return (
+        f"On {record['at']} {record['model']} went back from version {record['from']} to version "
+        f"{record['to']} (by {record['by']}; {f'because: {why}' if why else 'no reason given'})."
+    )
 
 
 def _read(kept: Mapping[str, Any], rollbacks: tuple[str, ...]) -> Verdict:

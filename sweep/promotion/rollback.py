@@ -149,19 +149,6 @@ def _cut_off(client: MlflowClient, record: ModelRecord, seen: Position) -> dict[
     return None if all(one.get(TAG) == json.dumps(last) for one in tags) else last
 
 
-def rollback_sentence(record: Mapping[str, Any]) -> str:
-    """A kept rollback in words.
-
-    Args:
-        record: From the evidence study.
-    """
-    why = record.get("reason")
-    return (
-        f"On {record['at']} {record['model']} went back from version {record['from']} to version "
-        f"{record['to']} (by {record['by']}; {f'because: {why}' if why else 'no reason given'})."
-    )
-
-
 def _origins(client: MlflowClient, record: Mapping[str, Any]) -> set[tuple[str, str]]:
     """Name and id of the sweeps that both versions come from."""
     origins = set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,9 +27,18 @@ LOADER_BYTES = 2 * 8 * 2 * _MIB
 
 def this_machine() -> Host:
     """This machine as a host; a GPU counts where PyTorch can use it."""
-    import torch
+    gpus = 0
+    if may_have_gpu():
+        import torch
 
-    return Host(name=socket.gethostname(), cpus=num_processors(), gpus=torch.cuda.device_count())
+        gpus = torch.cuda.device_count()
+    return Host(name=socket.gethostname(), cpus=num_processors(), gpus=gpus)
+
+
+def may_have_gpu() -> bool:
+    """Whether the system has a device of NVIDIA's or AMD's; a Linux without one has no GPU."""
+    known = ("nvidia*", "kfd", "dxg")
+    return sys.platform != "linux" or any(any(Path("/dev").glob(name)) for name in known)
 
 
 def look() -> Iterator[tuple[str, str, str]]:

@@ -1,6 +1,7 @@
 """Device, precision and layout of a sweep, measured where its trials will run.
 
 The driver may sit on a laptop, or on the head of a cluster that has neither GPU nor matrix units.
+And it never imports PyTorch, which would be half of its memory for as long as the sweep runs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Callable
 import ray
 
 from ptxcore.settings import FoldSettings
-from ptxcore.training import measure_runtime
 from ptxcore.types import Runtime
 from sweep.errors import UsageError
 from sweep.ray.nodes import LOOK_SECONDS, alive
@@ -41,9 +41,8 @@ def choose_runtime(
     if precision not in ("auto", "float32", "bfloat16"):
         raise UsageError(f"precision: found {precision!r}, expected auto, float32 or bfloat16")
     device = "cuda" if resources.gpus > 0 else "cpu"
-    if device == "cpu" and is_here:
-        return _choose(settings, device, resources.cpus, precision)
-    # On a GPU never here: this process would hold on to a part of its memory.
+    if device == "cpu" and is_here and precision != "auto":
+        return _given(device, resources.cpus, precision)
     task = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_choose)
     try:
         found: Runtime = ray.get(
@@ -78,7 +77,13 @@ def _done(start: Callable[[], ray.ObjectRef]) -> ray.ObjectRef:
 def _choose(settings: FoldSettings, device: str, num_threads: int, precision: str) -> Runtime:
     require_device(device)
     if precision == "auto":
+        from ptxcore.training import measure_runtime
+
         return measure_runtime(settings, device=device, num_threads=num_threads)
+    return _given(device, num_threads, precision)
+
+
+def _given(device: str, num_threads: int, precision: str) -> Runtime:
     return Runtime(
         device=device,
         precision=precision,

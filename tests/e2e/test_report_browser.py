@@ -15,7 +15,7 @@ from synthetic_sweeps import Story, operating_points, run_sweep
 
 from dashboards.report.export import check_browser, write_pdf, write_pngs
 from dashboards.report.page import write_report
-from dashboards.report.predictions import Choice, Example, PredictionsInfo
+from dashboards.report.predictions import Choice, Example, PredictionsInfo, gallery
 from sweep.errors import UsageError
 
 BROWSER = find_browser()
@@ -50,7 +50,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ledger,
         folder / "report.html",
         operating_points=operating_points(ledger),
-        predictions=pictures,
+        predictions=gallery(pictures),
     )
     ledger.close()
     return path

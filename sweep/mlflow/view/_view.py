@@ -21,6 +21,7 @@ from sweep.ledger.catalog import study_id
 from sweep.ledger.connection import shared_clock
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.compat import VIEW, shared_view
+from sweep.mlflow.in_step import STATE_TAG, state_of
 from sweep.mlflow.view import _content as content
 from sweep.mlflow.view import _words as words
 from sweep.mlflow.view._folds import FoldRuns
@@ -127,7 +128,12 @@ class MlflowView:
         )
 
     def sync(
-        self, source: Ledger | Projection, *, final: bool = False, is_left: bool = False
+        self,
+        source: Ledger | Projection,
+        *,
+        final: bool = False,
+        is_left: bool = False,
+        state: str | None = None,
     ) -> bool:
         """Send what MLflow lacks. An outage is no error; after one, tries come less often.
 
@@ -135,6 +141,7 @@ class MlflowView:
             source: The ledger, or a snapshot of its projection.
             final: Whether the driver is done: a few tries, and no run is left open.
             is_left: Whether no driver is at work on the sweep: no run is left open either.
+            state: See `state_of`; that of the source unless given.
 
         Returns:
             Whether MLflow is now like the ledger.
@@ -145,17 +152,19 @@ class MlflowView:
         for attempt in range(_FINAL_TRIES if final else 1):
             if attempt:
                 self._pause(2.0**attempt)
-            if self._guarded(lambda: self._sync(projection, final=final, is_left=is_left)):
+            if self._guarded(
+                lambda: self._sync(projection, final=final, is_left=is_left, state=state)
+            ):
                 return True
             if self.needs_mending:
                 break
         return False
 
-    def catch_up(self, ledger: Ledger) -> bool:
+    def catch_up(self, ledger: Ledger, *, state: str | None = None) -> bool:
         """As `sync`; a driver that is gone leaves no run that never ends."""
         storage = ledger.storage
         driver = driver_of(storage, study_id(storage, ledger.name), shared_clock(storage))
-        return self.sync(ledger, is_left=driver is None)
+        return self.sync(ledger, is_left=driver is None, state=state)
 
     def log_artifact(
         self, source: Ledger | Projection, path: Path, folder: str | None = None
@@ -211,9 +220,17 @@ class MlflowView:
             else "it is sent when MLflow is back",
         )
 
-    def _sync(self, projection: Projection, *, final: bool = False, is_left: bool = False) -> None:
+    def _sync(
+        self,
+        projection: Projection,
+        *,
+        final: bool = False,
+        is_left: bool = False,
+        state: str | None = None,
+    ) -> None:
         if final:
             self._runs, self._done = None, {}  # another process may have written: look again
+        state = state or state_of(self.name, projection)
         if self._folder is not None:
             fill(projection, self._folder)
         runs, reference = self._reach(projection), Reference.of(projection)
@@ -222,6 +239,8 @@ class MlflowView:
             or is_left
             or projection.sweep_state in (SweepState.FINISHED, SweepState.INTERRUPTED)
         )
+        if not over:
+            runs.drop(runs.found[PARENT], STATE_TAG)
         for trial in projection.trials:
             self._send_trial(runs, trial, projection, reference, over=over)
         self._send_sweep(runs, projection, reference, over=over)
@@ -231,6 +250,8 @@ class MlflowView:
                 "anew, and the old ones are among its deleted runs",
                 number,
             )
+        if over and runs.found[PARENT].tags.get(STATE_TAG) != state:
+            runs.send(runs.found[PARENT], tags={STATE_TAG: state})
 
     def _reach(self, projection: Projection) -> SweepRuns:
         """Connect and learn which runs there are; afterwards there is a parent."""

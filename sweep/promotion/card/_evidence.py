@@ -18,8 +18,8 @@ from sweep.errors import UnknownSweep
 from sweep.ledger.evidence import HoldoutUse
 from sweep.ledger.projection import Projection, Trial
 from sweep.promotion.confirmation import TRIAL_KEY, Confirmation, last_confirmation
+from sweep.promotion.kept_verdicts import rollback_sentence
 from sweep.promotion.patients import ask_patients
-from sweep.promotion.rollback import rollback_sentence
 from sweep.storage.sweep import Sweep
 
 

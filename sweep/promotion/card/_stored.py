@@ -11,8 +11,8 @@ from typing import Any
 from sweep.errors import UsageError
 from sweep.mlflow.open_model import registered_files
 from sweep.promotion.card._card import JSON, MARKDOWN
+from sweep.promotion.kept_verdicts import rollback_sentence
 from sweep.promotion.rollback import TAG as ROLLBACK
-from sweep.promotion.rollback import rollback_sentence
 from sweep.storage.home import Home
 
 #: Tag with what a person decided about a version.
