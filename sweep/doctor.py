@@ -24,7 +24,7 @@ from sweep.util.sqlite import missing_file
 from sweep.util.words import count
 
 if TYPE_CHECKING:
-    from sweep.ray.resources import Host
+    pass
 
 #: Shown by name; the rest of constraints.txt is compared too, and named where it differs.
 PACKAGES = (
@@ -216,21 +216,10 @@ def _memory() -> Iterator[Finding]:
     # Looked at alone, nothing is written there.
     shared = Path("/dev/shm")  # nosec B108
     if shared.is_dir():
-        from sweep.ray.machine import shared_memory
+        from sweep.ray.machine import shared_memory, this_machine
 
-        topic, status, text = shared_memory(shutil.disk_usage(shared).free, _host())
+        topic, status, text = shared_memory(shutil.disk_usage(shared).free, this_machine())
         yield Finding(topic=topic, status=status, text=text)
-
-
-def _host() -> Host:
-    """This machine, without importing PyTorch where no GPU can be."""
-    from ptxcore.data.parallel import num_processors
-    from sweep.ray.machine import this_machine
-    from sweep.ray.resources import Host
-
-    if _may_have_gpu():
-        return this_machine()
-    return Host(name="here", cpus=num_processors(), gpus=0)
 
 
 def _disk(home: Home) -> Iterator[Finding]:
