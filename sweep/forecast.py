@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptxcore.data.parallel import num_processors
 from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.settings import FoldSettings
 from sweep.analysis.cohort import take_part
@@ -17,9 +18,18 @@ from sweep.space.overrides import Overrides, effective_space
 from sweep.storage.beginning import check_free
 from sweep.storage.case_stores import open_store
 from sweep.storage.home import Home
+from sweep.util.words import count, duration
 
 if TYPE_CHECKING:
     from sweep.launch import PlanOptions
+    from sweep.ray.resources import ResourceRequest
+
+#: The shipped space for machines without a GPU.
+CPU_SPACE = "cpu"
+#: A step so many times as large as one of it is sized for a GPU.
+MUCH_LARGER = 2
+#: Side of radiographs on their own grid, roughly.
+_OWN_GRID_PX = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +160,80 @@ def forecast(
         seconds=None if seconds is None else seconds * told.num_folds_expected,
         budget_seconds=None if budget is None or budget.hours is None else 3600 * budget.hours,
     )
+
+
+def slow_without_gpu(
+    space_name: str,
+    *,
+    store: Path | str,
+    home: Home,
+    name: str | None,
+    seed: int,
+    overrides: Overrides,
+    plan_options: PlanOptions,
+    request: ResourceRequest,
+) -> str | None:
+    """What to say before a sweep that is sized for a GPU begins on a machine without one.
+
+    A few steps are timed where a step is much larger than one of the space for CPUs.
+
+    Args:
+        space_name: Search space, as in `run`.
+        store: Case store, as in `run`.
+        home: Home, as in `run`.
+        name: Name, as in `run`.
+        seed: Seed, as in `run`.
+        overrides: Changes to the space, as in `run`.
+        plan_options: How to split the cases, as in `run`.
+        request: What the user asks for to train on.
+
+    Returns:
+        None where it trains elsewhere or on a GPU, or is no larger than the space for CPUs.
+
+    Raises:
+        UsageError: What `run` would refuse.
+        StoreError: The store is missing or damaged.
+    """
+    if request.address is not None or request.gpus:
+        return None
+    of_space, of_cpu = (
+        _pixels_of_step(effective_space(one, changes))
+        for one, changes in ((space_name, overrides), (CPU_SPACE, Overrides()))
+    )
+    if of_space <= MUCH_LARGER * of_cpu:
+        return None
+    from ptxcore.training import has_gpu
+
+    if has_gpu():
+        return None
+    told = forecast(
+        space_name,
+        store=store,
+        home=home,
+        name=name,
+        seed=seed,
+        overrides=overrides,
+        plan_options=plan_options,
+        num_threads=request.cpus or 1,
+    )
+    at_once = max(1, num_processors() // (request.cpus or 1))
+    at_once = min(at_once, request.workers or at_once, told.space.num_folds_expected)
+    long = (
+        "do not fit in its memory"
+        if told.seconds is None
+        else f"take about {duration(told.seconds / at_once)}, {count(at_once, 'fold')} at once"
+    )
+    return (
+        f"found no GPU on this machine, and the training steps of {told.sweep} {long}; the space "
+        f"{CPU_SPACE!r} is for such machines"
+    )
+
+
+def _pixels_of_step(space: SearchSpace) -> int:
+    """How much a step of the defaults computes, by its pixels and the width of the network."""
+    settings = FoldSettings.from_mapping(space.complete(space.defaults()))
+    side = settings.patch_size or settings.image_size or _OWN_GRID_PX
+    return side**2 * settings.batch_size * settings.channels
 
 
 def _num_steps(settings: FoldSettings, plan: FoldPlan) -> int:

@@ -11,6 +11,7 @@ import math
 import time
 
 import numpy as np
+import torch
 
 from ptxcore.data.patches.sampler import Batch
 from ptxcore.errors import OutOfMemory
@@ -31,6 +32,11 @@ MAX_TIMED_STEPS = 4
 BUDGET_SECONDS = 1.5
 #: Steps on a GPU: the last few of them are replayed.
 NUM_STEPS_ON_GPU = STEPS_BEFORE_CAPTURE + 4
+
+
+def has_gpu() -> bool:
+    """Whether PyTorch sees a GPU on this machine."""
+    return torch.cuda.is_available()
 
 
 def measure_runtime(settings: FoldSettings, *, device: str, num_threads: int) -> Runtime:

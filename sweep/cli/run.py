@@ -241,6 +241,20 @@ def run_command(
                     on_verify=verifying(),
                 )
             return _finish(summary, as_json)
+    from sweep.forecast import slow_without_gpu
+
+    slow = slow_without_gpu(
+        space,
+        store=store,
+        home=home,
+        name=name,
+        seed=seed,
+        overrides=overrides,
+        plan_options=plan,
+        request=resources,
+    )
+    if slow is not None:
+        say(f"note: {slow}")
     with watching(name or Path(space).stem) as on_progress:
         summary = launch.run(
             space,

@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 from tiny_store import drawn_store
 
+from ptxcore.training import has_gpu
 from sweep.cli import main
+from sweep.errors import UsageError
+from sweep.forecast import slow_without_gpu
+from sweep.launch import PlanOptions
+from sweep.ray.resources import ResourceRequest
 from sweep.space import load_space, shipped_spaces
+from sweep.space.overrides import Overrides
+from sweep.storage.home import Home
 
 BROKEN = """
 name: bad space
@@ -90,6 +97,36 @@ def test_the_shipped_spaces_are_listed(capfd: pytest.CaptureFixture[str]) -> Non
         policy = load_space(space["name"]).policy
         assert space["num_trials"] == policy.num_trials
         assert space["num_folds_expected"] <= space["num_folds_most"]
+
+
+def test_a_space_for_gpus_is_told_what_it_takes_without_one(file: Path, tmp_path: Path) -> None:
+    store = drawn_store(tmp_path / "store", num_cases=30, num_positive=12).folder
+    home = Home.from_environment(tmp_path / "home")
+
+    def told(request: ResourceRequest, **fixed: int) -> str | None:
+        return slow_without_gpu(
+            str(file),
+            store=store,
+            home=home,
+            name=None,
+            seed=0,
+            overrides=Overrides(fixed=fixed),
+            plan_options=PlanOptions(),
+            request=request,
+        )
+
+    assert told(ResourceRequest()) is None  # as small as the space for CPUs
+    large = {"image_size": 512, "patch_size": 0, "batch_size": 16}
+    assert told(ResourceRequest(address="elsewhere:6379"), **large) is None
+    if has_gpu():
+        assert told(ResourceRequest(), **large) is None
+        return
+    found = told(ResourceRequest(workers=1), **large)
+    assert found is not None
+    assert "found no GPU on this machine, and the training steps of small take about" in found
+    assert "1 fold at once; the space 'cpu' is for such machines" in found
+    with pytest.raises(UsageError, match="expected"):
+        told(ResourceRequest(), channels=0, **large)
 
 
 def test_a_dry_run_starts_and_writes_nothing(
