@@ -8,6 +8,7 @@ At a prevalence P the expected Dice (both empty = 1) is P times the mean over po
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from ptxcore.metrics import (
     per_case_dice,
     prevalence_weights,
 )
-from ptxcore.types import CaseTable
+from ptxcore.types import CaseTable, Rule
 from sweep.analysis.intervals import DIFFERENCE, SHARE, TOO_FEW, Ends, stated_interval
 from sweep.errors import UsageError
 from sweep.ledger.projection import Trial
@@ -34,6 +35,8 @@ from sweep.util.numbers import finite_or_none
 
 #: A value with the ends of its 95% interval, NaN where there are too few patients.
 Estimate = tuple[float, float, float]
+#: A gain of rules over themselves.
+_SAME: Estimate = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,8 @@ class ExpectedDice:
         dice: Expected Dice.
         all_empty: That of predicting nothing, 1 - `prevalence`.
         gain: By how much it exceeds what the same networks have there under rules for
-            `own_prevalence`; None where one rule alone was scored.
+            `own_prevalence`; three zeros where these are the same rules, None where one rule alone
+            was scored.
     """
 
     prevalence: float
@@ -65,6 +69,8 @@ class ExpectedDice:
         )
         if self.gain is None:
             return text
+        if self.gain == _SAME:
+            return f"{text}; rules for the cases' own prevalence are the same"
         return (
             f"{text}; rules for the cases' own prevalence would have "
             f"{self.dice[0] - self.gain[0]:.4f} there, a difference of {self.gain[0]:+.4f} "
@@ -139,18 +145,19 @@ def promised_dice(
     """
     together = concatenate(tables)
 
-    def held(asked: float | None) -> NDArray[np.float64]:
-        rules, _ = leave_one_fold_out(tables, asked)
+    def held(rules: Sequence[Rule]) -> NDArray[np.float64]:
         pairs = zip(tables, rules, strict=True)
         return np.concatenate([per_case_dice(table, rule) for table, rule in pairs])
 
     try:
-        tuned = held(prevalence)
+        tuned, _ = leave_one_fold_out(tables, prevalence)
     except DataError as error:
         raise UsageError(str(error)) from error
+    plain, _ = leave_one_fold_out(tables)
     patients = [groups.get(name, name) for name in together.case_ids.tolist()]
     positive = np.asarray(together.truth.sum(1) > 0)
-    return expected_dice(tuned, positive, patients, prevalence, held(None))
+    found = expected_dice(held(tuned), positive, patients, prevalence, held(plain))
+    return dataclasses.replace(found, gain=_SAME) if tuned == plain else found
 
 
 def promised_by(

@@ -134,4 +134,4 @@ def limits(evidence: CardEvidence) -> list[str]:
         "All cases come from one store: there was no test elsewhere.",
         "Age, sex, devices and sites are not in the ledger, so no group of persons was compared.",
     ]
-    return said
+    return list(dict.fromkeys(said))  # the verdict keeps the cautions of the hold-out too
