@@ -2,8 +2,9 @@
 
 Gains are expected improvements of the best mean per missing fold, times the number of all folds of
 all trials. Three units: the trials' spread; the error of a mean over all folds (Nadeau and Bengio,
-Inference for the Generalization Error, Machine Learning 52, 2003), so that ten folds and five end
-by one constant and near-equal trials end it soon; and the metric per hour of training.
+Inference for the Generalization Error, Machine Learning 52, 2003), so that near-equal trials end it
+soon, but no less than a share of the spread, since where folds say nearly all there is no price
+left; and the metric per hour of training.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from sweep.errors import UsageError
 Unit = Literal["spread", "error", "hour"]
 
 _SECONDS_PER_HOUR = 3600.0
+#: An error counts as so many spreads at least.
+_LEAST_ERROR = 0.6
 _WRITTEN = re.compile(
     r"(?P<value>[0-9.]+(?:[eE][-+]?[0-9]+)?) (?:(?P<error>errors?)|(?:(?P<metric>\w+) )?per "
     r"(?:gpu_)?hour)"
@@ -32,7 +35,7 @@ class LeastGain:
     Attributes:
         value: Above 0, or 0 for any gain.
         unit: `spread`: standard deviations of the trials' first scores. `error`: standard errors of
-            the difference of two means over all folds. `hour`: the metric's, per hour of training.
+            a mean over all folds, of what it does not share with others. `hour`: the metric's, per hour of training.
         metric: The metric that `hour` names, if it does.
     """
 
@@ -71,7 +74,7 @@ class LeastGain:
             case "spread":
                 return self.value
             case "error":
-                return self.value * noise * corrected(num_folds)
+                return self.value * max(_LEAST_ERROR, noise * corrected(num_folds))
             case "hour":
                 worth = self.value * seconds / _SECONDS_PER_HOUR * num_trials * num_folds
                 return worth / scale

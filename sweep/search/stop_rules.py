@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from sweep.errors import UsageError
-from sweep.policies import LeastGain, least_gain
+from sweep.policies import least_gain
 from sweep.records import DEFAULT_TRIAL, Event, FoldFinished, TrialAdded, TrialStopped
 
 
@@ -127,9 +127,6 @@ class SaysWhatIsLeft(Protocol):
     def gain_left(self) -> float:
         """Expected gain of the best next fold, at least 0; infinite while it is not known."""
 
-    def in_spreads(self, least: LeastGain) -> float:
-        """A gain in the unit of `gain_left`."""
-
 
 class NoGain:
     """Over when no unfinished trial's next fold promises enough.
@@ -152,6 +149,8 @@ class NoGain:
             UsageError: min_gain is out of its range.
         """
         self._policy, self._least = policy, least_gain(min_gain)
+        # Halving and intensification know only whether they have decided: all or nothing is left.
+        self._in_spreads = getattr(policy, "in_spreads", lambda least: least.value)
         if not self._least.value:
             raise UsageError(f"min_gain: found {min_gain}, expected a value above 0")
         self._required = frozenset(required)
@@ -165,7 +164,7 @@ class NoGain:
             return
         tally = self._tally
         is_ready = tally.complete and self._required <= tally.complete | tally.stopped
-        if is_ready and self._policy.gain_left() < self._policy.in_spreads(self._least):
+        if is_ready and self._policy.gain_left() < self._in_spreads(self._least):
             self._reason = f"no fold promises a gain of {self._least} any more"
 
     def reason(self) -> str | None:

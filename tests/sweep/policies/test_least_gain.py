@@ -50,10 +50,11 @@ def test_a_search_space_refuses_it_by_line(given: str) -> None:
 
 
 def test_units_by_hand() -> None:
-    facts = {"scale": 0.1, "noise": 0.5, "num_trials": 20, "num_folds": 5, "seconds": 1800.0}
+    facts = {"scale": 0.1, "noise": 1.5, "num_trials": 20, "num_folds": 5, "seconds": 1800.0}
     assert least_gain("0.001 per hour").in_spreads(**facts) == pytest.approx(0.0005 * 100 / 0.1)  # type: ignore[arg-type]
-    error = 0.5 * math.sqrt(1 / 5 + 1 / 4)
+    error = 1.5 * math.sqrt(1 / 5 + 1 / 4)
     assert least_gain("2 errors").in_spreads(**facts) == pytest.approx(2 * error)  # type: ignore[arg-type]
+    assert least_gain("2 errors").in_spreads(**{**facts, "noise": 0.5}) == 1.2  # type: ignore[arg-type]
     assert least_gain(0.25).in_spreads(**facts) == 0.25  # type: ignore[arg-type]
 
 
