@@ -35,7 +35,8 @@ class LeastGain:
     Attributes:
         value: Above 0, or 0 for any gain.
         unit: `spread`: standard deviations of the trials' first scores. `error`: standard errors of
-            a mean over all folds, of what it does not share with others. `hour`: the metric's, per hour of training.
+            a mean over all folds, of what it does not share with others. `hour`: the metric's, per
+            hour of training.
         metric: The metric that `hour` names, if it does.
     """
 
