@@ -8,20 +8,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlflow import MlflowClient
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    LoggedModelOutput,
-    Metric,
-)
+from mlflow.entities import Dataset, DatasetInput, LoggedModelOutput, Metric
 
 from sweep.ledger.header import SweepHeader
-from sweep.mlflow.view._metrics import FOLD_SCORE, NAMES
+from sweep.mlflow.view._metrics import NAMES
 from sweep.mlflow.view._runs import Run
 
-#: MLflow's own tag for what a dataset was used for.
-_CONTEXT = "mlflow.data.context"
 #: Metrics of a run that its model has, too; the others are in its run.
 _OF_MODEL = ("score", "score_vs_default", *(NAMES[key] for key in ("dice", "dice_positive")))
 _OF_MODEL += (NAMES["dice_all_empty"],)
@@ -39,7 +31,7 @@ def fold_datasets(header: SweepHeader, folds: Iterable[int]) -> dict[int, Datase
         source = {"data": header.data_hash, "plan": plan, "fold": fold}
         text = json.dumps(source, sort_keys=True)
         found[fold] = Dataset(
-            name=f"fold-{fold}",
+            name=f"held-out-fold-{fold}",
             digest=hashlib.sha256(text.encode()).hexdigest()[:32],
             source_type="ptxsweep",
             source=text,
@@ -49,8 +41,7 @@ def fold_datasets(header: SweepHeader, folds: Iterable[int]) -> dict[int, Datase
 
 def log_folds(client: MlflowClient, run_id: str, datasets: Mapping[int, Dataset]) -> None:
     """Make folds the inputs of a run; what it has already it keeps."""
-    tags = [InputTag(_CONTEXT, "held out")]
-    client.log_inputs(run_id, [DatasetInput(each, tags) for each in datasets.values()])
+    client.log_inputs(run_id, [DatasetInput(each) for each in datasets.values()])
 
 
 def make_model(
@@ -76,26 +67,11 @@ def make_model(
     return str(made.model_id)
 
 
-def with_model(
-    metrics: Sequence[Metric], model_id: str, datasets: Mapping[int, Dataset]
-) -> list[Metric]:
-    """The same metrics, those that a model has with its id, those of a fold with its dataset."""
-    found = []
-    for metric in metrics:
-        is_fold = metric.key.startswith(FOLD_SCORE)
-        if not is_fold and metric.key not in _OF_MODEL:
-            found.append(metric)
-            continue
-        fold = datasets[int(metric.key.removeprefix(FOLD_SCORE))] if is_fold else None
-        found.append(
-            Metric(
-                metric.key,
-                metric.value,
-                metric.timestamp,
-                metric.step,
-                model_id=model_id,
-                dataset_name=fold.name if fold else None,
-                dataset_digest=fold.digest if fold else None,
-            )
-        )
-    return found
+def with_model(metrics: Sequence[Metric], model_id: str) -> list[Metric]:
+    """The same metrics, those that a model has with its id."""
+    return [
+        Metric(metric.key, metric.value, metric.timestamp, metric.step, model_id=model_id)
+        if metric.key in _OF_MODEL
+        else metric
+        for metric in metrics
+    ]

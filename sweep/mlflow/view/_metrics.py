@@ -61,8 +61,8 @@ NAMES = {
     "case_specificity": "case_specificity",
 }
 _PEAKS = {
-    "peak_memory_bytes": "system/peak_memory_mebibytes",
-    "gpu_memory_bytes": "system/peak_gpu_memory_mebibytes",
+    "peak_memory_bytes": "system/peak_mib",
+    "gpu_memory_bytes": "system/peak_gpu_mib",
 }
 #: Among what was sent: what the end of a trial adds; the mean difference to the default; and with
 #: the number of trials it is corrected for, its interval; and epochs of the first fold.

@@ -25,8 +25,8 @@ from sweep.mlflow.view._metrics import Reference
 from sweep.util.numbers import all_finite
 
 METRICS_FILE, CURVES_FILE = "metrics.json", "curves.json"
-#: Digits of a number; folds differ in the second.
-_DIGITS = 5
+#: Digits of a number that is not whole; folds differ in the second.
+_DIGITS = 4
 
 
 def metrics_table(trial: Trial) -> str:
@@ -129,4 +129,6 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _short(cell: Any) -> Any:
     if not isinstance(cell, float):
         return cell
+    if cell.is_integer():
+        return int(cell)
     return float(f"{cell:.{_DIGITS}g}") if all_finite([cell]) else None

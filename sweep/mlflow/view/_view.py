@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from sweep.analysis.operating_point import fill
@@ -20,7 +22,7 @@ from sweep.ledger import Ledger, driver_of
 from sweep.ledger.catalog import study_id
 from sweep.ledger.connection import shared_clock
 from sweep.ledger.projection import Projection, Trial
-from sweep.mlflow.compat import VIEW, shared_view
+from sweep.mlflow.compat import VIEW, Undone, one_transaction, shared_view
 from sweep.mlflow.in_step import STATE_TAG, state_of
 from sweep.mlflow.view import _content as content
 from sweep.mlflow.view import _words as words
@@ -48,6 +50,7 @@ from sweep.mlflow.view._tables import (
 )
 from sweep.records import State, SweepState
 from sweep.storage.home import Home
+from sweep.util.collector import collector_asleep
 from sweep.util.redaction import redact, shown_uri
 
 EXPERIMENT = "ptxsweep"
@@ -241,8 +244,12 @@ class MlflowView:
         )
         if not over:
             runs.drop(runs.found[PARENT], STATE_TAG)
-        for trial in projection.trials:
-            self._send_trial(runs, trial, projection, reference, over=over)
+        try:
+            self._send_trials(runs, projection, reference, over=over, session=one_transaction)
+        except Undone:  # and what we believe of the runs is wrong by now
+            self._runs, self._done = None, {}
+            runs = self._reach(projection)
+            self._send_trials(runs, projection, reference, over=over, session=_none)
         self._send_sweep(runs, projection, reference, over=over)
         if number := runs.retire():
             _log.info(
@@ -252,6 +259,23 @@ class MlflowView:
             )
         if over and runs.found[PARENT].tags.get(STATE_TAG) != state:
             runs.send(runs.found[PARENT], tags={STATE_TAG: state})
+
+    def _send_trials(
+        self,
+        runs: SweepRuns,
+        projection: Projection,
+        reference: Reference,
+        *,
+        over: bool,
+        session: Callable[[MlflowClient], AbstractContextManager[None]],
+    ) -> None:
+        for trial in projection.trials:
+            whole = _all_of(trial, reference, over=over)
+            if self._done.get(trial.number) == whole:
+                continue
+            with collector_asleep(), session(runs.client):
+                self._send_trial(runs, trial, projection, reference, over=over)
+            self._done[trial.number] = whole
 
     def _reach(self, projection: Projection) -> SweepRuns:
         """Connect and learn which runs there are; afterwards there is a parent."""
@@ -290,11 +314,6 @@ class MlflowView:
         *,
         over: bool,
     ) -> None:
-        is_cut_off = over and not trial.state.is_final
-        status = "KILLED" if is_cut_off else content.STATUS[trial.state]
-        parts = ",".join(parts_of(trial, reference))
-        if self._done.get(trial.number) == (trial.revision, status, parts):
-            return
         if trial.number not in runs.found:
             tags = content.trial_tags(self.name, trial, projection) | self._parent_tag
             runs.make(trial.number, tags, milliseconds(trial.created_at))
@@ -311,11 +330,10 @@ class MlflowView:
         if trial.state.is_final and END not in sent.parts:
             metrics = self._send_end(runs, run, trial, projection, metrics, tags)
         runs.send(run, metrics=metrics, params=params, tags=tags)
-        runs.set_status(run, status, content.last_time(trial))
+        runs.set_status(run, _status(trial, over=over), content.last_time(trial))
         if self._folds is not None:
             own = content.trial_tags(self.name, trial, projection)
             self._folds.send(trial, projection, own, over=over)
-        self._done[trial.number] = (trial.revision, status, parts)
 
     def _send_end(
         self,
@@ -344,7 +362,7 @@ class MlflowView:
             content.trial_params(trial),
         )
         tags[content.MODEL] = model_id
-        return with_model(metrics, model_id, datasets)
+        return with_model(metrics, model_id)
 
     @property
     def _parent_tag(self) -> dict[str, str]:
@@ -380,6 +398,22 @@ class MlflowView:
         runs.drop(run, content.OLD_TRIALS)  # else it would go stale beside the new one
         finished = "FINISHED" if projection.sweep_state is SweepState.FINISHED else "KILLED"
         runs.set_status(run, finished if over else "RUNNING", content.sweep_time(projection))
+
+
+def _none(_client: MlflowClient) -> AbstractContextManager[None]:
+    """Each call has its own session."""
+    return nullcontext()
+
+
+def _status(trial: Trial, *, over: bool) -> str:
+    is_cut_off = over and not trial.state.is_final
+    return "KILLED" if is_cut_off else content.STATUS[trial.state]
+
+
+def _all_of(trial: Trial, reference: Reference, *, over: bool) -> tuple[int, str, str]:
+    """Changes whenever a trial's run has to."""
+    parts = ",".join(parts_of(trial, reference))
+    return trial.revision, _status(trial, over=over), parts
 
 
 def run_link(text: str, experiment_id: str, run_id: str) -> str:
