@@ -19,9 +19,17 @@ from cluster import GREEDY, PROGRAM, Cluster, Row, Scores
 from sweep.records import State
 
 
+#: For `run`: the defaults alone, one fold after another, so that a worker is always free.
+ONE_TRIAL = ("--num-trials", "1", "--num-completions", "1")
+
+
 def _busy(cluster: Cluster) -> str:
     """Which of the two workers trains now."""
     return "a" if cluster.a.training() else "b"
+
+
+def _of_one_trial(scores: Scores) -> Scores:
+    return {place: score for place, score in scores.items() if place[0] == 0}
 
 
 def test_kill_a_worker_process(cluster: Cluster, calm: Scores) -> None:
@@ -54,14 +62,14 @@ def test_kill_a_raylet(cluster: Cluster, calm: Scores) -> None:
 
 def test_preempt_a_host(cluster: Cluster, calm: Scores) -> None:
     """As a cloud takes a machine: its raylet gets TERM. The other one has room for its fold."""
-    driver = cluster.run("preempted", "--workers", "1")
+    driver = cluster.run("preempted", *ONE_TRIAL)
     cluster.in_the_middle("preempted", folds=0, epochs=4)
     host, at = getattr(cluster, _busy(cluster)), time.time()
     assert host.kill("raylet/raylet", signal.SIGTERM) == 1
     cluster.ended(driver, "preempted")
     assert host.kill("ray start")  # which stays when its raylet ends in order; a new machine comes
     row = cluster.note("TERM of a raylet, as a preemption", "preempted", at)
-    cluster.check("preempted", calm)
+    cluster.check("preempted", _of_one_trial(calm))
     row.check_recovery()
     assert row.restarted_seconds is not None
     assert row.restarted_seconds < 20
@@ -70,7 +78,7 @@ def test_preempt_a_host(cluster: Cluster, calm: Scores) -> None:
 def test_freeze_a_worker_while_the_clock_jumps(cluster: Cluster, calm: Scores) -> None:
     """And goes back later. Nothing waits for a clock on the wall, so that no minute is needed."""
     clock = cluster.folder / "clock"
-    driver = cluster.run("jumped", more=cluster.by_clock(clock))
+    driver = cluster.run("jumped", *ONE_TRIAL, more=cluster.by_clock(clock))
     cluster.in_the_middle("jumped")
     frozen = getattr(cluster, _busy(cluster)).training()
     for pid in frozen:
@@ -84,7 +92,7 @@ def test_freeze_a_worker_while_the_clock_jumps(cluster: Cluster, calm: Scores) -
     clock.write_text("+0\n", encoding="ascii")
     cluster.ended(driver, "jumped")
     cluster.note("freeze a worker for 20 s; clock +1 h, and back", "jumped")
-    cluster.check("jumped", calm)
+    cluster.check("jumped", _of_one_trial(calm))
 
 
 def test_a_home_moves_loses_mlflow_and_is_copied(cluster: Cluster, calm: Scores) -> None:
@@ -94,7 +102,7 @@ def test_a_home_moves_loses_mlflow_and_is_copied(cluster: Cluster, calm: Scores)
         (cluster.folder / one for one in ("one", "two", "three")),
     )
     cluster.homes[name] = first
-    driver = cluster.run(name, more=cluster.in_home(first))
+    driver = cluster.run(name, *ONE_TRIAL, more=cluster.in_home(first))
     cluster.in_the_middle(name)
     assert cluster.driver.kill(PROGRAM, signal.SIGTERM) >= 1
     cluster.ended(driver, name, code=4)
@@ -108,7 +116,7 @@ def test_a_home_moves_loses_mlflow_and_is_copied(cluster: Cluster, calm: Scores)
     for home, driver in zip((moved, copied), drivers, strict=True):
         cluster.homes[name] = home
         cluster.ended(driver, name)
-        cluster.check(name, calm)
+        cluster.check(name, _of_one_trial(calm))
     cluster.note("home moved, its MLflow deleted, two copies go on", name)
     assert not first.exists()
     assert {path.name for path in moved.iterdir()} == {path.name for path in copied.iterdir()}
