@@ -18,7 +18,6 @@ from cluster import GREEDY, PROGRAM, Cluster, Row, Scores
 
 from sweep.records import State
 
-
 #: For `run`: the defaults alone, one fold after another, so that a worker is always free.
 ONE_TRIAL = ("--num-trials", "1", "--num-completions", "1")
 
