@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -108,13 +109,23 @@ class LedgerStorage(RDBStorage):
                 self._write_by_optuna(change)
             return
         with self.engine.begin() as connection:
-            for change in changes:
-                if not isinstance(change, StudyAttribute):
-                    state = connection.execute(_STATE, {"id": change.trial_id}).scalar_one()
-                    self.check_trial_is_updatable(change.trial_id, state)
-                for statement, values in _statements(dialect, change):
-                    connection.execute(statement, values)
+            self._check_updatable(connection, changes)
+            for statement, rows in _batches(dialect, changes):
+                connection.execute(statement, rows[0] if len(rows) == 1 else rows)
             _require(connection, fence)
+
+    def _check_updatable(self, connection: Any, changes: Sequence[Change]) -> None:
+        """Refuse changes of a trial that has ended, before or among them; asks once for each."""
+        states: dict[int, TrialState] = {}
+        for change in changes:
+            if isinstance(change, StudyAttribute):
+                continue
+            trial = change.trial_id
+            if trial not in states:
+                states[trial] = connection.execute(_STATE, {"id": trial}).scalar_one()
+            self.check_trial_is_updatable(trial, states[trial])
+            if isinstance(change, Ended):
+                states[trial] = change.state
 
     def create_fenced_trial(
         self, study_id: int, number: int, template: FrozenTrial, fence: Fence
@@ -198,6 +209,18 @@ def _statements(dialect: str, change: Change) -> list[_Statement]:
             end = TRIALS.update().where(TRIALS.c.trial_id == trial)
             told: _Statement = (end, {"state": state, "datetime_complete": _utc_now()})
             return [told] if final is None else [_final_value(dialect, trial, final), told]
+
+
+def _batches(dialect: str, changes: Sequence[Change]) -> list[tuple[Any, list[dict[str, Any]]]]:
+    """Statements and the rows that they write, in order; what is alike goes into one."""
+    batches: list[tuple[Any, list[dict[str, Any]]]] = []
+    for change in changes:
+        for statement, row in _statements(dialect, change):
+            if batches and batches[-1][0] is statement:
+                batches[-1][1].append(row)
+            else:
+                batches.append((statement, [row]))
+    return batches
 
 
 def _final_value(dialect: str, trial: int, value: float) -> _Statement:

@@ -103,7 +103,9 @@ def _drive(home: Home, space: SearchSpace, resources: Resources) -> Ledger:
             resources,
             folder=folder,
             interrupt=interrupt,
-            on_poll=launch._poller(ledger, controller, feed, limit, lambda projection: None),
+            on_poll=launch._poller(
+                ledger, controller, feed, limit, interrupt, lambda projection: None
+            ),
             trainable=Sleeper,
         )
         controller.close("the sweep was not over")
