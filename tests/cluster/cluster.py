@@ -33,6 +33,11 @@ Scores = dict[tuple[int, int], float]
 
 #: Three configurations, three folds, standard order, no pruner.
 STANDARD = TINY_SPACE.replace("POLICY", "standard")
+#: The first of them alone, so that one worker is always free.
+ONE_TRIAL = (
+    STANDARD.split("candidates:")[0].replace("num_trials: 3, num_completions: 3", "num_trials: 1")
+    + STANDARD[STANDARD.index("fixed:") :]
+)
 #: Five configurations, of which TPE proposes two and a pruner may end some, and greedy order.
 GREEDY = (
     TINY_SPACE.replace("POLICY", "greedy")

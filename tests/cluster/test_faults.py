@@ -14,12 +14,9 @@ import time
 from pathlib import Path
 
 import pytest
-from cluster import GREEDY, PROGRAM, Cluster, Row, Scores
+from cluster import GREEDY, ONE_TRIAL, PROGRAM, Cluster, Row, Scores
 
 from sweep.records import State
-
-#: For `run`: the defaults alone, one fold after another, so that a worker is always free.
-ONE_TRIAL = ("--num-trials", "1", "--num-completions", "1")
 
 
 def _busy(cluster: Cluster) -> str:
@@ -61,7 +58,7 @@ def test_kill_a_raylet(cluster: Cluster, calm: Scores) -> None:
 
 def test_preempt_a_host(cluster: Cluster, calm: Scores) -> None:
     """As a cloud takes a machine: its raylet gets TERM. The other one has room for its fold."""
-    driver = cluster.run("preempted", *ONE_TRIAL)
+    driver = cluster.run("preempted", text=ONE_TRIAL)
     cluster.in_the_middle("preempted", folds=0, epochs=4)
     host, at = getattr(cluster, _busy(cluster)), time.time()
     assert host.kill("raylet/raylet", signal.SIGTERM) == 1
@@ -77,7 +74,7 @@ def test_preempt_a_host(cluster: Cluster, calm: Scores) -> None:
 def test_freeze_a_worker_while_the_clock_jumps(cluster: Cluster, calm: Scores) -> None:
     """And goes back later. Nothing waits for a clock on the wall, so that no minute is needed."""
     clock = cluster.folder / "clock"
-    driver = cluster.run("jumped", *ONE_TRIAL, more=cluster.by_clock(clock))
+    driver = cluster.run("jumped", text=ONE_TRIAL, more=cluster.by_clock(clock))
     cluster.in_the_middle("jumped")
     frozen = getattr(cluster, _busy(cluster)).training()
     for pid in frozen:
@@ -87,7 +84,8 @@ def test_freeze_a_worker_while_the_clock_jumps(cluster: Cluster, calm: Scores) -
     for pid in frozen:
         os.kill(pid, signal.SIGCONT)
     assert frozen
-    cluster.in_the_middle("jumped", folds=len(cluster.scores("jumped")) + 1)
+    before = len(cluster.scores("jumped"))
+    cluster.wait(lambda: len(cluster.scores("jumped")) > before, "one more fold")
     clock.write_text("+0\n", encoding="ascii")
     cluster.ended(driver, "jumped")
     cluster.note("freeze a worker for 20 s; clock +1 h, and back", "jumped")
@@ -96,22 +94,17 @@ def test_freeze_a_worker_while_the_clock_jumps(cluster: Cluster, calm: Scores) -
 
 def test_a_home_moves_loses_mlflow_and_is_copied(cluster: Cluster, calm: Scores) -> None:
     """Both copies go on at once, each in its own folder."""
-    name, (first, moved, copied) = (
-        "moved",
-        (cluster.folder / one for one in ("one", "two", "three")),
-    )
+    name = "moved"
+    first, moved, copied = (cluster.folder / one for one in ("first", "other", "copy"))
     cluster.homes[name] = first
-    driver = cluster.run(name, *ONE_TRIAL, more=cluster.in_home(first))
+    driver = cluster.run(name, text=ONE_TRIAL, more=cluster.in_home(first))
     cluster.in_the_middle(name)
     assert cluster.driver.kill(PROGRAM, signal.SIGTERM) >= 1
     cluster.ended(driver, name, code=4)
     first.rename(moved)
     (moved / "mlflow.db").unlink()
     shutil.copytree(moved, copied)
-    one = {"PTXSWEEP_WORKERS": "1"}
-    drivers = [
-        cluster.resume(name, more={**cluster.in_home(home), **one}) for home in (moved, copied)
-    ]
+    drivers = [cluster.resume(name, more=cluster.in_home(home)) for home in (moved, copied)]
     for home, driver in zip((moved, copied), drivers, strict=True):
         cluster.homes[name] = home
         cluster.ended(driver, name)
