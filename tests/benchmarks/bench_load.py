@@ -10,6 +10,9 @@ missed:
     overhead_growth     overhead per fold at the most trials over that at the fewest; 1 is linear
     time_growth         time of the most trials over that of the fewest, over their ratio; likewise
                         (goal of both: at most 1.2)
+    over_tune           overhead per fold at the fewest trials over that of Ray Tune alone with the
+                        same trainable, `sleeping_tune.py` (goal <= 1.3)
+    cpu_over_tune       CPU of the driver likewise, which other work on the machine changes less
     memory_growth       peak memory at the most trials over that at the fewest
     speedup             time with one worker over time with two, at the fewest trials (goal >= 1.8)
 
@@ -33,14 +36,23 @@ _HERE = Path(__file__).resolve().parent
 
 def sweep(num_trials: int, num_workers: int) -> dict[str, Any]:
     """Figures of one sweep."""
+    return _figures("sleeping_sweep.py", num_trials, num_workers)
+
+
+def tune_alone(num_folds: int, num_workers: int) -> dict[str, Any]:
+    """Figures of as many folds without the platform."""
+    return _figures("sleeping_tune.py", num_folds, num_workers)
+
+
+def _figures(script: str, number: int, num_workers: int) -> dict[str, Any]:
     ours = [str(_HERE.parent / "support"), str(_HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [
                 sys.executable,
-                str(_HERE / "sleeping_sweep.py"),
+                str(_HERE / script),
                 folder,
-                str(num_trials),
+                str(number),
                 str(num_workers),
             ],
             stdout=subprocess.PIPE,
@@ -59,6 +71,7 @@ def missed(figures: Mapping[str, Any]) -> list[str]:
         "complete": figures["complete"] is True,
         "peak_gib < 1.5": figures["peak_gib"] < 1.5,
         "overhead_ms < 50": figures["overhead_ms"] < 50,
+        "over_tune <= 1.3": figures["over_tune"] <= 1.3,
         "overhead_growth <= 1.2": figures["overhead_growth"] <= 1.2,
         "time_growth <= 1.2": figures["time_growth"] <= 1.2,
         "speedup >= 1.8": figures["speedup"] >= 1.8,
@@ -70,7 +83,7 @@ def main() -> int:
     """Run the sweeps and print the ratios."""
     counts = tuple(map(int, sys.argv[1:])) or TRIALS
     fewest, most = sweep(min(counts), 2), sweep(max(counts), 2)
-    one = sweep(min(counts), 1)
+    one, alone = sweep(min(counts), 1), tune_alone(fewest["num_folds"], 2)
     ratio = most["num_folds"] / fewest["num_folds"]
     figures = {
         "complete": all(
@@ -80,6 +93,8 @@ def main() -> int:
         ),
         "peak_gib": round(most["driver_peak_mib"] / 1024, 3),
         "overhead_ms": round(most["overhead_ms"], 1),
+        "over_tune": round(fewest["overhead_ms"] / alone["overhead_ms"], 2),
+        "cpu_over_tune": round(fewest["driver_cpu_seconds"] / alone["driver_cpu_seconds"], 2),
         "overhead_growth": round(most["overhead_ms"] / fewest["overhead_ms"], 2),
         "time_growth": round(most["seconds"] / fewest["seconds"] / ratio, 3),
         "memory_growth": round(most["driver_peak_mib"] / fewest["driver_peak_mib"], 2),
