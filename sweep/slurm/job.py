@@ -26,6 +26,8 @@ from sweep.slurm.node import DONE, HALT, SEEN_SECONDS, make_local
 _HEAD_SECONDS = 420.0
 _PREPARE_SECONDS = 600.0
 _POLL_SECONDS = 0.5
+#: Ray ends on all hosts in this time, or is ended.
+_END_SECONDS = 15.0
 #: A worker that was lost joins again after this time.
 _REJOIN_SECONDS = 30.0
 _DONE, _BAD, _INTERRUPTED = 0, 2, 4
@@ -231,12 +233,16 @@ class Job:
             (self.meeting / DONE).touch()
         steps = [step for step, _ in self._workers.values()]
         steps += [self._head] if self._head is not None else []
+        # On a network disk they may see it late, which a job that must go cannot wait for.
+        patience = time.monotonic() + (0.0 if self.halted_by else _END_SECONDS)
+        while any(step.poll() is None for step in steps) and time.monotonic() < patience:
+            time.sleep(_POLL_SECONDS)
         for step in steps:
             if step.poll() is None:
                 step.terminate()
         for step in steps:
             try:
-                step.wait(timeout=15)
+                step.wait(timeout=_END_SECONDS)
             except subprocess.TimeoutExpired:
                 step.kill()
         os.environ.pop("TMPDIR", None)  # which is going away
@@ -259,6 +265,8 @@ class Job:
         asked = subprocess.run(["scontrol", "requeue", self.id], check=False)  # nosec B607
         if asked.returncode == 0:
             time.sleep(60)  # Slurm ends this process; an exit of its own would end the job
+        else:
+            say("error: Slurm did not queue it again; submit it as before, and it goes on")
 
 
 def _output(*words: str) -> str:

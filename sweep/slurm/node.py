@@ -26,10 +26,11 @@ _FIRST_PORT, _NUM_PORTS = 20_000, 6_000
 _FIRST_CLIENT_PORT = _FIRST_PORT + _NUM_PORTS
 #: Made by the head when Slurm ends its step.
 HALT = "halt"
-#: Made by the first host when the driver has ended; the head waits for that as long as this.
+#: Made by the first host when the driver has ended, upon which Ray ends on all hosts. Where Slurm
+#: ends the head's step, that waits for it as long as this.
 DONE = "done"
 HALT_SECONDS = 12.0
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS, _LOOK_FOR_END_SECONDS = 0.2, 1.0
 #: Ray's own words on a host, of which the end is shown where it ended by itself.
 _LOG, _MOST_LETTERS = "ray.log", 2000
 _IS_UP = "Ray runtime started"
@@ -163,11 +164,11 @@ def lead_or_join(meeting: Path, local: Path, head: str | None) -> int:
         head: Address of the head, None to be it.
 
     Returns:
-        Ray's exit code, 0 where Slurm ended this step.
+        Ray's exit code, 0 where Slurm ended this step, or the driver has ended.
     """
     from sweep.ray.start import says_slow
 
-    told = _told()
+    told = _told(meeting)
     for left in reversed(range(_TRIES)):
         words, address = _command(local, head)
         with (local / _LOG).open("wb") as log:
@@ -185,16 +186,24 @@ def lead_or_join(meeting: Path, local: Path, head: str | None) -> int:
     return ray.returncode or 0
 
 
-def _told() -> Callable[[], bool]:
-    """A function that says whether Slurm ends this step."""
-    is_told = False
+def _told(meeting: Path) -> Callable[[], bool]:
+    """A function that says whether Slurm ends this step, or the driver has ended."""
+    is_told, looked_at = False, time.monotonic()
 
     def tell(number: int, frame: FrameType | None) -> None:
         nonlocal is_told
         is_told = True
 
+    def told() -> bool:
+        nonlocal is_told, looked_at
+        if not is_told and time.monotonic() - looked_at > _LOOK_FOR_END_SECONDS:
+            looked_at = time.monotonic()
+            if (meeting / DONE).exists():
+                is_told = True
+        return is_told
+
     signal.signal(signal.SIGTERM, tell)
-    return lambda: is_told
+    return told
 
 
 def _command(local: Path, head: str | None) -> tuple[list[str], str]:
@@ -252,7 +261,7 @@ def _stay(
 
 def _end(ray: subprocess.Popen[bytes], meeting: Path, local: Path, head: str | None) -> None:
     """End Ray and leave nothing on this host; its head does so after the driver has ended."""
-    if head is None and meeting.is_dir():
+    if head is None and meeting.is_dir() and not (meeting / DONE).exists():
         (meeting / HALT).touch()
         deadline = time.monotonic() + HALT_SECONDS
         while time.monotonic() < deadline and meeting.is_dir() and not (meeting / DONE).exists():
