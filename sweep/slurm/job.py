@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from sweep.slurm.ask import hosts_now, names, queue_again, state
 from sweep.slurm.node import DONE, HALT, SEEN_SECONDS, make_local
 
 #: Ray's part of this host may take this long on a busy one.
@@ -67,8 +68,7 @@ class Job:
         self.meeting = folder / f"{self.id}-{self.restarts}"
         self.local = local / f"ptxsweep-{self.id}"
         self.words = tuple(words)
-        listed = _output("scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"])
-        self.hosts = listed.split()
+        self.hosts = names(os.environ["SLURM_JOB_NODELIST"])
         self.halted_by: str | None = None
         self._driver: subprocess.Popen[bytes] | None = None
         self._head: subprocess.Popen[bytes] | None = None
@@ -210,6 +210,11 @@ class Job:
                 continue
             if step is None or time.monotonic() - begun > _REJOIN_SECONDS:
                 if step is not None:
+                    now = hosts_now(self.id)
+                    if now and host not in now:
+                        say(f"host {host} went down; the sweep goes on without it")
+                        self.hosts.remove(host)
+                        continue
                     say(f"host {host} joins again")
                 again = self._srun([host], "worker", "--head", address)
                 self._workers[host] = (again, time.monotonic())
@@ -255,22 +260,16 @@ class Job:
 
     def _queue_again(self) -> None:
         """Have Slurm queue the job again, unless it is ending it itself: cancelled, or queued."""
-        state = _output("squeue", "--noheader", f"--jobs={self.id}", "--format=%T").strip()
-        if state != "RUNNING":
+        if state(self.id) != "RUNNING":
             return
         if self.halted_by == _HEAD_LOST and self.restarts >= _MOST_LOST_HEADS:
             say(f"Ray's head was lost again, after {self.restarts} restarts; not queued again")
             return
         say(f"the sweep halted ({self.halted_by}); the job is queued again and goes on with it")
-        asked = subprocess.run(["scontrol", "requeue", self.id], check=False)  # nosec B607
-        if asked.returncode == 0:
+        if queue_again(self.id):
             time.sleep(60)  # Slurm ends this process; an exit of its own would end the job
         else:
             say("error: Slurm did not queue it again; submit it as before, and it goes on")
-
-
-def _output(*words: str) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import time
 from collections.abc import Callable
+
+from sweep.slurm.ask import hosts_now, names, queue_again
 
 #: Between two looks at the first host.
 LOOK_SECONDS = 5.0
@@ -25,9 +26,8 @@ def wait_for_leader(head: str, is_told: Callable[[], bool]) -> None:
     """
     while not is_told() and not _answers(head):
         if _has_lost_first_host():
-            job = os.environ["SLURM_JOB_ID"]
             print("the first host went down; the job is queued again", flush=True)
-            subprocess.run(["scontrol", "requeue", job], check=False)  # nosec B607
+            queue_again(os.environ["SLURM_JOB_ID"])
             return
         time.sleep(LOOK_SECONDS)
 
@@ -43,15 +43,6 @@ def _answers(address: str) -> bool:
 
 def _has_lost_first_host() -> bool:
     """Whether Slurm runs the job without the host that was its first; no answer is no."""
-    first = _hosts(os.environ["SLURM_JOB_NODELIST"])[:1]
-    job = f"--jobs={os.environ['SLURM_JOB_ID']}"
-    said = _output("squeue", "--noheader", job, "--states=RUNNING", "--format=%N").strip()
-    return bool(first and said) and first[0] not in _hosts(said)
-
-
-def _hosts(listed: str) -> list[str]:
-    return _output("scontrol", "show", "hostnames", listed).split()
-
-
-def _output(*words: str) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    first = names(os.environ["SLURM_JOB_NODELIST"])[:1]
+    now = hosts_now(os.environ["SLURM_JOB_ID"])
+    return bool(first and now) and first[0] not in now

@@ -44,6 +44,7 @@ def test_a_host_goes_down(slurm: SlurmCluster, calm: Scores) -> None:
         slurm.ended(job, "down")
     finally:
         slurm.b.mend()
+    assert "host slurm-n2 went down; the sweep goes on without it" in slurm.log("down")
     slurm.check("a host goes down", job, "down", calm)
 
 
