@@ -247,7 +247,7 @@ class SlurmCluster:
         *words: str | Path,
         home: Path | None = None,
         user: str | None = None,
-        more: dict[str, str] | None = None,
+        path: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """`ptxsweep slurm` on the controller's host."""
         space = self.folder / f"{name}.yaml"
@@ -259,7 +259,7 @@ class SlurmCluster:
             *words,
         )  # fmt: skip
         command = command if user is None else self.as_user(user, *command)
-        return self.controller.run(*command, more=more)
+        return self.controller.run(*(() if path is None else ("env", f"PATH={path}")), *command)
 
     def log(self, name: str, home: Path | None = None) -> str:
         """What the jobs of a sweep printed."""

@@ -108,7 +108,7 @@ def test_two_users_at_once_on_the_same_hosts(slurm: SlurmCluster, calm: Scores) 
         ("a QOS that there is not", ("--qos", "nothing"), "Invalid qos"),
         ("no host", ("--nodes", "0"), "0 is not in the range"),
         ("an array", ("--array", "0-3"), "one driver leads a sweep"),
-        ("a time limit that is all notice", ("--time", "6"), "60 s are left"),
+        ("a time limit that is all notice", ("--time", "6"), "240 s are left"),
     ],
 )
 def test_what_slurm_cannot_do_is_told(
@@ -121,7 +121,7 @@ def test_what_slurm_cannot_do_is_told(
 
 
 def test_a_machine_without_slurm_is_told(slurm: SlurmCluster) -> None:
-    done = slurm.ptxsweep("none", more={"PATH": str(Path(sys.executable).parent)})
+    done = slurm.ptxsweep("none", path=Path(sys.executable).parent)
     assert done.returncode == 2
     assert "found no sbatch on this machine" in done.stderr
     slurm.told("no sbatch")
