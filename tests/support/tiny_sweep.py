@@ -53,8 +53,8 @@ def home_at(folder: Path) -> Home:
     )
 
 
-def make_sweep(folder: Path) -> Home:
-    """Train two trials on two folds, and enter them in a ledger."""
+def make_sweep(folder: Path, **more: Any) -> Home:
+    """Train two trials on two folds, and enter them in a ledger; `more` are further settings."""
     home = home_at(folder / "home")
     store = drawn_store(folder / "store", num_cases=48, num_positive=24, side_px=32)
     plan = make_plan(store, num_folds=2, holdout_fraction=0.3)
@@ -65,7 +65,7 @@ def make_sweep(folder: Path) -> Home:
     ledger.acquire("test")
     ledger.set_sweep_state(SweepState.RUNNING)
     for choice in TRIALS:
-        settings = {**SETTINGS, **choice}
+        settings = {**SETTINGS, **more, **choice}
         number = ledger.add_trial(
             {"learning_rate": choice["learning_rate"]}, {"learning_rate": RATES}, settings=settings
         )
