@@ -201,7 +201,8 @@ def write_bundle(ensemble: Ensemble, folder: Path, *, facts: Mapping[str, Any]) 
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         (draft / "docs").mkdir()
-        (draft / "docs" / "README.md").write_text(_README, encoding="utf-8")
+        readme = _README + _OF_CASE_HEADS * ensemble.members[0][1].case_head
+        (draft / "docs" / "README.md").write_text(readme, encoding="utf-8")
         difference = _difference(ensemble, draft)
         if not difference <= 1e-4:
             raise CheckpointError(
@@ -329,4 +330,8 @@ and `postprocessing` in configs/inference.json.
 
 The weights are safetensors files with digests. There is no `model.pt` and `ckpt_export` has nothing
 to do: `network_def` loads them itself, and refuses what was exchanged.
+"""
+_OF_CASE_HEADS = """
+The networks also say of an image as a whole whether it shows anything (their case heads). A bundle
+gives masks alone; `ptxsweep predict` and the ONNX graph say both.
 """

@@ -289,7 +289,10 @@ def _case(call: CaseCall | None) -> str:
         return ""
     at = [f"{float(asked):.0%}" for asked, is_called in call.called.items() if is_called]
     said = f"called ill at a specificity of {', '.join(at)}" if at else "not called ill"
-    return f", as a case {call.probability:.3f}, {said}"
+    from sweep.analysis.detection import CASE_HEAD
+
+    by = " by the case head" if call.score == CASE_HEAD else ""
+    return f", as a case {call.probability:.3f}{by}, {said}"
 
 
 def _too_far(problems: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -70,6 +71,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ensemble = Ensemble(members=members, rule=Rule(top=0.012, bottom=0.01))
     save_ensemble(folder / "artifacts" / "ensemble", ensemble, facts={"phantom": True})
     return folder
+
+
+def test_networks_with_case_heads_give_their_masks_and_it_is_said(tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, case_head=True)
+    members = tuple((build_network(settings, seed=seed).eval(), settings) for seed in range(2))
+    assert write_bundle(Ensemble(members=members), tmp_path / "bundle", facts={}) <= 1e-5
+    said = (tmp_path / "bundle" / "docs" / "README.md").read_text()
+    assert "A bundle\ngives masks alone" in said
 
 
 @pytest.fixture(scope="module")
