@@ -174,7 +174,7 @@ def agreement(folder: Path) -> dict[str, Any]:
     for name in ENGINES:
         models[name] = OnnxEnsemble.load(folder / "trained.onnx", engine=name)
     names = [str(name) for name in plan.holdout]
-    each = [(lambda _, image, model=model: model.logits(image)) for model in models.values()]
+    each = [(lambda _, image, model=model: model.predict(image)) for model in models.values()]
     tables = score_cases([(one, Rule()) for one in each], store, names, lambda *_: None)
     scores = [summarize(table, Rule()) for table in tables]
     images = [store.image(store.index(name)) for name in names[:20]]

@@ -74,7 +74,8 @@ def _network(evidence: CardEvidence) -> str | None:
         return None
     name = _NETWORKS.get(str(settings.get("network")), str(settings.get("network")))
     names = ("channels", "levels", "norm", "dropout", "deep_supervision")
-    return f"{name}: one channel of logits on the input's grid ({listed(settings, names)})."
+    case = ", and one logit an image from its coarsest level" * bool(settings.get("case_head"))
+    return f"{name}: one channel of logits on the input's grid{case} ({listed(settings, names)})."
 
 
 def _initialisation(evidence: CardEvidence) -> str:

@@ -122,15 +122,19 @@ def _explanation(evidence: CardEvidence) -> str | None:
             "`ptxsweep predict --attention gates` draws where the network's gates are open; that "
             "they show why a mask was drawn was not tested."
         )
-    return "None: this network has no gates to show; the probability map is the whole output."
+    return "None: this network has no gates to show; its output is all there is."
 
 
 def _imbalance(evidence: CardEvidence) -> str | None:
     winner, share = evidence.winner, prevalence(evidence)
     if winner is None:
         return share
-    names = ("positive_fraction", "foreground_share", "bce_weight", "dice_weight", "focal_weight",
-             "tversky_weight")  # fmt: skip
+    names: tuple[str, ...] = (
+        *("positive_fraction", "foreground_share"),
+        *("bce_weight", "dice_weight", "focal_weight", "tversky_weight"),
+    )
+    if winner.settings.get("case_head"):
+        names += ("case_loss_weight",)
     shown = ", ".join(f"{n} {winner.settings[n]:.3g}" for n in names if n in winner.settings)
     return (
         f"{share or ''} Samples and loss are weighted ({shown or 'by the defaults'}); "
