@@ -32,12 +32,12 @@ Row = dict[str, Any]
 _DEFAULT_POLICIES = "default,greedy:3,greedy:10,greedy:20,halving,greedy_halving,intensify,standard"
 
 _EPILOG = """\b
-Policies: default (ours, the same as expected_improvement), greedy, halving, greedy_halving,
+Policies: default (ours, expected_improvement:0.8 errors), greedy, halving, greedy_halving,
 intensify, standard, wave (for tables with curves).
   NAME:NUMBER      greedy:10 stops after ten complete trials, default:0.25 when no fold
                    promises that gain: expected improvement of the best mean per missing fold, times
                    the number of all folds of all trials, in units of the trials' standard
-                   deviation.
+                   deviation; "default:0.5 errors" of the error of a mean over all folds.
   NAME@PARTITIONS  default@2 searches over two partitions of a table, so that a trial is scored
                    on twice as many folds; cost stays a share of one partition's folds.
 --sampler tpe: each new trial is the unused configuration with params nearest to what TPE

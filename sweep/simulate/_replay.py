@@ -30,8 +30,8 @@ from sweep.simulate._report import (
 from sweep.simulate._run import Run
 from sweep.simulate._table import Table
 
-#: What `default` stands for.
-OURS = "expected_improvement"
+#: What `default` stands for, and the gain that ends it: one for five folds and ten.
+OURS, OUR_GAIN = "expected_improvement", "0.8 errors"
 #: Shares of the whole cost at which regret is told.
 COSTS = np.linspace(0.005, 1.0, 200)
 
@@ -65,10 +65,10 @@ class Arm:
 def parse_arm(text: str, *, pruner: PrunerSpec | None = None, sampler: str = "random") -> Arm:
     """A policy as the command line names it.
 
-    `default` is `expected_improvement`; `greedy:10` stops after ten completions,
-    `expected_improvement:0.25` when no fold promises that gain; halving and intensification stop
-    when they have decided, standard order when everything is done. `default@2` searches over two
-    partitions.
+    `default` is `expected_improvement:0.8 errors`; `greedy:10` stops after ten completions,
+    `expected_improvement:0.25` when no fold promises that gain, see `LeastGain`; halving and
+    intensification stop when they have decided, standard order when everything is done.
+    `default@2` searches over two partitions.
 
     Raises:
         UsageError: There is no such policy, or the part behind the colon or @ is not a number that
@@ -83,7 +83,7 @@ def parse_arm(text: str, *, pruner: PrunerSpec | None = None, sampler: str = "ra
     gain: float | str | None = None
     try:
         if spec.knows_gain():
-            gain = _gain(detail)
+            gain = _gain(detail or (OUR_GAIN if name == "default" else MIN_GAIN))
         else:
             count = int(detail) if detail else spec.model_fields["num_completions"].default
     except (ValueError, UsageError) as error:
@@ -113,8 +113,8 @@ def parse_arm(text: str, *, pruner: PrunerSpec | None = None, sampler: str = "ra
     )
 
 
-def _gain(detail: str) -> float | str:
-    least = least_gain(detail or MIN_GAIN)
+def _gain(given: float | str) -> float | str:
+    least = least_gain(given)
     return least.value if least.unit == "spread" else str(least)
 
 

@@ -2,7 +2,7 @@
 
 Every policy with every pruner that looks at epochs, first waves of several schedules, and of each
 group the one that the other tables would have taken (`leave_one_out`), which is the figure to
-quote. Costs are shares of all epochs.
+quote; beside them Optuna's own pruners in plain Optuna. Costs are shares of all epochs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from optuna_peers import bench_peers
 
 from sweep.pruners import pruner_spec
 from sweep.simulate import (
@@ -88,6 +89,12 @@ def bench(tables: Sequence[Table], num_seeds: int, num_workers: int) -> dict[str
             "most_epochs": round(most, 4),
         }
         print(f"{label:28} {mean.cost_epochs:6.3f} {mean.regret:7.4f} {mean.hit:5.2f} {most:6.3f}")
+    for name, mean in bench_peers(tables, num_seeds).items():
+        means[f"optuna {name}"] = {
+            key: round(getattr(mean, key), 4) for key in ("cost_epochs", "regret", "hit")
+        }
+        label = f"optuna {name}"
+        print(f"{label:28} {mean.cost_epochs:6.3f} {mean.regret:7.4f} {mean.hit:5.2f}")
     against = paired(results["wave, left out"], results[BEFORE])
     print(
         f"wave, left out / {BEFORE}: {against['epochs_ratio']:.3f} of the epochs (goal {GOAL}), "
