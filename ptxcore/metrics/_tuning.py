@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from ptxcore.errors import DataError, SettingsError
 from ptxcore.metrics._counts import probability_to_bin, quantise
 from ptxcore.metrics._groups import size_quartiles, summarize_groups
-from ptxcore.metrics._rule import ratio
+from ptxcore.metrics._rule import per_case_dice, ratio
 from ptxcore.metrics._summary import summarize
 from ptxcore.metrics._table import concatenate
 from ptxcore.types import LOGIT_RANGE, NUM_LOGIT_BINS, CaseTable, Rule
@@ -66,8 +67,10 @@ def prevalence_weights(
 def choose_rule(table: CaseTable, prevalence: float | None = None) -> Rule:
     """The rule of the grid with the best mean Dice (both empty = 1), from the counts alone.
 
-    A table with logits of a case head may ask it first, at one of `CASE_QUANTILES` of them. Among
-    equals the simplest: no case head, least area, then `top`, then `bottom` nearest to 0.5.
+    A table with logits of a case head may ask it first, at one of `CASE_QUANTILES` of them; it does
+    where that gains more than its own standard error over not asking it (the rule of Breiman and
+    others, Classification and Regression Trees, 1984), since one of many thresholds always seems to
+    gain a little. Among equals the simplest: least area, then `top`, then `bottom` nearest to 0.5.
 
     Args:
         table: Counts of cases that the rule will not be scored on, at least one.
@@ -93,31 +96,49 @@ def choose_rule(table: CaseTable, prevalence: float | None = None) -> Rule:
     weights = prevalence_weights(num_truth > 0, prevalence)
     gain = weights[:, None] * (dice - empty[:, None])
     passes = above[:, :, None] > np.asarray(AREAS) * both.sum(1)[:, None, None]
-    candidates = []
-    for threshold, lets_pass in _case_thresholds(table):
+
+    def best(threshold: float | None, lets_pass: NDArray[np.bool_] | None) -> _Scored:
         own = gain if lets_pass is None else gain * lets_pass[:, None]
         gains = np.einsum("nta,nb->tab", passes, own, optimize=True)
         mean = (weights * empty).mean() + gains / len(empty)
-        candidates += [
-            (
-                float(mean[t, a, b]),
-                Rule(top=top, min_area=area, bottom=bottom, case_threshold=threshold),
-            )
-            for t, top in enumerate(THRESHOLDS)
-            for a, area in enumerate(AREAS)
-            for b, bottom in enumerate(THRESHOLDS)
-            if bottom <= top
-        ]
+        return _best(mean, threshold)
+
+    plain = best(None, None).rule
+    asking = [best(*each) for each in _case_thresholds(table)]
+    if not asking:
+        return plain
+    # The first and so the lowest threshold among equals.
+    chosen = max(asking, key=lambda one: round(one.score / _TIE)).rule
+    more = weights * (per_case_dice(table, chosen) - per_case_dice(table, plain))
+    # One whole case alone is exactly a standard error, which is not enough.
+    return chosen if more.mean() > more.std(ddof=1) / len(more) ** 0.5 + _TIE else plain
+
+
+class _Scored(NamedTuple):
+    score: float
+    rule: Rule
+
+
+def _best(mean: NDArray[np.float64], case_threshold: float | None) -> _Scored:
+    """The best rule of the grid; `mean` is Dice by top, area and bottom."""
+    candidates = [
+        _Scored(
+            float(mean[t, a, b]),
+            Rule(top=top, min_area=area, bottom=bottom, case_threshold=case_threshold),
+        )
+        for t, top in enumerate(THRESHOLDS)
+        for a, area in enumerate(AREAS)
+        for b, bottom in enumerate(THRESHOLDS)
+        if bottom <= top
+    ]
     best = max(score for score, _ in candidates)
-    return min((rule for score, rule in candidates if score >= best - _TIE), key=_complexity)
+    equals = (one for one in candidates if one.score >= best - _TIE)
+    return min(equals, key=lambda one: _complexity(one.rule))
 
 
-def _case_thresholds(
-    table: CaseTable,
-) -> Iterator[tuple[float | None, NDArray[np.bool_] | None]]:
-    """No threshold, then those of the case head with the cases that pass."""
-    yield None, None
-    if table.case_logits is None:
+def _case_thresholds(table: CaseTable) -> Iterator[tuple[float, NDArray[np.bool_]]]:
+    """Those of the case head, the lowest first, with the cases that pass; none without a head."""
+    if table.case_logits is None or len(table.case_ids) < 2:
         return
     bins = quantise(table.case_logits.astype(np.float32))
     # At an edge of a bin, so that the threshold as a probability acts just there.
@@ -160,7 +181,6 @@ def leave_one_fold_out(
 
 def _complexity(rule: Rule) -> tuple[float, ...]:
     return (
-        rule.case_threshold or 0.0,
         rule.min_area,
         round(abs(rule.top - 0.5), 6),
         round(abs(rule.bottom - 0.5), 6),
