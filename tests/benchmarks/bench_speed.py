@@ -1,7 +1,8 @@
 """Where users wait: this build beside an earlier one, as ratios of CPU time.
 
 Every part is a file `speed_PART.py` beside this one with `measure(builds)`, which returns its
-figures, and `GOALS`, the largest value of those that have a goal; what they mean stands there.
+figures, and `GOALS`, the largest value of those that have a goal; what they mean stands there. With
+`--smallest` each part runs once in each build, on its `SMALLEST`: that it runs, not what it says.
 Prints figures as they come on standard error and one JSON object as its last line on standard
 output, and ends with exit code 1 where a goal is missed.
 
@@ -20,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import two_builds
 from two_builds import ROOT, unpack_before
 
 HERE = Path(__file__).resolve().parent
@@ -54,7 +56,10 @@ def main() -> int:
     """Unpack the earlier build, measure the parts and print the ratios."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--part", choices=PARTS, action="append", help="May come several times.")
+    parser.add_argument("--smallest", action="store_true", help="See that all of it runs.")
     given = parser.parse_args()
+    if given.smallest:
+        two_builds.NUM_TURNS = 1
     figures: dict[str, float] = {}
     lost: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -65,6 +70,8 @@ def main() -> int:
             scratch = Path(folder) / name
             scratch.mkdir()
             part = importlib.import_module(f"speed_{name}")
+            if given.smallest:
+                vars(part).update(part.SMALLEST)
             found = part.measure(Builds(before=before, now=ROOT, scratch=scratch))
             print(json.dumps({name: found}), file=sys.stderr, flush=True)
             figures |= found

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import two_builds
 from two_builds import cpu_seconds, in_turns
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 GOALS = {"train_step": 0.80, "predict_windows": 0.65, "norm_instance": 1.2, "norm_group": 1.15}
 MANY, FEW = 6, 2
+SMALLEST = {"MANY": 2, "FEW": 1}
 
 _CODE = """
 import dataclasses, sys
@@ -77,7 +79,10 @@ def measure(builds: Builds) -> dict[str, float]:
         print(json.dumps(say), file=sys.stderr, flush=True)
         figures |= {**say, name: now / before}
     for norm in ("instance", "group"):
-        turns = [(seconds(builds.now, "train"), seconds(builds.now, "train", norm)) for _ in "12"]
+        turns = [
+            (seconds(builds.now, "train"), seconds(builds.now, "train", norm))
+            for _ in range(min(2, two_builds.NUM_TURNS))
+        ]
         batch, other = (sum(times) for times in zip(*turns, strict=True))
         figures[f"norm_{norm}"] = other / batch
     return figures

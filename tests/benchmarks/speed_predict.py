@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 GOALS = {"predict_file": 0.55}
 MANY, FEW = 12, 2
+SMALLEST = {"MANY": 3, "FEW": 1}
 
 _MAKE = """
 import dataclasses, sys

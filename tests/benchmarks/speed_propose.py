@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 GOALS = {"propose_random": 1.2, "propose_tpe": 1.3}
 SMALL, LARGE = 100, 5000
+SMALLEST = {"SMALL": 20, "LARGE": 60}
 
 _PROPOSE = """
 import json, sys, time

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 GOALS = {"simulate_cpu": 1.1, "simulate_wall": 1 / 15}
 NUM_SEEDS = 20
+SMALLEST = {"NUM_SEEDS": 2}
 TABLE = Path("tests", "data", "tables", "sk_wine_svm_k5.npz")
 
 _COMMAND = """

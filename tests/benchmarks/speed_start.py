@@ -27,6 +27,7 @@ GOALS = {
     "start_show": 0.6,
     "start_compare": 0.6,
 }
+SMALLEST: dict[str, int] = {}
 
 _MAKE = """
 import sys

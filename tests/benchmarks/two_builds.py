@@ -58,8 +58,8 @@ def cpu_seconds(build: Path, code: str, *words: str | Path, threads: int = 1) ->
 
 
 def in_turns(
-    before: Path, now: Path, run: Callable[[Path], float], num_turns: int = NUM_TURNS
+    before: Path, now: Path, run: Callable[[Path], float], num_turns: int | None = None
 ) -> tuple[float, float]:
-    """Median of the earlier build and of this one, in turns."""
-    turns = [(run(before), run(now)) for _ in range(num_turns)]
+    """Median of the earlier build and of this one, in turns; `NUM_TURNS` unless given."""
+    turns = [(run(before), run(now)) for _ in range(num_turns or NUM_TURNS)]
     return median(old for old, _ in turns), median(new for _, new in turns)

@@ -27,7 +27,7 @@ CODE = Path(__file__).with_name("champion.py")
 #: outright, because MLflow's own search for requirements starts a process, loads the model and asks
 #: the network.
 REQUIREMENTS = (
-    *("torch", "monai", "numpy", "pandas", "pydicom", "pillow", "mlflow"),
+    *("torch", "numpy", "pandas", "pydicom", "pillow", "mlflow"),
     *("scipy", "simpleitk", "highdicom", "pyjpegls", "safetensors"),
 )
 

@@ -50,6 +50,33 @@ def test_logits_are_the_mean_over_networks_with_settings_of_their_own(
     np.testing.assert_allclose(ensemble.probability(image), 1 / (1 + np.exp(-found)), atol=1e-6)
 
 
+class Counted:
+    """An image that counts how often its pixels are asked for."""
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.pixels, self.shape, self.num_reads = pixels, pixels.shape, 0
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.uint8]:
+        self.num_reads += 1
+        return self.pixels
+
+
+def test_an_image_is_brought_to_each_grid_once(
+    folders: list[Path], image: NDArray[np.uint8]
+) -> None:
+    """Reading it is where that begins; the first and the third network have a grid in common."""
+    first, other, third = Ensemble.load(folders).members
+    reads = []
+    for members in ((first,), (first, third), (first, other), (first, other, third)):
+        counted = Counted(image)
+        found = Ensemble(members=members).logits(counted)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(found, Ensemble(members=members).logits(image))
+        reads.append(counted.num_reads)
+    once = reads[0]
+    assert once > 0
+    assert reads == [once, once, 2 * once, 2 * once]
+
+
 def test_no_network_outvotes_the_others(folders: list[Path], image: NDArray[np.uint8]) -> None:
     (sure, settings), *_ = Ensemble.load(folders[:1]).members
     sure.output.bias.data.fill_(1e4)  # 1 everywhere, beyond all doubt

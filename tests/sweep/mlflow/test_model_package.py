@@ -165,6 +165,22 @@ def test_the_package_travels_with_the_model(saved: Path, tmp_path: Path) -> None
     assert digest == hashlib.sha256(wheel.read_bytes()).hexdigest()
 
 
+def test_it_predicts_where_only_what_it_requires_is_installed(saved: Path, tmp_path: Path) -> None:
+    """Of our own requirements, those that it does not name are not there."""
+    lines = (saved / "requirements.txt").read_text(encoding="utf-8").lower().split()
+    named = {line.partition("==")[0] for line in lines}
+    unneeded = {"monai", "ray", "optuna", "plotly", "albumentations", "cv2", "rich"}
+    assert not unneeded & named
+    code = (
+        "import sys, mlflow.pyfunc\n"
+        f"sys.modules.update(dict.fromkeys({sorted(unneeded)}))\n"
+        "model = mlflow.pyfunc.load_model(sys.argv[1])\n"
+        "(found,) = model.predict(model.input_example)\n"
+        "print(found['mask'].shape)\n"
+    )
+    assert run("-c", code, saved, folder=tmp_path).split() == ["(64,", "64)"]
+
+
 def test_where_the_package_is_missing_it_says_what_to_do(saved: Path, tmp_path: Path) -> None:
     code = (
         "import sys, mlflow.pyfunc\n"
