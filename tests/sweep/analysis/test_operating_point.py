@@ -92,8 +92,8 @@ def test_every_view_has_the_same_dice_and_names_its_rule(
         rows = json.loads(Path(file).read_text(encoding="utf-8"))["data"]
         means = {row[1]: row[2] for row in rows if row[0] == "dice"}
         assert means == {
-            "threshold from the other folds": pytest.approx(dice, rel=1e-5),
-            "fixed threshold 0.5": pytest.approx(fixed, rel=1e-5),
+            "threshold from the other folds": pytest.approx(dice, rel=1e-4),
+            "fixed threshold 0.5": pytest.approx(fixed, rel=1e-4),
         }
     ledger.close()
 
