@@ -98,7 +98,9 @@ def board(one: OpenSweep, view: View) -> Markup:
         return tag("p", "No trial was proposed yet.")
     reference = projection.trials[view.against if view.against < len(projection.trials) else 0]
     names = one.once("varied", lambda: varied(projection))
-    chosen = [trial for trial in _sorted(one, view.order) if _is_shown(trial, view, names)]
+    chosen = _sorted(one, view.order)
+    if view.state or view.words:
+        chosen = [trial for trial in chosen if _is_shown(trial, view, names)]
     num_pages = max(1, math.ceil(len(chosen) / ROWS))
     page = min(view.page, num_pages)
     shown = chosen[(page - 1) * ROWS : page * ROWS]

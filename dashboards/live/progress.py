@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
+from dashboards.live.ledgers import OpenSweep
 from dashboards.live.page import sweep_url
 from dashboards.queries import label, num_folds_run
 from dashboards.report.markup import Markup, table, tag
@@ -68,9 +71,30 @@ def bar(projection: Projection, now: Overview | None) -> Markup:
     return tag("span", progress, " ", tag("span", words), class_="folds")
 
 
-def running(name: str, projection: Projection) -> Markup:
-    """A table of what is being trained."""
-    rows = [_row(name, projection, t) for t in projection.trials if t.running_fold is not None]
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """What the finished folds took, all together."""
+
+    folds: int
+    epochs: int
+    seconds: float
+
+    @classmethod
+    def of(cls, trials: Iterable[Trial]) -> Pace:
+        """That of some trials."""
+        folds = [fold for trial in trials for fold in trial.folds.values()]
+        return cls(
+            folds=len(folds),
+            epochs=sum(fold.num_epochs for fold in folds),
+            seconds=math.fsum(fold.seconds for fold in folds),
+        )
+
+
+def running(name: str, projection: Projection, pace: Pace) -> Markup:
+    """A table of what is being trained; `pace` is that of all trials."""
+    rows = [
+        _row(name, projection, t, pace) for t in projection.trials if t.running_fold is not None
+    ]
     if not rows:
         return tag("p", _nothing(projection))
     head = ("trial", "fold", "try", "epoch", "monitor", "best of the fold", "began", "left")
@@ -85,7 +109,7 @@ def _nothing(projection: Projection) -> str:
     return "No fold is being trained at this moment."
 
 
-def _row(name: str, projection: Projection, trial: Trial) -> tuple[object, ...]:
+def _row(name: str, projection: Projection, trial: Trial, pace: Pace) -> tuple[object, ...]:
     fold = trial.running_fold
     assert fold is not None
     values = trial.epochs.get(fold, {})
@@ -102,35 +126,22 @@ def _row(name: str, projection: Projection, trial: Trial) -> tuple[object, ...]:
         score(values.get(last)),
         score(best),
         f"{attempt.started_at[:19].replace('T', ' ')} UTC",
-        _fold_left(projection, trial),
+        _fold_left(trial, pace),
     )
 
 
-def _fold_left(projection: Projection, trial: Trial) -> str:
+def _fold_left(trial: Trial, of_all: Pace) -> str:
     """By its own finished folds, else by those of all; what it has trained already is taken off."""
-    folds = list(trial.folds.values()) or [
-        fold for other in projection.trials for fold in other.folds.values()
-    ]
-    epochs = sum(fold.num_epochs for fold in folds)
-    seconds = math.fsum(fold.seconds for fold in folds)
-    if not epochs or not math.isfinite(seconds):
+    pace = Pace.of([trial]) if trial.folds else of_all
+    if not pace.epochs or not math.isfinite(pace.seconds):
         return "–"
     done = len(trial.epochs.get(trial.running_fold or 0, {}))
-    return f"~{duration(max(0.0, epochs / len(folds) - done) * seconds / epochs)}"
+    left = max(0.0, pace.epochs / pace.folds - done)
+    return f"~{duration(left * pace.seconds / pace.epochs)}"
 
 
-def alarms(
-    name: str, projection: Projection, driver: Driver | None, last_at: str | None, now: datetime
-) -> Markup | None:
-    """What somebody should look at; None where there is nothing.
-
-    Args:
-        name: Name of the sweep.
-        projection: Projection of it.
-        driver: The driver at work on it, if any is.
-        last_at: ISO 8601 time of the newest entry.
-        now: The present time.
-    """
+def troubles(projection: Projection) -> list[str]:
+    """What went wrong with folds and trials, a sentence each."""
     said = []
     lost = [
         attempt for trial in projection.trials for attempt in trial.log if attempt.outcome == "lost"
@@ -145,27 +156,42 @@ def alarms(
     diverged = sum(trial.reason == NAN_REASON for trial in projection.trials)
     if diverged:
         said.append(f"{count(diverged, 'trial')} of {len(projection.trials):,} diverged to NaN.")
+    return said
+
+
+def alarms(
+    one: OpenSweep, pace: Pace, driver: Driver | None, last_at: str | None, now: datetime
+) -> Markup | None:
+    """What somebody should look at; None where there is nothing.
+
+    Args:
+        one: The sweep.
+        pace: That of all its trials.
+        driver: The driver at work on it, if any is.
+        last_at: ISO 8601 time of the newest entry.
+        now: The present time.
+    """
+    projection = one.projection
+    said = [*one.once("troubles", lambda: troubles(projection))]
     if projection.sweep_state is SweepState.RUNNING:
         if driver is None:
-            said.append(f"No driver is at work on it; `ptxsweep resume {name}` goes on.")
-        elif (late := _silence(projection, last_at, now)) is not None:
+            said.append(f"No driver is at work on it; `ptxsweep resume {one.name}` goes on.")
+        elif (late := _silence(pace, last_at, now)) is not None:
             said.append(late)
     if not said:
         return None
     return tag("ul", *(tag("li", text) for text in said), class_="alarms")
 
 
-def _silence(projection: Projection, last_at: str | None, now: datetime) -> str | None:
+def _silence(pace: Pace, last_at: str | None, now: datetime) -> str | None:
     """That nothing was heard for much longer than an epoch takes."""
-    folds = [fold for trial in projection.trials for fold in trial.folds.values()]
-    epochs = sum(fold.num_epochs for fold in folds)
-    if last_at is None or not epochs:
+    if last_at is None or not pace.epochs:
         return None
     try:
         silent = (now - datetime.fromisoformat(last_at)).total_seconds()
     except (TypeError, ValueError):
         return None
-    usual = max(math.fsum(fold.seconds for fold in folds) / len(folds), 60.0)
+    usual = max(pace.seconds / pace.folds, 60.0)
     if not silent > 3 * usual:
         return None
     return (

@@ -98,6 +98,7 @@ def _body(
 ) -> Markup:
     projection, found = one.projection, one.found
     reckoned = one.once("overview", lambda: progress.overview(projection))
+    pace = one.once("pace", lambda: progress.Pace.of(projection.trials))
     lead, *rest = found.verdict.sentences
     head = join(
         (
@@ -109,19 +110,19 @@ def _body(
             sections.tiles(found, one.confirmation),
             tag(
                 "p",
-                progress.bar(projection, reckoned),
+                one.once("bar", lambda: progress.bar(projection, reckoned)),
                 " · ",
                 one.once("counts", lambda: progress.counts(projection)),
             ),
-            _sentence(progress.time_left(projection, reckoned)),
+            _sentence(one.once("left", lambda: progress.time_left(projection, reckoned))),
             *(tag("p", note_text(note)) for note in projection.notes),
         )
     )
     chapters = {
         "Now": join(
             (
-                progress.running(one.name, projection),
-                progress.alarms(one.name, projection, driver, one.follower.last_at, now),
+                progress.running(one.name, projection, pace),
+                progress.alarms(one, pace, driver, one.follower.last_at, now),
             )
         ),
         f"Verdict{' so far' if found.is_open else ''}": one.once("verdict", lambda: _verdict(one)),
