@@ -67,7 +67,9 @@ class SegmentationUNet(nn.Module):
         self.auxiliary = nn.ModuleList(
             nn.Conv2d(upper, 1, kernel_size=1) for upper, _ in steps[:-1] if supervised
         )
-        self.case_output = nn.Linear(2 * widths[-1], 1) if has_case_head else None
+        # A convolution: a matrix product has no deterministic kernel on a GPU unless a variable of
+        # the environment says so.
+        self.case_output = nn.Conv2d(2 * widths[-1], 1, kernel_size=1) if has_case_head else None
 
     @property
     def num_gates(self) -> int:
@@ -135,9 +137,9 @@ class SegmentationUNet(nn.Module):
 
     def _case(self, coarsest: Tensor) -> Tensor:
         assert self.case_output is not None, "asked of networks with a case head alone"
-        pooled = torch.cat((coarsest.mean((2, 3)), coarsest.amax((2, 3))), dim=1)
-        logits: Tensor = self.case_output(pooled)
-        return logits
+        pooled = [pool((2, 3), keepdim=True) for pool in (coarsest.mean, coarsest.amax)]
+        logits: Tensor = self.case_output(torch.cat(pooled, dim=1))
+        return logits.flatten(1)
 
     def _levels(self, images: Tensor) -> tuple[Tensor, list[Tensor], Size]:
         """Features of the coarsest level, and of the expanding path, coarse to fine; all padded.

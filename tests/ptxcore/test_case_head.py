@@ -73,7 +73,7 @@ def test_the_mask_is_what_it_was_and_the_logit_is_of_mean_and_maximum() -> None:
         assert torch.equal(mask, network(image))
         (masks, of_training) = network.all_outputs(image)
     pooled = torch.cat((coarsest[0].mean((2, 3)), coarsest[0].amax((2, 3))), 1)
-    by_hand = pooled @ network.case_output.weight[0] + network.case_output.bias
+    by_hand = pooled @ network.case_output.weight[0, :, 0, 0] + network.case_output.bias
     torch.testing.assert_close(case[:, 0], by_hand)
     assert case.shape == (2, 1)
     assert torch.equal(masks[0], mask)

@@ -27,7 +27,12 @@ PLAIN = Runtime(device="cuda", num_threads=2)
 FAST = Runtime(device="cuda", precision="bfloat16", channels_last=True, num_threads=2)
 SETTINGS = FoldSettings(image_size=0, patch_size=96, channels=8, levels=4, batch_size=4)
 EVERYTHING = dataclasses.replace(
-    SETTINGS, deep_supervision=True, hard_negative_share=0.5, focal_weight=0.5, tversky_weight=0.5
+    SETTINGS,
+    deep_supervision=True,
+    case_head=True,
+    hard_negative_share=0.5,
+    focal_weight=0.5,
+    tversky_weight=0.5,
 )
 
 
