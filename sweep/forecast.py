@@ -12,6 +12,7 @@ from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.settings import FoldSettings
 from sweep.analysis.cohort import take_part
 from sweep.analysis.progress import expected_folds
+from sweep.policies import Measured, measured_like
 from sweep.search.budget import Budget
 from sweep.space import SearchSpace
 from sweep.space.overrides import Overrides, effective_space
@@ -42,6 +43,9 @@ class SpaceForecast:
         description: Description for people.
         metric: The objective.
         policy: Name of the policy.
+        pruner: Name of the pruner.
+        measured: What the two cost in replays of tables of the nearest size; None if they were
+            never measured together.
         num_trials: Configurations to try.
         num_folds: Folds of a complete trial.
         num_folds_expected: Folds in all, as the live table counts before the first; pruning makes
@@ -59,6 +63,8 @@ class SpaceForecast:
     description: str
     metric: str
     policy: str
+    pruner: str
+    measured: Measured | None
     num_trials: int
     num_folds: int
     num_folds_expected: int
@@ -251,6 +257,8 @@ def _of(space: SearchSpace) -> SpaceForecast:
         description=" ".join(space.description.split()),
         metric=space.objective.metric,
         policy=policy.name,
+        pruner=space.pruner.name,
+        measured=measured_like(policy, space.pruner.name, space.num_folds),
         num_trials=policy.num_trials,
         num_folds=space.num_folds,
         num_folds_expected=expected_folds([], space.num_folds, policy),

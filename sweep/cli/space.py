@@ -62,6 +62,7 @@ def print_space(told: SpaceForecast) -> None:
     for name, spec in told.parameters.items():
         click.echo(f"  {name:24} {_range(spec)}")
     click.echo(_folds(told))
+    click.echo(_measured(told))
 
 
 def print_forecast(told: SweepForecast) -> None:
@@ -91,6 +92,20 @@ def _folds(told: SpaceForecast) -> str:
         f"{count(told.num_trials, 'trial')} of {count(told.num_folds, 'fold')}, policy "
         f"{told.policy}: {least} {count(told.num_folds_expected, 'fold')}, and "
         f"{told.num_folds_most:,} in a full grid"
+    )
+
+
+def _measured(told: SpaceForecast) -> str:
+    """What the policy and the pruner cost in replays."""
+    pair = told.policy if told.pruner == "none" else f"{told.policy} with {told.pruner}"
+    if (found := told.measured) is None:
+        return f"in replays: {pair} was not measured; `ptxsweep simulate` does it on a table"
+    end = {"all": "", "decided": ", until decided"}.get(found.end, f", end at {found.end}")
+    return (
+        f"in replays: {pair}{end}, cost {found.cost:.0%} of a full grid at a regret of "
+        f"{found.regret:.3f} of (best - median), and found the best in {found.hit:.0%}; nearest in "
+        f"size: {count(found.num_tables, 'table')} of {count(found.num_trials, 'trial')} of "
+        f"{count(found.num_folds, 'fold')}"
     )
 
 

@@ -10,6 +10,7 @@ from sweep.policies._greedy import Greedy, GreedySpec
 from sweep.policies._halving import GreedyHalving, Halving
 from sweep.policies._intensify import Intensify
 from sweep.policies._least_gain import LeastGain, least_gain
+from sweep.policies._measured import Measured, measured_like
 from sweep.policies._spec import PolicySpec, make_policy, policy_named
 from sweep.policies._standard import Standard
 from sweep.policies._wave import Wave
@@ -25,12 +26,14 @@ __all__ = [
     "IndexedPolicy",
     "Intensify",
     "LeastGain",
+    "Measured",
     "Policy",
     "PolicySpec",
     "Standard",
     "Wave",
     "least_gain",
     "make_policy",
+    "measured_like",
     "pause_after",
     "policy_named",
 ]

@@ -366,6 +366,8 @@ class ExpectedImprovement(IndexedPolicy):
         """Every trial's gain, and place in the index."""
         ranks = {}
         self.min_gain = self.in_spreads(self._least)
+        if self._least.unit == "error":  # what ends a sweep says too soon which trials are done
+            self.min_gain = min(self.min_gain, MIN_GAIN)
         for number, gain in self._model.expected_improvement(self._best).items():
             trial = self._trials[number]
             if trial.is_over:

@@ -43,8 +43,11 @@ from sweep.records import (
 )
 from sweep.util.strict import Problem
 
-#: Looks at the wave, and the share of all trials that goes on at each.
-EPOCHS, KEEP = (2, 5), (0.5, 0.2)
+#: Looks at the wave, the share of all trials that goes on at each, and how many do at least.
+EPOCHS, KEEP, FEWEST = (2, 5), (0.5, 0.2), (14, 8)
+#: Share of the trials past all looks that train whole folds at once, whatever the workers, and how
+#: many may at least.
+_AT_ONCE, _FEWEST_AT_ONCE = 0.3, 3
 #: First entry of the rank.
 _IN_WAVE, _PINNED, _HELD = 0.0, 1.0, 2.0
 
@@ -82,7 +85,7 @@ class Wave(IndexedPolicy):
         num_trials: int,
         num_folds: int,
         epochs: Sequence[int] = EPOCHS,
-        keep: Sequence[float] = KEEP,
+        keep: Sequence[float] | None = None,
         stragglers: float = 0.1,
         window: int = 3,
         pinned: int | None = DEFAULT_TRIAL,
@@ -94,7 +97,8 @@ class Wave(IndexedPolicy):
             num_trials: Trials in all.
             num_folds: Folds of a complete trial.
             epochs: One-based epochs of the first fold after which the wave is looked at, rising.
-            keep: Share of all trials that goes on at each look, falling; at least one trial.
+            keep: Share of all trials that goes on at each look, falling; at least one trial. None
+                for one half and one fifth at two looks, but 14 and 8 trials at least.
             stragglers: Share of a look's members that it does not wait for, in [0, 1).
             window: Last epochs of the fold, judged by their mean; at least 1.
             pinned: Number of a trial that is never held back, because winners are compared with it.
@@ -104,6 +108,7 @@ class Wave(IndexedPolicy):
             UsageError: A value is out of its range.
         """
         super().__init__(num_trials=num_trials, num_folds=num_folds)
+        keep = usual_keep(num_trials) if keep is None else keep
         check_looks(epochs, keep)
         if not 0 <= stragglers < 1:
             raise UsageError(f"stragglers: found {stragglers}, expected a value in [0, 1)")
@@ -151,10 +156,16 @@ class Wave(IndexedPolicy):
         if not self._looks[-1].is_decided:
             return own
         if self._inner is not None:
-            own += self._inner.decide(free_slots - len(own))
+            own += self._inner.decide(self._slots_for_whole_folds(free_slots - len(own)))
         if own or any(not self._trials[number].is_over for number in self._left):
             return own
         return found
+
+    def _slots_for_whole_folds(self, free_slots: int) -> int:
+        """Slots of the trials that are left: with many at once none waits for what others show."""
+        num_running = sum(self._trials[number].running is not None for number in self._left)
+        at_once = max(_FEWEST_AT_ONCE, math.ceil(len(self._left) * _AT_ONCE))
+        return max(0, min(free_slots, at_once - num_running))
 
     def gain_left(self) -> float:
         """That of the policy of whole folds; infinite while the wave is not over."""
@@ -249,14 +260,14 @@ class WaveSpec(PolicySpec):
 
     Attributes:
         epochs: Epochs of the first fold after which the wave is looked at.
-        keep: Share of all trials that goes on at each look.
+        keep: Share of all trials that goes on at each look; None for the usual two.
         stragglers: Share of a look's members that it does not wait for.
         window: Last epochs of the fold, judged by their mean.
     """
 
     name: Literal["wave"]
     epochs: list[Annotated[int, Field(ge=1)]] = Field(default=[*EPOCHS])
-    keep: list[Annotated[float, Field(gt=0, le=1)]] = Field(default=[*KEEP])
+    keep: list[Annotated[float, Field(gt=0, le=1)]] | None = None
     stragglers: float = Field(default=0.1, ge=0, lt=1)
     window: int = Field(default=3, ge=1)
 
@@ -266,19 +277,28 @@ class WaveSpec(PolicySpec):
     @model_validator(mode="after")
     def _check_looks(self) -> WaveSpec:
         try:
-            check_looks(self.epochs, self.keep)
+            check_looks(self.epochs, self.keep or usual_keep(self.num_trials))
         except UsageError as error:
             raise Problem("epochs", self.epochs, str(error).partition(", expected ")[2]) from error
         return self
 
     def most_complete(self) -> int:
         """See `PolicySpec`: those past the last look, and the default."""
-        return min(self.num_trials, num_kept(self.keep[-1], self.num_trials) + 1)
+        keep = self.keep or usual_keep(self.num_trials)
+        return min(self.num_trials, num_kept(keep[-1], self.num_trials) + 1)
 
     def settings(self) -> dict[str, Any]:
         """See `PolicySpec`; the gain that ends the sweep is also the least for a fold."""
         given = {} if self.min_gain is None else {"min_gain": self.min_gain}
         return {**super().settings(), **given}
+
+
+def usual_keep(num_trials: int) -> tuple[float, ...]:
+    """Shares that go on; of few trials more of them, since a look tells them apart no better."""
+    return tuple(
+        min(1.0, max(share, fewest / num_trials))
+        for share, fewest in zip(KEEP, FEWEST, strict=True)
+    )
 
 
 def num_kept(share: float, num_trials: int) -> int:

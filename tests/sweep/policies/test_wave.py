@@ -270,8 +270,8 @@ def test_without_stragglers_the_same_trials_go_on_whatever_the_workers(num_worke
     assert table.curves is not None
     column = layout.folds[0][1]
     level = table.curves[0, list(layout.order), column]
-    first = np.argsort(-level[:, :2].mean(1), kind="stable")[:10]
-    best = first[np.argsort(-level[first, 2:5].mean(1), kind="stable")[:4]]
+    first = np.argsort(-level[:, :2].mean(1), kind="stable")[:14]  # of twenty 14 and 8 at least
+    best = first[np.argsort(-level[first, 2:5].mean(1), kind="stable")[:8]]
     assert whole == set(best.tolist())
 
 
@@ -304,3 +304,22 @@ def test_the_settings_of_a_space_are_those_of_the_policy() -> None:
     assert (policy.epochs, policy.min_gain, spec.num_completions) == ((3,), 0.25, None)
     # Twelve of 40 and the default; of the others no more than a first fold.
     assert expected_folds([], 5, spec) == 13 * 5 + 27
+
+
+def test_few_trials_leave_more_of_them_unless_it_is_said() -> None:
+    def left(num_trials: int, **given: Any) -> list[int]:
+        policy = Wave(num_trials=num_trials, num_folds=5, **given)
+        return [look.num_kept for look in policy._looks]
+
+    assert [left(number) for number in (5, 20, 40, 100)] == [[5, 5], [14, 8], [20, 8], [50, 20]]
+    assert left(20, keep=(0.5, 0.2)) == [10, 4]
+
+
+def test_many_workers_train_three_tenths_of_what_is_left_at_once() -> None:
+    policy = wave(20, keep=(1.0,))
+    begin(policy, 20)
+    for trial in range(20):
+        pause(policy, trial, trial / 20)
+    assert len(policy.decide(16)) == 6
+    policy.observe(FoldStarted(trial=19, fold=0))
+    assert len(policy.decide(15)) == 5
