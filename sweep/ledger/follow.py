@@ -147,7 +147,9 @@ class Follower:
         entries that are read after them.
         """
         is_first = self._seen == (0, 0)
-        of_study = TRIALS.c.study_id == self._study_id
+        # Not by the index of studies, later: SQLite would go through all trials for a few new rows.
+        study = TRIALS.c.study_id if is_first else TRIALS.c.study_id + 0
+        of_study = study == self._study_id
         epochs = connection.execute(
             sqlalchemy.select(
                 _EPOCH_ID.label("id"), TRIALS.c.number, _EPOCHS.c.step,
