@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection
-from sweep.search.optuna_views import sampler_study
+from sweep.search.optuna_views import SamplerView
 from sweep.search.samplers import make_sampler
 from sweep.simulate._layout import ReplayOrder
 from sweep.simulate._missing import UNRECORDED
@@ -58,6 +58,7 @@ class Proposer:
                 "each configuration; add params to the table or leave --sampler out"
             )
         self._name, self._seed = name, seed
+        self._view: SamplerView | None = None
         self._unused = list(layout.order)
         self.distributions: dict[str, BaseDistribution] = {
             key: column.distribution for key, column in self._columns.items()
@@ -67,10 +68,13 @@ class Proposer:
         """The row of the next trial, which counts as used from now on.
 
         Args:
-            projection: The sweep so far, its trials with `parameters` and `distributions`.
+            projection: The sweep so far, its trials with `parameters` and `distributions`; the same
+                one at every call.
         """
+        if self._view is None:
+            self._view = SamplerView(projection, looks=self._name != "random")
         sampler = make_sampler(self._name, {}, self._seed, len(projection.trials))
-        trial = sampler_study(projection, sampler).ask(self.distributions)
+        trial = self._view.study(sampler).ask(self.distributions)
         squares = sum(
             column.squares(trial.params[key])[self._unused] for key, column in self._columns.items()
         )

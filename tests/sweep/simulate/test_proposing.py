@@ -16,10 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweep.cli import main
 from sweep.errors import UsageError
-from sweep.ledger.projection import Projection
 from sweep.policies import PolicySpec
 from sweep.policies._fold_model import distances
-from sweep.search.optuna_views import sampler_study
+from sweep.search.optuna_views import SamplerView
 from sweep.simulate import (
     Cluster,
     Table,
@@ -83,12 +82,13 @@ def test_the_sampler_sees_estimates_of_who_is_parked(monkeypatch: pytest.MonkeyP
     table.scores[:, 7] = np.nan
     seen: list[list[FrozenTrial]] = []
 
-    def spied(projection: Projection, sampler: BaseSampler) -> Study:
-        study = sampler_study(projection, sampler)
-        seen.append(study.get_trials())
-        return study
+    class Spied(SamplerView):
+        def study(self, sampler: BaseSampler) -> Study:
+            study = super().study(sampler)
+            seen.append(study.get_trials())
+            return study
 
-    monkeypatch.setattr(proposing, "sampler_study", spied)
+    monkeypatch.setattr(proposing, "SamplerView", Spied)
     layout, run = replay(table, parse_arm("greedy", sampler="tpe"), Cluster(), 0)
     assert [len(trials) for trials in seen] == list(range(12))
     partition, column = layout.folds[0]
