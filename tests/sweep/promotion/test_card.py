@@ -49,6 +49,8 @@ def promoted(
     trained_home: Home, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Home:
     """A champion with its card; read it only."""
+    # Other files of tests may have opened the same cases before, in the same process.
+    shutil.rmtree(trained_home.folder.parent / "store" / "holdout_uses", ignore_errors=True)
     folder = tmp_path_factory.mktemp("promoted") / "home"
     shutil.copytree(trained_home.folder, folder)
     shutil.copy(mlflow_template, folder / "mlflow.db")
