@@ -13,7 +13,7 @@ from dashboards.live.ledgers import OpenSweep
 from dashboards.live.page import sweep_url
 from dashboards.queries import fold_scores, label, ordered, varied
 from dashboards.report.markup import Markup, breakable, join, table, tag
-from dashboards.report.trials import statistics
+from dashboards.report.trials import mean_text
 from dashboards.text import duration, metric_name, setting, signed, span
 from ptxcore.metrics import bounds
 from sweep.analysis.cohort import overlap_ratio
@@ -176,8 +176,8 @@ def _row(
     view: View,
     number: int,
 ) -> tuple[object, ...]:
-    mean, _ = statistics(projection, trial, {})
-    difference, interval = _difference(projection, trial, against, reference, number)
+    values = fold_scores(projection, trial)
+    difference, interval = _difference(projection, trial, values, against, reference, number)
     select = tag(
         "input",
         type="checkbox",
@@ -194,7 +194,7 @@ def _row(
     return (
         join((select, " ", tag("a", label(trial), href=sweep_url(name, "t", trial.number)))),
         state,
-        mean,
+        mean_text(trial, values),
         f"{len(trial.folds)}/{projection.num_folds}",
         difference,
         interval,
@@ -206,6 +206,7 @@ def _row(
 def _difference(
     projection: Projection,
     trial: Trial,
+    values: Mapping[int, float],
     against: Mapping[int, float],
     reference: Trial,
     number: int,
@@ -214,7 +215,7 @@ def _difference(
     if trial is reference:
         return "–", "–"
     found = compare_folds(
-        fold_scores(projection, trial),
+        values,
         against,
         test_train_ratio=overlap_ratio(projection.header),
         num_compared=number,

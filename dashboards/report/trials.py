@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from dashboards.queries import fold_scores, fold_states, label, ordered, varied
 from dashboards.report.markup import Markup, join, table, tag
@@ -25,11 +26,13 @@ def trials_table(projection: Projection) -> Markup:
     default = projection.default
     reference = {} if default is None else fold_scores(projection, default)
     trials = ordered(projection)
+    values = {trial.number: fold_scores(projection, trial) for trial in trials}
     rows = [
         (
             label(trial),
             state_text(trial.state, trial.reason),
-            *statistics(projection, trial, reference),
+            mean_text(trial, values[trial.number]),
+            _difference(trial, values[trial.number], reference),
             *_folds(trial, projection.num_folds),
             duration(trial.total_seconds) if trial.log else "–",
             *(setting(trial.parameters[n]) if n in trial.parameters else "–" for n in names),
@@ -71,24 +74,18 @@ def _folds(trial: Trial, num_folds: int) -> list[str]:
     ]
 
 
-def statistics(
-    projection: Projection, trial: Trial, reference: dict[int, float]
-) -> tuple[str, str]:
-    """Mean and SD, in brackets where folds are missing, and the difference on shared folds.
-
-    Args:
-        projection: Projection of the sweep.
-        trial: Any.
-        reference: Scores of the default by fold.
-    """
-    values = fold_scores(projection, trial)
+def mean_text(trial: Trial, values: Mapping[int, float]) -> str:
+    """Mean and SD of a trial's scores by fold, in brackets where folds are missing."""
     if not values or not all_finite(values.values()):
-        return "–", "–"
+        return "–"
     mean, sd = mean_sd(list(values.values()))
     text = score(mean) if math.isnan(sd) else f"{score(mean)} ± {score(sd)}"
-    if trial.state is not State.COMPLETE:
-        text = f"({text})"
-    shared = [fold for fold in values if math.isfinite(reference.get(fold, math.nan))]
-    if not shared or trial.is_default:
-        return text, "–"
-    return text, signed(mean_or(values[fold] - reference[fold] for fold in shared))
+    return text if trial.state is State.COMPLETE else f"({text})"
+
+
+def _difference(trial: Trial, values: Mapping[int, float], default: Mapping[int, float]) -> str:
+    """To the default, on the folds that both have."""
+    shared = [fold for fold in values if math.isfinite(default.get(fold, math.nan))]
+    if not shared or trial.is_default or not all_finite(values.values()):
+        return "–"
+    return signed(mean_or(values[fold] - default[fold] for fold in shared))
