@@ -31,7 +31,7 @@ help:
 	@echo "make pictures   take the pictures of README and docs from make demo, with an installed Chromium"
 	@echo "make bench   measure speed and memory, printed as ratios"
 	@echo "make bench-core   training, inference and memory of the core; bench-core-gpu on a GPU"
-	@echo "make bench-policies   fold policies side by side, TABLES=folder SEEDS=20 WORKERS=1"
+	@echo "make bench-policies   fold policies side by side, TABLES=folder SEEDS=5 WORKERS=1"
 	@echo "make bench-scale      policies and simulator at 100,000 trials"
 	@echo "make bench-evidence   do gate and verdict hold: simulated sweeps and promotions with a known truth"
 	@echo "make bench-see        what it costs to look at 1,000 trials, beside an earlier build"
@@ -125,7 +125,7 @@ bench-core-gpu: setup
 	$(BIN)/python tests/benchmarks/bench_core.py --device cuda
 
 TABLES ?= tests/data/tables
-SEEDS ?= 20
+SEEDS ?= 5
 WORKERS ?= 1
 
 bench-policies: setup

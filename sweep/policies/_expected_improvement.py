@@ -11,6 +11,9 @@ first folds the model says which of them get one: most of a table's configuratio
 all, which no rule that gives every trial a first fold can do. A trial below `min_gain`
 makes room for the next proposal.
 
+It assumes what `FoldModel` does: scores that are jointly normal about a fold's difficulty and a
+trial's level, and that all folds of all trials are to be had at their average cost.
+
 The model knows at most `capacity` trials with scores, those of the best running means, and as
 many without; the others wait. It takes in every score at once (where many run, a few at a time),
 and learns its variances anew when the number of scores has grown by a tenth, or when earlier scores

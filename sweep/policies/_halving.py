@@ -6,6 +6,9 @@ behind, by their mean, so that a sweep without a stop rule still comes to an end
 
 `GreedyHalving` (after Soper, Algorithms 2022) takes the best running mean first inside a rung and
 decides the rung as soon as as many members have arrived as may go on.
+
+Both assume that the best trial is among the better 1 / `factor` by mean at every rung, on the same
+folds for all.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ after each doubling; it is rejected when it is worse, and becomes the incumbent 
 better. The incumbent's missing folds come before its challengers' and challengers before new
 trials, so deepening starts with the first trial and never waits for all to enter. Rejected
 trials wait at the very end.
+
+It assumes that a challenger behind the incumbent on the folds both have stays behind.
 """
 
 from __future__ import annotations

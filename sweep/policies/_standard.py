@@ -1,4 +1,7 @@
-"""Standard order: what a search without a fold policy does, and the measure of the others."""
+"""Standard order: what a search without a fold policy does, and the measure of the others.
+
+It assumes nothing of trials or folds.
+"""
 
 from __future__ import annotations
 

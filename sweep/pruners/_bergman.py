@@ -1,4 +1,7 @@
-"""Early stopping of cross-validation (Bergman, Purucker and Hutter, AutoML 2024)."""
+"""Early stopping of cross-validation (Bergman, Purucker and Hutter, AutoML 2024).
+
+It assumes folds that are about equally hard: means over different folds are compared.
+"""
 
 from __future__ import annotations
 

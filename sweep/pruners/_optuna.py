@@ -3,6 +3,11 @@
 Arguments keep Optuna's names. `scope` says what a pruner judges: epochs within a fold, a trial's
 finished folds, or both; `n_warmup_folds` is `n_warmup_steps` for folds. Pruners without a scope
 judge what their name implies: Wilcoxon folds, the others epochs.
+
+Median, percentile and successive halving assume that values at one step rank trials as their ends
+do, also of trials that ran earlier; Hyperband that some bracket has the step from which they do;
+Wilcoxon that the signs and ranks of differences of folds are symmetric; patience that a trial that
+does not improve for so long never will; a threshold that its value is known beforehand.
 """
 
 from __future__ import annotations

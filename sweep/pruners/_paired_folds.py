@@ -7,6 +7,8 @@ all complete trials to the best and the trial's own. The trial is stopped when a
 of that prediction stays below zero. Looks after each of k - 1 folds share `false_prune` evenly, so
 a trial that would end above the best is stopped with at most that probability (Bonferroni). A trial
 that diverged is stopped as soon as another is complete, and no trial is compared with it.
+
+It assumes that differences of folds are normal, exchangeable, and equally noisy for all trials.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Learning curves against each other at the same fold and the same epoch only."""
+"""Learning curves against each other at the same fold and the same epoch only.
+
+It assumes that curves rank alike from the first look on, and that the monitor is like the fold.
+"""
 
 from __future__ import annotations
 

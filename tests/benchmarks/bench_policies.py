@@ -1,11 +1,11 @@
-"""Fold policies side by side over tables: `make bench-policies TABLES=folder [SEEDS=20]`.
+"""Fold policies side by side over tables: `make bench-policies TABLES=folder [SEEDS=5]`.
 
 Prints cost (and its share of the epochs), regret, regret on fresh partitions and hits, means over
 tables and seeds, for every number of folds apart; how far our policy is from the exhaustive search
 on fresh partitions, paired over tables and seeds, with a 95% interval over tables; and which goals
 it misses; beside them Optuna's own pruners in plain Optuna. Where tables have three partitions,
 also the search over two of them; over the tables with curves, of the folder and of the tests, also
-what `bench_epochs` says. The last line is one JSON object. Ten seeds of the twelve tables of 200
+what `bench_epochs` says. The last line is one JSON object. Five seeds of the twelve tables of 200
 and the thirteen with curves take about a quarter of an hour on two processors.
 """
 
