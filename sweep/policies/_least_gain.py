@@ -22,7 +22,8 @@ _SECONDS_PER_HOUR = 3600.0
 #: An error counts as so many spreads at least.
 _LEAST_ERROR = 0.6
 _WRITTEN = re.compile(
-    r"(?P<value>[0-9.]+(?:[eE][-+]?[0-9]+)?) (?:(?P<error>errors?)|(?:(?P<metric>\w+) )?per "
+    r"(?P<value>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?) "
+    r"(?:(?P<error>errors?)|(?:(?P<metric>\w+) )?per "
     r"(?:gpu_)?hour)"
 )
 FORMS = "a number above 0, 'NUMBER errors', 'NUMBER per hour' or 'NUMBER METRIC per hour'"

@@ -37,7 +37,9 @@ def test_it_is_read_as_it_is_written(given: float | str, expected: LeastGain) ->
     assert least_gain(str(expected)) == expected
 
 
-@pytest.mark.parametrize("given", ["", "much", "-1 errors", "0.5 folds", "1 per day", math.nan, -1])
+@pytest.mark.parametrize(
+    "given", ["", "much", "-1 errors", "0.1.2 errors", "0.5 folds", "1 per day", math.nan, -1]
+)
 def test_what_is_no_gain_is_refused(given: float | str) -> None:
     with pytest.raises(UsageError, match="min_gain: found"):
         least_gain(given)
