@@ -79,6 +79,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _engines_have_processes_of_their_own(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Beside Ray and the rest they end a process now and then: see `ENGINES` in the Makefile."""
+    yield
+    loaded = {"onnxruntime", "openvino"} & sys.modules.keys()
+    if loaded and hasattr(request.config, "workerinput"):
+        pytest.fail(f"{sorted(loaded)} in a process of many files: name the file in ENGINES")
+
+
+@pytest.fixture(autouse=True)
 def _addresses_end_with_the_test() -> Iterator[None]:
     """`mlflow.set_tracking_uri` sets the variable too, which every later sweep would follow."""
     before = {name: os.environ[name] for name in ADDRESSES if name in os.environ}

@@ -17,7 +17,7 @@ from pathlib import Path
 NAME = "ptxsweep"
 PACKAGES = ("dashboards", "gates", "ptxcore", "search_spaces", "sweep")
 #: Of the files of a checkout, those that are code or that code reads.
-SUFFIXES = frozenset((".css", ".js", ".py", ".txt", ".typed", ".yaml"))
+SUFFIXES = frozenset((".css", ".js", ".json", ".py", ".txt", ".typed", ".yaml"))
 #: Where the packages lie: beside each other, installed or not.
 _ROOT = Path(__file__).resolve().parents[3]
 _WHEEL = "Wheel-Version: 1.0\nGenerator: ptxsweep\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

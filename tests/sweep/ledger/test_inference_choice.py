@@ -257,7 +257,7 @@ def test_a_sweep_with_choices_is_all_the_fixed_sweeps_for_one_training(tmp_path:
         assert sent["score"] == pytest.approx(one.mean)
         rows = {row[0]: row for row in json.loads(metrics_table(one))["data"]}
         row = rows["score at overlap 0.75, tta True, whole_image False"]
-        assert row[2] == pytest.approx(means[5], rel=1e-5)
+        assert row[2] == pytest.approx(means[5], abs=5e-5)  # four digits
     best = again.projection.best()
     assert best is not None
     confirmed = confirm_now(bench.home, "whole")
