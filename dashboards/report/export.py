@@ -9,9 +9,11 @@ import base64
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ptxcore.atomic_file import whole_file
@@ -79,7 +81,10 @@ def write_pdf(page: Path, file: Path) -> None:
     Raises:
         UsageError: There is no browser, or it failed.
     """
-    with tempfile.TemporaryDirectory() as folder, whole_file(file) as draft:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        whole_file(file) as draft,
+    ):
         paper = Path(folder) / "report.pdf"
         _run(["--no-pdf-header-footer", f"--print-to-pdf={paper}"], page, Path(folder))
         draft.write_bytes(paper.read_bytes())
@@ -98,7 +103,7 @@ def write_pngs(page: Path, folder: Path) -> tuple[Path, ...]:
     Raises:
         UsageError: There is no browser, or it failed.
     """
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         copy = Path(scratch) / "report.html"
         before, _, after = page.read_text(encoding="utf-8").rpartition("</body>")
         copy.write_text(f"{before}{_PICTURES}</body>{after}", encoding="utf-8")
@@ -123,18 +128,32 @@ def _run(words: Sequence[str], page: Path, scratch: Path) -> str:
     profile = f"--user-data-dir={scratch / 'profile'}"
     # Reports of crashes go to the user's own folders, whatever its profile is.
     places = {name: str(scratch) for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME")}
+    command = [browser, *_FLAGS, *root, profile, *words, page.absolute().as_uri()]
+    # Files, not pipes: what a browser started may outlive it and would keep a pipe open.
+    said, warned = scratch / "stdout", scratch / "stderr"
     try:
-        done = subprocess.run(
-            [browser, *_FLAGS, *root, profile, *words, page.absolute().as_uri()],
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-            env={**os.environ, **places},
-        )
+        with said.open("wb") as out, warned.open("wb") as err:
+            process = subprocess.Popen(
+                command,
+                stdout=out,
+                stderr=err,
+                env={**os.environ, **places},
+                start_new_session=True,
+            )
+            code = _wait(process)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"{browser} could not draw the report: {error}") from error
-    if done.returncode != 0:
-        tail = " | ".join(done.stderr.strip().splitlines()[-3:])
-        raise UsageError(f"{browser} ended with exit code {done.returncode}: {tail}")
-    return done.stdout
+    if code != 0:
+        lines = warned.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise UsageError(f"{browser} ended with exit code {code}: {' | '.join(lines[-3:])}")
+    return said.read_text(encoding="utf-8")
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Its exit code; what it started ends with it, or where it takes too long."""
+    try:
+        return process.wait(_TIMEOUT_SECONDS)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
