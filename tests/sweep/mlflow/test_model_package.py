@@ -201,7 +201,7 @@ def test_nothing_in_a_model_is_pickled(saved: Path) -> None:
     assert kinds <= {"", ".json", ".py", ".safetensors", ".txt", ".whl", ".yaml"}
     (wheel,) = (saved / "wheels").iterdir()
     held = {Path(name).suffix for name in zipfile.ZipFile(wheel).namelist()}
-    assert held <= {"", ".css", ".js", ".py", ".txt", ".typed", ".yaml"}
+    assert held <= {"", ".css", ".js", ".json", ".py", ".txt", ".typed", ".yaml"}
     text = (saved / "MLmodel").read_text(encoding="utf-8")
     assert "loader_module: mlflow.pyfunc.loaders.code_model" in text
     assert "python_model:" not in text  # where a pickled model would be named
