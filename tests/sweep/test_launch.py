@@ -138,20 +138,22 @@ def test_workers_get_the_version_that_is_installed_and_the_ledger_keeps_that_it_
     assert f"went on under other versions (ptxsweep {here}, not 0.0.9): the same seed" in str(said)
 
 
+def _begin_and_look(
+    controller: Controller, *_: object, on_poll: Callable[[], None], **__: object
+) -> None:
+    """A driver that begins a trial, looks at the budget, and then wants no more."""
+    controller.add_trial()
+    on_poll()
+    assert controller.wanted(1) == []
+
+
 def test_gpu_hours_end_a_sweep_with_its_running_fold(
     interrupted: tuple[Home, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, name = interrupted
 
-    def begin(
-        controller: Controller, *_: object, on_poll: Callable[[], None], **__: object
-    ) -> None:
-        controller.add_trial()
-        on_poll()
-        assert controller.wanted(1) == []
-
     monkeypatch.setattr(launch, "ray_cluster", lambda request: nullcontext(Resources(gpus=0.5)))
-    monkeypatch.setattr(launch, "drive", begin)
+    monkeypatch.setattr(launch, "drive", _begin_and_look)
     summary = launch.resume(name, home=home, budget=Budget(gpu_hours=1e-12))
 
     assert (summary.state, summary.reason) == ("finished", "the budget of 1e-12 GPU hours is used")
@@ -167,15 +169,8 @@ def test_a_cost_ends_a_sweep_and_its_price_is_kept(
 ) -> None:
     home, name = interrupted
 
-    def begin(
-        controller: Controller, *_: object, on_poll: Callable[[], None], **__: object
-    ) -> None:
-        controller.add_trial()
-        on_poll()
-        assert controller.wanted(1) == []
-
     monkeypatch.setattr(launch, "ray_cluster", lambda request: nullcontext(Resources(cpus=2)))
-    monkeypatch.setattr(launch, "drive", begin)
+    monkeypatch.setattr(launch, "drive", _begin_and_look)
     budget = Budget(max_cost=1e-12, price_per_cpu_hour=0.05)
     summary = launch.resume(name, home=home, budget=budget)
     assert summary.state == "finished"
