@@ -14,7 +14,7 @@ export MLFLOW_DISABLE_TELEMETRY = true
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick coverage check audit cluster-test slurm-test kill-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence bench-see bench-speed bench-predict bench-dicom pictures
+.PHONY: help setup demo test quick coverage check audit cluster-test slurm-test kill-test bench bench-core bench-core-gpu bench-policies bench-scale bench-load bench-evidence bench-see bench-speed bench-predict bench-dicom bench-champion pictures
 
 help:
 	@echo "make setup   create $(VENV) with the tested versions (nothing to do the second time)"
@@ -37,6 +37,7 @@ help:
 	@echo "make bench-see        what it costs to look at 1,000 trials, beside an earlier build"
 	@echo "make bench-speed      what a user waits for, beside an earlier build, as ratios of CPU time"
 	@echo "make bench-predict    a prediction beside its forward passes, and which engine is the fastest"
+	@echo "make bench-champion   three sweeps of real cases on this machine's CPUs, judged by unseen ones; hours"
 	@echo "make bench-dicom      DICOM files of other projects: read as the standard says, or refused by name"
 	@echo "make bench-load       500 trials x 5 folds that only sleep: what the platform itself costs"
 
@@ -117,8 +118,9 @@ pictures: setup
 	PYTHONPATH=tests/support $(BIN)/python -m live_picture "$(HOME_FOLDER)" demo dashboards/live.png
 	PYTHONPATH=tests/support $(BIN)/python -m mlflow_pages "$(HOME_FOLDER)" demo docs/mlflow.png
 
+# All but the one that takes hours.
 bench: setup
-	@set -e; for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+	@set -e; for file in $(filter-out %/bench_champion.py,$(wildcard tests/benchmarks/bench_*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done
 
 bench-core: setup
 	$(BIN)/python tests/benchmarks/bench_core.py --device cpu
@@ -153,3 +155,7 @@ bench-predict: setup
 
 bench-dicom: setup
 	$(BIN)/python tests/benchmarks/bench_dicom.py --environments --write
+
+# About two hours a seed on two cores.
+bench-champion: setup
+	$(BIN)/python tests/benchmarks/bench_champion.py

@@ -6,6 +6,9 @@ The range of a setting stands at its field in `ptxcore.settings`, which refuses.
 from __future__ import annotations
 
 NETWORKS = ("attention_unet", "unet")
+#: Contracting paths: the network's own, or one that has learned photographs.
+PLAIN = "plain"
+ENCODERS = (PLAIN, "efficientnet_lite0")
 NORMS = ("batch", "instance", "group")
 RESAMPLINGS = ("nearest", "bilinear", "bicubic", "lanczos", "area", "bspline", "windowed_sinc")
 SCHEDULES = ("cosine", "plateau", "constant")
@@ -54,6 +57,7 @@ COMBINED = (
 NEEDS: dict[str, tuple[str, float | str]] = {
     "focal_gamma": ("focal_weight", 0),
     "tversky_alpha": ("tversky_weight", 0),
+    "levels": ("encoder", "efficientnet_lite0"),
     "case_loss_weight": ("case_head", False),
     "positive_fraction_end": ("positive_fraction_schedule", "constant"),
     "foreground_share": ("patch_size", 0),

@@ -18,6 +18,7 @@ from ptxcore.errors import SettingsError
 from ptxcore.hints import did_you_mean
 from ptxcore.limits import (
     CONTROL_POINTS,
+    ENCODERS,
     FRACTION_SCHEDULES,
     GRID_CELLS,
     INFERENCE_SETTINGS,
@@ -25,6 +26,7 @@ from ptxcore.limits import (
     MAX_ELASTIC_SHARE,
     NETWORKS,
     NORMS,
+    PLAIN,
     RESAMPLINGS,
     SCHEDULES,
     SELECTIONS,
@@ -63,8 +65,12 @@ class FoldSettings:
 
     Attributes:
         network: "attention_unet" (Oktay 2018) or "unet" (Ronneberger 2015).
-        channels: Width of the first level; each level below doubles it. At least 1.
-        levels: Resolutions of the network, 2 to 7.
+        encoder: Contracting path: "plain" is the network's own; "efficientnet_lite0" has learned
+            ImageNet before (Tan and Le 2019), has levels of its own, down to 1/32 of the grid, and
+            batch norms, whatever `norm` says of the rest.
+        channels: Width of the first level; each level below doubles it, or grows with the encoder
+            up to eight times. At least 1.
+        levels: Resolutions of the network, 2 to 7; without effect with an encoder.
         dropout: Probability in [0, 1).
         norm: "batch", "instance" or "group" (up to 8 groups of channels).
         deep_supervision: Whether coarser levels learn the mask too, in training alone; needs 3
@@ -135,6 +141,7 @@ class FoldSettings:
     """
 
     network: str = one_of("attention_unet", NETWORKS)
+    encoder: str = one_of(PLAIN, ENCODERS)
     channels: int = within(16, 1, 1024)
     levels: int = within(5, 2, 7)
     dropout: float = within(0.1, 0.0, 1.0, closed=False)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptxcore.errors import SettingsError
 from sweep.storage.bucket import Bucket
 from sweep.storage.home import Home
 from sweep.util.provenance import differences
@@ -64,6 +65,7 @@ def examine(
         ("environment", lambda: _environment(os.environ)),
         ("versions", lambda: _versions(constraints or _own_constraints())),
         ("dicom", _dicom),
+        ("encoder", _encoder),
         ("device", _device),
         ("machine", _machine),
         ("memory", _memory),
@@ -146,6 +148,19 @@ def _dicom() -> Iterator[Finding]:
             text = f"{name}: not read, nothing that pydicom knows decodes it; convert such files"
             status = "note"
         yield Finding(topic="dicom", status=status, text=text)
+
+
+def _encoder() -> Iterator[Finding]:
+    """The weights that the space for CPUs begins with."""
+    from ptxcore.pretrained import read_pretrained
+
+    try:
+        read_pretrained()
+    except SettingsError as error:
+        text = str(error).removeprefix("encoder: ")
+        yield Finding(topic="encoder", status="problem", text=text)
+    else:
+        yield Finding(topic="encoder", status="ok", text="efficientnet_lite0: its weights are here")
 
 
 def _device() -> Iterator[Finding]:

@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: The core in layers: a module imports lower layers and its own.
 CORE_LAYERS = (
-    {"types", "errors", "limits", "hints", "atomic_file", "settings", "digest", "allocator"},
+    {
+        *("types", "errors", "limits", "hints", "atomic_file", "settings", "digest", "allocator"),
+        "pretrained",
+    },
     {"data", "losses", "metrics", "models"},
     {"inference", "export"},
     {"training"},

@@ -38,7 +38,7 @@ from ptxcore.inference import (
     sigmoid,
 )
 from ptxcore.metrics import logits_to_mask
-from ptxcore.models import pad_to_multiple
+from ptxcore.models import pad_to_multiple, widths
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Rule, Runtime
 
@@ -89,7 +89,7 @@ def export_onnx(ensemble: Ensemble, path: Path, *, facts: Mapping[str, Any]) -> 
     networks, settings = [network for network, _ in ensemble.members], ensemble.members[0][1]
     if any(other != settings for _, other in ensemble.members):
         raise SettingsError("members: found networks of several settings, expected one for all")
-    multiple = 2 ** (settings.levels - 1)
+    multiple = 2 ** (len(widths(settings)) - 1)
     about = {
         "format": FORMAT,
         "settings": dataclasses.asdict(settings),

@@ -48,10 +48,7 @@ class SegmentationUNet(nn.Module):
         """
         super().__init__()
         self.num_levels = len(widths)
-        self.head = double_convolution(style, num_channels, widths[0])
-        self.down = nn.ModuleList(
-            double_convolution(style, upper, lower, stride=2) for upper, lower in pairwise(widths)
-        )
+        self._add_contracting(widths, style, num_channels)
         # The expanding path, stored as it runs: coarse to fine.
         steps = list(zip(widths[-2::-1], widths[:0:-1], strict=True))
         self.up = nn.ModuleList(style.up_convolution(lower, upper) for upper, lower in steps)
@@ -70,6 +67,22 @@ class SegmentationUNet(nn.Module):
         # A convolution: a matrix product has no deterministic kernel on a GPU unless a variable of
         # the environment says so.
         self.case_output = nn.Conv2d(2 * widths[-1], 1, kernel_size=1) if has_case_head else None
+
+    def _add_contracting(self, widths: tuple[int, ...], style: Style, num_channels: int) -> None:
+        """The layers of `_contract`. The weights of all that follows depend on what it draws."""
+        self.head = double_convolution(style, num_channels, widths[0])
+        self.down = nn.ModuleList(
+            double_convolution(style, upper, lower, stride=2) for upper, lower in pairwise(widths)
+        )
+
+    def _contract(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Features of every level but the coarsest, the finest first, and those of the coarsest."""
+        features = self.head(images)
+        skips = []
+        for down in self.down:
+            skips.append(features)
+            features = down(features)
+        return skips, features
 
     @property
     def num_gates(self) -> int:
@@ -146,12 +159,8 @@ class SegmentationUNet(nn.Module):
         And the size to crop to.
         """
         padded, size = pad_to_multiple(images, 2 ** (self.num_levels - 1))
-        features = self.head(padded)
-        skips = []
-        for down in self.down:
-            skips.append(features)
-            features = down(features)
-        coarsest = features
+        skips, coarsest = self._contract(padded)
+        features = coarsest
         levels: list[Tensor] = []
         for up, gate, merge in zip(self.up, self.gates, self.merge, strict=True):
             below = up(features)

@@ -91,7 +91,7 @@ def load_weights(folder: Path) -> tuple[SegmentationUNet, FoldSettings]:
             f"{path}: found SHA-256 {found[:12]}, expected {expected[:12]}; "
             "the file is damaged or was exchanged"
         )
-    network = build_network(settings, seed=0)
+    network = build_network(settings, seed=0, pretrained=False)
     try:
         network.load_state_dict(safetensors.torch.load(content))
     except (SafetensorError, RuntimeError) as error:

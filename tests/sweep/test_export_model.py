@@ -91,6 +91,19 @@ def test_case_heads_go_with_the_graph(tmp_path: Path, rng: np.random.Generator) 
         np.testing.assert_allclose(found.mask, mask, atol=1e-4)
 
 
+def test_a_pretrained_encoder_goes_with_the_graph(tmp_path: Path, rng: np.random.Generator) -> None:
+    values = {"encoder": "efficientnet_lite0", "context_factor": 0, "image_size": 64}
+    settings = dataclasses.replace(SETTINGS, **values)
+    ensemble = Ensemble(members=((build_network(settings, seed=0).eval(), settings),))
+    path = tmp_path / "model.onnx"
+    export_onnx(ensemble, path, facts={})
+    image = rng.integers(0, 4000, (70, 50)).astype(np.uint16)
+    expected = ensemble.probability(image)
+    for engine in ("onnxruntime", "openvino"):
+        found = OnnxEnsemble.load(path, engine=engine).probability(image)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "openvino-bfloat16"])
 def test_engines_give_what_the_networks_give(
     networks: Ensemble, graph: Path, engine: str, rng: np.random.Generator

@@ -7,7 +7,9 @@ from importlib.resources import files
 
 import yaml
 
+from ptxcore.limits import PLAIN
 from ptxcore.metrics import CONVENTIONS
+from ptxcore.pretrained import PACKAGE, SHA256
 from sweep.analysis.metric_names import metric_name
 from sweep.promotion.card._data import DATA
 from sweep.promotion.card._evidence import CardEvidence
@@ -20,7 +22,7 @@ _NETWORKS = {"attention_unet": "Attention U-Net (Oktay 2018)", "unet": "U-Net (R
 
 #: Settings that the other facts name.
 _NO_TRAINING = frozenset(
-    ("network", "channels", "levels", "norm", "image_size", "patch_size", "resampling",
+    ("network", "encoder", "channels", "levels", "norm", "image_size", "patch_size", "resampling",
      "threshold", "overlap", "tta", "whole_image")
 )  # fmt: skip
 
@@ -73,15 +75,25 @@ def _network(evidence: CardEvidence) -> str | None:
     if settings is None:
         return None
     name = _NETWORKS.get(str(settings.get("network")), str(settings.get("network")))
-    names = ("channels", "levels", "norm", "dropout", "deep_supervision")
+    encoder = settings.get("encoder", PLAIN)
+    depth = "levels" if encoder == PLAIN else "encoder"
+    names = ("channels", depth, "norm", "dropout", "deep_supervision")
     case = ", and one logit an image from its coarsest level" * bool(settings.get("case_head"))
     return f"{name}: one channel of logits on the input's grid{case} ({listed(settings, names)})."
 
 
 def _initialisation(evidence: CardEvidence) -> str:
+    settings = _settings(evidence) or {}
+    drawn = (
+        "rawn at random by PyTorch's own initialisation from the sweep's seed "
+        f"({evidence.projection.header.seed}), trial and fold"
+    )
+    if settings.get("encoder", PLAIN) == PLAIN:
+        return f"D{drawn}; no pretrained weights."
     return (
-        "Drawn at random by PyTorch's own initialisation from the sweep's seed "
-        f"({evidence.projection.header.seed}), trial and fold; no pretrained weights."
+        f"The contracting path is {settings['encoder']} with the weights that it learned from "
+        f"ImageNet's photographs (package {PACKAGE}, SHA-256 {SHA256}); "
+        f"the rest is d{drawn}."
     )
 
 

