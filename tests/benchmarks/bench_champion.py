@@ -47,7 +47,10 @@ from sweep.analysis.intervals import GAIN, stated_interval
 from sweep.analysis.roc_interval import roc_interval
 
 NUM_PARTS = 5
-GOALS = {"gain_low": 0.0, "dice_positive": 0.30, "case_area": 0.75}
+#: What figures are to reach.
+GOALS = {"dice_positive": 0.30, "case_area": 0.75}
+#: What the gain over predicting nothing is to exceed with its lower end.
+NO_GAIN = 0.0
 MOST_HOURS = 2.0
 MODEL = "bench"
 SPECIFICITY = "0.95"
@@ -124,7 +127,7 @@ def champion(
             shutil.copytree(root, given.keep / f"seed-{seed}", symlinks=True)
         with table.open(encoding="utf-8", newline="") as file:
             cases = [*csv.DictReader(file)]
-    calls = {Path(one["file"]).stem: one["case"] for one in told["predictions"]}
+    calls = {Path(one["source"]).stem: one["case"] for one in told["predictions"]}
     by_name = {files[name].stem: positive[name] for name in aside}
     ill = np.array([by_name[stem] for stem in calls])
     probability = np.array([call["probability"] for call in calls.values()])
@@ -138,7 +141,7 @@ def champion(
         "ill": [int(case["true_px"]) > 0 for case in cases],
         "marked": [int(case["predicted_px"]) > 0 for case in cases],
         "area": roc_area(probability, ill),
-        "area_interval": roc_interval(probability, ill, [*calls]),
+        "area_interval": roc_interval(probability, ill, [*calls])[1:],
         "hits": (called[ill].sum(), ill.sum()),
         "rest": ((~called[~ill]).sum(), (~ill).sum()),
     }
@@ -178,6 +181,8 @@ def missed(found: Mapping[str, Any]) -> list[str]:
         for name, goal in GOALS.items()
         if not found[name] >= goal
     ]
+    if not found["gain_low"] > NO_GAIN:
+        lost.append(f"gain_low: above {NO_GAIN}, found {found['gain_low']:.3f}")
     if not found["hours"] <= MOST_HOURS:
         lost.append(f"hours: at most {MOST_HOURS}, found {found['hours']:.2f}")
     return lost
