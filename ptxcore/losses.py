@@ -5,7 +5,9 @@ gradient of it can be checked, and its Dice loss needs a smoothing of 1 to see a
 all. The tests compare values with MONAI's.
 
 What an empty batch does: every term falls as less is predicted and has a gradient everywhere, so
-each asks for an empty prediction.
+each asks for an empty prediction. The Dice loss asks for it more than for anything else: a few
+pixels of an empty target cost as much as a lost lesion, and a network that sees many healthy images
+can learn to predict nothing at all. `dice_on_empty=False` leaves those to the cross-entropy.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from ptxcore.settings import FoldSettings
 SMOOTH_PX = 1.0
 
 
-def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def dice_loss(logits: torch.Tensor, target: torch.Tensor, *, on_empty: bool = True) -> torch.Tensor:
     """Soft Dice loss, the mean over samples (Milletari 2016, with sums instead of squares).
 
     Per sample 1 - (2 sum(p t) + s) / (sum(p) + sum(t) + s) with s = `SMOOTH_PX`. On an empty
@@ -33,6 +35,7 @@ def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Args:
         logits: Shape (B, 1, H, W), float.
         target: Shape (B, 1, H, W), float in [0, 1]; soft masks are allowed.
+        on_empty: Whether an empty target has a loss, or 0 whatever is predicted.
 
     Returns:
         Scalar in [0, 1), float32 at least.
@@ -45,10 +48,13 @@ def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     truth = target.to(probability.dtype).flatten(1)
     overlap = (probability * truth).sum(1)
     total = probability.sum(1) + truth.sum(1)
-    return (1.0 - (2.0 * overlap + SMOOTH_PX) / (total + SMOOTH_PX)).mean()
+    losses = 1.0 - (2.0 * overlap + SMOOTH_PX) / (total + SMOOTH_PX)
+    return _counted(losses, truth, on_empty=on_empty).mean()
 
 
-def tversky_loss(logits: torch.Tensor, target: torch.Tensor, *, alpha: float) -> torch.Tensor:
+def tversky_loss(
+    logits: torch.Tensor, target: torch.Tensor, *, alpha: float, on_empty: bool = True
+) -> torch.Tensor:
     """Tversky loss, the mean over samples (Salehi et al. 2017, arXiv:1706.05721, equation 3).
 
     Per sample 1 - (TP + s) / (TP + alpha FP + (1 - alpha) FN + s) with soft counts and
@@ -59,6 +65,7 @@ def tversky_loss(logits: torch.Tensor, target: torch.Tensor, *, alpha: float) ->
         logits: Shape (B, 1, H, W), float.
         target: Shape (B, 1, H, W), float in [0, 1]; soft masks are allowed.
         alpha: Cost of a false positive, in (0, 1); below 1/2 it favours sensitivity.
+        on_empty: Whether an empty target has a loss, or 0 whatever is predicted.
 
     Returns:
         Scalar in [0, 1), float32 at least.
@@ -75,7 +82,8 @@ def tversky_loss(logits: torch.Tensor, target: torch.Tensor, *, alpha: float) ->
     false_positive = probability.sum(1) - hit
     false_negative = truth.sum(1) - hit
     cost = alpha * false_positive + (1 - alpha) * false_negative
-    return (1.0 - (hit + SMOOTH_PX) / (hit + cost + SMOOTH_PX)).mean()
+    losses = 1.0 - (hit + SMOOTH_PX) / (hit + cost + SMOOTH_PX)
+    return _counted(losses, truth, on_empty=on_empty).mean()
 
 
 def focal_loss(logits: torch.Tensor, target: torch.Tensor, *, gamma: float) -> torch.Tensor:
@@ -118,6 +126,7 @@ def segmentation_loss(
     focal_gamma: float = 2.0,
     tversky_weight: float = 0.0,
     tversky_alpha: float = 0.3,
+    dice_on_empty: bool = True,
 ) -> torch.Tensor:
     """The weighted sum of binary cross-entropy, `dice_loss`, `focal_loss` and `tversky_loss`.
 
@@ -130,6 +139,7 @@ def segmentation_loss(
         focal_gamma: Gamma of the focal loss.
         tversky_weight: Weight, at least 0.
         tversky_alpha: Alpha of the Tversky loss.
+        dice_on_empty: Whether the Dice and the Tversky loss count samples with an empty target.
 
     Returns:
         Scalar, float32 at least: a sum over 65,536 bfloat16 probabilities has three digits.
@@ -151,11 +161,12 @@ def segmentation_loss(
         cross = functional.binary_cross_entropy_with_logits(wide, target.to(wide.dtype))
         loss = loss + bce_weight * cross
     if dice_weight > 0:
-        loss = loss + dice_weight * dice_loss(wide, target)
+        loss = loss + dice_weight * dice_loss(wide, target, on_empty=dice_on_empty)
     if focal_weight > 0:
         loss = loss + focal_weight * focal_loss(wide, target, gamma=focal_gamma)
     if tversky_weight > 0:
-        loss = loss + tversky_weight * tversky_loss(wide, target, alpha=tversky_alpha)
+        tversky = tversky_loss(wide, target, alpha=tversky_alpha, on_empty=dice_on_empty)
+        loss = loss + tversky_weight * tversky
     return loss
 
 
@@ -182,6 +193,7 @@ def loss_of(settings: FoldSettings, logits: torch.Tensor, target: torch.Tensor) 
         focal_gamma=settings.focal_gamma,
         tversky_weight=settings.tversky_weight,
         tversky_alpha=settings.tversky_alpha,
+        dice_on_empty=settings.dice_on_empty,
     )
 
 
@@ -219,6 +231,14 @@ def losses_of_samples(
     """
     pairs = zip(logits, target, strict=True)
     return torch.stack([loss_of(settings, sample[None], truth[None]) for sample, truth in pairs])
+
+
+def _counted(losses: torch.Tensor, truth: torch.Tensor, *, on_empty: bool) -> torch.Tensor:
+    """Losses of samples, 0 for those with an empty target if they do not count.
+
+    Still a mean over all samples, so that the parts of a split batch add up to the whole.
+    """
+    return losses if on_empty else losses * (truth.amax(1) > 0)
 
 
 def _check_shapes(logits: torch.Tensor, target: torch.Tensor) -> None:

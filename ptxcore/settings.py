@@ -95,6 +95,8 @@ class FoldSettings:
             binary cross-entropy.
         tversky_weight: Weight of the Tversky loss, at least 0; one of the four weights is above 0.
         tversky_alpha: What a false positive costs it, in (0, 1); a false negative costs the rest.
+        dice_on_empty: Whether the Dice and the Tversky loss count samples without any foreground,
+            in which a few pixels cost as much as a lost lesion; if not, only the other terms do.
         case_loss_weight: Weight of the cross-entropy of the case head, above 0; without one it has
             no effect.
         augmentation_strength: 0 (none, exactly) to 1 (the strongest).
@@ -160,6 +162,7 @@ class FoldSettings:
     focal_gamma: float = within(2.0, 0.0, 10.0)
     tversky_weight: float = within(0.0, 0.0, math.inf, closed=False)
     tversky_alpha: float = within(0.3, 0.0, 1.0, closed=False)
+    dice_on_empty: bool = True
     case_loss_weight: float = within(0.2, 0.0, math.inf, closed=False)
     augmentation_strength: float = within(0.5, 0.0, 1.0)
     elastic_px: float = within(-1.0, -1.0, math.inf, closed=False)

@@ -67,6 +67,40 @@ def test_empty_batch_costs_what_is_predicted_and_asks_for_less() -> None:
         assert slope > 0
 
 
+@pytest.mark.parametrize("weights", [{"dice_weight": 1.0}, {"tversky_weight": 1.0}])
+def test_empty_samples_can_be_left_to_the_other_terms(weights: dict[str, float]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 1, 8, 8, generator=generator, requires_grad=True)
+    target = torch.zeros(3, 1, 8, 8)
+    target[1, 0, :3] = 0.4  # a soft mask is foreground
+
+    def loss(bce: float, chosen: slice) -> Tensor:
+        values = {"dice_weight": 0.0, **weights, "bce_weight": bce, "dice_on_empty": False}
+        return segmentation_loss(logits[chosen], target[chosen], **values)
+
+    # A mean over all samples, of which two have a loss of 0 and no gradient.
+    whole = loss(0.0, slice(3))
+    torch.testing.assert_close(whole, loss(0.0, slice(1, 2)) / 3)
+    (gradient,) = torch.autograd.grad(whole, logits)
+    assert gradient.flatten(1).abs().amax(1).gt(0).tolist() == [False, True, False]
+    # The cross-entropy asks of them what it always did.
+    (gradient,) = torch.autograd.grad(loss(1.0, slice(3)), logits)
+    assert (gradient[0] > 0).all()
+
+
+@pytest.mark.parametrize("on_empty", [True, False])
+def test_what_predicting_nothing_costs_a_batch_that_is_half_empty(on_empty: bool) -> None:
+    """A network that overlaps by a third and has ten pixels' worth on healthy images."""
+    target, found = torch.zeros(2, 1, 32, 32), torch.full((2, 1, 32, 32), -20.0)
+    target[0, 0, :10, :10] = 1
+    nothing = found.clone()
+    found[0, 0, 5:15, :10] = 20.0  # half of it, and as much beside it
+    found[0, 0, 5:15, 3:13] = 20.0
+    found[1, 0, 0, :10] = 20.0
+    costs = [dice_loss(logits, target, on_empty=on_empty).item() for logits in (found, nothing)]
+    assert (costs[1] < costs[0]) is on_empty
+
+
 def test_gradient_descent_empties_an_empty_batch_with_dice_alone() -> None:
     target = torch.zeros(2, 1, 16, 16)
     logits = torch.zeros_like(target, requires_grad=True)
