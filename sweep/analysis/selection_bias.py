@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from sweep.analysis.cohort import cohort_of, has_positives_alone
+from sweep.analysis.emptied import emptied_folds
 from sweep.ledger.projection import Projection
 from sweep.util.provenance import differences
 
@@ -122,6 +123,8 @@ def cautions(projection: Projection) -> list[Caution]:
         )
     if (mixed := mixed_versions(projection)) is not None:
         found.append(Caution(label="mixed versions", head="Mixed versions.", text=mixed))
+    if (emptied := emptied_folds(projection)) is not None:
+        found.append(Caution(label="empty networks", head="Empty networks.", text=emptied))
     return found
 
 
