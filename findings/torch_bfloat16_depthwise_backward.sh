@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # torch 2.13.0, CPU with bfloat16 in hardware (AVX-512 BF16 or AMX), one thread, channels last: the backward pass of a
 # depthwise convolution with stride 2 or a kernel of 5 takes longer in bfloat16 than in float32, several times as long at
-# some sizes; with stride 1 and a kernel of 3 it takes half. Forward passes gain in both. So autocast makes the training of
+# some sizes; with stride 1 and a kernel of 3 it takes less. Forward passes gain in both. So autocast makes the training of
 # MobileNets and EfficientNets on such a CPU hardly faster, where their other convolutions gain a factor of two.
-# Seen (AMD EPYC with AVX-512 BF16), backward, bfloat16 over float32: 144 channels of 56 px, kernel 5, stride 2: 7.5;
-# 96 channels of 112 px, kernel 3, stride 2: 2.6; 32 channels of 112 px, kernel 3, stride 1: 0.4.
+# Seen (AMD EPYC with AVX-512 BF16), backward, bfloat16 over float32: 144 channels of 56 px, kernel 5, stride 2: 7.0 to 7.5;
+# 96 channels of 112 px, kernel 3, stride 2: 2.4 to 2.6; 32 channels of 112 px, kernel 3, stride 1: 0.4 to 0.8.
 # Here: the pretrained encoder computes these in float32 in training on a CPU, 0.70 for 0.99 s a step
 # (ptxcore/models/_encoder.py, tests/ptxcore/models/test_encoder.py::test_depthwise_convolutions_learn_in_float32).
 # The index of CPU builds of PyTorch, where the default would be large: TORCH_INDEX=ADDRESS.
