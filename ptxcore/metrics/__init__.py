@@ -6,6 +6,7 @@ the histograms alone, without the images; distances between outlines are measure
 one rule.
 """
 
+from ptxcore.metrics._averaged import Agreement, averaged
 from ptxcore.metrics._conventions import better, bounds, convention, needs_threshold
 from ptxcore.metrics._counts import (
     count_case,
@@ -43,8 +44,10 @@ __all__ = [
     "OBJECTIVES",
     "SIZES",
     "VIEWS",
+    "Agreement",
     "apply_rule",
     "average_precision",
+    "averaged",
     "better",
     "bounds",
     "build_table",

@@ -8,7 +8,7 @@ and everything that can fail without it is done first: damaged weights spend no 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ptxcore.inference import Ensemble
 from ptxcore.metrics import choose_rule, concatenate, load_table, save_table
 from ptxcore.models.weights import weights_digest
 from ptxcore.types import CaseTable, Rule, Runtime
+from sweep.analysis.detection import CaseRule, choose_case_rule
 from sweep.analysis.expected_dice import promised_by
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection, Trial
@@ -28,6 +29,7 @@ from sweep.mlflow.model_package import usable_runtime
 from sweep.promotion.assess import ScoredModel, assess, challenged, expected_on
 from sweep.promotion.confirmation import Confirmation, read_confirmation
 from sweep.promotion.costs import CHAMPION, NUM_IMAGES, WINNER, measure
+from sweep.promotion.ensemble_rule import table_of_mean
 from sweep.promotion.holdout import holdout_names, place_of, read_plan, score, table_path
 from sweep.promotion.rival import Rival
 from sweep.promotion.spending import Opening, open_holdout
@@ -45,6 +47,7 @@ _UNSCORED = (CoreError, RuntimeError, ValueError, TypeError, MemoryError)
 class _Model:
     trial: Trial
     ensemble: Ensemble
+    case_rule: CaseRule | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +97,7 @@ def confirm(
     cases, plan = read_plan(sweep.home, sweep.name, sweep.header, store, on_verify)
     projection = sweep.projection
     sweep.files.bring_folds(_contestants(projection), weights=True)
-    models = _models(projection, sweep.folder, plan, prevalence)
+    models = _models(projection, sweep.folder, cases, plan, prevalence)
     promised = None
     if prevalence is not None:
         patients = {case.case_id: case.group for case in cases.cases}
@@ -125,6 +128,8 @@ def confirm(
         "weights": weights_digests(best, sweep.folder),
         "costs": _costs(ensembles[0], rival, cases, plan),
     }
+    if (case_rule := models[0].case_rule) is not None:
+        result["case_rule"] = asdict(case_rule)
     if promised is not None:
         expected = expected_on(winner, cases, promised.prevalence)
         result |= {"promised": promised.to_stored(), "expected": expected.to_stored()}
@@ -308,22 +313,48 @@ def _contestants(projection: Projection) -> list[Trial]:
 
 
 def _models(
-    projection: Projection, folder: Path, plan: FoldPlan, prevalence: float | None
+    projection: Projection,
+    folder: Path,
+    cases: CaseStore,
+    plan: FoldPlan,
+    prevalence: float | None,
 ) -> list[_Model]:
     """The winner, then the default trial if it is another one; both ready to be scored."""
     trials = _contestants(projection)
     best = trials[0]
+    # A promotion that goes on without the default is forced, and says so.
+    usable = [trial for trial in trials if trial is best or _unusable(trial, folder) is None]
     return [
-        _Model(
-            trial=trial,
-            ensemble=load_ensemble(
-                trial, projection, folder, _rule(trial, folder, plan, prevalence)
-            ),
+        _model(
+            trial, load_ensemble(trial, projection, folder, Rule()), folder, cases, plan, prevalence
         )
-        for trial in trials
-        # A promotion that goes on without the default is forced, and says so.
-        if trial is best or _unusable(trial, folder) is None
+        for trial in usable
     ]
+
+
+def _model(
+    trial: Trial,
+    ensemble: Ensemble,
+    folder: Path,
+    cases: CaseStore,
+    plan: FoldPlan,
+    prevalence: float | None,
+) -> _Model:
+    """An ensemble with rules that are chosen for it, see `sweep.promotion.ensemble_rule`."""
+    together = _out_of_fold(trial, folder, plan)
+    table = table_of_mean(ensemble, together, cases, plan)
+    try:
+        rule = choose_rule(table, prevalence)
+    except DataError as error:
+        raise UsageError(f"trial {trial.number}: {error}") from error
+    positive = table.truth.sum(1) > 0
+    is_told = table is not together and positive.any() and not positive.all()
+    return _Model(
+        trial=trial,
+        ensemble=replace(ensemble, rule=rule),
+        # As the sweep's own, which is of single networks, where nothing better is known.
+        case_rule=choose_case_rule(table) if is_told else None,
+    )
 
 
 def load_ensemble(trial: Trial, projection: Projection, folder: Path, rule: Rule) -> Ensemble:
@@ -349,8 +380,8 @@ def load_ensemble(trial: Trial, projection: Projection, folder: Path, rule: Rule
     return Ensemble.load(weights, rule=rule, runtime=runtime, inference=trial.inference)
 
 
-def _rule(trial: Trial, folder: Path, plan: FoldPlan, prevalence: float | None) -> Rule:
-    """Chosen on all out-of-fold cases, each of them predicted by a network that never saw it."""
+def _out_of_fold(trial: Trial, folder: Path, plan: FoldPlan) -> CaseTable:
+    """All out-of-fold cases, each of them predicted by a network that never saw it."""
     tables = []
     for fold in sorted(trial.folds):
         name = trial.folds[fold].cases
@@ -363,8 +394,4 @@ def _rule(trial: Trial, folder: Path, plan: FoldPlan, prevalence: float | None) 
                 "the plan's fold; were files exchanged?"
             )
         tables.append(table)
-    together = concatenate(tables)
-    try:
-        return choose_rule(together, prevalence)
-    except DataError as error:
-        raise UsageError(f"trial {trial.number}: {error}") from error
+    return concatenate(tables)

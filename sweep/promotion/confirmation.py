@@ -108,6 +108,8 @@ class Confirmation:
             the rule of the others; None where it was chosen for the cases' own prevalence.
         expected: Dice on the hold-out as it is expected at that prevalence; None likewise. The gate
             does not ask for it.
+        case_rule: How the ensemble calls cases, as `sweep.analysis.detection.CaseRule` is stored;
+            None where it is not known how far its networks agree.
     """
 
     sweep: str
@@ -141,6 +143,7 @@ class Confirmation:
     weights: tuple[str, ...] | None = None
     promised: ExpectedDice | None = None
     expected: ExpectedDice | None = None
+    case_rule: Mapping[str, Any] | None = None
 
     @property
     def prevalence(self) -> float | None:
@@ -307,6 +310,7 @@ def read_confirmation(sweep: Opened, use: HoldoutUse) -> Confirmation:
         images=result.get("images"),
         promised=_expected(result.get("promised")),
         expected=_expected(result.get("expected")),
+        case_rule=result.get("case_rule"),
     )
 
 

@@ -88,7 +88,7 @@ def facts_of(
                 "expected_dice": found.expected.to_stored(),
             }
         ),
-        FACT: _told_apart(projection, best),
+        FACT: _told_apart(projection, best, found.case_rule),
         "inference": best.inference,
         "git_sha": header.git_sha or "unknown",
         "version": header.version or "unknown",
@@ -103,10 +103,17 @@ def facts_of(
     }
 
 
-def _told_apart(projection: Projection, best: Trial) -> dict[str, Any] | None:
-    """How a case becomes a probability, and how that did out of fold; None if it is not known."""
+def _told_apart(
+    projection: Projection, best: Trial, case_rule: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """How a case becomes a probability, and how that did out of fold; None if it is not known.
+
+    What it did is of single networks, how it does it of the ensemble, where that is known.
+    """
     found = known_detection(projection)
-    return None if found is None or found.trial != best.number else found.to_stored()
+    if found is None or found.trial != best.number:
+        return None
+    return found.to_stored() | ({} if case_rule is None else {"rule": dict(case_rule)})
 
 
 def _grid_px(trial: Trial) -> int:
