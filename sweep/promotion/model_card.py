@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ptxcore.settings import FoldSettings
+from ptxcore.types import Rule
 from sweep.analysis.cohort import cohort_of, describe
 from sweep.analysis.detection import FACT, known_detection
 from sweep.analysis.selection_bias import POSITIVES_ALONE, had_positives_alone
@@ -149,6 +150,17 @@ def is_same(tags: Mapping[str, str], name: str, header: SweepHeader, number: int
     """
     ours = (sweep_id(name, header), str(number))
     return (tags.get(PREFIX + "sweep_id"), trial_of(tags)) == ours
+
+
+def has_rule(tags: Mapping[str, str], rule: Rule) -> bool:
+    """Whether a version makes masks by a rule; of one that does not tell it is taken to be so.
+
+    Args:
+        tags: Tags of the version.
+        rule: What its trial would be registered with now.
+    """
+    kept = tags.get(PREFIX + "rule")
+    return kept is None or bool(json.loads(kept) == json.loads(json.dumps(rule.to_stored())))
 
 
 def description_of(

@@ -30,7 +30,14 @@ from sweep.promotion.confirmation import Confirmation
 from sweep.promotion.gate import Gate, Verdict, preliminary, verdict
 from sweep.promotion.gate_file import load_gate
 from sweep.promotion.judge import judge, keep_verdict
-from sweep.promotion.model_card import MAX_REASON, description_of, facts_of, is_same, one_line
+from sweep.promotion.model_card import (
+    MAX_REASON,
+    description_of,
+    facts_of,
+    has_rule,
+    is_same,
+    one_line,
+)
 from sweep.promotion.move import Position, move, new_event, position, record_of
 from sweep.promotion.patients import ask_patients
 from sweep.promotion.register import registered_version
@@ -59,7 +66,8 @@ class Promotion:
         run_id: The sweep's parent run in MLflow.
         previous_version: The champion before, of a challenger the present one; None if there was
             none.
-        is_new: False where this trial was champion already and nothing was done.
+        is_new: False where this trial was champion already, under the same rule, and nothing was
+            done.
         forced: Whether the gate had refused it.
         reason: Why it was forced; None where it was not.
         verdict: Verdict of the gate.
@@ -227,13 +235,13 @@ class _Promoter:
                 confirmation=confirmation,
             )
             if present is not None and self._is_it(present):
-                if registry.is_intact(self.client, present):
+                is_twin = not registry.is_intact(self.client, present)  # which mends it
+                if not is_twin and has_rule(present.tags, confirmation.rule):
                     name, uri = str(present.name), f"models:/{present.name}@{CHAMPION}"
                     version = str(present.version)
                     return dataclasses.replace(
                         done, model_name=name, version=version, model_uri=uri
                     )
-                is_twin = True  # which mends it
             version = self._registered(done, present)
             return self._moved(done, version, seen, waiting, is_twin=is_twin)
 

@@ -32,6 +32,7 @@ from sweep.ledger.evidence import Evidence
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import Projection
 from sweep.mlflow.model_package._example import input_example
+from sweep.mlflow.open_model import load_champion
 from sweep.mlflow.registry import aliases
 from sweep.mlflow.view import connect
 from sweep.promotion.champions import model_name
@@ -749,3 +750,18 @@ def test_a_name_that_no_registry_takes(tiny_home: Home) -> None:
 
 def _experiments(client: Any) -> list[str]:
     return [str(one.experiment_id) for one in client.search_experiments()]
+
+
+def test_the_same_trial_under_another_rule_is_another_version(
+    tiny_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a promotion for another prevalence: a model keeps the rule it was registered with."""
+    first = promote(tiny_home, NAME)
+    other = Rule(top=0.35, min_area=0.001, bottom=0.35)
+    assert first.confirmation.rule != other
+    chooser = "sweep.promotion.confirm.choose_rule"
+    monkeypatch.setattr(chooser, lambda _table, _prevalence: other)
+    again = promote(tiny_home, NAME, again=True, force=True, reason="a test")
+    assert (again.is_new, again.version, again.previous_version) == (True, "2", "1")
+    assert load_champion(tiny_home, f"models:/{MODEL}@champion").rule == other
+    assert not promote(tiny_home, NAME, force=True, reason="a test").is_new
