@@ -755,7 +755,7 @@ def _experiments(client: Any) -> list[str]:
 def test_the_same_trial_under_another_rule_is_another_version(
     tiny_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a promotion for another prevalence: a model keeps the rule it was registered with."""
+    """As after one for another prevalence: a model keeps the rule it was registered with."""
     first = promote(tiny_home, NAME)
     other = Rule(top=0.35, min_area=0.001, bottom=0.35)
     assert first.confirmation.rule != other
