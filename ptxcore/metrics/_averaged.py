@@ -115,7 +115,8 @@ def averaged(
     if len(shares) < len(needed):
         return None
     truth, background = table.truth.copy(), table.background.copy()
-    cases = None if table.case_logits is None else table.case_logits.copy()
+    # As the mean takes them: none beyond the range.
+    cases = None if table.case_logits is None else np.clip(table.case_logits, *LOGIT_RANGE)
     for kind, beside, case in ((ill, BESIDE, ILL_CASE), (~ill, HEALTHY, HEALTHY_CASE)):
         if not kind.any():
             continue

@@ -37,7 +37,7 @@ def emptied_folds(projection: Projection) -> str | None:
 
 
 def _is_emptied(curve: tuple[float, ...]) -> bool:
-    return max(curve, default=0) >= _FOUND and not any(curve[-_LAST:])
+    return not any(curve[-_LAST:]) and max(curve, default=0) >= _FOUND
 
 
 def _costs_healthy_images(trial: Trial) -> bool:

@@ -72,3 +72,30 @@ def test_from_fold_to_prediction(tmp_path: Path, capfd: pytest.CaptureFixture[st
     assert other.case.probability == pytest.approx(case["probability"], abs=1e-3)
     fresh = evaluate_model(home, URI, store, allow_seen=True)
     assert np.isfinite(fresh.metrics["dice"])
+
+
+def test_a_pretrained_encoder_and_rules_for_the_mean_of_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"encoder": "efficientnet_lite0", "dice_on_empty": False, "case_head": True}
+    home = make_sweep(tmp_path, **values)
+    ledger = Ledger.open(home.ledger_url, NAME)
+    of_single = detect(ledger.projection, home.sweep_folder(NAME), {})
+    ledger.close()
+    assert of_single is not None
+    # Its monitors are small: as if they said enough.
+    monkeypatch.setattr("sweep.promotion.ensemble_rule.LEAST_PAIRS", 1)
+    promote(home, NAME, force=True, reason="a test")
+
+    # A registered model holds its weights: where it predicts the package need not be.
+    monkeypatch.setattr("ptxcore.pretrained.find_spec", lambda _name: None)
+    model, facts = open_model(home, URI)
+    assert all(settings.encoder == "efficientnet_lite0" for _, settings in model.members)
+    rule = facts["case_detection"]["rule"]
+    assert rule["score"] == "case_head"
+    assert tuple(rule["thresholds"]) != of_single.rule.thresholds
+    assert facts["case_detection"]["area"] == pytest.approx(of_single.area)  # of single networks
+    store = CaseStore.open(tmp_path / "store")
+    mask, case = model.predict(store.image(0))
+    assert np.isfinite(mask).all()
+    assert case is not None

@@ -114,6 +114,19 @@ def test_networks_that_agree_change_nothing(rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(found.background, table.background)
 
 
+def test_case_logits_are_limited_before_they_are_averaged() -> None:
+    """As an ensemble limits those of each network."""
+    rows = [count_case(np.where(TRUTH & is_ill, 1, -1).astype(np.float32), TRUTH & is_ill)
+            for is_ill in (True, False, False)]  # fmt: skip
+    table = dataclasses.replace(
+        build_table(["a", "b", "c"], rows), case_logits=np.array([3.0, -40.0, 0.0])
+    )
+    found = averaged(table, dict.fromkeys(ALL, 0.0), 4)
+    assert found is not None
+    # The mean of -8 and 0 is -4, from which either goes half of the way.
+    assert found.case_logits == pytest.approx([3, -6, -2])
+
+
 def test_a_rule_for_the_mean_is_better_than_one_for_a_single_network(
     rng: np.random.Generator,
 ) -> None:
