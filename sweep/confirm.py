@@ -87,6 +87,7 @@ def confirm(
     budget: Budget | None = None,
     on_progress: launch.OnProgress = lambda projection: None,
     on_verify: OnProgress = no_progress,
+    on_compare: OnProgress = no_progress,
     on_scored: OnProgress = no_progress,
 ) -> Confirmed:
     """Train the best trials on fresh folds, or go on with it, then open the hold-out once.
@@ -103,6 +104,7 @@ def confirm(
         budget: Budget, as in `launch.run`.
         on_progress: Callback, as in `launch.run`.
         on_verify: Called while the store is read through, if it has to be.
+        on_compare: Called after every case that a model's networks are compared on.
         on_scored: Called after every case of the hold-out.
 
     Raises:
@@ -120,7 +122,9 @@ def confirm(
     summary = _trained(home, name, top, gate, store, resources, budget, on_progress, on_verify)
     holdout = None
     if summary.state is SweepState.FINISHED:
-        holdout = _on_holdout(home, summary.name, gate, prevalence, store, on_scored, on_verify)
+        holdout = _on_holdout(
+            home, summary.name, gate, prevalence, store, on_scored, on_verify, on_compare
+        )
     with Sweep.open(home, name) as sweep:
         score = find_confirmed(home.ledger_url, name, sweep.projection)
     assert score is not None, "it was begun above"
@@ -266,6 +270,7 @@ def _on_holdout(
     store: Path | str | None,
     on_scored: OnProgress,
     on_verify: OnProgress,
+    on_compare: OnProgress,
 ) -> Confirmation:
     """The confirmed winner on the hold-out, which is opened if it was not for this trial."""
     with Sweep.open(home, name) as sweep:
@@ -292,6 +297,7 @@ def _on_holdout(
             store=store,
             on_progress=on_scored,
             on_verify=on_verify,
+            on_compare=on_compare,
         )
         return found
 

@@ -52,6 +52,7 @@ def case_pictures(
     projection: Projection,
     trial: Trial,
     points: Mapping[int, OperatingPoint],
+    place: Path | str | None = None,
 ) -> Markup | Missing:
     """Cases of a trial as a piece of HTML, drawn and kept unless they were; or why there is none.
 
@@ -61,6 +62,7 @@ def case_pictures(
         projection: Projection of the sweep.
         trial: One of its complete trials, its files brought.
         points: Thresholds by trial.
+        place: Where the case store is now, if it moved.
     """
     folder = home.sweep_folder(name)
     weights = [score.weights for score in trial.folds.values()]
@@ -70,9 +72,9 @@ def case_pictures(
     if trial.number not in points or not (has_tables and has_weights):
         return Missing(f"the tables or weights of trial {trial.number} are gone")
     try:
-        store = open_store(store_of(projection.header, home.folder))
+        store = open_store(place or store_of(projection.header, home.folder))
     except (StoreError, StorageError) as error:
-        return Missing(str(error))
+        return Missing(f"{error}; `report --store` takes where it is now")
     if store.data_hash != projection.header.data_hash:
         return Missing("the case store is not the sweep's any more")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from ptxcore.data.splits.fold_plan import FoldPlan, make_plan
 from ptxcore.data.store.case_store import CaseStore, no_progress
 from ptxcore.data.store.verified import verify_once
-from ptxcore.errors import CoreError, StoreError
+from ptxcore.errors import CoreError
 from ptxcore.settings import FoldSettings
 from ptxcore.types import Runtime
 from sweep.analysis.cohort import take_part
@@ -44,7 +44,7 @@ from sweep.space import SearchSpace, parse_space
 from sweep.space.overrides import Overrides, effective_space
 from sweep.space.settings import check_measurable, image_grids
 from sweep.storage.beginning import begin, claim, has_begun
-from sweep.storage.case_stores import locate, open_store, store_of
+from sweep.storage.case_stores import locate, open_own, open_store, store_of
 from sweep.storage.home import Home
 from sweep.storage.retention import NUM_KEPT
 from sweep.storage.sweep_files import files_of
@@ -260,12 +260,7 @@ def resume(
     header = ledger.header
     request = (resources or ResourceRequest()).on(Runtime(**(header.runtime or {})).device)
     where = store or store_of(header, home.folder)
-    cases = open_store(where)
-    if cases.data_hash != header.data_hash:
-        raise StoreError(
-            f"the store has data hash {cases.data_hash[:12]}, the sweep started with "
-            f"{(header.data_hash or 'unknown')[:12]}; give the same data with --store"
-        )
+    cases = open_own(header, where)
     verify_once(cases, on_progress=on_verify)
     space = parse_space(header.space_text or "", f"{name} (ledger)", has_begun=True)
     files = files_of(home, name)

@@ -22,6 +22,7 @@ from sweep.promotion.confirmation import last_confirmation
 from sweep.promotion.kept_verdicts import last_verdict
 from sweep.promotion.patients import ask_patients
 from sweep.records import State
+from sweep.storage.case_stores import open_own
 from sweep.storage.home import Home
 from sweep.storage.sweep import Sweep
 
@@ -66,6 +67,7 @@ def publish_report(
     pdf: Path | None = None,
     pngs: Path | None = None,
     log_pictures: bool = False,
+    store: Path | str | None = None,
 ) -> Published:
     """Write the report of a sweep, in whatever state it is.
 
@@ -76,8 +78,11 @@ def publish_report(
         pdf: File for the report on paper; needs an installed Chromium, as do pictures.
         pngs: Folder for its figures as PNG.
         log_pictures: Whether the copy in MLflow shows cases too: whoever sees the run sees them.
+        store: Where its case store is now, if it moved.
 
     Raises:
+        StoreError: The store that was given is missing, or not the sweep's.
+        StorageError: Object storage cannot be used.
         UnknownSweep: There is no sweep of that name.
         UsageError: Paper or pictures are asked for, and no Chromium is installed, or it failed.
     """
@@ -89,14 +94,16 @@ def publish_report(
 
     with Sweep.open(home, name) as sweep:
         ledger, folder = sweep.ledger, sweep.folder
+        if store is not None:
+            open_own(ledger.header, store)
         send = _Sender(home, ledger)
         complete = [trial for trial in ledger.projection.trials if trial.state is State.COMPLETE]
         sweep.files.bring_folds(complete)
         if (led := _complete_leader(ledger.projection)) is not None:
             sweep.files.bring_folds([led], weights=True)
         points = operating_points(ledger.projection, folder)
-        ask_patients(ledger.projection, folder, home.folder)
-        pictures, notes = _pictures(home, ledger, points)
+        ask_patients(ledger.projection, folder, home.folder, store)
+        pictures, notes = _pictures(home, ledger, points, store)
         write = partial(
             write_report,
             ledger,
@@ -205,11 +212,14 @@ def _curves(
 
 
 def _pictures(
-    home: Home, ledger: Ledger, points: Mapping[int, OperatingPoint]
+    home: Home,
+    ledger: Ledger,
+    points: Mapping[int, OperatingPoint],
+    store: Path | str | None,
 ) -> tuple[Markup | None, tuple[str, ...]]:
     """Cases of the winner or leader; None and a note where something they need is gone."""
     best = _complete_leader(ledger.projection)
     if best is None:
         return None, ("no pictures: the trial in the lead is not complete",)
-    found = case_pictures(home, ledger.name, ledger.projection, best, points)
+    found = case_pictures(home, ledger.name, ledger.projection, best, points, store)
     return (None, (f"no pictures: {found.reason}",)) if isinstance(found, Missing) else (found, ())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,17 @@ class Agreement:
             is_flat = variance <= 1e-12
             found[name] = float("nan") if is_flat else float(np.clip(shared / variance, 0, 1))
         return found
+
+    def to_stored(self) -> dict[str, Any]:
+        """Plain JSON values: the number of pairs of a kind, and correlations, None for NaN."""
+        return {
+            "num_ill": self.num_ill,
+            "num_healthy": self.num_healthy,
+            "correlations": {
+                name: None if np.isnan(value) else value
+                for name, value in self.correlations().items()
+            },
+        }
 
     def _add(self, name: str, first: NDArray[np.float32], second: NDArray[np.float32]) -> None:
         one, other = (

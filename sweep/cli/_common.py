@@ -289,10 +289,9 @@ def counter(verb: str, *, quiet_seconds: float = 0.0) -> Callable[[int, int], No
 
     def on_progress(done: int, total: int) -> None:
         nonlocal said, began, first
-        now = time.monotonic()
-        if now < began:
-            began, first = now, done
-        tenth = 10 * done // max(1, total)
+        now, tenth = time.monotonic(), 10 * done // max(1, total)
+        if now < began or tenth < said:  # it begins, or begins again with the next model
+            said, began, first = 0, now, done
         if tenth > said and now - began >= quiet_seconds:
             said = tenth
             say(f"{verb} {done} of {total}{_pace(done - first, total - done, now - began)}")
@@ -312,6 +311,11 @@ def _pace(done: int, left: int, seconds: float) -> str:
 def verifying() -> Callable[[int, int], None]:
     """A callback for the reading through of a store, silent where that takes a moment."""
     return counter("verified the store: case", quiet_seconds=3.0)
+
+
+def comparing() -> Callable[[int, int], None]:
+    """A callback for networks that are compared before the hold-out is opened, silent likewise."""
+    return counter("compared the networks: case", quiet_seconds=3.0)
 
 
 def console(width: int | None = None) -> Console:

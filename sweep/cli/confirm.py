@@ -9,6 +9,7 @@ import click
 
 from sweep.cli._common import (
     STORE,
+    comparing,
     counter,
     emit,
     home_options,
@@ -85,6 +86,7 @@ def confirm_command(
             budget=budget,
             on_progress=on_progress,
             on_verify=verifying(),
+            on_compare=comparing(),
             on_scored=counter("scored"),
         )
     if as_json:

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from sweep.cli._common import (
     EXISTING_FILE,
     STORE,
+    comparing,
     counter,
     emit,
     home_options,
@@ -154,6 +155,7 @@ def promote_command(
             store=store,
             on_progress=counter("scored"),
             on_verify=verifying(),
+            on_compare=comparing(),
         )
     except GateRefused as refusal:
         if as_json:

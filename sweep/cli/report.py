@@ -10,6 +10,7 @@ import click
 from sweep.cli._common import (
     OUTPUT_FILE,
     OUTPUT_FOLDER,
+    STORE,
     emit,
     home_options,
     json_option,
@@ -30,6 +31,7 @@ from sweep.util.words import count
     is_flag=True,
     help="Show cases in the copy in MLflow too, to whoever sees the run.",
 )
+@click.option("--store", type=STORE, help="Where the case store is now, if it moved.")
 @home_options
 @json_option
 def report_command(
@@ -38,6 +40,7 @@ def report_command(
     pdf: Path | None,
     pngs: Path | None,
     mlflow_pictures: bool,
+    store: Path | str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -51,7 +54,7 @@ def report_command(
     from sweep.report import publish_report
 
     published = publish_report(
-        home, name, out=out, pdf=pdf, pngs=pngs, log_pictures=mlflow_pictures
+        home, name, out=out, pdf=pdf, pngs=pngs, log_pictures=mlflow_pictures, store=store
     )
     if as_json:
         emit(published)

@@ -18,7 +18,7 @@ from ptxcore.data.splits.fold_plan import FoldPlan
 from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.errors import CheckpointError, CoreError, DataError, FoldPlanError
 from ptxcore.inference import Ensemble
-from ptxcore.metrics import choose_rule, concatenate, load_table, save_table
+from ptxcore.metrics import Agreement, choose_rule, concatenate, load_table, save_table
 from ptxcore.models.weights import weights_digest
 from ptxcore.types import CaseTable, Rule, Runtime
 from sweep.analysis.detection import CaseRule, choose_case_rule
@@ -48,6 +48,7 @@ class _Model:
     trial: Trial
     ensemble: Ensemble
     case_rule: CaseRule | None
+    agreement: Agreement | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,7 @@ def confirm(
     purpose: str = "confirmation of the winner",
     on_progress: OnProgress = no_progress,
     on_verify: OnProgress = no_progress,
+    on_compare: OnProgress = no_progress,
 ) -> Confirmation:
     """Open the hold-out and score the winner on it, the default and the champion beside it.
 
@@ -83,6 +85,7 @@ def confirm(
         purpose: Kept with the use.
         on_progress: Called after every case.
         on_verify: Called while the store is read through before the hold-out is opened.
+        on_compare: Called after every case that a model's networks are compared on, likewise.
 
     Raises:
         UsageError: There is no complete trial, no hold-out, its weights are gone, or no rule can be
@@ -97,7 +100,7 @@ def confirm(
     cases, plan = read_plan(sweep.home, sweep.name, sweep.header, store, on_verify)
     projection = sweep.projection
     sweep.files.bring_folds(_contestants(projection), weights=True)
-    models = _models(projection, sweep.folder, cases, plan, prevalence)
+    models = _models(projection, sweep.folder, cases, plan, prevalence, on_compare)
     promised = None
     if prevalence is not None:
         patients = {case.case_id: case.group for case in cases.cases}
@@ -130,6 +133,8 @@ def confirm(
     }
     if (case_rule := models[0].case_rule) is not None:
         result["case_rule"] = asdict(case_rule)
+    if (agreement := models[0].agreement) is not None:
+        result["agreement"] = agreement.to_stored()
     if promised is not None:
         expected = expected_on(winner, cases, promised.prevalence)
         result |= {"promised": promised.to_stored(), "expected": expected.to_stored()}
@@ -318,6 +323,7 @@ def _models(
     cases: CaseStore,
     plan: FoldPlan,
     prevalence: float | None,
+    on_compare: OnProgress,
 ) -> list[_Model]:
     """The winner, then the default trial if it is another one; both ready to be scored."""
     trials = _contestants(projection)
@@ -326,34 +332,36 @@ def _models(
     usable = [trial for trial in trials if trial is best or _unusable(trial, folder) is None]
     return [
         _model(
-            trial, load_ensemble(trial, projection, folder, Rule()), folder, cases, plan, prevalence
+            trial, ensemble, _out_of_fold(trial, folder, plan), cases, plan, prevalence, on_compare
         )
         for trial in usable
+        for ensemble in [load_ensemble(trial, projection, folder, Rule())]
     ]
 
 
 def _model(
     trial: Trial,
     ensemble: Ensemble,
-    folder: Path,
+    together: CaseTable,
     cases: CaseStore,
     plan: FoldPlan,
     prevalence: float | None,
+    on_compare: OnProgress,
 ) -> _Model:
     """An ensemble with rules that are chosen for it, see `sweep.promotion.ensemble_rule`."""
-    together = _out_of_fold(trial, folder, plan)
-    table = table_of_mean(ensemble, together, cases, plan)
+    table, agreement = table_of_mean(ensemble, together, cases, plan, on_compare)
     try:
         rule = choose_rule(table, prevalence)
     except DataError as error:
         raise UsageError(f"trial {trial.number}: {error}") from error
     positive = table.truth.sum(1) > 0
-    is_told = table is not together and positive.any() and not positive.all()
+    is_told = agreement is not None and positive.any() and not positive.all()
     return _Model(
         trial=trial,
         ensemble=replace(ensemble, rule=rule),
         # As the sweep's own, which is of single networks, where nothing better is known.
         case_rule=choose_case_rule(table) if is_told else None,
+        agreement=agreement,
     )
 
 

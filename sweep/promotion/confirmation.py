@@ -18,6 +18,14 @@ from sweep.storage.holdout_uses import UNSHARED
 #: Number of the trial in what the evidence study keeps; older than the word.
 TRIAL_KEY = "candidate"
 _UNKNOWN = (float("nan"), float("nan"))
+#: Where networks were compared, by the names of `ptxcore.metrics.Agreement`.
+_WHERE = {
+    "truth": "in true masks",
+    "beside the truth": "beside them",
+    "healthy image": "in healthy images",
+    "ill case": "of case heads on positive cases",
+    "healthy case": "of case heads on healthy ones",
+}
 #: Metrics that are means over cases, so that they have an interval over patients.
 METRICS_WITH_INTERVAL = (
     *("dice", "dice_positive", "iou", "iou_positive", "pixel_sensitivity", "precision"),
@@ -108,6 +116,8 @@ class Confirmation:
             the rule of the others; None where it was chosen for the cases' own prevalence.
         expected: Dice on the hold-out as it is expected at that prevalence; None likewise. The gate
             does not ask for it.
+        agreement: How far the networks agree on cases that neither of two has trained on, as
+            `ptxcore.metrics.Agreement` is stored; None where that is not known.
         case_rule: How the ensemble calls cases, as `sweep.analysis.detection.CaseRule` is stored;
             None where it is not known how far its networks agree.
     """
@@ -144,6 +154,7 @@ class Confirmation:
     promised: ExpectedDice | None = None
     expected: ExpectedDice | None = None
     case_rule: Mapping[str, Any] | None = None
+    agreement: Mapping[str, Any] | None = None
 
     @property
     def prevalence(self) -> float | None:
@@ -159,6 +170,24 @@ class Confirmation:
             "The rule is chosen for another prevalence than the cases have. Out of fold, each fold "
             f"under the rule of the others: {self.promised.sentence}.",
             f"On the hold-out, under the rule of all folds: {self.expected.sentence}.",
+        )
+
+    @property
+    def agreed(self) -> str | None:
+        """How far the networks agree, in a sentence; None where that is not known."""
+        if self.agreement is None:
+            return None
+        known = {
+            name: value
+            for name, value in self.agreement["correlations"].items()
+            if value is not None
+        }
+        shown = ", ".join(f"{value:.2f} {_WHERE.get(name, name)}" for name, value in known.items())
+        return (
+            "The rule is chosen for the mean of the networks, by how far two of them agree on "
+            f"cases that neither has trained on (correlation of their logits: {shown}; "
+            f"{self.agreement['num_ill']} pairs on positive cases, "
+            f"{self.agreement['num_healthy']} on healthy ones)."
         )
 
     @property
@@ -311,6 +340,7 @@ def read_confirmation(sweep: Opened, use: HoldoutUse) -> Confirmation:
         promised=_expected(result.get("promised")),
         expected=_expected(result.get("expected")),
         case_rule=result.get("case_rule"),
+        agreement=result.get("agreement"),
     )
 
 

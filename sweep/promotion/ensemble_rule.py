@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from ptxcore.data.splits.fold_plan import FoldPlan, SearchPlan
-from ptxcore.data.store.case_store import CaseStore
+from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.inference import Ensemble, ImageLogits
 from ptxcore.metrics import Agreement, averaged
 from ptxcore.types import CaseTable, Rule
@@ -17,8 +17,12 @@ LEAST_PAIRS, MOST_CASES = 10, 48
 
 
 def table_of_mean(
-    ensemble: Ensemble, table: CaseTable, cases: CaseStore, plan: FoldPlan
-) -> CaseTable:
+    ensemble: Ensemble,
+    table: CaseTable,
+    cases: CaseStore,
+    plan: FoldPlan,
+    on_progress: OnProgress = no_progress,
+) -> tuple[CaseTable, Agreement | None]:
     """Out-of-fold counts as the ensemble would have given them; the table where that is not known.
 
     It is known from the monitors: a case of a fold's monitor was trained on by neither that fold's
@@ -30,43 +34,53 @@ def table_of_mean(
         table: Counts of all out-of-fold cases.
         cases: Where they are.
         plan: Fold plan of the sweep.
+        on_progress: Called after every case that networks are compared on.
+
+    Returns:
+        The counts, and the agreement that they rest on; None where they are those of the table.
     """
     # Where the fold itself was watched, its monitor was trained on.
     if any(settings.selection != "monitor" for _, settings in ensemble.members):
-        return table
-    agreement = agreement_of(ensemble, cases, plan.search)
+        return table, None
+    agreement = agreement_of(ensemble, cases, plan.search, on_progress)
     ill = table.truth.sum(1) > 0
     for number, is_needed in ((agreement.num_ill, ill), (agreement.num_healthy, ~ill)):
         if is_needed.any() and number < LEAST_PAIRS:
-            return table
+            return table, None
     found = averaged(table, agreement.correlations(), len(ensemble.members))
-    return table if found is None else found
+    return (table, None) if found is None else (found, agreement)
 
 
-def agreement_of(ensemble: Ensemble, cases: CaseStore, plan: SearchPlan) -> Agreement:
+def agreement_of(
+    ensemble: Ensemble, cases: CaseStore, plan: SearchPlan, on_progress: OnProgress = no_progress
+) -> Agreement:
     """How far networks of different folds agree on cases that none of them has trained on.
 
     Args:
         ensemble: Networks of all folds, in order of fold.
         cases: Where the cases are.
         plan: Folds and monitors; up to `MOST_CASES` of a kind are read.
+        on_progress: Called after every case.
     """
     innocent: dict[str, list[int]] = defaultdict(list)
     for fold in range(plan.num_folds):
         for name in (*plan.held(fold), *plan.monitor(fold)):
             innocent[name].append(fold)
     alone = [replace(ensemble, members=(member,), rule=Rule()) for member in ensemble.members]
-    agreement = Agreement()
+    chosen: list[str] = []
     for is_positive in (True, False):
         names = [
             name
             for name in sorted(innocent)
             if len(innocent[name]) > 1 and cases.cases[cases.index(name)].is_positive is is_positive
         ]
-        for name in names[:MOST_CASES]:
-            index = cases.index(name)
-            image, truth = cases.image(index), cases.mask(index)
-            found: list[ImageLogits] = [alone[fold].predict(image) for fold in innocent[name]]
-            for first, second in combinations(found, 2):
-                agreement.add(first, second, truth)
+        chosen += names[:MOST_CASES]
+    agreement = Agreement()
+    for number, name in enumerate(chosen, start=1):
+        index = cases.index(name)
+        image, truth = cases.image(index), cases.mask(index)
+        found: list[ImageLogits] = [alone[fold].predict(image) for fold in innocent[name]]
+        for first, second in combinations(found, 2):
+            agreement.add(first, second, truth)
+        on_progress(number, len(chosen))
     return agreement

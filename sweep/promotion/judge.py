@@ -51,6 +51,7 @@ def judge(
     store: Path | str | None,
     on_progress: OnProgress,
     on_verify: OnProgress,
+    on_compare: OnProgress,
 ) -> tuple[Confirmation, Verdict]:
     """The winner's confirmation, the one that is there or a new one, and the gate's verdict.
 
@@ -66,6 +67,7 @@ def judge(
         store: Where the case store is now, if it moved.
         on_progress: Called after every case of the hold-out.
         on_verify: Called while the store is read through before the hold-out is opened.
+        on_compare: Called after every case that a model's networks are compared on, likewise.
 
     Raises:
         GateRefused: It is refused before the hold-out is opened.
@@ -116,6 +118,7 @@ def judge(
                 purpose="promotion",
                 on_progress=on_progress,
                 on_verify=on_verify,
+                on_compare=on_compare,
             )
         elif (
             rival is not None

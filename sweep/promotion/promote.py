@@ -105,6 +105,7 @@ def promote(
     store: Path | str | None = None,
     on_progress: OnProgress = no_progress,
     on_verify: OnProgress = no_progress,
+    on_compare: OnProgress = no_progress,
 ) -> Promotion:
     """Confirm, judge, package, register, try out, and move the alias `champion`.
 
@@ -129,6 +130,7 @@ def promote(
         store: Where the case store is now, if it moved.
         on_progress: Called after every case of the hold-out.
         on_verify: Called while the store is read through before the hold-out is opened.
+        on_compare: Called after every case that a model's networks are compared on, likewise.
 
     Raises:
         GateRefused: The gate refused it, or the sweep has no winner, or none yet, which cannot be
@@ -166,6 +168,7 @@ def promote(
                 store=store,
                 on_progress=on_progress,
                 on_verify=on_verify,
+                on_compare=on_compare,
             )
             for attempt in range(1, _TRIES + 1):
                 try:
@@ -203,6 +206,7 @@ class _Promoter:
     store: Path | str | None
     on_progress: OnProgress
     on_verify: OnProgress
+    on_compare: OnProgress
 
     def promote(self, *, again: bool) -> Promotion:
         with registry.reaching(self.sweep.home.tracking_uri):
@@ -298,6 +302,7 @@ class _Promoter:
                 store=self.store,
                 on_progress=self.on_progress,
                 on_verify=self.on_verify,
+                on_compare=self.on_compare,
             )
         except GateRefused as refusal:
             self._refused(refusal.reasons, present)

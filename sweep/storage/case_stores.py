@@ -48,6 +48,26 @@ def open_store(store: str | Path) -> CaseStore:
     return CaseStore.open(on_host(address, _data_hash(address)))
 
 
+def open_own(header: SweepHeader, place: Path | str) -> CaseStore:
+    """The case store of a sweep, where it is now.
+
+    Args:
+        header: Header of the sweep's ledger.
+        place: Where it is.
+
+    Raises:
+        StoreError: It is missing, or holds other data.
+        StorageError: Object storage cannot be used.
+    """
+    cases = open_store(place)
+    if cases.data_hash != header.data_hash:
+        raise StoreError(
+            f"the store has data hash {cases.data_hash[:12]}, the sweep started with "
+            f"{(header.data_hash or 'unknown')[:12]}; give the same data with --store"
+        )
+    return cases
+
+
 def store_of(header: SweepHeader, home: Path) -> str:
     """Where a sweep's case store is, for `open_store`.
 

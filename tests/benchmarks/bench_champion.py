@@ -1,8 +1,10 @@
 """A champion on real cases without a GPU, judged by cases that it never saw.
 
     python tests/benchmarks/bench_champion.py [--seeds 3] [--space cpu] [--hours 2] [--cases N]
+        [--first 0] [--keep FOLDER]
 
-For each seed a fifth of the cases is set aside, another fifth each time; the others go the way of a
+A seed takes most of an hour: with `--keep`, those that the folder holds are not run again. For each
+seed a fifth of the cases is set aside, another fifth each time; the others go the way of a
 user: `data import`, `run SPACE`, `promote`, `predict`, `evaluate`. Where the gate refuses, its
 verdict is kept and the model is promoted by force, so that it can be judged all the same. Needs the
 real slice that the tests use (`PTXSWEEP_SIIM`). The last line is one JSON object; exit code 1 says
@@ -92,41 +94,41 @@ def set_aside(positive: Mapping[str, bool], seed: int) -> set[str]:
 
 
 def champion(
-    files: Mapping[str, Path], positive: Mapping[str, bool], seed: int, given: argparse.Namespace
+    files: Mapping[str, Path],
+    positive: Mapping[str, bool],
+    seed: int,
+    given: argparse.Namespace,
+    root: Path,
 ) -> dict[str, Any]:
-    """One sweep from import to the judgement of its champion."""
+    """One sweep in an empty folder, from import to the judgement of its champion."""
     runs, aside = given.data / "train-rle.csv", set_aside(positive, seed)
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        home = root / "home"
-        for part in ("searched", "unseen"):
-            (root / part).mkdir()
-            for name in positive:
-                if (name in aside) is (part == "unseen"):
-                    os.symlink(files[name], root / part / files[name].name)
-            words = ("--dicom", root / part, "--rle", runs, "--store", root / f"{part}.store")
-            ptxsweep("data", "import", *words)
-        began = time.perf_counter()
-        hours = ["--hours", str(given.hours)] if given.hours else []
-        store = ("--store", root / "searched.store")
-        sweep = ("--name", "bench", "--seed", str(seed))
-        ptxsweep("run", given.space, *store, *sweep, *hours, home=home)
-        hours_taken = (time.perf_counter() - began) / 3600
-        promote = ("promote", "bench", "--model-name", MODEL)
-        verdict = ptxsweep(*promote, home=home, allowed=(0, 3))
-        if verdict["exit"]:
-            why = ("--force", "--again", "--reason", "to be judged by unseen cases")
-            ptxsweep(*promote, *why, home=home)
-        table, unseen = root / "cases.csv", ("--store", root / "unseen.store", "--cases")
-        model = f"models:/{MODEL}@champion"
-        ptxsweep("evaluate", model, *unseen, table, home=home)
-        told = ptxsweep(
-            "predict", root / "unseen", "--champion", MODEL, "--out", root / "out", home=home
-        )
-        if given.keep:
-            shutil.copytree(root, given.keep / f"seed-{seed}", symlinks=True)
-        with table.open(encoding="utf-8", newline="") as file:
-            cases = [*csv.DictReader(file)]
+    home = root / "home"
+    for part in ("searched", "unseen"):
+        (root / part).mkdir()
+        for name in positive:
+            if (name in aside) is (part == "unseen"):
+                os.symlink(files[name], root / part / files[name].name)
+        words = ("--dicom", root / part, "--rle", runs, "--store", root / f"{part}.store")
+        ptxsweep("data", "import", *words)
+    began = time.perf_counter()
+    hours = ["--hours", str(given.hours)] if given.hours else []
+    store = ("--store", root / "searched.store")
+    sweep = ("--name", "bench", "--seed", str(seed))
+    ptxsweep("run", given.space, *store, *sweep, *hours, home=home)
+    hours_taken = (time.perf_counter() - began) / 3600
+    promote = ("promote", "bench", "--model-name", MODEL)
+    verdict = ptxsweep(*promote, home=home, allowed=(0, 3))
+    if verdict["exit"]:
+        why = ("--force", "--again", "--reason", "to be judged by unseen cases")
+        ptxsweep(*promote, *why, home=home)
+    table, unseen = root / "cases.csv", ("--store", root / "unseen.store", "--cases")
+    model = f"models:/{MODEL}@champion"
+    ptxsweep("evaluate", model, *unseen, table, home=home)
+    told = ptxsweep(
+        "predict", root / "unseen", "--champion", MODEL, "--out", root / "out", home=home
+    )
+    with table.open(encoding="utf-8", newline="") as file:
+        cases = [*csv.DictReader(file)]
     calls = {Path(one["source"]).stem: one["case"] for one in told["predictions"]}
     by_name = {files[name].stem: positive[name] for name in aside}
     ill = np.array([by_name[stem] for stem in calls])
@@ -140,11 +142,28 @@ def champion(
         "dice": [float(case["dice"]) for case in cases],
         "ill": [int(case["true_px"]) > 0 for case in cases],
         "marked": [int(case["predicted_px"]) > 0 for case in cases],
-        "area": roc_area(probability, ill),
-        "area_interval": roc_interval(probability, ill, [*calls])[1:],
-        "hits": (called[ill].sum(), ill.sum()),
-        "rest": ((~called[~ill]).sum(), (~ill).sum()),
+        "area": float(roc_area(probability, ill)),
+        "area_interval": [float(end) for end in roc_interval(probability, ill, [*calls])[1:]],
+        "hits": [int(called[ill].sum()), int(ill.sum())],
+        "rest": [int((~called[~ill]).sum()), int((~ill).sum())],
     }
+
+
+def kept_or_new(
+    files: Mapping[str, Path], positive: Mapping[str, bool], seed: int, given: argparse.Namespace
+) -> dict[str, Any]:
+    """What was found with a seed: read if the folder that keeps sweeps has it, else measured."""
+    if given.keep is None:
+        with tempfile.TemporaryDirectory() as folder:
+            return champion(files, positive, seed, given, Path(folder))
+    root = given.keep.resolve() / f"seed-{seed}"
+    told = root / "found.json"
+    if not told.exists():
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir(parents=True)
+        told.write_text(json.dumps(champion(files, positive, seed, given, root)), encoding="utf-8")
+    found: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
+    return found
 
 
 def figures(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -192,10 +211,11 @@ def main() -> int:
     """Search, promote and judge once for each seed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--seeds", type=int, default=3, help="1 to 5: how many sweeps.")
+    parser.add_argument("--first", type=int, default=0, help="The first of them.")
     parser.add_argument("--space", default="cpu", help="Shipped search space, or a file.")
     parser.add_argument("--hours", type=float, help="As of `ptxsweep run`.")
     parser.add_argument("--cases", type=int, help="At most so many cases, to see that it runs.")
-    parser.add_argument("--keep", type=Path, help="Folder for the homes, each of some 100 MB.")
+    parser.add_argument("--keep", type=Path, help="Folder for the sweeps, 100 MB each.")
     given = parser.parse_args()
     given.data = find_slice()
     if given.data is None:
@@ -206,8 +226,8 @@ def main() -> int:
     if given.cases:
         positive = dict([*positive.items()][: given.cases])
     found = []
-    for seed in range(given.seeds):
-        found.append(champion(files, positive, seed, given))
+    for seed in range(given.first, given.first + given.seeds):
+        found.append(kept_or_new(files, positive, seed, given))
         shown = {key: value for key, value in figures(found[-1:]).items() if key != "num_seeds"}
         print(json.dumps({**shown, "reasons": found[-1]["reasons"]}), file=sys.stderr, flush=True)
     all_seeds = figures(found)

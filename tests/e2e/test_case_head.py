@@ -18,10 +18,13 @@ from sweep.cli import main
 from sweep.evaluate import evaluate_model
 from sweep.ledger import Ledger
 from sweep.mlflow.open_model import open_model
+from sweep.promotion.card import make_card
+from sweep.promotion.confirmation import last_confirmation
 from sweep.promotion.gate import Gate
 from sweep.promotion.holdout import table_path
 from sweep.promotion.promote import promote
 from sweep.segment import predict_files
+from sweep.storage.sweep import Sweep
 
 URI = "models:/ptxsweep-phantom-average_precision@champion"
 
@@ -86,6 +89,13 @@ def test_a_pretrained_encoder_and_rules_for_the_mean_of_networks(
     # Its monitors are small: as if they said enough.
     monkeypatch.setattr("sweep.promotion.ensemble_rule.LEAST_PAIRS", 1)
     promote(home, NAME, force=True, reason="a test")
+    with Sweep.open(home, NAME) as sweep:
+        kept = last_confirmation(sweep)
+        assert kept is not None
+        assert kept.agreement is not None
+        assert {"truth", "ill case"} <= set(kept.agreement["correlations"])
+        assert kept.agreed is not None
+        assert kept.agreed in make_card(sweep).markdown
 
     # A registered model holds its weights: where it predicts the package need not be.
     monkeypatch.setattr("ptxcore.pretrained.find_spec", lambda _name: None)

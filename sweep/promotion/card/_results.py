@@ -165,7 +165,9 @@ def _threshold(evidence: CardEvidence) -> str | None:
         "out-of-fold cases; the hold-out alone judges it."
     )
     found = evidence.confirmation
-    return text if found is None else f"{text} Rule: {found.rule.words}."
+    if found is None:
+        return text
+    return " ".join(filter(None, (text, f"Rule: {found.rule.words}.", found.agreed)))
 
 
 def _baseline(evidence: CardEvidence) -> str | None:

@@ -126,3 +126,15 @@ def test_progress_says_how_fast_and_how_long(
         "scored 40 of 100, 4 a second, about 15 s left",
         "scored 100 of 100",
     ]
+
+
+def test_progress_begins_again(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One callback counts what is done for two models in turn."""
+    now = iter([0.0, 4.0, 4.0, 8.0])
+    monkeypatch.setattr("sweep.cli._common.time.monotonic", lambda: next(now))
+    told = counter("compared", quiet_seconds=3.0)
+    for done in (1, 10, 1, 10):
+        told(done, 10)
+    assert capfd.readouterr().err.splitlines() == ["compared 10 of 10"] * 2

@@ -9,9 +9,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tiny_store import drawn_store
 from tiny_sweep import NAME, copy_sweep, home_at
 
 from ptxcore.data.store.case_store import CaseStore
+from ptxcore.errors import StoreError
+from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.ledger import Ledger
 from sweep.mlflow.model_package._example import input_example
@@ -104,6 +107,22 @@ def test_a_moved_home_works_and_its_old_place_stays_empty(home: Home, tmp_path: 
     known = places(moved)
     publish_report(home_at(old), INSIDE)
     assert places(moved) == known
+
+
+def test_a_report_takes_a_store_that_moved(home: Home, tmp_path: Path) -> None:
+    moved = shutil.move(home.folder / "store", tmp_path / "moved")
+    shutil.rmtree(home.sweep_folder(INSIDE) / "pictures", ignore_errors=True)
+    without = publish_report(home, INSIDE)
+    assert not without.has_pictures
+    assert "`report --store` takes where it is now" in without.notes[0]
+    words = ["report", INSIDE, "--home", str(home.folder), "--store"]
+    assert main([*words, str(moved)]) == 0
+    page = (home.sweep_folder(INSIDE) / "report.html").read_text("utf-8")
+    assert CASE_PICTURE in page
+    other = drawn_store(tmp_path / "other", num_cases=4, num_positive=2).folder
+    with pytest.raises(StoreError, match="give the same data with --store"):
+        publish_report(home, INSIDE, store=other)
+    assert (home.sweep_folder(INSIDE) / "report.html").read_text("utf-8") == page
 
 
 def test_what_lies_elsewhere_by_choice_stays_there(tiny_home: Home, tmp_path: Path) -> None:

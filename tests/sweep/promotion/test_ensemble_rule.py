@@ -96,7 +96,13 @@ def test_the_table_is_that_of_the_mean(
     known = agreement_of(ensemble, store, plan.search).correlations()
     expected = averaged(table, known, 3)
     assert expected is not None
-    found = table_of_mean(ensemble, table, store, plan)
+    said: list[tuple[int, int]] = []
+    found, agreement = table_of_mean(
+        ensemble, table, store, plan, lambda done, total: said.append((done, total))
+    )
+    assert agreement is not None
+    assert agreement.correlations() == pytest.approx(known, nan_ok=True)
+    assert [done for done, _ in said] == [*range(1, said[-1][1] + 1)]
     np.testing.assert_array_equal(found.truth, expected.truth)
     np.testing.assert_array_equal(found.case_logits, expected.case_logits)
     assert not np.array_equal(found.case_logits, table.case_logits)
@@ -110,9 +116,12 @@ def test_where_too_little_is_known_the_table_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     watched = of_networks(dataclasses.replace(SETTINGS, selection="fold"))
-    assert table_of_mean(watched, table, store, plan) is table  # its monitors were trained on
+    assert table_of_mean(watched, table, store, plan) == (
+        table,
+        None,
+    )  # its monitors were trained on
     monkeypatch.setattr(ensemble_rule, "LEAST_PAIRS", 1000)
-    assert table_of_mean(ensemble, table, store, plan) is table
+    assert table_of_mean(ensemble, table, store, plan) == (table, None)
 
 
 def test_few_cases_of_a_kind_are_read(
