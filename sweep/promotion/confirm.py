@@ -330,13 +330,12 @@ def _models(
     best = trials[0]
     # A promotion that goes on without the default is forced, and says so.
     usable = [trial for trial in trials if trial is best or _unusable(trial, folder) is None]
-    return [
-        _model(
-            trial, ensemble, _out_of_fold(trial, folder, plan), cases, plan, prevalence, on_compare
-        )
-        for trial in usable
-        for ensemble in [load_ensemble(trial, projection, folder, Rule())]
-    ]
+    found = []
+    for trial in usable:
+        ensemble = load_ensemble(trial, projection, folder, Rule())
+        together = _out_of_fold(trial, folder, plan)
+        found.append(_model(trial, ensemble, together, cases, plan, prevalence, on_compare))
+    return found
 
 
 def _model(
