@@ -8,28 +8,33 @@ rule that the other folds chose.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptxcore.errors import DataError, SettingsError
-from ptxcore.metrics._counts import probability_to_bin, quantise
+from ptxcore.metrics._case_gate import ONCE_IN_TWENTY, gate_of, tells_apart
+from ptxcore.metrics._counts import probability_to_bin
 from ptxcore.metrics._groups import size_quartiles, summarize_groups
 from ptxcore.metrics._rule import per_case_dice, ratio
 from ptxcore.metrics._summary import summarize
 from ptxcore.metrics._table import concatenate
-from ptxcore.types import LOGIT_RANGE, NUM_LOGIT_BINS, CaseTable, Rule
+from ptxcore.types import CaseTable, Rule
 
 #: Probabilities tried for `top` and `bottom`.
 THRESHOLDS: tuple[float, ...] = (0.02, *(round(0.05 * step, 2) for step in range(1, 20)), 0.98)
 #: Shares of the image tried for `min_area`; 0.002 is 2,097 of 1,024 x 1,024 px.
 AREAS: tuple[float, ...] = (0.0, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
-#: Quantiles of the cases' own logits tried for `case_threshold`: a head knows no scale beforehand.
-CASE_QUANTILES: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 20))
 #: Two mean Dice values closer than this are the same.
 _TIE = 1e-9
+#: Rules of the grid by top, area and bottom: all; those whose bottom threshold is the top one; of
+#: these the ones without a least area, which leave it to a case head whether there is a mask.
+_TOP, _AREA, _BOTTOM = np.ix_(THRESHOLDS, AREAS, THRESHOLDS)
+_SHAPE = (len(THRESHOLDS), len(AREAS), len(THRESHOLDS))
+_TRIPLETS = np.broadcast_to(_BOTTOM <= _TOP, _SHAPE)
+_PAIRS = np.broadcast_to(_BOTTOM == _TOP, _SHAPE)
+_HEAD_ALONE = _PAIRS & (_AREA == 0)
 
 
 def prevalence_weights(
@@ -67,10 +72,12 @@ def prevalence_weights(
 def choose_rule(table: CaseTable, prevalence: float | None = None) -> Rule:
     """The rule of the grid with the best mean Dice (both empty = 1), from the counts alone.
 
-    A table with logits of a case head may ask it first, at one of `CASE_QUANTILES` of them; it does
-    where that gains more than its own standard error over not asking it (the rule of Breiman and
-    others, Classification and Regression Trees, 1984), since one of many thresholds always seems to
-    gain a little. Among equals the simplest: least area, then `top`, then `bottom` nearest to 0.5.
+    Where a case head tells cases apart (`tells_apart`), the rule asks it first, at the threshold
+    from which a case is expected to gain by its mask (`gate_of`), and takes all pixels above the
+    threshold that is expected to gain the most so. A least area, or a bottom threshold below the
+    top one, stands beside it only where it gains more than by chance (one-sided at 5%), since the
+    best of some two thousand always seems to gain. Among equals the simplest: least area, then
+    `top`, then `bottom` nearest to 0.5.
 
     Args:
         table: Counts of cases that the rule will not be scored on, at least one.
@@ -90,62 +97,49 @@ def choose_rule(table: CaseTable, prevalence: float | None = None) -> Rule:
     bins = [probability_to_bin(threshold) for threshold in THRESHOLDS]
     above = np.stack([both[:, edge:].sum(1) for edge in bins], axis=1)
     inside = np.stack([table.truth[:, edge:].sum(1) for edge in bins], axis=1)
-    empty = (num_truth == 0).astype(np.float64)
+    positive = num_truth > 0
     dice = ratio(2 * inside, above + num_truth[:, None], empty=1.0)
     # A case that passes `top` gains its Dice at `bottom` over what an empty mask would give it.
-    weights = prevalence_weights(num_truth > 0, prevalence)
-    gain = weights[:, None] * (dice - empty[:, None])
+    weights = prevalence_weights(positive, prevalence)
+    gain = dice - ~positive[:, None]
     passes = above[:, :, None] > np.asarray(AREAS) * both.sum(1)[:, None, None]
-
-    def best(threshold: float | None, lets_pass: NDArray[np.bool_] | None) -> _Scored:
-        own = gain if lets_pass is None else gain * lets_pass[:, None]
-        gains = np.einsum("nta,nb->tab", passes, own, optimize=True)
-        mean = (weights * empty).mean() + gains / len(empty)
-        return _best(mean, threshold)
-
-    plain = best(None, None).rule
-    asking = [best(*each) for each in _case_thresholds(table)]
-    if not asking:
-        return plain
-    # The first and so the lowest threshold among equals.
-    chosen = max(asking, key=lambda one: round(one.score / _TIE)).rule
-    more = weights * (per_case_dice(table, chosen) - per_case_dice(table, plain))
-    # One whole case alone is exactly a standard error, which is not enough.
-    return chosen if more.mean() > more.std(ddof=1) / len(more) ** 0.5 + _TIE else plain
-
-
-class _Scored(NamedTuple):
-    score: float
-    rule: Rule
+    mean = np.einsum("nta,nb->tab", passes, weights[:, None] * gain, optimize=True) / len(positive)
+    on_grid = _best(mean, _TRIPLETS)
+    if table.case_logits is None or not tells_apart(table.case_logits, positive):
+        return on_grid
+    gate = gate_of(table.case_logits, positive, weights, passes, gain)
+    if gate.gain[_HEAD_ALONE].max() <= 0:
+        return on_grid
+    chosen, *richer = (
+        _best(gate.gain, allowed, gate.threshold) for allowed in (_HEAD_ALONE, _PAIRS, _TRIPLETS)
+    )
+    for rule in richer:
+        more = weights * (per_case_dice(table, rule) - per_case_dice(table, chosen))
+        if more.mean() > ONCE_IN_TWENTY * more.std(ddof=1) / len(more) ** 0.5 + _TIE:
+            chosen = rule
+    return chosen
 
 
-def _best(mean: NDArray[np.float64], case_threshold: float | None) -> _Scored:
-    """The best rule of the grid; `mean` is Dice by top, area and bottom."""
-    candidates = [
-        _Scored(
-            float(mean[t, a, b]),
-            Rule(top=top, min_area=area, bottom=bottom, case_threshold=case_threshold),
+def _best(
+    gain: NDArray[np.float64],
+    allowed: NDArray[np.bool_],
+    thresholds: NDArray[np.float64] | None = None,
+) -> Rule:
+    """The best allowed rule of the grid; gains and case thresholds are by top, area and bottom."""
+    best = gain[allowed].max()
+    equals = np.argwhere(allowed & (gain >= best - _TIE))
+    rules = []
+    for top, area, bottom in equals.tolist():
+        asked = math.nan if thresholds is None else float(thresholds[top, area, bottom])
+        rules.append(
+            Rule(
+                top=THRESHOLDS[top],
+                min_area=AREAS[area],
+                bottom=THRESHOLDS[bottom],
+                case_threshold=None if math.isnan(asked) else asked,
+            )
         )
-        for t, top in enumerate(THRESHOLDS)
-        for a, area in enumerate(AREAS)
-        for b, bottom in enumerate(THRESHOLDS)
-        if bottom <= top
-    ]
-    best = max(score for score, _ in candidates)
-    equals = (one for one in candidates if one.score >= best - _TIE)
-    return min(equals, key=lambda one: _complexity(one.rule))
-
-
-def _case_thresholds(table: CaseTable) -> Iterator[tuple[float, NDArray[np.bool_]]]:
-    """Those of the case head, the lowest first, with the cases that pass; none without a head."""
-    if table.case_logits is None or len(table.case_ids) < 2:
-        return
-    bins = quantise(table.case_logits.astype(np.float32))
-    # At an edge of a bin, so that the threshold as a probability acts just there.
-    edges = np.quantile(bins, CASE_QUANTILES, method="higher")
-    for edge in np.unique(edges[(edges > 0)]).tolist():
-        logit = LOGIT_RANGE[0] + edge * (LOGIT_RANGE[1] - LOGIT_RANGE[0]) / NUM_LOGIT_BINS
-        yield 1 / (1 + math.exp(-logit)), bins >= edge
+    return min(rules, key=_complexity)
 
 
 def leave_one_fold_out(

@@ -18,14 +18,6 @@ from sweep.storage.holdout_uses import UNSHARED
 #: Number of the trial in what the evidence study keeps; older than the word.
 TRIAL_KEY = "candidate"
 _UNKNOWN = (float("nan"), float("nan"))
-#: Where networks were compared, by the names of `ptxcore.metrics.Agreement`.
-_WHERE = {
-    "truth": "in true masks",
-    "beside the truth": "beside them",
-    "healthy image": "in healthy images",
-    "ill case": "of case heads on positive cases",
-    "healthy case": "of case heads on healthy ones",
-}
 #: Metrics that are means over cases, so that they have an interval over patients.
 METRICS_WITH_INTERVAL = (
     *("dice", "dice_positive", "iou", "iou_positive", "pixel_sensitivity", "precision"),
@@ -116,7 +108,7 @@ class Confirmation:
             the rule of the others; None where it was chosen for the cases' own prevalence.
         expected: Dice on the hold-out as it is expected at that prevalence; None likewise. The gate
             does not ask for it.
-        agreement: How far the networks agree on cases that neither of two has trained on, as
+        agreement: How far two case heads agree on cases that neither has trained on, as
             `ptxcore.metrics.Agreement` is stored; None where that is not known.
         case_rule: How the ensemble calls cases, as `sweep.analysis.detection.CaseRule` is stored;
             None where it is not known how far its networks agree.
@@ -177,17 +169,19 @@ class Confirmation:
         """How far the networks agree, in a sentence; None where that is not known."""
         if self.agreement is None:
             return None
-        known = {
-            name: value
-            for name, value in self.agreement["correlations"].items()
-            if value is not None
-        }
-        shown = ", ".join(f"{value:.2f} {_WHERE.get(name, name)}" for name, value in known.items())
+        known = self.agreement["correlations"]
+        shown = [
+            f"{known[name]:.2f} on {self.agreement[number]} pairs of {kind}"
+            for name, number, kind in (
+                ("ill case", "num_ill", "positive cases"),
+                ("healthy case", "num_healthy", "healthy cases"),
+            )
+            if known.get(name) is not None
+        ]
         return (
-            "The rule is chosen for the mean of the networks, by how far two of them agree on "
-            f"cases that neither has trained on (correlation of their logits: {shown}; "
-            f"{self.agreement['num_ill']} pairs on positive cases, "
-            f"{self.agreement['num_healthy']} on healthy ones)."
+            "The case threshold is chosen for the mean of the networks, by how far the logits of "
+            "two case heads correlate on cases that neither has trained on: "
+            f"{', '.join(shown)}."
         )
 
     @property

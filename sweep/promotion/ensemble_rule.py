@@ -1,4 +1,4 @@
-"""The rule of an ensemble: chosen on out-of-fold cases, for what the mean of its networks says."""
+"""The rule of an ensemble: chosen on out-of-fold cases, for what its case heads say together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import combinations
 
 from ptxcore.data.splits.fold_plan import FoldPlan, SearchPlan
 from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
-from ptxcore.inference import Ensemble, ImageLogits
+from ptxcore.inference import Ensemble
 from ptxcore.metrics import Agreement, averaged
 from ptxcore.types import CaseTable, Rule
 
@@ -23,11 +23,11 @@ def table_of_mean(
     plan: FoldPlan,
     on_progress: OnProgress = no_progress,
 ) -> tuple[CaseTable, Agreement | None]:
-    """Out-of-fold counts as the ensemble would have given them; the table where that is not known.
+    """Out-of-fold counts with the case logits that the ensemble would have given.
 
-    It is known from the monitors: a case of a fold's monitor was trained on by neither that fold's
-    network (early stopping alone looked at it) nor by that of the fold that holds it. No case of
-    the hold-out is read.
+    They are known from the monitors: a case of a fold's monitor was trained on by neither that
+    fold's network (early stopping alone looked at it) nor by that of the fold that holds it. No
+    case of the hold-out is read.
 
     Args:
         ensemble: Networks of all folds, in order of fold.
@@ -37,10 +37,12 @@ def table_of_mean(
         on_progress: Called after every case that networks are compared on.
 
     Returns:
-        The counts, and the agreement that they rest on; None where they are those of the table.
+        The counts, and the agreement that they rest on; the table as it is and None where its
+        networks have no case head, or too little is known.
     """
     # Where the fold itself was watched, its monitor was trained on.
-    if any(settings.selection != "monitor" for _, settings in ensemble.members):
+    is_watched = any(settings.selection != "monitor" for _, settings in ensemble.members)
+    if table.case_logits is None or is_watched:
         return table, None
     agreement = agreement_of(ensemble, cases, plan.search, on_progress)
     ill = table.truth.sum(1) > 0
@@ -54,10 +56,10 @@ def table_of_mean(
 def agreement_of(
     ensemble: Ensemble, cases: CaseStore, plan: SearchPlan, on_progress: OnProgress = no_progress
 ) -> Agreement:
-    """How far networks of different folds agree on cases that none of them has trained on.
+    """How far case heads of different folds agree on cases that none of them has trained on.
 
     Args:
-        ensemble: Networks of all folds, in order of fold.
+        ensemble: Networks of all folds, in order of fold, with case heads.
         cases: Where the cases are.
         plan: Folds and monitors; up to `MOST_CASES` of a kind are read.
         on_progress: Called after every case.
@@ -78,9 +80,9 @@ def agreement_of(
     agreement = Agreement()
     for number, name in enumerate(chosen, start=1):
         index = cases.index(name)
-        image, truth = cases.image(index), cases.mask(index)
-        found: list[ImageLogits] = [alone[fold].predict(image) for fold in innocent[name]]
-        for first, second in combinations(found, 2):
-            agreement.add(first, second, truth)
+        image, is_ill = cases.image(index), cases.cases[index].is_positive
+        found = [alone[fold].predict(image).case for fold in innocent[name]]
+        for first, second in combinations([one for one in found if one is not None], 2):
+            agreement.add(first, second, is_ill=is_ill)
         on_progress(number, len(chosen))
     return agreement

@@ -1,0 +1,119 @@
+"""From which logit of its case head a case is worth a mask: where such a case is expected to gain.
+
+A mask gains its Dice where the case is ill and loses 1 where it is healthy (both empty = 1). The
+best of many thresholds on the gains of a hundred cases is found by a handful of them, and another
+handful finds another. So three smooth curves over the logit are fitted instead, two numbers each:
+how likely such a case is ill, what Dice its mask has then, and how often it has one if not. A case
+is worth a mask where its expected gain is above 0, the rule of Bayes (Berger, Statistical Decision
+Theory, 1985, section 4.4).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxcore.metrics._counts import quantise
+from ptxcore.metrics._detection import fit_calibration, roc_area
+from ptxcore.types import LOGIT_RANGE, NUM_LOGIT_BINS
+
+_BIN = (LOGIT_RANGE[1] - LOGIT_RANGE[0]) / NUM_LOGIT_BINS
+_CENTRES = LOGIT_RANGE[0] + (np.arange(NUM_LOGIT_BINS) + 0.5) * _BIN
+#: Cases taken to be in every bin beside those that are, so that a threshold lies where the expected
+#: gain crosses 0 and not at the next case above.
+_HAIR = 1e-6
+
+
+#: Standard errors by which what is nothing seems to be something once in twenty times.
+ONCE_IN_TWENTY = 1.645
+
+
+def tells_apart(case_logits: NDArray[np.float64], positive: NDArray[np.bool_]) -> bool:
+    """Whether a case head tells ill cases from healthy ones at all, more than by chance.
+
+    The test of Mann and Whitney (Annals of Mathematical Statistics 18, 1947), one-sided at 5%.
+
+    Args:
+        case_logits: Of N cases, shape (N,).
+        positive: Whether each has a true mask.
+
+    Returns:
+        False where all are of one kind.
+    """
+    num_positive = int(positive.sum())
+    num_pairs = num_positive * (len(positive) - num_positive)
+    if not num_pairs:
+        return False
+    spread = math.sqrt((len(positive) + 1) / (12 * num_pairs))
+    return roc_area(case_logits, positive) > 0.5 + ONCE_IN_TWENTY * spread
+
+
+class Gate(NamedTuple):
+    """Expected gains by rule, each at its best case threshold.
+
+    Attributes:
+        gain: Mean over cases of the expected gain of those that pass; the shape of the rules.
+        threshold: Probability of the case head from which cases pass, the same shape; NaN where all
+            do.
+    """
+
+    gain: NDArray[np.float64]
+    threshold: NDArray[np.float64]
+
+
+def gate_of(
+    case_logits: NDArray[np.float64],
+    positive: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    passes: NDArray[np.bool_],
+    gain: NDArray[np.float64],
+) -> Gate:
+    """The case threshold of every rule, and what is expected of it.
+
+    Args:
+        case_logits: Of N cases, shape (N,).
+        positive: Whether each has a true mask; both kinds are among them.
+        weights: Of each case for the prevalence that is reckoned with, mean 1.
+        passes: Whether a case has a mask by top and area, shape (N, T, A).
+        gain: What it gains with a mask by the bottom threshold, shape (N, B), in [-1, 1].
+
+    Returns:
+        Arrays of shape (T, A, B).
+    """
+    logits = np.clip(case_logits.astype(np.float64), *LOGIT_RANGE)
+    slope, intercept = fit_calibration(logits, positive)
+    # Both kinds weigh otherwise where the prevalence is another.
+    shift = math.log(weights[positive].mean() / weights[~positive].mean())
+    ill = 1 / (1 + np.exp(-(slope * _CENTRES + intercept + shift)))
+    expected = np.zeros((NUM_LOGIT_BINS, *passes.shape[1:], gain.shape[1]))
+    for kind, share, low, high in ((positive, ill, 0, 1), (~positive, 1 - ill, -1, 0)):
+        at_mean, rise, mean = _line(logits[kind], passes[kind], gain[kind])
+        for place, centre in enumerate(_CENTRES):
+            line = np.clip(at_mean + rise * (centre - mean), low, high)
+            expected[place] += share[place] * line
+    bins = quantise(logits.astype(np.float32))
+    cases = np.bincount(bins, weights=weights, minlength=NUM_LOGIT_BINS) / len(bins) + _HAIR
+    passed = np.cumsum((cases.reshape(-1, 1, 1, 1) * expected)[::-1], axis=0)[::-1]
+    place = passed.argmax(0)
+    edges = 1 / (1 + np.exp(-(LOGIT_RANGE[0] + place * _BIN)))
+    return Gate(
+        gain=np.take_along_axis(passed, place[None], axis=0)[0],
+        threshold=np.where(place <= bins.min(), np.nan, edges),
+    )
+
+
+def _line(
+    logits: NDArray[np.float64], passes: NDArray[np.bool_], gain: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Least squares of the gain on the logit: its value at their mean, its slope, the mean."""
+    mean = float(logits.mean())
+    beside = logits - mean
+    spread = float(beside @ beside)
+    at_mean = np.einsum("nta,nb->tab", passes, gain, optimize=True) / len(logits)
+    if spread <= 1e-9:
+        return at_mean, np.zeros_like(at_mean), mean
+    rise = np.einsum("nta,nb->tab", passes, gain * beside[:, None], optimize=True) / spread
+    return at_mean, rise, mean
