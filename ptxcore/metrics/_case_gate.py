@@ -87,7 +87,8 @@ def gate_of(
     slope, intercept = fit_calibration(logits, positive)
     # Both kinds weigh otherwise where the prevalence is another.
     shift = math.log(weights[positive].mean() / weights[~positive].mean())
-    ill = 1 / (1 + np.exp(-(slope * _CENTRES + intercept + shift)))
+    # Expit that never overflows: a slope may be steep where a head parts the cases cleanly.
+    ill = (1 + np.tanh((slope * _CENTRES + intercept + shift) / 2)) / 2
     expected = np.zeros((NUM_LOGIT_BINS, *passes.shape[1:], gain.shape[1]))
     for kind, share, low, high in ((positive, ill, 0, 1), (~positive, 1 - ill, -1, 0)):
         at_mean, rise, mean = _line(logits[kind], passes[kind], gain[kind])

@@ -70,3 +70,13 @@ def test_cases_of_one_logit_are_all_let_pass_or_none(rng: np.random.Generator) -
     every = gate_of(np.zeros(20), positive, np.ones(20), passes, np.maximum(gain, -0.1))
     assert every.gain.item() == pytest.approx(0.2, abs=0.02)
     assert np.isnan(every.threshold.item())
+
+
+def test_a_head_that_parts_the_cases_cleanly() -> None:
+    """Its slope is as steep as can be, and nothing overflows."""
+    positive = np.arange(2000) < 1000
+    heads = np.where(positive, 0.01, -0.01) + np.linspace(-1e-3, 1e-3, 2000)
+    gain = np.where(positive, 0.5, -1.0)[:, None]
+    found = gate_of(heads, positive, np.ones(2000), np.ones((2000, 1, 1), dtype=bool), gain)
+    assert found.gain.item() == pytest.approx(0.25, abs=0.01)
+    assert found.threshold.item() == pytest.approx(0.5, abs=0.02)
