@@ -37,7 +37,7 @@ def tells_apart(case_logits: NDArray[np.float64], positive: NDArray[np.bool_]) -
     The test of Mann and Whitney (Annals of Mathematical Statistics 18, 1947), one-sided at 5%.
 
     Args:
-        case_logits: Of N cases, shape (N,).
+        case_logits: Logits of N cases, shape (N,).
         positive: Whether each has a true mask.
 
     Returns:
@@ -74,9 +74,9 @@ def gate_of(
     """The case threshold of every rule, and what is expected of it.
 
     Args:
-        case_logits: Of N cases, shape (N,).
+        case_logits: Logits of N cases, shape (N,).
         positive: Whether each has a true mask; both kinds are among them.
-        weights: Of each case for the prevalence that is reckoned with, mean 1.
+        weights: Weight of each case for the prevalence that is reckoned with, mean 1.
         passes: Whether a case has a mask by top and area, shape (N, T, A).
         gain: What it gains with a mask by the bottom threshold, shape (N, B), in [-1, 1].
 
