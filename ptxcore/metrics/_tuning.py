@@ -28,7 +28,7 @@ THRESHOLDS: tuple[float, ...] = (0.02, *(round(0.05 * step, 2) for step in range
 AREAS: tuple[float, ...] = (0.0, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
 #: Two mean Dice values closer than this are the same.
 _TIE = 1e-9
-#: Rules of the grid by top, area and bottom: all; pairs, whose bottom threshold is the top one;
+#: Rules of the grid by top, area and bottom: all; pairs, with one threshold for top and bottom;
 #: pairs without a least area, which leave it to a case head whether there is a mask.
 _TOP, _AREA, _BOTTOM = np.ix_(THRESHOLDS, AREAS, THRESHOLDS)
 _SHAPE = (len(THRESHOLDS), len(AREAS), len(THRESHOLDS))
