@@ -7,6 +7,7 @@ one rule.
 """
 
 from ptxcore.metrics._averaged import Agreement, averaged
+from ptxcore.metrics._case_gate import tells_apart
 from ptxcore.metrics._conventions import better, bounds, convention, needs_threshold
 from ptxcore.metrics._counts import (
     count_case,
@@ -80,5 +81,6 @@ __all__ = [
     "summarize",
     "summarize_groups",
     "summarize_surfaces",
+    "tells_apart",
     "threshold_for",
 ]

@@ -22,8 +22,8 @@ from ptxcore.types import LOGIT_RANGE, NUM_LOGIT_BINS
 
 _BIN = (LOGIT_RANGE[1] - LOGIT_RANGE[0]) / NUM_LOGIT_BINS
 _CENTRES = LOGIT_RANGE[0] + (np.arange(NUM_LOGIT_BINS) + 0.5) * _BIN
-#: Cases taken to be in every bin beside those that are, so that a threshold lies where the expected
-#: gain crosses 0 and not at the next case above.
+#: Share of cases taken to be in every bin beside those that are, to place a threshold: so that it
+#: lies where the expected gain crosses 0 and not at the next case above.
 _HAIR = 1e-6
 
 
@@ -48,14 +48,16 @@ def tells_apart(case_logits: NDArray[np.float64], positive: NDArray[np.bool_]) -
     if not num_pairs:
         return False
     spread = math.sqrt((len(positive) + 1) / (12 * num_pairs))
-    return roc_area(case_logits, positive) > 0.5 + ONCE_IN_TWENTY * spread
+    # Corrected for continuity, without which three cases in the right order would do.
+    return roc_area(case_logits, positive) - 0.5 / num_pairs > 0.5 + ONCE_IN_TWENTY * spread
 
 
 class Gate(NamedTuple):
     """Expected gains by rule, each at its best case threshold.
 
     Attributes:
-        gain: Mean over cases of the expected gain of those that pass; the shape of the rules.
+        gain: Mean over cases of the expected gain of those that pass, 0 where none does; the shape
+            of the rules.
         threshold: Probability of the case head from which cases pass, the same shape; NaN where all
             do.
     """
@@ -96,12 +98,14 @@ def gate_of(
             line = np.clip(at_mean + rise * (centre - mean), low, high)
             expected[place] += share[place] * line
     bins = quantise(logits.astype(np.float32))
-    cases = np.bincount(bins, weights=weights, minlength=NUM_LOGIT_BINS) / len(bins) + _HAIR
-    passed = np.cumsum((cases.reshape(-1, 1, 1, 1) * expected)[::-1], axis=0)[::-1]
-    place = passed.argmax(0)
+    cases = np.bincount(bins, weights=weights, minlength=NUM_LOGIT_BINS) / len(bins)
+    # From the highest bin down; the first maximum is the highest threshold among equals.
+    passed = np.cumsum(cases[::-1, None, None, None] * expected[::-1], axis=0)
+    number = (passed + _HAIR * np.cumsum(expected[::-1], axis=0)).argmax(0)
+    place = NUM_LOGIT_BINS - 1 - number
     edges = 1 / (1 + np.exp(-(LOGIT_RANGE[0] + place * _BIN)))
     return Gate(
-        gain=np.take_along_axis(passed, place[None], axis=0)[0],
+        gain=np.take_along_axis(passed, number[None], axis=0)[0],
         threshold=np.where(place <= bins.min(), np.nan, edges),
     )
 

@@ -74,8 +74,9 @@ def choose_rule(table: CaseTable, prevalence: float | None = None) -> Rule:
 
     Where a case head tells cases apart (`tells_apart`), the rule asks it first, at the threshold
     from which a case is expected to gain by its mask (`gate_of`), and takes all pixels above the
-    threshold that is expected to gain the most so. A least area, or a bottom threshold below the
-    top one, stands beside it only where it gains more than by chance (one-sided at 5%), since the
+    threshold that is expected to gain the most so; where no case is, none that was seen passes. A
+    least area, a bottom threshold below the top one, or pixels instead of the head, stand only
+    where they gain more than by chance (one-sided at 5%, cases taken as independent), since the
     best of some two thousand always seems to gain. Among equals the simplest: least area, then
     `top`, then `bottom` nearest to 0.5.
 
@@ -108,12 +109,10 @@ def choose_rule(table: CaseTable, prevalence: float | None = None) -> Rule:
     if table.case_logits is None or not tells_apart(table.case_logits, positive):
         return on_grid
     gate = gate_of(table.case_logits, positive, weights, passes, gain)
-    if gate.gain[_HEAD_ALONE].max() <= 0:
-        return on_grid
     chosen, *richer = (
         _best(gate.gain, allowed, gate.threshold) for allowed in (_HEAD_ALONE, _PAIRS, _TRIPLETS)
     )
-    for rule in richer:
+    for rule in (*richer, on_grid):
         more = weights * (per_case_dice(table, rule) - per_case_dice(table, chosen))
         if more.mean() > ONCE_IN_TWENTY * more.std(ddof=1) / len(more) ** 0.5 + _TIE:
             chosen = rule

@@ -285,13 +285,14 @@ def counter(verb: str, *, quiet_seconds: float = 0.0) -> Callable[[int, int], No
 
     The line ends with the rate and the time left, by what was done since the first call.
     """
-    said, began, first = 0, math.inf, 0
+    said, began, first, last = 0, math.inf, 0, 0
 
     def on_progress(done: int, total: int) -> None:
-        nonlocal said, began, first
+        nonlocal said, began, first, last
         now, tenth = time.monotonic(), 10 * done // max(1, total)
-        if now < began or tenth < said:  # it begins, or begins again with the next model
+        if now < began or done < last:  # it begins, or begins again with the next model
             said, began, first = 0, now, done
+        last = done
         if tenth > said and now - began >= quiet_seconds:
             said = tenth
             say(f"{verb} {done} of {total}{_pace(done - first, total - done, now - began)}")

@@ -179,8 +179,8 @@ class Confirmation:
             if known.get(name) is not None
         ]
         return (
-            "The case threshold is chosen for the mean of the networks, by how far the logits of "
-            "two case heads correlate on cases that neither has trained on: "
+            "How cases are called is chosen for the mean of the networks, by how far the logits "
+            "of two case heads correlate on cases that neither has trained on: "
             f"{', '.join(shown)}."
         )
 

@@ -9,7 +9,7 @@ from itertools import combinations
 from ptxcore.data.splits.fold_plan import FoldPlan, SearchPlan
 from ptxcore.data.store.case_store import CaseStore, OnProgress, no_progress
 from ptxcore.inference import Ensemble
-from ptxcore.metrics import Agreement, averaged
+from ptxcore.metrics import Agreement, averaged, tells_apart
 from ptxcore.types import CaseTable, Rule
 
 #: Pairs of networks on cases of a kind that say enough, and cases of a kind that are looked at.
@@ -38,14 +38,15 @@ def table_of_mean(
 
     Returns:
         The counts, and the agreement that they rest on; the table as it is and None where its
-        networks have no case head, or too little is known.
+        networks have no case head, heads that tell nothing, or too little is known.
     """
     # Where the fold itself was watched, its monitor was trained on.
     is_watched = any(settings.selection != "monitor" for _, settings in ensemble.members)
-    if table.case_logits is None or is_watched:
+    ill = table.truth.sum(1) > 0
+    # Moved logits would seem to tell apart what single heads do not: classes move by themselves.
+    if table.case_logits is None or is_watched or not tells_apart(table.case_logits, ill):
         return table, None
     agreement = agreement_of(ensemble, cases, plan.search, on_progress)
-    ill = table.truth.sum(1) > 0
     for number, is_needed in ((agreement.num_ill, ill), (agreement.num_healthy, ~ill)):
         if is_needed.any() and number < LEAST_PAIRS:
             return table, None

@@ -86,8 +86,9 @@ def test_a_pretrained_encoder_and_rules_for_the_mean_of_networks(
     of_single = detect(ledger.projection, home.sweep_folder(NAME), {})
     ledger.close()
     assert of_single is not None
-    # Its monitors are small: as if they said enough.
+    # Its cases are few: as if they said enough.
     monkeypatch.setattr("sweep.promotion.ensemble_rule.LEAST_PAIRS", 1)
+    monkeypatch.setattr("sweep.promotion.ensemble_rule.tells_apart", lambda _logits, _ill: True)
     promote(home, NAME, force=True, reason="a test")
     with Sweep.open(home, NAME) as sweep:
         kept = last_confirmation(sweep)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ptxcore.metrics import fit_calibration
-from ptxcore.metrics._case_gate import gate_of
+from ptxcore.metrics._case_gate import gate_of, tells_apart
 from ptxcore.metrics._counts import quantise
 
 CENTRES = -8 + (np.arange(256) + 0.5) / 16
@@ -80,3 +80,14 @@ def test_a_head_that_parts_the_cases_cleanly() -> None:
     found = gate_of(heads, positive, np.ones(2000), np.ones((2000, 1, 1), dtype=bool), gain)
     assert found.gain.item() == pytest.approx(0.25, abs=0.01)
     assert found.threshold.item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_what_chance_does_once_in_twenty_is_no_telling(rng: np.random.Generator) -> None:
+    order = np.arange(20.0)
+    assert tells_apart(order, order >= 10)
+    assert not tells_apart(order, order < 10)
+    assert not tells_apart(order, order >= 0)
+    # Two of five in the right order: one in ten by chance.
+    assert not tells_apart(order[:5], order[:5] >= 3)
+    found = [tells_apart(rng.normal(size=60), np.arange(60) % 3 == 0) for _ in range(2000)]
+    assert np.mean(found) == pytest.approx(0.045, abs=0.012)

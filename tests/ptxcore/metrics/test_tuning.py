@@ -207,6 +207,20 @@ def test_the_case_threshold_is_where_a_mask_gains_nothing(
     assert logit(threshold) == pytest.approx(expected, abs=1 / 16 + 1e-6)  # a bin of logits
 
 
+@pytest.mark.parametrize("prevalence", [0.001, 0.02, 0.1])
+@pytest.mark.parametrize("is_certain", [False, True])
+def test_where_nothing_is_expected_to_gain_no_case_that_was_seen_loses(
+    rng: np.random.Generator, prevalence: float, *, is_certain: bool
+) -> None:
+    """Pixels are no way out: their thresholds end below the alarms of all healthy cases."""
+    table = told_by_the_head(rng, 60)
+    positive = table.truth.sum(1) > 0
+    if is_certain:
+        table = dataclasses.replace(table, case_logits=np.where(positive, 8.0, -8.0))
+    rule = choose_rule(table, prevalence)
+    assert expected_dice(table, rule, prevalence) >= 1 - prevalence - 1e-9
+
+
 def test_no_single_case_moves_it_far(rng: np.random.Generator) -> None:
     whole = told_by_the_head(rng, 60)
     found = []

@@ -132,9 +132,12 @@ def test_progress_begins_again(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One callback counts what is done for two models in turn."""
-    now = iter([0.0, 4.0, 4.0, 8.0])
+    now = iter([0.0, 2.0, 4.0, 8.0, 10.0])
     monkeypatch.setattr("sweep.cli._common.time.monotonic", lambda: next(now))
     told = counter("compared", quiet_seconds=3.0)
-    for done in (1, 10, 1, 10):
+    for done in (1, 10, 1, 5, 10):  # the first is done before there is anything to say
         told(done, 10)
-    assert capfd.readouterr().err.splitlines() == ["compared 10 of 10"] * 2
+    assert capfd.readouterr().err.splitlines() == [
+        "compared 5 of 10, 1 a second, about 5 s left",
+        "compared 10 of 10",
+    ]

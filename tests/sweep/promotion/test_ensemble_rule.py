@@ -92,10 +92,17 @@ def test_pairs_are_of_networks_that_have_not_trained_on_the_case(
     assert not read & {store.index(name) for name in plan.holdout}
 
 
+def telling(table: CaseTable) -> CaseTable:
+    """As if the heads told ill cases from healthy ones, which untrained ones do not."""
+    assert table.case_logits is not None
+    return dataclasses.replace(table, case_logits=table.case_logits + (table.truth.sum(1) > 0))
+
+
 def test_the_table_is_that_of_the_mean(
     store: CaseStore, plan: FoldPlan, ensemble: Ensemble, table: CaseTable
 ) -> None:
     known = agreement_of(ensemble, store, plan.search).correlations()
+    table = telling(table)
     expected = averaged(table, known, 3)
     assert expected is not None
     said: list[tuple[int, int]] = []
@@ -121,9 +128,11 @@ def test_where_too_little_is_known_the_table_stays(
         table,
         None,
     )  # its monitors were trained on
-    # Without a head nothing is compared.
+    # Without a head, or one that tells something, nothing is compared.
     headless = dataclasses.replace(table, case_logits=None)
     assert table_of_mean(ensemble, headless, store, plan) == (headless, None)
+    assert table_of_mean(ensemble, table, store, plan) == (table, None)
+    table = telling(table)
     monkeypatch.setattr(ensemble_rule, "LEAST_PAIRS", 1000)
     assert table_of_mean(ensemble, table, store, plan) == (table, None)
 
