@@ -1,10 +1,10 @@
 """What the case heads of several networks say together, of cases that most have trained on.
 
-A rule is chosen on out-of-fold cases, each predicted by the one network that has not trained on it.
-Deployed is the mean of all. Its logits spread less, since the noise of single networks averages
-out: a threshold that a quarter of the ill cases pass in one network may be passed by none in the
-mean. How far heads agree is seen on cases that two of them have not trained on, and tells the
-spread of any number of them.
+Calls of cases are chosen on out-of-fold cases, each predicted by the one network that has not
+trained on it. Deployed is the mean of all. Its logits spread less, since the noise of single
+networks averages out: a threshold that a quarter of the ill cases pass in one network may be passed
+by none in the mean. How far heads agree is seen on cases that two of them have not trained on, and
+tells the spread of any number of them.
 """
 
 from __future__ import annotations

@@ -347,12 +347,17 @@ def _model(
     prevalence: float | None,
     on_compare: OnProgress,
 ) -> _Model:
-    """An ensemble with rules that are chosen for it, see `sweep.promotion.ensemble_rule`."""
-    table, agreement = table_of_mean(ensemble, together, cases, plan, on_compare)
+    """An ensemble with the rules of its masks and its calls.
+
+    Masks are made by the rule of single networks: for the mean of all it errs to the safe side, and
+    what the folds promise of it is said of the same rule. Calls promise a specificity, and are
+    chosen for the mean (`sweep.promotion.ensemble_rule`).
+    """
     try:
-        rule = choose_rule(table, prevalence)
+        rule = choose_rule(together, prevalence)
     except DataError as error:
         raise UsageError(f"trial {trial.number}: {error}") from error
+    table, agreement = table_of_mean(ensemble, together, cases, plan, on_compare)
     positive = table.truth.sum(1) > 0
     is_told = agreement is not None and positive.any() and not positive.all()
     return _Model(

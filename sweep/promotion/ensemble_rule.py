@@ -1,4 +1,4 @@
-"""The rule of an ensemble: chosen on out-of-fold cases, for what its case heads say together."""
+"""How an ensemble calls cases: chosen on out-of-fold cases, for what its heads say together."""
 
 from __future__ import annotations
 
