@@ -24,15 +24,8 @@ ILL, HEALTHY = "ill case", "healthy case"
 
 @dataclass
 class Agreement:
-    """Pairs of logits of two case heads, by class; `correlations` is what they come to.
+    """Pairs of logits of two case heads, by class; `correlations` is what they come to."""
 
-    Attributes:
-        num_ill: Pairs on cases with a true mask.
-        num_healthy: Pairs on others.
-    """
-
-    num_ill: int = 0
-    num_healthy: int = 0
     _pairs: dict[str, list[tuple[float, float]]] = field(
         default_factory=lambda: {ILL: [], HEALTHY: []}
     )
@@ -45,9 +38,17 @@ class Agreement:
             second: The other's.
             is_ill: Whether the case has a true mask.
         """
-        self.num_ill += is_ill
-        self.num_healthy += not is_ill
         self._pairs[ILL if is_ill else HEALTHY].append((first, second))
+
+    @property
+    def num_ill(self) -> int:
+        """Pairs on cases with a true mask."""
+        return len(self._pairs[ILL])
+
+    @property
+    def num_healthy(self) -> int:
+        """Pairs on others."""
+        return len(self._pairs[HEALTHY])
 
     def correlations(self) -> dict[str, float]:
         """Intraclass correlation of two heads in each class that was seen, in [0, 1].

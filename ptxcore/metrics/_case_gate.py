@@ -25,8 +25,6 @@ _CENTRES = LOGIT_RANGE[0] + (np.arange(NUM_LOGIT_BINS) + 0.5) * _BIN
 #: Share of cases taken to be in every bin beside those that are, to place a threshold: so that it
 #: lies where the expected gain crosses 0 and not at the next case above.
 _HAIR = 1e-6
-
-
 #: Standard errors by which what is nothing seems to be something once in twenty times.
 ONCE_IN_TWENTY = 1.645
 
@@ -85,12 +83,13 @@ def gate_of(
     Returns:
         Arrays of shape (T, A, B).
     """
+    from scipy.special import expit  # as `fit_calibration` does
+
     logits = np.clip(case_logits.astype(np.float64), *LOGIT_RANGE)
     slope, intercept = fit_calibration(logits, positive)
     # Both kinds weigh otherwise where the prevalence is another.
     shift = math.log(weights[positive].mean() / weights[~positive].mean())
-    # Expit that never overflows: a slope may be steep where a head parts the cases cleanly.
-    ill = (1 + np.tanh((slope * _CENTRES + intercept + shift) / 2)) / 2
+    ill = expit(slope * _CENTRES + intercept + shift)
     expected = np.zeros((NUM_LOGIT_BINS, *passes.shape[1:], gain.shape[1]))
     for kind, share, low, high in ((positive, ill, 0, 1), (~positive, 1 - ill, -1, 0)):
         at_mean, rise, mean = _line(logits[kind], passes[kind], gain[kind])
@@ -103,7 +102,7 @@ def gate_of(
     passed = np.cumsum(cases[::-1, None, None, None] * expected[::-1], axis=0)
     number = (passed + _HAIR * np.cumsum(expected[::-1], axis=0)).argmax(0)
     place = NUM_LOGIT_BINS - 1 - number
-    edges = 1 / (1 + np.exp(-(LOGIT_RANGE[0] + place * _BIN)))
+    edges = expit(LOGIT_RANGE[0] + place * _BIN)
     return Gate(
         gain=np.take_along_axis(passed, number[None], axis=0)[0],
         threshold=np.where(place <= bins.min(), np.nan, edges),

@@ -43,7 +43,7 @@ def table_of_mean(
     # Where the fold itself was watched, its monitor was trained on.
     is_watched = any(settings.selection != "monitor" for _, settings in ensemble.members)
     ill = table.truth.sum(1) > 0
-    # Moved logits would seem to tell apart what single heads do not: classes move by themselves.
+    # Classes would be moved apart by their own means where single heads tell nothing.
     if table.case_logits is None or is_watched or not tells_apart(table.case_logits, ill):
         return table, None
     agreement = agreement_of(ensemble, cases, plan.search, on_progress)
