@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptxcore.types import LOGIT_RANGE, NUM_LOGIT_BINS, CaseTable
+from ptxcore.metrics._counts import BIN_MIDDLES
+from ptxcore.types import CaseTable
 
 NUM_PROBABILITY_BINS = 15
 
@@ -27,9 +28,7 @@ def calibration_error(table: CaseTable) -> float:
     pixels = truth + table.background.sum(0)
     if not pixels.any():
         return float("nan")
-    low, high = LOGIT_RANGE
-    middles = low + (np.arange(NUM_LOGIT_BINS) + 0.5) * (high - low) / NUM_LOGIT_BINS
-    probability = 1 / (1 + np.exp(-middles))
+    probability = 1 / (1 + np.exp(-BIN_MIDDLES))
     # By the rounded-down bin; no middle is 1.
     place = (probability * NUM_PROBABILITY_BINS).astype(np.int64)
     gap = np.bincount(place, weights=pixels * probability - truth, minlength=NUM_PROBABILITY_BINS)

@@ -16,12 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxcore.metrics._counts import quantise
+from ptxcore.metrics._counts import BIN_MIDDLES, BIN_WIDTH, quantise
 from ptxcore.metrics._detection import fit_calibration, roc_area
 from ptxcore.types import LOGIT_RANGE, NUM_LOGIT_BINS
 
-_BIN = (LOGIT_RANGE[1] - LOGIT_RANGE[0]) / NUM_LOGIT_BINS
-_CENTRES = LOGIT_RANGE[0] + (np.arange(NUM_LOGIT_BINS) + 0.5) * _BIN
 #: Share of cases taken to be in every bin beside those that are, to place a threshold: so that it
 #: lies where the expected gain crosses 0 and not at the next case above.
 _HAIR = 1e-6
@@ -89,11 +87,11 @@ def gate_of(
     slope, intercept = fit_calibration(logits, positive)
     # Both kinds weigh otherwise where the prevalence is another.
     shift = math.log(weights[positive].mean() / weights[~positive].mean())
-    ill = expit(slope * _CENTRES + intercept + shift)
+    ill = expit(slope * BIN_MIDDLES + intercept + shift)
     expected = np.zeros((NUM_LOGIT_BINS, *passes.shape[1:], gain.shape[1]))
     for kind, share, low, high in ((positive, ill, 0, 1), (~positive, 1 - ill, -1, 0)):
         at_mean, rise, mean = _line(logits[kind], passes[kind], gain[kind])
-        for place, centre in enumerate(_CENTRES):
+        for place, centre in enumerate(BIN_MIDDLES):
             line = np.clip(at_mean + rise * (centre - mean), low, high)
             expected[place] += share[place] * line
     bins = quantise(logits.astype(np.float32))
@@ -102,7 +100,7 @@ def gate_of(
     passed = np.cumsum(cases[::-1, None, None, None] * expected[::-1], axis=0)
     number = (passed + _HAIR * np.cumsum(expected[::-1], axis=0)).argmax(0)
     place = NUM_LOGIT_BINS - 1 - number
-    edges = expit(LOGIT_RANGE[0] + place * _BIN)
+    edges = expit(LOGIT_RANGE[0] + place * BIN_WIDTH)
     return Gate(
         gain=np.take_along_axis(passed, number[None], axis=0)[0],
         threshold=np.where(place <= bins.min(), np.nan, edges),

@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 from ptxcore.errors import MaskError, TrainingDiverged
 from ptxcore.types import LOGIT_RANGE, NUM_LOGIT_BINS
 
-_BINS_PER_LOGIT = NUM_LOGIT_BINS / (LOGIT_RANGE[1] - LOGIT_RANGE[0])
+#: Width of a bin of logits, and the middle of each.
+BIN_WIDTH = (LOGIT_RANGE[1] - LOGIT_RANGE[0]) / NUM_LOGIT_BINS
+BIN_MIDDLES = LOGIT_RANGE[0] + (np.arange(NUM_LOGIT_BINS) + 0.5) * BIN_WIDTH
+
+_BINS_PER_LOGIT = 1 / BIN_WIDTH
 _ZERO_BIN = -LOGIT_RANGE[0] * _BINS_PER_LOGIT
 
 

@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxcore.errors import TrainingDiverged
-from ptxcore.metrics._counts import quantise
+from ptxcore.metrics._counts import BIN_WIDTH, quantise
 from ptxcore.types import LOGIT_RANGE, NUM_LOGIT_BINS, CaseTable
-
-_BIN = (LOGIT_RANGE[1] - LOGIT_RANGE[0]) / NUM_LOGIT_BINS
 
 
 def case_scores(table: CaseTable, min_area: float = 0.0) -> NDArray[np.float64]:
@@ -31,7 +29,7 @@ def case_scores(table: CaseTable, min_area: float = 0.0) -> NDArray[np.float64]:
     above = np.cumsum(both[:, ::-1], axis=1)[:, ::-1]
     reached = above > min_area * both.sum(1, keepdims=True)
     # Those that are reached are the lowest bins, without a gap.
-    scores: NDArray[np.float64] = LOGIT_RANGE[0] + _BIN * np.maximum(reached.sum(1) - 1.0, 0.0)
+    scores: NDArray[np.float64] = LOGIT_RANGE[0] + BIN_WIDTH * np.maximum(reached.sum(1) - 1.0, 0.0)
     return scores
 
 
@@ -47,7 +45,7 @@ def case_score(logits: NDArray[np.float32], min_area: float = 0.0) -> float:
     """
     bins = np.bincount(quantise(logits).ravel(), minlength=NUM_LOGIT_BINS)
     above = np.cumsum(bins[::-1])[::-1]
-    return LOGIT_RANGE[0] + _BIN * max(int((above > min_area * bins.sum()).sum()) - 1, 0)
+    return LOGIT_RANGE[0] + BIN_WIDTH * max(int((above > min_area * bins.sum()).sum()) - 1, 0)
 
 
 def finite_case_logit(logit: float) -> float:
@@ -128,4 +126,4 @@ def threshold_for(scores: NDArray[np.float64], specificity: float) -> float:
     ordered = np.sort(scores)
     # The tolerance keeps 0.95 of 20 from needing all of them.
     needed = math.ceil(specificity * len(ordered) - 1e-9)
-    return float(ordered[needed - 1]) + _BIN
+    return float(ordered[needed - 1]) + BIN_WIDTH

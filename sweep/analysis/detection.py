@@ -90,7 +90,7 @@ class CaseCall:
     Attributes:
         probability: That it has a true mask, in [0, 1], if ill ones are as frequent as they were
             in the search; calibrated out of fold, for the mean of the networks where it is known
-            how far they agree (`sweep.promotion.ensemble_rule`), else on them one by one.
+            how far they agree (`sweep.promotion.case_agreement`), else on them one by one.
         called: By specificity, such as "0.95": whether it is called ill at the threshold for that.
         score: What it was told by: `CASE_HEAD` of the networks, or their `MASK`.
     """

@@ -29,7 +29,7 @@ from sweep.mlflow.model_package import usable_runtime
 from sweep.promotion.assess import ScoredModel, assess, challenged, expected_on
 from sweep.promotion.confirmation import Confirmation, read_confirmation
 from sweep.promotion.costs import CHAMPION, NUM_IMAGES, WINNER, measure
-from sweep.promotion.ensemble_rule import table_of_mean
+from sweep.promotion.case_agreement import table_of_mean
 from sweep.promotion.holdout import holdout_names, place_of, read_plan, score, table_path
 from sweep.promotion.rival import Rival
 from sweep.promotion.spending import Opening, open_holdout
@@ -351,7 +351,7 @@ def _model(
 
     Masks are made by the rule of single networks: for the mean of all it errs to the safe side, and
     what the folds promise of it is said of the same rule. Calls promise a specificity, and are
-    chosen for the mean (`sweep.promotion.ensemble_rule`).
+    chosen for the mean (`sweep.promotion.case_agreement`).
     """
     try:
         rule = choose_rule(together, prevalence)

@@ -1,20 +1,21 @@
 """Tables of folds x epochs x cases, from the data sets that come with scikit-learn and the phantom.
 
-    python tests/benchmarks/make_curves.py FOLDER [NAME ...]
+    python tests/benchmarks/make_curves.py FOLDER [NAME ...] [--folds 10] [--epochs 60]
 
-writes `<data set>_<learner>_e.npz` with `scores` [1, 40, 5] (mean over the held cases), `fit_s`,
-`curves` [1, 40, 5, E] (the same mean over the monitor split after each epoch), `held`
-[1, 40, 5, E] (over the held fold after each epoch), `cases` [1, 40, C] (each case's value at the
-end of the fold that holds it), `case_folds` [1, C] and `params` (JSON). A value is 1 - Brier
-score / 2 of a case, or its soft Dice where a case is an image. A fold is scored with the weights
-of its best epoch on the monitor. A minute or less a table on one core; files that exist are left
-alone. Those in `tests/data/curves` are without `held` and `cases`.
+writes `<data set>_<learner>_e.npz` (`_e60`, `_k10` where asked for) with `scores` [1, 40, K] (mean
+over the held cases), `fit_s`, `curves` [1, 40, K, E] (the same mean over the monitor split after
+each epoch), `held` [1, 40, K, E] (over the held fold after each epoch), `cases` [1, 40, C] (each
+case's value at the end of the fold that holds it), `case_folds` [1, C] and `params` (JSON). A value
+is 1 - Brier score / 2 of a case, or its soft Dice where a case is an image. A fold is scored with
+the weights of its best epoch on the monitor. A minute or less a table of five folds and twelve
+epochs on one core; files that exist are left alone. Those in `tests/data/curves` are without `held`
+and `cases`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ from sklearn.preprocessing import StandardScaler
 from ptxcore.data.phantom import draw, order_cases
 
 NUM_CONFIGURATIONS, NUM_FOLDS, NUM_EPOCHS, MONITOR_SHARE = 40, 5, 12, 0.15
+#: Trees that boosting ends with, whatever the epochs.
+_NUM_TREES = 24
 _SIZE_PX, _NUM_IMAGES, _PIXELS_AN_IMAGE = 64, 80, 100
 
 Array = NDArray[Any]
@@ -68,7 +71,7 @@ def _phantom() -> Cases:
     return inputs, targets
 
 
-# Learners: draw the settings, then yield something with `predict_proba` after each epoch.
+# Learners: draw the settings, then yield `predict_proba` after each of a number of epochs.
 
 
 def draw_mlp(g: np.random.Generator) -> dict[str, Any]:
@@ -81,9 +84,11 @@ def draw_mlp(g: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def train_mlp(settings: dict[str, Any], x: Array, y: Array, classes: Array) -> Iterator[Any]:
+def train_mlp(
+    settings: dict[str, Any], x: Array, y: Array, classes: Array, num_epochs: int
+) -> Iterator[Any]:
     model = MLPClassifier(**settings, random_state=0)
-    for _ in range(NUM_EPOCHS):
+    for _ in range(num_epochs):
         model.partial_fit(x, y, classes=classes)
         yield model.predict_proba
 
@@ -98,9 +103,11 @@ def draw_sgd(g: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def train_sgd(settings: dict[str, Any], x: Array, y: Array, classes: Array) -> Iterator[Any]:
+def train_sgd(
+    settings: dict[str, Any], x: Array, y: Array, classes: Array, num_epochs: int
+) -> Iterator[Any]:
     model = SGDClassifier(**settings, loss="log_loss", random_state=0)
-    for _ in range(NUM_EPOCHS):
+    for _ in range(num_epochs):
         model.partial_fit(x, y, classes=classes)
         yield model.predict_proba
 
@@ -115,15 +122,17 @@ def draw_boosting(g: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def train_boosting(settings: dict[str, Any], x: Array, y: Array, classes: Array) -> Iterator[Any]:
+def train_boosting(
+    settings: dict[str, Any], x: Array, y: Array, classes: Array, num_epochs: int
+) -> Iterator[Any]:
     model = GradientBoostingClassifier(**settings, random_state=0, warm_start=True, n_estimators=1)
-    for epoch in range(1, NUM_EPOCHS + 1):
-        model.set_params(n_estimators=2 * epoch)
+    for epoch in range(1, num_epochs + 1):
+        model.set_params(n_estimators=max(1, round(_NUM_TREES * epoch / num_epochs)))
         model.fit(x, y)
         yield model.predict_proba
 
 
-Train = Callable[[dict[str, Any], Array, Array, Array], Iterator[Any]]
+Train = Callable[[dict[str, Any], Array, Array, Array, int], Iterator[Any]]
 LEARNERS: dict[str, tuple[Callable[[np.random.Generator], dict[str, Any]], Train]] = {
     "mlp": (draw_mlp, train_mlp),
     "sgd": (draw_sgd, train_sgd),
@@ -150,19 +159,19 @@ def values_of(predict: Any, cases: Cases, scaler: StandardScaler, classes: Array
     return (2 * both + 1) / (whole + 1)
 
 
-def make(name: str) -> dict[str, Any]:
+def make(name: str, num_folds: int, num_epochs: int) -> dict[str, Any]:
     data_set, learner = name.rsplit("_", 1)
     cases = load(data_set)
     draw, train = LEARNERS[learner]
     generator = np.random.default_rng([len(data_set), len(learner)])
     params = [draw(generator) for _ in range(NUM_CONFIGURATIONS)]
     num_cases, classes = len(cases[0]), np.unique(np.concatenate(cases[1]))
-    scores = np.zeros((1, NUM_CONFIGURATIONS, NUM_FOLDS), np.float32)
+    scores = np.zeros((1, NUM_CONFIGURATIONS, num_folds), np.float32)
     seconds = np.zeros_like(scores)
-    curves, held = (np.zeros((*scores.shape, NUM_EPOCHS), np.float32) for _ in range(2))
+    curves, held = (np.zeros((*scores.shape, num_epochs), np.float32) for _ in range(2))
     by_case = np.zeros((1, NUM_CONFIGURATIONS, num_cases), np.float32)
     case_folds = np.zeros((1, num_cases), np.int16)
-    splitter = KFold(NUM_FOLDS, shuffle=True, random_state=100)
+    splitter = KFold(num_folds, shuffle=True, random_state=100)
     for fold, (rest, test) in enumerate(splitter.split(np.arange(num_cases))):
         case_folds[0, test] = fold
         order = np.random.default_rng(fold).permutation(rest)
@@ -182,7 +191,7 @@ def make(name: str) -> dict[str, Any]:
         )
         for number, settings in enumerate(params):
             begin, best = time.process_time(), -np.inf
-            for epoch, predict in enumerate(train(settings, x, y, classes)):
+            for epoch, predict in enumerate(train(settings, x, y, classes, num_epochs)):
                 level = float(values_of(predict, watched, scaler, classes).mean())
                 now = values_of(predict, scored, scaler, classes)
                 curves[0, number, fold, epoch], held[0, number, fold, epoch] = level, now.mean()
@@ -202,15 +211,22 @@ def make(name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description="Tables of folds x epochs x cases")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="*", default=NAMES)
+    parser.add_argument("--folds", type=int, default=NUM_FOLDS)
+    parser.add_argument("--epochs", type=int, default=NUM_EPOCHS)
+    given = parser.parse_args()
     warnings.simplefilter("ignore")  # epochs are few on purpose
-    for name in sys.argv[2:] or NAMES:
-        path = folder / f"{name}_e.npz"
+    ending = "_e" if given.epochs == NUM_EPOCHS else f"_e{given.epochs}"
+    ending += "" if given.folds == NUM_FOLDS else f"_k{given.folds}"
+    for name in given.names:
+        path = given.folder / f"{name}{ending}.npz"
         if path.exists():
             continue
         begin = time.process_time()
         whole = path.with_suffix(".part.npz")
-        np.savez_compressed(whole, **make(name))
+        np.savez_compressed(whole, **make(name, given.folds, given.epochs))
         whole.rename(path)
         print(f"{path.name}: {time.process_time() - begin:.0f} s", flush=True)
 

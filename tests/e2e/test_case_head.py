@@ -87,8 +87,8 @@ def test_a_pretrained_encoder_and_rules_for_the_mean_of_networks(
     ledger.close()
     assert of_single is not None
     # Its cases are few: as if they said enough.
-    monkeypatch.setattr("sweep.promotion.ensemble_rule.LEAST_PAIRS", 1)
-    monkeypatch.setattr("sweep.promotion.ensemble_rule.tells_apart", lambda _logits, _ill: True)
+    monkeypatch.setattr("sweep.promotion.case_agreement.LEAST_PAIRS", 1)
+    monkeypatch.setattr("sweep.promotion.case_agreement.tells_apart", lambda _logits, _ill: True)
     promote(home, NAME, force=True, reason="a test")
     with Sweep.open(home, NAME) as sweep:
         kept = last_confirmation(sweep)

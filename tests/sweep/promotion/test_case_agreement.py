@@ -16,8 +16,8 @@ from ptxcore.metrics import Agreement, averaged, build_table, count_case
 from ptxcore.models import build_network
 from ptxcore.settings import FoldSettings
 from ptxcore.types import CaseTable
-from sweep.promotion import ensemble_rule
-from sweep.promotion.ensemble_rule import agreement_of, table_of_mean
+from sweep.promotion import case_agreement
+from sweep.promotion.case_agreement import agreement_of, table_of_mean
 
 SETTINGS = FoldSettings(channels=2, levels=2, image_size=32, patch_size=0, case_head=True)
 
@@ -133,14 +133,14 @@ def test_where_too_little_is_known_the_table_stays(
     assert table_of_mean(ensemble, headless, store, plan) == (headless, None)
     assert table_of_mean(ensemble, table, store, plan) == (table, None)
     table = telling(table)
-    monkeypatch.setattr(ensemble_rule, "LEAST_PAIRS", 1000)
+    monkeypatch.setattr(case_agreement, "LEAST_PAIRS", 1000)
     assert table_of_mean(ensemble, table, store, plan) == (table, None)
 
 
 def test_few_cases_of_a_kind_are_read(
     store: CaseStore, plan: FoldPlan, ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ensemble_rule, "MOST_CASES", 2)
+    monkeypatch.setattr(case_agreement, "MOST_CASES", 2)
     read: list[int] = []
     image = CaseStore.image
     monkeypatch.setattr(CaseStore, "image", lambda self, at: read.append(at) or image(self, at))
