@@ -46,6 +46,7 @@ class SpaceForecast:
         pruner: Name of the pruner.
         measured: What the two cost in replays of tables of the nearest size; None if they were
             never measured together.
+        looks: Epochs of the first fold after which a wave is looked at; empty without one.
         num_trials: Configurations to try.
         num_folds: Folds of a complete trial.
         num_folds_expected: Folds in all, as the live table counts before the first; pruning makes
@@ -65,6 +66,7 @@ class SpaceForecast:
     policy: str
     pruner: str
     measured: Measured | None
+    looks: tuple[int, ...]
     num_trials: int
     num_folds: int
     num_folds_expected: int
@@ -259,6 +261,7 @@ def _of(space: SearchSpace) -> SpaceForecast:
         policy=policy.name,
         pruner=space.pruner.name,
         measured=measured_like(policy, space.pruner.name, space.num_folds),
+        looks=policy.looks(),
         num_trials=policy.num_trials,
         num_folds=space.num_folds,
         num_folds_expected=expected_folds([], space.num_folds, policy),

@@ -105,8 +105,21 @@ def _measured(told: SpaceForecast) -> str:
         f"in replays: {pair}{end}, cost {found.cost:.0%} of a full grid at a regret of "
         f"{found.regret:.3f} of (best - median), and found the best in {found.hit:.0%}; nearest in "
         f"size: {count(found.num_tables, 'table')} of {count(found.num_trials, 'trial')} of "
-        f"{count(found.num_folds, 'fold')}"
+        f"{count(found.num_folds, 'fold')}" + _looks(told)
     )
+
+
+def _looks(told: SpaceForecast) -> str:
+    """Where a wave is looked at, beside where those were that were measured."""
+    if not told.looks or told.measured is None:
+        return ""
+    places = (
+        "a look after a sixth"
+        if told.measured.num_looks == 1
+        else ("looks after a sixth and five twelfths")
+    )
+    epochs = " and ".join(map(str, told.looks))
+    return f", with {places} of a fold; here after {epochs} of {count(told.max_epochs, 'epoch')}"
 
 
 def _range(spec: dict[str, Any]) -> str:

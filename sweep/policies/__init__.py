@@ -4,7 +4,7 @@ A policy sees events and answers `decide`; it has no clock, no randomness and no
 object runs in a live sweep and over a recorded table.
 """
 
-from sweep.policies._base import IndexedPolicy, Policy, pause_after
+from sweep.policies._base import IndexedPolicy, Policy, Rung, first_rung, pause_after
 from sweep.policies._expected_improvement import MIN_GAIN, ExpectedImprovement
 from sweep.policies._greedy import Greedy, GreedySpec
 from sweep.policies._halving import GreedyHalving, Halving
@@ -29,8 +29,10 @@ __all__ = [
     "Measured",
     "Policy",
     "PolicySpec",
+    "Rung",
     "Standard",
     "Wave",
+    "first_rung",
     "least_gain",
     "make_policy",
     "measured_like",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from sweep.errors import UsageError
@@ -48,6 +49,41 @@ def pause_after(policy: Policy, number: int) -> int | None:
     """
     ask = getattr(policy, "pause_after", None)
     found: int | None = None if ask is None else ask(number)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung:
+    """Where trials are compared before they have a score.
+
+    Attributes:
+        epoch: One-based epoch of the first fold.
+        window: Number of epochs up to it that are averaged, at least 1.
+    """
+
+    epoch: int
+    window: int
+
+    def level(self, values: Sequence[float]) -> float:
+        """What a trial is compared by; -inf if it diverged.
+
+        Args:
+            values: Values of its epochs up to the rung, at least one, in order.
+        """
+        last = values[-self.window :]
+        level = math.fsum(last) / len(last)
+        return level if math.isfinite(level) else -math.inf
+
+
+def first_rung(policy: Policy) -> Rung | None:
+    """Where the policy compares trials first, None where that is by scores of whole folds.
+
+    Only policies that have an attribute of that name ever say so.
+
+    Args:
+        policy: Asked.
+    """
+    found: Rung | None = getattr(policy, "first_rung", None)
     return found
 
 

@@ -26,6 +26,7 @@ class Measured:
         num_trials: Configurations of a table.
         num_folds: Folds of a trial.
         num_tables: Tables.
+        num_looks: Looks of a wave at the first fold; 0 without.
         cost: Share of the full grid, in [0, 1].
         regret: (best - chosen) / (best - median), at least 0.
         hit: Share of replays in which the best was chosen.
@@ -40,6 +41,7 @@ class Measured:
     cost: float
     regret: float
     hit: float
+    num_looks: int = 0
 
 
 @lru_cache(maxsize=1)
@@ -51,7 +53,8 @@ def _all() -> tuple[Measured, ...]:
 def measured_like(spec: PolicySpec, pruner: str, num_folds: int) -> Measured | None:
     """Figures of the same policy and pruner on tables of the nearest size.
 
-    Where several ends were measured, the same one, else the nearest number of complete trials.
+    Where several ends were measured, the same one, else the nearest number of complete trials; of
+    waves the one with the nearest number of looks.
 
     Args:
         spec: Policy of a search space.
@@ -63,12 +66,13 @@ def measured_like(spec: PolicySpec, pruner: str, num_folds: int) -> Measured | N
     """
     known = [one for one in _all() if (one.policy, one.pruner) == (spec.name, pruner)]
 
-    def distance(one: Measured) -> tuple[float, bool, float]:
+    def distance(one: Measured) -> tuple[int, float, bool, float]:
         size = abs(math.log(one.num_trials / spec.num_trials))
         size += abs(math.log(one.num_folds / num_folds))
         number = one.end.partition(" complete")[0]
         wanted = spec.num_completions or spec.num_trials
         end = abs(math.log(int(number) / wanted)) if number.isdecimal() else 0.0
-        return size, one.end != str(spec.min_gain), end
+        looks = abs(one.num_looks - len(spec.looks()))
+        return looks, size, one.end != str(spec.min_gain), end
 
     return min(known, key=distance, default=None)

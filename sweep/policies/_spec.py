@@ -78,6 +78,10 @@ class PolicySpec(Named):
         """Trials that may become complete before the policy says that nothing is left."""
         return self.num_trials
 
+    def looks(self) -> tuple[int, ...]:
+        """Epochs of the first fold after which trials are compared; empty where folds alone are."""
+        return ()
+
     def settings(self) -> dict[str, Any]:
         """Keyword arguments of the policy, beside the number of folds."""
         own = type(self).model_fields.keys() - PolicySpec.model_fields.keys()

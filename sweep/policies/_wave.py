@@ -11,9 +11,8 @@ and a look is decided when all but a share of `stragglers` came to it. A straggl
 goes on if it is better than the worst that did. Failed members count as the worst. Where a
 first fold ends before a look, its score counts there: nothing of that fold is left to save.
 
-It assumes that trials do not need each other's scores to be proposed (`random`), since the whole
-wave is proposed before the first score, and that epochs of the first fold cost the same and rank
-alike from the first look on.
+It assumes that epochs of the first fold cost the same and rank alike from the first look on. The
+whole wave is proposed before the first score; a sampler learns from levels at the first look.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from sweep.errors import UsageError
-from sweep.policies._base import IndexedPolicy, TrialProgress
+from sweep.policies._base import IndexedPolicy, Rung, TrialProgress
 from sweep.policies._expected_improvement import MIN_GAIN, ExpectedImprovement
 from sweep.policies._least_gain import LeastGain
 from sweep.policies._spec import PolicySpec
@@ -98,7 +97,8 @@ class Wave(IndexedPolicy):
             num_folds: Folds of a complete trial.
             epochs: One-based epochs of the first fold after which the wave is looked at, rising.
             keep: Share of all trials that goes on at each look, falling; at least one trial. None
-                for one half and one fifth at two looks, but 14 and 8 trials at least.
+                for one half at one look, then one fifth at a second, but 14 and 8 trials at
+                least.
             stragglers: Share of a look's members that it does not wait for, in [0, 1).
             window: Last epochs of the fold, judged by their mean; at least 1.
             pinned: Number of a trial that is never held back, because winners are compared with it.
@@ -108,7 +108,7 @@ class Wave(IndexedPolicy):
             UsageError: A value is out of its range.
         """
         super().__init__(num_trials=num_trials, num_folds=num_folds)
-        keep = usual_keep(num_trials) if keep is None else keep
+        keep = usual_keep(num_trials, len(epochs)) if keep is None else keep
         check_looks(epochs, keep)
         if not 0 <= stragglers < 1:
             raise UsageError(f"stragglers: found {stragglers}, expected a value in [0, 1)")
@@ -122,6 +122,11 @@ class Wave(IndexedPolicy):
         self._left: list[int] = []  # past all looks
         self._log: list[Event] = []
         self._inner: ExpectedImprovement | None = None
+
+    @property
+    def first_rung(self) -> Rung:
+        """The first look; the window is that of every look."""
+        return Rung(epoch=self.epochs[0], window=self.window)
 
     def pause_after(self, number: int) -> int | None:
         """Epoch of the first fold after which a running trial gives its slot back.
@@ -202,9 +207,7 @@ class Wave(IndexedPolicy):
         """Note the level that a member comes with."""
         match event:
             case FoldPaused(scores=scores):
-                last = scores[-self.window :]
-                level = math.fsum(last) / max(1, len(last))
-                look.levels.setdefault(number, level if math.isfinite(level) else -math.inf)
+                look.levels.setdefault(number, self.first_rung.level(scores))
                 self._held.add(number)
             case FoldFinished(score=score):
                 look.levels.setdefault(number, score if math.isfinite(score) else -math.inf)
@@ -277,15 +280,19 @@ class WaveSpec(PolicySpec):
     @model_validator(mode="after")
     def _check_looks(self) -> WaveSpec:
         try:
-            check_looks(self.epochs, self.keep or usual_keep(self.num_trials))
+            check_looks(self.epochs, self.keep or usual_keep(self.num_trials, len(self.epochs)))
         except UsageError as error:
             raise Problem("epochs", self.epochs, str(error).partition(", expected ")[2]) from error
         return self
 
     def most_complete(self) -> int:
         """See `PolicySpec`: those past the last look, and the default."""
-        keep = self.keep or usual_keep(self.num_trials)
+        keep = self.keep or usual_keep(self.num_trials, len(self.epochs))
         return min(self.num_trials, num_kept(keep[-1], self.num_trials) + 1)
+
+    def looks(self) -> tuple[int, ...]:
+        """See `PolicySpec`."""
+        return tuple(self.epochs)
 
     def settings(self) -> dict[str, Any]:
         """See `PolicySpec`; the gain that ends the sweep is also the least for a fold."""
@@ -293,12 +300,14 @@ class WaveSpec(PolicySpec):
         return {**super().settings(), **given}
 
 
-def usual_keep(num_trials: int) -> tuple[float, ...]:
-    """Shares that go on; of few trials more of them, since a look tells them apart no better."""
-    return tuple(
-        min(1.0, max(share, fewest / num_trials))
-        for share, fewest in zip(KEEP, FEWEST, strict=True)
-    )
+def usual_keep(num_trials: int, num_looks: int) -> tuple[float, ...]:
+    """Shares that go on; of few trials more of them, since a look tells them apart no better.
+
+    Returns:
+        One for each look, but two at most: more of them have no usual shares.
+    """
+    shares = zip(KEEP[:num_looks], FEWEST[:num_looks], strict=True)
+    return tuple(min(1.0, max(share, fewest / num_trials)) for share, fewest in shares)
 
 
 def num_kept(share: float, num_trials: int) -> int:

@@ -27,9 +27,9 @@ from sweep.errors import UsageError
 from sweep.ledger.projection import Projection, Trial
 from sweep.mlflow.model_package import usable_runtime
 from sweep.promotion.assess import ScoredModel, assess, challenged, expected_on
+from sweep.promotion.case_agreement import table_of_mean
 from sweep.promotion.confirmation import Confirmation, read_confirmation
 from sweep.promotion.costs import CHAMPION, NUM_IMAGES, WINNER, measure
-from sweep.promotion.case_agreement import table_of_mean
 from sweep.promotion.holdout import holdout_names, place_of, read_plan, score, table_path
 from sweep.promotion.rival import Rival
 from sweep.promotion.spending import Opening, open_holdout

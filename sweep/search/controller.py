@@ -16,7 +16,7 @@ from typing import Any
 
 from sweep.ledger import NAN_REASON, Ledger
 from sweep.ledger.projection import DRIVER_STOPPED, Trial
-from sweep.policies import Policy, pause_after
+from sweep.policies import Policy, first_rung, pause_after
 from sweep.records import Assignment, Decision, Epoch, FoldScore, NewTrial, State, SweepState
 from sweep.search.pruner_adapter import PrunerAdapter
 from sweep.search.samplers import Proposer
@@ -50,7 +50,7 @@ class Controller:
         """
         self._ledger, self._space = ledger, space
         self._policy, self._stop_rule, self._seed = policy, stop_rule, seed
-        self._proposer = Proposer(space, ledger.projection, seed)
+        self._proposer = Proposer(space, ledger.projection, seed, first_rung(policy))
         self._pruner = PrunerAdapter(space.pruner.build())
         self._num_seen = 0
         self._ended: str | None = None
@@ -100,7 +100,9 @@ class Controller:
             parameters = self._space.active(listed[number])
         else:
             if self._proposer.projection is not projection:  # it was read anew
-                self._proposer = Proposer(self._space, projection, self._seed)
+                self._proposer = Proposer(
+                    self._space, projection, self._seed, first_rung(self._policy)
+                )
             parameters = self._proposer.propose()
         self._ledger.add_trial(
             parameters, self._space.distributions(), self._space.complete(parameters)

@@ -16,6 +16,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection
+from sweep.policies import Rung
 from sweep.search.optuna_views import SamplerView
 from sweep.space import SearchSpace
 
@@ -31,16 +32,19 @@ class Proposer:
         projection: What is known.
     """
 
-    def __init__(self, space: SearchSpace, projection: Projection, seed: int) -> None:
+    def __init__(
+        self, space: SearchSpace, projection: Projection, seed: int, rung: Rung | None = None
+    ) -> None:
         """Begin anywhere in a sweep.
 
         Args:
             space: What may vary.
             projection: Followed as it changes.
             seed: Seed of the sweep, at least 0; the next trial's number is added to it.
+            rung: Where the sweep's policy compares trials first, see `SamplerView`.
         """
         self._space, self.projection, self._seed = space, projection, seed
-        self._view = SamplerView(projection, looks=space.sampler.name != "random")
+        self._view = SamplerView(projection, looks=space.sampler.name != "random", rung=rung)
         self._tried: set[frozenset[tuple[str, Any]]] = set()
         self._num_seen = 0
 

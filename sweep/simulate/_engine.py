@@ -15,7 +15,7 @@ import numpy as np
 from sweep.errors import UsageError
 from sweep.ledger.header import SweepHeader
 from sweep.ledger.projection import NAN_REASON, Projection, Trial
-from sweep.policies import Policy, pause_after
+from sweep.policies import Policy, first_rung, pause_after
 from sweep.records import (
     DEFAULT_TRIAL,
     Epoch,
@@ -81,7 +81,9 @@ class Simulation:
         asks = pruner is not None and (pruner.epoch is not None or pruner.fold is not None)
         header = SweepHeader(metric="score", maximize=True, num_folds=self._num_folds, seed=0)
         self._projection = Projection(header=header) if asks or proposer else None
-        self._asks_epochs = asks and pruner is not None and pruner.epoch is not None
+        self._judges_epochs = asks and pruner is not None and pruner.epoch is not None
+        at_rung = proposer is not None and first_rung(policy) is not None
+        self._asks_epochs = self._judges_epochs or at_rung
         self._queue: list[tuple[float, int, Task]] = []
         self._ticket = itertools.count()
         self._free = self._cluster.num_workers
@@ -169,7 +171,7 @@ class Simulation:
         self._schedule(Task(number, fold, now, seconds, num_epochs, is_lost, done, done))
 
     def _schedule(self, task: Task) -> None:
-        """Queue the next report of a fold: an epoch if a pruner looks at epochs, else its end."""
+        """Queue the next report of a fold: an epoch where that is asked for, else its end."""
         if task.is_lost:
             share = 0.5 * (1 - task.first_epoch / task.num_epochs)
         else:
@@ -201,7 +203,6 @@ class Simulation:
     def _is_stopped_inside(self, task: Task) -> bool:
         """Pass an epoch on; whether the pruner stops the trial there."""
         assert self._projection is not None
-        assert self._pruner is not None
         if self._table.curves is None:
             return False
         row = self.run_so_far.rows[task.trial]
@@ -218,8 +219,9 @@ class Simulation:
                 seconds=task.seconds / task.num_epochs,
             )
         )
-        if task.trial == DEFAULT_TRIAL or task.epoch == task.num_epochs:
+        if not self._judges_epochs or task.trial == DEFAULT_TRIAL or task.epoch == task.num_epochs:
             return False
+        assert self._pruner is not None
         prune = self._pruner.should_prune_epoch(self._projection, task.trial, task.fold)
         marks = self._pruner.take_rung_marks(self._projection, task.trial)
         if marks is not None:

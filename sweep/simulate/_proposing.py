@@ -18,6 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from sweep.errors import UsageError
 from sweep.ledger.projection import Projection
+from sweep.policies import Rung
 from sweep.search.optuna_views import SamplerView
 from sweep.search.samplers import make_sampler
 from sweep.simulate._layout import ReplayOrder
@@ -35,7 +36,9 @@ class Proposer:
         distributions: What may vary, by name of the param.
     """
 
-    def __init__(self, table: Table, layout: ReplayOrder, name: str, seed: int) -> None:
+    def __init__(
+        self, table: Table, layout: ReplayOrder, name: str, seed: int, rung: Rung | None = None
+    ) -> None:
         """Start with every row unused.
 
         Args:
@@ -44,6 +47,7 @@ class Proposer:
             layout: Replay order: of equally near rows the first in its order is taken.
             name: Name of a sampler, see `sweep.search.samplers`.
             seed: Seed of the sweep, at least 0.
+            rung: Where the sweep's policy compares trials first, see `SamplerView`.
 
         Raises:
             UsageError: There is no such sampler, or no param varies.
@@ -57,7 +61,7 @@ class Proposer:
                 f"{table.name}: sampler {name}: found no params that differ, expected some for "
                 "each configuration; add params to the table or leave --sampler out"
             )
-        self._name, self._seed = name, seed
+        self._name, self._seed, self._rung = name, seed, rung
         self._view: SamplerView | None = None
         self._unused = list(layout.order)
         self.distributions: dict[str, BaseDistribution] = {
@@ -72,7 +76,7 @@ class Proposer:
                 one at every call.
         """
         if self._view is None:
-            self._view = SamplerView(projection, looks=self._name != "random")
+            self._view = SamplerView(projection, looks=self._name != "random", rung=self._rung)
         sampler = make_sampler(self._name, {}, self._seed, len(projection.trials))
         trial = self._view.study(sampler).ask(self.distributions)
         squares = sum(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.errors import UsageError
-from sweep.policies import MIN_GAIN, least_gain, make_policy, policy_named
+from sweep.policies import MIN_GAIN, first_rung, least_gain, make_policy, policy_named
 from sweep.pruners import NoPruner, PrunerSpec
 from sweep.records import DEFAULT_TRIAL
 from sweep.search.pruner_adapter import PrunerAdapter
@@ -140,7 +140,9 @@ def replay(
         policy,
         rule,
         pruner=PrunerAdapter(arm.pruner.build()),
-        proposer=None if is_random else Proposer(table, layout, arm.sampler, seed),
+        proposer=None
+        if is_random
+        else Proposer(table, layout, arm.sampler, seed, first_rung(policy)),
         cluster=cluster,
         seed=seed,
     )

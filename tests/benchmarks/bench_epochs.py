@@ -97,8 +97,8 @@ def bench(tables: Sequence[Table], num_seeds: int, num_workers: int) -> dict[str
         print(f"{label:28} {mean.cost_epochs:6.3f} {mean.regret:7.4f} {mean.hit:5.2f}")
     against = paired(results["wave, left out"], results[BEFORE])
     print(
-        f"wave, left out / {BEFORE}: {against['epochs_ratio']:.3f} of the epochs (goal {GOAL}), "
-        f"regret {against['regret_more']:+.4f} +- {against['regret_more_width']:.4f}"
+        f"wave, left out / {BEFORE}: {against['epochs_ratio']} of the epochs (goal {GOAL}), "
+        f"regret {against['regret_more']:+} +- {against['regret_more_width']}"
     )
     return {
         "tables": [table.name for table in tables],
@@ -115,15 +115,15 @@ def bench(tables: Sequence[Table], num_seeds: int, num_workers: int) -> dict[str
     }
 
 
-def paired(found: Sequence[ReplayResult], other: Sequence[ReplayResult]) -> dict[str, float]:
-    """Ratio of epochs, and difference of regrets with its 95% interval over tables."""
+def paired(found: Sequence[ReplayResult], other: Sequence[ReplayResult]) -> dict[str, float | None]:
+    """Ratio of epochs, and difference of regrets with its 95% interval over two tables or more."""
     costs = [np.mean([one.outcome.cost_epochs for one in results]) for results in (found, other)]
     gaps = np.array(
         [a.outcome.regret - b.outcome.regret for a, b in zip(found, other, strict=True)]
     )
-    width = 1.96 * gaps.std(ddof=1) / np.sqrt(len(gaps))
+    width = 1.96 * gaps.std(ddof=1) / np.sqrt(len(gaps)) if len(gaps) > 1 else None
     return {
         "epochs_ratio": round(float(costs[0] / costs[1]), 4),
         "regret_more": round(float(gaps.mean()), 4),
-        "regret_more_width": round(float(width), 4),
+        "regret_more_width": None if width is None else round(float(width), 4),
     }

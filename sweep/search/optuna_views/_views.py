@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.ledger.projection import NAN_REASON, Projection, Trial
+from sweep.policies import Rung
 from sweep.records import State
 from sweep.search.optuna_views._storage import VIEW_NAME, ProposalStorage, ReadOnlyStorage
 
@@ -94,16 +96,23 @@ class SamplerView:
     Trials with no finished fold are RUNNING; pruned ones are PRUNED at the number of their
     finished folds, or worst when they have nothing; diverged ones are the worst; other failures
     say nothing about the configuration and are FAIL.
+
+    With a rung every trial that came to it stands at its level there, whatever it has scored since:
+    epochs of different length tell nothing of each other.
     """
 
-    def __init__(self, projection: Projection, *, looks: bool = True) -> None:
+    def __init__(
+        self, projection: Projection, *, looks: bool = True, rung: Rung | None = None
+    ) -> None:
         """Build from a projection.
 
         Args:
             projection: Followed as it changes.
             looks: Whether the sampler looks at other trials; if not, it is shown none.
+            rung: Where trials are compared; None where they are by their folds.
         """
-        self._storage = ProposalStorage(projection, _estimate, looks=looks)
+        shown = _estimate if rung is None else partial(_at_rung, rung)
+        self._storage = ProposalStorage(projection, shown, looks=looks)
 
     def study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
         """A study that a sampler can be asked for one trial in; the one before is void."""
@@ -130,6 +139,18 @@ def _estimate(trial: Trial) -> FrozenTrial:
         return _trial(trial, TrialState.COMPLETE, trial.mean_value, {})
     state = TrialState.FAIL if trial.state is State.ABANDONED else TrialState.RUNNING
     return _trial(trial, state, math.nan, {})
+
+
+def _at_rung(rung: Rung, trial: Trial) -> FrozenTrial:
+    epochs = trial.epochs.get(0, {})
+    values = [epochs[epoch] for epoch in sorted(epochs) if epoch <= rung.epoch]
+    has_come = bool(values) and (max(epochs) >= rung.epoch or 0 in trial.folds)
+    if trial.state is State.FAILED or not has_come:
+        return _estimate(trial)
+    level = rung.level(values)
+    if not math.isfinite(level):
+        return _trial(trial, TrialState.PRUNED, math.nan, {})
+    return _trial(trial, TrialState.COMPLETE, level, {})
 
 
 def _ended_or_running(trial: Trial) -> TrialState:

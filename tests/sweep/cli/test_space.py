@@ -89,6 +89,17 @@ def test_a_sound_space_says_how_many_folds(file: Path, capfd: pytest.CaptureFixt
     assert "4 trials of 2 folds, policy greedy: about 6 folds, and 8 in a full grid" in shown
 
 
+def test_a_wave_says_where_it_looks_and_where_the_measured_ones_did(
+    file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = "with looks after a sixth and five twelfths of a fold; here after"
+    assert main(["space", "check", str(file)]) == 0
+    assert said not in capfd.readouterr().out
+    file.write_text(file.read_text().replace("greedy, num_trials: 4, num_completions: 2", "wave"))
+    assert main(["space", "check", str(file)]) == 0
+    assert f"{said} 2 and 5 of 2 epochs" in capfd.readouterr().out
+
+
 def test_the_shipped_spaces_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["space", "list", "--json"]) == 0
     told = json.loads(capfd.readouterr().out)["spaces"]

@@ -25,6 +25,13 @@ def test_the_nearest_size_and_the_same_end_are_taken() -> None:
         assert (found.num_trials, found.end) == (40, str(gain))
 
 
+def test_a_wave_is_told_by_its_looks() -> None:
+    for epochs in ([10], [2, 5]):
+        found = measured_like(spec("wave", epochs=epochs), "none", 5)
+        assert found is not None
+        assert (found.num_looks, found.num_trials, found.num_folds) == (len(epochs), 40, 5)
+
+
 def test_every_policy_was_measured_and_what_was_not_has_no_figures() -> None:
     assert {one.policy for one in _all()} == PolicySpec.known.keys()
     assert {one.pruner for one in _all()} <= PrunerSpec.known.keys()

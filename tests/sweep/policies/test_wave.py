@@ -297,6 +297,25 @@ def test_a_live_wave_pauses_goes_on_and_replays_after_a_crash(slots: int) -> Non
     assert events == ledger.projection.events()
 
 
+@pytest.mark.parametrize("slots", [1, 3])
+def test_a_sampler_learns_from_the_first_look(slots: int) -> None:
+    late = {}
+    for sampler in ("random", "tpe"):
+        space = toy_space(policy="wave", num_trials=30, num_completions=None, sampler=sampler)
+        far = []
+        for seed in range(4):
+            storage = memory_storage()
+            ledger = Ledger(storage, new_sweep(storage, space, seed=seed))
+            ledger.acquire("test")
+            driver = Driver(make_controller(ledger, space, seed=seed), ledger, toy_fold, slots)
+            assert driver.run()
+            trials = ledger.projection.trials
+            # No fold but the default's was scored before the last was proposed.
+            far += [abs(trial.parameters["x"] - 0.7) for trial in trials[15:]]
+        late[sampler] = sum(far) / len(far)
+    assert late["tpe"] < 0.6 * late["random"]
+
+
 def test_the_settings_of_a_space_are_those_of_the_policy() -> None:
     spec = policy_named("wave")(name="wave", epochs=[3], keep=[0.3])
     policy = spec.build(5)
@@ -313,6 +332,7 @@ def test_few_trials_leave_more_of_them_unless_it_is_said() -> None:
 
     assert [left(number) for number in (5, 20, 40, 100)] == [[5, 5], [14, 8], [20, 8], [50, 20]]
     assert left(20, keep=(0.5, 0.2)) == [10, 4]
+    assert [left(number, epochs=(3,)) for number in (5, 20, 40)] == [[5], [14], [20]]
 
 
 def test_many_workers_train_three_tenths_of_what_is_left_at_once() -> None:

@@ -11,8 +11,9 @@ from optuna.trial import TrialState
 from projections import add, finish, folds, projection, report, start
 
 from sweep.ledger.projection import NAN_REASON
+from sweep.policies import Rung
 from sweep.records import State
-from sweep.search.optuna_views import MARKS_NOTE, epoch_view, fold_view, sampler_study
+from sweep.search.optuna_views import MARKS_NOTE, SamplerView, epoch_view, fold_view, sampler_study
 from sweep.search.samplers import make_sampler
 
 
@@ -130,6 +131,38 @@ def test_the_sampler_sees_current_estimates() -> None:
         (TrialState.FAIL, None, {}),
         (pruned, None, {1: 0.4}),
         (complete, 0.6, {}),
+    ]
+
+
+def test_at_a_rung_the_sampler_sees_who_came_there_by_the_same_epochs() -> None:
+    made = projection(num_folds=2)
+    report(made, folds(made, [0.9]), 0, [0.1, 0.3, 0.8, 0.9])  # long past it
+    for values, end in (
+        ([0.2, 0.4, 0.6], None),  # paused there
+        ([0.5], None),  # not there yet
+        ([0.2, math.nan, 0.4], None),
+        ([0.1, 0.2, 0.4], State.PRUNED),  # stopped later
+        ([0.1], State.PRUNED),
+        ([0.1, 0.2, 0.4], State.FAILED),
+    ):
+        start(made, number := add(made), 0)
+        report(made, number, 0, values)
+        if end is not None:
+            made.end(number, end, NAN_REASON, "then")
+    report(made, folds(made, [0.7]), 0, [0.5])  # its fold ended before
+    view = SamplerView(made, rung=Rung(epoch=3, window=2))
+    study = view.study(optuna.samplers.RandomSampler(seed=0))
+    shown = [(t.state, t.values and t.value, t.intermediate_values) for t in study.trials]
+    complete, pruned = TrialState.COMPLETE, TrialState.PRUNED
+    assert shown == [
+        (complete, pytest.approx(0.55), {}),
+        (complete, pytest.approx(0.5), {}),
+        (TrialState.RUNNING, None, {}),
+        (pruned, None, {}),
+        (complete, pytest.approx(0.3), {}),
+        (pruned, None, {0: 0.1}),
+        (pruned, None, {}),
+        (complete, 0.5, {}),
     ]
 
 

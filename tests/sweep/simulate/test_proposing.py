@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -18,6 +19,7 @@ from sweep.cli import main
 from sweep.errors import UsageError
 from sweep.policies import PolicySpec
 from sweep.policies._fold_model import distances
+from sweep.pruners import pruner_spec
 from sweep.search.optuna_views import SamplerView
 from sweep.simulate import (
     Cluster,
@@ -75,6 +77,19 @@ def test_tpe_finds_better_ones_earlier() -> None:
         early[sampler] = found.regrets[:, np.searchsorted(found.costs, 0.3)].mean()
         assert found.outcome.hit == 1  # in the end everybody was asked
     assert early["tpe"] < 0.5 * early["random"]
+
+
+@pytest.mark.parametrize("pruner", ["none", "same_epoch"])
+def test_tpe_learns_from_the_first_look_of_a_wave(pruner: str) -> None:
+    plain = smooth(num_rows=60)
+    curves = plain.scores[..., None] * np.array([4.0, 2.0, 1.5, 1.0])  # rising to the score
+    table = dataclasses.replace(plain, curves=curves)
+    means = {}
+    for sampler in ("random", "tpe"):
+        arm = parse_arm("wave", sampler=sampler, pruner=pruner_spec(pruner, {}))
+        runs = [replay(table, arm, Cluster(), seed)[1] for seed in range(6)]
+        means[sampler] = np.mean([plain.scores[0, run.rows[10:30], 0] for run in runs])
+    assert means["tpe"] > means["random"] + 0.55
 
 
 def test_the_sampler_sees_estimates_of_who_is_parked(monkeypatch: pytest.MonkeyPatch) -> None:
