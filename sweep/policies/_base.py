@@ -65,13 +65,13 @@ class Rung:
     window: int
 
     def level(self, values: Sequence[float]) -> float:
-        """What a trial is compared by; -inf if it diverged.
+        """What a trial is compared by; -inf if it diverged, or has no value.
 
         Args:
-            values: Values of its epochs up to the rung, at least one, in order.
+            values: Values of its epochs up to the rung, in order.
         """
         last = values[-self.window :]
-        level = math.fsum(last) / len(last)
+        level = math.fsum(last) / len(last) if last else -math.inf
         return level if math.isfinite(level) else -math.inf
 
 

@@ -82,6 +82,14 @@ def test_a_straggler_is_not_waited_for_and_goes_on_if_it_is_better() -> None:
     assert policy.decide(9) == [run(2), run(3)]
 
 
+def test_a_pause_without_a_value_is_the_worst() -> None:
+    policy = wave(2)
+    begin(policy, 2)
+    pause(policy, 0)
+    pause(policy, 1, 0.1, 0.2)
+    assert policy.decide(2) == [run(1)]
+
+
 def test_those_that_failed_make_room() -> None:
     policy = wave(4)
     begin(policy, 4)
