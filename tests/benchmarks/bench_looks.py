@@ -6,7 +6,8 @@ Tables with curves; without names those of the tests. They are grouped by folds 
 looks of each group lie at the same shares of its fold. Prints means over tables and seeds, for each
 group and for all, and what each costs and loses against two others, paired over tables with a 95%
 interval: greedy with `same_epoch` until ten are complete, which `attention_unet` had before, and
-`default` with `same_epoch`. The last line is one JSON object.
+`default` with `same_epoch`; over all tables also what the others would have chosen for each, of the
+waves and of greedy (`leave_one_out`). The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,16 @@ import numpy as np
 from bench_epochs import paired
 
 from sweep.pruners import pruner_spec
-from sweep.simulate import Arm, Cluster, ReplayResult, Table, load_table, parse_arm, replay_all
+from sweep.simulate import (
+    Arm,
+    Cluster,
+    ReplayResult,
+    Table,
+    leave_one_out,
+    load_table,
+    parse_arm,
+    replay_all,
+)
 from sweep.simulate import mean_outcome as mean_of
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -122,6 +132,13 @@ def main() -> None:
         title = f"{len(tables)} tables of {num_folds} folds x {num_epochs} epochs"
         told[title] = show(title, dict(zip(known, found, strict=True)))
     if len(groups) > 1:
+        for group in ("wave", "greedy"):
+            members = [label for label in together if label.startswith(group)]
+            chosen = leave_one_out([together[label] for label in members])
+            together[f"{group}, left out"] = [
+                together[members[arm]][place] for place, arm in enumerate(chosen)
+            ]
+            print(f"{group}, left out: {Counter(members[arm] for arm in chosen)}")
         told["all"] = show(f"all {len(together[AGAINST[0]])} tables", dict(together))
     print(json.dumps({"seeds": given.seeds, "only": given.only, "groups": told}))
 
