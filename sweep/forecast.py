@@ -76,6 +76,11 @@ class SpaceForecast:
     parameters: dict[str, Any]
     fixed: dict[str, Any]
 
+    @property
+    def how_sure(self) -> str:
+        """What to say before the expected number of folds, and before what follows from it."""
+        return "at most" if self.is_bound else "about"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SweepForecast:
@@ -229,7 +234,8 @@ def slow_without_gpu(
     long = (
         "do not fit in its memory"
         if told.seconds is None
-        else f"take about {duration(told.seconds / at_once)}, {count(at_once, 'fold')} at once"
+        else f"take {told.space.how_sure} {duration(told.seconds / at_once)}, "
+        f"{count(at_once, 'fold')} at once"
     )
     return (
         f"found no GPU on this machine, and the training steps of {told.sweep} {long}; the space "

@@ -77,9 +77,9 @@ def print_forecast(told: SweepForecast) -> None:
     else:
         click.echo(
             f"at the defaults a fold's training steps take {duration(told.seconds_per_fold)} on "
-            f"CPU here ({told.precision}, {count(told.space.max_epochs, 'epoch')}), so all about "
-            f"{duration(told.seconds)} one after another; scoring comes on top, early stopping and "
-            "pruning save"
+            f"CPU here ({told.precision}, {count(told.space.max_epochs, 'epoch')}), so all "
+            f"{told.space.how_sure} {duration(told.seconds)} one after another; scoring comes on "
+            "top, early stopping and pruning save"
         )
     if told.budget_seconds is not None:
         click.echo(f"--hours ends it after {duration(told.budget_seconds)}")
@@ -87,10 +87,9 @@ def print_forecast(told: SweepForecast) -> None:
 
 
 def _folds(told: SpaceForecast) -> str:
-    least = "at most" if told.is_bound else "about"
     return (
         f"{count(told.num_trials, 'trial')} of {count(told.num_folds, 'fold')}, policy "
-        f"{told.policy}: {least} {count(told.num_folds_expected, 'fold')}, and "
+        f"{told.policy}: {told.how_sure} {count(told.num_folds_expected, 'fold')}, and "
         f"{told.num_folds_most:,} in a full grid"
     )
 

@@ -158,4 +158,9 @@ def test_a_dry_run_starts_and_writes_nothing(
     shown = capfd.readouterr().out
     assert "--hours ends it after 2 h 0 min" in shown
     assert "nothing was started" in shown
+    assert "so all about" in shown
+    file.write_text(file.read_text().replace("greedy, num_trials: 4, num_completions: 2", "wave"))
+    assert main(words) == 0
+    assert "so all at most" in capfd.readouterr().out  # as the number of folds, which is a bound
+    file.write_text(SMALL.lstrip())
     assert sorted(tmp_path.rglob("*")) == before
