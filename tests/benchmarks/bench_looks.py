@@ -1,6 +1,6 @@
 """Where should a wave look, in folds of any length? Looks at shares of a fold, beside greedy.
 
-    python tests/benchmarks/bench_looks.py [TABLE ...] [--seeds 10] [--only 20]
+    python tests/benchmarks/bench_looks.py [TABLE ...] [--seeds 10] [--only 20] [--workers 16]
 
 Tables with curves; without names those of the tests. They are grouped by folds and epochs, and the
 looks of each group lie at the same shares of its fold. Prints means over tables and seeds, for each
@@ -54,16 +54,18 @@ LOOKS = {
 
 
 def arms(num_epochs: int) -> dict[str, Arm]:
-    """By label; epochs of the wave are those that ship where it says so."""
+    """By label; what is given in epochs is scaled to the fold but where the label has epochs."""
     warm_up = round(num_epochs / 6)
     pruner = pruner_spec(
         "same_epoch", {"n_startup_trials": 8, "n_warmup_steps": warm_up, "window": 5}
     )
+    # Its default warm-up of three epochs is a quarter of the folds that it was measured on.
+    usual = pruner_spec("same_epoch", {"n_warmup_steps": round(num_epochs / 4)})
     found = {AGAINST[0]: parse_arm("greedy:10", pruner=pruner)}
     for count in (5, 3):
         found[f"greedy:{count} same_epoch"] = parse_arm(f"greedy:{count}", pruner=pruner)
     found["greedy:3"] = parse_arm("greedy:3")
-    found[AGAINST[1]] = parse_arm("default", pruner=pruner_spec("same_epoch", {}))
+    found[AGAINST[1]] = parse_arm("default", pruner=usual)
     wave = parse_arm("wave")
     found["wave, epochs 2 5"] = wave
     for label, (shares, keep) in LOOKS.items():
@@ -115,6 +117,7 @@ def main() -> None:
     parser.add_argument("tables", nargs="*", type=Path, default=DEFAULT_TABLES)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--only", type=int, help="of so many configurations of each table")
+    parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
     groups: dict[tuple[int, int], list[Table]] = defaultdict(list)
     for path in given.tables:
@@ -123,10 +126,10 @@ def main() -> None:
             table = some(table, given.only) if given.only else table
             groups[table.num_folds, table.curves.shape[-1]].append(table)
     together: dict[str, list[ReplayResult]] = defaultdict(list)
-    told = {}
+    told, cluster = {}, Cluster(num_workers=given.workers)
     for (num_folds, num_epochs), tables in sorted(groups.items()):
         known = arms(num_epochs)
-        found = replay_all(tables, [*known.values()], Cluster(), range(given.seeds))
+        found = replay_all(tables, [*known.values()], cluster, range(given.seeds))
         for label, results in zip(known, found, strict=True):
             together[label] += results
         title = f"{len(tables)} tables of {num_folds} folds x {num_epochs} epochs"
@@ -140,7 +143,8 @@ def main() -> None:
             ]
             print(f"{group}, left out: {Counter(members[arm] for arm in chosen)}")
         told["all"] = show(f"all {len(together[AGAINST[0]])} tables", dict(together))
-    print(json.dumps({"seeds": given.seeds, "only": given.only, "groups": told}))
+    about = {"seeds": given.seeds, "only": given.only, "workers": given.workers}
+    print(json.dumps({**about, "groups": told}))
 
 
 if __name__ == "__main__":

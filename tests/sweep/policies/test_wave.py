@@ -86,7 +86,7 @@ def test_a_pause_without_a_value_is_the_worst() -> None:
     policy = wave(2)
     begin(policy, 2)
     pause(policy, 0)
-    pause(policy, 1, 0.1, 0.2)
+    pause(policy, 1, -0.2, -0.1)  # below 0, which a mean of nothing could pass for
     assert policy.decide(2) == [run(1)]
 
 
