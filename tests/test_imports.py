@@ -71,7 +71,7 @@ SWEEP = {
     "ray": Row({"util", "search", "storage"}, {"ray", "torch", "ptxcore"}),
     "slurm": Row({"util", "ray"}),
     "mlflow": Row({"util", "ledger", "analysis", "storage"}, {"mlflow", "torch", "ptxcore"}),
-    "simulate": Row({"policies", "pruners", "ledger", "search"}, {"optuna", "ptxcore"}),
+    "simulate": Row({"util", "policies", "pruners", "ledger", "search"}, {"optuna", "ptxcore"}),
     "promotion": Row({"util", "ledger", "analysis", "storage", "mlflow"}, {"mlflow", "ptxcore"}),
     **dict.fromkeys(
         VERBS[:6],

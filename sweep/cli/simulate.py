@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ Row = dict[str, Any]
 
 _DEFAULT_POLICIES = "default,greedy:3,greedy:10,greedy:20,halving,greedy_halving,intensify,standard"
 
+#: Commas, but those within the braces of a policy's settings.
+_BETWEEN_POLICIES = re.compile(r",(?![^{]*\})")
+
 _EPILOG = """\b
 Policies: default (ours, expected_improvement:0.8 errors), greedy, halving, greedy_halving,
 intensify, standard, wave (for tables with curves).
@@ -38,6 +42,8 @@ intensify, standard, wave (for tables with curves).
                    promises that gain: expected improvement of the best mean per missing fold, times
                    the number of all folds of all trials, in units of the trials' standard
                    deviation; "default:0.5 errors" of the error of a mean over all folds.
+  {name: NAME, ...}  what a search space has under `policy`, all but num_trials:
+                   '{name: wave, epochs: [2, 5], keep: [0.5, 0.3]}'; epochs are the table's.
   NAME@PARTITIONS  default@2 searches over two partitions of a table, so that a trial is scored
                    on twice as many folds; cost stays a share of one partition's folds.
 --sampler tpe: each new trial is the unused configuration with params nearest to what TPE
@@ -52,7 +58,12 @@ hit (chosen = best), makespan_seconds, idle: means over the seeds."""
 
 @command("simulate", epilog=_EPILOG)
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE|SWEEP...")
-@click.option("--policy", "policies", default=_DEFAULT_POLICIES, help="Names, separated by commas.")
+@click.option(
+    "--policy",
+    "policies",
+    default=_DEFAULT_POLICIES,
+    help="Names, or {name: ...} as in a space, separated by commas.",
+)
 @click.option("--pruner", default="none", show_default=True, help="Of every policy.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Argument of the pruner.")
 @click.option(
@@ -112,7 +123,8 @@ def simulate_command(
 
     home = open_home(options)
     spec = pruner_spec(pruner, parse_settings(pairs))
-    arms = [parse_arm(name.strip(), pruner=spec, sampler=sampler) for name in policies.split(",")]
+    named = [name.strip() for name in _BETWEEN_POLICIES.split(policies)]
+    arms = [parse_arm(name, pruner=spec, sampler=sampler) for name in named]
     cluster = Cluster(num_workers=workers, loss_rate=losses, straggler_rate=stragglers)
     loaded = [_load(name, home, missing) for name in tables]
     asks_epochs = spec.build().epoch is not None

@@ -11,7 +11,7 @@ from sweep.policies._halving import GreedyHalving, Halving
 from sweep.policies._intensify import Intensify
 from sweep.policies._least_gain import LeastGain, least_gain
 from sweep.policies._measured import Measured, measured_like
-from sweep.policies._spec import PolicySpec, make_policy, policy_named
+from sweep.policies._spec import PolicySpec, make_policy, policy_named, policy_spec
 from sweep.policies._standard import Standard
 from sweep.policies._wave import Wave
 from sweep.util.strict import import_all
@@ -38,6 +38,7 @@ __all__ = [
     "measured_like",
     "pause_after",
     "policy_named",
+    "policy_spec",
 ]
 
 import_all(__name__)

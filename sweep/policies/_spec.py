@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from sweep.errors import UsageError
 from sweep.policies._base import Policy
 from sweep.policies._least_gain import FORMS, least_gain
-from sweep.util.strict import Named, Problem, find
+from sweep.util.strict import Named, Problem, chosen_by_hand, find
 
 
 class PolicySpec(Named):
@@ -131,3 +131,12 @@ def policy_named(name: str) -> type[PolicySpec]:
         return find(PolicySpec, name)
     except Problem as error:
         raise UsageError(f"policy: {error}") from error
+
+
+def policy_spec(given: Mapping[str, Any]) -> PolicySpec:
+    """A policy as a search space file would give it, with the defaults for what is left out.
+
+    Raises:
+        SpaceError: There is no such policy, or a setting is unknown or out of range.
+    """
+    return chosen_by_hand(PolicySpec, "policy", given)

@@ -9,10 +9,8 @@ from typing import Any, Literal
 
 from optuna.pruners import BasePruner, PercentilePruner
 from optuna.trial import FrozenTrial
-from pydantic import ValidationError
 
-from sweep.errors import SpaceError
-from sweep.util.strict import Named, Problem, choose
+from sweep.util.strict import Named, chosen_by_hand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +91,4 @@ def pruner_spec(name: str, given: Mapping[str, Any]) -> PrunerSpec:
     Raises:
         SpaceError: There is no such pruner, or an argument is missing, unknown or out of range.
     """
-    try:
-        return choose(PrunerSpec, {"name": name, **given})
-    except ValidationError as error:
-        told = (
-            f"pruner {name}: {'.'.join(map(str, problem['loc'])) or 'arguments'}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise SpaceError("\n".join(told)) from error
-    except Problem as error:
-        raise SpaceError(f"pruner: {error}") from error
+    return chosen_by_hand(PrunerSpec, "pruner", {"name": name, **given})

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.errors import UsageError
-from sweep.policies import MIN_GAIN, first_rung, least_gain, make_policy, policy_named
+from sweep.policies import (
+    MIN_GAIN,
+    PolicySpec,
+    first_rung,
+    least_gain,
+    make_policy,
+    policy_named,
+    policy_spec,
+)
 from sweep.pruners import NoPruner, PrunerSpec
 from sweep.records import DEFAULT_TRIAL
 from sweep.search.pruner_adapter import PrunerAdapter
@@ -29,11 +37,15 @@ from sweep.simulate._report import (
 )
 from sweep.simulate._run import Run
 from sweep.simulate._table import Table
+from sweep.util.yaml_lines import load_yaml
 
 #: What `default` stands for, and the gain that ends it: one for five folds and ten.
 OURS, OUR_GAIN = "expected_improvement", "0.8 errors"
 #: Shares of the whole cost at which regret is told.
 COSTS = np.linspace(0.005, 1.0, 200)
+
+#: No table has more trials, so that none of its settings is refused for being above their number.
+_ANY_NUMBER = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,26 +80,22 @@ def parse_arm(text: str, *, pruner: PrunerSpec | None = None, sampler: str = "ra
     `default` is `expected_improvement:0.8 errors`; `greedy:10` stops after ten completions,
     `expected_improvement:0.25` when no fold promises that gain, see `LeastGain`; halving and
     intensification stop when they have decided, standard order when everything is done.
-    `default@2` searches over two partitions.
+    `default@2` searches over two partitions. `{name: wave, epochs: [10]}` is what a search space
+    has under `policy`.
 
     Raises:
-        UsageError: There is no such policy, or the part behind the colon or @ is not a number that
-            fits.
+        UsageError: There is no such policy, the part behind the colon or @ is not a number that
+            fits, or a setting is unknown or out of range.
     """
-    rest, at, repeats = text.partition("@")
-    name, _, detail = rest.partition(":")
+    settled, at, repeats = text.rpartition("@") if "@" in text else (text, "", "")
+    name, _, detail = settled.partition(":")
     if at and (not repeats.isdecimal() or int(repeats) < 1):
         raise UsageError(f"--policy: found {text!r}, expected NAME@PARTITIONS, at least 1")
-    spec = policy_named(OURS if name == "default" else name)
-    count: int | None = None
-    gain: float | str | None = None
-    try:
-        if spec.knows_gain():
-            gain = _gain(detail or (OUR_GAIN if name == "default" else MIN_GAIN))
-        else:
-            count = int(detail) if detail else spec.model_fields["num_completions"].default
-    except (ValueError, UsageError) as error:
-        raise UsageError(f"--policy: found {text!r}, expected NAME or NAME:NUMBER") from error
+    if settled.startswith("{"):
+        spec = _spec_of(settled)
+        gain, count = spec.min_gain, spec.num_completions
+    else:
+        spec, gain, count = _spec_by_name(name, detail, text)
     settings = {
         "pinned": None,  # a table has no default
         # A table's configurations are all known, as a random sampler's; one that learns would
@@ -97,13 +105,13 @@ def parse_arm(text: str, *, pruner: PrunerSpec | None = None, sampler: str = "ra
     }
     taken = signature(spec.policy).parameters
     settings = {
-        **spec(name=spec.kind()).settings(),
+        **spec.settings(),
         **{key: value for key, value in settings.items() if key in taken},
     }
     del settings["num_trials"]  # is the table's
     return Arm(
         label=text,
-        policy=spec.kind(),
+        policy=spec.name,
         settings=settings,
         num_completions=count,
         min_gain=gain,
@@ -111,6 +119,31 @@ def parse_arm(text: str, *, pruner: PrunerSpec | None = None, sampler: str = "ra
         pruner=pruner or NoPruner(),
         sampler=sampler,
     )
+
+
+def _spec_by_name(
+    name: str, detail: str, text: str
+) -> tuple[PolicySpec, float | str | None, int | None]:
+    """Usual settings, the gain that ends the sweep and the complete trials that do."""
+    model = policy_named(OURS if name == "default" else name)
+    count: int | None = None
+    gain: float | str | None = None
+    try:
+        if model.knows_gain():
+            gain = _gain(detail or (OUR_GAIN if name == "default" else MIN_GAIN))
+        else:
+            count = int(detail) if detail else model.model_fields["num_completions"].default
+    except (ValueError, UsageError) as error:
+        raise UsageError(f"--policy: found {text!r}, expected NAME or NAME:NUMBER") from error
+    return model(name=model.kind()), gain, count
+
+
+def _spec_of(text: str) -> PolicySpec:
+    """Settings as a search space has them, for tables of any size."""
+    given, _ = load_yaml(text, "--policy")
+    if "num_trials" in given:
+        raise UsageError(f"--policy: found num_trials in {text!r}, which is the table's: leave it")
+    return policy_spec({"name": None, **given, "num_trials": _ANY_NUMBER})
 
 
 def _gain(given: float | str) -> float | str:

@@ -7,10 +7,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from ptxcore.hints import did_you_mean
+from sweep.errors import SpaceError
 
 
 class Strict(BaseModel):
@@ -105,6 +106,30 @@ def choose(family: type[NamedModel], data: Any, default: str | None = None) -> N
         raise PydanticCustomError("mapping", "Input should be a mapping")
     model = find(family, data.get("name", default))
     return model.model_validate({**data, "name": model.kind()})
+
+
+def chosen_by_hand(family: type[NamedModel], what: str, data: Mapping[str, Any]) -> NamedModel:
+    """What `choose` does, for a mapping that comes from no file: problems name no line.
+
+    Args:
+        family: Base of the models.
+        what: What its members are, for messages.
+        data: Content, `name` included.
+
+    Raises:
+        SpaceError: There is none of the name, or an argument is missing, unknown or out of range.
+    """
+    try:
+        return choose(family, data)
+    except ValidationError as error:
+        told = (
+            f"{what} {data['name']}: {'.'.join(map(str, problem['loc'])) or 'arguments'}: "
+            f"{problem['msg']}"
+            for problem in error.errors()
+        )
+        raise SpaceError("\n".join(told)) from error
+    except Problem as error:
+        raise SpaceError(f"{what}: {error}") from error
 
 
 def import_all(package: str) -> None:

@@ -134,6 +134,21 @@ def test_more_partitions_than_a_table_has_are_refused() -> None:
             parse_arm(text)
 
 
+def test_settings_of_a_policy_as_a_search_space_has_them() -> None:
+    by_name, settled = parse_arm("greedy:7"), parse_arm("{name: greedy, num_completions: 7}")
+    assert dataclasses.replace(settled, label=by_name.label) == by_name
+    assert parse_arm("{name: greedy, num_completions: 60}").num_completions == 60
+    assert parse_arm("{name: wave}@2").repeats == 2
+    wave = parse_arm("{name: wave, epochs: [1], keep: [0.25], min_gain: 0.5 errors}")
+    assert (wave.settings["epochs"], wave.settings["keep"]) == ([1], [0.25])
+    assert wave.min_gain == wave.settings["min_gain"] == "0.5 errors"
+    one = load_table(TABLES.parent / "curves" / "phantom_sgd_curves_k5.npz")
+    _, run = replay(one, wave, Cluster(), 0)
+    assert len({trial for trial, _ in run.started}) == one.num_trials
+    # Forty first epochs, then whole folds of the best ten at most: a partition has 2,400 epochs.
+    assert run.num_epochs <= 40 + 10 * 5 * 12
+
+
 def test_a_partial_leader_that_falls_back_is_replaced() -> None:
     one = table([[[0.9, 0.0, 0.0], [0.8, 0.8, 0.8]]])
     policy = make_policy("greedy", {"num_trials": 2, "pinned": None}, 3)
@@ -442,6 +457,17 @@ def test_the_command_prints_a_list(capfd: pytest.CaptureFixture[str], tmp_path: 
         (["nowhere.npz"], "no such table"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "greedy:x"], "NAME or NAME:NUMBER"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "gredy"], "did you mean"),
+        ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "{name: wav}"], "did you mean 'wave'"),
+        ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "{epochs: [2]}"], "expected one of"),
+        ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "{name: wave"], "not YAML"),
+        (
+            [str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "greedy,{name: wave, epochs: [3, 2]}"],
+            "expected rising epochs",
+        ),
+        (
+            [str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "{name: wave, num_trials: 3}"],
+            "which is the table's",
+        ),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--sampler", "tbe"], "sampler: found 'tbe'"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "medan"], "did you mean 'median'"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "median", "--set", "x=1"], "x: Extra"),
