@@ -1,19 +1,23 @@
 """Fewest epochs for the same winner: the part of `bench_policies` over tables with learning curves.
 
-Every policy with every pruner that looks at epochs, first waves of several schedules, and of each
-group the one that the other tables would have taken (`leave_one_out`), which is the figure to
-quote; beside them Optuna's own pruners in plain Optuna. Costs are shares of all epochs.
+Every policy with every pruner that looks at epochs, first waves whose looks lie at the same shares
+of any fold, and of each group the one that the other tables would have taken (`leave_one_out`),
+which is the figure to quote; beside them Optuna's own pruners in plain Optuna. Costs are shares of
+all epochs. Tables are told by folds and epochs, and all together; what each policy costs and loses
+against two others is paired over tables, with a 95% interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from optuna_peers import bench_peers
 
-from sweep.pruners import pruner_spec
+from sweep.pruners import PrunerSpec, pruner_spec
 from sweep.simulate import (
     Arm,
     Cluster,
@@ -25,94 +29,157 @@ from sweep.simulate import (
     replay_all,
 )
 
-#: What the goals are measured against.
-BEFORE = "default same_epoch"
-#: The largest share of its epochs, at a regret that is no higher.
+#: What the goal is measured against, and what `attention_unet` had before the wave.
+BEFORE, GREEDY = "default same_epoch", "greedy:10 same_epoch"
+#: The largest share of the epochs of `BEFORE`, at a regret that is no higher.
 GOAL = 0.67
+#: The wave of the space `attention_unet`.
+SHIPPED = "wave 1/6: 0.5"
 
-PRUNERS = {
-    "same_epoch": pruner_spec("same_epoch", {}),
-    "successive_halving": pruner_spec("successive_halving", {"min_resource": 2}),
-    "hyperband": pruner_spec("hyperband", {"min_resource": 2, "max_resource": 12}),
-    "wilcoxon": pruner_spec("wilcoxon", {}),
-}
 PEERS = ("default", "greedy:3", "greedy:10", "halving")
-#: Epochs of the looks, and the shares that go on.
-SCHEDULES = (
-    ((2, 5), (0.5, 0.2)),
-    ((2, 8), (0.5, 0.2)),
-    ((1, 4), (0.5, 0.2)),
-    ((2, 5), (0.5, 0.25)),
-    ((2, 5), (0.4, 0.15)),
-    ((2,), (0.25,)),
-    ((3,), (0.2,)),
-    ((3,), (0.25,)),
-)
+#: Looks as shares of a fold, and the shares of trials that go on.
+LOOKS = {
+    SHIPPED: ((1 / 6,), (0.5,)),
+    "wave 1/6: 0.7": ((1 / 6,), (0.7,)),
+    "wave 1/6: 0.25": ((1 / 6,), (0.25,)),
+    "wave 1/4: 0.25": ((1 / 4,), (0.25,)),
+    "wave 1/3: 0.3": ((1 / 3,), (0.3,)),
+    "wave 1/6 5/12: 0.5 0.2": ((1 / 6, 5 / 12), (0.5, 0.2)),
+    "wave 1/6 5/12: 0.5 0.3": ((1 / 6, 5 / 12), (0.5, 0.3)),
+    "wave 1/6 2/3: 0.5 0.2": ((1 / 6, 2 / 3), (0.5, 0.2)),
+    "wave 1/12 1/4: 0.5 0.2": ((1 / 12, 1 / 4), (0.5, 0.2)),
+    "wave 1/12 1/3: 0.5 0.2": ((1 / 12, 1 / 3), (0.5, 0.2)),
+}
+#: Epochs for any length of fold: what `wave` is by its name.
+IN_EPOCHS = "wave, epochs 2 5"
 
 
-def arms() -> list[tuple[str, Arm]]:
-    """By label; the first wave is the one that ships."""
-    found = [(name, parse_arm(name)) for name in PEERS]
-    found.append((BEFORE, parse_arm("default", pruner=PRUNERS["same_epoch"])))
-    for pruner, spec in PRUNERS.items():
-        found.append((f"greedy:3 {pruner}", parse_arm("greedy:3", pruner=spec)))
-    for epochs, keep in SCHEDULES:
-        wave = parse_arm("wave")
-        settings: dict[str, Any] = {**wave.settings, "epochs": epochs, "keep": keep}
-        label = f"wave {','.join(map(str, epochs))}/{','.join(map(str, keep))}"
-        arm = Arm(label=label, policy="wave", settings=settings, min_gain=wave.min_gain)
-        found.append((label, arm))
-    return found
+def pruners(num_epochs: int) -> dict[str, PrunerSpec]:
+    """By label; warm-ups and resources are shares of a fold, as the looks are."""
+    sixth, quarter = (max(1, round(share * num_epochs)) for share in (1 / 6, 1 / 4))
+    early = {"n_startup_trials": 8, "n_warmup_steps": sixth, "window": 5}
+    return {
+        # With a count of complete trials, as `attention_unet` had it.
+        "same_epoch": pruner_spec("same_epoch", early),
+        # Its own warm-up of three epochs is a quarter of the folds that it was measured on.
+        "usual same_epoch": pruner_spec("same_epoch", {"n_warmup_steps": quarter}),
+        "successive_halving": pruner_spec("successive_halving", {"min_resource": sixth}),
+        "hyperband": pruner_spec(
+            "hyperband", {"min_resource": sixth, "max_resource": max(num_epochs, sixth)}
+        ),
+        "wilcoxon": pruner_spec("wilcoxon", {}),
+    }
+
+
+def arms(num_epochs: int) -> dict[str, Arm]:
+    """By label, for folds of so many epochs."""
+    by_pruner = pruners(num_epochs)
+    found = {name: parse_arm(name) for name in PEERS}
+    found[BEFORE] = parse_arm("default", pruner=by_pruner.pop("usual same_epoch"))
+    for number in (10, 5):
+        policy = f"greedy:{number}"
+        found[f"{policy} same_epoch"] = parse_arm(policy, pruner=by_pruner["same_epoch"])
+    for label, pruner in by_pruner.items():
+        found[f"greedy:3 {label}"] = parse_arm("greedy:3", pruner=pruner)
+    for label, (shares, keep) in LOOKS.items():
+        epochs = [max(1, round(share * num_epochs)) for share in shares]
+        found[label] = parse_arm(f"{{name: wave, epochs: {epochs}, keep: {[*keep]}}}")
+    found[IN_EPOCHS] = parse_arm("wave")
+    return {label: dataclasses.replace(arm, label=label) for label, arm in found.items()}
+
+
+def some(table: Table, number: int) -> Table:
+    """A random part of the configurations."""
+    rows = np.random.default_rng(0).choice(table.num_trials, number, replace=False)
+    assert table.curves is not None
+    return dataclasses.replace(
+        table,
+        scores=table.scores[:, rows],
+        seconds=table.seconds[:, rows],
+        curves=table.curves[:, rows],
+        cases=None,
+        case_folds=None,
+        params=tuple(table.params[row] for row in rows),
+    )
 
 
 def bench(tables: Sequence[Table], num_seeds: int, num_workers: int) -> dict[str, Any]:
-    """Print the figures, and return them."""
-    known = arms()
+    """Print the figures of every length of fold and of all, and return them."""
+    groups: dict[tuple[int, int], list[Table]] = defaultdict(list)
+    for table in tables:
+        assert table.curves is not None
+        groups[table.num_folds, table.curves.shape[-1]].append(table)
     cluster = Cluster(num_workers=num_workers)
-    by_arm = replay_all(tables, [arm for _, arm in known], cluster, range(num_seeds))
-    results = dict(zip((label for label, _ in known), by_arm, strict=True))
-    for group in ("wave", "greedy", "default"):
-        members = [label for label in results if label.startswith(group)]
-        chosen = leave_one_out([results[label] for label in members])
-        results[f"{group}, left out"] = [
-            results[members[arm]][place] for place, arm in enumerate(chosen)
+    together: dict[str, list[ReplayResult]] = defaultdict(list)
+    names: list[str] = []
+    told: dict[str, Any] = {}
+    for (num_folds, num_epochs), group in sorted(groups.items()):
+        known = arms(num_epochs)
+        by_arm = replay_all(group, [*known.values()], cluster, range(num_seeds))
+        results = dict(zip(known, by_arm, strict=True))
+        names += [table.name for table in group]
+        title = f"{len(group)} tables of {num_folds} folds x {num_epochs} epochs"
+        told[title] = show(title, results)
+        for label, found in results.items():
+            together[label] += found
+    chosen = {}
+    for kind in ("wave", "greedy", "default"):
+        members = [label for label in together if label.startswith(kind)]
+        left_out = [members[arm] for arm in leave_one_out([together[one] for one in members])]
+        together[f"{kind}, left out"] = [
+            together[label][place] for place, label in enumerate(left_out)
         ]
-    print(f"{'policy and pruner':28} {'epochs':>6} {'regret':>7} {'hit':>5}  most on a table")
-    means = {}
+        chosen[kind] = dict(Counter(left_out).most_common())
+        print(f"{kind}, left out: {chosen[kind]}")
+    told["all"] = show(f"all {len(names)} tables", together)
+    for name, mean in bench_peers(tables, num_seeds).items():
+        told["all"][f"optuna {name}"] = {
+            key: round(getattr(mean, key), 4) for key in ("cost_epochs", "regret", "hit")
+        }
+        print(f"optuna {name:20} {mean.cost_epochs:6.3f} {mean.regret:7.4f} {mean.hit:5.2f}")
+    for label in ("wave, left out", SHIPPED):
+        against = told["all"][label]["against"][BEFORE]
+        print(
+            f"{label} / {BEFORE}: {against['epochs_ratio']} of the epochs (goal {GOAL}), "
+            f"regret {against['regret_more']:+} +- {against['regret_more_width']}"
+        )
+    return {
+        "tables": names,
+        "goal_ratio": GOAL,
+        "left_out": chosen,
+        "groups": told,
+        "by_table": {
+            label: [
+                [round(one.outcome.cost_epochs, 3), round(one.outcome.regret, 3)]
+                for one in together[label]
+            ]
+            for label in ("wave, left out", SHIPPED, BEFORE)
+        },
+    }
+
+
+def show(title: str, results: Mapping[str, Sequence[ReplayResult]]) -> dict[str, Any]:
+    """Print a row for each label, and return them."""
+    print(
+        f"{title}\n{'':24} {'epochs':>6} {'regret':>7} {'hit':>5} {'most':>6}   {GREEDY}; {BEFORE}"
+    )
+    told = {}
     for label, found in results.items():
         mean = mean_outcome([one.outcome for one in found])
         most = max(one.outcome.cost_epochs for one in found)
-        means[label] = {
+        pairs = {other: paired(found, results[other]) for other in (GREEDY, BEFORE)}
+        shown = f"{label:24} {mean.cost_epochs:6.3f} {mean.regret:7.4f} {mean.hit:5.2f} {most:6.3f}"
+        for pair in pairs.values():
+            shown += " {epochs_ratio}, {regret_more} +- {regret_more_width};".format(**pair)
+        print(shown.rstrip(";"), flush=True)
+        told[label] = {
             "cost_epochs": round(mean.cost_epochs, 4),
             "regret": round(mean.regret, 4),
             "hit": round(mean.hit, 4),
             "most_epochs": round(most, 4),
+            "against": pairs,
         }
-        print(f"{label:28} {mean.cost_epochs:6.3f} {mean.regret:7.4f} {mean.hit:5.2f} {most:6.3f}")
-    for name, mean in bench_peers(tables, num_seeds).items():
-        means[f"optuna {name}"] = {
-            key: round(getattr(mean, key), 4) for key in ("cost_epochs", "regret", "hit")
-        }
-        label = f"optuna {name}"
-        print(f"{label:28} {mean.cost_epochs:6.3f} {mean.regret:7.4f} {mean.hit:5.2f}")
-    against = paired(results["wave, left out"], results[BEFORE])
-    print(
-        f"wave, left out / {BEFORE}: {against['epochs_ratio']} of the epochs (goal {GOAL}), "
-        f"regret {against['regret_more']:+} +- {against['regret_more_width']}"
-    )
-    return {
-        "tables": [table.name for table in tables],
-        "goal_ratio": GOAL,
-        **against,
-        "policies": means,
-        "by_table": {
-            label: [
-                [round(one.outcome.cost_epochs, 3), round(one.outcome.regret, 3)]
-                for one in results[label]
-            ]
-            for label in ("wave, left out", BEFORE)
-        },
-    }
+    return told
 
 
 def paired(found: Sequence[ReplayResult], other: Sequence[ReplayResult]) -> dict[str, float | None]:

@@ -1,5 +1,7 @@
 """Fold policies side by side over tables: `make bench-policies TABLES=folder [SEEDS=5]`.
 
+    python tests/benchmarks/bench_policies.py [FOLDER] [SEEDS] [WORKERS] [--curves] [--only 20]
+
 Prints cost (and its share of the epochs), regret, regret on fresh partitions and hits, means over
 tables and seeds, for every number of folds apart; how far our policy is from the exhaustive search
 on fresh partitions, paired over tables and seeds, with a 95% interval over tables; and which goals
@@ -11,8 +13,9 @@ and the thirteen with curves take about a quarter of an hour on two processors.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+from argparse import RawTextHelpFormatter
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -103,13 +106,18 @@ def _say_goals(tables: list[Table], fresh: dict[str, list[float]], means: dict[s
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_TABLES
-    paths = sorted(folder.glob("*.npz"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=RawTextHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT_TABLES)
+    parser.add_argument("seeds", nargs="?", type=int, default=3)
+    parser.add_argument("workers", nargs="?", type=int, default=1)
+    parser.add_argument("--curves", action="store_true", help="those with curves alone")
+    parser.add_argument("--only", type=int, help="of so many configurations of those with curves")
+    given = parser.parse_args()
+    paths = sorted(given.folder.glob("*.npz"))
     paths += sorted(CURVES.glob("*.npz"))
-    if folder.resolve() != DEFAULT_TABLES:
+    if given.folder.resolve() != DEFAULT_TABLES:
         paths.append(DEFAULT_TABLES / "siim_unet_k5.npz")
-    num_seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    num_workers = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    num_seeds, num_workers = given.seeds, given.workers
     by_folds: dict[int, list[Table]] = defaultdict(list)
     curved: list[Table] = []
     for path in paths:
@@ -117,13 +125,16 @@ def main() -> None:
             is_table = "scores" in arrays.files
         if is_table:
             table = load_table(path)
-            (curved if table.curves is not None else by_folds[table.num_folds]).append(table)
+            if table.curves is not None:
+                curved.append(bench_epochs.some(table, given.only) if given.only else table)
+            elif not given.curves:
+                by_folds[table.num_folds].append(table)
     results: dict[str, Any] = {}
     epochs = bench_epochs.bench(curved, num_seeds, num_workers) if len(curved) > 1 else None
     for num_folds, tables in sorted(by_folds.items()):
         print(f"k = {num_folds}, {len(tables)} tables, {num_seeds} seeds, {num_workers} workers")
         results[str(num_folds)] = bench(tables, num_seeds, num_workers)
-    told = {"num_seeds": num_seeds, "num_workers": num_workers}
+    told = {"num_seeds": num_seeds, "num_workers": num_workers, "only": given.only}
     goals = {"by_folds": GOALS, "most_cost": MOST_COST, "at_regret": AT_REGRET}
     print(json.dumps({**told, "goals": goals, "by_folds": results, "epochs": epochs}))
 
