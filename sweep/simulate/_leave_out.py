@@ -13,7 +13,10 @@ MAX_REGRET = 0.02
 
 
 def leave_one_out(
-    by_arm: Sequence[Sequence[ReplayResult]], *, max_regret: float = MAX_REGRET
+    by_arm: Sequence[Sequence[ReplayResult]],
+    *,
+    max_regret: float = MAX_REGRET,
+    no_worse_than: Sequence[ReplayResult] | None = None,
 ) -> list[int]:
     """Choose a policy for each table without looking at it.
 
@@ -24,6 +27,8 @@ def leave_one_out(
     Args:
         by_arm: Results by policy, then by table.
         max_regret: At least 0.
+        no_worse_than: Results of a policy by table; its mean regret on the other tables takes the
+            place of `max_regret`.
 
     Returns:
         Index of the policy for each table.
@@ -34,14 +39,20 @@ def leave_one_out(
     num_tables = len(by_arm[0])
     if num_tables < 2:
         raise UsageError(f"found {num_tables} table, expected two at least to leave one out")
-    return [_best(by_arm, table, max_regret) for table in range(num_tables)]
-
-
-def _best(by_arm: Sequence[Sequence[ReplayResult]], left_out: int, max_regret: float) -> int:
-    means: list[Outcome] = [
-        mean_outcome([one.outcome for place, one in enumerate(results) if place != left_out])
-        for results in by_arm
+    return [
+        _best(
+            [_of_others(results, table) for results in by_arm],
+            _of_others(no_worse_than, table).regret if no_worse_than else max_regret,
+        )
+        for table in range(num_tables)
     ]
+
+
+def _of_others(results: Sequence[ReplayResult], left_out: int) -> Outcome:
+    return mean_outcome([one.outcome for place, one in enumerate(results) if place != left_out])
+
+
+def _best(means: Sequence[Outcome], max_regret: float) -> int:
     good = [arm for arm, mean in enumerate(means) if mean.regret <= max_regret]
     if good:
         return min(good, key=lambda arm: means[arm].cost_epochs)

@@ -50,6 +50,16 @@ LOOKS = {
     "wave 1/12 1/4: 0.5 0.2": ((1 / 12, 1 / 4), (0.5, 0.2)),
     "wave 1/12 1/3: 0.5 0.2": ((1 / 12, 1 / 3), (0.5, 0.2)),
 }
+#: The wave of the fewest epochs at a mean regret on the other tables that is no higher than that of
+#: `BEFORE` there: what the goal asks for.
+AT_THAT_REGRET = "wave, left out for the goal"
+#: Label, what the arms' labels begin with, whether the bound is that of the goal.
+LEFT_OUT = (
+    ("wave, left out", "wave", False),
+    (AT_THAT_REGRET, "wave", True),
+    ("greedy, left out", "greedy", False),
+    ("default, left out", "default", False),
+)
 #: Epochs for any length of fold: what `wave` is by its name.
 IN_EPOCHS = "wave, epochs 2 5"
 
@@ -123,21 +133,21 @@ def bench(tables: Sequence[Table], num_seeds: int, num_workers: int) -> dict[str
         for label, found in results.items():
             together[label] += found
     chosen = {}
-    for kind in ("wave", "greedy", "default"):
-        members = [label for label in together if label.startswith(kind)]
-        left_out = [members[arm] for arm in leave_one_out([together[one] for one in members])]
-        together[f"{kind}, left out"] = [
-            together[label][place] for place, label in enumerate(left_out)
-        ]
-        chosen[kind] = dict(Counter(left_out).most_common())
-        print(f"{kind}, left out: {chosen[kind]}")
+    for label, kind, bound in LEFT_OUT:
+        members = [name for name in together if name.startswith(kind) and name not in chosen]
+        no_worse_than = together[BEFORE] if bound else None
+        places = leave_one_out([together[name] for name in members], no_worse_than=no_worse_than)
+        left_out = [members[arm] for arm in places]
+        chosen[label] = dict(Counter(left_out).most_common())
+        print(f"{label}: {chosen[label]}")
+        together[label] = [together[name][place] for place, name in enumerate(left_out)]
     told["all"] = show(f"all {len(names)} tables", together)
     for name, mean in bench_peers(tables, num_seeds).items():
         told["all"][f"optuna {name}"] = {
             key: round(getattr(mean, key), 4) for key in ("cost_epochs", "regret", "hit")
         }
         print(f"optuna {name:20} {mean.cost_epochs:6.3f} {mean.regret:7.4f} {mean.hit:5.2f}")
-    for label in ("wave, left out", SHIPPED):
+    for label in (AT_THAT_REGRET, "wave, left out", SHIPPED):
         against = told["all"][label]["against"][BEFORE]
         print(
             f"{label} / {BEFORE}: {against['epochs_ratio']} of the epochs (goal {GOAL}), "
@@ -153,7 +163,7 @@ def bench(tables: Sequence[Table], num_seeds: int, num_workers: int) -> dict[str
                 [round(one.outcome.cost_epochs, 3), round(one.outcome.regret, 3)]
                 for one in together[label]
             ]
-            for label in ("wave, left out", SHIPPED, BEFORE)
+            for label in (AT_THAT_REGRET, "wave, left out", SHIPPED, BEFORE)
         },
     }
 
