@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweep.policies._wave import WaveSpec, usual_keep
+from sweep.policies._wave import WaveSpec
 from sweep.simulate import Cluster, load_table, parse_arm, replay_seeds
 from sweep.space import load_space
 
@@ -28,13 +28,13 @@ def test_the_shipped_wave_is_the_one_of_the_space(bench_epochs: SimpleNamespace)
     arm = bench_epochs.arms(60)[bench_epochs.SHIPPED]
     assert (arm.policy, arm.min_gain) == (policy.name, policy.min_gain)
     assert arm.settings["epochs"] == policy.epochs
-    assert arm.settings["keep"] == [*usual_keep(policy.num_trials, len(policy.epochs))]
+    assert arm.settings["keep"] == policy.keep
 
 
 def test_looks_and_warm_ups_are_shares_of_a_fold(bench_epochs: SimpleNamespace) -> None:
     short, long = bench_epochs.arms(12), bench_epochs.arms(60)
     assert [*short] == [*long]
-    for label, (shares, _) in bench_epochs.LOOKS.items():
+    for label, (shares, *_) in bench_epochs.LOOKS.items():
         for arm, num_epochs in ((short[label], 12), (long[label], 60)):
             assert arm.settings["epochs"] == [round(share * num_epochs) for share in shares]
     for label, epochs in ((bench_epochs.BEFORE, 3), (bench_epochs.GREEDY, 2)):

@@ -113,7 +113,7 @@ def _looks(told: SpaceForecast) -> str:
     if not told.looks or told.measured is None:
         return ""
     places = (
-        "a look after a sixth"
+        "a look after a third"
         if told.measured.num_looks == 1
         else ("looks after a sixth and five twelfths")
     )

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from optuna_peers import bench_peers
 
+from sweep.policies import MIN_GAIN
 from sweep.pruners import PrunerSpec, pruner_spec
 from sweep.simulate import (
     Arm,
@@ -34,21 +35,24 @@ BEFORE, GREEDY = "default same_epoch", "greedy:10 same_epoch"
 #: The largest share of the epochs of `BEFORE`, at a regret that is no higher.
 GOAL = 0.67
 #: The wave of the space `attention_unet`.
-SHIPPED = "wave 1/6: 0.5"
+SHIPPED = "wave 1/3: 0.35, to 0.1"
 
 PEERS = ("default", "greedy:3", "greedy:10", "halving")
-#: Looks as shares of a fold, and the shares of trials that go on.
+#: Looks as shares of a fold, the shares of trials that go on, and the gain that ends the sweep.
 LOOKS = {
-    SHIPPED: ((1 / 6,), (0.5,)),
-    "wave 1/6: 0.7": ((1 / 6,), (0.7,)),
-    "wave 1/6: 0.25": ((1 / 6,), (0.25,)),
-    "wave 1/4: 0.25": ((1 / 4,), (0.25,)),
-    "wave 1/3: 0.3": ((1 / 3,), (0.3,)),
-    "wave 1/6 5/12: 0.5 0.2": ((1 / 6, 5 / 12), (0.5, 0.2)),
-    "wave 1/6 5/12: 0.5 0.3": ((1 / 6, 5 / 12), (0.5, 0.3)),
-    "wave 1/6 2/3: 0.5 0.2": ((1 / 6, 2 / 3), (0.5, 0.2)),
-    "wave 1/12 1/4: 0.5 0.2": ((1 / 12, 1 / 4), (0.5, 0.2)),
-    "wave 1/12 1/3: 0.5 0.2": ((1 / 12, 1 / 3), (0.5, 0.2)),
+    SHIPPED: ((1 / 3,), (0.35,), 0.1),
+    "wave 1/3: 0.35": ((1 / 3,), (0.35,), MIN_GAIN),
+    "wave 1/3: 0.3, to 0.1": ((1 / 3,), (0.3,), 0.1),
+    "wave 1/3: 0.2": ((1 / 3,), (0.2,), MIN_GAIN),
+    "wave 1/4: 0.35, to 0.1": ((1 / 4,), (0.35,), 0.1),
+    "wave 1/4: 0.35": ((1 / 4,), (0.35,), MIN_GAIN),
+    "wave 1/4: 0.25": ((1 / 4,), (0.25,), MIN_GAIN),
+    "wave 1/6: 0.5": ((1 / 6,), (0.5,), MIN_GAIN),
+    "wave 1/6: 0.7": ((1 / 6,), (0.7,), MIN_GAIN),
+    "wave 1/6 5/12: 0.5 0.2": ((1 / 6, 5 / 12), (0.5, 0.2), MIN_GAIN),
+    "wave 1/6 5/12: 0.5 0.3": ((1 / 6, 5 / 12), (0.5, 0.3), MIN_GAIN),
+    "wave 1/12 1/4: 0.5 0.2": ((1 / 12, 1 / 4), (0.5, 0.2), MIN_GAIN),
+    "wave 1/3 2/3: 0.4 0.2": ((1 / 3, 2 / 3), (0.4, 0.2), MIN_GAIN),
 }
 #: The wave of the fewest epochs at a mean regret on the other tables that is no higher than that of
 #: `BEFORE` there: what the goal asks for.
@@ -91,9 +95,11 @@ def arms(num_epochs: int) -> dict[str, Arm]:
         found[f"{policy} same_epoch"] = parse_arm(policy, pruner=by_pruner["same_epoch"])
     for label, pruner in by_pruner.items():
         found[f"greedy:3 {label}"] = parse_arm("greedy:3", pruner=pruner)
-    for label, (shares, keep) in LOOKS.items():
+    for label, (shares, keep, gain) in LOOKS.items():
         epochs = [max(1, round(share * num_epochs)) for share in shares]
-        found[label] = parse_arm(f"{{name: wave, epochs: {epochs}, keep: {[*keep]}}}")
+        found[label] = parse_arm(
+            f"{{name: wave, epochs: {epochs}, keep: {[*keep]}, min_gain: {gain}}}"
+        )
     found[IN_EPOCHS] = parse_arm("wave")
     return {label: dataclasses.replace(arm, label=label) for label, arm in found.items()}
 
