@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweep.policies._wave import WaveSpec
+from sweep.policies._wave import WaveSpec, usual_keep
 from sweep.simulate import Cluster, load_table, parse_arm, replay_seeds
 from sweep.space import load_space
 
@@ -23,12 +23,13 @@ def _bench_epochs() -> SimpleNamespace:
 
 
 def test_the_shipped_wave_is_the_one_of_the_space(bench_epochs: SimpleNamespace) -> None:
-    policy = load_space("attention_unet").policy
+    space = load_space("attention_unet")
+    policy = space.policy
     assert isinstance(policy, WaveSpec)
-    arm = bench_epochs.arms(60)[bench_epochs.SHIPPED]
+    arm = bench_epochs.arms(space.fixed["max_epochs"])[bench_epochs.SHIPPED]
     assert (arm.policy, arm.min_gain) == (policy.name, policy.min_gain)
     assert arm.settings["epochs"] == policy.epochs
-    assert arm.settings["keep"] == policy.keep
+    assert arm.settings["keep"] == [*usual_keep(policy.num_trials, 1)]
 
 
 def test_looks_and_warm_ups_are_shares_of_a_fold(bench_epochs: SimpleNamespace) -> None:

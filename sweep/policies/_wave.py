@@ -42,8 +42,10 @@ from sweep.records import (
 )
 from sweep.util.strict import Problem
 
-#: Looks at the wave, the share of all trials that goes on at each, and how many do at least.
-EPOCHS, KEEP, FEWEST = (2, 5), (0.5, 0.2), (14, 8)
+#: Looks at the wave; by their number the share of all trials that goes on at each, and how many do
+#: at least.
+EPOCHS = (2, 5)
+KEEP = {1: ((0.35, 8),), 2: ((0.5, 14), (0.2, 8))}
 #: Share of the trials past all looks that train whole folds at once, whatever the workers, and how
 #: many may at least.
 _AT_ONCE, _FEWEST_AT_ONCE = 0.3, 3
@@ -97,8 +99,8 @@ class Wave(IndexedPolicy):
             num_folds: Folds of a complete trial.
             epochs: One-based epochs of the first fold after which the wave is looked at, rising.
             keep: Share of all trials that goes on at each look, falling; at least one trial. None
-                for one half at one look, then one fifth at a second, but 14 and 8 trials at
-                least.
+                for 0.35 at one look, 8 trials at least; for one half and one fifth at two, 14 and
+                8 at least.
             stragglers: Share of a look's members that it does not wait for, in [0, 1).
             window: Last epochs of the fold, judged by their mean; at least 1.
             pinned: Number of a trial that is never held back, because winners are compared with it.
@@ -263,7 +265,8 @@ class WaveSpec(PolicySpec):
 
     Attributes:
         epochs: Epochs of the first fold after which the wave is looked at.
-        keep: Share of all trials that goes on at each look; None for the usual two.
+        keep: Share of all trials that goes on at each look; None for the
+            usual ones of one look or two.
         stragglers: Share of a look's members that it does not wait for.
         window: Last epochs of the fold, judged by their mean.
     """
@@ -304,10 +307,10 @@ def usual_keep(num_trials: int, num_looks: int) -> tuple[float, ...]:
     """Shares that go on; of few trials more of them, since a look tells them apart no better.
 
     Returns:
-        One for each look, but two at most: more of them have no usual shares.
+        One for each look; none for more than two, which have no usual shares.
     """
-    shares = zip(KEEP[:num_looks], FEWEST[:num_looks], strict=True)
-    return tuple(min(1.0, max(share, fewest / num_trials)) for share, fewest in shares)
+    usual = KEEP.get(num_looks, ())
+    return tuple(min(1.0, max(share, fewest / num_trials)) for share, fewest in usual)
 
 
 def num_kept(share: float, num_trials: int) -> int:
@@ -326,5 +329,5 @@ def check_looks(epochs: Sequence[int], keep: Sequence[float]) -> None:
     if not epochs or len(epochs) != len(keep) or not is_rising or not is_falling:
         raise UsageError(
             f"found epochs {list(epochs)} and keep {list(keep)}, expected rising epochs of at "
-            "least 1, and for each a share in (0, 1] that is no larger than the one before"
+            "least 1, and in `keep` for each a share in (0, 1], no larger than the one before"
         )

@@ -42,7 +42,7 @@ def leave_one_out(
     return [
         _best(
             [_of_others(results, table) for results in by_arm],
-            _of_others(no_worse_than, table).regret if no_worse_than else max_regret,
+            _of_others(no_worse_than, table).regret if no_worse_than is not None else max_regret,
         )
         for table in range(num_tables)
     ]

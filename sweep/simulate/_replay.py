@@ -91,59 +91,52 @@ def parse_arm(text: str, *, pruner: PrunerSpec | None = None, sampler: str = "ra
     name, _, detail = settled.partition(":")
     if at and (not repeats.isdecimal() or int(repeats) < 1):
         raise UsageError(f"--policy: found {text!r}, expected NAME@PARTITIONS, at least 1")
-    if settled.startswith("{"):
-        spec = _spec_of(settled)
-        gain, count = spec.min_gain, spec.num_completions
-    else:
-        spec, gain, count = _spec_by_name(name, detail, text)
-    settings = {
-        "pinned": None,  # a table has no default
+    spec = _spec_of(settled) if settled.startswith("{") else _spec_by_name(name, detail, text)
+    usual: dict[str, Any] = {"pinned": None}  # a table has no default
+    if "lookahead" not in spec.model_fields_set:
         # A table's configurations are all known, as a random sampler's; one that learns would
         # propose all of them before the first score.
-        "lookahead": None if sampler == "random" else 0,
-        "min_gain": gain,
-    }
+        usual["lookahead"] = None if sampler == "random" else 0
     taken = signature(spec.policy).parameters
     settings = {
         **spec.settings(),
-        **{key: value for key, value in settings.items() if key in taken},
+        **{key: value for key, value in usual.items() if key in taken},
     }
     del settings["num_trials"]  # is the table's
     return Arm(
         label=text,
         policy=spec.name,
         settings=settings,
-        num_completions=count,
-        min_gain=gain,
+        num_completions=spec.num_completions,
+        min_gain=spec.min_gain,
         repeats=int(repeats or 1),
         pruner=pruner or NoPruner(),
         sampler=sampler,
     )
 
 
-def _spec_by_name(
-    name: str, detail: str, text: str
-) -> tuple[PolicySpec, float | str | None, int | None]:
-    """Usual settings, the gain that ends the sweep and the complete trials that do."""
+def _spec_by_name(name: str, detail: str, text: str) -> PolicySpec:
+    """Usual settings, and the end that stands behind the colon."""
     model = policy_named(OURS if name == "default" else name)
-    count: int | None = None
-    gain: float | str | None = None
+    given: dict[str, Any] = {}
     try:
         if model.knows_gain():
-            gain = _gain(detail or (OUR_GAIN if name == "default" else MIN_GAIN))
-        else:
-            count = int(detail) if detail else model.model_fields["num_completions"].default
+            given["min_gain"] = _gain(detail or (OUR_GAIN if name == "default" else MIN_GAIN))
+        elif detail:
+            given["num_completions"] = int(detail)
     except (ValueError, UsageError) as error:
         raise UsageError(f"--policy: found {text!r}, expected NAME or NAME:NUMBER") from error
-    return model(name=model.kind()), gain, count
+    return policy_spec({"name": model.kind(), **given, "num_trials": _ANY_NUMBER})
 
 
 def _spec_of(text: str) -> PolicySpec:
     """Settings as a search space has them, for tables of any size."""
-    given, _ = load_yaml(text, "--policy")
+    given, _ = load_yaml(text, f"--policy {text}")
+    if "name" not in given:
+        raise UsageError(f"--policy: found {text!r}, expected {{name: NAME, KEY: VALUE, ...}}")
     if "num_trials" in given:
         raise UsageError(f"--policy: found num_trials in {text!r}, which is the table's: leave it")
-    return policy_spec({"name": None, **given, "num_trials": _ANY_NUMBER})
+    return policy_spec({**given, "num_trials": _ANY_NUMBER})
 
 
 def _gain(given: float | str) -> float | str:

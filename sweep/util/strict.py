@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ptxcore.hints import did_you_mean
 from sweep.errors import SpaceError
@@ -122,14 +122,17 @@ def chosen_by_hand(family: type[NamedModel], what: str, data: Mapping[str, Any])
     try:
         return choose(family, data)
     except ValidationError as error:
-        told = (
-            f"{what} {data['name']}: {'.'.join(map(str, problem['loc'])) or 'arguments'}: "
-            f"{problem['msg']}"
-            for problem in error.errors()
-        )
+        told = (f"{what} {data['name']}: {_told(one)}" for one in error.errors())
         raise SpaceError("\n".join(told)) from error
     except Problem as error:
         raise SpaceError(f"{what}: {error}") from error
+
+
+def _told(error: ErrorDetails) -> str:
+    problem = error.get("ctx", {}).get("error")
+    if isinstance(problem, Problem):
+        return f"{problem.key}: {problem}"
+    return f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {error['msg']}"
 
 
 def import_all(package: str) -> None:

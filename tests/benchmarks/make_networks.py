@@ -6,9 +6,10 @@ runs each sweep of `SWEEPS` with two workers and writes `<name>_k<folds>.npz` in
 `ptxsweep export-table --cases` does: 40 random configurations, objective average precision, no
 pruner. Radiographs are the positive ones below `PTXSWEEP_SIIM`; the phantom is drawn; nuclei are 64
 tiles of the fluorescence image with its mask that comes in the wheel of StarDist, for instance
-`stardist-0.9.2-cp311-cp311-*.whl` (BSD-3-Clause), held by blocks of four tiles that touch. Ten to
+`stardist-0.9.2-cp311-cp311-*.whl` (BSD-3-Clause), held by blocks of four tiles that touch. Five to
 twenty minutes a table on two cores; tables that exist are left alone and sweeps that were
-interrupted go on. Those in `tests/data/curves` are without `cases`.
+interrupted go on. `tests/data/curves/<name>_curves_*.npz` are these without `cases`, and
+`tests/data/cases` has those of one drawn set.
 """
 
 from __future__ import annotations
@@ -67,8 +68,7 @@ def store_of(data: str, folder: Path, nuclei: Path | None) -> Path:
         siim = Path(os.environ["PTXSWEEP_SIIM"])
         given = ["--dicom", str(siim / "dicom"), "--rle", str(siim / "train-rle.csv")]
     elif data == "nuclei":
-        if nuclei is None:
-            raise SystemExit("--nuclei: expected the wheel of StarDist")
+        assert nuclei is not None
         write_tiles(nuclei, source)
         given = ["--png", str(source), "--groups", str(source.with_suffix(".csv"))]
     else:
@@ -89,7 +89,7 @@ def write_tiles(wheel: Path, folder: Path) -> None:
     mask = ((labels > 0) * 255).astype(np.uint8)
     rows = ["image_id,group"]
     for part in ("images", "masks"):
-        (folder / part).mkdir(parents=True)
+        (folder / part).mkdir(parents=True, exist_ok=True)
     for top in range(0, image.shape[0], _TILE_PX):
         for left in range(0, image.shape[1], _TILE_PX):
             name, place = f"tile-{top}-{left}", np.s_[top : top + _TILE_PX, left : left + _TILE_PX]
@@ -105,6 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", default=[*SWEEPS], metavar="NAME")
     parser.add_argument("--nuclei", type=Path, metavar="WHEEL")
     given = parser.parse_args(arguments)
+    wanted = {SWEEPS[name][0] for name in given.names}
+    if "siim" in wanted and "PTXSWEEP_SIIM" not in os.environ:
+        parser.error("expected PTXSWEEP_SIIM, the folder of the radiographs")
+    if "nuclei" in wanted and given.nuclei is None:
+        parser.error("expected --nuclei, the wheel of StarDist")
     for name in given.names:
         data, options = SWEEPS[name]
         words = options.split()

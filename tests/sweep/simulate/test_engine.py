@@ -139,6 +139,12 @@ def test_settings_of_a_policy_as_a_search_space_has_them() -> None:
     assert dataclasses.replace(settled, label=by_name.label) == by_name
     assert parse_arm("{name: greedy, num_completions: 60}").num_completions == 60
     assert parse_arm("{name: wave}@2").repeats == 2
+    for policy in ("wave", "expected_improvement"):  # ends by a count, and not by a gain
+        one = parse_arm(f"{{name: {policy}, num_completions: 3}}")
+        assert (one.num_completions, one.min_gain) == (3, None)
+        replay(noisy(num_trials=8), one, Cluster(), 0)
+    assert parse_arm("expected_improvement").settings["lookahead"] is None
+    assert parse_arm("{name: expected_improvement, lookahead: 2}").settings["lookahead"] == 2
     wave = parse_arm("{name: wave, epochs: [1], keep: [0.25], min_gain: 0.5 errors}")
     assert (wave.settings["epochs"], wave.settings["keep"]) == ([1], [0.25])
     assert wave.min_gain == wave.settings["min_gain"] == "0.5 errors"
@@ -458,7 +464,7 @@ def test_the_command_prints_a_list(capfd: pytest.CaptureFixture[str], tmp_path: 
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "greedy:x"], "NAME or NAME:NUMBER"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "gredy"], "did you mean"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "{name: wav}"], "did you mean 'wave'"),
-        ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "{epochs: [2]}"], "expected one of"),
+        ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "{epochs: [2]}"], "expected {name: NAME"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "{name: wave"], "not YAML"),
         (
             [str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "greedy,{name: wave, epochs: [3, 2]}"],
@@ -467,6 +473,10 @@ def test_the_command_prints_a_list(capfd: pytest.CaptureFixture[str], tmp_path: 
         (
             [str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "{name: wave, num_trials: 3}"],
             "which is the table's",
+        ),
+        (
+            [str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "{name: wave, min_gain: foo}"],
+            "policy wave: min_gain: found 'foo'",
         ),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--sampler", "tbe"], "sampler: found 'tbe'"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "medan"], "did you mean 'median'"),

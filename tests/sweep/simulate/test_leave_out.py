@@ -48,9 +48,11 @@ def test_each_table_has_the_policy_that_the_others_would_take() -> None:
     assert leave_one_out([cheap, dear]) == [1, 1, 0]
     assert leave_one_out([cheap, dear], max_regret=0.3) == [0, 0, 0]
     assert leave_one_out([cheap, dear], max_regret=0.0) == [1, 1, 0]  # none is good enough
-    # On the others of the last table the reference has no regret, on those of the first two 0.2.
-    reference = [result(1, 0.0), result(1, 0.0), result(1, 0.4)]
-    assert leave_one_out([cheap, dear], no_worse_than=reference) == [1, 1, 0]
+    # On the others of the last table the reference has no regret, as the cheap one has none there;
+    # on those of the first two it has 0.3. Its mean over all three, 0.2, would refuse the cheap one
+    # (0.25) for the first two.
+    reference = [result(1, 0.0), result(1, 0.0), result(1, 0.6)]
+    assert leave_one_out([cheap, dear], no_worse_than=reference) == [0, 0, 0]
     reference = [result(1, 0.3), result(1, 0.3), result(1, 0.3)]
     assert leave_one_out([cheap, dear], no_worse_than=reference) == [0, 0, 0]
     with pytest.raises(UsageError, match="found 1 table"):

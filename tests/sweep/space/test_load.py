@@ -305,10 +305,12 @@ def test_the_input_space_asks_for_every_size_once_and_is_else_the_shipped_one() 
 def test_the_shipped_wave_looks_after_a_third_of_a_fold_and_its_sampler_learns() -> None:
     space = load_space("attention_unet")
     assert space.policy.looks() == (space.fixed["max_epochs"] // 3,)
+    # Or a trial would be judged by its held fold beside others by the mean of three epochs.
+    assert space.policy.looks()[0] <= space.fixed["patience"]
     assert space.policy.most_complete() == 15  # fourteen, and the default
     assert (space.sampler.name, space.pruner.name) == ("tpe", "none")
     fewer = effective_space("attention_unet", Overrides(num_trials=20))
-    assert fewer.policy.most_complete() == 8
+    assert fewer.policy.most_complete() == 9  # 8, and the default
 
 
 def test_choices_for_inference_are_no_parameters_and_the_cheapest_comes_first() -> None:
