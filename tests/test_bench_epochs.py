@@ -29,7 +29,8 @@ def test_the_shipped_wave_is_the_one_of_the_space(bench_epochs: SimpleNamespace)
     arm = bench_epochs.arms(space.fixed["max_epochs"])[bench_epochs.SHIPPED]
     assert (arm.policy, arm.min_gain) == (policy.name, policy.min_gain)
     assert arm.settings["epochs"] == policy.epochs
-    assert arm.settings["keep"] == [*usual_keep(policy.num_trials, 1)]
+    assert arm.settings["keep"] == policy.keep
+    assert usual_keep(policy.num_trials, 1) == (0.35,)  # as the label says
 
 
 def test_looks_and_warm_ups_are_shares_of_a_fold(bench_epochs: SimpleNamespace) -> None:

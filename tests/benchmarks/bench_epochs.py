@@ -39,9 +39,10 @@ GOAL = 0.67
 SHIPPED = "wave 1/3: 0.35, to 0.1"
 
 PEERS = ("default", "greedy:3", "greedy:10", "halving")
-#: Looks as shares of a fold, the shares of trials that go on, and the gain that ends the sweep.
-LOOKS = {
-    SHIPPED: ((1 / 3,), (0.35,), 0.1),
+#: Looks as shares of a fold, the shares of trials that go on (None for the usual ones), and the
+#: gain that ends the sweep.
+LOOKS: dict[str, tuple[tuple[float, ...], tuple[float, ...] | None, float]] = {
+    SHIPPED: ((1 / 3,), None, 0.1),
     "wave 1/3: 0.35": ((1 / 3,), (0.35,), MIN_GAIN),
     "wave 1/3: 0.3, to 0.1": ((1 / 3,), (0.3,), 0.1),
     "wave 1/3: 0.2": ((1 / 3,), (0.2,), MIN_GAIN),
@@ -98,8 +99,9 @@ def arms(num_epochs: int) -> dict[str, Arm]:
         found[f"greedy:3 {label}"] = parse_arm("greedy:3", pruner=pruner)
     for label, (shares, keep, gain) in LOOKS.items():
         epochs = [max(1, round(share * num_epochs)) for share in shares]
+        kept = "null" if keep is None else [*keep]
         found[label] = parse_arm(
-            f"{{name: wave, epochs: {epochs}, keep: {[*keep]}, min_gain: {gain}}}"
+            f"{{name: wave, epochs: {epochs}, keep: {kept}, min_gain: {gain}}}"
         )
     found[IN_EPOCHS] = parse_arm("wave")
     return {label: dataclasses.replace(arm, label=label) for label, arm in found.items()}

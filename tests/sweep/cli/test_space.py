@@ -98,6 +98,10 @@ def test_a_wave_says_where_it_looks_and_where_the_measured_ones_did(
     file.write_text(file.read_text().replace("greedy, num_trials: 4, num_completions: 2", "wave"))
     assert main(["space", "check", str(file)]) == 0
     assert f"{said} 2 and 5 of 2 epochs" in capfd.readouterr().out
+    assert main(["space", "check", "attention_unet"]) == 0
+    said = "end at 0.1, cost"
+    assert said in (told := capfd.readouterr().out)
+    assert "with a look after a third of a fold; here after 20 of 60 epochs" in told
 
 
 def test_the_shipped_spaces_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
