@@ -8,7 +8,7 @@ pruner. Radiographs are the positive ones below `PTXSWEEP_SIIM`; the phantom is 
 tiles of the fluorescence image with its mask that comes in the wheel of StarDist, for instance
 `stardist-0.9.2-cp311-cp311-*.whl` (BSD-3-Clause), held by blocks of four tiles that touch. Five to
 twenty minutes a table on two cores; tables that exist are left alone and sweeps that were
-interrupted go on. `tests/data/curves/<name>_curves_*.npz` are these without `cases` (none of ten folds yet), and
+interrupted go on. `tests/data/curves/<name>_curves_*.npz` are these without `cases`, and
 `tests/data/cases` has those of one drawn set.
 """
 
