@@ -5,7 +5,7 @@ dozens of paired differences, so that one fold says how noisy it is, which `Pair
 learn from several. What cases cannot say is that two trainings of one configuration differ: the
 variance of a fold's mean difference is that over its cases, times how much more the folds of
 complete trials differ than their cases say (at least 1; 7 while one trial is complete, since real
-networks showed 3.5 to 6.6, small learners 1 to 2.7). The rest is as in `PairedFoldPruner`: a
+networks showed 2.9 to 6.6, small learners 1 to 2.7). The rest is as in `PairedFoldPruner`: a
 Student t quantile of the predicted mean over all folds, and looks after each of k - 1 folds that
 share `false_prune` evenly.
 
