@@ -42,7 +42,7 @@ intensify, standard, wave (for tables with curves).
                    promises that gain: expected improvement of the best mean per missing fold, times
                    the number of all folds of all trials, in units of the trials' standard
                    deviation; "default:0.5 errors" of the error of a mean over all folds.
-  {name: NAME, ...}  what a search space has under `policy`, all but num_trials:
+  {name: ...}      what a search space has under `policy`, all but num_trials:
                    '{name: wave, epochs: [2, 5], keep: [0.5, 0.3]}'; epochs are the table's.
   NAME@PARTITIONS  default@2 searches over two partitions of a table, so that a trial is scored
                    on twice as many folds; cost stays a share of one partition's folds.

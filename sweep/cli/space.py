@@ -112,13 +112,9 @@ def _looks(told: SpaceForecast) -> str:
     """Where a wave is looked at, beside where those were that were measured."""
     if not told.looks or told.measured is None:
         return ""
-    places = (
-        "a look after a third"
-        if told.measured.num_looks == 1
-        else ("looks after a sixth and five twelfths")
-    )
     epochs = " and ".join(map(str, told.looks))
-    return f", with {places} of a fold; here after {epochs} of {count(told.max_epochs, 'epoch')}"
+    measured, all_epochs = told.measured.looks, count(told.max_epochs, "epoch")
+    return f", with {measured} of a fold; here after {epochs} of {all_epochs}"
 
 
 def _range(spec: dict[str, Any]) -> str:

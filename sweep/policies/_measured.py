@@ -27,6 +27,7 @@ class Measured:
         num_folds: Folds of a trial.
         num_tables: Tables.
         num_looks: Looks of a wave at the first fold; 0 without.
+        looks: Where in the fold they lay, in words; empty without.
         cost: Share of the full grid, in [0, 1].
         regret: (best - chosen) / (best - median), at least 0.
         hit: Share of replays in which the best was chosen.
@@ -42,6 +43,7 @@ class Measured:
     regret: float
     hit: float
     num_looks: int = 0
+    looks: str = ""
 
 
 @lru_cache(maxsize=1)
