@@ -122,16 +122,20 @@ def chosen_by_hand(family: type[NamedModel], what: str, data: Mapping[str, Any])
     try:
         return choose(family, data)
     except ValidationError as error:
-        told = (f"{what} {data['name']}: {_told(one)}" for one in error.errors())
+        known = find(family, data["name"]).model_fields
+        told = (f"{what} {data['name']}: {_told(one, known)}" for one in error.errors())
         raise SpaceError("\n".join(told)) from error
     except Problem as error:
         raise SpaceError(f"{what}: {error}") from error
 
 
-def _told(error: ErrorDetails) -> str:
+def _told(error: ErrorDetails, known: Collection[str]) -> str:
     problem = error.get("ctx", {}).get("error")
     if isinstance(problem, Problem):
         return f"{problem.key}: {problem}"
+    if error["type"] == "extra_forbidden":
+        key = str(error["loc"][-1])
+        return f"{key}: found an unknown key, {did_you_mean(key, known)}"
     return f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {error['msg']}"
 
 

@@ -475,12 +475,19 @@ def test_the_command_prints_a_list(capfd: pytest.CaptureFixture[str], tmp_path: 
             "which is the table's",
         ),
         (
+            [str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "{name: wave, epoch: [2]}"],
+            "found an unknown key, did you mean 'epochs'?",
+        ),
+        (
             [str(TABLES / "sk_wine_svm_k5.npz"), "--policy", "{name: wave, min_gain: foo}"],
             "policy wave: min_gain: found 'foo'",
         ),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--sampler", "tbe"], "sampler: found 'tbe'"),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "medan"], "did you mean 'median'"),
-        ([str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "median", "--set", "x=1"], "x: Extra"),
+        (
+            [str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "median", "--set", "x=1"],
+            "x: found an unknown",
+        ),
         ([str(TABLES / "sk_wine_svm_k5.npz"), "--pruner", "hyperband"], "max_resource: Field req"),
     ],
 )
